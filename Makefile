@@ -1,0 +1,39 @@
+# Works from any path, also one with spaces: nothing here names an absolute one.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+RUN := PATH="$$PWD/$(VENV)/bin:$$PATH"
+.DEFAULT_GOAL := help
+.PHONY: help setup repro demo test lint ui
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+setup: $(VENV)/.ready ## Make the environment in .venv from the pinned requirements.txt
+
+$(VENV)/.ready: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "LeukoSR needs Python 3.11 or newer; name one with PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $(VENV)/.ready
+
+repro: setup ## Run the study that params.yaml holds; a second run does nothing new
+	@$(RUN) leukosr which
+	$(RUN) dvc repro
+	@$(RUN) leukosr show
+
+demo: setup ## Go back to the committed demo study and run it
+	git checkout --quiet HEAD -- params.yaml dvc.lock
+	@$(MAKE) --no-print-directory repro
+
+test: setup ## Run all tests
+	$(RUN) python -m pytest
+
+lint: setup ## Check style and types
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+
+ui: setup ## Show all runs in MLflow on http://127.0.0.1:5000
+	$(RUN) mlflow ui --host 127.0.0.1

@@ -1,0 +1,48 @@
+"""Classification networks."""
+
+from __future__ import annotations
+
+from typing import Literal
+from urllib.error import URLError
+
+import torch
+from torch import Tensor
+from torchvision.models import ResNet50_Weights
+from torchvision.models.resnet import Bottleneck, ResNet
+
+from leukosr.errors import LeukoError
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_SD = (0.229, 0.224, 0.225)
+
+
+class ResNet50(ResNet):
+    """torchvision's ResNet50 with a new linear head; adaptive average pooling takes any input size.
+
+    The case studies' and the enhancement study's classifier. Input N x 3 x H x W RGB in [0, 1] (normalised
+    inside by ImageNet's mean and deviation), output N x `num_classes` logits. `weights` imagenet takes
+    torchvision's IMAGENET1K_V2 weights for everything but the head and raises LeukoError where they cannot
+    be fetched; none starts from random weights of torch's global generator.
+    """
+
+    def __init__(self, num_classes: int, weights: Literal["none", "imagenet"] = "none") -> None:
+        super().__init__(Bottleneck, [3, 4, 6, 3], num_classes=num_classes)
+        if weights == "imagenet":
+            self._load_imagenet()
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("sd", torch.tensor(IMAGENET_SD).view(1, 3, 1, 1), persistent=False)
+
+    def _load_imagenet(self) -> None:
+        try:
+            state = ResNet50_Weights.IMAGENET1K_V2.get_state_dict(progress=False, check_hash=True)
+        except (URLError, OSError) as error:
+            raise LeukoError(
+                f"the ImageNet weights of ResNet50 could not be fetched ({error}): connect to the internet once, "
+                "or set classify.weights to none"
+            ) from error
+        own_head = {name: value for name, value in self.state_dict().items() if name.startswith("fc.")}
+        self.load_state_dict({**state, **own_head})
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of a batch of images in [0, 1]."""
+        return super().forward((x - self.mean) / self.sd)

@@ -1,0 +1,135 @@
+"""Training of one classifier with one seed, and its predictions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from leukosr.classify import BACKBONES
+from leukosr.config import Classify
+from leukosr.data.store import ImageStore
+from leukosr.engine.device import autocast, place, to_batch
+from leukosr.engine.prefetch import prefetched
+from leukosr.engine.resume import Resume
+from leukosr.engine.seeding import stream_rng, stream_seed
+from leukosr.errors import LeukoError
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images of one size and their class numbers."""
+
+    images: ImageStore
+    labels: np.ndarray
+
+    def batch(self, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """uint8 N x H x W x 3 and int64 N."""
+        return np.stack([self.images[i] for i in indices]), self.labels[list(indices)]
+
+
+@dataclass
+class History:
+    """What one training measured: a row an epoch."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+class ClassifierTraining:
+    """One classifier, one seed. Initial weights and image order come from the seed's own streams.
+
+    They are the same in every arm, so that arms are compared in pairs.
+    """
+
+    def __init__(
+        self, settings: Classify, num_classes: int, train: LabelledImages, *, seed: int, device: torch.device
+    ) -> None:
+        self.settings, self.train, self.seed, self.device = settings, train, seed, device
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(stream_seed(seed, "init"))
+            self.model: nn.Module = BACKBONES[settings.backbone](num_classes, weights=settings.weights)
+        place(self.model, device, settings.channels_last)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=settings.learning_rate, fused=True)
+        self.history = History()
+
+    def run(self, resume: Resume, report: Callable[[dict[str, Any]], None]) -> None:
+        """Train to the end; `report(row)` hears of every epoch. Continues from `resume` where that has a state."""
+        state = resume.load(f"seed-{self.seed}")
+        if state is not None:
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.history = History(**state["history"])
+        for epoch in range(len(self.history.rows) + 1, self.settings.epochs + 1):
+            row = self._epoch(epoch)
+            self.history.rows.append(row)
+            if resume.due():
+                resume.save(f"seed-{self.seed}", self._state())
+            report(row)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "history": vars(self.history),
+        }
+
+    def _batches(self, epoch: int) -> list[list[int]]:
+        order = stream_rng(self.seed, "order", epoch).permutation(len(self.train.labels)).tolist()
+        size = self.settings.batch
+        batches = [order[start : start + size] for start in range(0, len(order), size)]
+        # batch norm cannot train on one image alone: it joins the batch before it
+        if len(batches) > 1 and len(batches[-1]) == 1:
+            batches[-2] += batches.pop()
+        return batches
+
+    def _epoch(self, epoch: int) -> dict[str, Any]:
+        self.model.train()
+        started = time.perf_counter()
+        total_loss, correct, seen = 0.0, 0, 0
+        for images, labels in prefetched(self.train.batch, self._batches(epoch)):
+            target = torch.from_numpy(labels).to(self.device)
+            with autocast(self.device, self.settings.precision):
+                logits = self.model(to_batch(images, self.device, self.settings.channels_last)).float()
+                loss = F.cross_entropy(logits, target)
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            total_loss += float(loss.detach()) * len(labels)
+            correct += int((logits.argmax(1) == target).sum())
+            seen += len(labels)
+        self.history.seconds += time.perf_counter() - started
+        if not np.isfinite(total_loss):
+            raise LeukoError(
+                f"classify: the loss is not finite in epoch {epoch} of seed {self.seed}: lower "
+                "classify.learning_rate, or set classify.precision to fp32"
+            )
+        return {
+            "seed": self.seed,
+            "epoch": epoch,
+            "loss": total_loss / seen,
+            "accuracy": correct / seen,
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "seconds": round(time.perf_counter() - started, 3),
+        }
+
+
+@torch.inference_mode()
+def predict(
+    model: nn.Module, images: ImageStore, settings: Classify, device: torch.device, batch: int = 16
+) -> np.ndarray:
+    """Class probabilities of images of one size: float64 N x classes, rows summing to 1."""
+    model.eval()
+    rows = []
+    for start in range(0, len(images), batch):
+        group = np.stack([images[i] for i in range(start, min(start + batch, len(images)))])
+        with autocast(device, settings.precision):
+            logits = model(to_batch(group, device, settings.channels_last))
+        rows.append(torch.softmax(logits.double(), 1).cpu().numpy())
+    return np.concatenate(rows)

@@ -1,0 +1,45 @@
+"""Classifier weights as safetensors with a header that names the network and its classes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from leukosr.classify import BACKBONES
+from leukosr.engine.weights import read_tensors, write_tensors
+from leukosr.errors import LeukoError
+
+
+@dataclass(frozen=True)
+class LoadedClassifier:
+    """A classifier in evaluation mode, and its classes in the order of its outputs."""
+
+    model: nn.Module
+    backbone: str
+    classes: tuple[str, ...]
+
+
+def save_classifier(path: Path, model: nn.Module, backbone: str, classes: list[str]) -> None:
+    """Write a classifier atomically."""
+    write_tensors(path, model.state_dict(), {"architecture": backbone, "classes": json.dumps(classes)})
+
+
+def load_classifier(path: Path, device: str | torch.device = "cpu") -> LoadedClassifier:
+    """Read a classifier. Raises LeukoError for a damaged file or weights of another network."""
+    tensors, header = read_tensors(path, required=("architecture", "classes"))
+    backbone, classes = header["architecture"], json.loads(header["classes"])
+    if backbone not in BACKBONES:
+        known = ", ".join(BACKBONES)
+        raise LeukoError(f"{path} holds weights of '{backbone}', which is no classifier here; known are {known}")
+    with torch.random.fork_rng(devices=[]):
+        model = BACKBONES[backbone](len(classes))
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise LeukoError(f"{path} does not fit {backbone} with {len(classes)} classes: {first}") from None
+    return LoadedClassifier(model.to(device).eval(), backbone, tuple(classes))

@@ -1,0 +1,249 @@
+"""The command line: one command a stage, thin. Parse, call the stage, exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from leukosr import __version__
+from leukosr.config import Params, load_params
+from leukosr.errors import LeukoError
+from leukosr.layout import Layout
+
+app = typer.Typer(
+    name="leukosr", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich",
+    help="Does super-resolution help white-blood-cell classification? One command a stage of the DVC pipeline.",
+)  # fmt: skip
+data_app = typer.Typer(no_args_is_help=True, help="Bring data sets in.")
+app.add_typer(data_app, name="data")
+
+console = Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
+errors = Console(stderr=True, soft_wrap=True, highlight=False)
+
+ParamsFile = Annotated[Path, typer.Option("--params", help="The composed parameters.")]
+Arm = Annotated[str, typer.Option(help="The arm: raw, bicubic, srgan, real_esrgan or ground_truth.")]
+Out = Annotated[Path | None, typer.Option(help="Write here instead of where DVC keeps this stage's output.")]
+PARAMS = Path("params.yaml")
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one sentence and exit code 1, Ctrl-C is exit code 130."""
+    try:
+        app(standalone_mode=True)
+    except LeukoError as error:
+        errors.print(f"[bold red]error:[/] {_escaped(str(error))}")
+        sys.exit(1)
+    except MemoryError:
+        errors.print("[bold red]error:[/] out of memory: lower the batch size or set a tile, then run again")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        errors.print("interrupted; nothing half-written is left, the same command goes on where it can")
+        sys.exit(130)
+
+
+def _escaped(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+@contextmanager
+def _stage(name: str, params_file: Path, out: Path | None = None) -> Iterator[tuple[Params, Layout, Path | None]]:
+    """Load the parameters. Under `mlflow run` the stage writes into a temporary folder that becomes artifacts.
+
+    So such a run never writes over files that DVC tracks.
+    """
+    params = load_params(params_file)
+    layout = Layout(params.study.name)
+    if not os.environ.get("MLFLOW_RUN_ID") or out is not None:
+        yield params, layout, out
+        return
+    with tempfile.TemporaryDirectory(prefix="leukosr-") as temporary:
+        yield params, layout, Path(temporary) / name
+        if name not in ("train_sr", "classify"):  # these two log their own run
+            from leukosr import tracking
+
+            with tracking.run(name, experiment=params.study.name, tags={"stage": name}) as tracked:
+                tracked.folder(Path(temporary) / name)
+
+
+@app.command()
+def synthesize(
+    name: Annotated[str, typer.Option("--set", help="The set of params.synthesize to draw.")] = "demo",
+    params: ParamsFile = PARAMS,
+    out: Out = None,
+) -> None:
+    """Draw a synthetic set of blood smears."""
+    from leukosr.stages import synthesize as stage
+
+    with _stage("synthesize", params, out) as (settings, _, target):
+        stage.run(settings, name, console, target)
+
+
+@app.command()
+def prepare(params: ParamsFile = PARAMS, out: Out = None) -> None:
+    """Check every image and write the manifest."""
+    from leukosr.stages import prepare as stage
+
+    with _stage("prepare", params, out) as (settings, layout, target):
+        stage.run(settings, console, target or layout.root)
+
+
+@app.command()
+def degrade(params: ParamsFile = PARAMS, out: Out = None) -> None:
+    """Make the low-resolution images."""
+    from leukosr.stages import degrade as stage
+
+    with _stage("degrade", params, out) as (settings, layout, target):
+        stage.run(settings, console, layout, target or layout.root)
+
+
+@app.command("train-sr")
+def train_sr(
+    method: Annotated[str, typer.Option("--method", "--arm", help="srgan or real_esrgan.")],
+    params: ParamsFile = PARAMS,
+    out: Out = None,
+) -> None:
+    """Train one super-resolution method."""
+    from leukosr.stages import train_sr as stage
+
+    with _stage("train_sr", params, out) as (settings, layout, target):
+        stage.run(settings, method, console, layout, target)
+
+
+@app.command()
+def upscale(arm: Arm, params: ParamsFile = PARAMS, out: Out = None) -> None:
+    """Make the images of one arm."""
+    from leukosr.stages import upscale as stage
+
+    with _stage("upscale", params, out) as (settings, layout, target):
+        stage.run(settings, arm, console, layout, target)
+
+
+@app.command()
+def quality(arm: Arm, params: ParamsFile = PARAMS, out: Out = None) -> None:
+    """Compare the images of one arm with the ground truth."""
+    from leukosr.stages import quality as stage
+
+    with _stage("quality", params, out) as (settings, layout, target):
+        stage.run(settings, arm, console, layout, target)
+
+
+@app.command()
+def classify(
+    arm: Arm,
+    seed: Annotated[int | None, typer.Option(help="One seed instead of those of the study; needs --out.")] = None,
+    params: ParamsFile = PARAMS,
+    out: Out = None,
+) -> None:
+    """Train and test the classifiers of one arm."""
+    from leukosr.stages import classify as stage
+
+    with _stage("classify", params, out) as (settings, layout, target):
+        if seed is not None and target is None:
+            raise LeukoError(
+                "classify: --seed alone would replace the results of all seeds that DVC keeps: add --out FOLDER, "
+                "or change study.seeds"
+            )
+        if seed is not None and seed < 0:
+            raise LeukoError(f"classify: --seed is {seed}; seeds are whole numbers from 0 on")
+        stage.run(settings, arm, console, layout, seeds=None if seed is None else [seed], out=target)
+
+
+@app.command()
+def report(params: ParamsFile = PARAMS, out: Out = None) -> None:
+    """Write the report page and print the comparison."""
+    from leukosr.stages import report as stage
+
+    with _stage("report", params, out) as (settings, layout, target):
+        stage.run(settings, console, layout, target)
+
+
+@app.command()
+def show(params: ParamsFile = PARAMS) -> None:
+    """Print the comparison of the study that params.yaml holds."""
+    from leukosr.stages import report as stage
+
+    settings = load_params(params)
+    stage.show(settings, console, Layout(settings.study.name))
+
+
+@app.command()
+def which(params: ParamsFile = PARAMS) -> None:
+    """Say which study and budget params.yaml holds."""
+    settings = load_params(params)
+    console.print(f"study {settings.study.name} ({settings.study.title}), budget {settings.budget.name}")
+
+
+@app.command()
+def enhance(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="An image or a folder of images.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="The image (.png) or folder to write.")],
+    weights: Annotated[Path, typer.Option(help="Generator weights: .safetensors of a study, or a published .pth.")],
+    tile: Annotated[int, typer.Option(min=0, help="LR pixels a side of a tile; 0: whole images.")] = 256,
+    overlap: Annotated[int, typer.Option(min=0, help="LR pixels that tiles share.")] = 32,
+    precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Super-resolve any image or folder of images."""
+    from leukosr.superres.enhance import enhance_path
+
+    count = enhance_path(
+        source, target, weights, tile=tile, overlap=overlap, precision=precision, device_name=device
+    )
+    console.print(f"enhance: {count} images -> {target}")
+
+
+@app.command()
+def publish(
+    name: Annotated[str, typer.Option(help="The folder below results/ to write.")],
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Copy what is to last of a finished study to results/NAME, which git keeps."""
+    from leukosr.report.publish import publish_results
+
+    settings = load_params(params)
+    folder = publish_results(settings, params, Layout(settings.study.name), Path("results") / name)
+    console.print(f"publish: {folder}; commit it with git")
+
+
+@data_app.command("fetch")
+def data_fetch(
+    name: Annotated[str, typer.Argument(help="The set to fetch: bccd.")],
+    source: Annotated[Path | None, typer.Option("--from", help="A folder already on disk, instead of a download.")] = None,
+) -> None:
+    """Bring BCCD to data/ and check it against the hash in data.dvc."""
+    from leukosr.data.fetch import fetch
+
+    count = fetch(name, source)
+    console.print(f"data fetch {name}: {count} files in data/, hash as in data.dvc")
+
+
+@data_app.command("add")
+def data_add(
+    name: Annotated[str, typer.Argument(help="The name below datasets/.")],
+    path: Annotated[Path, typer.Argument(help="The folder of class folders, or with a split.csv.")],
+    leave_out: Annotated[bool, typer.Option(help="Leave unusable images out instead of stopping.")] = False,
+) -> None:
+    """Check a folder of images, bring it to datasets/NAME and put it under DVC."""
+    from leukosr.data.fetch import add
+
+    count, left_out = add(name, path, leave_out=leave_out)
+    for item in left_out:
+        errors.print(f"left out: {_escaped(item.path)} {_escaped(item.reason)}")
+    console.print(f"data add {name}: {count} images in datasets/{name}, {len(left_out)} left out")
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
+    if version:
+        console.print(f"leukosr {__version__}")
+        raise typer.Exit

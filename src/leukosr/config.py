@@ -1,0 +1,432 @@
+"""params.yaml as typed, validated, frozen objects. Every error names the key, the value and what is allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from leukosr.errors import LeukoError
+
+LEARNED_ARMS = ("srgan", "real_esrgan")
+PLAIN_ARMS = ("raw", "bicubic", "ground_truth")
+
+PositiveInt = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+NonNegative = Annotated[float, Field(ge=0)]
+LearningRate = Annotated[float, Field(gt=0, le=1)]
+Precision = Literal["fp32", "bf16"]
+PretrainedWeights = Literal["none", "imagenet"]
+
+
+class Section(BaseModel):
+    """A part of params.yaml: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Study(Section):
+    """What is asked: which set, how many runs, which protocol."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+    title: str
+    seed: Count
+    seeds: Annotated[list[Count], Field(min_length=1)]
+    protocol: Literal["paper"]
+    published: Literal["case1", "case2"] | None
+
+    @model_validator(mode="after")
+    def _distinct_seeds(self) -> Study:
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("seeds must differ from each other")
+        return self
+
+
+class PerClass(Section):
+    """At most so many images of each class play a role; null takes all."""
+
+    sr_train: PositiveInt | None
+    sr_val: Count
+    classifier: Annotated[int, Field(ge=2)] | None
+    reference: Count | None
+
+
+class BudgetSRGAN(Section):
+    """Cost of SRGAN training."""
+
+    features: PositiveInt
+    blocks: PositiveInt
+    discriminator_features: PositiveInt
+    patch: Annotated[int, Field(ge=32)]
+    batch: PositiveInt
+    iterations: PositiveInt
+    validate_every: PositiveInt
+
+
+class BudgetRealESRGAN(Section):
+    """Cost of the two Real-ESRGAN stages."""
+
+    features: PositiveInt
+    blocks: PositiveInt
+    growth: PositiveInt
+    discriminator_features: PositiveInt
+    patch: Annotated[int, Field(ge=32)]
+    batch: PositiveInt
+    net_iterations: PositiveInt
+    gan_iterations: PositiveInt
+    milestones: list[PositiveInt]
+    validate_every: PositiveInt
+
+
+class BudgetClassify(Section):
+    """Cost of classifier training."""
+
+    epochs: PositiveInt
+    batch: PositiveInt
+
+
+class Budget(Section):
+    """What a study may cost. The stage sections take their values from here."""
+
+    name: str
+    note: str
+    precision: Precision
+    per_class: PerClass
+    classify: BudgetClassify
+    srgan: BudgetSRGAN
+    real_esrgan: BudgetRealESRGAN
+
+
+class SyntheticSet(Section):
+    """One synthetic set of smears to draw."""
+
+    folder: str
+    height: Annotated[int, Field(ge=64)]
+    width: Annotated[int, Field(ge=64)]
+    train_sources: PositiveInt
+    test_sources: PositiveInt
+    views: PositiveInt
+    seed: Count
+
+
+class SourceDisjoint(Section):
+    """Fractions of each class's sources that play each role; they sum to 1."""
+
+    sr_train: Fraction
+    classifier_train: Fraction
+    classifier_val: Fraction
+    classifier_test: Fraction
+
+    @model_validator(mode="after")
+    def _whole(self) -> SourceDisjoint:
+        total = self.sr_train + self.classifier_train + self.classifier_val + self.classifier_test
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"the four fractions must sum to 1, they sum to {total:g}")
+        return self
+
+
+class Prepare(Section):
+    """Where the images are, which are refused, and how roles are given."""
+
+    root: str
+    train: str | None
+    test: str | None
+    reference: str | None
+    classes: list[str] | None
+    bad_images: Literal["stop", "leave_out"]
+    max_pixels: PositiveInt
+    sr_fraction: Fraction
+    classifier_train_fraction: Fraction
+    source_disjoint: SourceDisjoint
+    per_class: PerClass
+
+    @model_validator(mode="after")
+    def _train_with_test(self) -> Prepare:
+        if (self.train is None) != (self.test is None):
+            raise ValueError("train and test go together: name both folders or neither")
+        return self
+
+
+class Image(Section):
+    """High-resolution size in pixels, scale and the one resampling kernel."""
+
+    height: Annotated[int, Field(ge=8, le=8192)]
+    width: Annotated[int, Field(ge=8, le=8192)]
+    scale: Literal[2, 4, 8]
+    fit: Literal["resize", "center_crop"]
+    kernel: Literal["opencv_bicubic", "pillow_bicubic"]
+
+    @model_validator(mode="after")
+    def _divisible(self) -> Image:
+        for name, side in (("height", self.height), ("width", self.width)):
+            if side % self.scale:
+                lower = side - side % self.scale
+                raise ValueError(
+                    f"{name} {side} is not divisible by scale {self.scale}: use {lower} or {lower + self.scale}"
+                )
+        return self
+
+
+class CapstoneDegradation(Section):
+    """The case studies' degradation (000_…)."""
+
+    method: Literal["capstone"]
+    noise: Literal["wrapped", "gaussian"]
+    noise_sigma: NonNegative
+    jpeg_quality: Annotated[int, Field(ge=1, le=100)]
+    blur_before: Annotated[int, Field(ge=1)]
+    blur_after: Annotated[int, Field(ge=1)]
+
+
+class BicubicDegradation(Section):
+    """Plain bicubic down-sampling."""
+
+    method: Literal["bicubic"]
+
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Range = tuple[NonNegative, NonNegative]
+KernelSizes = Annotated[list[Annotated[int, Field(ge=3)]], Field(min_length=1)]
+
+
+class KernelMix(Section):
+    """Probabilities of the blur kernels."""
+
+    isotropic: Probability
+    anisotropic: Probability
+    generalised_isotropic: Probability
+    generalised_anisotropic: Probability
+    plateau_isotropic: Probability
+    plateau_anisotropic: Probability
+
+
+class ResizeMix(Section):
+    """Probabilities of enlarging, shrinking and keeping the size."""
+
+    up: Probability
+    down: Probability
+    keep: Probability
+
+
+class DegradationRound(Section):
+    """One round of the second-order degradation; the fields are those of `leukosr.degradation.rounds.Round`."""
+
+    blur_probability: Probability
+    sigma: Range
+    resize: ResizeMix
+    resize_scale: Range
+    gaussian_sigma: Range
+    poisson_scale: Range
+    kernel_sizes: KernelSizes
+    kernels: KernelMix
+    sinc_probability: Probability
+    generalised_beta: Range
+    plateau_beta: Range
+    gaussian_probability: Probability
+    gray_probability: Probability
+    jpeg_quality: tuple[Annotated[int, Field(ge=1, le=100)], Annotated[int, Field(ge=1, le=100)]]
+
+
+class SecondOrderDegradation(Section):
+    """Real-ESRGAN's second-order degradation (arXiv 2107.10833, section 3)."""
+
+    method: Literal["second_order"]
+    first: DegradationRound
+    second: DegradationRound
+    final_sinc_probability: Probability
+    final_kernel_sizes: KernelSizes
+    sinc_before_jpeg_probability: Probability
+
+
+Degrade = Annotated[
+    CapstoneDegradation | BicubicDegradation | SecondOrderDegradation, Field(discriminator="method")
+]
+
+
+class TrainStage(Section):
+    """One stretch of SR training with one loss and one optimiser."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z_]+$")]
+    loss: Literal["l1", "srgan", "real_esrgan"]
+    iterations: PositiveInt
+    learning_rate: LearningRate
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]]
+    milestones: list[PositiveInt]
+    gamma: Annotated[float, Field(gt=0, le=1)]
+
+
+class LossWeights(Section):
+    """Weights of the parts of the generator's loss."""
+
+    image: NonNegative
+    adversarial: NonNegative
+    perceptual: NonNegative
+    total_variation: NonNegative
+
+
+class TrainSR(Section):
+    """How one SR method trains."""
+
+    generator: dict[str, PositiveInt]
+    discriminator: dict[str, PositiveInt]
+    init: str | None
+    patch: Annotated[int, Field(ge=32)]
+    batch: PositiveInt
+    stages: Annotated[list[TrainStage], Field(min_length=1)]
+    losses: LossWeights
+    perceptual_weights: PretrainedWeights
+    sharpen_target: bool
+    ema: Annotated[float, Field(ge=0, lt=1)]
+    flips: bool
+    validate_every: PositiveInt
+    precision: Precision
+    channels_last: bool
+
+
+class UpscalePlain(Section):
+    """An arm that needs no training; `reads` is the input it depends on."""
+
+    reads: str
+
+
+class UpscaleLearned(Section):
+    """An arm made by a trained generator; `reads` is the folder of its weights."""
+
+    reads: str
+    weights: Literal["last", "best"]
+    tile: Count
+    overlap: Count
+    batch: PositiveInt
+    precision: Precision
+    channels_last: bool
+
+
+class Quality(Section):
+    """How images are compared with the ground truth."""
+
+    ssim_window: Annotated[int, Field(ge=3)]
+    channels: Literal["rgb", "luminance"]
+
+    @model_validator(mode="after")
+    def _odd(self) -> Quality:
+        if self.ssim_window % 2 == 0:
+            raise ValueError(f"ssim_window must be odd, got {self.ssim_window}")
+        return self
+
+
+class Classify(Section):
+    """How a classifier trains."""
+
+    backbone: Literal["resnet50"]
+    weights: PretrainedWeights
+    learning_rate: LearningRate
+    epochs: PositiveInt
+    batch: PositiveInt
+    precision: Precision
+    channels_last: bool
+
+
+class Report(Section):
+    """What the report page shows."""
+
+    grid_cells: PositiveInt
+    crop: Fraction
+
+
+class Runtime(Section):
+    """What changes speed and never a number."""
+
+    device: Literal["auto", "cpu", "cuda"]
+    workers: Literal["auto"] | PositiveInt
+    checkpoint_seconds: NonNegative
+    log_models: bool
+
+
+class Params(Section):
+    """All of params.yaml."""
+
+    study: Study
+    budget: Budget
+    synthesize: dict[str, SyntheticSet]
+    prepare: Prepare
+    image: Image
+    degrade: Degrade
+    train_sr: dict[str, TrainSR]
+    upscale: dict[str, UpscalePlain | UpscaleLearned]
+    quality: Quality
+    classify: Classify
+    report: Report
+    runtime: Runtime
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The arms of the study in the order of its file."""
+        return tuple(self.upscale)
+
+    @model_validator(mode="after")
+    def _arms_fit(self) -> Params:
+        allowed = ", ".join((*PLAIN_ARMS, *LEARNED_ARMS))
+        for arm in self.upscale:
+            if arm not in PLAIN_ARMS + LEARNED_ARMS:
+                raise ValueError(f"upscale: unknown arm '{arm}'; known are {allowed}")
+            learned = isinstance(self.upscale[arm], UpscaleLearned)
+            if learned != (arm in LEARNED_ARMS):
+                raise ValueError(f"upscale.{arm}: the settings are those of the wrong kind of arm")
+            if learned and arm not in self.train_sr:
+                raise ValueError(f"train_sr.{arm}: missing, though upscale.{arm} needs its weights")
+        for method, train in self.train_sr.items():
+            if method not in LEARNED_ARMS:
+                raise ValueError(f"train_sr: unknown method '{method}'; known are {', '.join(LEARNED_ARMS)}")
+            _check_patch(method, train, self.image)
+        return self
+
+
+def _check_patch(method: str, train: TrainSR, image: Image) -> None:
+    """A patch must tile into whole LR pixels and fit into the image."""
+    if train.patch % image.scale:
+        raise ValueError(f"train_sr.{method}.patch {train.patch} is not divisible by image.scale {image.scale}")
+    if train.patch > min(image.height, image.width):
+        raise ValueError(
+            f"train_sr.{method}.patch {train.patch} is larger than the {image.height}x{image.width} images"
+        )
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    """Read and validate params.yaml.
+
+    Raises LeukoError that names the file, the key, the value and what is allowed.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise LeukoError(
+            f"{path} does not exist here: run the command in the root of the project (`git checkout {path}` "
+            "brings the committed one back)"
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise LeukoError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    return parse_params(raw, str(path))
+
+
+def parse_params(raw: Any, origin: str) -> Params:
+    """Validate a parsed params.yaml; `origin` is named in the LeukoError."""
+    try:
+        return Params.model_validate(raw)
+    except ValidationError as error:
+        raise LeukoError(f"{origin}: " + "; ".join(_explain(problem) for problem in error.errors())) from None
+
+
+def _explain(problem: Any) -> str:
+    """One pydantic problem as `key = value: what is allowed`."""
+    key = ".".join(str(part) for part in problem["loc"] if not str(part).startswith("Upscale"))
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key '{key}': remove it or correct its spelling"
+    if problem["type"] == "missing":
+        return f"key '{key}' is missing: add it"
+    value = problem["input"]
+    shown = "" if isinstance(value, dict | BaseModel) else f" = {value!r}"
+    return f"{key}{shown}: {message[:1].lower()}{message[1:]}" if key else message

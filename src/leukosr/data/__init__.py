@@ -1,0 +1,1 @@
+"""Images and their roles: synthetic smears, bringing sets in, checking, splitting, reading."""

@@ -1,0 +1,175 @@
+"""Finding and checking every image of a set: class folders, TRAIN/TEST folders or a split.csv."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from leukosr.config import Prepare
+from leukosr.data.images import SUFFIXES, ImageFacts, inspect_image
+from leukosr.errors import LeukoError
+
+IGNORED = frozenset({"Thumbs.db", "desktop.ini"})
+PARTS = {"train": "train", "val": "test", "valid": "test", "validation": "test", "test": "test"}
+
+
+@dataclass(frozen=True)
+class Found:
+    """One file of the set before it is checked. `part` is train, test, reference or all."""
+
+    path: str
+    label: str
+    part: str
+
+    @property
+    def image_id(self) -> str:
+        """The POSIX path below the root without its suffix."""
+        return str(PurePosixPath(self.path).with_suffix(""))
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One good image of the set."""
+
+    found: Found
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """One file that is left out, and why."""
+
+    path: str
+    reason: str
+
+
+def find_images(settings: Prepare) -> list[Found]:
+    """List the files of a set in a fixed order.
+
+    A `split.csv` (`path, label, split`) in the root decides where there is one, else the folders named by
+    train/test/reference, else class folders in the root. Raises LeukoError for a missing or empty folder.
+    """
+    root = Path(settings.root)
+    if not root.is_dir():
+        raise LeukoError(
+            f"the image folder {root} does not exist: bring it with `leukosr data fetch bccd` (folder data) or "
+            f"`leukosr data add {root.name} PATH`"
+        )
+    if (root / "split.csv").is_file():
+        return _from_split_csv(root)
+    if settings.train is None or settings.test is None:
+        return _from_class_folders(root, "", settings.classes, "all")
+    found = _from_class_folders(root, settings.train, settings.classes, "train")
+    found += _from_class_folders(root, settings.test, settings.classes, "test")
+    _same_classes(root, settings, found)
+    if settings.reference is not None:
+        found += _from_class_folders(root, settings.reference, settings.classes, "reference")
+    return found
+
+
+def _from_class_folders(root: Path, below: str, classes: list[str] | None, part: str) -> list[Found]:
+    folder = root / below
+    if not folder.is_dir():
+        raise LeukoError(f"the folder {folder} is missing: prepare.train, test and reference must name folders")
+    present = sorted(child.name for child in folder.iterdir() if child.is_dir() and child.name[0] not in "._")
+    for name in classes or []:
+        if name not in present:
+            raise LeukoError(f"the class folder {folder / name} is missing; {folder} holds {', '.join(present)}")
+    names = classes or [name for name in present if name != "masks"]
+    if not names:
+        raise LeukoError(f"{folder} holds no class folders: put the images of each class into a folder of its own")
+    found = []
+    for name in names:
+        files = sorted(file for file in (folder / name).rglob("*") if _counts(file))
+        if not files:
+            raise LeukoError(f"the class folder {folder / name} is empty: add images or remove the folder")
+        found += [Found(file.relative_to(root).as_posix(), name, part) for file in files]
+    return found
+
+
+def _counts(file: Path) -> bool:
+    return file.is_file() and file.name[0] != "." and file.name not in IGNORED
+
+
+def _same_classes(root: Path, settings: Prepare, found: Iterable[Found]) -> None:
+    labels: dict[str, set[str]] = {"train": set(), "test": set()}
+    for item in found:
+        labels[item.part].add(item.label)
+    if labels["train"] != labels["test"]:
+        odd = ", ".join(sorted(labels["train"] ^ labels["test"]))
+        raise LeukoError(
+            f"{root}: the class folders of {settings.train} and {settings.test} differ ({odd} stands in one "
+            "alone): complete them or list the classes to use in prepare.classes"
+        )
+
+
+def _from_split_csv(root: Path) -> list[Found]:
+    with (root / "split.csv").open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        if not {"path", "label", "split"} <= set(reader.fieldnames or []):
+            raise LeukoError(f"{root / 'split.csv'} needs the columns path, label, split; it has {reader.fieldnames}")
+        rows = list(reader)
+    found = []
+    for number, row in enumerate(rows, start=2):
+        part = PARTS.get((row["split"] or "").strip().lower())
+        if part is None:
+            allowed = ", ".join(PARTS)
+            raise LeukoError(f"{root / 'split.csv'} line {number}: split is '{row['split']}', allowed are {allowed}")
+        path = PurePosixPath(row["path"])
+        if path.is_absolute() or ".." in path.parts or not row["label"]:
+            raise LeukoError(f"{root / 'split.csv'} line {number}: needs a path below the folder and a label")
+        found.append(Found(str(path), row["label"], part))
+    listed = {item.path for item in found}
+    for file in sorted(root.rglob("*")):
+        name = file.relative_to(root).as_posix()
+        if _counts(file) and file.suffix.lower() in SUFFIXES and name not in listed:
+            found.append(Found(name, "", "unlisted"))
+    if not found:
+        raise LeukoError(f"{root / 'split.csv'} lists no image: add rows `path,label,split`")
+    return sorted(found, key=lambda item: item.path)
+
+
+def check_images(
+    root: Path,
+    found: list[Found],
+    max_pixels: int,
+    inspect_all: Callable[[list[Path]], Iterable[ImageFacts]] | None = None,
+) -> tuple[list[Checked], list[Rejected]]:
+    """Decode every file; return the good images and the refused ones, each with its reason.
+
+    The first of several byte-identical files is kept. `inspect_all` maps `inspect_image` over the paths, in
+    order; the default does so in this process.
+    """
+    paths = [root / item.path for item in found]
+    facts = inspect_all(paths) if inspect_all else (inspect_image(path, max_pixels) for path in paths)
+    good: list[Checked] = []
+    rejected: list[Rejected] = []
+    first_with: dict[str, str] = {}
+    first_id: dict[str, str] = {}
+    for item, fact in zip(found, facts, strict=True):
+        fact = replace(fact, reason=_set_reason(item, fact, first_with, first_id))
+        if fact.reason is None:
+            first_with[fact.digest] = item.path
+            first_id[item.image_id] = item.path
+            good.append(Checked(item, fact.width, fact.height))
+        else:
+            rejected.append(Rejected(item.path, fact.reason))
+    return good, rejected
+
+
+def _set_reason(item: Found, fact: ImageFacts, first_with: dict[str, str], first_id: dict[str, str]) -> str | None:
+    """Why this file cannot be part of the set, given the ones before it."""
+    if item.part == "unlisted":
+        return "is not listed in split.csv"
+    if PurePosixPath(item.path).suffix.lower() not in SUFFIXES:
+        return f"is no image file; accepted are {', '.join(sorted(SUFFIXES))}"
+    if fact.reason is not None:
+        return fact.reason
+    if fact.digest in first_with:
+        return f"is a duplicate of {first_with[fact.digest]} (same bytes)"
+    if item.image_id in first_id:
+        return f"has the name of {first_id[item.image_id]} but for the suffix; rename one"
+    return None

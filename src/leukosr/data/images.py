@@ -1,0 +1,102 @@
+"""Checking and reading single image files."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from leukosr.degradation.resample import Kernel, resize
+from leukosr.errors import LeukoError
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
+MIN_SIDE = 32
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What a look at one file found; `reason` is None for a good image."""
+
+    width: int
+    height: int
+    digest: str
+    reason: str | None
+
+
+def inspect_image(path: Path, max_pixels: int) -> ImageFacts:
+    """Decode one file fully and say what it is or why it cannot be used; never raises on bad content."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        return ImageFacts(0, 0, "", f"cannot be read ({error.strerror})")
+    digest = hashlib.sha256(content).hexdigest()
+    if not content:
+        return ImageFacts(0, 0, digest, "is empty (0 bytes)")
+    try:
+        # Pillow only warns above its own limit; the header alone is read here, so our limit decides first
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                width, height = image.size
+                reason = _refusal(image, max_pixels)
+                if reason is None:
+                    image.load()
+    except UnidentifiedImageError:
+        return ImageFacts(0, 0, digest, f"is not an image, whatever its suffix {path.suffix} says")
+    except Image.DecompressionBombError:
+        return ImageFacts(0, 0, digest, f"has more pixels than prepare.max_pixels {max_pixels} allows")
+    except (OSError, SyntaxError, ValueError) as error:
+        return ImageFacts(0, 0, digest, f"is corrupt or truncated ({error})")
+    return ImageFacts(width, height, digest, reason)
+
+
+def _refusal(image: Image.Image, max_pixels: int) -> str | None:
+    width, height = image.size
+    if width * height > max_pixels:
+        return f"has {width}x{height} pixels, more than prepare.max_pixels {max_pixels} allows"
+    if image.mode != "RGB":
+        return f"has mode {image.mode}; convert it to 8-bit RGB"
+    if min(width, height) < MIN_SIDE:
+        return f"is {width}x{height}, smaller than {MIN_SIDE} pixels on a side"
+    return None
+
+
+def read_rgb(path: Path) -> np.ndarray:
+    """Read one image as uint8 RGB, height x width x 3. Raises LeukoError that names an unreadable file."""
+    try:
+        with Image.open(path) as image:
+            if image.mode != "RGB":
+                raise LeukoError(f"{path} has mode {image.mode}; convert it to 8-bit RGB")
+            return np.asarray(image)
+    except FileNotFoundError:
+        raise LeukoError(f"{path} does not exist; the stage that makes it has to run first") from None
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise LeukoError(f"{path} cannot be read as an image ({error}); replace or remove it") from None
+
+
+def fit_to(image: np.ndarray, height: int, width: int, fit: str, kernel: Kernel) -> np.ndarray:
+    """Bring an image to height x width: `center_crop` cuts the middle out, `resize` resamples with `kernel`.
+
+    An image that has the size already comes back unchanged.
+    """
+    if image.shape[:2] == (height, width):
+        return image
+    if fit == "center_crop":
+        top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+        if top < 0 or left < 0:
+            raise LeukoError(
+                f"an image of {image.shape[0]}x{image.shape[1]} (height x width) is smaller than the crop "
+                f"{height}x{width}: lower image.height and image.width, or set image.fit to resize"
+            )
+        return image[top : top + height, left : left + width]
+    return resize(image, (height, width), kernel)
+
+
+def write_png(path: Path, image: np.ndarray) -> None:
+    """Write uint8 RGB losslessly; the folder is made. Level 1 is about as small as 6 here and much faster."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(path, compress_level=1)

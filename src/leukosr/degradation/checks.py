@@ -1,0 +1,80 @@
+"""What every degradation asks of its input image and of its settings."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from leukosr.errors import LeukoError
+
+Image8 = npt.NDArray[np.uint8]
+
+
+def low_resolution_size(hr: Image8, scale: int) -> tuple[int, int]:
+    """(height, width) of the LR image that belongs to `hr`: exactly HR / `scale`.
+
+    Raises LeukoError if `hr` is not uint8 (H, W, 3) or a side is not a positive multiple of `scale`.
+    """
+    if not isinstance(hr, np.ndarray) or hr.dtype != np.uint8 or hr.ndim != 3 or hr.shape[2] != 3:
+        found = f"{hr.dtype} {hr.shape}" if isinstance(hr, np.ndarray) else type(hr).__name__
+        raise LeukoError(
+            f"A degradation takes a uint8 RGB image of shape (height, width, 3), found {found}; "
+            "convert it first."
+        )
+    height, width = hr.shape[:2]
+    if height % scale or width % scale or not height or not width:
+        nearest = tuple(max(scale, side - side % scale) for side in (height, width))
+        raise LeukoError(
+            f"The HR size {height}x{width} (height x width) is not divisible by the scale {scale}; "
+            f"set the HR size to multiples of {scale} (for example {nearest[0]}x{nearest[1]}) "
+            "or another scale."
+        )
+    return height // scale, width // scale
+
+
+def require(holds: bool, name: str, found: object, expected: str) -> None:
+    """Raise LeukoError naming the setting, the value found and what was expected, unless it `holds`."""
+    if not holds:
+        raise LeukoError(
+            f"The degradation setting {name} is {found!r}, expected {expected}; correct {name} in the study."
+        )
+
+
+def require_integer(value: int, name: str, low: int, high: int) -> None:
+    """Raise LeukoError unless `value` is an int (not a bool) in [low, high]."""
+    valid = isinstance(value, (int, np.integer)) and not isinstance(value, bool) and low <= value <= high
+    require(valid, name, value, f"an integer from {low} to {high}")
+
+
+def require_probability(value: float, name: str) -> None:
+    """Raise LeukoError unless `value` is a number in [0, 1]."""
+    require(_is_number(value) and 0 <= value <= 1, name, value, "a probability from 0 to 1")
+
+
+def require_mix(values: Sequence[float], name: str) -> None:
+    """Raise LeukoError unless `values` are probabilities that add up to 1."""
+    for value in values:
+        require_probability(value, name)
+    require(math.isclose(sum(values), 1, abs_tol=1e-6), name, values, "probabilities that add up to 1")
+
+
+def require_range(
+    values: Sequence[float], name: str, low: float, high: float = math.inf, contains: float | None = None
+) -> None:
+    """Raise LeukoError unless `values` is (from, to), low <= from <= to <= high, with `contains` inside."""
+    pair = isinstance(values, Sequence) and len(values) == 2 and all(map(_is_number, values))
+    valid = pair and low <= values[0] <= values[1] <= high
+    bound = f"at least {low}" if high == math.inf else f"from {low} to {high}"
+    require(valid, name, values, f"an ascending pair of numbers {bound}")
+    if contains is not None:
+        require(values[0] <= contains <= values[1], name, values, f"a range that contains {contains:g}")
+
+
+def require_non_negative(value: float, name: str) -> None:
+    """Raise LeukoError unless `value` is a finite number that is not negative."""
+    require(_is_number(value) and value >= 0, name, value, "a finite number not below 0")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,186 @@
+"""One round of Real-ESRGAN's degradation: the ranges it is drawn from, and one draw.
+
+Drawing is apart from applying, so that what is drawn can be counted and read without any image.
+"""
+
+import math
+from dataclasses import astuple, dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from leukosr.degradation.checks import (
+    require,
+    require_integer,
+    require_mix,
+    require_probability,
+    require_range,
+)
+from leukosr.degradation.kernels import BlurKernel, Gaussian, GeneralisedGaussian, Plateau, Sinc
+
+ResizeMode = Literal["area", "bilinear", "bicubic"]
+RESIZE_MODES: tuple[ResizeMode, ...] = ("area", "bilinear", "bicubic")
+Range = tuple[float, float]
+
+# Lowest cutoff of a sinc kernel, in radians a pixel: a large kernel can hold a lower frequency.
+SMALL_SINC_CUTOFF, LARGE_SINC_CUTOFF, LARGE_SINC_SIZE = math.pi / 3, math.pi / 5, 13
+
+
+@dataclass(frozen=True)
+class KernelMix:
+    """Probabilities of the blur kernels, adding up to 1."""
+
+    isotropic: float = 0.45
+    anisotropic: float = 0.25
+    generalised_isotropic: float = 0.12
+    generalised_anisotropic: float = 0.03
+    plateau_isotropic: float = 0.12
+    plateau_anisotropic: float = 0.03
+
+    def __post_init__(self) -> None:
+        """Refuse values that are no probabilities adding up to 1 with LeukoError."""
+        require_mix(astuple(self), "kernels")
+
+
+@dataclass(frozen=True)
+class ResizeMix:
+    """Probabilities of enlarging, shrinking and keeping the size, adding up to 1."""
+
+    up: float
+    down: float
+    keep: float
+
+    def __post_init__(self) -> None:
+        """Refuse values that are no probabilities adding up to 1 with LeukoError."""
+        require_mix(astuple(self), "resize")
+
+
+@dataclass(frozen=True)
+class Round:
+    """The ranges of one round; pairs are (from, to), sigmas of blur in pixels and of noise in grey levels.
+
+    `sinc_probability` is that of a sinc kernel in place of one of `kernels`; `poisson_scale` multiplies
+    the shot noise; `gray_probability` is that of noise equal in the three channels.
+    """
+
+    blur_probability: float
+    sigma: Range
+    resize: ResizeMix
+    resize_scale: Range
+    gaussian_sigma: Range
+    poisson_scale: Range
+    kernel_sizes: tuple[int, ...] = (7, 9, 11, 13, 15, 17, 19, 21)
+    kernels: KernelMix = field(default_factory=KernelMix)
+    sinc_probability: float = 0.1
+    generalised_beta: Range = (0.5, 4.0)
+    plateau_beta: Range = (1.0, 2.0)
+    gaussian_probability: float = 0.5
+    gray_probability: float = 0.4
+    jpeg_quality: tuple[int, int] = (30, 95)
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be drawn from with LeukoError."""
+        for name in ("blur_probability", "sinc_probability", "gaussian_probability", "gray_probability"):
+            require_probability(getattr(self, name), name)
+        require_range(self.sigma, "sigma", 0.01)
+        require_range(self.resize_scale, "resize_scale", 0.01, 8, contains=1)
+        require_range(self.generalised_beta, "generalised_beta", 0.01, contains=1)
+        require_range(self.plateau_beta, "plateau_beta", 0.01, contains=1)
+        require_range(self.gaussian_sigma, "gaussian_sigma", 0)
+        require_range(self.poisson_scale, "poisson_scale", 0)
+        require_range(self.jpeg_quality, "jpeg_quality", 1, 100)
+        for quality in self.jpeg_quality:
+            require_integer(quality, "jpeg_quality", 1, 100)
+        require_sizes(self.kernel_sizes, "kernel_sizes")
+
+
+@dataclass(frozen=True)
+class Resizing:
+    """A drawn change of size: the factor and how to interpolate."""
+
+    factor: float
+    mode: ResizeMode
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Drawn noise: `strength` is sigma in grey levels (Gaussian) or the shot noise's factor (Poisson)."""
+
+    kind: Literal["gaussian", "poisson"]
+    strength: float
+    gray: bool
+
+
+@dataclass(frozen=True)
+class RoundDraw:
+    """What one image gets in one round; `kernel` None is no blur."""
+
+    kernel: BlurKernel | None
+    resizing: Resizing
+    noise: Noise
+    jpeg_quality: int
+
+
+def draw_round(round_: Round, rng: np.random.Generator) -> RoundDraw:
+    """Draw one round's operations and their strengths."""
+    return RoundDraw(
+        kernel=draw_kernel(round_, rng) if rng.random() < round_.blur_probability else None,
+        resizing=_draw_resizing(round_, rng),
+        noise=_draw_noise(round_, rng),
+        jpeg_quality=int(rng.integers(round_.jpeg_quality[0], round_.jpeg_quality[1], endpoint=True)),
+    )
+
+
+def draw_kernel(round_: Round, rng: np.random.Generator) -> BlurKernel:
+    """Draw a blur kernel: sigmas and rotation uniform, the shape beta below or above 1 with even odds."""
+    size = int(rng.choice(round_.kernel_sizes))
+    if rng.random() < round_.sinc_probability:
+        lowest = SMALL_SINC_CUTOFF if size < LARGE_SINC_SIZE else LARGE_SINC_CUTOFF
+        return Sinc(size, rng.uniform(lowest, math.pi))
+    kind = int(rng.choice(6, p=astuple(round_.kernels)))
+    family, anisotropic = divmod(kind, 2)  # KernelMix lists each family as isotropic, anisotropic
+    sigma_x = rng.uniform(*round_.sigma)
+    sigma_y = rng.uniform(*round_.sigma) if anisotropic else sigma_x
+    rotation = rng.uniform(-math.pi, math.pi) if anisotropic else 0.0
+    if family == 0:
+        return Gaussian(size, sigma_x, sigma_y, rotation)
+    if family == 1:
+        beta = _draw_beta(round_.generalised_beta, rng)
+        return GeneralisedGaussian(size, sigma_x, sigma_y, rotation, beta)
+    return Plateau(size, sigma_x, sigma_y, rotation, _draw_beta(round_.plateau_beta, rng))
+
+
+def draw_sinc(sizes: tuple[int, ...], rng: np.random.Generator) -> Sinc:
+    """Draw the final sinc filter: a size, and a cutoff from pi / 3 to pi whatever the size."""
+    return Sinc(int(rng.choice(sizes)), rng.uniform(SMALL_SINC_CUTOFF, math.pi))
+
+
+def draw_mode(rng: np.random.Generator) -> ResizeMode:
+    """Draw how to interpolate, each mode being as likely."""
+    return RESIZE_MODES[rng.integers(len(RESIZE_MODES))]
+
+
+def require_sizes(sizes: tuple[int, ...], name: str) -> None:
+    """Raise LeukoError unless `sizes` are odd integers from 3 to 99, at least one of them."""
+    valid = len(sizes) > 0 and all(isinstance(s, int) and 3 <= s <= 99 and s % 2 == 1 for s in sizes)
+    require(valid, name, sizes, "one or more odd integers from 3 to 99")
+
+
+def _draw_beta(bounds: Range, rng: np.random.Generator) -> float:
+    # As in the published training: with plateau's (1, 2) the lower half is the single point 1.
+    low, high = (bounds[0], 1.0) if rng.random() < 0.5 else (1.0, bounds[1])
+    return float(rng.uniform(low, high))
+
+
+def _draw_resizing(round_: Round, rng: np.random.Generator) -> Resizing:
+    direction = ("up", "down", "keep")[rng.choice(3, p=astuple(round_.resize))]
+    low, high = round_.resize_scale
+    bounds = {"up": (1.0, high), "down": (low, 1.0), "keep": (1.0, 1.0)}[direction]
+    return Resizing(float(rng.uniform(*bounds)), draw_mode(rng))
+
+
+def _draw_noise(round_: Round, rng: np.random.Generator) -> Noise:
+    gaussian = rng.random() < round_.gaussian_probability
+    strength = float(rng.uniform(*(round_.gaussian_sigma if gaussian else round_.poisson_scale)))
+    gray = bool(rng.random() < round_.gray_probability)
+    return Noise("gaussian" if gaussian else "poisson", strength, gray)

@@ -1,0 +1,1 @@
+"""Parts that both trainers share: device, precision, seeding, weights, resuming, progress."""

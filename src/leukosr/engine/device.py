@@ -1,0 +1,54 @@
+"""Where tensors live and in which precision they are computed."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal, TypeVar
+
+import torch
+
+from leukosr.errors import LeukoError
+
+Module = TypeVar("Module", bound=torch.nn.Module)
+
+
+def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
+    """The device to compute on; `auto` takes CUDA where there is one. Raises LeukoError for a missing one."""
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise LeukoError("runtime.device is cuda, but torch finds no CUDA device: set runtime.device to auto or cpu")
+    use_cuda = wanted == "cuda" or (wanted == "auto" and torch.cuda.is_available())
+    if use_cuda:
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.benchmark = False
+    return torch.device("cuda" if use_cuda else "cpu")
+
+
+def autocast(device: torch.device, precision: Literal["fp32", "bf16"]) -> AbstractContextManager[object]:
+    """bf16 autocast, or nothing for fp32. Weights and optimiser stay in fp32 either way."""
+    if precision == "bf16":
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()
+
+
+def memory_format(channels_last: bool) -> torch.memory_format:
+    """The memory format of networks and image batches."""
+    return torch.channels_last if channels_last else torch.contiguous_format
+
+
+def place(module: Module, device: torch.device, channels_last: bool) -> Module:
+    """The module on its device, in its memory format (in place)."""
+    module.to(device)
+    if channels_last:
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return module
+
+
+def to_batch(images: object, device: torch.device, channels_last: bool) -> torch.Tensor:
+    """uint8 N x H x W x 3 (NumPy) to float32 N x 3 x H x W in [0, 1] on the device."""
+    batch = torch.as_tensor(images).to(device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255)
+    return batch.contiguous(memory_format=memory_format(channels_last))
+
+
+def to_uint8(images: torch.Tensor) -> torch.Tensor:
+    """Float N x 3 x H x W in [0, 1] to uint8 N x H x W x 3 on the CPU, clipped and rounded to nearest."""
+    return images.float().clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1).contiguous().cpu()

@@ -1,0 +1,37 @@
+"""An ordered map over worker processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Literal, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def count_workers(wanted: Literal["auto"] | int) -> int:
+    """The number of worker processes: `auto` is one a core that this process may use."""
+    return len(os.sched_getaffinity(0)) if wanted == "auto" and hasattr(os, "sched_getaffinity") else (
+        (os.cpu_count() or 1) if wanted == "auto" else wanted
+    )
+
+
+def ordered_map(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:
+    """Apply a picklable function to every item, results in the order of the items whatever the workers.
+
+    Small work is done in this process: starting workers would cost more than it saves.
+    """
+    if workers <= 1 or len(items) < 4 * workers:
+        yield from map(function, items)
+        return
+    chunk = max(1, min(64, len(items) // (workers * 4)))
+    # spawn: the same behaviour on every system, and no copy of torch's threads
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        try:
+            yield from pool.map(function, items, chunksize=chunk)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise

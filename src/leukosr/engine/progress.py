@@ -1,0 +1,48 @@
+"""Progress for people: rate and time left on a terminal, silence elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Task as RichTask
+from rich.progress import ProgressColumn
+from rich.text import Text
+
+Item = TypeVar("Item")
+
+
+class RateColumn(ProgressColumn):
+    """Steps a second."""
+
+    def render(self, task: RichTask) -> Text:
+        """Show the rate, or a dash before the first step."""
+        return Text(f"{task.speed:.1f}/s" if task.speed else "–/s", style="dim")
+
+
+@contextmanager
+def progress(total: int, description: str, done: int = 0) -> Iterator[Callable[[int, str], None]]:
+    """Show a bar for `total` steps; yields `advance(steps, note)`. Prints nothing where stderr is no terminal."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        RateColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", style="dim"),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task(description, total=total, completed=done, note="")
+        yield lambda steps, note: bar.update(task, advance=steps, note=note)
+
+
+def track(items: Iterable[Item], total: int, description: str) -> Iterator[Item]:
+    """Iterate with a bar."""
+    with progress(total, description) as advance:
+        for item in items:
+            yield item
+            advance(1, "")

@@ -1,0 +1,67 @@
+"""State of a cut training, kept outside DVC's outputs because DVC deletes those before it runs a stage again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import leukosr
+from leukosr.files import new_file
+
+ROOT = Path(".leukosr/resume")
+
+
+def work_digest(settings: object, inputs: Iterable[Path]) -> str:
+    """A digest of the settings, the bytes of the input files and the code of this package.
+
+    A cut training is only ever continued by the same work.
+    """
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
+    package = Path(leukosr.__file__).parent
+    for path in [*sorted(package.rglob("*.py")), *inputs]:
+        digest.update(path.name.encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:32]
+
+
+class Resume:
+    """Checkpoints of one piece of work, at most one every `seconds`."""
+
+    def __init__(self, digest: str, seconds: float, root: Path = ROOT) -> None:
+        """`digest` names the work; `seconds` 0 saves at every opportunity."""
+        self.folder = root / digest
+        self.seconds = seconds
+        self._last = time.monotonic()
+
+    def load(self, name: str) -> dict[str, Any] | None:
+        """The last state saved under `name`, or None. Tensors come to the CPU."""
+        path = self.folder / f"{name}.pt"
+        if not path.exists():
+            return None
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        return state
+
+    def due(self) -> bool:
+        """Whether it is time to save again."""
+        return time.monotonic() - self._last >= self.seconds
+
+    def save(self, name: str, state: dict[str, Any]) -> None:
+        """Save a state of tensors and plain values, atomically."""
+        with new_file(self.folder / f"{name}.pt") as temporary:
+            torch.save(state, temporary)
+        self._last = time.monotonic()
+
+    def drop(self, name: str) -> None:
+        """Forget one state."""
+        (self.folder / f"{name}.pt").unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Forget the work: it is done."""
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,9 @@
+"""The one exception that a user is meant to read."""
+
+
+class LeukoError(Exception):
+    """A mistake in the input, the configuration or the environment that the user can mend.
+
+    The message is one sentence (or a few short ones) that names the file or the key, says what was found,
+    what was expected and what to do. The command line prints it without a traceback and exits with 1.
+    """

@@ -1,0 +1,1 @@
+"""Measures: image quality against the ground truth, and classification."""

@@ -1,0 +1,73 @@
+"""Writing so that nothing is ever half-written: a temporary name first, then a rename."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from leukosr.errors import LeukoError
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it replaces `path`, on any failure it is removed.
+
+    Raises LeukoError when the folder cannot be written or the disk is full.
+    """
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    with _writable(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; on success it takes the place of `path`, else it is removed.
+
+    Raises LeukoError when the parent cannot be written or the disk is full.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with _writable(path):
+        try:
+            temporary.mkdir(parents=True)
+            yield temporary
+            if path.exists():
+                shutil.rmtree(path)
+            os.replace(temporary, path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _writable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _REMEDIES:
+            raise LeukoError(f"cannot write {path}: {error.strerror}; {_REMEDIES[error.errno]}") from error
+        raise
+
+
+_REMEDIES = {
+    1: "make the folder writable for you",
+    13: "make the folder writable for you",
+    28: "free some space on the disk and run the command again",
+    30: "the file system is read-only, choose another place for the project",
+    122: "your disk quota is used up, free some space and run the command again",
+}
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, atomically. NaN and infinity raise ValueError: undefined is null."""
+    text = json.dumps(value, indent=2, allow_nan=False) + "\n"
+    with new_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -1,0 +1,105 @@
+"""Training curves of the SR methods and of the classifiers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from leukosr.report.style import SEQUENCE, arm_colour, arm_label, new_figure
+
+LOSSES = {
+    "loss_generator": "generator, total",
+    "loss_image": "image",
+    "loss_perceptual": "perceptual",
+    "loss_adversarial": "adversarial",
+    "loss_total_variation": "total variation",
+    "loss_discriminator": "discriminator",
+}
+
+
+def sr_curves(path: Path, method: str, history: pd.DataFrame, note: str) -> None:
+    """Losses (log scale) and validation PSNR and SSIM of one SR method by iteration, stages told apart.
+
+    `history` has the columns of sr/<method>/history.csv. Iterations may run
+    through or start anew in each stage.
+    """
+    iterations = _running(history)
+    with new_figure(path, 5.6, 6.6, note) as figure:
+        losses, psnr, ssim = figure.subplots(3, 1, sharex=True, height_ratios=(1.7, 1, 1))
+        losses.set_title(f"{arm_label(method)}: training")
+        for (column, label), colour in zip(LOSSES.items(), SEQUENCE, strict=False):
+            if column in history and (history[column] > 0).any():
+                values = history[column].where(history[column] > 0)
+                losses.plot(iterations, values, color=colour, label=label, linewidth=1.5, marker=".")
+        losses.set_yscale("log")
+        losses.set_ylabel("loss (log scale)")
+        figure.legend(loc="outside lower left", ncols=3)
+        for panel, column, label in ((psnr, "val_psnr", "PSNR, dB"), (ssim, "val_ssim", "SSIM")):
+            known = history[column].notna()
+            panel.plot(
+                iterations[known],
+                history[column][known],
+                color=arm_colour(method),
+                linewidth=1.8,
+                marker="o",
+                markersize=3,
+            )
+            panel.set_ylabel(f"validation\n{label}")
+        ssim.set_xlabel("iteration")
+        for panel in (losses, psnr, ssim):
+            panel.grid(True)
+        _stage_borders(losses, (psnr, ssim), history, iterations)
+
+
+def classifier_curves(path: Path, arm: str, history: pd.DataFrame, note: str) -> None:
+    """Training loss and accuracy of one arm by epoch: a thin line a seed, a thick one for their mean.
+
+    `history` has the columns of classify/<arm>/<protocol>/history.csv; accuracy is a fraction,
+    shown in percent.
+    """
+    with new_figure(path, 5.6, 2.7, note) as figure:
+        panels = figure.subplots(1, 2)
+        seeds = history["seed"].nunique()
+        for panel, column, factor, label in zip(
+            panels, ("loss", "accuracy"), (1, 100), ("training loss", "training accuracy, %"), strict=True
+        ):
+            for _, run in history.groupby("seed"):
+                panel.plot(
+                    run["epoch"], factor * run[column], color=arm_colour(arm), linewidth=0.9, alpha=0.6
+                )
+            mean = factor * history.groupby("epoch")[column].mean()
+            panel.plot(mean.index, mean, color="black", linewidth=1.8, marker=".", label=f"mean of {seeds}")
+            panel.set_xlabel("epoch")
+            panel.set_ylabel(label)
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+            panel.grid(True)
+        panels[0].set_title(f"{arm_label(arm)}: {seeds} {'run' if seeds == 1 else 'runs'}")
+        panels[0].legend(loc="upper right")
+
+
+def _running(history: pd.DataFrame) -> pd.Series:
+    """Iterations counted over all stages, also where each stage starts at its own zero."""
+    iterations = history["iteration"].reset_index(drop=True)
+    anew = iterations.diff() <= 0
+    return iterations + iterations.shift(fill_value=0).where(anew, 0).cumsum()
+
+
+def _stage_borders(top: Axes, others: tuple[Axes, ...], history: pd.DataFrame, iterations: pd.Series) -> None:
+    stages = history["stage"].reset_index(drop=True)
+    starts = np.flatnonzero((stages != stages.shift()).to_numpy())
+    if len(starts) < 2:
+        return
+    edges = [0.0, *((iterations[start - 1]) for start in starts[1:]), float(iterations.iloc[-1])]
+    for edge in edges[1:-1]:
+        for panel in (top, *others):
+            panel.axvline(edge, color="#555555", linewidth=1.0, linestyle="--")
+    for start, left, right in zip(starts, edges[:-1], edges[1:], strict=True):
+        # inside the lowest panel: the losses' own lines are densest in the top one
+        others[-1].annotate(
+            f"stage “{stages[start]}”", ((left + right) / 2, 0.04), xycoords=("data", "axes fraction"),
+            ha="center", va="bottom", fontsize=8, color="#555555",
+        )  # fmt: skip

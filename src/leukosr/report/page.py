@@ -1,0 +1,159 @@
+"""The report page of a study: one HTML file that needs nothing beside it, and its figures as files."""
+
+from __future__ import annotations
+
+import base64
+import io
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from importlib.resources import files
+from pathlib import Path
+
+import yaml
+from jinja2 import Environment, StrictUndefined, Template
+from PIL import Image
+
+from leukosr.config import Params
+from leukosr.files import new_file, new_folder, write_json
+from leukosr.report import sections
+from leukosr.report.charts import (
+    accuracy_figure,
+    class_counts,
+    class_distribution,
+    confusion_figure,
+    quality_figure,
+)
+from leukosr.report.curves import classifier_curves, sr_curves
+from leukosr.report.grids import arm_grid, read_cell
+from leukosr.report.published import published_figures
+from leukosr.report.results import StudyResults
+from leukosr.report.style import arm_label, budget_note
+from leukosr.report.tables import comparison_table, summary
+
+PAGE_WIDTH = 1400  # pixels; wider pictures are reduced for the page
+PACKAGES = ("leukosr", "torch", "torchvision", "numpy", "opencv-python-headless", "pillow", "scikit-image",
+            "pandas", "matplotlib", "dvc", "mlflow")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture on the page: the data URI of its pixels and the words that stand for it."""
+
+    uri: str
+    alt: str
+
+
+def write_report(
+    folder: Path, params: Params, results: StudyResults, versions: Mapping[str, str] | None = None
+) -> Path:
+    """Write the report of a study into `folder`, whose former content is replaced; returns its index.html.
+
+    Beside index.html (self-contained: no script, no request) stand figures/*.png, comparison.csv and
+    summary.json. `versions` defaults to the installed packages. The same inputs give the same bytes.
+    Raises LeukoError when an image of the grid is missing or `folder` cannot be written.
+    """
+    note = f"{results.study}: {budget_note(params.budget)}"
+    published = published_figures(params.study.published)
+    table = comparison_table(results, published)
+    with new_folder(folder) as work:
+        pictures = _draw(work / "figures", params, results, note)
+        with new_file(work / "comparison.csv") as path:
+            table.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
+        write_json(work / "summary.json", summary(results))
+        page = _template().render(
+            title=params.study.title,
+            lead=sections.lead_sentence(params, results),
+            budget=budget_note(params.budget),
+            budget_name=params.budget.name,
+            results=results,
+            arm_labels={arm: arm_label(arm) for arm in results.arms},
+            comparison=sections.comparison_rows(table),
+            published=published,
+            published_label=published.label(params.image) if published else "",
+            f1=sections.f1_by_class(results),
+            per_class=sections.class_rows(results),
+            sr_rows=sections.sr_rows(results),
+            counts=class_counts(results.manifest),
+            rejected=list(results.rejected.itertuples(index=False)),
+            degradation=sections.degradation_rows(params),
+            wrapped=getattr(params.degrade, "noise", "") == "wrapped",
+            params_yaml=yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
+            reproduce=f"dvc exp run -S study={params.study.name} -S budget={params.budget.name}",
+            versions=versions if versions is not None else installed_versions(),
+            pictures=pictures,
+        )
+        with new_file(work / "index.html") as path:
+            path.write_text(page, encoding="utf-8")
+    return folder / "index.html"
+
+
+def installed_versions() -> dict[str, str]:
+    """Python and the installed packages whose version can change a number, by name."""
+    found = {"Python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _draw(folder: Path, params: Params, results: StudyResults, note: str) -> dict[str, Figure]:
+    """Draw all figures into `folder`; keys are file names without suffix."""
+    seen: dict[str, Figure] = {}
+
+    def add(name: str, alt: str, photo: bool = False) -> None:
+        seen[name] = Figure(_data_uri(folder / f"{name}.png", photo), f"{alt}. {note}")
+
+    accuracy_figure(folder / "accuracy.png", results, note)
+    add("accuracy", "Test accuracy of every arm, a dot a seed")
+    quality_figure(folder / "quality.png", results, note)
+    add("quality", "Distribution of PSNR and SSIM over the images of every arm")
+    class_distribution(folder / "classes.png", results.manifest, note)
+    add("classes", "Number of images of each class in each role")
+    cells = [
+        read_cell(results.folder, image, list(results.arms), params.report.crop, label, captions)
+        for image, label, captions in sections.grid_choice(results, params.report.grid_cells)
+    ]
+    if cells:
+        arm_grid(folder / "grid.png", cells, note)
+        add("grid", "The same cells in every arm with a zoomed crop", photo=True)
+    for arm, result in results.arms.items():
+        confusion_figure(folder / f"confusion_{arm}.png", arm, result.predictions, results.classes, note)
+        add(f"confusion_{arm}", f"Confusion matrix of {arm_label(arm)}")
+        classifier_curves(folder / f"classifier_{arm}.png", arm, result.history, note)
+        add(f"classifier_{arm}", f"Training curves of the classifiers of {arm_label(arm)}")
+    for method, training in results.methods.items():
+        sr_curves(folder / f"sr_{method}.png", method, training.history, note)
+        add(f"sr_{method}", f"Training curves of {arm_label(method)}")
+        with new_file(folder / f"samples_{method}.png") as path:
+            path.write_bytes(training.samples.read_bytes())
+        add(f"samples_{method}", f"Validation samples of {arm_label(method)}", photo=True)
+    return seen
+
+
+def _data_uri(path: Path, photo: bool) -> str:
+    """A picture as a data URI: charts as PNG, photographs as JPEG, which is several times smaller."""
+    with Image.open(path) as picture:
+        if picture.width <= PAGE_WIDTH and not photo:
+            return _uri("png", path.read_bytes())
+        reduced = picture.convert("RGB")
+    if reduced.width > PAGE_WIDTH:
+        height = round(reduced.height * PAGE_WIDTH / reduced.width)
+        reduced = reduced.resize((PAGE_WIDTH, height), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    reduced.save(buffer, format="JPEG", quality=86, optimize=True)
+    return _uri("jpeg", buffer.getvalue())
+
+
+def _uri(kind: str, content: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _template() -> Template:
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(files(__package__).joinpath("report.html.j2").read_text(encoding="utf-8"))

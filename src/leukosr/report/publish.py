@@ -1,0 +1,56 @@
+"""Snapshots of finished studies that git keeps."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+from leukosr.config import Params
+from leukosr.errors import LeukoError
+from leukosr.files import new_folder, write_json
+from leukosr.layout import Layout, require
+from leukosr.report.page import installed_versions
+
+PLOTS = ("confusion.png", "curves.png", "samples.png")
+
+
+def publish_results(params: Params, params_file: Path, layout: Layout, target: Path) -> Path:
+    """Copy the report, metrics, plots, params.yaml, dvc.lock, versions and commit of a study to `target`.
+
+    An existing snapshot of that name is replaced. Raises LeukoError when the study is not finished.
+    """
+    require(layout.report / "index.html", "report")
+    if target.name.startswith(".") or target.parent != Path("results"):
+        raise LeukoError(f"'{target.name}' is no name for a folder below results/")
+    with new_folder(target) as folder:
+        shutil.copytree(layout.report, folder, dirs_exist_ok=True)
+        for metrics in sorted(layout.root.rglob("metrics.json")):
+            place = folder / "metrics" / metrics.parent.relative_to(layout.root)
+            place.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(metrics, place / "metrics.json")
+        for plot in (path for name in PLOTS for path in sorted(layout.root.rglob(name))):
+            name = "-".join(plot.relative_to(layout.root).parts)
+            (folder / "plots").mkdir(exist_ok=True)
+            shutil.copyfile(plot, folder / "plots" / name)
+        shutil.copyfile(params_file, folder / "params.yaml")
+        lock = require(params_file.parent / "dvc.lock", "report")
+        shutil.copyfile(lock, folder / "dvc.lock")
+        about = {
+            "study": params.study.name,
+            "budget": params.budget.name,
+            "budget_note": params.budget.note,
+            "commit": _commit(),
+            "versions": installed_versions(),
+        }
+        write_json(folder / "about.json", json.loads(json.dumps(about)))
+    return target
+
+
+def _commit() -> str:
+    result = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return result.stdout.strip() or "unknown"

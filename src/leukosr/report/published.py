@@ -1,0 +1,73 @@
+"""Figures that papers printed, as typed facts beside which a study's own figures may stand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from leukosr.config import Image
+from leukosr.errors import LeukoError
+
+
+@dataclass(frozen=True)
+class PublishedArm:
+    """What was printed for one arm: PSNR in dB, SSIM in 0..1, the rest in percent; None where nothing was."""
+
+    psnr: float | None = None
+    ssim: float | None = None
+    accuracy: float | None = None
+    precision: float | None = None
+    recall: float | None = None
+    f1: float | None = None
+
+
+@dataclass(frozen=True)
+class PublishedStudy:
+    """One published study; sizes are (height, width) in pixels."""
+
+    key: str
+    source: str
+    high: tuple[int, int]
+    low: tuple[int, int]
+    arms: Mapping[str, PublishedArm]
+
+    def label(self, image: Image) -> str:
+        """Head of the published columns, which says why they are not this study's yardstick.
+
+        The budget is always called another: training details that the report leaves out differ even where the
+        hyper-parameters it prints are kept.
+        """
+        same_sizes = (image.height, image.width) == self.high
+        return "published, other budget" if same_sizes else "published, other sizes and budget"
+
+
+def published_figures(key: str | None) -> PublishedStudy | None:
+    """The published study `key` of published.yaml (`case1`, `case2`); None when `key` is None.
+
+    Raises LeukoError for a key that has no figures by arm.
+    """
+    if key is None:
+        return None
+    facts = published_facts()
+    known = [name for name, entry in facts.items() if isinstance(entry, dict) and "super_resolution" in entry]
+    if key not in known:
+        raise LeukoError(f"study.published = '{key}': no such published study; known are {', '.join(known)}")
+    entry = facts[key]
+    quality, classified = entry["super_resolution"], entry["classification"]
+    arms = {
+        arm: PublishedArm(**quality.get(arm, {}), **classified.get(arm, {}))
+        for arm in {**quality, **classified}
+    }
+    high, low = (tuple(entry["sizes"][name]) for name in ("high", "low"))
+    return PublishedStudy(key, entry["source"], high, low, arms)
+
+
+@cache
+def published_facts() -> dict[str, Any]:
+    """All of published.yaml, parsed."""
+    return dict(yaml.safe_load(files(__package__).joinpath("published.yaml").read_text(encoding="utf-8")))

@@ -1,0 +1,188 @@
+"""What the stages of one study wrote, read and checked at the door."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from leukosr.config import LEARNED_ARMS
+from leukosr.errors import LeukoError
+
+TEXT_COLUMNS = frozenset(
+    ("id", "path", "class", "source", "role", "role_paper", "role_source_disjoint", "reason", "image",
+     "stage", "true", "predicted")
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ImageQuality:
+    """Mean image quality of one arm over `n` images; PSNR in dB, None where undefined (ground truth)."""
+
+    n: int
+    psnr: float | None
+    psnr_sd: float | None
+    ssim: float | None
+    ssim_sd: float | None
+    mse: float | None
+    mse_sd: float | None
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """Scores of one class, means over seeds, fractions; `support` is its number of test images."""
+
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    support: int
+
+
+@dataclass(frozen=True)
+class Classification:
+    """Scores of one arm's classifiers: means over `n_runs` seeds, fractions; sd is None for one run."""
+
+    accuracy: float | None
+    accuracy_sd: float | None
+    macro_f1: float | None
+    macro_f1_sd: float | None
+    n_runs: int
+    n_train: int
+    n_test: int
+    n_test_sources: int | None
+    per_class: Mapping[str, ClassScores]
+    per_seed: Mapping[str, Mapping[str, float | None]]
+
+
+@dataclass(frozen=True)
+class ArmResults:
+    """Everything known about one arm; the frames have the columns of the stages' CSV files."""
+
+    quality: ImageQuality
+    per_image: pd.DataFrame
+    classification: Classification
+    predictions: pd.DataFrame
+    history: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class SRTraining:
+    """The training of one SR method: metrics.json, history.csv and the picture of its samples."""
+
+    metrics: Mapping[str, Any]
+    history: pd.DataFrame
+    samples: Path
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """All results of a study; `folder` holds its files, arms and methods are in the study's order."""
+
+    study: str
+    protocol: str
+    folder: Path
+    manifest: pd.DataFrame
+    rejected: pd.DataFrame
+    arms: Mapping[str, ArmResults]
+    methods: Mapping[str, SRTraining]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the classifiers' outputs."""
+        columns = next(iter(self.arms.values())).predictions.columns
+        return tuple(str(name).removeprefix("p_") for name in columns if str(name).startswith("p_"))
+
+
+def load_results(folder: Path, study: str, arms: Sequence[str], protocol: str) -> StudyResults:
+    """Read `folder/study` (folder is the outputs root), as the stages wrote it.
+
+    Raises LeukoError that names a missing or damaged file and the `dvc repro` command that makes it.
+    """
+    home = folder / study
+    return StudyResults(
+        study=study,
+        protocol=protocol,
+        folder=home,
+        manifest=_table(home / "manifest.csv", ("id", "class", "role_paper"), "prepare"),
+        rejected=_table(home / "rejected.csv", ("path", "reason"), "prepare"),
+        arms={arm: _arm(home, arm, protocol) for arm in arms},
+        methods={arm: _method(home, arm) for arm in arms if arm in LEARNED_ARMS},
+    )
+
+
+def _arm(home: Path, arm: str, protocol: str) -> ArmResults:
+    quality, classify = home / "quality" / arm, home / "classify" / arm / protocol
+    return ArmResults(
+        quality=_metrics(quality / "metrics.json", lambda raw: _fields(ImageQuality, raw), f"quality@{arm}"),
+        per_image=_table(quality / "per_image.csv", ("image", "psnr", "ssim"), f"quality@{arm}"),
+        classification=_metrics(classify / "metrics.json", _classification, f"classify@{arm}"),
+        predictions=_table(
+            classify / "predictions.csv", ("image", "seed", "true", "predicted"), f"classify@{arm}"
+        ),
+        history=_table(classify / "history.csv", ("seed", "epoch", "loss", "accuracy"), f"classify@{arm}"),
+    )
+
+
+def _method(home: Path, method: str) -> SRTraining:
+    folder, stage = home / "sr" / method, f"train_sr@{method}"
+    samples = folder / "samples.png"
+    if not samples.is_file():
+        raise _missing(samples, stage)
+    return SRTraining(
+        metrics=_metrics(folder / "metrics.json", dict, stage),
+        history=_table(folder / "history.csv", ("iteration", "stage", "val_psnr", "val_ssim"), stage),
+        samples=samples,
+    )
+
+
+def _classification(raw: dict[str, Any]) -> Classification:
+    per_class = {name: _fields(ClassScores, scores) for name, scores in raw["per_class"].items()}
+    return _fields(Classification, {**raw, "per_class": per_class})
+
+
+def _fields(kind: Callable[..., Any], raw: Mapping[str, Any]) -> Any:
+    """A dataclass from those of the mapping's entries that it names."""
+    return kind(**{name: raw[name] for name in kind.__dataclass_fields__})  # type: ignore[attr-defined]
+
+
+def _metrics(path: Path, build: Callable[[dict[str, Any]], Any], stage: str) -> Any:
+    try:
+        return build(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise _missing(path, stage) from None
+    except KeyError as error:
+        raise _damaged(path, f"has no entry {error}", stage) from None
+    except (ValueError, TypeError, AttributeError) as error:
+        raise _damaged(path, f"cannot be read ({error})", stage) from None
+
+
+def _table(path: Path, required: Sequence[str], stage: str) -> pd.DataFrame:
+    """A CSV file with text columns as str and the others as float, empty cells NaN."""
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except FileNotFoundError:
+        raise _missing(path, stage) from None
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise _damaged(path, f"cannot be read ({error})", stage) from None
+    for name in required:
+        if name not in table.columns:
+            raise _damaged(path, f"has no column '{name}'", stage)
+    for name in table.columns:
+        if name not in TEXT_COLUMNS:
+            try:
+                table[name] = pd.to_numeric(table[name].where(table[name] != "")).astype(float)
+            except ValueError as error:
+                raise _damaged(path, f"column '{name}' holds no number ({error})", stage) from None
+    return table
+
+
+def _missing(path: Path, stage: str) -> LeukoError:
+    return LeukoError(f"{path} does not exist: make it with `dvc repro {stage}`")
+
+
+def _damaged(path: Path, what: str, stage: str) -> LeukoError:
+    return LeukoError(f"{path} {what}: make it again with `dvc repro --force --single-item {stage}`")

@@ -1,0 +1,162 @@
+"""The words and rows of the report page, computed from the results; the template only lays them out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from leukosr.config import Params
+from leukosr.report.results import StudyResults
+from leukosr.report.style import arm_label, size_text
+from leukosr.report.tables import UNDEFINED, mean_sd, number, percent
+
+
+def lead_sentence(params: Params, results: StudyResults) -> str:
+    """One plain sentence: what was trained on what, how often, tested on how many images."""
+    image, scores = params.image, next(iter(results.arms.values())).classification
+    weights = (
+        "from scratch" if params.classify.weights == "none" else f"from {params.classify.weights} weights"
+    )
+    sources = "" if scores.n_test_sources is None else f" from {scores.n_test_sources} sources"
+    times = "once" if scores.n_runs == 1 else f"{scores.n_runs} times"
+    seeds = ("seed " if scores.n_runs == 1 else "seeds ") + ", ".join(scores.per_seed)
+    low = size_text(image.height // image.scale, image.width // image.scale)
+    return (
+        f"ResNet50 was trained {weights} {times} ({seeds}) on each of {len(results.arms)} versions (arms) of "
+        f"the same {scores.n_train} images of {len(results.classes)} classes for {params.classify.epochs} "
+        f"epochs, and tested on {scores.n_test} other images{sources}; the low resolution is {low} pixels, "
+        f"the high one {size_text(image.height, image.width)} (height by width)."
+    )
+
+
+def comparison_rows(table: pd.DataFrame) -> list[list[str]]:
+    """The comparison table as text: arm, PSNR, SSIM, images, accuracy, macro F1, runs, published figures."""
+    rows = []
+    for row in table.to_dict("records"):
+        cells = [
+            arm_label(str(row["arm"])),
+            number(row["psnr"], 2),
+            number(row["ssim"], 4),
+            str(row["n_images"]),
+            mean_sd(row["accuracy_percent"], row["accuracy_sd_percent"]),
+            mean_sd(row["macro_f1_percent"], row["macro_f1_sd_percent"]),
+            str(row["n_runs"]),
+        ]
+        if "published_psnr" in row:
+            cells += [
+                number(row["published_psnr"], 2),
+                number(row["published_ssim"], 4),
+                number(row["published_accuracy_percent"], 2),
+                number(row["published_f1_percent"], 2),
+            ]
+        rows.append(cells)
+    return rows
+
+
+def f1_by_class(results: StudyResults) -> list[list[str]]:
+    """A row a class: its name, its test images, the F1 of every arm in percent."""
+    first = next(iter(results.arms.values())).classification.per_class
+    return [
+        [
+            name,
+            str(first[name].support),
+            *(number(percent(arm.classification.per_class[name].f1), 1) for arm in results.arms.values()),
+        ]
+        for name in results.classes
+    ]
+
+
+def class_rows(results: StudyResults) -> list[list[str]]:
+    """A row an arm and class: precision, recall, F1 in percent (means over seeds) and the test images."""
+    return [
+        [
+            arm_label(arm),
+            name,
+            *(number(percent(v), 1) for v in (s.precision, s.recall, s.f1)),
+            str(s.support),
+        ]
+        for arm, result in results.arms.items()
+        for name, s in result.classification.per_class.items()
+    ]
+
+
+def sr_rows(results: StudyResults) -> list[list[str]]:
+    """A row an SR method: its validation scores, size and cost; an en dash where nothing is known."""
+    return [
+        [
+            arm_label(method),
+            _count(training.metrics, "iterations"),
+            _count(training.metrics, "best_iteration"),
+            number(training.metrics.get("best_val_psnr"), 2),
+            number(training.metrics.get("best_val_ssim"), 4),
+            _count(training.metrics, "n_train"),
+            _count(training.metrics, "n_val"),
+            _count(training.metrics, "generator_parameters"),
+            _count(training.metrics, "seconds"),
+            str(training.metrics.get("precision") or UNDEFINED),
+        ]
+        for method, training in results.methods.items()
+    ]
+
+
+def degradation_rows(params: Params) -> list[tuple[str, str]]:
+    """The settings that make LR images of HR ones: sizes, kernel, the method's own (nested keys dotted)."""
+    image = params.image
+    low = size_text(image.height // image.scale, image.width // image.scale)
+    rows = [
+        ("HR size", size_text(image.height, image.width)),
+        ("LR size", f"{low} (scale {image.scale})"),
+        ("fit", image.fit),
+        ("kernel", image.kernel),
+    ]
+    return rows + list(_flat(params.degrade.model_dump(mode="json"), ""))
+
+
+def grid_choice(results: StudyResults, count: int) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """`count` test images in turn from every class, the first by name: id, label, and a caption for each arm.
+
+    The caption gives the image's PSNR and in how many runs it was classified right.
+    """
+    test = next(iter(results.arms.values())).predictions.drop_duplicates("image").sort_values("image")
+    turn = test.groupby("true").cumcount()
+    order = test.assign(turn=turn).sort_values(["turn", "true"], kind="stable").head(count)
+    facts = {arm: _image_facts(results, arm) for arm in results.arms}
+    for image, true in order[["image", "true"]].sort_values("true", kind="stable").itertuples(index=False):
+        stem = image.rsplit("/", 1)[-1]
+        shown = stem if len(stem) <= 16 else f"{stem[:15]}…"
+        yield image, f"{true}\n{shown}", {arm: facts[arm].get(image, "") for arm in facts}
+
+
+def _image_facts(results: StudyResults, arm: str) -> dict[str, str]:
+    result = results.arms[arm]
+    right = (result.predictions["true"] == result.predictions["predicted"]).groupby(
+        result.predictions["image"]
+    )
+    psnr = result.per_image.set_index("image")["psnr"]
+    return {
+        str(image): f"{_decibel(psnr.get(image))}, right {hits}/{runs}"
+        for image, hits, runs in zip(right.sum().index, right.sum(), right.size(), strict=True)
+    }
+
+
+def _decibel(psnr: float | None) -> str:
+    shown = number(psnr, 1)
+    return shown if shown == UNDEFINED else f"{shown} dB"
+
+
+def _flat(settings: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            shown = (
+                ", ".join(f"{part:g}" for part in value) if isinstance(value, list | tuple) else str(value)
+            )
+            yield f"{prefix}{key}", shown
+
+
+def _count(metrics: Mapping[str, Any], key: str) -> str:
+    value = metrics.get(key)
+    return UNDEFINED if value is None else f"{value:,.0f}"

@@ -1,0 +1,94 @@
+"""What all figures share: a colour and a name for each arm, the budget note, files without time stamps."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from leukosr.config import Budget
+from leukosr.files import new_file
+
+# Okabe & Ito's colours (Color Universal Design, 2008), told apart with any kind of colour vision
+ARM_COLOURS = {
+    "raw": "#7F7F7F",
+    "bicubic": "#E69F00",
+    "srgan": "#56B4E9",
+    "real_esrgan": "#D55E00",
+    "ground_truth": "#009E73",
+}
+SEQUENCE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
+ARM_LABELS = {
+    "raw": "raw LR",
+    "bicubic": "bicubic",
+    "srgan": "SRGAN",
+    "real_esrgan": "Real-ESRGAN",
+    "ground_truth": "ground truth",
+}
+
+_RC: dict[Any, Any] = {
+    "font.family": ["DejaVu Sans"],
+    "font.size": 10.0,
+    "axes.titlesize": 11.0,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": "#DDDDDD",
+    "legend.frameon": False,
+    "legend.fontsize": 9.0,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "text.usetex": False,
+}
+
+
+def arm_label(arm: str) -> str:
+    """The name of an arm as people read it."""
+    return ARM_LABELS.get(arm, arm.replace("_", " "))
+
+
+def arm_colour(arm: str) -> str:
+    """The one colour of an arm."""
+    return ARM_COLOURS.get(arm, "#CC79A7")
+
+
+def size_text(height: int, width: int) -> str:
+    """An image size as `height×width`."""
+    return f"{height}×{width}"
+
+
+def budget_note(budget: Budget) -> str:
+    """The sentence that stands under every figure: `<name> budget: <note>`."""
+    named = budget.note.lower().startswith(f"{budget.name.lower()} budget")
+    return budget.note if named else f"{budget.name} budget: {budget.note}"
+
+
+@contextmanager
+def new_figure(path: Path, width: float, height: float, note: str, dpi: int = 150) -> Iterator[Figure]:
+    """Yield a figure of `width` x `height` inches; then save it to `path` with `note` small at its foot.
+
+    The same content gives the same PNG bytes: no time stamp, no version, a fixed font. Raises LeukoError when
+    `path` cannot be written.
+    """
+    with matplotlib.rc_context(_RC):
+        lines = textwrap.wrap(note, max(24, int(width * 15)))
+        foot = 0.15 * len(lines) + 0.08 if lines else 0.0
+        figure = Figure(figsize=(width, height + foot), dpi=dpi, layout="constrained")
+        FigureCanvasAgg(figure)
+        share = foot / (height + foot)
+        engine = figure.get_layout_engine()
+        assert engine is not None
+        engine.set(rect=(0, share, 1, 1 - share))  # type: ignore[call-arg]
+        yield figure
+        figure.text(
+            0.06 / width, 0.05 / (height + foot), "\n".join(lines), fontsize=8, color="#555555", va="bottom"
+        ).set_in_layout(False)
+        with new_file(path) as temporary:
+            figure.savefig(temporary, format="png", metadata={"Software": None})

@@ -1,0 +1,44 @@
+"""The logged model: what `mlflow.pyfunc.load_model` runs, without pickles, from a safetensors file alone.
+
+MLflow keeps this file beside the weights ("model from code"). Input: N x H x W x 3 uint8 RGB, any N and any
+size. Output: class probabilities N x classes for a classifier, N x H·scale x W·scale x 3 uint8 for a
+generator.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import torch
+from mlflow.pyfunc import PythonModel, PythonModelContext
+
+from leukosr.classify.weights import load_classifier
+from leukosr.engine.device import to_batch, to_uint8
+from leukosr.engine.weights import read_tensors
+from leukosr.superres.weights import load_generator
+
+
+class ServedModel(PythonModel):  # type: ignore[misc]
+    """A classifier or a generator, told apart by the header of the weights."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Load the weights; on the CPU, so that a model serves wherever it is loaded."""
+        path = Path(context.artifacts["weights"])
+        _, header = read_tensors(path, required=("architecture",))
+        self.is_classifier = "classes" in header
+        self.network = load_classifier(path).model if self.is_classifier else load_generator(path).model
+
+    def predict(self, context: PythonModelContext, model_input: Any, params: dict[str, Any] | None = None) -> Any:
+        """Probabilities or upscaled images of a batch."""
+        with torch.inference_mode():
+            batch = to_batch(np.asarray(model_input, dtype=np.uint8), torch.device("cpu"), channels_last=True)
+            output = self.network(batch)
+            if self.is_classifier:
+                return torch.softmax(output.double(), 1).numpy()
+            return to_uint8(output).numpy()
+
+
+mlflow.models.set_model(ServedModel())

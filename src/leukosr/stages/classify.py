@@ -1,0 +1,200 @@
+"""Train the classifiers of one arm, one a seed, and predict its test images."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from rich.console import Console
+
+from leukosr import tracking
+from leukosr.classify.trainer import ClassifierTraining, LabelledImages, predict
+from leukosr.classify.weights import save_classifier
+from leukosr.config import Params
+from leukosr.data.images import read_rgb
+from leukosr.data.manifest import Row, read_manifest, with_role
+from leukosr.data.store import ImageStore
+from leukosr.engine.device import choose_device
+from leukosr.engine.progress import progress
+from leukosr.engine.resume import Resume, work_digest
+from leukosr.errors import LeukoError
+from leukosr.evaluate.classification import METRICS, Classification, mean_and_sd, score
+from leukosr.files import new_folder, write_json
+from leukosr.layout import Layout, image_file, require
+from leukosr.report.figures import budget_note, classifier_curves, confusion_figure
+
+
+class ArmData:
+    """The images of one arm as the classifiers see them: training and test part, and the classes."""
+
+    def __init__(self, rows: list[Row], images: Path) -> None:
+        self.test_rows = with_role(rows, "classifier_test")
+        self.train_rows = with_role(rows, "classifier_train")
+        self.classes = sorted({row.label for row in self.train_rows + self.test_rows})
+        self.train = self._part(self.train_rows, images)
+        self.test = self._part(self.test_rows, images)
+
+    def _part(self, rows: list[Row], images: Path) -> LabelledImages:
+        files = [image_file(images, row.id) for row in rows]
+        labels = np.array([self.classes.index(row.label) for row in rows], dtype=np.int64)
+        return LabelledImages(ImageStore(files, read_rgb), labels)
+
+
+def run(
+    params: Params,
+    arm: str,
+    console: Console,
+    layout: Layout,
+    *,
+    seeds: list[int] | None = None,
+    out: Path | None = None,
+) -> None:
+    """Train and test one classifier for each seed; write predictions, history, figures, weights, metrics.
+
+    Every finished seed is kept, so a cut stage goes on where it was.
+    """
+    if arm not in params.upscale:
+        raise LeukoError(f"classify: unknown arm '{arm}'; the arms of this study are {', '.join(params.arms)}")
+    rows = read_manifest(layout.manifest)
+    data = ArmData(rows, require(layout.arm(arm), f"upscale@{arm}"))
+    protocol = params.study.protocol
+    target = out or layout.classify(arm, protocol)
+    chosen = seeds or params.study.seeds
+    used = [image_file(layout.arm(arm), row.id) for row in data.train_rows + data.test_rows]
+    digest = work_digest([params.classify.model_dump(), arm, protocol, chosen], [layout.manifest, *used])
+    resume = Resume(digest, params.runtime.checkpoint_seconds)
+    data_digest = hashlib.sha256(layout.manifest.read_bytes()).hexdigest()
+    tags = {
+        "study": params.study.name, "stage": "classify", "arm": arm, "protocol": protocol,
+        "budget": params.budget.name, "data_digest": data_digest[:16],
+    }  # fmt: skip
+    with tracking.run(f"classify {arm}", experiment=params.study.name, tags=tags) as tracked:
+        tracked.parameters({"arm": arm, "protocol": protocol, "n_seeds": len(chosen), **params.classify.model_dump()})
+        tracked.data(layout.manifest, data_digest, params.study.name)
+        one_run = len(chosen) == 1
+        with new_folder(target) as folder:
+            for seed in chosen:
+                if one_run:
+                    _run_seed(params, seed, data, resume, folder, tracked)
+                    continue
+                name, seed_tags = f"classify {arm} seed {seed}", {**tags, "seed": str(seed)}
+                with tracking.run(name, experiment=params.study.name, tags=seed_tags, nested=True) as child:
+                    child.parameters({"arm": arm, "protocol": protocol, "seed": seed, **params.classify.model_dump()})
+                    _run_seed(params, seed, data, resume, folder, child)
+            metrics = _summarise(folder, arm, data, params, chosen)
+        tracked.metrics({key: value for key, value in metrics.items() if not isinstance(value, dict | str)})
+        tracked.file(target)
+    resume.clear()
+    console.print(
+        f"classify {arm} ({protocol}): accuracy {_percent(metrics, 'accuracy')}, macro F1 "
+        f"{_percent(metrics, 'macro_f1')}, {len(chosen)} runs, {metrics['n_test']} test images -> {target}"
+    )
+
+
+def _percent(metrics: dict[str, Any], name: str) -> str:
+    sd = metrics[f"{name}_sd"]
+    return f"{100 * metrics[name]:.1f} %" + ("" if sd is None else f" ± {100 * sd:.1f}")
+
+
+def _run_seed(
+    params: Params, seed: int, data: ArmData, resume: Resume, folder: Path, tracked: tracking.Run
+) -> None:
+    """Train and test with one seed, or take the finished run of an earlier, cut attempt."""
+    weights = folder / "weights" / f"seed-{seed}.safetensors"
+    finished = resume.load(f"finished-{seed}")
+    device = choose_device(params.runtime.device)
+    training = ClassifierTraining(params.classify, len(data.classes), data.train, seed=seed, device=device)
+    if finished is None:
+        _train(training, resume, tracked)
+        probabilities = predict(training.model, data.test.images, params.classify, device)
+        finished = {
+            "model": {k: v.cpu() for k, v in training.model.state_dict().items()},
+            "probabilities": torch.from_numpy(probabilities),
+            "history": training.history.rows,
+        }
+        resume.save(f"finished-{seed}", finished)
+        resume.drop(f"seed-{seed}")
+    else:
+        training.model.load_state_dict(finished["model"])
+    save_classifier(weights, training.model, params.classify.backbone, data.classes)
+    probabilities = finished["probabilities"].numpy()
+    predictions = _predictions(data, seed, probabilities)
+    _append(folder / "predictions.csv", predictions)
+    _append(folder / "history.csv", pd.DataFrame(finished["history"]))
+    scored = score(list(predictions["true"]), list(predictions["predicted"]), data.classes)
+    tracked.metrics({name: getattr(scored, name) for name in METRICS})
+    if params.runtime.log_models:
+        example = np.stack([data.test.images[0]] * 2)
+        tracked.model(weights, example, probabilities[:2].repeat(2, axis=0)[:2])
+
+
+def _train(training: ClassifierTraining, resume: Resume, tracked: tracking.Run) -> None:
+    epochs = training.settings.epochs
+    with progress(epochs, f"seed {training.seed}") as advance:
+
+        def report(row: dict[str, Any]) -> None:
+            advance(1, f"loss {row['loss']:.3f}, training accuracy {100 * row['accuracy']:.1f} %")
+            tracked.metrics({"train_loss": row["loss"], "train_accuracy": row["accuracy"]}, step=row["epoch"])
+
+        training.run(resume, report)
+
+
+def _predictions(data: ArmData, seed: int, probabilities: np.ndarray) -> pd.DataFrame:
+    table = pd.DataFrame(
+        {
+            "image": [row.id for row in data.test_rows],
+            "source": [row.source for row in data.test_rows],
+            "seed": seed,
+            "true": [row.label for row in data.test_rows],
+            "predicted": [data.classes[i] for i in probabilities.argmax(1)],
+        }
+    )
+    for number, name in enumerate(data.classes):
+        table[f"p_{name}"] = probabilities[:, number]
+    return table
+
+
+def _append(path: Path, table: pd.DataFrame) -> None:
+    table.to_csv(path, mode="a", header=not path.exists(), index=False, lineterminator="\n")
+
+
+def _summarise(folder: Path, arm: str, data: ArmData, params: Params, seeds: list[int]) -> dict[str, Any]:
+    """metrics.json and the figures, from the files of all seeds."""
+    predictions = pd.read_csv(folder / "predictions.csv", keep_default_na=False)
+    history = pd.read_csv(folder / "history.csv")
+    scored: dict[int, Classification] = {}
+    for seed in seeds:
+        own = predictions[predictions["seed"] == seed]
+        scored[seed] = score(list(own["true"]), list(own["predicted"]), data.classes)
+    sources = {row.source for row in data.test_rows if row.source}
+    metrics: dict[str, Any] = {}
+    for name in METRICS:
+        metrics[name], metrics[f"{name}_sd"] = mean_and_sd([getattr(scored[seed], name) for seed in seeds])
+    metrics |= {
+        "n_runs": len(seeds),
+        "n_train": len(data.train_rows),
+        "n_test": len(data.test_rows),
+        "n_test_sources": len(sources) or None,
+        "per_class": {name: _class_means(scored, name) for name in data.classes},
+        "per_seed": {str(s): {name: getattr(c, name) for name in METRICS} for s, c in scored.items()},
+        "epochs": params.classify.epochs,
+        "batch": params.classify.batch,
+        "precision": params.classify.precision,
+        "seconds": round(float(history["seconds"].sum()), 1),
+    }
+    write_json(folder / "metrics.json", metrics)
+    note = budget_note(params.budget)
+    confusion_figure(folder / "confusion.png", arm, predictions, tuple(data.classes), note)
+    classifier_curves(folder / "curves.png", arm, history, note)
+    return metrics
+
+
+def _class_means(scored: dict[int, Classification], name: str) -> dict[str, Any]:
+    figures = [asdict(c.per_class[name]) for c in scored.values()]
+    means = {key: float(np.mean([f[key] for f in figures])) for key in ("precision", "recall", "f1")}
+    return {**means, "support": figures[0]["support"]}

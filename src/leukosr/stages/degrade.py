@@ -1,0 +1,101 @@
+"""Make the low-resolution images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+from rich.console import Console
+
+from leukosr.config import Image, Params
+from leukosr.data.images import fit_to, read_rgb, write_png
+from leukosr.data.manifest import Row, read_manifest
+from leukosr.degradation import DEGRADATIONS, image_rng
+from leukosr.degradation.rounds import KernelMix, ResizeMix, Round
+from leukosr.engine.parallel import count_workers, ordered_map
+from leukosr.engine.progress import track
+from leukosr.engine.seeding import stream_seed
+from leukosr.files import new_folder
+from leukosr.layout import Layout, image_file
+from leukosr.report.figures import budget_note, degradation_grid
+
+SHOWN = 6
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One image to degrade; picklable, so that any worker can do it."""
+
+    source: Path
+    target: Path
+    image_id: str
+    image: Image
+    method: str
+    settings: Any
+    seed: int
+
+
+def run(params: Params, console: Console, layout: Layout, out: Path) -> None:
+    """Write lr/<id>.png for every image with a role in training or testing, and a sample grid, into `out`."""
+    rows = [row for row in read_manifest(layout.manifest) if row.role_paper not in ("unused", "reference")]
+    settings = degradation_settings(params)
+    workers = count_workers(params.runtime.workers)
+    with new_folder(out / "lr") as folder:
+        tasks = [_task(row, params, settings, folder) for row in rows]
+        for _ in track(ordered_map(_degrade, tasks, workers), len(tasks), "degrading"):
+            pass
+    _draw_grid(rows, params, out)
+    height, width = params.image.height // params.image.scale, params.image.width // params.image.scale
+    console.print(f"degrade: {len(rows)} images of {height}x{width} ({params.degrade.method}) -> {out / 'lr'}")
+
+
+def degradation_settings(params: Params) -> Any:
+    """The degradation's own settings object from params.degrade and params.image."""
+    values = params.degrade.model_dump(exclude={"method"})
+    values["scale"] = params.image.scale
+    if params.degrade.method == "second_order":
+        values |= {name: _round(values[name]) for name in ("first", "second")}
+        values["final_kernel_sizes"] = tuple(values["final_kernel_sizes"])
+    else:
+        values["kernel"] = params.image.kernel
+    return DEGRADATIONS[params.degrade.method].Settings(**values)
+
+
+def _round(values: dict[str, Any]) -> Round:
+    nested = {"resize": ResizeMix(**values["resize"]), "kernels": KernelMix(**values["kernels"])}
+    return Round(**{**values, **nested, "kernel_sizes": tuple(values["kernel_sizes"])})
+
+
+def _task(row: Row, params: Params, settings: Any, folder: Path) -> _Task:
+    return _Task(
+        source=Path(params.prepare.root) / row.path,
+        target=image_file(folder, row.id),
+        image_id=row.id,
+        image=params.image,
+        method=params.degrade.method,
+        settings=settings,
+        seed=stream_seed(params.study.seed, "degrade"),
+    )
+
+
+def _degrade(task: _Task) -> None:
+    cv2.setNumThreads(1)  # the workers are the parallelism
+    image = task.image
+    hr = fit_to(read_rgb(task.source), image.height, image.width, image.fit, image.kernel)
+    degradation = DEGRADATIONS[task.method](task.settings)
+    write_png(task.target, degradation(hr, image_rng(task.seed, task.image_id)))
+
+
+def _draw_grid(rows: list[Row], params: Params, out: Path) -> None:
+    """HR and LR of the first image of each class."""
+    firsts = list({row.label: row for row in reversed(rows)}.values())[::-1][:SHOWN]
+    image = params.image
+    hr = [
+        fit_to(read_rgb(Path(params.prepare.root) / row.path), image.height, image.width, image.fit, image.kernel)
+        for row in firsts
+    ]
+    lr = [read_rgb(image_file(out / "lr", row.id)) for row in firsts]
+    labels = [row.label for row in firsts]
+    degradation_grid(out / "degradation.png", hr, lr, labels, budget_note(params.budget))

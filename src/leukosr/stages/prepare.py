@@ -1,0 +1,62 @@
+"""Check every image and give each its role."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+
+from leukosr.config import Params, Prepare
+from leukosr.data.catalogue import Rejected, check_images, find_images
+from leukosr.data.images import inspect_image
+from leukosr.data.manifest import make_rows, read_sources, write_manifest, write_rejected
+from leukosr.data.splits import paper_roles, source_disjoint_roles
+from leukosr.engine.parallel import count_workers, ordered_map
+from leukosr.engine.progress import track
+from leukosr.errors import LeukoError
+from leukosr.report.figures import budget_note, class_distribution
+
+SHOWN = 20
+
+
+def run(params: Params, console: Console, out: Path) -> None:
+    """Write manifest.csv, rejected.csv and the figure of classes by role into `out`."""
+    settings = params.prepare
+    root = Path(settings.root)
+    found = find_images(settings)
+    workers = count_workers(params.runtime.workers)
+    look = partial(inspect_image, max_pixels=settings.max_pixels)
+    good, rejected = check_images(
+        root,
+        found,
+        settings.max_pixels,
+        lambda paths: track(ordered_map(look, paths, workers), len(paths), "checking images"),
+    )
+    _refuse(rejected, settings)
+    sources = read_sources(root)
+    paper = paper_roles(good, settings, params.study.seed)
+    disjoint = source_disjoint_roles(good, sources, settings.source_disjoint, params.study.seed)
+    rows = make_rows(good, sources, paper, disjoint)
+    manifest = out / "manifest.csv"
+    write_manifest(manifest, rows)
+    write_rejected(out / "rejected.csv", rejected)
+    table = pd.read_csv(manifest, keep_default_na=False)
+    class_distribution(out / "distribution.png", table, budget_note(params.budget))
+    counts = Counter(row.role_paper for row in rows)
+    shown = ", ".join(f"{count} {role}" for role, count in sorted(counts.items()))
+    console.print(f"prepare: {len(rows)} images ({shown}), {len(rejected)} left out -> {manifest}")
+
+
+def _refuse(rejected: list[Rejected], settings: Prepare) -> None:
+    """Stop on files that cannot be used, unless they may be left out."""
+    if not rejected or settings.bad_images == "leave_out":
+        return
+    listed = "; ".join(f"{item.path} {item.reason}" for item in rejected[:SHOWN])
+    more = f"; and {len(rejected) - SHOWN} more" if len(rejected) > SHOWN else ""
+    raise LeukoError(
+        f"{len(rejected)} files of {settings.root} cannot be used: {listed}{more}. Mend or remove them, or set "
+        "prepare.bad_images to leave_out"
+    )

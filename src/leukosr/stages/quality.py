@@ -1,0 +1,76 @@
+"""Compare the images of one arm with the ground truth."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from leukosr.config import Image, Params, Quality
+from leukosr.data.images import fit_to, read_rgb
+from leukosr.data.manifest import CLASSIFIER_ROLES, read_manifest, with_role
+from leukosr.degradation.resample import resize
+from leukosr.engine.parallel import count_workers, ordered_map
+from leukosr.engine.progress import track
+from leukosr.errors import LeukoError
+from leukosr.evaluate.image_quality import ImageQuality, compare_images
+from leukosr.files import new_folder, write_json
+from leukosr.layout import Layout, image_file, require
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One comparison; picklable, so that any worker can do it."""
+
+    made: Path
+    original: Path
+    image: Image
+    quality: Quality
+
+
+def run(params: Params, arm: str, console: Console, layout: Layout, out: Path | None = None) -> None:
+    """Write per_image.csv and metrics.json (means and sds over images; undefined is null)."""
+    if arm not in params.upscale:
+        raise LeukoError(f"quality: unknown arm '{arm}'; the arms of this study are {', '.join(params.arms)}")
+    rows = with_role(read_manifest(layout.manifest), *CLASSIFIER_ROLES)
+    images = require(layout.arm(arm), f"upscale@{arm}")
+    tasks = [
+        _Task(image_file(images, row.id), Path(params.prepare.root) / row.path, params.image, params.quality)
+        for row in rows
+    ]
+    workers = count_workers(params.runtime.workers)
+    results = list(track(ordered_map(_compare, tasks, workers), len(tasks), f"quality {arm}"))
+    target = out or layout.quality(arm)
+    metrics = {"n": len(results), **_summary("psnr", [r.psnr for r in results])}
+    metrics |= _summary("ssim", [r.ssim for r in results]) | _summary("mse", [r.mse for r in results])
+    with new_folder(target) as folder:
+        with (folder / "per_image.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(("image", "class", "role", "psnr", "ssim", "mse"))
+            for row, found in zip(rows, results, strict=True):
+                psnr = "" if found.psnr is None else found.psnr
+                writer.writerow((row.id, row.label, row.role_paper, psnr, found.ssim, found.mse))
+        write_json(folder / "metrics.json", metrics)
+    shown = "–" if metrics["psnr"] is None else f"{metrics['psnr']:.2f}"
+    console.print(f"quality {arm}: PSNR {shown} dB, SSIM {metrics['ssim']:.4f}, n {metrics['n']} -> {target}")
+
+
+def _compare(task: _Task) -> ImageQuality:
+    image = task.image
+    truth = fit_to(read_rgb(task.original), image.height, image.width, image.fit, image.kernel)
+    made = read_rgb(task.made)
+    if made.shape != truth.shape:
+        # raw images are enlarged bilinearly for the comparison, as the case studies' script does
+        made = resize(made, (image.height, image.width), "bilinear")
+    return compare_images(made, truth, task.quality.ssim_window, task.quality.channels)
+
+
+def _summary(name: str, values: list[float | None]) -> dict[str, float | None]:
+    """Mean and sample sd over the images where the figure is defined."""
+    defined = [value for value in values if value is not None]
+    mean = float(np.mean(defined)) if defined else None
+    sd = float(np.std(defined, ddof=1)) if len(defined) > 1 else None
+    return {name: mean, f"{name}_sd": sd}

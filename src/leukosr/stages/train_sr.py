@@ -1,0 +1,168 @@
+"""Train one super-resolution method."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+
+from leukosr import tracking
+from leukosr.config import Params
+from leukosr.data.images import fit_to, read_rgb
+from leukosr.data.manifest import Row, read_manifest, with_role
+from leukosr.data.pairs import Pairs
+from leukosr.data.store import ImageStore
+from leukosr.engine.device import choose_device
+from leukosr.engine.progress import progress
+from leukosr.engine.resume import Resume, work_digest
+from leukosr.errors import LeukoError
+from leukosr.files import new_folder, write_json
+from leukosr.layout import Layout, image_file, require
+from leukosr.report.figures import budget_note, sample_grid, sr_curves
+from leukosr.superres.trainer import HISTORY_COLUMNS, SRTraining
+from leukosr.superres.upscaler import upscale_batch
+from leukosr.superres.weights import load_generator, save_generator
+
+SAMPLES = 4
+
+
+def run(params: Params, method: str, console: Console, layout: Layout, out: Path | None = None) -> None:
+    """Train `method` on the images with role sr_train; write weights, history, figures and metrics to `out`."""
+    if method not in params.train_sr:
+        known = ", ".join(params.train_sr) or "none in this study"
+        raise LeukoError(f"train_sr: unknown method '{method}'; known are {known}")
+    settings = params.train_sr[method]
+    rows = read_manifest(layout.manifest)
+    train, val = _pairs(rows, "sr_train", params, layout), _pairs(rows, "sr_val", params, layout)
+    training = SRTraining(
+        method, settings, train, val,
+        ssim_window=params.quality.ssim_window, seed=params.study.seed, device=choose_device(params.runtime.device),
+    )  # fmt: skip
+    used = with_role(rows, "sr_train", "sr_val")
+    inputs = [image_file(layout.lr, row.id) for row in used]
+    inputs += [Path(params.prepare.root) / row.path for row in used]
+    digest = work_digest(
+        [settings.model_dump(), params.image.model_dump(), params.study.seed, method], [layout.manifest, *inputs]
+    )
+    resume = Resume(digest, params.runtime.checkpoint_seconds)
+    tags = {"study": params.study.name, "stage": "train_sr", "arm": method, "budget": params.budget.name}
+    data_digest = hashlib.sha256(layout.manifest.read_bytes()).hexdigest()
+    target = out or layout.sr(method)
+    with tracking.run(
+        f"train_sr {method}", experiment=params.study.name, tags={**tags, "data_digest": data_digest[:16]}
+    ) as tracked:
+        tracked.parameters({"method": method, "seed": params.study.seed, **settings.model_dump()})
+        tracked.data(layout.manifest, data_digest, params.study.name)
+        _train(training, resume, tracked)
+        with new_folder(target) as folder:
+            metrics = _write(training, params, folder)
+        tracked.metrics({key: value for key, value in metrics.items() if isinstance(value, int | float)})
+        tracked.file(target)
+        if params.runtime.log_models:
+            _log_model(tracked, target, train)
+    resume.clear()
+    console.print(
+        f"train_sr {method}: {metrics['iterations']} iterations in {metrics['seconds']:.0f} s, validation PSNR "
+        f"{_shown(metrics['last_val_psnr'])} dB (best {_shown(metrics['best_val_psnr'])}) -> {target}"
+    )
+
+
+def _shown(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def _pairs(rows: list[Row], role: str, params: Params, layout: Layout) -> Pairs:
+    chosen, image = with_role(rows, role), params.image
+    require(layout.lr, "degrade")
+
+    def read_hr(row: Row) -> np.ndarray:
+        content = read_rgb(Path(params.prepare.root) / row.path)
+        return fit_to(content, image.height, image.width, image.fit, image.kernel)
+
+    def read_lr(row: Row) -> np.ndarray:
+        return read_rgb(image_file(layout.lr, row.id))
+
+    return Pairs(ImageStore(chosen, read_lr), ImageStore(chosen, read_hr), image.scale)
+
+
+def _train(training: SRTraining, resume: Resume, tracked: tracking.Run) -> None:
+    with progress(training.iterations, f"train_sr {training.method}") as advance:
+        shown = 0
+
+        def report(iteration: int, row: dict[str, Any] | None) -> None:
+            nonlocal shown
+            note = "" if row is None or row["val_psnr"] is None else f"val PSNR {row['val_psnr']:.2f} dB"
+            advance(iteration - shown, note)
+            shown = iteration
+            if row is not None:
+                numbers = {k: v for k, v in row.items() if k not in ("iteration", "stage", "seconds")}
+                tracked.metrics(numbers, step=iteration)
+
+        training.run(resume, report)
+
+
+def _write(training: SRTraining, params: Params, folder: Path) -> dict[str, Any]:
+    settings, done = training.settings, training.progress
+    last = {k: v.detach().cpu() for k, v in training.result.state_dict().items()}
+    scale, arguments = training.train.scale, dict(settings.generator)
+    header = {"study": params.study.name, "budget": params.budget.name, "iterations": str(done.iteration)}
+    if done.best:
+        training.result.load_state_dict(done.best)
+    save_generator(folder / "best.safetensors", training.result, training.method, scale, arguments, header)
+    training.result.load_state_dict(last)
+    save_generator(folder / "last.safetensors", training.result, training.method, scale, arguments, header)
+    with (folder / "history.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, HISTORY_COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(done.history)
+    metrics = _metrics(training)
+    write_json(folder / "metrics.json", metrics)
+    note = budget_note(params.budget)
+    sr_curves(folder / "curves.png", training.method, pd.DataFrame(done.history), note)
+    if len(training.val):
+        indices = range(min(SAMPLES, len(training.val)))
+        lr, hr = [training.val.lr[i] for i in indices], [training.val.hr[i] for i in indices]
+        sr = [upscale_batch(training.result, [image], settings, training.device)[0] for image in lr]
+        sample_grid(folder / "samples.png", lr, sr, hr, note)
+    return metrics
+
+
+def _metrics(training: SRTraining) -> dict[str, Any]:
+    done, final = training.progress, training.progress.history[-1]
+    return {
+        "iterations": done.iteration,
+        "best_iteration": done.best_iteration,
+        "best_val_psnr": done.best_psnr if np.isfinite(done.best_psnr) else None,
+        "best_val_ssim": next((r["val_ssim"] for r in done.history if r["iteration"] == done.best_iteration), None),
+        "last_val_psnr": final["val_psnr"],
+        "last_val_ssim": final["val_ssim"],
+        "generator_parameters": sum(p.numel() for p in training.generator.parameters()),
+        "discriminator_parameters": sum(p.numel() for p in training.discriminator.parameters()),
+        "n_train": len(training.train),
+        "n_val": len(training.val),
+        "patch": training.settings.patch,
+        "batch": training.settings.batch,
+        "precision": training.settings.precision,
+        "device": str(training.device),
+        "seconds": round(done.seconds, 1),
+    }
+
+
+def _log_model(tracked: tracking.Run, target: Path, train: Pairs) -> None:
+    weights = target / "last.safetensors"
+    example = np.stack([train.lr[0][:16, :16]] * 2)
+    model = load_generator(weights).model
+    how = _Plain()
+    tracked.model(weights, example, np.stack(upscale_batch(model, list(example), how, choose_device("cpu"))))
+
+
+class _Plain:
+    """How the example of the logged model is computed."""
+
+    precision = "fp32"
+    channels_last = False

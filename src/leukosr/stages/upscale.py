@@ -1,0 +1,71 @@
+"""Make the images of one arm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from leukosr.config import Params, UpscaleLearned
+from leukosr.data.images import fit_to, read_rgb, write_png
+from leukosr.data.manifest import CLASSIFIER_ROLES, Row, read_manifest, with_role
+from leukosr.degradation.resample import resize
+from leukosr.engine.progress import track
+from leukosr.errors import LeukoError
+from leukosr.files import new_folder
+from leukosr.layout import Layout, image_file, require
+
+
+def run(params: Params, arm: str, console: Console, layout: Layout, out: Path | None = None) -> None:
+    """Write arms/<arm>/<id>.png for every image that a classifier sees: uint8 RGB, raw at LR size."""
+    if arm not in params.upscale:
+        raise LeukoError(f"upscale: unknown arm '{arm}'; the arms of this study are {', '.join(params.arms)}")
+    rows = with_role(read_manifest(layout.manifest), *CLASSIFIER_ROLES)
+    target = out or layout.arm(arm)
+    with new_folder(target) as folder:
+        images = track(_images(params, arm, rows, layout), len(rows), f"upscale {arm}")
+        for row, image in zip(rows, images, strict=True):
+            write_png(image_file(folder, row.id), image)
+    console.print(f"upscale {arm}: {len(rows)} images -> {target}")
+
+
+def _images(params: Params, arm: str, rows: list[Row], layout: Layout) -> Iterator[np.ndarray]:
+    settings, image = params.upscale[arm], params.image
+    size = (image.height, image.width)
+    if arm == "ground_truth":
+        for row in rows:
+            content = read_rgb(Path(params.prepare.root) / row.path)
+            yield fit_to(content, *size, image.fit, image.kernel)
+        return
+    require(layout.lr, "degrade")
+    lr = (read_rgb(image_file(layout.lr, row.id)) for row in rows)
+    if isinstance(settings, UpscaleLearned):
+        yield from _learned(params, arm, settings, lr, layout)
+    elif arm == "bicubic":
+        yield from (resize(content, size, image.kernel) for content in lr)
+    else:
+        yield from lr
+
+
+def _learned(
+    params: Params, arm: str, settings: UpscaleLearned, lr: Iterator[np.ndarray], layout: Layout
+) -> Iterator[np.ndarray]:
+    from leukosr.engine.device import choose_device, place
+    from leukosr.superres.upscaler import upscale_images
+    from leukosr.superres.weights import load_generator
+
+    weights = require(layout.sr(arm) / f"{settings.weights}.safetensors", f"train_sr@{arm}")
+    device = choose_device(params.runtime.device)
+    loaded = load_generator(weights, device)
+    if loaded.method != arm or loaded.scale != params.image.scale:
+        raise LeukoError(
+            f"{weights} holds {loaded.method} x{loaded.scale}, expected {arm} x{params.image.scale}: "
+            f"run `dvc repro train_sr@{arm}`"
+        )
+    model = place(loaded.model, device, settings.channels_last)
+    return upscale_images(
+        model, lr, loaded.scale, settings, device,
+        batch=settings.batch, tile=settings.tile, overlap=settings.overlap,
+    )  # fmt: skip

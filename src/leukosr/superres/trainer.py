@@ -1,0 +1,302 @@
+"""Training of SRGAN and Real-ESRGAN from aligned LR/HR patches, in one or several stages."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from leukosr.config import TrainSR, TrainStage
+from leukosr.data.pairs import Pairs, PatchSampler
+from leukosr.engine.device import autocast, place, to_batch
+from leukosr.engine.prefetch import prefetched
+from leukosr.engine.resume import Resume
+from leukosr.engine.seeding import stream_seed
+from leukosr.errors import LeukoError
+from leukosr.evaluate.image_quality import compare_images
+from leukosr.superres import DISCRIMINATORS, GENERATORS
+from leukosr.superres.losses import (
+    DISCRIMINATOR_LOSSES,
+    RealESRGANGeneratorLoss,
+    SRGANGeneratorLoss,
+)
+from leukosr.superres.upscaler import upscale_batch
+from leukosr.superres.weights import init_from
+
+HISTORY_COLUMNS = (
+    "iteration", "stage", "learning_rate", "loss_generator", "loss_image", "loss_perceptual",
+    "loss_adversarial", "loss_total_variation", "loss_discriminator", "val_psnr", "val_ssim", "seconds",
+)  # fmt: skip
+
+
+@dataclass
+class Progress:
+    """How far a training is, and what it has measured; `best` is the generator with the best validation PSNR."""
+
+    iteration: int = 0
+    seconds: float = 0.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)
+    best_iteration: int = 0
+    best_psnr: float = float("-inf")
+
+
+class SRTraining:
+    """One training of one method: networks, optimisers, progress; `run` trains to the end.
+
+    The same settings, data, seed and machine give the same weights, also when it is cut and resumed.
+    """
+
+    def __init__(
+        self,
+        method: str,
+        settings: TrainSR,
+        train: Pairs,
+        val: Pairs,
+        *,
+        ssim_window: int,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        """Build everything for `method` in GENERATORS; `settings.init` names weights to fine-tune from."""
+        if not len(train):
+            raise LeukoError(
+                f"train_sr.{method}: no image has the role sr_train: raise prepare.per_class.sr_train"
+            )
+        self.method, self.settings, self.train, self.val = method, settings, train, val
+        self.ssim_window, self.seed, self.device = ssim_window, seed, device
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(stream_seed(seed, "sr_init", method))
+            self.generator = build(GENERATORS, method, scale=train.scale, **settings.generator)
+            self.discriminator = build(DISCRIMINATORS, method, **settings.discriminator)
+        if settings.init is not None:
+            init_from(self.generator, Path(settings.init))
+        place(self.generator, device, settings.channels_last)
+        place(self.discriminator, device, settings.channels_last)
+        self.averaged = self._average()
+        self.progress = Progress()
+        self.stage = settings.stages[0]
+        self._enter(self.stage)
+
+    @property
+    def iterations(self) -> int:
+        """Iterations of all stages together."""
+        return sum(stage.iterations for stage in self.settings.stages)
+
+    @property
+    def result(self) -> nn.Module:
+        """The network that is judged and kept: the moving average where there is one."""
+        return self.averaged.module if self.averaged is not None else self.generator
+
+    def run(self, resume: Resume, report: Callable[[int, dict[str, Any] | None], None]) -> None:
+        """Train to the end. `report(iteration, row)` hears of every iteration; `row` after a validation."""
+        self._restore(resume.load("sr"))
+        sampler = PatchSampler(
+            self.train, self.settings.patch, self.settings.batch, self.settings.flips, self.seed, self.method
+        )
+        sums: dict[str, list[float]] = {}
+        started = time.perf_counter() - self.progress.seconds
+        for lr, hr in prefetched(sampler, range(self.progress.iteration, self.iterations)):
+            self._change_stage()
+            losses = self._step(self._batch(lr), self._batch(hr))
+            self.progress.iteration += 1
+            self.progress.seconds = time.perf_counter() - started
+            for name, value in losses.items():
+                sums.setdefault(name, []).append(value)
+            row = None
+            if self.progress.iteration % self.settings.validate_every == 0 or self._stage_ends():
+                row = self._validate({name: float(np.mean(values)) for name, values in sums.items()})
+                sums.clear()
+                if resume.due():
+                    resume.save("sr", self._state())
+            report(self.progress.iteration, row)
+
+    def _batch(self, images: np.ndarray) -> Tensor:
+        return to_batch(np.ascontiguousarray(images), self.device, self.settings.channels_last)
+
+    def _average(self) -> AveragedModel | None:
+        if not self.settings.ema:
+            return None
+        return AveragedModel(self.generator, multi_avg_fn=_warmed_up(self.settings.ema), use_buffers=True)
+
+    def _enter(self, stage: TrainStage) -> None:
+        """Start a stage: its loss and new optimisers."""
+        self.stage = stage
+        self.loss = _generator_loss(stage, self.settings, self.seed).to(self.device)
+        self.generator_optimizer = _adam(self.generator, stage)
+        self.discriminator_optimizer = _adam(self.discriminator, stage)
+
+    def _stage_start(self) -> int:
+        before = self.settings.stages[: self.settings.stages.index(self.stage)]
+        return sum(stage.iterations for stage in before)
+
+    def _stage_ends(self) -> bool:
+        return self.progress.iteration == self._stage_start() + self.stage.iterations
+
+    def _change_stage(self) -> None:
+        """At a stage's end go on to the next one from the averaged weights, as published."""
+        if not self._stage_ends():
+            return
+        self.generator.load_state_dict(self.result.state_dict())
+        self.averaged = self._average()
+        self._enter(self.settings.stages[self.settings.stages.index(self.stage) + 1])
+
+    def _set_learning_rate(self) -> float:
+        inside = self.progress.iteration - self._stage_start()
+        passed = sum(inside >= milestone for milestone in self.stage.milestones)
+        rate = self.stage.learning_rate * self.stage.gamma**passed
+        for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+        return rate
+
+    def _step(self, lr: Tensor, hr: Tensor) -> dict[str, float]:
+        self._set_learning_rate()
+        self.generator.train()
+        with autocast(self.device, self.settings.precision):
+            generated = self.generator(lr)
+        generated = generated.float()
+        losses: dict[str, float] = {}
+        adversarial = self.stage.loss != "l1"
+        # the case studies' SRGAN script updates the discriminator first, Real-ESRGAN the generator
+        if adversarial and self.stage.loss == "srgan":
+            losses["loss_discriminator"] = self._discriminator_step(hr, generated.detach())
+        losses |= self._generator_step(generated, hr, adversarial)
+        if adversarial and self.stage.loss == "real_esrgan":
+            losses["loss_discriminator"] = self._discriminator_step(hr, generated.detach())
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.generator)
+        return losses
+
+    def _generator_step(self, generated: Tensor, hr: Tensor, adversarial: bool) -> dict[str, float]:
+        self.discriminator.requires_grad_(False)
+        with autocast(self.device, self.settings.precision):
+            scores = self.discriminator(generated).float() if adversarial else None
+            parts = self.loss(generated, hr, scores)
+        self.generator_optimizer.zero_grad()
+        parts["total"].backward()
+        self.generator_optimizer.step()
+        self.discriminator.requires_grad_(True)
+        names = {"total": "generator"}
+        values = {f"loss_{names.get(name, name)}": float(part.detach()) for name, part in parts.items()}
+        if not np.isfinite(values["loss_generator"]):
+            raise LeukoError(
+                f"train_sr.{self.method}: the loss is not finite at iteration {self.progress.iteration + 1}: "
+                "lower the learning rate of its stage, or set precision to fp32"
+            )
+        return values
+
+    def _discriminator_step(self, hr: Tensor, generated: Tensor) -> float:
+        with autocast(self.device, self.settings.precision):
+            real = self.discriminator(hr)
+            fake = self.discriminator(generated)
+        loss: Tensor = DISCRIMINATOR_LOSSES[self.stage.loss](real.float(), fake.float())["total"]
+        self.discriminator_optimizer.zero_grad()
+        loss.backward()
+        self.discriminator_optimizer.step()
+        return float(loss.detach())
+
+    def _validate(self, losses: Mapping[str, float]) -> dict[str, Any]:
+        quality = [
+            compare_images(
+                upscale_batch(self.result, [lr], self.settings, self.device)[0], hr, self.ssim_window
+            )
+            for lr, hr in zip(_all(self.val.lr), _all(self.val.hr), strict=True)
+        ]
+        psnr = float(np.mean([q.psnr for q in quality if q.psnr is not None])) if quality else None
+        row: dict[str, Any] = dict.fromkeys(HISTORY_COLUMNS) | dict(losses)
+        row |= {
+            "iteration": self.progress.iteration,
+            "stage": self.stage.name,
+            "learning_rate": self.generator_optimizer.param_groups[0]["lr"],
+            "val_psnr": psnr,
+            "val_ssim": float(np.mean([q.ssim for q in quality])) if quality else None,
+            "seconds": round(self.progress.seconds, 3),
+        }
+        self.progress.history.append(row)
+        if psnr is not None and psnr > self.progress.best_psnr:
+            self.progress.best_psnr, self.progress.best_iteration = psnr, self.progress.iteration
+            self.progress.best = {k: v.detach().cpu().clone() for k, v in self.result.state_dict().items()}
+        return row
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "generator": self.generator.state_dict(),
+            "discriminator": self.discriminator.state_dict(),
+            "averaged": self.averaged.state_dict() if self.averaged is not None else None,
+            "generator_optimizer": self.generator_optimizer.state_dict(),
+            "discriminator_optimizer": self.discriminator_optimizer.state_dict(),
+            "stage": self.settings.stages.index(self.stage),
+            "progress": vars(self.progress),
+        }
+
+    def _restore(self, state: dict[str, Any] | None) -> None:
+        if state is None:
+            return
+        self._enter(self.settings.stages[state["stage"]])
+        self.generator.load_state_dict(state["generator"])
+        self.discriminator.load_state_dict(state["discriminator"])
+        if self.averaged is not None:
+            self.averaged.load_state_dict(state["averaged"])
+        self.generator_optimizer.load_state_dict(state["generator_optimizer"])
+        self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
+        self.progress = Progress(**state["progress"])
+
+
+def build(registry: Mapping[str, Callable[..., nn.Module]], method: str, **arguments: int) -> nn.Module:
+    """A network of a registry; LeukoError names arguments that it does not take."""
+    try:
+        return registry[method](**arguments)
+    except TypeError as error:
+        raise LeukoError(f"train_sr.{method}: the network does not take these settings: {error}") from None
+
+
+def _all(images: Any) -> list[np.ndarray]:
+    return [images[i] for i in range(len(images))]
+
+
+def _adam(module: nn.Module, stage: TrainStage) -> torch.optim.Adam:
+    return torch.optim.Adam(module.parameters(), lr=stage.learning_rate, betas=stage.betas, fused=True)
+
+
+def _generator_loss(stage: TrainStage, settings: TrainSR, seed: int) -> nn.Module:
+    weights, pretrained = settings.losses, settings.perceptual_weights
+    vgg_seed = stream_seed(seed, "sr_init", "vgg")
+    if stage.loss == "srgan":
+        return SRGANGeneratorLoss(
+            weights.image, weights.adversarial, weights.perceptual, weights.total_variation,
+            vgg_weights=pretrained, seed=vgg_seed,
+        )  # fmt: skip
+    gan = stage.loss == "real_esrgan"
+    return RealESRGANGeneratorLoss(
+        weights.image,
+        weights.perceptual if gan else 0.0,
+        weights.adversarial if gan else 0.0,
+        sharpen_targets=settings.sharpen_target,
+        vgg_weights=pretrained,
+        seed=vgg_seed,
+    )
+
+
+def _warmed_up(decay: float) -> Callable[[Any, Any, Any], None]:
+    """An exponential moving average whose decay grows towards `decay`: (1 + n) / (10 + n) after n updates.
+
+    Without it a short training would mostly keep its random start; after some ten thousand iterations it is
+    the published constant decay.
+    """
+
+    @torch.no_grad()
+    def update(averaged: list[Tensor], current: list[Tensor], count: Any) -> None:
+        number = float(count)
+        weight = 1 - min(decay, (1 + number) / (10 + number))
+        for mean, new in zip(averaged, current, strict=True):
+            mean.lerp_(new.detach().to(mean.dtype), weight) if mean.is_floating_point() else mean.copy_(new)
+
+    return update

@@ -1,0 +1,133 @@
+"""Upscaling of whole images or of overlapping tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import nn
+
+from leukosr.config import Precision
+from leukosr.engine.device import autocast, to_batch, to_uint8
+from leukosr.errors import LeukoError
+
+
+class Computing(Protocol):
+    """How a network is computed: part of several settings sections."""
+
+    @property
+    def precision(self) -> Precision:
+        """fp32 or bf16."""
+
+    @property
+    def channels_last(self) -> bool:
+        """The memory format."""
+
+
+@torch.inference_mode()
+def upscale_batch(
+    model: nn.Module, images: Sequence[np.ndarray], how: Computing, device: torch.device
+) -> list[np.ndarray]:
+    """Upscale images of one size, uint8 H x W x 3 each; `model` is put in eval mode and back."""
+    training = model.training
+    model.eval()
+    try:
+        with autocast(device, how.precision):
+            upscaled = model(to_batch(np.stack(images), device, how.channels_last))
+        return list(to_uint8(upscaled).numpy())
+    finally:
+        model.train(training)
+
+
+def upscale_tiled(
+    model: nn.Module,
+    image: np.ndarray,
+    scale: int,
+    how: Computing,
+    device: torch.device,
+    *,
+    tile: int,
+    overlap: int,
+    batch: int = 1,
+) -> np.ndarray:
+    """Upscale one image in tiles of `tile` LR pixels that share `overlap` pixels with each neighbour.
+
+    Half of an overlap is thrown away at each inner edge. The result equals that of the whole image when that
+    half covers the network's receptive field, and memory is bounded by the tile. Raises LeukoError for an
+    overlap that leaves nothing of a tile.
+    """
+    if overlap >= tile:
+        raise LeukoError(f"upscale: overlap {overlap} must be smaller than tile {tile}")
+    height, width = image.shape[:2]
+    result = np.empty((height * scale, width * scale, 3), np.uint8)
+    spans = [
+        (rows, columns) for rows in _spans(height, tile, overlap) for columns in _spans(width, tile, overlap)
+    ]
+    for start in range(0, len(spans), batch):
+        group = spans[start : start + batch]
+        tiles = [image[r.start : r.stop, c.start : c.stop] for r, c in group]
+        for (rows, columns), upscaled in zip(group, upscale_batch(model, tiles, how, device), strict=True):
+            kept = upscaled[rows.inner(scale), columns.inner(scale)]
+            result[rows.outer(scale), columns.outer(scale)] = kept
+    return result
+
+
+class _Span:
+    """One tile along one axis: read start..stop, keep keep_from..keep_to."""
+
+    def __init__(self, start: int, stop: int, keep_from: int, keep_to: int) -> None:
+        self.start, self.stop, self.keep_from, self.keep_to = start, stop, keep_from, keep_to
+
+    def inner(self, scale: int) -> slice:
+        return slice((self.keep_from - self.start) * scale, (self.keep_to - self.start) * scale)
+
+    def outer(self, scale: int) -> slice:
+        return slice(self.keep_from * scale, self.keep_to * scale)
+
+
+def _spans(size: int, tile: int, overlap: int) -> Iterator[_Span]:
+    """Cover an axis with tiles of one length, so that they can be batched; the last is moved inwards."""
+    length = min(tile, size)
+    starts = [*range(0, size - length, length - overlap), size - length]
+    for number, start in enumerate(starts):
+        keep_from = 0 if number == 0 else (starts[number - 1] + length + start + 1) // 2
+        last = number == len(starts) - 1
+        keep_to = size if last else (start + length + starts[number + 1] + 1) // 2
+        yield _Span(start, start + length, keep_from, keep_to)
+
+
+def upscale_images(
+    model: nn.Module,
+    images: Iterator[np.ndarray] | Sequence[np.ndarray],
+    scale: int,
+    how: Computing,
+    device: torch.device,
+    *,
+    batch: int,
+    tile: int = 0,
+    overlap: int = 0,
+) -> Iterator[np.ndarray]:
+    """Upscale a stream of images in order: batches of equal size, or tiles where `tile` is above 0.
+
+    Only one batch is held in memory.
+    """
+    waiting: list[np.ndarray] = []
+    for image in images:
+        if tile and max(image.shape[:2]) > tile:
+            yield from _flush(model, waiting, how, device)
+            yield upscale_tiled(model, image, scale, how, device, tile=tile, overlap=overlap, batch=batch)
+            continue
+        if len(waiting) == batch or (waiting and waiting[0].shape != image.shape):
+            yield from _flush(model, waiting, how, device)
+        waiting.append(image)
+    yield from _flush(model, waiting, how, device)
+
+
+def _flush(
+    model: nn.Module, waiting: list[np.ndarray], how: Computing, device: torch.device
+) -> Iterator[np.ndarray]:
+    if waiting:
+        yield from upscale_batch(model, waiting, how, device)
+        waiting.clear()

@@ -1,0 +1,189 @@
+"""All of MLflow. Results are on disk before anything is logged; a tracking server that fails costs no result."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+# a server that does not answer must not hold up a study: MLflow's own defaults wait for a quarter of an hour
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+os.environ.setdefault("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "2")
+os.environ.setdefault("MLFLOW_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING", "1")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+import mlflow  # noqa: E402
+from mlflow.data.meta_dataset import MetaDataset  # noqa: E402
+from mlflow.exceptions import MlflowException  # noqa: E402
+from mlflow.models import infer_signature  # noqa: E402
+
+# looked up as strings: importing them would cost what a silent stage saves
+FAILURES: tuple[type[BaseException], ...] = (MlflowException, OSError)
+SERVED_MODEL = Path(__file__).with_name("served_model.py")
+
+
+def under_mlflow_run() -> bool:
+    """Whether `mlflow run` started this process: it has made a run and waits for us to attach to it."""
+    return bool(os.environ.get("MLFLOW_RUN_ID"))
+
+
+class Run:
+    """One MLflow run. After the first failure it says so once and drops what follows."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.lost = False
+        self.run_id: str | None = None
+
+    def attempt(self, action: Callable[[], Any]) -> Any:
+        """Do something with MLflow; on failure warn once and go on without."""
+        if self.lost:
+            return None
+        try:
+            return action()
+        except FAILURES as error:
+            self.lost = True
+            first_line = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+            self.console.print(
+                f"[yellow]warning:[/] MLflow at {mlflow.get_tracking_uri()} failed ({first_line}). The results are "
+                "on disk, the rest of this run is not logged. Once it answers, `dvc repro --force --single-item` "
+                "of this stage logs it again."
+            )
+            return None
+
+    def parameters(self, values: Mapping[str, Any]) -> None:
+        """Log parameters, nested ones with dotted names; those that the run already holds are left alone."""
+        if self.run_id is None:
+            return
+        flat = dict(_flatten(values))
+
+        def log() -> None:
+            held = mlflow.get_run(self.run_id).data.params
+            mlflow.log_params({key: value for key, value in flat.items() if key not in held})
+
+        self.attempt(log)
+
+    def metrics(self, values: Mapping[str, float | None], step: int | None = None) -> None:
+        """Log metrics; None (undefined) is left out."""
+        defined = {key: float(value) for key, value in values.items() if value is not None}
+        self.attempt(lambda: mlflow.log_metrics(defined, step=step, run_id=self.run_id))
+
+    def file(self, path: Path, folder: str | None = None) -> None:
+        """Log one file, or all files of a folder."""
+        if path.is_dir():
+            self.attempt(lambda: mlflow.log_artifacts(str(path), folder, run_id=self.run_id))
+        else:
+            self.attempt(lambda: mlflow.log_artifact(str(path), folder, run_id=self.run_id))
+
+    def folder(self, path: Path) -> None:
+        """Log what a stage wrote: its files, or one zip where they are many images."""
+        if sum(1 for _ in path.rglob("*")) <= 50:
+            self.file(path)
+            return
+        with tempfile.TemporaryDirectory() as temporary:
+            self.file(Path(shutil.make_archive(str(Path(temporary) / path.name), "zip", path)))
+
+    def data(self, manifest: Path, digest: str, name: str) -> None:
+        """Log which data were used, by digest."""
+        source = mlflow.data.dataset_source_registry.resolve_dataset_source(str(manifest))
+        dataset = MetaDataset(source, name=name, digest=digest[:36])
+        self.attempt(lambda: mlflow.log_input(dataset, context="study"))
+
+    def model(self, weights: Path, example: np.ndarray, output: np.ndarray) -> None:
+        """Log weights as a model with a signature; `example` is a uint8 batch N x H x W x 3.
+
+        Batch and image size stay free in the signature.
+        """
+        signature = _free_sizes(infer_signature(example, output))
+
+        def log() -> None:
+            mlflow.pyfunc.log_model(
+                name="model",
+                python_model=str(SERVED_MODEL),
+                artifacts={"weights": str(weights)},
+                signature=signature,
+                # the project itself is not on a package index: the environment that logged can load
+                pip_requirements=["torch", "torchvision", "safetensors"],
+            )
+
+        self.attempt(log)
+
+
+@contextmanager
+def run(
+    name: str, *, experiment: str, tags: Mapping[str, str], nested: bool = False, console: Console | None = None
+) -> Iterator[Run]:
+    """An MLflow run around a piece of work, with system metrics.
+
+    Under `mlflow run` the code attaches to that run and leaves the experiment as it is. An error inside marks
+    the run failed and goes on upwards.
+    """
+    handle = Run(console or Console(stderr=True))
+
+    def start() -> None:
+        if not under_mlflow_run():
+            mlflow.set_experiment(experiment)
+        attached = under_mlflow_run() and not nested
+        active = mlflow.start_run(
+            run_id=os.environ["MLFLOW_RUN_ID"] if attached else None,
+            run_name=None if attached else name,
+            nested=nested,
+            log_system_metrics=True,
+        )
+        handle.run_id = active.info.run_id
+        mlflow.set_tags({**tags, "git_commit": git_commit()})
+
+    handle.attempt(start)
+    status = "FAILED"
+    try:
+        yield handle
+        status = "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    finally:
+        if mlflow.active_run() is not None and handle.run_id is not None:
+            handle.lost = False
+            handle.attempt(lambda: mlflow.end_run(status))
+
+
+def git_commit() -> str:
+    """The commit of the working tree, with -dirty where files differ; `unknown` outside git."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{name}.")
+        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+            yield from _flatten({str(item.get("name", i)): item for i, item in enumerate(value)}, f"{name}.")
+        else:
+            yield name, value
+
+
+def _free_sizes(signature: Any) -> Any:
+    """The signature with any batch size, and for images any height and width."""
+    from mlflow.models.signature import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    def free(schema: Schema) -> Schema:
+        spec = schema.inputs[0]
+        shape = (-1, -1, -1, 3) if len(spec.shape) == 4 else (-1, spec.shape[1])
+        return Schema([TensorSpec(spec.type, shape, spec.name)])
+
+    return ModelSignature(free(signature.inputs), free(signature.outputs))

@@ -1,0 +1,120 @@
+"""A small fabricated study: random but valid files as the stages write them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from PIL import Image
+
+from leukosr.config import Params, parse_params
+
+ARMS = ("raw", "bicubic", "srgan", "real_esrgan", "ground_truth")
+CLASSES = ("eosinophil", "neutrophil")
+SEEDS = (1, 2)
+CONF = Path(__file__).parents[2] / "conf"
+HISTORY = (
+    "iteration,stage,learning_rate,loss_generator,loss_image,loss_perceptual,loss_adversarial,"
+    "loss_total_variation,loss_discriminator,val_psnr,val_ssim,seconds"
+)
+
+
+@pytest.fixture(scope="session")
+def compose_params() -> Callable[..., Params]:
+    """Params composed from conf/ with the given overrides."""
+
+    def composed(*overrides: str) -> Params:
+        with initialize_config_dir(str(CONF), version_base=None):
+            raw = OmegaConf.to_container(compose("config", overrides=list(overrides)), resolve=True)
+        return parse_params(raw, "conf")
+
+    return composed
+
+
+@pytest.fixture(scope="session")
+def params(compose_params: Callable[..., Params]) -> Params:
+    """The demo study with two cells in its grid."""
+    return compose_params("study=demo", "budget=smoke", "report.grid_cells=2")
+
+
+@pytest.fixture
+def outputs(tmp_path: Path) -> Path:
+    """The outputs root of a fabricated study `demo`."""
+    home = tmp_path / "outputs" / "demo"
+    random = np.random.default_rng(0)
+    ids = [f"TEST/{name}/{index}" for name in CLASSES for index in range(4)]
+    _write_data(home, ids)
+    for arm in ARMS:
+        side = 8 if arm == "raw" else 32
+        for image in ids:
+            path = home / "arms" / arm / f"{image}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(random.integers(0, 256, (side, side, 3), dtype=np.uint8)).save(path)
+        _write_quality(home / "quality" / arm, arm, ids, random)
+        _write_classification(home / "classify" / arm / "paper", ids, random)
+    for method in ("srgan", "real_esrgan"):
+        _write_training(home / "sr" / method)
+    return tmp_path / "outputs"
+
+
+def _write_data(home: Path, ids: list[str]) -> None:
+    home.mkdir(parents=True)
+    rows = [
+        (image, f"{image}.jpg", image.split("/")[1], "", 32, 32, role, "unused")
+        for image, role in zip(
+            ids, 2 * ("classifier_train", "classifier_train", "classifier_test", "sr_train"), strict=True
+        )
+    ]
+    columns = ["id", "path", "class", "source", "width", "height", "role_paper", "role_source_disjoint"]
+    pd.DataFrame(rows, columns=columns).to_csv(home / "manifest.csv", index=False)
+    (home / "rejected.csv").write_text("path,reason\nTEST/eosinophil/bad.jpg,cannot be decoded\n")
+
+
+def _write_quality(folder: Path, arm: str, ids: list[str], random: np.random.Generator) -> None:
+    folder.mkdir(parents=True)
+    exact = arm == "ground_truth"
+    psnr = [""] * len(ids) if exact else list(random.uniform(20, 30, len(ids)))
+    rows = {"image": ids, "class": "x", "role": "classifier_test", "psnr": psnr, "ssim": 0.5, "mse": 1.0}
+    pd.DataFrame(rows).to_csv(folder / "per_image.csv", index=False)
+    metrics = {"n": len(ids), "psnr": None if exact else 24.125, "psnr_sd": None if exact else 1.5}
+    metrics |= {"ssim": 0.5, "ssim_sd": 0.0, "mse": 1.0, "mse_sd": 0.0}
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+
+
+def _write_classification(folder: Path, ids: list[str], random: np.random.Generator) -> None:
+    folder.mkdir(parents=True)
+    test = [image for image in ids if image.endswith("2")]
+    rows = [
+        (image, "", seed, image.split("/")[1], random.choice(CLASSES), 0.5, 0.5)
+        for seed in SEEDS
+        for image in test
+    ]
+    columns = ["image", "source", "seed", "true", "predicted", *(f"p_{name}" for name in CLASSES)]
+    pd.DataFrame(rows, columns=columns).to_csv(folder / "predictions.csv", index=False)
+    history = [(seed, epoch, 1 / epoch, 0.5, 0.001, 1.0) for seed in SEEDS for epoch in (1, 2, 3)]
+    columns = ["seed", "epoch", "loss", "accuracy", "learning_rate", "seconds"]
+    pd.DataFrame(history, columns=columns).to_csv(folder / "history.csv", index=False)
+    scores = {"accuracy": 0.625, "macro_precision": 0.6, "macro_recall": 0.6, "macro_f1": 0.5725}
+    metrics = scores | {f"{name}_sd": 0.125 for name in scores}
+    per_class = {name: {"precision": None, "recall": 0.5, "f1": 0.4, "support": 1} for name in CLASSES}
+    metrics |= {"n_runs": 2, "n_train": 4, "n_test": 2, "n_test_sources": None, "per_class": per_class}
+    metrics |= {"per_seed": {"1": {"accuracy": 0.5}, "2": {"accuracy": 0.75}}}
+    metrics |= {"epochs": 3, "batch": 2, "precision": "fp32", "seconds": 1.0}
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+
+
+def _write_training(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / "history.csv").write_text(
+        f"{HISTORY}\n10,net,1e-3,0.5,0.5,,,,,20,0.5,1\n20,net,1e-3,0.4,0.4,,,,,21,0.6,2\n"
+        "30,gan,1e-4,0.9,0.4,0.2,0.7,,0.6,20.5,0.55,3\n"
+    )
+    metrics = {"iterations": 30, "best_iteration": 20, "best_val_psnr": 21.0, "best_val_ssim": 0.6}
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    Image.new("RGB", (64, 32), "pink").save(folder / "samples.png")

@@ -1,0 +1,83 @@
+"""The page needs nothing beside it, says its budget at every figure and is the same every time."""
+
+import csv
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from leukosr.config import Params
+from leukosr.report.page import write_report
+from leukosr.report.results import load_results
+from leukosr.report.style import budget_note
+
+from .conftest import ARMS
+
+
+@pytest.fixture
+def page(outputs: Path, params: Params, tmp_path: Path) -> Path:
+    return write_report(
+        tmp_path / "reports", params, load_results(outputs, "demo", ARMS, "paper"), {"torch": "0"}
+    )
+
+
+def test_the_page_is_self_contained(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    targets = re.findall(r"""(?:src|href)=["']([^"']{1,40})""", text)
+    assert len(targets) > 15
+    assert all(target.startswith(("data:image/", "#")) for target in targets)
+    assert "<script" not in text and "url(" not in text and "@import" not in text
+    assert not re.search(
+        r"\bNaN\b|\bnan\b|\bNone\b|\binf\b", re.sub(r"data:image/[^\"]+|<pre>.*?</pre>", "", text, flags=re.S)
+    )
+
+
+def test_every_figure_on_the_page_says_its_budget(page: Path, params: Params) -> None:
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", page.read_text(encoding="utf-8"), flags=re.S)
+    # accuracy, quality, grid, classes; confusion and curves an arm; curves and samples a method
+    assert len(captions) == 4 + 2 * len(ARMS) + 2 * 2
+    assert all(budget_note(params.budget) in caption for caption in captions)
+
+
+def test_the_page_shows_the_results_the_rejected_images_and_the_command(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert "62.5 ± 12.5" in text
+    assert "TEST/eosinophil/bad.jpg" in text and "cannot be decoded" in text
+    assert "dvc exp run -S study=demo -S budget=smoke" in text
+    assert re.search(r'<th scope="row">ground truth</th><td class="n">–</td><td class="n">0\.5000</td>', text)
+
+
+def test_files_beside_the_page_hold_the_same_values(page: Path) -> None:
+    with (page.parent / "comparison.csv").open(encoding="utf-8") as file:
+        rows = {row["arm"]: row for row in csv.DictReader(file)}
+    assert (rows["srgan"]["accuracy_percent"], rows["ground_truth"]["psnr"]) == ("62.5", "")
+    assert json.loads((page.parent / "summary.json").read_text())["srgan"]["macro_f1"] == 0.5725
+    names = {path.name for path in (page.parent / "figures").iterdir()}
+    assert {"accuracy.png", "grid.png", "confusion_raw.png", "sr_srgan.png", "samples_srgan.png"} <= names
+
+
+def test_published_columns_are_labelled_as_not_comparable(
+    outputs: Path, compose_params: Callable[..., Params], page: Path, tmp_path: Path
+) -> None:
+    assert "published, other" not in page.read_text(encoding="utf-8")
+    params = compose_params("study=demo", "study.published=case1", "report.grid_cells=1")
+    results = load_results(outputs, "demo", ARMS, "paper")
+    text = write_report(tmp_path / "beside", params, results, {}).read_text(encoding="utf-8")
+    assert "published, other sizes and budget" in text
+    assert "Ko &amp; Kim" in text and "97.19" in text
+
+
+def test_writing_again_gives_the_same_bytes_and_leaves_nothing_stale(
+    page: Path, outputs: Path, params: Params
+) -> None:
+    before = {
+        path.relative_to(page.parent): path.read_bytes() for path in page.parent.rglob("*") if path.is_file()
+    }
+    (page.parent / "figures" / "stale.png").write_bytes(b"")
+    write_report(page.parent, params, load_results(outputs, "demo", ARMS, "paper"), {"torch": "0"})
+    after = {
+        path.relative_to(page.parent): path.read_bytes() for path in page.parent.rglob("*") if path.is_file()
+    }
+    assert before == after

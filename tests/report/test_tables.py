@@ -1,0 +1,81 @@
+"""Tables hold the files' values; published figures stand apart; undefined is a dash."""
+
+import io
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from leukosr.config import Params
+from leukosr.errors import LeukoError
+from leukosr.report.published import published_facts, published_figures
+from leukosr.report.results import load_results
+from leukosr.report.tables import comparison_table, mean_sd, number, print_summary, summary
+
+from .conftest import ARMS
+
+
+def test_comparison_equals_the_files(outputs: Path) -> None:
+    table = comparison_table(load_results(outputs, "demo", ARMS, "paper"), None).set_index("arm")
+    assert list(table.index) == list(ARMS)
+    row = table.loc["bicubic"]
+    assert (row["psnr"], row["ssim"], row["n_images"], row["n_runs"]) == (24.125, 0.5, 8, 2)
+    assert (row["accuracy_percent"], row["accuracy_sd_percent"]) == (62.5, 12.5)
+    assert row["macro_f1_percent"] == pytest.approx(57.25)
+    assert math.isnan(table.loc["ground_truth", "psnr"])
+    assert not any(name.startswith("published") for name in table.columns)
+
+
+def test_published_columns_stand_beside_and_may_be_empty(outputs: Path) -> None:
+    results = load_results(outputs, "demo", ARMS, "paper")
+    table = comparison_table(results, published_figures("case1")).set_index("arm")
+    assert table.loc["real_esrgan", "published_accuracy_percent"] == 97.19
+    assert table.loc["srgan", "published_psnr"] == 28.1809
+    assert math.isnan(table.loc["ground_truth", "published_psnr"])
+
+
+def test_summary_is_in_fractions_with_null_for_undefined(outputs: Path) -> None:
+    found = summary(load_results(outputs, "demo", ARMS, "paper"))
+    assert found["raw"]["accuracy"] == 0.625
+    assert found["raw"]["n_runs"] == 2
+    assert found["ground_truth"]["psnr"] is None
+
+
+def test_terminal_table_says_its_budget_and_shows_a_dash(outputs: Path) -> None:
+    text = io.StringIO()
+    results = load_results(outputs, "demo", ARMS, "paper")
+    print_summary(results, "smoke budget: tiny", Console(file=text, width=100))
+    assert "smoke budget: tiny" in text.getvalue()
+    (truth,) = (line for line in text.getvalue().splitlines() if "ground truth" in line)
+    assert " – " in truth
+    assert "62.5 ± 12.5" in truth
+
+
+def test_undefined_is_a_dash() -> None:
+    assert number(None, 2) == number(float("nan"), 2) == "–"
+    assert mean_sd(62.5, None) == "62.5 ± –"
+    assert mean_sd(None, None) == "–"
+
+
+def test_published_facts_are_those_printed() -> None:
+    case1, case2 = published_figures("case1"), published_figures("case2")
+    assert case1 is not None and case2 is not None
+    assert (case1.arms["real_esrgan"].accuracy, case1.arms["raw"].psnr) == (97.19, 12.1323)
+    assert (case2.arms["real_esrgan"].psnr, case2.arms["ground_truth"].f1) == (30.5038, 91.49)
+    assert case1.arms["ground_truth"].psnr is None
+    assert published_facts()["srgan_vgg19"]["test_accuracy"]["vgg19"] == 94.87
+
+
+def test_published_key_may_be_absent_but_not_unknown() -> None:
+    assert published_figures(None) is None
+    with pytest.raises(LeukoError, match="known are case1, case2"):
+        published_figures("enhancement")
+
+
+def test_published_label_says_what_differs(compose_params: Callable[..., Params]) -> None:
+    case1 = published_figures("case1")
+    assert case1 is not None
+    assert case1.label(compose_params("study=case1").image) == "published, other sizes and budget"
+    assert case1.label(compose_params("study=case1_published").image) == "published, other budget"

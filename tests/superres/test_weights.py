@@ -1,0 +1,369 @@
+"""Weight files: what is saved comes back, and whatever is not ours is refused with a reason."""
+
+import inspect
+import json
+import os
+from pathlib import Path
+
+import pytest
+import safetensors
+import safetensors.torch
+import torch
+from spandrel import ModelLoader
+from torch import nn
+
+import leukosr
+from leukosr.engine.weights import read_tensors, write_tensors
+from leukosr.errors import LeukoError
+from leukosr.superres import GENERATORS
+from leukosr.superres.archs.real_esrgan import RRDBNet, UNetDiscriminatorSN
+from leukosr.superres.archs.srgan import SRGANGenerator
+from leukosr.superres.weights import init_from, load_generator, save_generator
+
+IMAGES = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(3))
+SMALL = {"features": 8, "blocks": 2, "growth": 4}
+
+
+def small_arguments(network: type[nn.Module]) -> dict[str, int]:
+    accepted = inspect.signature(network).parameters
+    return {name: value for name, value in SMALL.items() if name in accepted}
+
+
+def randomise(model: nn.Module, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(0, 0.05, generator=generator)
+
+
+def small_generator(method: str, scale: int = 4, seed: int = 0) -> nn.Module:
+    network = GENERATORS[method]
+    model = network(scale=scale, **small_arguments(network)).eval()
+    randomise(model, seed)
+    return model
+
+
+def save_small(path: Path, method: str, scale: int = 4, seed: int = 0) -> nn.Module:
+    model = small_generator(method, scale, seed)
+    save_generator(path, model, method, scale, small_arguments(GENERATORS[method]))
+    return model
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8])
+@pytest.mark.parametrize("method", GENERATORS)
+def test_saved_generator_comes_back_identical_and_in_eval_mode(
+    tmp_path: Path, method: str, scale: int
+) -> None:
+    path = tmp_path / "new folder" / "generator.safetensors"
+    model = save_small(path, method, scale)
+    loaded = load_generator(path)
+    assert (loaded.method, loaded.scale) == (method, scale)
+    assert loaded.arguments == small_arguments(GENERATORS[method])
+    assert not loaded.model.training
+    with torch.no_grad():
+        assert torch.equal(loaded.model(IMAGES), model(IMAGES))
+
+
+@pytest.mark.parametrize("key", ["params_ema", "params", None])
+@pytest.mark.parametrize("scale", [2, 4, 8])
+@pytest.mark.parametrize("method", GENERATORS)
+def test_foreign_checkpoint_is_recognised_by_its_tensors(
+    tmp_path: Path, method: str, scale: int, key: str | None
+) -> None:
+    model = small_generator(method, scale)
+    state = model.state_dict()
+    torch.save(state if key is None else {"epoch": 3, key: state}, tmp_path / "foreign.pth")
+    loaded = load_generator(tmp_path / "foreign.pth")
+    assert (loaded.method, loaded.scale) == (method, scale)
+    assert loaded.arguments == small_arguments(GENERATORS[method])
+    with torch.no_grad():
+        assert torch.equal(loaded.model(IMAGES), model(IMAGES))
+
+
+def test_averaged_weights_win_where_a_checkpoint_holds_both(tmp_path: Path) -> None:
+    averaged, latest = small_generator("real_esrgan", seed=1), small_generator("real_esrgan", seed=2)
+    content = {"params": latest.state_dict(), "params_ema": averaged.state_dict()}
+    torch.save(content, tmp_path / "both.pth")
+    loaded = load_generator(tmp_path / "both.pth").model.state_dict()
+    assert torch.equal(loaded["conv_last.weight"], averaged.state_dict()["conv_last.weight"])
+
+
+def test_half_precision_checkpoint_is_loaded_as_single_precision(tmp_path: Path) -> None:
+    state = {name: tensor.half() for name, tensor in small_generator("real_esrgan").state_dict().items()}
+    torch.save(state, tmp_path / "half.pth")
+    loaded = load_generator(tmp_path / "half.pth").model.state_dict()
+    assert torch.equal(loaded["conv_hr.weight"], state["conv_hr.weight"].float())
+
+
+def test_saved_real_esrgan_tensors_are_read_by_spandrel(tmp_path: Path) -> None:
+    model = RRDBNet(features=8, blocks=1, growth=32).eval()
+    randomise(model, seed=5)
+    arguments = {"features": 8, "blocks": 1, "growth": 32}
+    save_generator(tmp_path / "generator.safetensors", model, "real_esrgan", 4, arguments)
+    theirs = ModelLoader().load_from_file(tmp_path / "generator.safetensors")
+    with torch.no_grad():
+        torch.testing.assert_close(theirs.model(IMAGES), model(IMAGES), atol=1e-5, rtol=0)
+
+
+def test_weights_that_went_through_spandrel_load_here_with_equal_outputs(tmp_path: Path) -> None:
+    theirs = ModelLoader().load_from_state_dict(dict(RRDBNet(2, 8, 2, 32).state_dict())).model.eval()
+    randomise(theirs, seed=6)
+    # Names of the old ESRGAN layout, as spandrel keeps them, to those of the published Real-ESRGAN.
+    layers = {"model.0": "conv_first", "model.1.sub.2": "conv_body", "model.3": "conv_up1"}
+    layers |= {"model.6": "conv_up2", "model.8": "conv_hr", "model.10": "conv_last"}
+    for block in range(2):
+        for dense in (1, 2, 3):
+            for conv in range(1, 6):
+                old = f"model.1.sub.{block}.RDB{dense}.conv{conv}.0"
+                layers[old] = f"body.{block}.rdb{dense}.conv{conv}"
+    state = {}
+    for name, tensor in theirs.state_dict().items():
+        layer, part = name.rsplit(".", 1)
+        state[f"{layers[layer]}.{part}"] = tensor
+    torch.save({"params": state}, tmp_path / "theirs.pth")
+    loaded = load_generator(tmp_path / "theirs.pth")
+    assert (loaded.method, loaded.scale) == ("real_esrgan", 2)
+    with torch.no_grad():
+        torch.testing.assert_close(loaded.model(IMAGES), theirs(IMAGES), atol=1e-5, rtol=0)
+
+
+def test_header_names_network_version_and_notes(tmp_path: Path) -> None:
+    path = tmp_path / "generator.safetensors"
+    model = small_generator("srgan")
+    save_generator(path, model, "srgan", 4, {"features": 8, "blocks": 2}, note={"study": "demo"})
+    with safetensors.safe_open(path, framework="pt") as file:
+        header = file.metadata()
+    assert json.loads(header.pop("arguments")) == {"features": 8, "blocks": 2}
+    assert header == {
+        "architecture": "srgan",
+        "scale": "4",
+        "leukosr_version": leukosr.__version__,
+        "study": "demo",
+    }
+
+
+def test_note_may_not_replace_what_the_header_says(tmp_path: Path) -> None:
+    model = small_generator("srgan")
+    arguments = {"features": 8, "blocks": 2}
+    with pytest.raises(ValueError, match="scale"):
+        save_generator(tmp_path / "g.safetensors", model, "srgan", 4, arguments, note={"scale": "2"})
+
+
+def test_a_model_that_is_not_what_it_is_called_is_not_saved(tmp_path: Path) -> None:
+    path = tmp_path / "generator.safetensors"
+    with pytest.raises(ValueError, match="upsampling"):
+        save_generator(path, small_generator("srgan"), "srgan", 8, {"features": 8, "blocks": 2})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_channels_last_weights_are_saved(tmp_path: Path) -> None:
+    model = small_generator("srgan").to(memory_format=torch.channels_last)
+    save_generator(tmp_path / "g.safetensors", model, "srgan", 4, {"features": 8, "blocks": 2})
+    loaded = load_generator(tmp_path / "g.safetensors").model
+    assert torch.equal(loaded.state_dict()["tail.weight"], model.state_dict()["tail.weight"])
+
+
+def test_failed_write_leaves_the_older_file_and_no_temporary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "weights.safetensors"
+    write_tensors(path, {"a": torch.zeros(2)}, {"generation": "old"})
+
+    def fail(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(LeukoError, match="no space left"):
+        write_tensors(path, {"a": torch.ones(2)}, {"generation": "new"})
+    tensors, header = read_tensors(path)
+    assert header["generation"] == "old"
+    assert torch.equal(tensors["a"], torch.zeros(2))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_views_of_one_storage_are_written_as_they_look(tmp_path: Path) -> None:
+    base = torch.arange(12.0).reshape(3, 4)
+    write_tensors(tmp_path / "w.safetensors", {"whole": base, "turned": base.T, "row": base[1]}, {})
+    tensors, _ = read_tensors(tmp_path / "w.safetensors")
+    assert torch.equal(tensors["whole"], base)
+    assert torch.equal(tensors["turned"], base.T)
+    assert torch.equal(tensors["row"], base[1])
+
+
+def test_weights_are_not_written_under_another_ending(tmp_path: Path) -> None:
+    with pytest.raises(LeukoError, match=r"\.safetensors"):
+        write_tensors(tmp_path / "weights.pth", {"a": torch.zeros(1)}, {})
+
+
+def test_loading_leaves_the_global_random_state_alone(tmp_path: Path) -> None:
+    save_small(tmp_path / "g.safetensors", "real_esrgan")
+    before = torch.get_rng_state()
+    load_generator(tmp_path / "g.safetensors")
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("name", ["absent.safetensors", "absent.pth"])
+def test_missing_file_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(LeukoError, match=f"{name} cannot be read: the path does not exist"):
+        load_generator(tmp_path / name)
+
+
+def test_folder_is_named_as_one(tmp_path: Path) -> None:
+    (tmp_path / "folder.pth").mkdir()
+    with pytest.raises(LeukoError, match="is a folder"):
+        load_generator(tmp_path / "folder.pth")
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+@pytest.mark.parametrize("content", [b"", b"learning rate: 0.0001\n", b"\x00" * 64, bytes(range(256)) * 16])
+def test_something_that_is_no_weight_file_is_refused(tmp_path: Path, suffix: str, content: bytes) -> None:
+    path = tmp_path / f"broken{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(LeukoError, match=f"broken{suffix} cannot be read as .* damaged"):
+        load_generator(path)
+
+
+@pytest.mark.parametrize("kept", [0.02, 0.5, 0.99])
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_truncated_file_is_refused(tmp_path: Path, suffix: str, kept: float) -> None:
+    path = tmp_path / f"cut{suffix}"
+    if suffix == ".pth":
+        torch.save(small_generator("srgan").state_dict(), path)
+    else:
+        save_small(path, "srgan")
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * len(content))])
+    with pytest.raises(LeukoError, match="cut short"):
+        load_generator(path)
+
+
+def test_other_endings_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "weights.onnx").write_bytes(b"")
+    with pytest.raises(LeukoError, match=r"\.safetensors, \.pth, \.pt"):
+        load_generator(tmp_path / "weights.onnx")
+
+
+def test_safetensors_without_our_header_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "foreign.safetensors"
+    safetensors.torch.save_file(small_generator("srgan").state_dict(), path)
+    with pytest.raises(LeukoError, match="lacks architecture, scale, arguments"):
+        load_generator(path)
+
+
+def test_safetensors_of_an_unknown_architecture_is_refused(tmp_path: Path) -> None:
+    header = {"architecture": "swinir", "scale": "4", "arguments": "{}"}
+    write_tensors(tmp_path / "w.safetensors", {"a": torch.zeros(1)}, header)
+    with pytest.raises(LeukoError, match=r"'swinir'.*known are srgan, real_esrgan"):
+        load_generator(tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("scale", "arguments", "reason"),
+    [
+        ("four", "{}", "damaged header"),
+        ("4", "{", "damaged header"),
+        ("4", "[8]", "damaged header"),
+        ("4", '{"features": "wide"}', "damaged header"),
+        ("3", '{"features": 8, "blocks": 2}', "cannot be built.*scale 3"),
+        ("4", '{"features": 8, "depth": 2}', "cannot be built.*depth"),
+        ("4", '{"features": -8, "blocks": 2}', "cannot be built"),
+        ("4", '{"features": 16, "blocks": 2}', "tensor head.0.weight has shape"),
+    ],
+)
+def test_header_that_does_not_describe_the_tensors_is_refused(
+    tmp_path: Path, scale: str, arguments: str, reason: str
+) -> None:
+    path = tmp_path / "w.safetensors"
+    state = small_generator("srgan").state_dict()
+    write_tensors(path, state, {"architecture": "srgan", "scale": scale, "arguments": arguments})
+    with pytest.raises(LeukoError, match=reason):
+        load_generator(path)
+
+
+def test_checkpoint_of_an_unknown_network_is_refused_and_its_tensors_named(tmp_path: Path) -> None:
+    torch.save({"params": UNetDiscriminatorSN(features=4).state_dict()}, tmp_path / "net_d.pth")
+    with pytest.raises(LeukoError, match=r"no network known here .*conv0\.weight"):
+        load_generator(tmp_path / "net_d.pth")
+
+
+@pytest.mark.parametrize("content", [{}, {"epoch": 3}, [1, 2], {"params": {"lr": 0.1}}, torch.zeros(3)])
+def test_checkpoint_without_a_state_dict_is_refused(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "other.pth")
+    with pytest.raises(LeukoError, match="holds no state dict"):
+        load_generator(tmp_path / "other.pth")
+
+
+def test_checkpoint_that_lacks_a_tensor_is_refused(tmp_path: Path) -> None:
+    state = small_generator("real_esrgan").state_dict()
+    del state["conv_up2.bias"]
+    torch.save(state, tmp_path / "partial.pth")
+    with pytest.raises(LeukoError, match=r"conv_up2\.bias of shape \(8,\) is missing"):
+        load_generator(tmp_path / "partial.pth")
+
+
+def test_published_x1_checkpoint_is_refused_for_its_scale(tmp_path: Path) -> None:
+    state = small_generator("real_esrgan").state_dict()
+    state["conv_first.weight"] = torch.zeros(8, 48, 3, 3)
+    torch.save(state, tmp_path / "x1.pth")
+    with pytest.raises(LeukoError, match="scale 1"):
+        load_generator(tmp_path / "x1.pth")
+
+
+class Payload:
+    """Unpickling this would make a file."""
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[object, tuple[str, str]]:
+        return open, (self.target, "w")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_arbitrary_pickle_is_refused_and_never_run(tmp_path: Path, zipped: bool) -> None:
+    ran = tmp_path / "ran"
+    content = {"params": Payload(str(ran))}
+    torch.save(content, tmp_path / "evil.pth", _use_new_zipfile_serialization=zipped)
+    with pytest.raises(LeukoError, match=r"evil\.pth is refused.*can run any code"):
+        load_generator(tmp_path / "evil.pth")
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_init_from_copies_every_weight(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"start{suffix}"
+    source = small_generator("real_esrgan", seed=1)
+    if suffix == ".pth":
+        torch.save({"params_ema": source.state_dict()}, path)
+    else:
+        save_small(path, "real_esrgan", seed=1)
+    model = small_generator("real_esrgan", seed=2).train()
+    init_from(model, path)
+    assert model.training
+    assert all(torch.equal(tensor, source.state_dict()[name]) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (
+            SRGANGenerator(4, 8, 2),
+            r"real_esrgan x4 \(.*where srgan x4 \(.*head\.0\.weight .*missing",
+        ),
+        (
+            RRDBNet(2, 8, 2, 4),
+            r"where real_esrgan x2 .*conv_first\.weight has shape \(8, 3, .*\(8, 12, ",
+        ),
+        (RRDBNet(4, 16, 2, 4), r"features 8.*features 16.*conv_first\.weight has shape \(8,"),
+        (RRDBNet(4, 8, 3, 4), r"body\.2\.rdb1\.conv1\.weight of shape \(4, 8, 3, 3\) is missing"),
+        (RRDBNet(4, 8, 1, 4), r"blocks 2.*blocks 1.*tensor body\.1\.\S+ of shape .* is not expected"),
+    ],
+)
+def test_init_from_names_what_does_not_fit_and_changes_nothing(
+    tmp_path: Path, model: nn.Module, reason: str
+) -> None:
+    save_small(tmp_path / "start.safetensors", "real_esrgan")
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(LeukoError, match=r"start\.safetensors holds .*" + reason):
+        init_from(model, tmp_path / "start.safetensors")
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
