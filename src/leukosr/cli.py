@@ -196,9 +196,7 @@ def enhance(
     """Super-resolve any image or folder of images."""
     from leukosr.superres.enhance import enhance_path
 
-    count = enhance_path(
-        source, target, weights, tile=tile, overlap=overlap, precision=precision, device_name=device
-    )
+    count = enhance_path(source, target, weights, tile=tile, overlap=overlap, precision=precision, device_name=device)
     console.print(f"enhance: {count} images -> {target}")
 
 
@@ -218,7 +216,9 @@ def publish(
 @data_app.command("fetch")
 def data_fetch(
     name: Annotated[str, typer.Argument(help="The set to fetch: bccd.")],
-    source: Annotated[Path | None, typer.Option("--from", help="A folder already on disk, instead of a download.")] = None,
+    source: Annotated[
+        Path | None, typer.Option("--from", help="A folder already on disk, instead of a download.")
+    ] = None,
 ) -> None:
     """Bring BCCD to data/ and check it against the hash in data.dvc."""
     from leukosr.data.fetch import fetch

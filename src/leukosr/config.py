@@ -241,9 +241,7 @@ class SecondOrderDegradation(Section):
     sinc_before_jpeg_probability: Probability
 
 
-Degrade = Annotated[
-    CapstoneDegradation | BicubicDegradation | SecondOrderDegradation, Field(discriminator="method")
-]
+Degrade = Annotated[CapstoneDegradation | BicubicDegradation | SecondOrderDegradation, Field(discriminator="method")]
 
 
 class TrainStage(Section):
@@ -385,13 +383,9 @@ class Params(Section):
 
 
 def _check_patch(method: str, train: TrainSR, image: Image) -> None:
-    """A patch must tile into whole LR pixels and fit into the image."""
+    """A patch must tile into whole LR pixels."""
     if train.patch % image.scale:
         raise ValueError(f"train_sr.{method}.patch {train.patch} is not divisible by image.scale {image.scale}")
-    if train.patch > min(image.height, image.width):
-        raise ValueError(
-            f"train_sr.{method}.patch {train.patch} is larger than the {image.height}x{image.width} images"
-        )
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:

@@ -8,7 +8,6 @@ generator.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import numpy as np
@@ -21,7 +20,7 @@ from leukosr.engine.weights import read_tensors
 from leukosr.superres.weights import load_generator
 
 
-class ServedModel(PythonModel):  # type: ignore[misc]
+class ServedModel(PythonModel):
     """A classifier or a generator, told apart by the header of the weights."""
 
     def load_context(self, context: PythonModelContext) -> None:
@@ -31,7 +30,7 @@ class ServedModel(PythonModel):  # type: ignore[misc]
         self.is_classifier = "classes" in header
         self.network = load_classifier(path).model if self.is_classifier else load_generator(path).model
 
-    def predict(self, context: PythonModelContext, model_input: Any, params: dict[str, Any] | None = None) -> Any:
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # MLflow reads hints as a schema
         """Probabilities or upscaled images of a batch."""
         with torch.inference_mode():
             batch = to_batch(np.asarray(model_input, dtype=np.uint8), torch.device("cpu"), channels_last=True)

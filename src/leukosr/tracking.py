@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,12 +22,14 @@ os.environ.setdefault("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "2")
 os.environ.setdefault("MLFLOW_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING", "1")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
-import mlflow  # noqa: E402
-from mlflow.data.meta_dataset import MetaDataset  # noqa: E402
-from mlflow.exceptions import MlflowException  # noqa: E402
-from mlflow.models import infer_signature  # noqa: E402
+import mlflow
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.exceptions import MlflowException
+from mlflow.models.signature import ModelSignature
+from mlflow.types import Schema, TensorSpec
 
-# looked up as strings: importing them would cost what a silent stage saves
+# MlflowException covers what a server answers; OSError what the network and the disk do (requests' errors too)
 FAILURES: tuple[type[BaseException], ...] = (MlflowException, OSError)
 SERVED_MODEL = Path(__file__).with_name("served_model.py")
 
@@ -62,12 +65,13 @@ class Run:
 
     def parameters(self, values: Mapping[str, Any]) -> None:
         """Log parameters, nested ones with dotted names; those that the run already holds are left alone."""
-        if self.run_id is None:
+        run_id = self.run_id
+        if run_id is None:
             return
         flat = dict(_flatten(values))
 
         def log() -> None:
-            held = mlflow.get_run(self.run_id).data.params
+            held = mlflow.get_run(run_id).data.params
             mlflow.log_params({key: value for key, value in flat.items() if key not in held})
 
         self.attempt(log)
@@ -94,8 +98,8 @@ class Run:
 
     def data(self, manifest: Path, digest: str, name: str) -> None:
         """Log which data were used, by digest."""
-        source = mlflow.data.dataset_source_registry.resolve_dataset_source(str(manifest))
-        dataset = MetaDataset(source, name=name, digest=digest[:36])
+        source = CodeDatasetSource({"manifest": str(manifest)})
+        dataset = MetaDataset(source, name=name, digest=digest[:36])  # type: ignore[abstract]
         self.attempt(lambda: mlflow.log_input(dataset, context="study"))
 
     def model(self, weights: Path, example: np.ndarray, output: np.ndarray) -> None:
@@ -103,24 +107,32 @@ class Run:
 
         Batch and image size stay free in the signature.
         """
-        signature = _free_sizes(infer_signature(example, output))
+        signature = _free_sizes(example, output)
 
         def log() -> None:
-            mlflow.pyfunc.log_model(
-                name="model",
-                python_model=str(SERVED_MODEL),
-                artifacts={"weights": str(weights)},
-                signature=signature,
-                # the project itself is not on a package index: the environment that logged can load
-                pip_requirements=["torch", "torchvision", "safetensors"],
-            )
+            with warnings.catch_warnings():
+                # the signature is given, so MLflow need not guess one from type hints or an input example
+                warnings.simplefilter("ignore", UserWarning)
+                mlflow.pyfunc.log_model(
+                    name="model",
+                    python_model=str(SERVED_MODEL),
+                    artifacts={"weights": str(weights)},
+                    signature=signature,
+                    # LeukoSR is on no package index: the environment that logged a model can load it
+                    pip_requirements=["torch", "torchvision", "safetensors"],
+                )
 
         self.attempt(log)
 
 
 @contextmanager
 def run(
-    name: str, *, experiment: str, tags: Mapping[str, str], nested: bool = False, console: Console | None = None
+    name: str,
+    *,
+    experiment: str,
+    tags: Mapping[str, str],
+    nested: bool = False,
+    console: Console | None = None,
 ) -> Iterator[Run]:
     """An MLflow run around a piece of work, with system metrics.
 
@@ -176,14 +188,11 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
             yield name, value
 
 
-def _free_sizes(signature: Any) -> Any:
-    """The signature with any batch size, and for images any height and width."""
-    from mlflow.models.signature import ModelSignature
-    from mlflow.types import Schema, TensorSpec
+def _free_sizes(example: np.ndarray, output: np.ndarray) -> ModelSignature:
+    """The signature of a model for any batch size, and for images any height and width."""
 
-    def free(schema: Schema) -> Schema:
-        spec = schema.inputs[0]
-        shape = (-1, -1, -1, 3) if len(spec.shape) == 4 else (-1, spec.shape[1])
-        return Schema([TensorSpec(spec.type, shape, spec.name)])
+    def free(array: np.ndarray) -> Schema:
+        shape = (-1, -1, -1, 3) if array.ndim == 4 else (-1, array.shape[1])
+        return Schema([TensorSpec(array.dtype, shape)])
 
-    return ModelSignature(free(signature.inputs), free(signature.outputs))
+    return ModelSignature(free(example), free(output))

@@ -64,9 +64,7 @@ def _median(values: list[float]) -> float:
 
 @pytest.mark.parametrize("size", [(64, 64), (128, 128), (96, 160)])
 @pytest.mark.parametrize("cell_class", CLASSES)
-def test_a_source_has_the_asked_size_and_disjoint_non_empty_masks(
-    cell_class: str, size: tuple[int, int]
-) -> None:
+def test_a_source_has_the_asked_size_and_disjoint_non_empty_masks(cell_class: str, size: tuple[int, int]) -> None:
     smear = _draw(cell_class, 0, size)
     assert smear.image.shape == (*size, 3) and smear.image.dtype == np.uint8
     for mask in (smear.nucleus, smear.cytoplasm):
@@ -75,9 +73,7 @@ def test_a_source_has_the_asked_size_and_disjoint_non_empty_masks(
 
 
 @pytest.mark.parametrize("cell_class", CLASSES)
-def test_the_cell_is_whole_with_its_nucleus_inside_it(
-    cell_class: str, samples: dict[str, list[Smear]]
-) -> None:
+def test_the_cell_is_whole_with_its_nucleus_inside_it(cell_class: str, samples: dict[str, list[Smear]]) -> None:
     for smear in samples[cell_class]:
         cell = smear.nucleus | smear.cytoplasm
         assert ndimage.label(cell)[1] == 1

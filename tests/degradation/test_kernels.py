@@ -30,9 +30,7 @@ def test_sums_to_one_and_is_symmetric_about_its_centre(kernel):
     assert matrix.argmax() == kernel.size**2 // 2
 
 
-@pytest.mark.parametrize(
-    "kernel", [k for k in KERNELS if isinstance(k, Sinc) or k.sigma_x == k.sigma_y], ids=str
-)
+@pytest.mark.parametrize("kernel", [k for k in KERNELS if isinstance(k, Sinc) or k.sigma_x == k.sigma_y], ids=str)
 def test_isotropic_kernels_do_not_change_when_turned_or_mirrored(kernel):
     matrix = kernel.matrix()
     np.testing.assert_allclose(matrix, np.rot90(matrix), atol=1e-7)

@@ -45,8 +45,13 @@ def params(compose_params: Callable[..., Params]) -> Params:
 
 @pytest.fixture
 def outputs(tmp_path: Path) -> Path:
-    """The outputs root of a fabricated study `demo`."""
-    home = tmp_path / "outputs" / "demo"
+    """The outputs root of a fabricated study `demo`, for one test to change."""
+    return fabricate(tmp_path / "outputs")
+
+
+def fabricate(root: Path) -> Path:
+    """Write a study `demo` below `root` and return `root`."""
+    home = root / "demo"
     random = np.random.default_rng(0)
     ids = [f"TEST/{name}/{index}" for name in CLASSES for index in range(4)]
     _write_data(home, ids)
@@ -60,7 +65,7 @@ def outputs(tmp_path: Path) -> Path:
         _write_classification(home / "classify" / arm / "paper", ids, random)
     for method in ("srgan", "real_esrgan"):
         _write_training(home / "sr" / method)
-    return tmp_path / "outputs"
+    return root
 
 
 def _write_data(home: Path, ids: list[str]) -> None:
@@ -91,9 +96,7 @@ def _write_classification(folder: Path, ids: list[str], random: np.random.Genera
     folder.mkdir(parents=True)
     test = [image for image in ids if image.endswith("2")]
     rows = [
-        (image, "", seed, image.split("/")[1], random.choice(CLASSES), 0.5, 0.5)
-        for seed in SEEDS
-        for image in test
+        (image, "", seed, image.split("/")[1], random.choice(CLASSES), 0.5, 0.5) for seed in SEEDS for image in test
     ]
     columns = ["image", "source", "seed", "true", "predicted", *(f"p_{name}" for name in CLASSES)]
     pd.DataFrame(rows, columns=columns).to_csv(folder / "predictions.csv", index=False)

@@ -77,17 +77,13 @@ def test_every_figure_carries_the_budget_note_and_is_deterministic(
 
 
 def test_confusion_pools_the_seeds(tmp_path: Path, shown: list[str]) -> None:
-    predictions = pd.DataFrame(
-        {"seed": [1, 2, 1, 2], "true": ["a", "a", "a", "a"], "predicted": ["a", "a", "b", "a"]}
-    )
+    predictions = pd.DataFrame({"seed": [1, 2, 1, 2], "true": ["a", "a", "a", "a"], "predicted": ["a", "a", "b", "a"]})
     figures.confusion_figure(tmp_path / "c.png", "raw", predictions, ("a", "b"), NOTE)
     assert "3\n75 %" in shown
     assert "0\n–" in shown  # no image of class b: its share is undefined
 
 
-def test_stages_that_restart_their_count_are_drawn_one_after_the_other(
-    results: StudyResults, tmp_path: Path
-) -> None:
+def test_stages_that_restart_their_count_are_drawn_one_after_the_other(results: StudyResults, tmp_path: Path) -> None:
     running = results.methods["srgan"].history
     restarted = running.assign(iteration=[10.0, 20.0, 10.0])
     sr_curves(tmp_path / "running.png", "srgan", running, NOTE)
@@ -141,4 +137,4 @@ def test_every_arm_has_its_own_colour() -> None:
 
 def test_budget_note_always_names_its_budget(compose_params: Callable[..., Params]) -> None:
     assert budget_note(compose_params("budget=smoke").budget).startswith("smoke budget: a few images")
-    assert budget_note(compose_params("budget=paper").budget).startswith("paper budget: ")
+    assert budget_note(compose_params("study=case2", "budget=paper").budget).startswith("paper budget: ")

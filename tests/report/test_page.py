@@ -13,14 +13,15 @@ from leukosr.report.page import write_report
 from leukosr.report.results import load_results
 from leukosr.report.style import budget_note
 
-from .conftest import ARMS
+from .conftest import ARMS, fabricate
 
 
-@pytest.fixture
-def page(outputs: Path, params: Params, tmp_path: Path) -> Path:
-    return write_report(
-        tmp_path / "reports", params, load_results(outputs, "demo", ARMS, "paper"), {"torch": "0"}
-    )
+@pytest.fixture(scope="module")
+def page(params: Params, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of one fabricated study; tests leave it as it is."""
+    root = tmp_path_factory.mktemp("study")
+    results = load_results(fabricate(root / "outputs"), "demo", ARMS, "paper")
+    return write_report(root / "reports", params, results, {"torch": "0"})
 
 
 def test_the_page_is_self_contained(page: Path) -> None:
@@ -70,14 +71,14 @@ def test_published_columns_are_labelled_as_not_comparable(
 
 
 def test_writing_again_gives_the_same_bytes_and_leaves_nothing_stale(
-    page: Path, outputs: Path, params: Params
+    page: Path, outputs: Path, params: Params, tmp_path: Path
 ) -> None:
-    before = {
-        path.relative_to(page.parent): path.read_bytes() for path in page.parent.rglob("*") if path.is_file()
-    }
-    (page.parent / "figures" / "stale.png").write_bytes(b"")
-    write_report(page.parent, params, load_results(outputs, "demo", ARMS, "paper"), {"torch": "0"})
-    after = {
-        path.relative_to(page.parent): path.read_bytes() for path in page.parent.rglob("*") if path.is_file()
-    }
-    assert before == after
+    folder = tmp_path / "again"
+    folder.mkdir()
+    (folder / "stale.png").write_bytes(b"")
+    write_report(folder, params, load_results(outputs, "demo", ARMS, "paper"), {"torch": "0"})
+    first, second = (
+        {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+        for root in (page.parent, folder)
+    )
+    assert first == second

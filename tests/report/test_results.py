@@ -41,9 +41,7 @@ def test_a_class_that_looks_like_a_missing_value_stays_text(outputs: Path) -> No
         ("sr/srgan/samples.png", "dvc repro train_sr@srgan"),
     ],
 )
-def test_a_missing_file_is_named_with_the_command_that_makes_it(
-    outputs: Path, file: str, command: str
-) -> None:
+def test_a_missing_file_is_named_with_the_command_that_makes_it(outputs: Path, file: str, command: str) -> None:
     (outputs / "demo" / file).unlink()
     with pytest.raises(LeukoError) as caught:
         load_results(outputs, "demo", ARMS, "paper")

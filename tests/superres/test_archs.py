@@ -131,15 +131,11 @@ def test_unet_discriminator_gives_one_logit_a_pixel_of_any_size(size: tuple[int,
 
 
 @pytest.mark.parametrize(("silenced", "skip", "factor"), [("conv4", 2, 2), ("conv5", 1, 2), ("conv6", 0, 1)])
-def test_unet_discriminator_adds_the_map_of_the_same_size_on_the_way_up(
-    silenced: str, skip: int, factor: int
-) -> None:
+def test_unet_discriminator_adds_the_map_of_the_same_size_on_the_way_up(silenced: str, skip: int, factor: int) -> None:
     model = UNetDiscriminatorSN(features=4).eval()
     maps = {}
     for name, module in model.named_children():
-        module.register_forward_hook(
-            lambda _, inputs, output, name=name: maps.update({name: (inputs[0], output)})
-        )
+        module.register_forward_hook(lambda _, inputs, output, name=name: maps.update({name: (inputs[0], output)}))
     getattr(model, silenced).register_forward_hook(lambda _, inputs, output: torch.zeros_like(output))
     with torch.no_grad():
         model(torch.rand(1, 3, 16, 24, generator=torch.Generator().manual_seed(0)))

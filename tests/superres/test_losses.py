@@ -147,9 +147,7 @@ def test_real_esrgan_perceptual_loss_compares_five_maps_before_their_relus(
 def test_real_esrgan_sharpens_the_target_only_when_asked() -> None:
     generated, target = images(1, 24, 24, seed=1), images(1, 24, 24, seed=2)
     sharp = RealESRGANGeneratorLoss(perceptual=0, adversarial=0)(generated, target)["image"]
-    plain = RealESRGANGeneratorLoss(perceptual=0, adversarial=0, sharpen_targets=False)(generated, target)[
-        "image"
-    ]
+    plain = RealESRGANGeneratorLoss(perceptual=0, adversarial=0, sharpen_targets=False)(generated, target)["image"]
     assert sharp.item() == pytest.approx((generated - usm_sharpen(target)).abs().mean().item())
     assert plain.item() == pytest.approx((generated - target).abs().mean().item())
     assert abs(sharp.item() - plain.item()) > 1e-3
@@ -234,9 +232,7 @@ def test_unreachable_imagenet_weights_are_an_error_and_never_replaced(
         raise failure
 
     monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", fail)
-    with pytest.raises(
-        LeukoError, match=rf"ImageNet weights of {network}.*could not be fetched.*weights: none"
-    ):
+    with pytest.raises(LeukoError, match=rf"ImageNet weights of {network}.*could not be fetched.*weights: none"):
         VGGFeatures(network, ["conv1_1"], "imagenet")
 
 
@@ -258,9 +254,7 @@ def test_imagenet_weights_are_the_ones_used_when_they_can_be_fetched(monkeypatch
 @pytest.mark.parametrize("size", [(80, 64), (26, 26), (25, 60), (12, 9), (2, 3), (1, 1)])
 def test_usm_sharpening_agrees_with_opencv_also_below_the_blur_radius(size: tuple[int, int]) -> None:
     batch = images(2, *size, seed=7)
-    expected = np.stack(
-        [opencv_usm(image.permute(1, 2, 0).numpy().copy()).reshape(*size, 3) for image in batch]
-    )
+    expected = np.stack([opencv_usm(image.permute(1, 2, 0).numpy().copy()).reshape(*size, 3) for image in batch])
     found = usm_sharpen(batch).permute(0, 2, 3, 1).numpy()
     np.testing.assert_allclose(found, expected, atol=1e-5)
 

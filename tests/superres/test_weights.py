@@ -51,9 +51,7 @@ def save_small(path: Path, method: str, scale: int = 4, seed: int = 0) -> nn.Mod
 
 @pytest.mark.parametrize("scale", [2, 4, 8])
 @pytest.mark.parametrize("method", GENERATORS)
-def test_saved_generator_comes_back_identical_and_in_eval_mode(
-    tmp_path: Path, method: str, scale: int
-) -> None:
+def test_saved_generator_comes_back_identical_and_in_eval_mode(tmp_path: Path, method: str, scale: int) -> None:
     path = tmp_path / "new folder" / "generator.safetensors"
     model = save_small(path, method, scale)
     loaded = load_generator(path)
@@ -163,9 +161,7 @@ def test_channels_last_weights_are_saved(tmp_path: Path) -> None:
     assert torch.equal(loaded.state_dict()["tail.weight"], model.state_dict()["tail.weight"])
 
 
-def test_failed_write_leaves_the_older_file_and_no_temporary(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_write_leaves_the_older_file_and_no_temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "weights.safetensors"
     write_tensors(path, {"a": torch.zeros(2)}, {"generation": "old"})
 
@@ -359,9 +355,7 @@ def test_init_from_copies_every_weight(tmp_path: Path, suffix: str) -> None:
         (RRDBNet(4, 8, 1, 4), r"blocks 2.*blocks 1.*tensor body\.1\.\S+ of shape .* is not expected"),
     ],
 )
-def test_init_from_names_what_does_not_fit_and_changes_nothing(
-    tmp_path: Path, model: nn.Module, reason: str
-) -> None:
+def test_init_from_names_what_does_not_fit_and_changes_nothing(tmp_path: Path, model: nn.Module, reason: str) -> None:
     save_small(tmp_path / "start.safetensors", "real_esrgan")
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with pytest.raises(LeukoError, match=r"start\.safetensors holds .*" + reason):

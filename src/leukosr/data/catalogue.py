@@ -118,14 +118,14 @@ def _from_split_csv(root: Path) -> list[Found]:
         if part is None:
             allowed = ", ".join(PARTS)
             raise LeukoError(f"{root / 'split.csv'} line {number}: split is '{row['split']}', allowed are {allowed}")
-        path = PurePosixPath(row["path"])
-        if path.is_absolute() or ".." in path.parts or not row["label"]:
+        place = PurePosixPath(row["path"])
+        if place.is_absolute() or ".." in place.parts or not row["label"]:
             raise LeukoError(f"{root / 'split.csv'} line {number}: needs a path below the folder and a label")
-        found.append(Found(str(path), row["label"], part))
+        found.append(Found(str(place), row["label"], part))
     listed = {item.path for item in found}
-    for file in sorted(root.rglob("*")):
-        name = file.relative_to(root).as_posix()
-        if _counts(file) and file.suffix.lower() in SUFFIXES and name not in listed:
+    for path in sorted(root.rglob("*")):
+        name = path.relative_to(root).as_posix()
+        if _counts(path) and path.suffix.lower() in SUFFIXES and name not in listed:
             found.append(Found(name, "", "unlisted"))
     if not found:
         raise LeukoError(f"{root / 'split.csv'} lists no image: add rows `path,label,split`")

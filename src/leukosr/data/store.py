@@ -16,9 +16,7 @@ class ImageStore(Generic[Key]):
     Images past the limit are decoded at every access, so memory stays flat whatever the set's size.
     """
 
-    def __init__(
-        self, keys: Sequence[Key], read: Callable[[Key], np.ndarray], limit: int = 3 * 1024**3
-    ) -> None:
+    def __init__(self, keys: Sequence[Key], read: Callable[[Key], np.ndarray], limit: int = 3 * 1024**3) -> None:
         """`read` decodes one image."""
         self.keys = keys
         self._read = read

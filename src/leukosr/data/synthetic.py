@@ -80,9 +80,7 @@ def draw_source(cell_class: str, size: tuple[int, int], rng: np.random.Generator
     that is not in `CLASSES` or a side below 64.
     """
     if cell_class not in LEUKOCYTES:
-        raise LeukoError(
-            f"synthetic smears: unknown class {cell_class!r}; choose one of {', '.join(CLASSES)}."
-        )
+        raise LeukoError(f"synthetic smears: unknown class {cell_class!r}; choose one of {', '.join(CLASSES)}.")
     _check_size(*size)
     fine = (size[0] * _SUPERSAMPLING, size[1] * _SUPERSAMPLING)
     scale = min(fine) / _SHORT_SIDE * rng.uniform(0.9, 1.08)
@@ -127,9 +125,7 @@ def augment_view(smear: Smear, rng: np.random.Generator) -> Smear:
     return Smear(moved(smear.image, cv2.INTER_LINEAR), nucleus, cytoplasm)
 
 
-def write_demo(
-    folder: Path, settings: SmearSettings, progress: Callable[[int, int], None] | None = None
-) -> int:
+def write_demo(folder: Path, settings: SmearSettings, progress: Callable[[int, int], None] | None = None) -> int:
     """Draw the whole data set into `folder` and return the number of images.
 
     Writes `TRAIN/<class>/003_1.jpg` (source 3, view 1; view 0 is the source as photographed), the same under

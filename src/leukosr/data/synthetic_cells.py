@@ -25,9 +25,7 @@ class Leukocyte:
     nucleus: Field
 
 
-def draw_leukocyte(
-    cell_class: str, reach: float, scale: float, stain: Stain, rng: np.random.Generator
-) -> Leukocyte:
+def draw_leukocyte(cell_class: str, reach: float, scale: float, stain: Stain, rng: np.random.Generator) -> Leukocyte:
     """Draw one cell of a class in `LEUKOCYTES`, at the centre of a square of 2 * `reach` µm a side."""
     x, y = axes(int(np.ceil(reach * scale)), scale)
     return LEUKOCYTES[cell_class](Sheet(x, y, scale, stain, rng))
@@ -69,9 +67,7 @@ def neutrophil(sheet: Sheet) -> Leukocyte:
     # Toxic granulation: in some cells the granules are as dark as a pale eosinophil's or basophil's.
     toxic = rng.random() < 0.2
     fine = sheet.granules(rng.uniform(0.3, 0.42), rng.uniform(0.6, 0.8), rng.uniform(0.5, 0.8))
-    density = _over(
-        density, stain.azure, 0.95, fine * coverage(outline + 0.3, 0.5) * (0.85 if toxic else 0.5)
-    )
+    density = _over(density, stain.azure, 0.95, fine * coverage(outline + 0.3, 0.5) * (0.85 if toxic else 0.5))
     density = _over(density, stain.chromatin, _clumped(sheet, edge), nucleus)
     return Leukocyte(density, coverage(outline, _EDGE), nucleus)
 
@@ -129,9 +125,7 @@ def lymphocyte(sheet: Sheet) -> Leukocyte:
     large = rng.random() < 0.3
     core = rng.uniform(4.0, 5.0) if large else rng.uniform(3.3, 4.1)
     rim = rng.uniform(0.9, 1.9) if large else rng.uniform(0.35, 0.9)
-    outline = blob(
-        sheet.x, sheet.y, core + rim, rng.uniform(1.0, 1.12), rng.uniform(0.02, 0.07), (2, 3, 4, 6), rng
-    )
+    outline = blob(sheet.x, sheet.y, core + rim, rng.uniform(1.0, 1.12), rng.uniform(0.02, 0.07), (2, 3, 4, 6), rng)
     turn, shift = rng.uniform(0, 2 * np.pi), rng.uniform(0.2, 0.85) * rim
     dx, dy = np.float32(shift * np.cos(turn)), np.float32(shift * np.sin(turn))
     edge = blob(sheet.x - dx, sheet.y - dy, core, rng.uniform(1.0, 1.12), 0.03, (2, 3, 4), rng)
@@ -149,9 +143,7 @@ def lymphocyte(sheet: Sheet) -> Leukocyte:
     tone = rng.uniform(0.55, 1.1) + 0.1 * sheet.noise(0.8) - 0.25 * ridge(edge - 0.3, 0.4)
     density = _cytoplasm(outline, stain.pale_blue, tone)
     if large:  # large granular lymphocytes carry a few azurophilic granules
-        density = _over(
-            density, stain.azure, 1.0, 0.8 * sheet.granules(0.45, 1.3, 0.3) * coverage(outline + 0.4, 0.3)
-        )
+        density = _over(density, stain.azure, 1.0, 0.8 * sheet.granules(0.45, 1.3, 0.3) * coverage(outline + 0.4, 0.3))
     density = _over(density, stain.chromatin, rng.uniform(0.98, 1.12) * _clumped(sheet, edge, 0.75), nucleus)
     return Leukocyte(density, coverage(outline, _EDGE), nucleus)
 
@@ -174,9 +166,7 @@ def monocyte(sheet: Sheet) -> Leukocyte:
     density = _over(density, stain.chromatin, rng.uniform(0.84, 0.98) * strength + 0.16 * fold, nucleus)
     if rng.random() < 0.55:
         holes = sheet.granules(rng.uniform(0.6, 1.1), 1.7, rng.uniform(0.15, 0.6))
-        holes = (
-            holes * coverage(outline + 0.6, 0.6) * coverage(sheet.noise(4.0) + 0.2, 0.6) * (1 - 0.8 * nucleus)
-        )
+        holes = holes * coverage(outline + 0.6, 0.6) * coverage(sheet.noise(4.0) + 0.2, 0.6) * (1 - 0.8 * nucleus)
         density = density * (1 - 0.85 * np.clip(1.4 * holes, 0, 1))[..., None]
     return Leukocyte(density, coverage(outline, _EDGE), nucleus)
 

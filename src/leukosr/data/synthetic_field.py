@@ -38,9 +38,7 @@ def illumination(shape: tuple[int, int], rng: np.random.Generator) -> Field:
     return light.astype(np.float32)
 
 
-def paste_box(
-    shape: tuple[int, int], row: int, col: int, half: int
-) -> tuple[tuple[slice, slice], ...] | None:
+def paste_box(shape: tuple[int, int], row: int, col: int, half: int) -> tuple[tuple[slice, slice], ...] | None:
     """Where a patch of (2 * half + 1)² around (row, col) meets a canvas: canvas and patch slices, or None."""
     canvas, patch = [], []
     for middle, side in ((row, shape[0]), (col, shape[1])):
@@ -63,9 +61,7 @@ def _red_cell(scale: float, habit: _RedCellHabit, rng: np.random.Generator) -> F
     x, y = axes(half, scale)
     long = 1 + abs(rng.normal(0, 0.1))
     spiky = rng.random() < habit.crenated
-    outline = blob(
-        x, y, radius, long, 0.09 if spiky else 0.035, (2, 11, 13, 16) if spiky else (2, 3, 4, 5), rng
-    )
+    outline = blob(x, y, radius, long, 0.09 if spiky else 0.035, (2, 11, 13, 16) if spiky else (2, 3, 4, 5), rng)
     inward = np.clip(1 + outline / radius, 0, 1)
     # The pallor is seldom quite central, and drying flattens many cells on one side.
     shift = rng.normal(0, 0.06, 2) * radius

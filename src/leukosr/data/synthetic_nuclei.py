@@ -101,9 +101,7 @@ def folded_nucleus(sheet: Sheet, radius: float) -> Field:
         span, bow = rng.uniform(3.4, 4.4), rng.uniform(3.2, 3.7) * unit
         return strand(x, y, arc(centre, bow, turn - span / 2, span), rng.uniform(1.95, 2.4) * unit)
     if form < 0.75:  # kidney: an ellipse with a notch on its inner side
-        body = ellipse(
-            x, y, centre, (rng.uniform(5.4, 6.2) * unit, rng.uniform(4.2, 4.9) * unit), turn + np.pi / 2
-        )
+        body = ellipse(x, y, centre, (rng.uniform(5.4, 6.2) * unit, rng.uniform(4.2, 4.9) * unit), turn + np.pi / 2)
         deep = rng.uniform(2.6, 4.2) * unit
         at = (centre[0] - deep * np.cos(turn), centre[1] - deep * np.sin(turn))
         notch = ellipse(x, y, at, (2.6 * unit, rng.uniform(1.0, 1.8) * unit), turn)
@@ -111,8 +109,6 @@ def folded_nucleus(sheet: Sheet, radius: float) -> Field:
     fold = ellipse(x, y, centre, (4.7 * unit, 3.8 * unit), turn)
     for side in (-1, 1):
         at = (centre[0] + 2.6 * side * unit * np.sin(turn), centre[1] - 2.6 * side * unit * np.cos(turn))
-        lobe = ellipse(
-            x, y, at, (rng.uniform(2.4, 3.2) * unit, rng.uniform(1.8, 2.4) * unit), turn + side * 0.5
-        )
+        lobe = ellipse(x, y, at, (rng.uniform(2.4, 3.2) * unit, rng.uniform(1.8, 2.4) * unit), turn + side * 0.5)
         fold = union(fold, lobe, 0.8)
     return fold

@@ -52,9 +52,7 @@ def blob(
     return np.hypot(u, v) - edge.astype(np.float32)[index]
 
 
-def ellipse(
-    x: Field, y: Field, centre: tuple[float, float], radii: tuple[float, float], turn: float
-) -> Field:
+def ellipse(x: Field, y: Field, centre: tuple[float, float], radii: tuple[float, float], turn: float) -> Field:
     """Distance field (approximate) of an ellipse whose first radius points along the angle `turn`."""
     dx, dy = x - np.float32(centre[0]), y - np.float32(centre[1])
     u = (math.cos(turn) * dx + math.sin(turn) * dy) / radii[0]

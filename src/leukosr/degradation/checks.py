@@ -19,8 +19,7 @@ def low_resolution_size(hr: Image8, scale: int) -> tuple[int, int]:
     if not isinstance(hr, np.ndarray) or hr.dtype != np.uint8 or hr.ndim != 3 or hr.shape[2] != 3:
         found = f"{hr.dtype} {hr.shape}" if isinstance(hr, np.ndarray) else type(hr).__name__
         raise LeukoError(
-            f"A degradation takes a uint8 RGB image of shape (height, width, 3), found {found}; "
-            "convert it first."
+            f"A degradation takes a uint8 RGB image of shape (height, width, 3), found {found}; convert it first."
         )
     height, width = hr.shape[:2]
     if height % scale or width % scale or not height or not width:

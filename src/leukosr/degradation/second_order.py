@@ -123,9 +123,7 @@ class SecondOrder:
         return _to_8_bits(_shrink_and_ring(_jpeg(image, quality), lr_size, recipe))
 
 
-def _blur_resize_noise(
-    image: ImageF, base: tuple[int, ...], draw: RoundDraw, rng: np.random.Generator
-) -> ImageF:
+def _blur_resize_noise(image: ImageF, base: tuple[int, ...], draw: RoundDraw, rng: np.random.Generator) -> ImageF:
     size = (max(1, int(base[0] * draw.resizing.factor)), max(1, int(base[1] * draw.resizing.factor)))
     image = _resize(_blur(image, draw.kernel), size, draw.resizing.mode)
     return _add_noise(image, draw.noise, rng)

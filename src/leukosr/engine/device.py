@@ -39,7 +39,7 @@ def place(module: Module, device: torch.device, channels_last: bool) -> Module:
     """The module on its device, in its memory format (in place)."""
     module.to(device)
     if channels_last:
-        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        module.to(memory_format=torch.channels_last)
     return module
 
 

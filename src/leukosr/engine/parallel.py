@@ -14,8 +14,10 @@ Result = TypeVar("Result")
 
 def count_workers(wanted: Literal["auto"] | int) -> int:
     """The number of worker processes: `auto` is one a core that this process may use."""
-    return len(os.sched_getaffinity(0)) if wanted == "auto" and hasattr(os, "sched_getaffinity") else (
-        (os.cpu_count() or 1) if wanted == "auto" else wanted
+    return (
+        len(os.sched_getaffinity(0))
+        if wanted == "auto" and hasattr(os, "sched_getaffinity")
+        else ((os.cpu_count() or 1) if wanted == "auto" else wanted)
     )
 
 

@@ -29,8 +29,7 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], header: Mappi
         raise LeukoError(f"Weights are written as {SUFFIX} files, {path} has another ending; rename it.")
     # Own, plainly laid out memory for each: safetensors refuses views of one storage and channels_last.
     plain = {
-        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for name, tensor in tensors.items()
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
     }
     content = safetensors.torch.save(plain, {**header, VERSION_KEY: leukosr.__version__})
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

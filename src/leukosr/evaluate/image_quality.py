@@ -14,7 +14,7 @@ LUMA = np.array([65.481, 128.553, 24.966]) / 255
 
 @dataclass(frozen=True)
 class ImageQuality:
-    """PSNR in dB (None where the images are equal: it is unbounded there), SSIM in [-1, 1], MSE in grey levels squared."""
+    """PSNR in dB (None for equal images: it is unbounded there), SSIM in [-1, 1], MSE in grey levels squared."""
 
     psnr: float | None
     ssim: float

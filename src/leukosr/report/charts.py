@@ -28,9 +28,7 @@ def accuracy_figure(path: Path, results: StudyResults, note: str) -> None:
             runs = [100 * run["accuracy"] for run in scores.per_seed.values() if run["accuracy"] is not None]
             panel.scatter(runs, _spread(len(runs), place), color=arm_colour(arm), s=34, alpha=0.85, zorder=3)
             if scores.accuracy is not None:
-                panel.vlines(
-                    100 * scores.accuracy, place - 0.3, place + 0.3, color="black", linewidth=2, zorder=4
-                )
+                panel.vlines(100 * scores.accuracy, place - 0.3, place + 0.3, color="black", linewidth=2, zorder=4)
             text = f"{mean_sd(percent(scores.accuracy), percent(scores.accuracy_sd))}  (n = {scores.n_runs})"
             _beside(panel, place, text)
         majority = _majority_percent(results)
@@ -69,16 +67,12 @@ def quality_figure(path: Path, results: StudyResults, note: str) -> None:
                     boxprops={"facecolor": arm_colour(arm), "linewidth": 0.8},
                     medianprops={"color": "black", "linewidth": 1.8},
                 )  # fmt: skip
-                _beside(
-                    panel, place, f"{number(getattr(result.quality, column), digits)}  (n = {len(values)})"
-                )
+                _beside(panel, place, f"{number(getattr(result.quality, column), digits)}  (n = {len(values)})")
             _arm_axis(panel, arms)
             panel.set_xlabel(f"{label} against the ground truth (right: mean)")
 
 
-def confusion_figure(
-    path: Path, arm: str, predictions: pd.DataFrame, classes: tuple[str, ...], note: str
-) -> None:
+def confusion_figure(path: Path, arm: str, predictions: pd.DataFrame, classes: tuple[str, ...], note: str) -> None:
     """Confusion matrix of one arm: counts pooled over seeds, coloured by the share of the true class (row).
 
     `predictions` has the columns of predictions.csv; rows are true classes, columns predicted ones.
@@ -117,9 +111,7 @@ def class_distribution(path: Path, manifest: pd.DataFrame, note: str, role: str 
         panel = figure.subplots()
         for place, name in enumerate(roles):
             rows = np.arange(len(classes)) + (place - (len(roles) - 1) / 2) * thick
-            bars = panel.barh(
-                rows, counts[name], height=thick * 0.92, color=SEQUENCE[place], label=_words(name)
-            )
+            bars = panel.barh(rows, counts[name], height=thick * 0.92, color=SEQUENCE[place], label=_words(name))
             panel.bar_label(bars, padding=3, fontsize=8)
         panel.set_yticks(range(len(classes)), classes)
         panel.invert_yaxis()
@@ -148,7 +140,7 @@ def _spread(count: int, place: int) -> list[float]:
 
 
 def _beside(panel: Axes, place: float, text: str) -> None:
-    panel.annotate(text, (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=9)
+    panel.annotate(text, (1.03, place), xycoords=("axes fraction", "data"), va="center", fontsize=9)
 
 
 def _arm_axis(panel: Axes, arms: list[str]) -> None:

@@ -37,7 +37,7 @@ def sr_curves(path: Path, method: str, history: pd.DataFrame, note: str) -> None
                 losses.plot(iterations, values, color=colour, label=label, linewidth=1.5, marker=".")
         losses.set_yscale("log")
         losses.set_ylabel("loss (log scale)")
-        figure.legend(loc="outside lower left", ncols=3)
+        figure.legend(loc="outside upper left", ncols=3)
         for panel, column, label in ((psnr, "val_psnr", "PSNR, dB"), (ssim, "val_ssim", "SSIM")):
             known = history[column].notna()
             panel.plot(
@@ -68,9 +68,7 @@ def classifier_curves(path: Path, arm: str, history: pd.DataFrame, note: str) ->
             panels, ("loss", "accuracy"), (1, 100), ("training loss", "training accuracy, %"), strict=True
         ):
             for _, run in history.groupby("seed"):
-                panel.plot(
-                    run["epoch"], factor * run[column], color=arm_colour(arm), linewidth=0.9, alpha=0.6
-                )
+                panel.plot(run["epoch"], factor * run[column], color=arm_colour(arm), linewidth=0.9, alpha=0.6)
             mean = factor * history.groupby("epoch")[column].mean()
             panel.plot(mean.index, mean, color="black", linewidth=1.8, marker=".", label=f"mean of {seeds}")
             panel.set_xlabel("epoch")

@@ -74,9 +74,7 @@ def arm_grid(path: Path, cells: Sequence[GridCell], note: str) -> None:
     tall = side * height / width
     left, head, gap, between = 0.42, 0.46, 0.04, 0.3
     block = 2 * tall + gap + between
-    with new_figure(
-        path, left + len(arms) * (side + gap), head + len(cells) * block, note, dpi=130
-    ) as figure:
+    with new_figure(path, left + len(arms) * (side + gap), head + len(cells) * block, note, dpi=130) as figure:
         figure.set_layout_engine("none")
         for row, cell in enumerate(cells):
             for column, arm in enumerate(arms):
@@ -88,17 +86,13 @@ def arm_grid(path: Path, cells: Sequence[GridCell], note: str) -> None:
                 _mark(above, view, arm_colour(arm))
                 below.set_xlabel(cell.captions.get(arm, ""), fontsize=8.5, labelpad=2)
                 if row == 0:
-                    above.set_title(
-                        f"{arm_label(arm)}\n{size_text(*view.size)}", fontsize=10, loc="center", pad=4
-                    )
+                    above.set_title(f"{arm_label(arm)}\n{size_text(*view.size)}", fontsize=10, loc="center", pad=4)
                 if column == 0:
                     above.set_ylabel(cell.label, fontsize=9)
                     below.set_ylabel("zoomed", fontsize=8.5, color="#555555")
 
 
-def degradation_grid(
-    path: Path, high: Sequence[RGB], low: Sequence[RGB], labels: Sequence[str], note: str
-) -> None:
+def degradation_grid(path: Path, high: Sequence[RGB], low: Sequence[RGB], labels: Sequence[str], note: str) -> None:
     """Pairs of HR (above) and LR images (below, enlarged by nearest neighbour), a column a pair.
 
     Images are uint8 RGB HWC; `labels` name the columns. Raises ValueError when the lengths differ.
@@ -122,9 +116,7 @@ def sample_grid(
     _rows(path, [low, super_resolved, high], ["LR", "SR", "HR"], labels or [""] * len(low), note)
 
 
-def _rows(
-    path: Path, rows: Sequence[Sequence[RGB]], names: Sequence[str], labels: Sequence[str], note: str
-) -> None:
+def _rows(path: Path, rows: Sequence[Sequence[RGB]], names: Sequence[str], labels: Sequence[str], note: str) -> None:
     count = len(labels)
     if any(len(row) != count for row in rows):
         raise ValueError(f"rows of {[len(row) for row in rows]} images under {count} labels")
@@ -132,9 +124,7 @@ def _rows(
     side = min(2.2, 10.0 / count)
     tall, left, gap = side * ratio, 0.3, 0.04
     head = 0.28 if any(labels) else gap
-    with new_figure(
-        path, left + count * (side + gap), head + len(rows) * (tall + gap), note, dpi=130
-    ) as figure:
+    with new_figure(path, left + count * (side + gap), head + len(rows) * (tall + gap), note, dpi=130) as figure:
         figure.set_layout_engine("none")
         for row, (images, name) in enumerate(zip(rows, names, strict=True)):
             for column, (image, label) in enumerate(zip(images, labels, strict=True)):
@@ -177,8 +167,7 @@ def _read(path: Path, arm: str) -> RGB:
         raise LeukoError(f"{path} does not exist: make it with `dvc repro upscale@{arm}`") from None
     except OSError as error:
         raise LeukoError(
-            f"{path} cannot be read ({error}): make it again with "
-            f"`dvc repro --force --single-item upscale@{arm}`"
+            f"{path} cannot be read ({error}): make it again with `dvc repro --force --single-item upscale@{arm}`"
         ) from None
 
 

@@ -59,10 +59,7 @@ def published_figures(key: str | None) -> PublishedStudy | None:
         raise LeukoError(f"study.published = '{key}': no such published study; known are {', '.join(known)}")
     entry = facts[key]
     quality, classified = entry["super_resolution"], entry["classification"]
-    arms = {
-        arm: PublishedArm(**quality.get(arm, {}), **classified.get(arm, {}))
-        for arm in {**quality, **classified}
-    }
+    arms = {arm: PublishedArm(**quality.get(arm, {}), **classified.get(arm, {})) for arm in {**quality, **classified}}
     high, low = (tuple(entry["sizes"][name]) for name in ("high", "low"))
     return PublishedStudy(key, entry["source"], high, low, arms)
 

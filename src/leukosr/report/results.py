@@ -120,9 +120,7 @@ def _arm(home: Path, arm: str, protocol: str) -> ArmResults:
         quality=_metrics(quality / "metrics.json", lambda raw: _fields(ImageQuality, raw), f"quality@{arm}"),
         per_image=_table(quality / "per_image.csv", ("image", "psnr", "ssim"), f"quality@{arm}"),
         classification=_metrics(classify / "metrics.json", _classification, f"classify@{arm}"),
-        predictions=_table(
-            classify / "predictions.csv", ("image", "seed", "true", "predicted"), f"classify@{arm}"
-        ),
+        predictions=_table(classify / "predictions.csv", ("image", "seed", "true", "predicted"), f"classify@{arm}"),
         history=_table(classify / "history.csv", ("seed", "epoch", "loss", "accuracy"), f"classify@{arm}"),
     )
 

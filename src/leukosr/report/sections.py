@@ -16,9 +16,7 @@ from leukosr.report.tables import UNDEFINED, mean_sd, number, percent
 def lead_sentence(params: Params, results: StudyResults) -> str:
     """One plain sentence: what was trained on what, how often, tested on how many images."""
     image, scores = params.image, next(iter(results.arms.values())).classification
-    weights = (
-        "from scratch" if params.classify.weights == "none" else f"from {params.classify.weights} weights"
-    )
+    weights = "from scratch" if params.classify.weights == "none" else f"from {params.classify.weights} weights"
     sources = "" if scores.n_test_sources is None else f" from {scores.n_test_sources} sources"
     times = "once" if scores.n_runs == 1 else f"{scores.n_runs} times"
     seeds = ("seed " if scores.n_runs == 1 else "seeds ") + ", ".join(scores.per_seed)
@@ -131,9 +129,7 @@ def grid_choice(results: StudyResults, count: int) -> Iterator[tuple[str, str, d
 
 def _image_facts(results: StudyResults, arm: str) -> dict[str, str]:
     result = results.arms[arm]
-    right = (result.predictions["true"] == result.predictions["predicted"]).groupby(
-        result.predictions["image"]
-    )
+    right = (result.predictions["true"] == result.predictions["predicted"]).groupby(result.predictions["image"])
     psnr = result.per_image.set_index("image")["psnr"]
     return {
         str(image): f"{_decibel(psnr.get(image))}, right {hits}/{runs}"
@@ -151,9 +147,7 @@ def _flat(settings: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{key}.")
         else:
-            shown = (
-                ", ".join(f"{part:g}" for part in value) if isinstance(value, list | tuple) else str(value)
-            )
+            shown = ", ".join(f"{part:g}" for part in value) if isinstance(value, list | tuple) else str(value)
             yield f"{prefix}{key}", shown
 
 

@@ -101,9 +101,7 @@ def _percent(metrics: dict[str, Any], name: str) -> str:
     return f"{100 * metrics[name]:.1f} %" + ("" if sd is None else f" ± {100 * sd:.1f}")
 
 
-def _run_seed(
-    params: Params, seed: int, data: ArmData, resume: Resume, folder: Path, tracked: tracking.Run
-) -> None:
+def _run_seed(params: Params, seed: int, data: ArmData, resume: Resume, folder: Path, tracked: tracking.Run) -> None:
     """Train and test with one seed, or take the finished run of an earlier, cut attempt."""
     weights = folder / "weights" / f"seed-{seed}.safetensors"
     finished = resume.load(f"finished-{seed}")
@@ -130,7 +128,7 @@ def _run_seed(
     tracked.metrics({name: getattr(scored, name) for name in METRICS})
     if params.runtime.log_models:
         example = np.stack([data.test.images[0]] * 2)
-        tracked.model(weights, example, probabilities[:2].repeat(2, axis=0)[:2])
+        tracked.model(weights, example, probabilities[:1].repeat(2, axis=0))
 
 
 def _train(training: ClassifierTraining, resume: Resume, tracked: tracking.Run) -> None:

@@ -26,7 +26,7 @@ from leukosr.layout import Layout, image_file, require
 from leukosr.report.figures import budget_note, sample_grid, sr_curves
 from leukosr.superres.trainer import HISTORY_COLUMNS, SRTraining
 from leukosr.superres.upscaler import upscale_batch
-from leukosr.superres.weights import load_generator, save_generator
+from leukosr.superres.weights import save_generator
 
 SAMPLES = 4
 
@@ -47,7 +47,8 @@ def run(params: Params, method: str, console: Console, layout: Layout, out: Path
     inputs = [image_file(layout.lr, row.id) for row in used]
     inputs += [Path(params.prepare.root) / row.path for row in used]
     digest = work_digest(
-        [settings.model_dump(), params.image.model_dump(), params.study.seed, method], [layout.manifest, *inputs]
+        [settings.model_dump(), params.image.model_dump(), params.study.seed, method],
+        [layout.manifest, *inputs],
     )
     resume = Resume(digest, params.runtime.checkpoint_seconds)
     tags = {"study": params.study.name, "stage": "train_sr", "arm": method, "budget": params.budget.name}
@@ -145,7 +146,7 @@ def _metrics(training: SRTraining) -> dict[str, Any]:
         "discriminator_parameters": sum(p.numel() for p in training.discriminator.parameters()),
         "n_train": len(training.train),
         "n_val": len(training.val),
-        "patch": training.settings.patch,
+        "patch": training.patch,
         "batch": training.settings.batch,
         "precision": training.settings.precision,
         "device": str(training.device),
@@ -156,13 +157,5 @@ def _metrics(training: SRTraining) -> dict[str, Any]:
 def _log_model(tracked: tracking.Run, target: Path, train: Pairs) -> None:
     weights = target / "last.safetensors"
     example = np.stack([train.lr[0][:16, :16]] * 2)
-    model = load_generator(weights).model
-    how = _Plain()
-    tracked.model(weights, example, np.stack(upscale_batch(model, list(example), how, choose_device("cpu"))))
-
-
-class _Plain:
-    """How the example of the logged model is computed."""
-
-    precision = "fp32"
-    channels_last = False
+    scale = train.scale
+    tracked.model(weights, example, example.repeat(scale, axis=1).repeat(scale, axis=2))

@@ -67,9 +67,7 @@ class SRTraining:
     ) -> None:
         """Build everything for `method` in GENERATORS; `settings.init` names weights to fine-tune from."""
         if not len(train):
-            raise LeukoError(
-                f"train_sr.{method}: no image has the role sr_train: raise prepare.per_class.sr_train"
-            )
+            raise LeukoError(f"train_sr.{method}: no image has the role sr_train: raise prepare.per_class.sr_train")
         self.method, self.settings, self.train, self.val = method, settings, train, val
         self.ssim_window, self.seed, self.device = ssim_window, seed, device
         with torch.random.fork_rng(devices=[]):
@@ -91,6 +89,12 @@ class SRTraining:
         return sum(stage.iterations for stage in self.settings.stages)
 
     @property
+    def patch(self) -> int:
+        """Side of the HR patches: that of the settings, or the largest that fits into the first image."""
+        scale = self.train.scale
+        return min(self.settings.patch, *(side * scale for side in self.train.lr[0].shape[:2]))
+
+    @property
     def result(self) -> nn.Module:
         """The network that is judged and kept: the moving average where there is one."""
         return self.averaged.module if self.averaged is not None else self.generator
@@ -98,9 +102,7 @@ class SRTraining:
     def run(self, resume: Resume, report: Callable[[int, dict[str, Any] | None], None]) -> None:
         """Train to the end. `report(iteration, row)` hears of every iteration; `row` after a validation."""
         self._restore(resume.load("sr"))
-        sampler = PatchSampler(
-            self.train, self.settings.patch, self.settings.batch, self.settings.flips, self.seed, self.method
-        )
+        sampler = PatchSampler(self.train, self.patch, self.settings.batch, self.settings.flips, self.seed, self.method)
         sums: dict[str, list[float]] = {}
         started = time.perf_counter() - self.progress.seconds
         for lr, hr in prefetched(sampler, range(self.progress.iteration, self.iterations)):
@@ -205,9 +207,7 @@ class SRTraining:
 
     def _validate(self, losses: Mapping[str, float]) -> dict[str, Any]:
         quality = [
-            compare_images(
-                upscale_batch(self.result, [lr], self.settings, self.device)[0], hr, self.ssim_window
-            )
+            compare_images(upscale_batch(self.result, [lr], self.settings, self.device)[0], hr, self.ssim_window)
             for lr, hr in zip(_all(self.val.lr), _all(self.val.hr), strict=True)
         ]
         psnr = float(np.mean([q.psnr for q in quality if q.psnr is not None])) if quality else None
@@ -272,7 +272,7 @@ def _generator_loss(stage: TrainStage, settings: TrainSR, seed: int) -> nn.Modul
     if stage.loss == "srgan":
         return SRGANGeneratorLoss(
             weights.image, weights.adversarial, weights.perceptual, weights.total_variation,
-            vgg_weights=pretrained, seed=vgg_seed,
+            vgg_weights=pretrained, normalise=False, seed=vgg_seed,
         )  # fmt: skip
     gan = stage.loss == "real_esrgan"
     return RealESRGANGeneratorLoss(

@@ -62,9 +62,7 @@ def upscale_tiled(
         raise LeukoError(f"upscale: overlap {overlap} must be smaller than tile {tile}")
     height, width = image.shape[:2]
     result = np.empty((height * scale, width * scale, 3), np.uint8)
-    spans = [
-        (rows, columns) for rows in _spans(height, tile, overlap) for columns in _spans(width, tile, overlap)
-    ]
+    spans = [(rows, columns) for rows in _spans(height, tile, overlap) for columns in _spans(width, tile, overlap)]
     for start in range(0, len(spans), batch):
         group = spans[start : start + batch]
         tiles = [image[r.start : r.stop, c.start : c.stop] for r, c in group]
@@ -125,9 +123,7 @@ def upscale_images(
     yield from _flush(model, waiting, how, device)
 
 
-def _flush(
-    model: nn.Module, waiting: list[np.ndarray], how: Computing, device: torch.device
-) -> Iterator[np.ndarray]:
+def _flush(model: nn.Module, waiting: list[np.ndarray], how: Computing, device: torch.device) -> Iterator[np.ndarray]:
     if waiting:
         yield from upscale_batch(model, waiting, how, device)
         waiting.clear()

@@ -118,8 +118,7 @@ def _read_own(path: Path) -> _Stored:
     method = header["architecture"]
     if method not in GENERATORS:
         raise LeukoError(
-            f"{path} holds weights of {method!r}, which is no generator here; known are "
-            f"{', '.join(GENERATORS)}."
+            f"{path} holds weights of {method!r}, which is no generator here; known are {', '.join(GENERATORS)}."
         )
     try:
         scale = int(header["scale"])
@@ -169,10 +168,7 @@ def _unpickle_safely(path: Path) -> object:
 
 
 def _not_a_checkpoint(path: Path) -> str:
-    return (
-        f"{path} cannot be read as a PyTorch checkpoint: it is damaged, cut short or something else; "
-        "copy it again."
-    )
+    return f"{path} cannot be read as a PyTorch checkpoint: it is damaged, cut short or something else; copy it again."
 
 
 def _state_dict(path: Path, content: object) -> dict[str, Tensor]:
