@@ -9,32 +9,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 from PIL import Image
 
-from leukosr.config import Params, parse_params
+from leukosr.config import Params
 
 ARMS = ("raw", "bicubic", "srgan", "real_esrgan", "ground_truth")
 CLASSES = ("eosinophil", "neutrophil")
 SEEDS = (1, 2)
-CONF = Path(__file__).parents[2] / "conf"
 HISTORY = (
     "iteration,stage,learning_rate,loss_generator,loss_image,loss_perceptual,loss_adversarial,"
     "loss_total_variation,loss_discriminator,val_psnr,val_ssim,seconds"
 )
-
-
-@pytest.fixture(scope="session")
-def compose_params() -> Callable[..., Params]:
-    """Params composed from conf/ with the given overrides."""
-
-    def composed(*overrides: str) -> Params:
-        with initialize_config_dir(str(CONF), version_base=None):
-            raw = OmegaConf.to_container(compose("config", overrides=list(overrides)), resolve=True)
-        return parse_params(raw, "conf")
-
-    return composed
 
 
 @pytest.fixture(scope="session")
