@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,4 +30,4 @@ def compose_raw() -> Callable[..., Any]:
 @pytest.fixture(scope="session")
 def compose_params(compose_raw: Callable[..., Any]) -> Callable[..., Params]:
     """Params composed from conf/ with the given overrides."""
-    return lambda *overrides: parse_params(compose_raw(*overrides), "conf")
+    return cache(lambda *overrides: parse_params(compose_raw(*overrides), "conf"))

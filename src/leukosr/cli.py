@@ -44,9 +44,10 @@ def main() -> None:
     except MemoryError:
         errors.print("[bold red]error:[/] out of memory: lower the batch size or set a tile, then run again")
         sys.exit(1)
-    except KeyboardInterrupt:
-        errors.print("interrupted; nothing half-written is left, the same command goes on where it can")
-        sys.exit(130)
+    except SystemExit as stop:
+        if stop.code == 130:  # how Typer passes Ctrl-C on
+            errors.print("interrupted; nothing half-written is left, the same command goes on where it can")
+        raise
 
 
 def _escaped(text: str) -> str:

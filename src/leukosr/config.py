@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from leukosr.errors import LeukoError
 
@@ -23,9 +23,9 @@ PretrainedWeights = Literal["none", "imagenet"]
 
 
 class Section(BaseModel):
-    """A part of params.yaml: immutable, and an unknown key is an error."""
+    """A part of params.yaml: immutable, and an unknown key, NaN or infinity is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Study(Section):
@@ -41,7 +41,7 @@ class Study(Section):
     @model_validator(mode="after")
     def _distinct_seeds(self) -> Study:
         if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError("seeds must differ from each other")
+            raise ValueError(f"seeds must differ from each other, got {self.seeds}")
         return self
 
 
@@ -283,6 +283,12 @@ class TrainSR(Section):
     precision: Precision
     channels_last: bool
 
+    @model_validator(mode="after")
+    def _distinct_stages(self) -> TrainSR:
+        if len({stage.name for stage in self.stages}) != len(self.stages):
+            raise ValueError("the names of the stages must differ from each other")
+        return self
+
 
 class UpscalePlain(Section):
     """An arm that needs no training; `reads` is the input it depends on."""
@@ -300,6 +306,17 @@ class UpscaleLearned(Section):
     batch: PositiveInt
     precision: Precision
     channels_last: bool
+
+
+def _kind_of_arm(settings: Any) -> str:
+    """Which kind of arm the keys speak of, so that an error is told of that kind alone."""
+    keys = settings if isinstance(settings, dict) else ()
+    return "learned" if (UpscaleLearned.model_fields.keys() - UpscalePlain.model_fields.keys()) & set(keys) else "plain"
+
+
+Upscale = Annotated[
+    Annotated[UpscalePlain, Tag("plain")] | Annotated[UpscaleLearned, Tag("learned")], Discriminator(_kind_of_arm)
+]
 
 
 class Quality(Section):
@@ -322,7 +339,7 @@ class Classify(Section):
     weights: PretrainedWeights
     learning_rate: LearningRate
     epochs: PositiveInt
-    batch: PositiveInt
+    batch: Annotated[int, Field(ge=2)]  # batch norm cannot train on one image
     precision: Precision
     channels_last: bool
 
@@ -353,7 +370,7 @@ class Params(Section):
     image: Image
     degrade: Degrade
     train_sr: dict[str, TrainSR]
-    upscale: dict[str, UpscalePlain | UpscaleLearned]
+    upscale: dict[str, Upscale]
     quality: Quality
     classify: Classify
     report: Report
@@ -385,7 +402,11 @@ class Params(Section):
 def _check_patch(method: str, train: TrainSR, image: Image) -> None:
     """A patch must tile into whole LR pixels."""
     if train.patch % image.scale:
-        raise ValueError(f"train_sr.{method}.patch {train.patch} is not divisible by image.scale {image.scale}")
+        lower = train.patch - train.patch % image.scale
+        raise ValueError(
+            f"train_sr.{method}.patch {train.patch} is not divisible by image.scale {image.scale}: "
+            f"use {max(lower, 32)} or {lower + image.scale}"
+        )
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
@@ -410,17 +431,33 @@ def parse_params(raw: Any, origin: str) -> Params:
     try:
         return Params.model_validate(raw)
     except ValidationError as error:
-        raise LeukoError(f"{origin}: " + "; ".join(_explain(problem) for problem in error.errors())) from None
+        raise LeukoError(f"{origin}: " + "; ".join(_explain(problem, raw) for problem in error.errors())) from None
 
 
-def _explain(problem: Any) -> str:
+def _explain(problem: Any, raw: Any) -> str:
     """One pydantic problem as `key = value: what is allowed`."""
-    key = ".".join(str(part) for part in problem["loc"] if not str(part).startswith("Upscale"))
+    key = ".".join(_key(problem, raw))
     message = str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
         return f"unknown key '{key}': remove it or correct its spelling"
     if problem["type"] == "missing":
         return f"key '{key}' is missing: add it"
+    if problem["type"] == "union_tag_not_found":
+        return f"key '{key}.method' is missing: add it"
+    if problem["type"] == "union_tag_invalid":
+        return f"{key}.method = {problem['ctx']['tag']!r}: input should be {problem['ctx']['expected_tags']}"
     value = problem["input"]
     shown = "" if isinstance(value, dict | BaseModel) else f" = {value!r}"
     return f"{key}{shown}: {message[:1].lower()}{message[1:]}" if key else message
+
+
+def _key(problem: Any, raw: Any) -> list[str]:
+    """Where the problem stands in the file: pydantic's location without the names of the types it tried."""
+    key = []
+    for part in problem["loc"]:
+        if isinstance(raw, dict | list) and part in (raw if isinstance(raw, dict) else range(len(raw))):
+            raw = raw[part]
+        elif problem["type"] != "missing" or part != problem["loc"][-1]:
+            continue
+        key.append(str(part))
+    return key

@@ -36,15 +36,21 @@ def new_folder(path: Path) -> Iterator[Path]:
     Raises LeukoError when the parent cannot be written or the disk is full.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    replaced = path.with_name(f".{path.name}.{os.getpid()}.old")
     with _writable(path):
         try:
+            shutil.rmtree(temporary, ignore_errors=True)  # left by a killed process that had our number
             temporary.mkdir(parents=True)
             yield temporary
             if path.exists():
-                shutil.rmtree(path)
+                # moved aside first: removing many files takes long and may be interrupted half-way
+                os.replace(path, replaced)
             os.replace(temporary, path)
         finally:
+            if replaced.exists() and not path.exists():
+                os.replace(replaced, path)
             shutil.rmtree(temporary, ignore_errors=True)
+            shutil.rmtree(replaced, ignore_errors=True)
 
 
 @contextmanager

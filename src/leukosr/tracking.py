@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
-import subprocess
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,20 +31,24 @@ from mlflow.types import Schema, TensorSpec
 
 # MlflowException covers what a server answers; OSError what the network and the disk do (requests' errors too)
 FAILURES: tuple[type[BaseException], ...] = (MlflowException, OSError)
+for chatty in (
+    "mlflow.system_metrics.system_metrics_monitor",
+    "mlflow.tracking.fluent",
+    "mlflow.store.db.utils",
+    "alembic",
+):
+    logging.getLogger(chatty).setLevel(logging.WARNING)
+
 SERVED_MODEL = Path(__file__).with_name("served_model.py")
 
 
-def under_mlflow_run() -> bool:
-    """Whether `mlflow run` started this process: it has made a run and waits for us to attach to it."""
-    return bool(os.environ.get("MLFLOW_RUN_ID"))
-
-
 class Run:
-    """One MLflow run. After the first failure it says so once and drops what follows."""
+    """One MLflow run. After the first failure it says so once and drops what follows, also in the runs around it."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, parent: Run | None = None) -> None:
         self.console = console
-        self.lost = False
+        self.parent = parent
+        self.lost: bool = parent is not None and parent.lost
         self.run_id: str | None = None
 
     def attempt(self, action: Callable[[], Any]) -> Any:
@@ -54,7 +58,7 @@ class Run:
         try:
             return action()
         except FAILURES as error:
-            self.lost = True
+            self._lose()
             first_line = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
             self.console.print(
                 f"[yellow]warning:[/] MLflow at {mlflow.get_tracking_uri()} failed ({first_line}). The results are "
@@ -62,6 +66,21 @@ class Run:
                 "of this stage logs it again."
             )
             return None
+
+    def _lose(self) -> None:
+        self.lost = True
+        if self.parent is not None:
+            self.parent._lose()
+
+    def end(self, status: str) -> None:
+        """Close the run; tried in silence after a failure, as the server may be back."""
+        if self.run_id is None or mlflow.active_run() is None:
+            return
+        if self.lost:
+            with suppress(*FAILURES):
+                mlflow.end_run(status)
+        else:
+            self.attempt(lambda: mlflow.end_run(status))
 
     def parameters(self, values: Mapping[str, Any]) -> None:
         """Log parameters, nested ones with dotted names; those that the run already holds are left alone."""
@@ -131,24 +150,27 @@ def run(
     *,
     experiment: str,
     tags: Mapping[str, str],
-    nested: bool = False,
+    parent: Run | None = None,
     console: Console | None = None,
 ) -> Iterator[Run]:
-    """An MLflow run around a piece of work, with system metrics.
+    """An MLflow run around a piece of work, with system metrics; with `parent` a run nested in that one.
 
     Under `mlflow run` the code attaches to that run and leaves the experiment as it is. An error inside marks
     the run failed and goes on upwards.
     """
-    handle = Run(console or Console(stderr=True))
+    handle = Run(console or Console(stderr=True), parent)
 
     def start() -> None:
-        if not under_mlflow_run():
+        # taken out of the environment, or MLflow would attach the nested runs to it as well
+        attached = (os.environ.pop("MLFLOW_RUN_ID", "") or None) if parent is None else None
+        if attached is None and parent is None:
             mlflow.set_experiment(experiment)
-        attached = under_mlflow_run() and not nested
+        around = mlflow.active_run()
         active = mlflow.start_run(
-            run_id=os.environ["MLFLOW_RUN_ID"] if attached else None,
+            run_id=attached,
             run_name=None if attached else name,
-            nested=nested,
+            experiment_id=around.info.experiment_id if around is not None else None,
+            nested=parent is not None,
             log_system_metrics=True,
         )
         handle.run_id = active.info.run_id
@@ -163,18 +185,7 @@ def run(
         status = "KILLED"
         raise
     finally:
-        if mlflow.active_run() is not None and handle.run_id is not None:
-            handle.lost = False
-            handle.attempt(lambda: mlflow.end_run(status))
-
-
-def git_commit() -> str:
-    """The commit of the working tree, with -dirty where files differ; `unknown` outside git."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        handle.end(status)
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
+import pickle
 from typing import Literal
-from urllib.error import URLError
 
 import torch
 from torch import Tensor
@@ -35,7 +36,7 @@ class ResNet50(ResNet):
     def _load_imagenet(self) -> None:
         try:
             state = ResNet50_Weights.IMAGENET1K_V2.get_state_dict(progress=False, check_hash=True)
-        except (URLError, OSError) as error:
+        except (OSError, RuntimeError, EOFError, http.client.HTTPException, pickle.UnpicklingError) as error:
             raise LeukoError(
                 f"the ImageNet weights of ResNet50 could not be fetched ({error}): connect to the internet once, "
                 "or set classify.weights to none"

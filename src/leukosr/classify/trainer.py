@@ -86,7 +86,8 @@ class ClassifierTraining:
         batches = [order[start : start + size] for start in range(0, len(order), size)]
         # batch norm cannot train on one image alone: it joins the batch before it
         if len(batches) > 1 and len(batches[-1]) == 1:
-            batches[-2] += batches.pop()
+            alone = batches.pop()
+            batches[-1] += alone
         return batches
 
     def _epoch(self, epoch: int) -> dict[str, Any]:

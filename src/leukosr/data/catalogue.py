@@ -59,7 +59,7 @@ def find_images(settings: Prepare) -> list[Found]:
             f"`leukosr data add {root.name} PATH`"
         )
     if (root / "split.csv").is_file():
-        return _from_split_csv(root)
+        return _from_split_csv(root, settings.classes)
     if settings.train is None or settings.test is None:
         return _from_class_folders(root, "", settings.classes, "all")
     found = _from_class_folders(root, settings.train, settings.classes, "train")
@@ -83,15 +83,17 @@ def _from_class_folders(root: Path, below: str, classes: list[str] | None, part:
         raise LeukoError(f"{folder} holds no class folders: put the images of each class into a folder of its own")
     found = []
     for name in names:
-        files = sorted(file for file in (folder / name).rglob("*") if _counts(file))
+        files = visible_files(folder / name)
         if not files:
             raise LeukoError(f"the class folder {folder / name} is empty: add images or remove the folder")
         found += [Found(file.relative_to(root).as_posix(), name, part) for file in files]
     return found
 
 
-def _counts(file: Path) -> bool:
-    return file.is_file() and file.name[0] != "." and file.name not in IGNORED
+def visible_files(folder: Path) -> list[Path]:
+    """The files below a folder, sorted, but for hidden ones, those in hidden folders and what desktops leave."""
+    files = (file for file in folder.rglob("*") if file.is_file() and file.name not in IGNORED)
+    return sorted(file for file in files if all(part[0] != "." for part in file.relative_to(folder).parts))
 
 
 def _same_classes(root: Path, settings: Prepare, found: Iterable[Found]) -> None:
@@ -106,30 +108,37 @@ def _same_classes(root: Path, settings: Prepare, found: Iterable[Found]) -> None
         )
 
 
-def _from_split_csv(root: Path) -> list[Found]:
-    with (root / "split.csv").open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if not {"path", "label", "split"} <= set(reader.fieldnames or []):
-            raise LeukoError(f"{root / 'split.csv'} needs the columns path, label, split; it has {reader.fieldnames}")
-        rows = list(reader)
+def _from_split_csv(root: Path, classes: list[str] | None) -> list[Found]:
+    try:
+        with (root / "split.csv").open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise LeukoError(f"{root / 'split.csv'} is no UTF-8 CSV file ({error}): save it as one") from None
+    if not {"path", "label", "split"} <= set(reader.fieldnames or []):
+        raise LeukoError(f"{root / 'split.csv'} needs the columns path, label, split; it has {reader.fieldnames}")
     found = []
     for number, row in enumerate(rows, start=2):
         part = PARTS.get((row["split"] or "").strip().lower())
         if part is None:
             allowed = ", ".join(PARTS)
             raise LeukoError(f"{root / 'split.csv'} line {number}: split is '{row['split']}', allowed are {allowed}")
-        place = PurePosixPath(row["path"])
+        place = PurePosixPath(row["path"] or "/")
         if place.is_absolute() or ".." in place.parts or not row["label"]:
             raise LeukoError(f"{root / 'split.csv'} line {number}: needs a path below the folder and a label")
         found.append(Found(str(place), row["label"], part))
     listed = {item.path for item in found}
-    for path in sorted(root.rglob("*")):
+    for path in visible_files(root):
         name = path.relative_to(root).as_posix()
-        if _counts(path) and path.suffix.lower() in SUFFIXES and name not in listed:
+        if path.suffix.lower() in SUFFIXES and name not in listed:
             found.append(Found(name, "", "unlisted"))
     if not found:
         raise LeukoError(f"{root / 'split.csv'} lists no image: add rows `path,label,split`")
-    return sorted(found, key=lambda item: item.path)
+    for name in classes or []:
+        if name not in {item.label for item in found}:
+            raise LeukoError(f"{root / 'split.csv'} has no label {name}, which prepare.classes lists")
+    used = [item for item in found if not classes or item.part == "unlisted" or item.label in classes]
+    return sorted(used, key=lambda item: item.path)
 
 
 def check_images(

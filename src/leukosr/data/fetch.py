@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from typing import Any
 import yaml
 
 from leukosr.config import PerClass, Prepare, SourceDisjoint
-from leukosr.data.catalogue import Found, Rejected, check_images, find_images
+from leukosr.data.catalogue import Found, Rejected, check_images, find_images, visible_files
 from leukosr.data.images import inspect_image
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.progress import track
@@ -39,7 +38,7 @@ def fetch(name: str, source: Path | None) -> int:
     target = Path(out["path"])
     with new_folder(target) as folder:
         if source is not None:
-            _link_tree(source, folder)
+            _copy_tree(source, folder)
         else:
             _download(meta["url"], meta["rev"], meta["path"], folder)
         found = _dvc_hash(folder)
@@ -48,6 +47,7 @@ def fetch(name: str, source: Path | None) -> int:
                 f"the images are not BCCD as data.dvc describes it: hash {found}, expected {out['md5']} "
                 f"({out['nfiles']} files, {out['size']} bytes). Check that {source or meta['url']} is complete"
             )
+    _dvc("commit", "--force", "--quiet", str(POINTER))
     return int(out["nfiles"])
 
 
@@ -58,19 +58,14 @@ def _pointer() -> dict[str, Any]:
     return content
 
 
-def _link_tree(source: Path, target: Path) -> None:
-    """Copy a folder, by hard links where the file system allows it: no second copy on disk."""
+def _copy_tree(source: Path, target: Path) -> None:
+    """Copy a folder. Hard links would let DVC's read-only cache reach into the user's own files."""
     try:
-        shutil.copytree(source, target, dirs_exist_ok=True, copy_function=_link_or_copy)
+        shutil.copytree(source, target, dirs_exist_ok=True, copy_function=shutil.copyfile)
     except shutil.Error as error:
         raise LeukoError(f"{source} could not be copied: {error.args[0][0][2]}") from error
-
-
-def _link_or_copy(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
+    for folder in [target, *(path for path in target.rglob("*") if path.is_dir())]:
+        folder.chmod(0o755)  # copytree keeps the modes of a read-only source, which DVC could not replace
 
 
 def _download(url: str, rev: str, path: str, target: Path) -> None:
@@ -124,22 +119,24 @@ def add(name: str, path: Path, *, leave_out: bool) -> tuple[int, list[Rejected]]
         for image in good:
             file = folder / image.found.path
             file.parent.mkdir(parents=True, exist_ok=True)
-            _link_or_copy(str(path / image.found.path), str(file))
+            shutil.copyfile(path / image.found.path, file)
         for extra in ("split.csv", "sources.csv"):
             if (path / extra).is_file():
                 shutil.copyfile(path / extra, folder / extra)
-    _dvc_add(target)
+    try:
+        _dvc("add", str(target))
+    except LeukoError:
+        shutil.rmtree(target, ignore_errors=True)
+        raise
     return len(good), rejected
 
 
-def _dvc_add(target: Path) -> None:
-    result = subprocess.run(
-        [sys.executable, "-m", "dvc", "add", str(target)], capture_output=True, text=True, check=False
-    )
+def _dvc(*arguments: str) -> None:
+    """Run a DVC command. Raises LeukoError with its last line when it fails."""
+    result = subprocess.run([sys.executable, "-m", "dvc", *arguments], capture_output=True, text=True, check=False)
     if result.returncode:
-        shutil.rmtree(target, ignore_errors=True)
         last = (result.stderr.strip().splitlines() or ["no message"])[-1]
-        raise LeukoError(f"`dvc add {target}` failed ({last}): run the command in the root of the project")
+        raise LeukoError(f"`dvc {' '.join(arguments)}` failed ({last}): run the command in the root of the project")
 
 
 def _listed(path: Path) -> list[Found]:
@@ -150,7 +147,7 @@ def _listed(path: Path) -> list[Found]:
 
 
 def _walk(path: Path) -> list[Found]:
-    files = sorted(f for f in path.rglob("*") if f.is_file() and f.parent != path and f.name[0] != ".")
+    files = [file for file in visible_files(path) if file.parent != path]
     if not files:
         raise LeukoError(f"{path} holds no class folders: put the images of each class into a folder of its own")
     return [Found(f.relative_to(path).as_posix(), f.parent.name, "all") for f in files]

@@ -58,23 +58,30 @@ def _refusal(image: Image.Image, max_pixels: int) -> str | None:
     width, height = image.size
     if width * height > max_pixels:
         return f"has {width}x{height} pixels, more than prepare.max_pixels {max_pixels} allows"
-    if image.mode != "RGB":
-        return f"has mode {image.mode}; convert it to 8-bit RGB"
+    if (mode := _other_mode(image)) is not None:
+        return f"has mode {mode}; convert it to 8-bit RGB"
     if min(width, height) < MIN_SIDE:
         return f"is {width}x{height}, smaller than {MIN_SIDE} pixels on a side"
     return None
+
+
+def _other_mode(image: Image.Image) -> str | None:
+    """The mode of an image that is not 8-bit RGB. Pillow calls 16-bit RGB files RGB too and drops the low bits."""
+    tiles = getattr(image, "tile", ())  # how the file stores its pixels; only files have it
+    deep = any(";16" in str(tile.args) for tile in tiles)
+    return "RGB;16" if deep else None if image.mode == "RGB" else image.mode
 
 
 def read_rgb(path: Path) -> np.ndarray:
     """Read one image as uint8 RGB, height x width x 3. Raises LeukoError that names an unreadable file."""
     try:
         with Image.open(path) as image:
-            if image.mode != "RGB":
-                raise LeukoError(f"{path} has mode {image.mode}; convert it to 8-bit RGB")
+            if (mode := _other_mode(image)) is not None:
+                raise LeukoError(f"{path} has mode {mode}; convert it to 8-bit RGB")
             return np.asarray(image)
     except FileNotFoundError:
         raise LeukoError(f"{path} does not exist; the stage that makes it has to run first") from None
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise LeukoError(f"{path} cannot be read as an image ({error}); replace or remove it") from None
 
 

@@ -78,6 +78,8 @@ def read_manifest(path: Path) -> list[Row]:
             return [Row(r[0], r[1], r[2], r[3], int(r[4]), int(r[5]), r[6], r[7]) for r in reader]
     except FileNotFoundError:
         raise LeukoError(f"{path} does not exist: run `dvc repro prepare`") from None
+    except (IndexError, ValueError) as error:
+        raise LeukoError(f"{path} is damaged ({error}): run `dvc repro prepare`") from None
 
 
 def with_role(rows: Iterable[Row], *roles: str) -> list[Row]:
@@ -94,4 +96,5 @@ def read_sources(root: Path) -> dict[str, str]:
         reader = csv.DictReader(file)
         if not {"path", "source"} <= set(reader.fieldnames or []):
             raise LeukoError(f"{path} needs the columns path and source; it has {reader.fieldnames}")
-        return {str(Path(row["path"]).with_suffix("").as_posix()): row["source"] for row in reader}
+        known = [row for row in reader if row["path"] and row["source"]]  # an empty cell is no common source
+        return {str(Path(row["path"]).with_suffix("").as_posix()): row["source"] for row in known}

@@ -65,12 +65,12 @@ def _give_sr(ids: list[str], limit: PerClass, roles: dict[str, str]) -> None:
 def _give_classifier(label: str, ids: list[str], settings: Prepare, roles: dict[str, str]) -> None:
     limit = settings.per_class.classifier
     chosen = ids if limit is None else ids[:limit]
-    train = round(settings.classifier_train_fraction * len(chosen))
-    if not 0 < train < len(chosen):
+    if len(chosen) < 2:
         raise LeukoError(
             f"class {label} has {len(chosen)} images for the classifier: at least 2 are needed, one to train "
             "on and one to test; add images or raise prepare.per_class.classifier"
         )
+    train = min(max(round(settings.classifier_train_fraction * len(chosen)), 1), len(chosen) - 1)
     for position, image_id in enumerate(ids):
         inside = "classifier_train" if position < train else "classifier_test"
         roles[image_id] = inside if position < len(chosen) else "unused"
@@ -102,7 +102,8 @@ def source_disjoint_roles(
     for image in known:
         role = role_of_source.get(sources[image.found.image_id], "unused")
         train_copy_of_test = role == "classifier_test" and bool(official) and image.found.part != "test"
-        roles[image.found.image_id] = "unused" if train_copy_of_test else role
+        reference = image.found.part == "reference"  # never trained on, whatever its source is used for
+        roles[image.found.image_id] = "reference" if reference else "unused" if train_copy_of_test else role
     return roles
 
 

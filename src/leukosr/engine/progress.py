@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -26,6 +27,7 @@ class RateColumn(ProgressColumn):
 def progress(total: int, description: str, done: int = 0) -> Iterator[Callable[[int, str], None]]:
     """Show a bar for `total` steps; yields `advance(steps, note)`. Prints nothing where stderr is no terminal."""
     console = Console(stderr=True)
+    silent = not sys.stderr.isatty()  # not console.is_terminal: FORCE_COLOR makes that true for a log file
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -34,7 +36,7 @@ def progress(total: int, description: str, done: int = 0) -> Iterator[Callable[[
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", style="dim"),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+    with Progress(*columns, console=console, disable=silent, transient=True) as bar:
         task = bar.add_task(description, total=total, completed=done, note="")
         yield lambda steps, note: bar.update(task, advance=steps, note=note)
 

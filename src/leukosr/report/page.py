@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from importlib.resources import files
 from pathlib import Path
 
@@ -31,10 +29,9 @@ from leukosr.report.published import published_figures
 from leukosr.report.results import StudyResults
 from leukosr.report.style import arm_label, budget_note
 from leukosr.report.tables import comparison_table, summary
+from leukosr.versions import installed_versions
 
 PAGE_WIDTH = 1400  # pixels; wider pictures are reduced for the page
-PACKAGES = ("leukosr", "torch", "torchvision", "numpy", "opencv-python-headless", "pillow", "scikit-image",
-            "pandas", "matplotlib", "dvc", "mlflow")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -87,17 +84,6 @@ def write_report(
         with new_file(work / "index.html") as path:
             path.write_text(page, encoding="utf-8")
     return folder / "index.html"
-
-
-def installed_versions() -> dict[str, str]:
-    """Python and the installed packages whose version can change a number, by name."""
-    found = {"Python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def _draw(folder: Path, params: Params, results: StudyResults, note: str) -> dict[str, Figure]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
 from pathlib import Path
 
 from leukosr.config import Params
 from leukosr.errors import LeukoError
 from leukosr.files import new_folder, write_json
 from leukosr.layout import Layout, require
-from leukosr.report.page import installed_versions
+from leukosr.versions import git_commit, installed_versions
 
 PLOTS = ("confusion.png", "curves.png", "samples.png")
 
@@ -41,16 +39,8 @@ def publish_results(params: Params, params_file: Path, layout: Layout, target: P
             "study": params.study.name,
             "budget": params.budget.name,
             "budget_note": params.budget.note,
-            "commit": _commit(),
+            "commit": git_commit(),
             "versions": installed_versions(),
         }
-        write_json(folder / "about.json", json.loads(json.dumps(about)))
+        write_json(folder / "about.json", about)
     return target
-
-
-def _commit() -> str:
-    result = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return result.stdout.strip() or "unknown"

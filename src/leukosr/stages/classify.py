@@ -83,7 +83,7 @@ def run(
                     _run_seed(params, seed, data, resume, folder, tracked)
                     continue
                 name, seed_tags = f"classify {arm} seed {seed}", {**tags, "seed": str(seed)}
-                with tracking.run(name, experiment=params.study.name, tags=seed_tags, nested=True) as child:
+                with tracking.run(name, experiment=params.study.name, tags=seed_tags, parent=tracked) as child:
                     child.parameters({"arm": arm, "protocol": protocol, "seed": seed, **params.classify.model_dump()})
                     _run_seed(params, seed, data, resume, folder, child)
             metrics = _summarise(folder, arm, data, params, chosen)

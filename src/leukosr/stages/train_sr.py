@@ -46,8 +46,9 @@ def run(params: Params, method: str, console: Console, layout: Layout, out: Path
     used = with_role(rows, "sr_train", "sr_val")
     inputs = [image_file(layout.lr, row.id) for row in used]
     inputs += [Path(params.prepare.root) / row.path for row in used]
+    inputs += [Path(settings.init)] if settings.init is not None else []
     digest = work_digest(
-        [settings.model_dump(), params.image.model_dump(), params.study.seed, method],
+        [settings.model_dump(), params.image.model_dump(), params.quality.ssim_window, params.study.seed, method],
         [layout.manifest, *inputs],
     )
     resume = Resume(digest, params.runtime.checkpoint_seconds)

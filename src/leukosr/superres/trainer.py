@@ -38,11 +38,15 @@ HISTORY_COLUMNS = (
 
 @dataclass
 class Progress:
-    """How far a training is, and what it has measured; `best` is the generator with the best validation PSNR."""
+    """How far a training is, and what it has measured.
+
+    `losses` are those since the last validation; `best` is the generator with the best validation PSNR.
+    """
 
     iteration: int = 0
     seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
+    losses: dict[str, list[float]] = field(default_factory=dict)
     best: dict[str, Tensor] = field(default_factory=dict)
     best_iteration: int = 0
     best_psnr: float = float("-inf")
@@ -103,7 +107,6 @@ class SRTraining:
         """Train to the end. `report(iteration, row)` hears of every iteration; `row` after a validation."""
         self._restore(resume.load("sr"))
         sampler = PatchSampler(self.train, self.patch, self.settings.batch, self.settings.flips, self.seed, self.method)
-        sums: dict[str, list[float]] = {}
         started = time.perf_counter() - self.progress.seconds
         for lr, hr in prefetched(sampler, range(self.progress.iteration, self.iterations)):
             self._change_stage()
@@ -111,13 +114,13 @@ class SRTraining:
             self.progress.iteration += 1
             self.progress.seconds = time.perf_counter() - started
             for name, value in losses.items():
-                sums.setdefault(name, []).append(value)
+                self.progress.losses.setdefault(name, []).append(value)
             row = None
             if self.progress.iteration % self.settings.validate_every == 0 or self._stage_ends():
-                row = self._validate({name: float(np.mean(values)) for name, values in sums.items()})
-                sums.clear()
-                if resume.due():
-                    resume.save("sr", self._state())
+                row = self._validate({name: float(np.mean(v)) for name, v in self.progress.losses.items()})
+                self.progress.losses.clear()
+            if resume.due():
+                resume.save("sr", self._state())
             report(self.progress.iteration, row)
 
     def _batch(self, images: np.ndarray) -> Tensor:

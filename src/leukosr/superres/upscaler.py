@@ -88,7 +88,7 @@ class _Span:
 def _spans(size: int, tile: int, overlap: int) -> Iterator[_Span]:
     """Cover an axis with tiles of one length, so that they can be batched; the last is moved inwards."""
     length = min(tile, size)
-    starts = [*range(0, size - length, length - overlap), size - length]
+    starts = [*range(0, size - length, tile - overlap), size - length]
     for number, start in enumerate(starts):
         keep_from = 0 if number == 0 else (starts[number - 1] + length + start + 1) // 2
         last = number == len(starts) - 1

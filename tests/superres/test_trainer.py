@@ -1,0 +1,287 @@
+"""SR training: it learns, it repeats itself exactly, and a cut changes nothing."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from leukosr.config import Params, TrainSR
+from leukosr.data.pairs import Pairs
+from leukosr.data.store import ImageStore
+from leukosr.engine.resume import Resume
+from leukosr.errors import LeukoError
+from leukosr.superres.trainer import HISTORY_COLUMNS, SRTraining
+from leukosr.superres.weights import save_generator
+
+CPU = torch.device("cpu")
+METHODS = ("srgan", "real_esrgan")
+GENERATOR = {"srgan": {"features": 4, "blocks": 1}, "real_esrgan": {"features": 4, "blocks": 1, "growth": 2}}
+# iterations of the stages: SRGAN has one, Real-ESRGAN two
+ITERATIONS = {"srgan": (7,), "real_esrgan": (4, 3)}
+
+
+class Cut(Exception):
+    """Stands for a power cut."""
+
+
+def smooth_pairs(count: int, seed: int = 0) -> Pairs:
+    """Blurred noise of 48 x 64 and the same at a quarter of the size."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (count, 6, 8, 3), dtype=np.uint8)
+    hr = [cv2.resize(image, (64, 48), interpolation=cv2.INTER_CUBIC) for image in coarse]
+    lr = [cv2.resize(image, (16, 12), interpolation=cv2.INTER_AREA) for image in hr]
+    numbers = range(count)
+    return Pairs(ImageStore(numbers, lambda i: lr[i]), ImageStore(numbers, lambda i: hr[i]), 4)
+
+
+@pytest.fixture(scope="module")
+def settings(compose_params: Callable[..., Params]) -> Callable[..., TrainSR]:
+    """Settings of a tiny training; keywords replace fields, `stage` those of every stage."""
+    params = compose_params("study=demo", "budget=smoke")
+
+    def tiny(method: str, stage: dict[str, Any] | None = None, perceptual: float = 0.0, **changes: Any) -> TrainSR:
+        published = params.train_sr[method]
+        stages = [
+            part.model_copy(update={"iterations": iterations, **(stage or {})})
+            for part, iterations in zip(published.stages, ITERATIONS[method], strict=True)
+        ]
+        small = {
+            "generator": GENERATOR[method], "discriminator": {"features": 2}, "patch": 32, "batch": 2,
+            "stages": stages, "validate_every": 3, "precision": "fp32",
+            "losses": published.losses.model_copy(update={"perceptual": perceptual}),
+        }  # fmt: skip
+        return published.model_copy(update=small | changes)
+
+    return tiny
+
+
+def start(method: str, settings: TrainSR, seed: int = 0) -> SRTraining:
+    return SRTraining(
+        method, settings, smooth_pairs(4), smooth_pairs(2, seed=9), ssim_window=3, seed=seed, device=CPU
+    )
+
+
+def train(training: SRTraining, folder: Path, cut_after: int | None = None, seconds: float = 1e9) -> SRTraining:
+    def report(iteration: int, row: dict[str, Any] | None) -> None:
+        if iteration == cut_after:
+            raise Cut
+
+    training.run(Resume("work", seconds, folder), report)
+    return training
+
+
+def state_of(training: SRTraining) -> dict[str, torch.Tensor]:
+    networks = {"g": training.generator, "d": training.discriminator, "kept": training.result}
+    return {f"{key}.{name}": t for key, network in networks.items() for name, t in network.state_dict().items()}
+
+
+def rows_of(training: SRTraining) -> list[dict[str, Any]]:
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in training.progress.history]
+
+
+def assert_identical(one: SRTraining, other: SRTraining) -> None:
+    first, second = state_of(one), state_of(other)
+    assert first.keys() == second.keys()
+    assert [name for name in first if not torch.equal(first[name], second[name])] == []
+    assert rows_of(one) == rows_of(other)
+    assert one.progress.best_iteration == other.progress.best_iteration
+    assert all(torch.equal(one.progress.best[name], other.progress.best[name]) for name in one.progress.best)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_image_loss_falls_and_validation_psnr_rises(
+    method: str, settings: Callable[..., TrainSR], tmp_path: Path
+) -> None:
+    wanted = settings(method, {"learning_rate": 2e-3}, validate_every=20)
+    first = wanted.stages[0].model_copy(update={"iterations": 80})
+    history = train(start(method, wanted.model_copy(update={"stages": [first]})), tmp_path).progress.history
+    assert [row["iteration"] for row in history] == [20, 40, 60, 80]
+    assert history[-1]["loss_image"] < 0.8 * history[0]["loss_image"]
+    assert history[-1]["val_psnr"] > history[0]["val_psnr"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_same_seed_gives_the_same_weights_and_another_seed_others(
+    method: str, settings: Callable[..., TrainSR], tmp_path: Path
+) -> None:
+    wanted = settings(method)
+    runs = [train(start(method, wanted, seed), tmp_path) for seed in (5, 5, 6)]
+    assert_identical(runs[0], runs[1])
+    last = {"srgan": "g.tail.weight", "real_esrgan": "g.conv_last.weight"}[method]
+    assert not torch.equal(state_of(runs[0])[last], state_of(runs[2])[last])
+    assert rows_of(runs[0]) != rows_of(runs[2])
+
+
+def test_training_leaves_the_global_random_state_alone(settings: Callable[..., TrainSR], tmp_path: Path) -> None:
+    torch_before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()
+    train(start("srgan", settings("srgan")), tmp_path)
+    assert torch.equal(torch.get_rng_state(), torch_before)
+    assert np.array_equal(np.random.get_state()[1], numpy_before)
+
+
+# 4 is the last iteration of Real-ESRGAN's first stage; 2 and 5 lie between two validations
+@pytest.mark.parametrize("cut_after", [2, 4, 5, 6])
+@pytest.mark.parametrize("method", METHODS)
+def test_cut_and_resumed_training_equals_an_uninterrupted_one(
+    method: str, cut_after: int, settings: Callable[..., TrainSR], tmp_path: Path
+) -> None:
+    wanted = settings(method)
+    whole = train(start(method, wanted), tmp_path / "whole")
+    with pytest.raises(Cut):
+        train(start(method, wanted), tmp_path / "cut", cut_after, seconds=0)
+    resumed = start(method, wanted)
+    heard: list[int] = []
+    resumed.run(Resume("work", 0, tmp_path / "cut"), lambda iteration, row: heard.append(iteration))
+    assert heard == list(range(cut_after + 1, 8))
+    assert_identical(whole, resumed)
+
+
+def test_resumed_training_with_a_perceptual_loss_and_bf16_is_exact(
+    settings: Callable[..., TrainSR], tmp_path: Path
+) -> None:
+    wanted = settings("real_esrgan", perceptual=1.0, precision="bf16")
+    whole = train(start("real_esrgan", wanted), tmp_path / "whole")
+    with pytest.raises(Cut):
+        train(start("real_esrgan", wanted), tmp_path / "cut", cut_after=5, seconds=0)
+    assert_identical(whole, train(start("real_esrgan", wanted), tmp_path / "cut"))
+    assert whole.progress.history[-1]["loss_perceptual"] > 0
+
+
+def test_iterations_after_the_last_checkpoint_are_repeated_exactly(
+    settings: Callable[..., TrainSR], tmp_path: Path
+) -> None:
+    wanted = settings("real_esrgan")
+    whole = train(start("real_esrgan", wanted), tmp_path / "whole")
+    with pytest.raises(Cut):
+        train(start("real_esrgan", wanted), tmp_path / "cut", cut_after=3, seconds=0)
+    with pytest.raises(Cut):  # nothing is saved this time
+        train(start("real_esrgan", wanted), tmp_path / "cut", cut_after=6)
+    assert_identical(whole, train(start("real_esrgan", wanted), tmp_path / "cut"))
+
+
+@pytest.mark.parametrize("decay", [0.15, 0.999])
+def test_moving_average_warms_up_and_is_that_of_its_formula(
+    decay: float, settings: Callable[..., TrainSR], tmp_path: Path
+) -> None:
+    wanted = settings("real_esrgan", ema=decay)
+    wanted = wanted.model_copy(update={"stages": [wanted.stages[0].model_copy(update={"iterations": 6})]})
+    training = start("real_esrgan", wanted)
+    average: dict[str, torch.Tensor] = {}
+
+    def follow(iteration: int, row: dict[str, Any] | None) -> None:
+        weight = min(decay, iteration / (9 + iteration)) if average else 0.0
+        for name, tensor in training.generator.state_dict().items():
+            current = tensor.double()
+            average[name] = current if name not in average else weight * average[name] + (1 - weight) * current
+
+    training.run(Resume("work", 1e9, tmp_path), follow)
+    found = training.result.state_dict()
+    for name, tensor in average.items():
+        torch.testing.assert_close(found[name].double(), tensor, rtol=1e-5, atol=1e-7)
+    assert not torch.allclose(found["conv_last.weight"], training.generator.conv_last.weight, rtol=1e-6)
+
+
+def test_without_averaging_the_generator_itself_is_kept(settings: Callable[..., TrainSR]) -> None:
+    training = start("srgan", settings("srgan", ema=0.0))
+    assert training.result is training.generator
+
+
+def test_gan_stage_starts_from_the_averaged_weights(settings: Callable[..., TrainSR], tmp_path: Path) -> None:
+    wanted = settings("real_esrgan", {"learning_rate": 1e-3}, ema=0.9)
+    # a learning rate too small to move a float32 weight shows where the second stage starts
+    frozen = wanted.stages[1].model_copy(update={"learning_rate": 1e-20})
+    training = start("real_esrgan", wanted.model_copy(update={"stages": [wanted.stages[0], frozen]}))
+    ends: dict[str, dict[str, torch.Tensor]] = {}
+
+    def remember(iteration: int, row: dict[str, Any] | None) -> None:
+        if iteration == 4:
+            ends["averaged"] = {name: t.clone() for name, t in training.result.state_dict().items()}
+            ends["raw"] = {name: t.clone() for name, t in training.generator.state_dict().items()}
+
+    training.run(Resume("work", 1e9, tmp_path), remember)
+    after = training.generator.state_dict()
+    assert all(torch.allclose(after[name], tensor, atol=1e-12) for name, tensor in ends["averaged"].items())
+    assert not torch.allclose(after["conv_first.weight"], ends["raw"]["conv_first.weight"], atol=1e-6)
+
+
+def test_learning_rate_follows_milestones_within_each_stage(
+    settings: Callable[..., TrainSR], tmp_path: Path
+) -> None:
+    wanted = settings("real_esrgan", {"learning_rate": 0.01, "milestones": [1, 3], "gamma": 0.1}, validate_every=1)
+    history = train(start("real_esrgan", wanted), tmp_path).progress.history
+    assert [row["learning_rate"] for row in history] == pytest.approx([1e-2, 1e-3, 1e-3, 1e-4, 1e-2, 1e-3, 1e-3])
+
+
+def test_history_has_a_row_a_validation_and_at_the_end_of_each_stage(
+    settings: Callable[..., TrainSR], tmp_path: Path
+) -> None:
+    training = train(start("real_esrgan", settings("real_esrgan")), tmp_path)
+    history = training.progress.history
+    assert [(row["iteration"], row["stage"]) for row in history] == [(3, "net"), (4, "net"), (6, "gan"), (7, "gan")]
+    assert all(set(row) == set(HISTORY_COLUMNS) for row in history)
+    assert history[0]["loss_discriminator"] is None
+    assert history[-1]["loss_discriminator"] > 0
+    best = max(history, key=lambda row: row["val_psnr"])
+    assert (training.progress.best_iteration, training.progress.best_psnr) == (best["iteration"], best["val_psnr"])
+
+
+def test_loss_in_the_history_is_the_mean_since_the_last_validation(
+    settings: Callable[..., TrainSR], tmp_path: Path
+) -> None:
+    each = train(start("srgan", settings("srgan", validate_every=1)), tmp_path / "1").progress.history
+    third = train(start("srgan", settings("srgan", validate_every=3)), tmp_path / "3").progress.history
+    losses = [row["loss_generator"] for row in each]
+    assert [row["loss_generator"] for row in third] == pytest.approx(
+        [np.mean(losses[0:3]), np.mean(losses[3:6]), losses[6]], rel=1e-6
+    )
+
+
+def test_training_starts_from_the_weights_that_init_names(settings: Callable[..., TrainSR], tmp_path: Path) -> None:
+    donor = start("srgan", settings("srgan"), seed=77)
+    save_generator(tmp_path / "donor.safetensors", donor.generator, "srgan", 4, GENERATOR["srgan"])
+    training = start("srgan", settings("srgan", init=str(tmp_path / "donor.safetensors")))
+    wanted = donor.generator.state_dict()
+    assert all(torch.equal(tensor, wanted[name]) for name, tensor in training.generator.state_dict().items())
+    with pytest.raises(LeukoError, match=r"donor\.safetensors"):
+        start("real_esrgan", settings("real_esrgan", init=str(tmp_path / "donor.safetensors")))
+
+
+def test_loss_that_is_not_finite_stops_the_training(settings: Callable[..., TrainSR], tmp_path: Path) -> None:
+    wanted = settings("srgan")
+    exploding = wanted.model_copy(update={"losses": wanted.losses.model_copy(update={"image": 1e39})})
+    with pytest.raises(LeukoError, match=r"train_sr\.srgan: the loss is not finite at iteration 1"):
+        train(start("srgan", exploding), tmp_path)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_bf16_and_fp32_train_to_similar_but_not_equal_weights(
+    method: str, settings: Callable[..., TrainSR], tmp_path: Path
+) -> None:
+    runs = [train(start(method, settings(method, precision=p)), tmp_path / p) for p in ("fp32", "bf16")]
+    losses = [run.progress.history[-1]["loss_image"] for run in runs]
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=0.1)
+    assert all(p.dtype == torch.float32 for run in runs for p in run.generator.parameters())
+
+
+def test_no_training_images_is_refused_with_the_key_to_raise(settings: Callable[..., TrainSR]) -> None:
+    with pytest.raises(LeukoError, match=r"prepare\.per_class\.sr_train"):
+        SRTraining("srgan", settings("srgan"), smooth_pairs(0), smooth_pairs(1), ssim_window=3, seed=0, device=CPU)
+
+
+def test_argument_that_the_network_does_not_take_is_named(settings: Callable[..., TrainSR]) -> None:
+    with pytest.raises(LeukoError, match="train_sr.srgan: the network does not take these settings.*depth"):
+        start("srgan", settings("srgan", generator={"depth": 3}))
+
+
+def test_training_without_validation_images_keeps_no_best(settings: Callable[..., TrainSR], tmp_path: Path) -> None:
+    training = SRTraining(
+        "srgan", settings("srgan"), smooth_pairs(2), smooth_pairs(0), ssim_window=3, seed=0, device=CPU
+    )
+    train(training, tmp_path)
+    assert training.progress.best == {}
+    assert [row["val_psnr"] for row in training.progress.history] == [None, None, None]

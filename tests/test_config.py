@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hydra.errors import MissingConfigException
+from pydantic import ValidationError
+
+from leukosr.config import Params, load_params, parse_params
+from leukosr.degradation import DEGRADATIONS, CapstoneSettings, SecondOrderSettings
+from leukosr.errors import LeukoError
+from leukosr.stages.degrade import degradation_settings
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+STUDIES = sorted(path.stem for path in (CONF / "study").glob("*.yaml"))
+BUDGETS = sorted(path.stem for path in (CONF / "budget").glob("*.yaml"))
+DEGRADATION_FILES = sorted(path.stem for path in (CONF / "degrade").glob("*.yaml"))
+ALL_ARMS = ("raw", "bicubic", "srgan", "real_esrgan", "ground_truth")
+MISSING = object()
+
+
+@pytest.fixture(scope="session")
+def demo(compose_raw: Callable[..., Any]) -> Any:
+    return compose_raw("study=demo", "budget=smoke")
+
+
+def changed(raw: Any, key: str, value: Any) -> Any:
+    """A copy of the parsed params.yaml in which one dotted key has another value, or none if MISSING."""
+    raw = copy.deepcopy(raw)
+    *parents, last = [int(part) if part.isdigit() else part for part in key.split(".")]
+    section = raw
+    for part in parents:
+        section = section[part]
+    if value is MISSING:
+        del section[last]
+    else:
+        section[last] = value
+    return raw
+
+
+def refusal(raw: Any) -> str:
+    with pytest.raises(LeukoError) as error:
+        parse_params(raw, "params.yaml")
+    return str(error.value)
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_study_composes_with_every_budget(compose_params: Callable[..., Params], study: str, budget: str) -> None:
+    params = compose_params(f"study={study}", f"budget={budget}")
+    assert (params.study.name, params.budget.name, params.arms) == (study, budget, ALL_ARMS)
+    assert params.classify.epochs == params.budget.classify.epochs
+    assert params.prepare.per_class == params.budget.per_class
+    assert params.train_sr["srgan"].stages[0].iterations == params.budget.srgan.iterations
+    assert params.train_sr["real_esrgan"].stages[1].iterations == params.budget.real_esrgan.gan_iterations
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_budget_changes_neither_method_nor_sizes(compose_params: Callable[..., Params], study: str) -> None:
+    chosen = [compose_params(f"study={study}", f"budget={budget}") for budget in BUDGETS]
+    for params in chosen[1:]:
+        assert params.image == chosen[0].image
+        assert params.degrade == chosen[0].degrade
+        assert params.train_sr["srgan"].losses == chosen[0].train_sr["srgan"].losses
+
+
+@pytest.mark.parametrize(
+    ("study", "method"),
+    [("demo", method) for method in DEGRADATION_FILES] + [(study, "second_order") for study in STUDIES],
+)
+def test_a_study_takes_any_degradation(compose_params: Callable[..., Params], study: str, method: str) -> None:
+    params = compose_params(f"study={study}", f"degrade={method}")
+    settings = degradation_settings(params)
+    assert type(settings) is DEGRADATIONS[params.degrade.method].Settings
+    assert settings.scale == params.image.scale
+
+
+def test_the_second_order_file_states_the_published_defaults(compose_params: Callable[..., Params]) -> None:
+    assert degradation_settings(compose_params("degrade=second_order")) == SecondOrderSettings()
+
+
+def test_the_capstone_file_states_the_published_defaults(compose_params: Callable[..., Params]) -> None:
+    assert degradation_settings(compose_params("degrade=capstone")) == CapstoneSettings()
+
+
+def test_image_scale_and_kernel_reach_the_degradation(compose_params: Callable[..., Params]) -> None:
+    params = compose_params("degrade=bicubic", "image.scale=2", "image.kernel=pillow_bicubic")
+    settings = degradation_settings(params)
+    assert (settings.scale, settings.kernel) == (2, "pillow_bicubic")
+
+
+@pytest.mark.parametrize(("study", "noise"), [("demo", "wrapped"), ("demo", "gaussian"), ("case1", "gaussian")])
+def test_the_noise_is_one_override(compose_params: Callable[..., Params], study: str, noise: str) -> None:
+    assert degradation_settings(compose_params(f"study={study}", f"degrade.noise={noise}")).noise == noise
+
+
+def test_arms_can_be_chosen_and_bring_no_needless_training(compose_params: Callable[..., Params]) -> None:
+    params = compose_params("arms=[raw,bicubic]")
+    assert params.arms == ("raw", "bicubic")
+    assert params.train_sr == {}
+    assert set(compose_params("arms=[srgan]").train_sr) == {"srgan"}
+
+
+def test_an_unknown_arm_is_refused_when_composing(compose_raw: Callable[..., Any]) -> None:
+    with pytest.raises(MissingConfigException, match="arms/edsr"):
+        compose_raw("arms=[raw,edsr]")
+
+
+def test_an_unknown_arm_in_the_file_is_refused_with_the_known_ones(demo: Any) -> None:
+    message = refusal(changed(demo, "upscale.edsr", {"reads": "outputs/demo/lr"}))
+    assert "'edsr'" in message
+    assert all(arm in message for arm in ALL_ARMS)
+
+
+# key, value, what the message must say beside `key`
+WRONG = [
+    ("classify.learning_rate", -0.001, ["-0.001", "greater than 0"]),
+    ("train_sr.srgan.stages.0.learning_rate", -1, ["-1", "greater than 0"]),
+    ("train_sr.srgan.stages.0.betas.1", 1.0, ["1.0", "less than 1"]),
+    ("degrade.noise", "pink", ["'pink'", "'wrapped' or 'gaussian'"]),
+    ("degrade.jpeg_quality", 101, ["101", "less than or equal to 100"]),
+    ("degrade.method", "blur", ["'blur'", "'capstone', 'bicubic', 'second_order'"]),
+    ("image.kernel", "lanczos", ["'lanczos'", "'opencv_bicubic' or 'pillow_bicubic'"]),
+    ("image.scale", 3, ["3", "2, 4 or 8"]),
+    ("upscale.srgan.tile", -1, ["-1", "greater than or equal to 0"]),
+    ("upscale.raw", 3, ["3", "dictionary"]),
+    ("runtime.workers", 0, ["0", "'auto'", "greater than or equal to 1"]),
+    ("runtime.device", "gpu", ["'gpu'", "'auto', 'cpu' or 'cuda'"]),
+    ("study.name", "My Study", ["'My Study'", "^[a-z0-9_]+$"]),
+    ("study.seeds", [], ["[]", "at least 1"]),
+    ("budget.precision", "fp16", ["'fp16'", "'fp32' or 'bf16'"]),
+    ("prepare.sr_fraction", 1.0, ["1.0", "less than 1"]),
+    ("prepare.per_class.classifier", 1, ["1", "greater than or equal to 2"]),
+    ("train_sr.srgan.losses.image", float("inf"), ["inf", "finite"]),
+    ("degrade.noise_sigma", float("nan"), ["nan", "finite"]),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "said"), WRONG, ids=[f"{key}={value}" for key, value, _ in WRONG])
+def test_a_wrong_value_is_named_with_its_key_and_what_is_allowed(
+    demo: Any, key: str, value: Any, said: list[str]
+) -> None:
+    message = refusal(changed(demo, key, value))
+    assert f"{key} = " in message
+    for part in said:
+        assert part in message
+    assert "unknown key" not in message  # one mistake, one complaint
+
+
+@pytest.mark.parametrize(
+    "key", ["stduy", "image.hight", "degrade.nois", "upscale.srgan.tiel", "upscale.raw.tiel", "budget.srgan.iters"]
+)
+def test_an_unknown_key_is_named_as_it_stands_in_the_file(demo: Any, key: str) -> None:
+    assert refusal(changed(demo, key, 1)) == f"params.yaml: unknown key '{key}': remove it or correct its spelling"
+
+
+@pytest.mark.parametrize(
+    "key", ["runtime", "degrade.jpeg_quality", "degrade.method", "upscale.srgan.weights", "study.seed"]
+)
+def test_a_missing_key_is_named_as_it_should_stand_in_the_file(demo: Any, key: str) -> None:
+    assert refusal(changed(demo, key, MISSING)) == f"params.yaml: key '{key}' is missing: add it"
+
+
+def test_several_mistakes_are_told_at_once(demo: Any) -> None:
+    message = refusal(changed(changed(demo, "study.seed", -1), "image.fit", "stretch"))
+    assert "study.seed = -1" in message
+    assert "image.fit = 'stretch'" in message
+
+
+@pytest.mark.parametrize("side", ["height", "width"])
+def test_a_size_that_the_scale_does_not_divide_is_refused_with_the_nearest(demo: Any, side: str) -> None:
+    message = refusal(changed(demo, f"image.{side}", 130))
+    assert f"{side} 130" in message
+    assert "scale 4" in message
+    assert "use 128 or 132" in message
+
+
+def test_a_patch_that_the_scale_does_not_divide_is_refused_with_the_nearest(demo: Any) -> None:
+    message = refusal(changed(demo, "train_sr.srgan.patch", 66))
+    assert "train_sr.srgan.patch 66" in message
+    assert "image.scale 4" in message
+    assert "use 64 or 68" in message
+
+
+def test_repeated_seeds_are_refused(demo: Any) -> None:
+    message = refusal(changed(demo, "study.seeds", [1, 2, 1]))
+    assert "study: seeds must differ" in message
+    assert "[1, 2, 1]" in message
+
+
+def test_fractions_that_do_not_sum_to_one_are_refused(demo: Any) -> None:
+    message = refusal(changed(demo, "prepare.source_disjoint.sr_train", 0.5))
+    assert "prepare.source_disjoint" in message
+    assert "sum to 1, they sum to 1.1" in message
+
+
+def test_an_even_ssim_window_is_refused(demo: Any) -> None:
+    assert "ssim_window must be odd, got 4" in refusal(changed(demo, "quality.ssim_window", 4))
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_a_train_folder_without_a_test_folder_is_refused(demo: Any, part: str) -> None:
+    assert "prepare: train and test go together" in refusal(changed(demo, f"prepare.{part}", None))
+
+
+def test_a_learned_arm_needs_its_training(demo: Any) -> None:
+    assert "train_sr.srgan: missing" in refusal(changed(demo, "train_sr.srgan", MISSING))
+
+
+def test_an_arm_with_the_settings_of_the_other_kind_is_refused(demo: Any) -> None:
+    assert "upscale.srgan" in refusal(changed(demo, "upscale.srgan", {"reads": "x"}))
+    assert "upscale.raw" in refusal(changed(demo, "upscale.raw", demo["upscale"]["srgan"]))
+
+
+def test_an_unknown_sr_method_is_refused_with_the_known_ones(demo: Any) -> None:
+    message = refusal(changed(demo, "train_sr.edsr", demo["train_sr"]["srgan"]))
+    assert "'edsr'" in message
+    assert "srgan, real_esrgan" in message
+
+
+def test_stages_of_one_name_are_refused(demo: Any) -> None:
+    stages = demo["train_sr"]["srgan"]["stages"]
+    assert "stages must differ" in refusal(changed(demo, "train_sr.srgan.stages", stages * 2))
+
+
+def test_params_cannot_be_changed_once_read(demo: Any) -> None:
+    params = parse_params(demo, "params.yaml")
+    with pytest.raises(ValidationError, match="frozen"):
+        params.study.seed = 3  # type: ignore[misc]
+
+
+def test_params_come_back_from_a_written_file(demo: Any, tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(demo, sort_keys=False))
+    assert load_params(path) == parse_params(demo, "params.yaml")
+
+
+def test_the_committed_params_are_the_composed_demo(demo: Any) -> None:
+    committed = load_params(CONF.parent / "params.yaml")
+    if committed.study.name != "demo" or committed.budget.name != "smoke":
+        pytest.skip(f"params.yaml holds study {committed.study.name}, budget {committed.budget.name} at the moment")
+    assert set(yaml.safe_load((CONF.parent / "params.yaml").read_text())) == set(demo)
+
+
+def test_a_missing_file_says_where_to_run_the_command(tmp_path: Path) -> None:
+    with pytest.raises(LeukoError, match=r"params\.yaml does not exist here: run the command in the root"):
+        load_params(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    "content", [b"study: [1, 2", b"a: b: c", b"\tstudy: 1", b"\xff\xfe\x00study"], ids=["open", "colons", "tab", "bytes"]
+)
+def test_a_file_that_is_no_yaml_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(content)
+    with pytest.raises(LeukoError, match="is not valid YAML") as error:
+        load_params(path)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", ["", "just a word", "- a\n- b"], ids=["empty", "text", "list"])
+def test_a_file_that_holds_no_sections_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(content)
+    with pytest.raises(LeukoError, match="dictionary") as error:
+        load_params(path)
+    assert str(path) in str(error.value)
