@@ -29,6 +29,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.models.signature import ModelSignature
 from mlflow.types import Schema, TensorSpec
 
+from leukosr.versions import git_commit
+
 # MlflowException covers what a server answers; OSError what the network and the disk do (requests' errors too)
 FAILURES: tuple[type[BaseException], ...] = (MlflowException, OSError)
 for chatty in (
