@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import shutil
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,9 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from leukosr.config import Params, parse_params
+
+# before torch is imported: on tensors as small as the tests' threads only wait for each other
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
@@ -31,3 +36,64 @@ def compose_raw() -> Callable[..., Any]:
 def compose_params(compose_raw: Callable[..., Any]) -> Callable[..., Params]:
     """Params composed from conf/ with the given overrides."""
     return cache(lambda *overrides: parse_params(compose_raw(*overrides), "conf"))
+
+
+@pytest.fixture(scope="session")
+def mlflow_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty MLflow database; making one takes seconds, copying it does not."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    folder = tmp_path_factory.mktemp("mlflow")
+    SqlAlchemyStore(f"sqlite:///{folder / 'mlflow.db'}", (folder / "unused").as_uri())
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def mlflow_store(mlflow_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URI of an empty store in the test's folder, which is also the working directory."""
+    import mlflow
+
+    shutil.copyfile(mlflow_template, tmp_path / "mlflow.db")
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    # MLflow remembers the experiment of the process; every test is to start like a new process
+    monkeypatch.setattr("mlflow.tracking.fluent._active_experiment_id", None)
+    yield uri
+    while mlflow.active_run() is not None:
+        mlflow.end_run()
+
+
+@pytest.fixture
+def small_resnet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A narrow residual network under the name resnet50, where a test is not about the network."""
+    patch_small_resnet(monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def session_small_resnet() -> Callable[[pytest.MonkeyPatch], None]:
+    """The same for fixtures of the session, which patch and undo themselves."""
+    return patch_small_resnet
+
+
+def patch_small_resnet(patch: pytest.MonkeyPatch) -> None:
+    """Put the narrow network into the registry of classifiers."""
+    import torch
+    from torch import nn
+
+    from leukosr.classify import BACKBONES
+
+    class SmallResNet(nn.Module):
+        def __init__(self, num_classes: int, weights: str = "none") -> None:
+            super().__init__()
+            self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.BatchNorm2d(8), nn.ReLU())
+            self.body = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8))
+            self.fc = nn.Linear(8, num_classes)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            features = self.stem(x)
+            return self.fc(torch.relu(features + self.body(features)).mean((2, 3)))
+
+    patch.setitem(BACKBONES, "resnet50", SmallResNet)

@@ -87,10 +87,12 @@ def test_the_capstone_file_states_the_published_defaults(compose_params: Callabl
     assert degradation_settings(compose_params("degrade=capstone")) == CapstoneSettings()
 
 
-def test_image_scale_and_kernel_reach_the_degradation(compose_params: Callable[..., Params]) -> None:
-    params = compose_params("degrade=bicubic", "image.scale=2", "image.kernel=pillow_bicubic")
-    settings = degradation_settings(params)
-    assert (settings.scale, settings.kernel) == (2, "pillow_bicubic")
+@pytest.mark.parametrize(("method", "kernel"), [("bicubic", "opencv_bicubic"), ("capstone", "pillow_bicubic")])
+def test_image_scale_and_kernel_reach_the_degradation(
+    compose_params: Callable[..., Params], method: str, kernel: str
+) -> None:
+    settings = degradation_settings(compose_params(f"degrade={method}", "image.scale=2", f"image.kernel={kernel}"))
+    assert (settings.scale, settings.kernel) == (2, kernel)  # neither is the default of the method
 
 
 @pytest.mark.parametrize(("study", "noise"), [("demo", "wrapped"), ("demo", "gaussian"), ("case1", "gaussian")])
@@ -245,7 +247,9 @@ def test_a_missing_file_says_where_to_run_the_command(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"study: [1, 2", b"a: b: c", b"\tstudy: 1", b"\xff\xfe\x00study"], ids=["open", "colons", "tab", "bytes"]
+    "content",
+    [b"study: [1, 2", b"a: b: c", b"\tstudy: 1", b"\xff\xfe\x00study"],
+    ids=["open", "colons", "tab", "bytes"],
 )
 def test_a_file_that_is_no_yaml_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "params.yaml"

@@ -310,7 +310,7 @@ class UpscaleLearned(Section):
 
 def _kind_of_arm(settings: Any) -> str:
     """Which kind of arm the keys speak of, so that an error is told of that kind alone."""
-    keys = settings if isinstance(settings, dict) else ()
+    keys = settings if isinstance(settings, dict) else getattr(type(settings), "model_fields", ())
     return "learned" if (UpscaleLearned.model_fields.keys() - UpscalePlain.model_fields.keys()) & set(keys) else "plain"
 
 

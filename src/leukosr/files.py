@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from leukosr.errors import LeukoError
 
@@ -39,7 +42,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     replaced = path.with_name(f".{path.name}.{os.getpid()}.old")
     with _writable(path):
         try:
-            shutil.rmtree(temporary, ignore_errors=True)  # left by a killed process that had our number
+            _clear_leftovers(path)
             temporary.mkdir(parents=True)
             yield temporary
             if path.exists():
@@ -51,6 +54,15 @@ def new_folder(path: Path) -> Iterator[Path]:
                 os.replace(replaced, path)
             shutil.rmtree(temporary, ignore_errors=True)
             shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _clear_leftovers(path: Path) -> None:
+    """Remove the temporary folders of killed processes: DVC would count them to the folder that holds `path`."""
+    name = re.compile(rf"\.{re.escape(path.name)}\.(\d+)(\.old)?")
+    for other in path.parent.iterdir() if path.parent.is_dir() else ():
+        found = name.fullmatch(other.name)
+        if found and (int(found[1]) == os.getpid() or not psutil.pid_exists(int(found[1]))):
+            shutil.rmtree(other, ignore_errors=True)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ generator.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -30,7 +31,9 @@ class ServedModel(PythonModel):
         self.is_classifier = "classes" in header
         self.network = load_classifier(path).model if self.is_classifier else load_generator(path).model
 
-    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # MLflow reads hints as a schema
+    def predict(
+        self, context: PythonModelContext, model_input: np.ndarray, params: dict[str, Any] | None = None
+    ) -> np.ndarray:
         """Probabilities or upscaled images of a batch."""
         with torch.inference_mode():
             batch = to_batch(np.asarray(model_input, dtype=np.uint8), torch.device("cpu"), channels_last=True)

@@ -71,6 +71,8 @@ class Run:
 
     def _lose(self) -> None:
         self.lost = True
+        # MLflow's own thread would say the same again, in a long line
+        logging.getLogger("mlflow.system_metrics.system_metrics_monitor").setLevel(logging.ERROR)
         if self.parent is not None:
             self.parent._lose()
 

@@ -112,11 +112,11 @@ def _from_split_csv(root: Path, classes: list[str] | None) -> list[Found]:
     try:
         with (root / "split.csv").open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
-            rows = list(reader)
+            columns, rows = reader.fieldnames or [], list(reader)
     except (UnicodeDecodeError, csv.Error) as error:
         raise LeukoError(f"{root / 'split.csv'} is no UTF-8 CSV file ({error}): save it as one") from None
-    if not {"path", "label", "split"} <= set(reader.fieldnames or []):
-        raise LeukoError(f"{root / 'split.csv'} needs the columns path, label, split; it has {reader.fieldnames}")
+    if not {"path", "label", "split"} <= set(columns):
+        raise LeukoError(f"{root / 'split.csv'} needs the columns path, label, split; it has {list(columns)}")
     found = []
     for number, row in enumerate(rows, start=2):
         part = PARTS.get((row["split"] or "").strip().lower())

@@ -69,7 +69,9 @@ def _other_mode(image: Image.Image) -> str | None:
     """The mode of an image that is not 8-bit RGB. Pillow calls 16-bit RGB files RGB too and drops the low bits."""
     tiles = getattr(image, "tile", ())  # how the file stores its pixels; only files have it
     deep = any(";16" in str(tile.args) for tile in tiles)
-    return "RGB;16" if deep else None if image.mode == "RGB" else image.mode
+    if image.mode != "RGB":
+        return image.mode
+    return "RGB;16" if deep else None
 
 
 def read_rgb(path: Path) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Weight files: safetensors whose header says what the tensors are, so that no file needs guessing."""
 
+import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -31,7 +32,7 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], header: Mappi
     plain = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
     }
-    content = safetensors.torch.save(plain, {**header, VERSION_KEY: leukosr.__version__})
+    content = _with_sorted_header(safetensors.torch.save(plain, {**header, VERSION_KEY: leukosr.__version__}))
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,6 +45,20 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], header: Mappi
         raise LeukoError(f"The weights {path} could not be written: {error}.") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _with_sorted_header(content: bytes) -> bytes:
+    """The same file with its metadata sorted.
+
+    safetensors writes them in an order that changes from call to call; equal weights are to be equal files,
+    or DVC would take every repeated training for a new one.
+    """
+    start = 8 + int.from_bytes(content[:8], "little")  # a length, a JSON header of it, then the tensors
+    header = json.loads(content[8:start])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # the tensors start at a multiple of 8
+    return len(text).to_bytes(8, "little") + text + content[start:]
 
 
 def read_tensors(path: str | Path, required: Iterable[str] = ()) -> tuple[dict[str, Tensor], dict[str, str]]:

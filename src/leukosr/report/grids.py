@@ -74,7 +74,9 @@ def arm_grid(path: Path, cells: Sequence[GridCell], note: str) -> None:
     tall = side * height / width
     left, head, gap, between = 0.42, 0.46, 0.04, 0.3
     block = 2 * tall + gap + between
-    with new_figure(path, left + len(arms) * (side + gap), head + len(cells) * block, note, dpi=130) as figure:
+    with new_figure(
+        path, left + len(arms) * (side + gap), head + len(cells) * block, note, dpi=130, photo=True
+    ) as figure:
         figure.set_layout_engine("none")
         for row, cell in enumerate(cells):
             for column, arm in enumerate(arms):
@@ -124,7 +126,9 @@ def _rows(path: Path, rows: Sequence[Sequence[RGB]], names: Sequence[str], label
     side = min(2.2, 10.0 / count)
     tall, left, gap = side * ratio, 0.3, 0.04
     head = 0.28 if any(labels) else gap
-    with new_figure(path, left + count * (side + gap), head + len(rows) * (tall + gap), note, dpi=130) as figure:
+    with new_figure(
+        path, left + count * (side + gap), head + len(rows) * (tall + gap), note, dpi=130, photo=True
+    ) as figure:
         figure.set_layout_engine("none")
         for row, (images, name) in enumerate(zip(rows, names, strict=True)):
             for column, (image, label) in enumerate(zip(images, labels, strict=True)):

@@ -11,6 +11,7 @@ from typing import Any
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 from leukosr.config import Budget
 from leukosr.files import new_file
@@ -71,11 +72,14 @@ def budget_note(budget: Budget) -> str:
 
 
 @contextmanager
-def new_figure(path: Path, width: float, height: float, note: str, dpi: int = 150) -> Iterator[Figure]:
+def new_figure(
+    path: Path, width: float, height: float, note: str, dpi: int = 150, photo: bool = False
+) -> Iterator[Figure]:
     """Yield a figure of `width` x `height` inches; then save it to `path` with `note` small at its foot.
 
-    The same content gives the same PNG bytes: no time stamp, no version, a fixed font. Raises LeukoError when
-    `path` cannot be written.
+    A chart is stored with a palette of 256 colours, several times smaller; a `photo` in full colour. The same
+    content gives the same PNG bytes: no time stamp, no version, a fixed font. Raises LeukoError when `path`
+    cannot be written.
     """
     with matplotlib.rc_context(_RC):
         lines = textwrap.wrap(note, max(24, int(width * 15)))
@@ -92,3 +96,7 @@ def new_figure(path: Path, width: float, height: float, note: str, dpi: int = 15
         ).set_in_layout(False)
         with new_file(path) as temporary:
             figure.savefig(temporary, format="png", metadata={"Software": None})
+            if not photo:
+                with Image.open(temporary) as drawn:
+                    palette = drawn.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+                palette.save(temporary, optimize=True)

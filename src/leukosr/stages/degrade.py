@@ -19,7 +19,6 @@ from leukosr.engine.progress import track
 from leukosr.engine.seeding import stream_seed
 from leukosr.files import new_folder
 from leukosr.layout import Layout, image_file
-from leukosr.report.figures import budget_note, degradation_grid
 
 SHOWN = 6
 
@@ -90,6 +89,8 @@ def _degrade(task: _Task) -> None:
 
 def _draw_grid(rows: list[Row], params: Params, out: Path) -> None:
     """HR and LR of the first image of each class."""
+    from leukosr.report.figures import budget_note, degradation_grid  # here, as every worker imports this module
+
     firsts = list({row.label: row for row in reversed(rows)}.values())[::-1][:SHOWN]
     image = params.image
     hr = [

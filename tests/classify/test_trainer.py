@@ -1,0 +1,199 @@
+"""Classifier training: it learns, it repeats itself exactly, arms are paired, and a cut changes nothing."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from leukosr.classify.trainer import ClassifierTraining, LabelledImages, predict
+from leukosr.config import Classify, Params
+from leukosr.data.store import ImageStore
+from leukosr.engine.resume import Resume
+from leukosr.errors import LeukoError
+
+CPU = torch.device("cpu")
+
+
+class Cut(Exception):
+    """Stands for a power cut."""
+
+
+def bright_and_dark(count: int, side: int = 32, seed: int = 0) -> LabelledImages:
+    """Noise around 70 (class 0) and around 185 (class 1), by turns."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count, dtype=np.int64) % 2
+    pixels = [rng.integers(40, 100, (side, side, 3)) + 115 * label for label in labels]
+    return LabelledImages(ImageStore(range(count), lambda i: pixels[i].astype(np.uint8)), labels)
+
+
+@pytest.fixture(scope="module")
+def settings(compose_params: Callable[..., Params]) -> Callable[..., Classify]:
+    published = compose_params("study=demo", "budget=smoke").classify
+    return lambda **changes: published.model_copy(update={"epochs": 3, "batch": 4, "precision": "fp32"} | changes)
+
+
+def start(settings: Classify, seed: int = 1, data: LabelledImages | None = None) -> ClassifierTraining:
+    return ClassifierTraining(settings, 2, data or bright_and_dark(10), seed=seed, device=CPU)
+
+
+def train(
+    training: ClassifierTraining, folder: Path, cut_after: int | None = None, seconds: float = 1e9
+) -> ClassifierTraining:
+    def report(row: dict[str, Any]) -> None:
+        if row["epoch"] == cut_after:
+            raise Cut
+
+    training.run(Resume("work", seconds, folder), report)
+    return training
+
+
+def rows_of(training: ClassifierTraining) -> list[dict[str, Any]]:
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in training.history.rows]
+
+
+def equal_weights(one: ClassifierTraining, other: ClassifierTraining) -> bool:
+    state = other.model.state_dict()
+    return all(torch.equal(tensor, state[name]) for name, tensor in one.model.state_dict().items())
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.usefixtures("small_resnet")
+def test_classifier_learns_bright_from_dark(precision: str, settings: Callable[..., Classify], tmp_path: Path) -> None:
+    wanted = settings(epochs=6, learning_rate=0.02, precision=precision)
+    training = train(start(wanted, data=bright_and_dark(16)), tmp_path)
+    rows = training.history.rows
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert rows[-1]["loss"] < 0.5 * rows[0]["loss"]
+    unseen = bright_and_dark(8, seed=1)
+    probabilities = predict(training.model, unseen.images, wanted, CPU, batch=3)
+    assert (probabilities.argmax(1) == unseen.labels).all()
+    assert probabilities.dtype == np.float64
+    np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-9)
+
+
+def test_resnet50_cut_after_an_epoch_and_resumed_equals_an_uninterrupted_training(
+    settings: Callable[..., Classify], tmp_path: Path
+) -> None:
+    wanted, data = settings(epochs=2, precision="bf16"), bright_and_dark(4)
+    whole = train(start(wanted, data=data), tmp_path / "whole")
+    with pytest.raises(Cut):
+        train(start(wanted, data=data), tmp_path / "cut", cut_after=1, seconds=0)
+    resumed = train(start(wanted, data=data), tmp_path / "cut")
+    assert equal_weights(whole, resumed)
+    assert rows_of(whole) == rows_of(resumed)
+
+
+@pytest.mark.parametrize("cut_after", [1, 2, 3])
+@pytest.mark.usefixtures("small_resnet")
+def test_training_resumes_exactly_after_any_epoch(
+    cut_after: int, settings: Callable[..., Classify], tmp_path: Path
+) -> None:
+    whole = train(start(settings()), tmp_path / "whole")
+    with pytest.raises(Cut):
+        train(start(settings()), tmp_path / "cut", cut_after, seconds=0)
+    resumed = start(settings())
+    heard: list[int] = []
+    resumed.run(Resume("work", 0, tmp_path / "cut"), lambda row: heard.append(row["epoch"]))
+    assert heard == list(range(cut_after + 1, 4))
+    assert equal_weights(whole, resumed)
+    assert rows_of(whole) == rows_of(resumed)
+
+
+@pytest.mark.usefixtures("small_resnet")
+def test_same_seed_gives_the_same_classifier_and_another_seed_another(
+    settings: Callable[..., Classify], tmp_path: Path
+) -> None:
+    one, same, other = (train(start(settings(), seed), tmp_path) for seed in (1, 1, 2))
+    assert equal_weights(one, same)
+    assert rows_of(one) == rows_of(same)
+    assert not equal_weights(one, other)
+
+
+class Recording(ImageStore[int]):
+    """Remembers in which order images are asked for."""
+
+    def __init__(self, side: int) -> None:
+        rng = np.random.default_rng(side)
+        pixels = rng.integers(0, 256, (10, side, side, 3), dtype=np.uint8)
+        super().__init__(range(10), lambda i: pixels[i])
+        self.asked: list[int] = []
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        self.asked.append(index)
+        return super().__getitem__(index)
+
+
+@pytest.mark.usefixtures("small_resnet")
+def test_arms_start_from_the_same_weights_and_see_images_in_the_same_order(
+    settings: Callable[..., Classify], tmp_path: Path
+) -> None:
+    labels = np.arange(10, dtype=np.int64) % 2
+    arms = [Recording(16), Recording(48)]
+    trainings = [start(settings(), 3, LabelledImages(images, labels)) for images in arms]
+    assert equal_weights(*trainings)
+    for training in trainings:
+        train(training, tmp_path)
+    assert arms[0].asked == arms[1].asked
+    epochs = [arms[0].asked[first : first + 10] for first in (0, 10, 20)]
+    assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
+    assert epochs[0] != epochs[1]
+
+
+# 9 images in batches of 4 leave one image; so do 5, in a single other batch
+@pytest.mark.parametrize("count", [5, 9, 13])
+def test_last_image_alone_joins_the_batch_before_it(
+    count: int, settings: Callable[..., Classify], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = bright_and_dark(count)
+    batches: list[list[int]] = []
+    original = LabelledImages.batch
+
+    def recorded(self: LabelledImages, indices: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        batches.append(list(indices))
+        return original(self, indices)
+
+    monkeypatch.setattr(LabelledImages, "batch", recorded)
+    # 32 x 32 is a single pixel at ResNet50's end, which batch norm refuses for one image
+    train(start(settings(epochs=1), data=data), tmp_path)
+    assert sorted(index for batch in batches for index in batch) == list(range(count))
+    assert [len(batch) for batch in batches] == [4] * (count // 4 - 1) + [5]
+
+
+@pytest.mark.usefixtures("small_resnet")
+def test_reported_loss_and_accuracy_are_means_over_images(settings: Callable[..., Classify], tmp_path: Path) -> None:
+    data = bright_and_dark(10)
+    training = start(settings(epochs=1, batch=10), data=data)
+    batch = torch.stack([torch.from_numpy(data.images[i]).permute(2, 0, 1).float() / 255 for i in range(10)])
+    with torch.no_grad():
+        logits = training.model.train()(batch)
+    labels = torch.from_numpy(data.labels)
+    row = train(training, tmp_path).history.rows[0]
+    assert row["loss"] == pytest.approx(float(torch.nn.functional.cross_entropy(logits, labels)), rel=1e-4)
+    assert row["accuracy"] == pytest.approx(float((logits.argmax(1) == labels).float().mean()))
+    assert (row["seed"], row["epoch"], row["learning_rate"]) == (1, 1, 0.001)
+
+
+@pytest.mark.usefixtures("small_resnet")
+def test_loss_that_is_not_finite_stops_the_training(settings: Callable[..., Classify], tmp_path: Path) -> None:
+    training = start(settings())
+    with torch.no_grad():
+        training.model.fc.bias.fill_(float("nan"))
+    with pytest.raises(LeukoError, match="not finite in epoch 1 of seed 1"):
+        train(training, tmp_path)
+
+
+@pytest.mark.usefixtures("small_resnet")
+def test_predictions_do_not_depend_on_the_batch_size(settings: Callable[..., Classify], tmp_path: Path) -> None:
+    training, images = train(start(settings()), tmp_path), bright_and_dark(7, seed=2).images
+    alone = predict(training.model, images, settings(), CPU, batch=1)
+    np.testing.assert_allclose(alone, predict(training.model, images, settings(), CPU, batch=4), atol=1e-6)
+
+
+@pytest.mark.usefixtures("small_resnet")
+def test_training_leaves_the_global_random_state_alone(settings: Callable[..., Classify], tmp_path: Path) -> None:
+    before = torch.get_rng_state()
+    train(start(settings()), tmp_path)
+    assert torch.equal(torch.get_rng_state(), before)

@@ -1,0 +1,305 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from leukosr.config import Params, Prepare
+from leukosr.data.catalogue import Checked, Found, Rejected, check_images, find_images
+from leukosr.errors import LeukoError
+
+MAX_PIXELS = 1_000_000
+
+
+@pytest.fixture(scope="session")
+def prepare(compose_params: Callable[..., Params]) -> Prepare:
+    return compose_params("study=case1").prepare
+
+
+@pytest.fixture
+def flat(prepare: Prepare, tmp_path: Path) -> Prepare:
+    """Settings of a set without TRAIN and TEST."""
+    return prepare.model_copy(update={"root": str(tmp_path), "train": None, "test": None, "reference": None})
+
+
+@pytest.fixture
+def parted(prepare: Prepare, tmp_path: Path) -> Prepare:
+    return prepare.model_copy(update={"root": str(tmp_path)})
+
+
+def add(root: Path, *names: str) -> None:
+    """Different small images, one a name."""
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        seed = int.from_bytes(name.encode()[-6:], "big")
+        Image.fromarray(np.random.default_rng(seed).integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(path)
+
+
+def add_text(root: Path, name: str, content: str = "x") -> None:
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content, encoding="utf-8")
+
+
+def check(root: Path, found: list[Found]) -> tuple[list[str], dict[str, str]]:
+    good, rejected = check_images(root, found, MAX_PIXELS)
+    return [item.found.path for item in good], {item.path: item.reason for item in rejected}
+
+
+def test_class_folders_are_listed_in_a_fixed_order(flat: Prepare, tmp_path: Path) -> None:
+    add(tmp_path, "b/2.png", "b/10.png", "a/1.png", "a/deep/3.png")
+    assert find_images(flat) == [
+        Found("a/1.png", "a", "all"),
+        Found("a/deep/3.png", "a", "all"),
+        Found("b/10.png", "b", "all"),
+        Found("b/2.png", "b", "all"),
+    ]
+
+
+def test_train_test_and_reference_folders_give_the_parts(parted: Prepare, tmp_path: Path) -> None:
+    add(tmp_path, "TRAIN/a/1.png", "TRAIN/b/2.png", "TEST/a/3.png", "TEST/b/4.png", "TEST_SIMPLE/a/5.png", "else/x.png")
+    assert [(item.path, item.label, item.part) for item in find_images(parted)] == [
+        ("TRAIN/a/1.png", "a", "train"),
+        ("TRAIN/b/2.png", "b", "train"),
+        ("TEST/a/3.png", "a", "test"),
+        ("TEST/b/4.png", "b", "test"),
+        ("TEST_SIMPLE/a/5.png", "a", "reference"),
+    ]
+
+
+def test_an_id_is_the_path_without_its_suffix() -> None:
+    assert Found("TEST/a/_0_1.b.jpeg", "a", "test").image_id == "TEST/a/_0_1.b"
+
+
+def test_classes_chooses_the_folders(flat: Prepare, tmp_path: Path) -> None:
+    add(tmp_path, "a/1.png", "b/2.png", "c/3.png")
+    chosen = find_images(flat.model_copy(update={"classes": ["c", "a"]}))
+    assert {item.label for item in chosen} == {"a", "c"}
+
+
+def test_a_missing_class_folder_is_named_with_those_that_are_there(flat: Prepare, tmp_path: Path) -> None:
+    add(tmp_path, "a/1.png", "b/2.png")
+    with pytest.raises(LeukoError, match=r"class folder .*/c is missing; .* holds a, b"):
+        find_images(flat.model_copy(update={"classes": ["a", "c"]}))
+
+
+def test_an_empty_class_folder_is_refused(flat: Prepare, tmp_path: Path) -> None:
+    add(tmp_path, "a/1.png")
+    (tmp_path / "b").mkdir()
+    add_text(tmp_path, "b/.keep")
+    with pytest.raises(LeukoError, match=r"class folder .*/b is empty"):
+        find_images(flat)
+
+
+def test_train_and_test_must_hold_the_same_classes(parted: Prepare, tmp_path: Path) -> None:
+    add(tmp_path, "TRAIN/a/1.png", "TRAIN/b/2.png", "TEST/a/3.png", "TEST_SIMPLE/a/5.png")
+    with pytest.raises(LeukoError, match=r"TRAIN and TEST differ \(b stands in one alone\)"):
+        find_images(parted)
+
+
+@pytest.mark.parametrize("missing", ["TRAIN", "TEST", "TEST_SIMPLE"])
+def test_a_missing_part_is_named(parted: Prepare, tmp_path: Path, missing: str) -> None:
+    for part in {"TRAIN", "TEST", "TEST_SIMPLE"} - {missing}:
+        add(tmp_path, f"{part}/a/1.png", f"{part}/b/2.png")
+    with pytest.raises(LeukoError, match=rf"the folder .*/{missing} is missing"):
+        find_images(parted)
+
+
+def test_a_set_that_is_not_there_comes_with_the_command_that_brings_it(flat: Prepare, tmp_path: Path) -> None:
+    with pytest.raises(LeukoError, match="leukosr data fetch bccd") as error:
+        find_images(flat.model_copy(update={"root": str(tmp_path / "raabin")}))
+    assert "leukosr data add raabin PATH" in str(error.value)
+
+
+def test_a_folder_without_class_folders_is_refused(flat: Prepare, tmp_path: Path) -> None:
+    add(tmp_path, "1.png", "2.png")
+    with pytest.raises(LeukoError, match="holds no class folders"):
+        find_images(flat)
+
+
+def test_hidden_files_and_what_desktops_leave_are_ignored(flat: Prepare, tmp_path: Path) -> None:
+    add(tmp_path, "a/1.png", "a/._1.png", "a/.ipynb_checkpoints/1-checkpoint.png", ".cache/x.png", "__MACOSX/a.png")
+    for name in ("a/.DS_Store", "a/Thumbs.db", "a/desktop.ini"):
+        add_text(tmp_path, name)
+    assert [item.path for item in find_images(flat)] == ["a/1.png"]
+
+
+def test_masks_are_no_class_unless_asked_for(flat: Prepare, tmp_path: Path) -> None:
+    add(tmp_path, "a/1.png", "masks/1.png")
+    assert {item.label for item in find_images(flat)} == {"a"}
+    assert {item.label for item in find_images(flat.model_copy(update={"classes": ["masks"]}))} == {"masks"}
+
+
+def test_files_that_are_no_images_are_listed_and_refused(flat: Prepare, tmp_path: Path) -> None:
+    add(tmp_path, "a/1.png")
+    add_text(tmp_path, "a/notes.txt")
+    add_text(tmp_path, "a/movie")
+    add_text(tmp_path, "a/text.jpg", "not an image")
+    good, rejected = check(tmp_path, find_images(flat))
+    assert good == ["a/1.png"]
+    assert set(rejected) == {"a/notes.txt", "a/movie", "a/text.jpg"}
+    assert rejected["a/notes.txt"] == "is no image file; accepted are .bmp, .jpeg, .jpg, .png, .tif, .tiff"
+    assert "is not an image, whatever its suffix" in rejected["a/text.jpg"]
+
+
+def test_suffixes_in_capitals_are_images(flat: Prepare, tmp_path: Path) -> None:
+    add(tmp_path, "a/1.PNG", "a/2.JPG")
+    assert check(tmp_path, find_images(flat)) == (["a/1.PNG", "a/2.JPG"], {})
+
+
+def test_of_files_with_the_same_bytes_the_first_is_kept(flat: Prepare, tmp_path: Path) -> None:
+    add(tmp_path, "a/1.png", "b/3.png")
+    for name in ("a/2.png", "b/1.png"):
+        (tmp_path / name).write_bytes((tmp_path / "a/1.png").read_bytes())
+    good, rejected = check(tmp_path, find_images(flat))
+    assert good == ["a/1.png", "b/3.png"]
+    assert rejected == {name: "is a duplicate of a/1.png (same bytes)" for name in ("a/2.png", "b/1.png")}
+
+
+def test_of_names_that_differ_in_the_suffix_the_first_is_kept(flat: Prepare, tmp_path: Path) -> None:
+    add(tmp_path, "a/1.bmp", "a/1.png", "b/1.png")
+    good, rejected = check(tmp_path, find_images(flat))
+    assert good == ["a/1.bmp", "b/1.png"]
+    assert rejected == {"a/1.png": "has the name of a/1.bmp but for the suffix; rename one"}
+
+
+def test_a_refused_file_takes_no_name_and_no_bytes(flat: Prepare, tmp_path: Path) -> None:
+    add_text(tmp_path, "a/1.jpg", "")
+    add_text(tmp_path, "b/1.jpg", "")
+    add(tmp_path, "a/1.png")
+    good, rejected = check(tmp_path, find_images(flat))
+    assert good == ["a/1.png"]
+    assert set(rejected.values()) == {"is empty (0 bytes)"}
+
+
+def test_good_images_carry_their_size(tmp_path: Path) -> None:
+    Image.new("RGB", (50, 40)).save(tmp_path / "1.png")
+    found = Found("1.png", "a", "all")
+    assert check_images(tmp_path, [found], MAX_PIXELS) == ([Checked(found, width=50, height=40)], [])
+    assert check_images(tmp_path, [found], 1999) == (
+        [],
+        [Rejected("1.png", "has 50x40 pixels, more than prepare.max_pixels 1999 allows")],
+    )
+
+
+def split(root: Path, *rows: str, header: str = "path,label,split") -> None:
+    add_text(root, "split.csv", "\n".join([header, *rows]) + "\n")
+
+
+def test_a_split_csv_decides_over_folders(parted: Prepare, tmp_path: Path) -> None:
+    add(tmp_path, "x/1.png", "x/2.png", "y/3.png", "y/4.png", "y/5.png")
+    split(tmp_path, "y/5.png,b,val", "x/1.png,a,train", "x/2.png,b, Train ", "./y/3.png,a,TEST", "y/4.png,b,validation")
+    assert [(item.path, item.label, item.part) for item in find_images(parted)] == [
+        ("x/1.png", "a", "train"),
+        ("x/2.png", "b", "train"),
+        ("y/3.png", "a", "test"),
+        ("y/4.png", "b", "test"),
+        ("y/5.png", "b", "test"),
+    ]
+
+
+def test_a_split_csv_may_have_more_columns_and_a_byte_order_mark(flat: Prepare, tmp_path: Path) -> None:
+    add(tmp_path, "1.png")
+    split(tmp_path, "1.png,train,blurred,a", header="\ufeffpath,split,note,label")
+    assert find_images(flat) == [Found("1.png", "a", "train")]
+
+
+def test_classes_chooses_labels_of_a_split_csv(flat: Prepare, tmp_path: Path) -> None:
+    add(tmp_path, "1.png", "2.png", "3.png")
+    split(tmp_path, "1.png,a,train", "2.png,b,train")
+    chosen = find_images(flat.model_copy(update={"classes": ["b"]}))
+    assert [(item.path, item.part) for item in chosen] == [("2.png", "train"), ("3.png", "unlisted")]
+    with pytest.raises(LeukoError, match="has no label c"):
+        find_images(flat.model_copy(update={"classes": ["b", "c"]}))
+
+
+def test_images_that_split_csv_leaves_out_are_refused(flat: Prepare, tmp_path: Path) -> None:
+    add(tmp_path, "a/1.png", "a/2.png", "a/.hidden.png")
+    add_text(tmp_path, "a/readme.txt")
+    split(tmp_path, "a/1.png,a,train")
+    good, rejected = check(tmp_path, find_images(flat))
+    assert good == ["a/1.png"]
+    assert rejected == {"a/2.png": "is not listed in split.csv"}
+
+
+def test_files_that_split_csv_lists_and_that_are_missing_are_refused(flat: Prepare, tmp_path: Path) -> None:
+    add(tmp_path, "1.png")
+    split(tmp_path, "1.png,a,train", "2.png,a,train")
+    assert check(tmp_path, find_images(flat)) == (["1.png"], {"2.png": "cannot be read (No such file or directory)"})
+
+
+def test_an_image_that_split_csv_lists_twice_plays_one_role(flat: Prepare, tmp_path: Path) -> None:
+    add(tmp_path, "1.png")
+    split(tmp_path, "1.png,a,train", "1.png,a,test")
+    good, rejected = check_images(tmp_path, find_images(flat), MAX_PIXELS)
+    assert [(item.found.path, item.found.part) for item in good] == [("1.png", "train")]
+    assert [item.path for item in rejected] == ["1.png"]
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("1.png,a,dev", "line 3: split is 'dev', allowed are train, val, valid, validation, test"),
+        ("1.png,a,", "line 3: split is ''"),
+        ("1.png,a", "line 3: split is 'None'"),
+        ("1.png,,train", "line 3: needs a path below the folder and a label"),
+        (",a,train", "line 3: needs a path below the folder and a label"),
+        ("../outside.png,a,train", "line 3: needs a path below the folder and a label"),
+        ("b/../../outside.png,a,train", "line 3: needs a path below the folder and a label"),
+        ("/etc/hostname,a,train", "line 3: needs a path below the folder and a label"),
+    ],
+)
+def test_a_bad_row_of_split_csv_is_named_by_its_line(flat: Prepare, tmp_path: Path, row: str, said: str) -> None:
+    add(tmp_path, "1.png", "2.png")
+    split(tmp_path, "2.png,a,train", row)
+    with pytest.raises(LeukoError) as error:
+        find_images(flat)
+    assert said in str(error.value)
+    assert str(tmp_path / "split.csv") in str(error.value)
+
+
+def test_a_row_without_its_path_is_named_by_its_line(flat: Prepare, tmp_path: Path) -> None:
+    split(tmp_path, "a,train", header="label,split,path")
+    with pytest.raises(LeukoError, match="line 2: needs a path"):
+        find_images(flat)
+
+
+def test_a_split_csv_without_its_columns_is_refused(flat: Prepare, tmp_path: Path) -> None:
+    split(tmp_path, "1.png,train", header="file,split")
+    with pytest.raises(LeukoError, match=r"needs the columns path, label, split; it has \['file', 'split'\]"):
+        find_images(flat)
+
+
+@pytest.mark.parametrize("content", [b"path,label,split\n\xff\xfe.png,a,train\n"], ids=["latin"])
+def test_a_split_csv_that_is_no_text_is_refused(flat: Prepare, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "split.csv").write_bytes(content)
+    with pytest.raises(LeukoError, match=r"split\.csv is no UTF-8 CSV file"):
+        find_images(flat)
+
+
+@pytest.mark.parametrize("content", ["", "path,label,split\n"], ids=["empty", "header"])
+def test_a_split_csv_without_images_is_refused(flat: Prepare, tmp_path: Path, content: str) -> None:
+    add_text(tmp_path, "split.csv", content)
+    with pytest.raises(LeukoError, match=r"split\.csv"):
+        find_images(flat)
+
+
+def test_inspection_can_be_done_elsewhere(tmp_path: Path) -> None:
+    add(tmp_path, "1.png", "2.png")
+    found = [Found("1.png", "a", "all"), Found("2.png", "a", "all")]
+    asked: list[Path] = []
+
+    def inspect_all(paths: list[Path]) -> list[object]:
+        from leukosr.data.images import inspect_image
+
+        asked.extend(paths)
+        return [replace(inspect_image(path, MAX_PIXELS), reason="is blurred") for path in paths]
+
+    good, rejected = check_images(tmp_path, found, MAX_PIXELS, inspect_all)  # type: ignore[arg-type]
+    assert asked == [tmp_path / "1.png", tmp_path / "2.png"]
+    assert (good, [item.reason for item in rejected]) == ([], ["is blurred"] * 2)

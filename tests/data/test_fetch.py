@@ -1,0 +1,350 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from dvc.repo import Repo
+from PIL import Image
+
+from leukosr.config import Params
+from leukosr.data.catalogue import find_images
+from leukosr.data.fetch import add, fetch
+from leukosr.errors import LeukoError
+
+PROJECT = Path(__file__).resolve().parents[2]
+BCCD = PROJECT.parent / "shared" / "data" / "bccd"
+PATIENCE = 20  # seconds that copying BCCD may take before the test is skipped
+
+
+def images(folder: Path, *names: str) -> Path:
+    """Different small images, one a name."""
+    for seed, name in enumerate(names):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.random.default_rng(seed).integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(path)
+    return folder
+
+
+def git(*words: str, cwd: Path) -> None:
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b.c")
+    subprocess.run(["git", *identity, *words], cwd=cwd, check=True, capture_output=True)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {f.relative_to(folder).as_posix(): f.read_bytes() for f in folder.rglob("*") if f.is_file()}
+
+
+def entries(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def empty_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A git repository with DVC and nothing else."""
+    root = tmp_path_factory.mktemp("empty")
+    git("init", "--quiet", cwd=root)
+    Repo.init(str(root)).close()
+    (root / ".gitignore").write_text("/data\n")
+    return root
+
+
+@pytest.fixture(scope="module")
+def tracked(empty_project: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A folder of images, and what `dvc add` writes of it."""
+    source = images(tmp_path_factory.mktemp("set") / "images", "TRAIN/A/1.jpg", "TRAIN/B/2.jpg", "TEST/A/3 é.jpg")
+    project = tmp_path_factory.mktemp("tracking") / "project"
+    shutil.copytree(empty_project, project)
+    (project / ".gitignore").unlink()
+    shutil.copytree(source, project / "data")
+    with Repo(str(project)) as repo:
+        repo.add(str(project / "data"))
+    return source, yaml.safe_load((project / "data.dvc").read_text())["outs"][0]
+
+
+@pytest.fixture
+def dvc_project(empty_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fresh project that is the current folder."""
+    root = tmp_path / "a project"
+    shutil.copytree(empty_project, root)
+    monkeypatch.chdir(root)
+    return root
+
+
+@pytest.fixture
+def project(dvc_project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same for tests that end before `dvc add` and `dvc commit`, which take a second or two each."""
+    monkeypatch.setattr("leukosr.data.fetch._dvc", lambda *_: None)
+    return dvc_project
+
+
+def point(project: Path, out: dict[str, Any], url: str = "https://127.0.0.1:9/none.git", **changes: Any) -> None:
+    """Write data.dvc as the project has it, for another folder."""
+    meta = {"url": url, "rev": "main", "path": "images"}
+    (project / "data.dvc").write_text(yaml.safe_dump({"outs": [{**out, **changes}], "meta": meta}, sort_keys=False))
+
+
+@pytest.mark.parametrize("older", [True, False], ids=["older", "none"])
+def test_a_folder_with_the_right_hash_comes_to_data(
+    dvc_project: Path, tracked: tuple[Path, dict[str, Any]], older: bool
+) -> None:
+    source, out = tracked
+    point(dvc_project, out)
+    pointer = yaml.safe_load((dvc_project / "data.dvc").read_text())
+    if older:
+        images(dvc_project / "data", "old.jpg")
+    assert fetch("bccd", source) == 3
+    assert contents(dvc_project / "data") == contents(source)
+    assert yaml.safe_load((dvc_project / "data.dvc").read_text()) == pointer
+    with Repo(str(dvc_project)) as repo:
+        assert repo.status() == {}
+    assert entries(dvc_project) == {".git", ".dvc", ".dvcignore", ".gitignore", "data", "data.dvc"}
+
+
+def test_the_folder_that_was_copied_is_not_touched(dvc_project: Path, tracked: tuple[Path, dict[str, Any]]) -> None:
+    source = dvc_project.parent / "source"
+    shutil.copytree(tracked[0], source)
+    point(dvc_project, tracked[1])
+    before = [(path.stat().st_mode, path.stat().st_nlink) for path in sorted(source.rglob("*"))]
+    fetch("bccd", source)
+    assert [(path.stat().st_mode, path.stat().st_nlink) for path in sorted(source.rglob("*"))] == before
+
+
+def test_a_read_only_folder_can_be_taken(project: Path, tracked: tuple[Path, dict[str, Any]]) -> None:
+    source = project.parent / "source"
+    shutil.copytree(tracked[0], source)
+    point(project, tracked[1])
+    everything = [source, *source.rglob("*")]
+    for path in everything:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    try:
+        fetch("bccd", source)
+    finally:
+        for path in everything:
+            path.chmod(0o755)
+    assert all(path.stat().st_mode & 0o200 for path in [project / "data", *(project / "data").rglob("*/")])
+
+
+@pytest.mark.parametrize("older", [True, False], ids=["older", "none"])
+@pytest.mark.parametrize("flaw", ["missing", "more", "changed", "renamed"])
+def test_a_folder_with_another_hash_is_refused_and_data_stays(
+    project: Path, tracked: tuple[Path, dict[str, Any]], flaw: str, older: bool
+) -> None:
+    source = project.parent / "source"
+    shutil.copytree(tracked[0], source)
+    point(project, tracked[1])
+    file = source / "TRAIN/A/1.jpg"
+    if flaw == "more":
+        images(source, "TRAIN/A/4.jpg")
+    elif flaw == "changed":
+        file.write_bytes(file.read_bytes() + b"\0")
+    elif flaw == "renamed":
+        file.rename(source / "TRAIN/A/7.jpg")
+    else:
+        file.unlink()
+    if older:
+        images(project / "data", "old.jpg")
+    before = contents(project / "data")
+    with pytest.raises(LeukoError, match=r"the images are not BCCD as data\.dvc describes it") as error:
+        fetch("bccd", source)
+    assert f"expected {tracked[1]['md5']} (3 files" in str(error.value)
+    assert str(source) in str(error.value)
+    assert contents(project / "data") == before
+    assert entries(project) - {"data"} == {".git", ".dvc", ".dvcignore", ".gitignore", "data.dvc"}
+
+
+def test_a_folder_that_is_not_there_is_named(project: Path, tracked: tuple[Path, dict[str, Any]]) -> None:
+    point(project, tracked[1])
+    with pytest.raises(LeukoError, match=r"--from .*/nowhere is no folder: name the folder that holds TRAIN"):
+        fetch("bccd", project / "nowhere")
+
+
+def test_only_bccd_can_be_fetched(project: Path) -> None:
+    with pytest.raises(LeukoError, match=r"knows bccd only, not 'raabin'; .* `leukosr data add`"):
+        fetch("raabin", None)
+
+
+def test_fetching_elsewhere_than_in_the_project_is_refused(project: Path) -> None:
+    with pytest.raises(LeukoError, match=r"data\.dvc is missing: run the command in the root"):
+        fetch("bccd", project)
+
+
+@pytest.fixture
+def repository(tracked: tuple[Path, dict[str, Any]], tmp_path: Path) -> Path:
+    """A git repository that holds the images, as the public one does."""
+    root = tmp_path / "public"
+    shutil.copytree(tracked[0], root / "images")
+    git("init", "--quiet", "--initial-branch=main", cwd=root)
+    git("add", "--all", cwd=root)
+    git("commit", "--quiet", "-m", "images", cwd=root)
+    return root
+
+
+def test_the_images_come_from_the_repository_that_the_pointer_names(
+    project: Path, tracked: tuple[Path, dict[str, Any]], repository: Path
+) -> None:
+    point(project, tracked[1], repository.as_uri())
+    assert fetch("bccd", None) == 3
+    assert contents(project / "data") == contents(tracked[0])
+    assert entries(project) == {".git", ".dvc", ".dvcignore", ".gitignore", "data", "data.dvc"}
+
+
+def test_a_repository_with_other_images_is_refused(
+    project: Path, tracked: tuple[Path, dict[str, Any]], repository: Path
+) -> None:
+    point(project, tracked[1], repository.as_uri(), md5="0" * 32 + ".dir")
+    with pytest.raises(LeukoError, match="are not BCCD") as error:
+        fetch("bccd", None)
+    assert tracked[1]["md5"] in str(error.value)
+    assert not (project / "data").exists()
+
+
+def test_an_address_that_does_not_answer_gives_one_clear_sentence(
+    project: Path, tracked: tuple[Path, dict[str, Any]]
+) -> None:
+    images(project / "data", "old.jpg")
+    before = contents(project / "data")
+    point(project, tracked[1], "https://127.0.0.1:9/none.git")  # port 9: nobody listens
+    with pytest.raises(LeukoError) as error:
+        fetch("bccd", None)
+    message = str(error.value)
+    assert message.startswith("https://127.0.0.1:9/none.git could not be reached (")
+    assert "leukosr data fetch bccd --from PATH" in message
+    assert "\n" not in message
+    assert "Traceback" not in message
+    assert contents(project / "data") == before
+    assert entries(project) == {".git", ".dvc", ".dvcignore", ".gitignore", "data", "data.dvc"}
+
+
+def seconds_to_copy(source: Path, target: Path, files: int) -> float:
+    """How long copying the whole folder will take, from its first files."""
+    sample = [path for path, _ in zip(source.rglob("*.jp*g"), range(200), strict=False)]
+    target.mkdir()
+    started = time.monotonic()
+    for number, path in enumerate(sample):
+        shutil.copyfile(path, target / str(number))
+    return (time.monotonic() - started) / len(sample) * files
+
+
+def test_bccd_has_the_hash_of_the_committed_pointer(project: Path) -> None:
+    if not BCCD.is_dir():
+        pytest.skip(f"{BCCD} is absent: the 12,515 real images are not part of the project")
+    expected = seconds_to_copy(BCCD, project.parent / "sample", files=12_515)
+    if expected > PATIENCE:
+        pytest.skip(f"copying BCCD would take {expected:.0f} s on this disk")
+    shutil.copyfile(PROJECT / "data.dvc", project / "data.dvc")
+    assert fetch("bccd", BCCD) == 12_515
+    assert {path.name for path in (project / "data").iterdir()} == {"TRAIN", "TEST", "TEST_SIMPLE"}
+    shutil.rmtree(project)  # a quarter of a gigabyte
+
+
+def test_added_images_are_checked_copied_and_put_under_dvc(dvc_project: Path) -> None:
+    source = images(dvc_project.parent / "set", "a/1.png", "b/2.png", "b/3.png")
+    (source / "sources.csv").write_text("path,source\na/1.png,s\n")
+    before = contents(source)
+    assert add("cells", source, leave_out=False) == (3, [])
+    assert contents(dvc_project / "datasets" / "cells") == before
+    pointer = yaml.safe_load((dvc_project / "datasets" / "cells.dvc").read_text())["outs"][0]
+    assert (pointer["path"], pointer["nfiles"]) == ("cells", 4)
+    with Repo(str(dvc_project)) as repo:
+        assert repo.status() == {}
+    assert entries(dvc_project / "datasets") == {"cells", "cells.dvc", ".gitignore"}
+    assert all(path.stat().st_nlink == 1 for path in source.rglob("*.png"))
+    shutil.rmtree(dvc_project / "datasets" / "cells")
+    with Repo(str(dvc_project)) as repo:
+        repo.checkout()  # the cache holds it
+    assert contents(dvc_project / "datasets" / "cells") == contents(source) == before
+
+
+def test_links_are_added_as_the_images_they_lead_to(project: Path) -> None:
+    source = images(project.parent / "set", "a/1.png", "b/2.png")
+    (source / "a/1.png").rename(source / "elsewhere.png")
+    (source / "a/1.png").symlink_to("../elsewhere.png")
+    add("cells", source, leave_out=False)
+    added = project / "datasets" / "cells" / "a" / "1.png"
+    assert not added.is_symlink()
+    assert added.read_bytes() == (source / "elsewhere.png").read_bytes()
+
+
+def test_train_and_test_folders_stay_where_they_are(project: Path, compose_params: Callable[..., Params]) -> None:
+    names = [f"{part}/{label}/{number}.png" for part in ("Train", "Test-A") for label in "ab" for number in range(2)]
+    add("raabin", images(project.parent / "set", *names), leave_out=False)
+    settings = compose_params("study=case2").prepare
+    assert [item.path for item in find_images(settings)] == sorted(names, key=lambda name: (name[1] != "r", name))
+
+
+def test_a_set_with_a_split_csv_is_added_with_it(project: Path, compose_params: Callable[..., Params]) -> None:
+    source = images(project.parent / "set", "1.png", "2.png")
+    (source / "split.csv").write_text("path,label,split\n1.png,a,train\n2.png,b,val\n")
+    assert add("pbc", source, leave_out=False) == (2, [])
+    found = find_images(compose_params("study=pbc").prepare)
+    assert [(item.path, item.label, item.part) for item in found] == [("1.png", "a", "train"), ("2.png", "b", "test")]
+
+
+def bad_set(folder: Path) -> Path:
+    source = images(folder, "a/1.png", "b/2.png")
+    (source / "a/empty.jpg").touch()
+    (source / "b/notes.txt").write_text("x")
+    (source / "b/copy.png").write_bytes((source / "a/1.png").read_bytes())
+    (source / "a/.DS_Store").touch()
+    (source / "a/Thumbs.db").touch()
+    images(source, ".cache/9.png")
+    return source
+
+
+def test_a_set_with_bad_images_is_refused_and_nothing_is_brought(project: Path) -> None:
+    source = bad_set(project.parent / "set")
+    with pytest.raises(LeukoError, match=r"^3 files of .*/set cannot be used: ") as error:
+        add("cells", source, leave_out=False)
+    for part in ("a/empty.jpg is empty", "b/notes.txt is no image file", "b/copy.png is a duplicate", "--leave-out"):
+        assert part in str(error.value)
+    assert not (project / "datasets").exists()
+
+
+def test_bad_images_can_be_left_out(project: Path) -> None:
+    count, left_out = add("cells", bad_set(project.parent / "set"), leave_out=True)
+    assert count == 2
+    assert {item.path for item in left_out} == {"a/empty.jpg", "b/notes.txt", "b/copy.png"}
+    assert set(contents(project / "datasets" / "cells")) == {"a/1.png", "b/2.png"}
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "/tmp/x", "."])
+def test_a_name_that_is_no_folder_below_datasets_is_refused(project: Path, name: str) -> None:
+    source = images(project.parent / "set", "a/1.png", "b/2.png")
+    with pytest.raises(LeukoError, match="is no name for a folder below datasets/"):
+        add(name, source, leave_out=False)
+    assert not (project / "datasets").exists()
+
+
+def test_a_set_of_that_name_is_not_overwritten(project: Path) -> None:
+    old = images(project / "datasets" / "cells", "a/1.png")
+    before = contents(old)
+    with pytest.raises(LeukoError, match=r"datasets/cells exists already: remove it and datasets/cells\.dvc first"):
+        add("cells", images(project.parent / "set", "a/1.png", "b/2.png"), leave_out=False)
+    assert contents(old) == before
+
+
+@pytest.mark.parametrize("present", [True, False], ids=["no class folders", "nothing"])
+def test_a_folder_without_class_folders_is_not_added(project: Path, present: bool) -> None:
+    source = project.parent / "set"
+    if present:
+        images(source, "1.png")
+    with pytest.raises(LeukoError, match="holds no class folders" if present else "is no folder"):
+        add("cells", source, leave_out=False)
+
+
+def test_adding_outside_a_dvc_project_brings_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    source = images(tmp_path / "set", "a/1.png", "b/2.png")
+    with pytest.raises(LeukoError, match=r"`dvc add datasets/cells` failed .*: run the command in the root"):
+        add("cells", source, leave_out=False)
+    assert not os.path.lexists("datasets/cells")
+    assert entries(source) == {"a", "b"}

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from leukosr.data.catalogue import Checked, Found, Rejected
+from leukosr.data.manifest import (
+    COLUMNS,
+    Row,
+    make_rows,
+    read_manifest,
+    read_sources,
+    with_role,
+    write_manifest,
+    write_rejected,
+)
+from leukosr.errors import LeukoError
+
+IMAGES = [
+    Checked(Found("TEST/b/2.jpg", "b", "test"), width=320, height=240),
+    Checked(Found("TEST/a/1.jpg", "a", "test"), width=321, height=241),
+    Checked(Found("TRAIN/a/1.jpg", "a", "train"), width=320, height=240),
+]
+SOURCES = {"TEST/a/1": "smear 7", "TRAIN/a/1": "smear 8"}
+PAPER = {"TEST/a/1": "classifier_train", "TEST/b/2": "classifier_test", "TRAIN/a/1": "sr_train"}
+
+
+def rows() -> list[Row]:
+    return make_rows(IMAGES, SOURCES, PAPER, {"TEST/a/1": "classifier_test"})
+
+
+def test_rows_join_images_sources_and_roles_in_the_order_of_the_ids() -> None:
+    assert rows() == [
+        Row("TEST/a/1", "TEST/a/1.jpg", "a", "smear 7", 321, 241, "classifier_train", "classifier_test"),
+        Row("TEST/b/2", "TEST/b/2.jpg", "b", "", 320, 240, "classifier_test", ""),
+        Row("TRAIN/a/1", "TRAIN/a/1.jpg", "a", "smear 8", 320, 240, "sr_train", ""),
+    ]
+
+
+def test_an_image_without_a_role_is_unused() -> None:
+    assert {row.role_paper for row in make_rows(IMAGES, {}, {}, {})} == {"unused"}
+
+
+def test_the_file_has_the_documented_columns(tmp_path: Path) -> None:
+    write_manifest(tmp_path / "manifest.csv", rows())
+    lines = (tmp_path / "manifest.csv").read_bytes().decode().split("\n")
+    assert lines[0] == "id,path,class,source,width,height,role_paper,role_source_disjoint"
+    assert lines[1] == "TEST/a/1,TEST/a/1.jpg,a,smear 7,321,241,classifier_train,classifier_test"
+    assert lines[4:] == [""]
+    assert tuple(pd.read_csv(tmp_path / "manifest.csv").columns) == COLUMNS
+
+
+def test_rows_come_back_as_they_were_written(tmp_path: Path) -> None:
+    odd = Row('a,"b"/é 1', 'a,"b"/é 1.png', "a\nb", "NA", 1, 2, "unused", "")
+    write_manifest(tmp_path / "deep" / "manifest.csv", [*rows(), odd])
+    assert read_manifest(tmp_path / "deep" / "manifest.csv") == [*rows(), odd]
+
+
+def test_rows_are_chosen_by_their_role_in_the_paper_protocol() -> None:
+    assert [row.id for row in with_role(rows(), "classifier_test", "sr_train")] == ["TEST/b/2", "TRAIN/a/1"]
+    assert with_role(rows(), "reference") == []
+
+
+def test_a_missing_manifest_comes_with_the_command_that_makes_it(tmp_path: Path) -> None:
+    with pytest.raises(LeukoError, match=r"manifest\.csv does not exist: run `dvc repro prepare`"):
+        read_manifest(tmp_path / "manifest.csv")
+
+
+@pytest.mark.parametrize("content", ["", "id,path\n", "id,path,label,source,width,height,role_paper,x\n"])
+def test_a_manifest_with_other_columns_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "manifest.csv").write_text(content)
+    with pytest.raises(LeukoError, match=r"has the columns .*, expected \('id', 'path', 'class'"):
+        read_manifest(tmp_path / "manifest.csv")
+
+
+@pytest.mark.parametrize("row", ["a/1,a/1.png", "a/1,a/1.png,a,,wide,3,unused,"], ids=["cut", "no number"])
+def test_a_damaged_manifest_is_refused(tmp_path: Path, row: str) -> None:
+    (tmp_path / "manifest.csv").write_text(",".join(COLUMNS) + f"\n{row}\n")
+    with pytest.raises(LeukoError, match=r"manifest\.csv is damaged .*: run `dvc repro prepare`"):
+        read_manifest(tmp_path / "manifest.csv")
+
+
+def test_rejected_files_are_written_with_their_reasons(tmp_path: Path) -> None:
+    path = tmp_path / "rejected.csv"
+    write_rejected(path, [Rejected("a/1.jpg", "is a duplicate of b/1.jpg, x (same bytes)")])
+    with path.open(newline="") as file:
+        assert list(csv.reader(file)) == [["path", "reason"], ["a/1.jpg", "is a duplicate of b/1.jpg, x (same bytes)"]]
+    write_rejected(path, [])
+    assert path.read_text() == "path,reason\n"
+
+
+def test_sources_are_known_by_the_id_of_the_image(tmp_path: Path) -> None:
+    (tmp_path / "sources.csv").write_text("path,source,note\nTEST/a/1.b.jpg,smear 7,\n./TEST/a/2.png,smear 8,\n")
+    assert read_sources(tmp_path) == {"TEST/a/1.b": "smear 7", "TEST/a/2": "smear 8"}
+
+
+def test_images_with_an_empty_source_have_none_in_common(tmp_path: Path) -> None:
+    (tmp_path / "sources.csv").write_text("path,source\na/1.png,smear 7\na/2.png,\na/3.png\n,smear 8\n")
+    assert read_sources(tmp_path) == {"a/1": "smear 7"}
+
+
+def test_a_set_without_sources_has_none(tmp_path: Path) -> None:
+    assert read_sources(tmp_path) == {}
+
+
+def test_sources_without_their_columns_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "sources.csv").write_text("file,source\na/1.png,smear 7\n")
+    with pytest.raises(LeukoError, match="needs the columns path and source"):
+        read_sources(tmp_path)

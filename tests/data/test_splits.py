@@ -1,0 +1,275 @@
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from leukosr.config import Params, Prepare, SourceDisjoint, parse_params
+from leukosr.data.catalogue import Checked, Found
+from leukosr.data.splits import ROLES, paper_roles, source_disjoint_roles
+from leukosr.errors import LeukoError
+
+BCCD = {
+    "EOSINOPHIL": {"TRAIN": 2497, "TEST": 623, "TEST_SIMPLE": 13},
+    "LYMPHOCYTE": {"TRAIN": 2483, "TEST": 620, "TEST_SIMPLE": 6},
+    "MONOCYTE": {"TRAIN": 2478, "TEST": 620, "TEST_SIMPLE": 4},
+    "NEUTROPHIL": {"TRAIN": 2499, "TEST": 624, "TEST_SIMPLE": 48},
+}
+PARTS = {"TRAIN": "train", "TEST": "test", "TEST_SIMPLE": "reference", "ALL": "all"}
+FRACTIONS = SourceDisjoint(sr_train=0.4, classifier_train=0.3, classifier_val=0.1, classifier_test=0.2)
+
+
+def images_of(counts: dict[str, dict[str, int]]) -> list[Checked]:
+    """A set with so many images a class and part."""
+    return [
+        Checked(Found(f"{part}/{label}/{number}.jpg", label, PARTS[part]), 320, 240)
+        for label, parts in counts.items()
+        for part, count in parts.items()
+        for number in range(count)
+    ]
+
+
+@pytest.fixture(scope="session")
+def case1(compose_params: Callable[..., Params]) -> Prepare:
+    return compose_params("study=case1", "budget=paper").prepare
+
+
+def limited(prepare: Prepare, **limits: int | None) -> Prepare:
+    per_class = prepare.per_class.model_copy(update=limits)
+    return prepare.model_copy(update={"per_class": per_class})
+
+
+def by_class(roles: dict[str, str], label: str) -> Counter[str]:
+    return Counter(role for image_id, role in roles.items() if f"/{label}/" in image_id)
+
+
+def test_bccd_gets_the_roles_of_the_case_study(case1: Prepare) -> None:
+    roles = paper_roles(images_of(BCCD), case1, seed=0)
+    assert Counter(roles.values()) == {
+        "sr_train": 9957 - 100,
+        "sr_val": 100,
+        "classifier_train": 1989,
+        "classifier_test": 498,
+        "reference": 71,
+    }
+    assert by_class(roles, "EOSINOPHIL")["classifier_train"] == 498  # 80 % of 623, each class by itself
+    assert by_class(roles, "NEUTROPHIL")["classifier_train"] == 499
+    for image_id, role in roles.items():
+        part = image_id.split("/")[0]
+        assert role.split("_")[0] == {"TRAIN": "sr", "TEST": "classifier", "TEST_SIMPLE": "reference"}[part]
+
+
+def test_a_set_without_train_and_test_is_cut_80_20_and_that_80_20_again(case1: Prepare) -> None:
+    images = images_of({"a": {"ALL": 1000}, "b": {"ALL": 503}})
+    roles = paper_roles(images, limited(case1, sr_val=10), seed=0)
+    assert by_class(roles, "a") == {"sr_train": 790, "sr_val": 10, "classifier_train": 160, "classifier_test": 40}
+    assert by_class(roles, "b") == {"sr_train": 392, "sr_val": 10, "classifier_train": 81, "classifier_test": 20}
+
+
+def test_limits_leave_the_rest_unused(case1: Prepare) -> None:
+    settings = limited(case1, sr_train=40, sr_val=2, classifier=48, reference=5)
+    roles = paper_roles(images_of(BCCD), settings, seed=0)
+    expected = {"sr_train": 40, "sr_val": 2, "classifier_train": 38, "classifier_test": 10}
+    for label, parts in BCCD.items():
+        found = by_class(roles, label)
+        shown = min(5, parts["TEST_SIMPLE"])
+        assert found == {**expected, "reference": shown, "unused": sum(parts.values()) - 90 - shown}
+
+
+def test_a_larger_training_budget_keeps_the_validation_images_and_the_smaller_set(case1: Prepare) -> None:
+    def chosen(sr_train: int, role: str) -> set[str]:
+        roles = paper_roles(images_of(BCCD), limited(case1, sr_train=sr_train, sr_val=2), seed=0)
+        return {image_id for image_id, found in roles.items() if found == role}
+
+    assert chosen(40, "sr_val") == chosen(400, "sr_val")
+    assert chosen(40, "sr_train") < chosen(400, "sr_train")
+
+
+def test_no_reference_images_are_shown_when_the_limit_is_zero(case1: Prepare) -> None:
+    roles = paper_roles(images_of(BCCD), limited(case1, reference=0), seed=0)
+    assert {role for image_id, role in roles.items() if image_id.startswith("TEST_SIMPLE")} == {"unused"}
+
+
+@pytest.mark.parametrize(("count", "train"), [(2, 1), (3, 2), (4, 3), (5, 4)])
+def test_few_images_still_give_one_to_train_on_and_one_to_test(case1: Prepare, count: int, train: int) -> None:
+    images = images_of({"a": {"TRAIN": 3, "TEST": count}, "b": {"TRAIN": 3, "TEST": 9}})
+    found = by_class(paper_roles(images, case1, seed=0), "a")
+    assert (found["classifier_train"], found["classifier_test"]) == (train, count - train)
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_class_with_too_few_images_to_classify_is_named(case1: Prepare, count: int) -> None:
+    images = images_of({"a": {"TRAIN": 30, "TEST": count}, "b": {"TRAIN": 30, "TEST": 9}})
+    with pytest.raises(LeukoError, match=f"class a has {count} images for the classifier: at least 2"):
+        paper_roles(images, case1, seed=0)
+
+
+def test_a_single_training_image_is_trained_on_and_not_kept_for_validation(case1: Prepare) -> None:
+    images = images_of({"a": {"TRAIN": 1, "TEST": 5}, "b": {"TRAIN": 30, "TEST": 5}})
+    assert paper_roles(images, case1, seed=0)["TRAIN/a/0"] == "sr_train"
+
+
+@pytest.mark.parametrize("counts", [{}, {"a": {"TRAIN": 9, "TEST": 9}}])
+def test_one_class_is_no_set(case1: Prepare, counts: dict[str, dict[str, int]]) -> None:
+    with pytest.raises(LeukoError, match=rf"one class only \({next(iter(counts), 'none')}\)"):
+        paper_roles(images_of(counts), case1, seed=0)
+
+
+def test_a_class_of_reference_images_alone_does_not_count(case1: Prepare) -> None:
+    images = images_of({"a": {"TRAIN": 9, "TEST": 9}, "b": {"TEST_SIMPLE": 9}})
+    with pytest.raises(LeukoError, match=r"one class only \(a\)"):
+        paper_roles(images, case1, seed=0)
+
+
+SIZES = st.dictionaries(st.sampled_from("abcd"), st.tuples(st.integers(0, 30), st.integers(2, 30)), min_size=2)
+LIMITS = st.fixed_dictionaries(
+    {
+        "sr_train": st.none() | st.integers(1, 40),
+        "sr_val": st.integers(0, 40),
+        "classifier": st.none() | st.integers(2, 40),
+        "reference": st.none() | st.integers(0, 5),
+    }
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(SIZES, LIMITS, st.integers(0, 5), st.integers(0, 2**31), st.randoms(use_true_random=False))
+def test_every_image_has_one_role_of_its_part_whatever_the_order(
+    case1: Prepare,
+    sizes: dict[str, tuple[int, int]],
+    limits: dict[str, int | None],
+    reference: int,
+    seed: int,
+    shuffler: Any,
+) -> None:
+    counts = {name: {"TRAIN": train, "TEST": test, "TEST_SIMPLE": reference} for name, (train, test) in sizes.items()}
+    images = images_of(counts)
+    prepare = limited(case1, **limits)
+    roles = paper_roles(images, prepare, seed)
+    assert roles.keys() == {image.found.image_id for image in images}
+    allowed = {
+        "TRAIN": {"sr_train", "sr_val", "unused"},
+        "TEST": {"classifier_train", "classifier_test", "unused"},
+        "TEST_SIMPLE": {"reference", "unused"},
+    }
+    assert all(role in allowed[image_id.split("/")[0]] for image_id, role in roles.items())
+    for name in counts:
+        found = by_class(roles, name)
+        assert found["classifier_train"] > 0 and found["classifier_test"] > 0
+        for role in ("sr_train", "sr_val", "reference"):
+            assert limits[role] is None or found[role] <= limits[role]  # type: ignore[operator]
+        total = found["classifier_train"] + found["classifier_test"]
+        assert limits["classifier"] is None or total <= limits["classifier"]
+    shuffler.shuffle(images)
+    assert paper_roles(images, prepare, seed) == roles
+
+
+def test_another_seed_gives_other_roles(case1: Prepare) -> None:
+    images = images_of({"a": {"TRAIN": 50, "TEST": 50}, "b": {"TRAIN": 50, "TEST": 50}})
+    first, second = paper_roles(images, case1, seed=0), paper_roles(images, case1, seed=1)
+    assert first != second
+    assert Counter(first.values()) == Counter(second.values())
+
+
+def test_classes_of_one_size_are_shuffled_each_by_itself(case1: Prepare) -> None:
+    roles = paper_roles(images_of({"a": {"TRAIN": 50, "TEST": 50}, "b": {"TRAIN": 50, "TEST": 50}}), case1, seed=0)
+    assert any(role != roles[image_id.replace("/a/", "/b/")] for image_id, role in roles.items())
+
+
+def test_a_class_more_leaves_the_roles_of_the_others(case1: Prepare) -> None:
+    two = {"a": {"TRAIN": 50, "TEST": 50}, "b": {"TRAIN": 50, "TEST": 50}}
+    roles = paper_roles(images_of({**two, "c": {"TRAIN": 9, "TEST": 9}}), case1, seed=0)
+    assert roles.items() >= paper_roles(images_of(two), case1, seed=0).items()
+
+
+def test_the_split_depends_on_no_other_setting_of_the_study(compose_raw: Callable[..., Any]) -> None:
+    raw = compose_raw("study=case1", "budget=paper")
+    raw["study"]["seeds"], raw["image"]["kernel"] = [7, 8, 9], "pillow_bicubic"
+    images = images_of({"a": {"TRAIN": 50, "TEST": 50}, "b": {"TRAIN": 50, "TEST": 50}})
+    plain = parse_params(compose_raw("study=case1", "budget=paper"), "conf")
+    assert paper_roles(images, parse_params(raw, "conf").prepare, 0) == paper_roles(images, plain.prepare, 0)
+
+
+def sourced(counts: dict[str, dict[str, int]], sources: int, seed: int = 0) -> tuple[list[Checked], dict[str, str]]:
+    """A set whose images are drawn from so many sources, each of any class and part."""
+    images = images_of(counts)
+    drawn = np.random.default_rng(seed).integers(sources, size=len(images))
+    return images, {image.found.image_id: f"s{number}" for image, number in zip(images, drawn, strict=True)}
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.dictionaries(st.sampled_from("abc"), st.tuples(*[st.integers(0, 25)] * 3), min_size=1),
+    st.sampled_from([("TRAIN", "TEST", "TEST_SIMPLE"), ("ALL", "ALL", "ALL")]),
+    st.integers(1, 30),
+    st.integers(0, 2**31),
+    st.randoms(use_true_random=False),
+)
+def test_no_source_plays_two_roles(
+    sizes: dict[str, tuple[int, ...]], parts: tuple[str, ...], sources: int, seed: int, shuffler: Any
+) -> None:
+    counts = {name: dict(zip(parts, numbers, strict=True)) for name, numbers in sizes.items()}
+    images, source_of = sourced(counts, sources, seed)
+    assume(images)
+    roles = source_disjoint_roles(images, source_of, FRACTIONS, seed)
+    assert roles.keys() == source_of.keys()
+    assert set(roles.values()) <= set(ROLES)
+    played = defaultdict(set)
+    for image_id, role in roles.items():
+        if role not in ("unused", "reference"):
+            played[source_of[image_id]].add(role)
+        assert (role == "reference") == image_id.startswith("TEST_SIMPLE/")
+        assert image_id.startswith("TEST/") <= (role == "classifier_test")
+    assert all(len(found) == 1 for found in played.values())
+    shuffler.shuffle(images)
+    assert source_disjoint_roles(images, source_of, FRACTIONS, seed) == roles
+
+
+def each_its_own(counts: dict[str, dict[str, int]], siblings: int) -> tuple[list[Checked], dict[str, str]]:
+    """A set in which `siblings` successive images of a class share a source."""
+    images = images_of(counts)
+    groups = [image.found.image_id.rsplit("/", 1) for image in images]
+    return images, {"/".join(group): f"{group[0]}-{int(group[1]) // siblings}" for group in groups}
+
+
+def test_the_sources_of_each_class_are_cut_by_the_fractions() -> None:
+    images, sources = each_its_own({"a": {"ALL": 200}, "b": {"ALL": 100}}, siblings=5)
+    roles = source_disjoint_roles(images, sources, FRACTIONS, seed=0)
+    thirds = {"sr_train": 16, "classifier_train": 12, "classifier_val": 4, "classifier_test": 8}
+    assert by_class(roles, "a") == {role: 5 * count for role, count in thirds.items()}
+    assert by_class(roles, "b") == {role: 5 * count // 2 for role, count in thirds.items()}
+
+
+def test_an_official_test_part_is_the_test_and_the_rest_is_shared_in_proportion() -> None:
+    images, sources = each_its_own({"a": {"TRAIN": 80, "TEST": 30}}, siblings=1)
+    roles = source_disjoint_roles(images, sources, FRACTIONS, seed=0)
+    assert Counter(roles.values()) == {
+        "sr_train": 40, "classifier_train": 30, "classifier_val": 10, "classifier_test": 30,
+    }  # fmt: skip
+    assert all((role == "classifier_test") == image_id.startswith("TEST/") for image_id, role in roles.items())
+
+
+def test_training_images_of_a_test_source_are_left_out() -> None:
+    images, sources = each_its_own({"a": {"TRAIN": 20, "TEST": 5}}, siblings=1)
+    sources["TRAIN/a/3"] = sources["TEST/a/0"]
+    assert source_disjoint_roles(images, sources, FRACTIONS, seed=0)["TRAIN/a/3"] == "unused"
+
+
+def test_reference_images_are_never_trained_on_whatever_their_source() -> None:
+    images, sources = each_its_own({"a": {"TRAIN": 20, "TEST": 5, "TEST_SIMPLE": 25}}, siblings=1)
+    for number in range(20):
+        sources[f"TEST_SIMPLE/a/{number}"] = sources[f"TRAIN/a/{number}"]
+    roles = source_disjoint_roles(images, sources, FRACTIONS, seed=0)
+    assert {role for image_id, role in roles.items() if image_id.startswith("TEST_SIMPLE")} == {"reference"}
+
+
+def test_images_of_unknown_source_get_no_role() -> None:
+    images, sources = each_its_own({"a": {"ALL": 20}}, siblings=1)
+    del sources["ALL/a/7"]
+    assert source_disjoint_roles(images, sources, FRACTIONS, seed=0).keys() == sources.keys()
+    assert source_disjoint_roles(images, {}, FRACTIONS, seed=0) == {}

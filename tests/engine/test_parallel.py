@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import math
+import os
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from leukosr.data.images import read_rgb
+from leukosr.engine.parallel import count_workers, ordered_map
+from leukosr.errors import LeukoError
+
+# what the workers call is builtin or the package's own: a spawned worker does not find the functions of a test
+PROCESS = "__import__('os').getpid()"
+
+
+def test_results_come_in_the_order_of_the_items() -> None:
+    items = list(range(200))
+    assert list(ordered_map(math.sqrt, items, 2)) == [math.sqrt(item) for item in items]
+
+
+def test_the_workers_change_nothing() -> None:
+    items = [float(item) for item in range(40)]
+    alone = list(ordered_map(math.exp, items, 1))
+    assert list(ordered_map(math.exp, items, 2)) == alone
+    assert list(ordered_map(math.exp, items, 3)) == alone
+
+
+def test_much_work_is_done_in_other_processes_and_little_in_this_one() -> None:
+    here = os.getpid()
+    assert here not in set(ordered_map(eval, [PROCESS] * 8, 2))
+    assert set(ordered_map(eval, [PROCESS] * 7, 2)) == {here}
+    assert set(ordered_map(eval, [PROCESS] * 100, 1)) == {here}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_exception_comes_through_after_the_results_before_it(workers: int) -> None:
+    results = ordered_map(math.sqrt, [4.0, 9.0, *[1.0] * 30, -1.0, 16.0], workers)
+    assert list(islice(results, 2)) == [2.0, 3.0]
+    with pytest.raises(ValueError, match=r"math domain error|nonnegative"):
+        list(results)
+
+
+def test_a_mistake_of_the_user_comes_through_with_its_sentence(tmp_path: Path) -> None:
+    with pytest.raises(LeukoError, match=r"0\.png does not exist"):
+        list(ordered_map(read_rgb, [tmp_path / f"{number}.png" for number in range(20)], 2))
+
+
+def test_stopping_early_leaves_the_rest_undone(tmp_path: Path) -> None:
+    nap = "__import__('time').sleep(0.01) or open({!r}, 'w').close()"
+    results = ordered_map(eval, [nap.format(str(tmp_path / str(number))) for number in range(1000)], 2)
+    next(results)
+    results.close()  # type: ignore[attr-defined]
+    assert 1 <= len(list(tmp_path.iterdir())) < 1000
+
+
+def test_nothing_gives_nothing() -> None:
+    assert list(ordered_map(math.sqrt, [], 4)) == []
+
+
+def test_auto_takes_the_cores_that_this_process_may_use() -> None:
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    assert count_workers("auto") == usable
+    assert count_workers(5) == 5

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from leukosr.engine.progress import progress, track
+
+CODE = """
+from leukosr.engine.progress import progress, track
+assert list(track(range(3), 3, "checking")) == [0, 1, 2]
+with progress(10, "training", done=4) as advance:
+    advance(6, "PSNR 20 dB")
+"""
+
+
+@pytest.mark.parametrize("forced", [{}, {"FORCE_COLOR": "1"}, {"TTY_COMPATIBLE": "1"}], ids=str)
+def test_nothing_is_printed_where_stderr_is_no_terminal(forced: dict[str, str]) -> None:
+    result = subprocess.run([sys.executable, "-c", CODE], capture_output=True, check=True, env={**os.environ, **forced})
+    assert (result.stdout, result.stderr) == (b"", b"")
+
+
+def test_a_terminal_shows_the_description_the_count_and_the_note() -> None:
+    if sys.platform == "win32":
+        pytest.skip("there are no pseudo-terminals on Windows")
+    import pty
+
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
+    result = subprocess.run([sys.executable, "-c", CODE], stdout=subprocess.PIPE, stderr=theirs, env=environment)
+    os.close(theirs)
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", os.read(ours, 1_000_000).decode())
+    os.close(ours)
+    assert (result.returncode, result.stdout) == (0, b"")
+    for part in ("checking", "3/3", "training", "10/10", "/s", "PSNR 20 dB"):
+        assert part in shown
+
+
+def test_tracking_yields_every_item_lazily() -> None:
+    taken = []
+    items = track((taken.append(number) or number for number in range(5)), 5, "checking")
+    assert next(items) == 0
+    assert taken == [0]
+    assert list(items) == [1, 2, 3, 4]
+
+
+def test_an_error_inside_comes_through() -> None:
+    with pytest.raises(KeyError), progress(3, "training") as advance:
+        advance(1, "")
+        raise KeyError

@@ -1,0 +1,106 @@
+"""A whole tiny study, run once through the stages' functions."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from leukosr.config import Params
+from leukosr.layout import Layout
+from leukosr.stages import classify, degrade, prepare, quality, report, synthesize, train_sr, upscale
+
+ARMS = ("raw", "bicubic", "srgan", "real_esrgan", "ground_truth")
+TINY = (
+    "study=demo", "budget=smoke", f"arms=[{','.join(ARMS)}]",
+    "synthesize.demo.folder=set", "synthesize.demo.height=64", "synthesize.demo.width=64",
+    "synthesize.demo.train_sources=2", "synthesize.demo.test_sources=2", "synthesize.demo.views=2",
+    "prepare.root=set", "image.height=64", "image.width=64", "study.seeds=[1, 2]",
+    "budget.per_class.sr_train=2", "budget.per_class.sr_val=1", "budget.per_class.classifier=4",
+    "budget.classify.epochs=2", "budget.classify.batch=8",
+    "budget.srgan.features=4", "budget.srgan.blocks=1", "budget.srgan.discriminator_features=2",
+    "budget.srgan.patch=32", "budget.srgan.batch=2", "budget.srgan.iterations=4", "budget.srgan.validate_every=2",
+    "budget.real_esrgan.features=4", "budget.real_esrgan.blocks=1", "budget.real_esrgan.growth=2",
+    "budget.real_esrgan.discriminator_features=2", "budget.real_esrgan.patch=32", "budget.real_esrgan.batch=2",
+    "budget.real_esrgan.net_iterations=3", "budget.real_esrgan.gan_iterations=2",
+    "budget.real_esrgan.validate_every=2", "train_sr.real_esrgan.losses.perceptual=0.0",
+    "report.grid_cells=2", "runtime.device=cpu", "runtime.workers=1", "runtime.log_models=false",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Study:
+    """A finished study: its parameters, its folder (paths in `params` are relative to it) and what was printed."""
+
+    params: Params
+    folder: Path
+    printed: str
+
+    @property
+    def layout(self) -> Layout:
+        """Its files, for a working directory of `folder`."""
+        return Layout(self.params.study.name)
+
+    @property
+    def outputs(self) -> Path:
+        """Everything before the report."""
+        return self.folder / self.layout.root
+
+
+@pytest.fixture(scope="session")
+def tiny_params(compose_params: Callable[..., Params]) -> Params:
+    """The demo study, as small as it gets."""
+    return compose_params(*TINY)
+
+
+@pytest.fixture(scope="session")
+def study(
+    tiny_params: Params,
+    mlflow_template: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    session_small_resnet: Callable[[pytest.MonkeyPatch], None],
+) -> Study:
+    """All stages, in the order of the pipeline."""
+    folder = tmp_path_factory.mktemp("study")
+    shutil.copyfile(mlflow_template, folder / "mlflow.db")
+    console = Console(file=io.StringIO(), width=200)
+    with pytest.MonkeyPatch.context() as patch, contextlib.chdir(folder):
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+        session_small_resnet(patch)
+        run_stages(tiny_params, Layout("demo"), console)
+    return Study(tiny_params, folder, console.file.getvalue())
+
+
+def run_stages(params: Params, layout: Layout, console: Console) -> None:
+    """The pipeline, without DVC."""
+    synthesize.run(params, "demo", console)
+    prepare.run(params, console, layout.root)
+    degrade.run(params, console, layout, layout.root)
+    for method in params.train_sr:
+        train_sr.run(params, method, console, layout)
+    for arm in params.arms:
+        upscale.run(params, arm, console, layout)
+        quality.run(params, arm, console, layout)
+        classify.run(params, arm, console, layout)
+    report.run(params, console, layout)
+
+
+@pytest.fixture
+def inside(study: Study, monkeypatch: pytest.MonkeyPatch) -> Iterator[Study]:
+    """The finished study as the working directory; do not change its files."""
+    monkeypatch.setattr("mlflow.tracking.fluent._active_experiment_id", None)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{study.folder / 'mlflow.db'}")
+    monkeypatch.chdir(study.folder)
+    yield study
+
+
+@pytest.fixture
+def quiet() -> Console:
+    """A console that nobody reads."""
+    return Console(file=io.StringIO(), width=200)

@@ -1,0 +1,170 @@
+"""Super-resolution of a user's own files and folders."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from leukosr.errors import LeukoError
+from leukosr.superres.archs.real_esrgan import RRDBNet
+from leukosr.superres.archs.srgan import SRGANGenerator
+from leukosr.superres.enhance import enhance_path
+from leukosr.superres.weights import save_generator
+
+
+@pytest.fixture(scope="module")
+def generator() -> SRGANGenerator:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        return SRGANGenerator(scale=2, features=4, blocks=1).eval()
+
+
+@pytest.fixture
+def weights(generator: SRGANGenerator, tmp_path: Path) -> Path:
+    path = tmp_path / "weights" / "last.safetensors"
+    save_generator(path, generator, "srgan", 2, {"features": 4, "blocks": 1})
+    return path
+
+
+def draw(path: Path, height: int = 10, width: int = 14, seed: int = 0) -> np.ndarray:
+    """Write a random image and return what a reader of the file sees."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return read(path)
+
+
+def read(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def enhance(source: Path, target: Path, weights: Path, **changes: Any) -> int:
+    settings: dict[str, Any] = {"tile": 0, "overlap": 0, "precision": "fp32", "device_name": "cpu"}
+    return enhance_path(source, target, weights, **(settings | changes))
+
+
+def expected(model: torch.nn.Module, image: np.ndarray) -> np.ndarray:
+    with torch.inference_mode():
+        batch = torch.tensor(image).permute(2, 0, 1)[None].float() / 255
+        return (model(batch)[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+
+
+def assert_close(found: np.ndarray, wanted: np.ndarray) -> None:
+    assert found.shape == wanted.shape
+    assert np.abs(found.astype(int) - wanted.astype(int)).max() <= 1
+
+
+def test_one_file_becomes_one_larger_png(generator: SRGANGenerator, weights: Path, tmp_path: Path) -> None:
+    image = draw(tmp_path / "cell.jpg")
+    assert enhance(tmp_path / "cell.jpg", tmp_path / "new" / "cell_x2.png", weights) == 1
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["cell_x2.png"]
+    assert_close(read(tmp_path / "new" / "cell_x2.png"), expected(generator, image))
+
+
+def test_file_into_an_existing_folder_keeps_its_name(weights: Path, tmp_path: Path) -> None:
+    draw(tmp_path / "cell.a.jpg")
+    (tmp_path / "out").mkdir()
+    enhance(tmp_path / "cell.a.jpg", tmp_path / "out", weights)
+    assert read(tmp_path / "out" / "cell.a.png").shape == (20, 28, 3)
+
+
+def test_folder_keeps_its_subfolders_and_mixed_sizes(generator: SRGANGenerator, weights: Path, tmp_path: Path) -> None:
+    source, target = tmp_path / "in", tmp_path / "out"
+    names = {"b.png": (9, 12), "deep/er/a.JPG": (16, 8), "deep/c.tiff": (9, 12)}
+    images = {name: draw(source / name, *size, seed=len(name)) for name, size in names.items()}
+    (source / "notes.txt").write_text("not an image")
+    assert enhance(source, target, weights) == 3
+    written = sorted(path.relative_to(target).as_posix() for path in target.rglob("*.*"))
+    assert written == ["b.png", "deep/c.png", "deep/er/a.png"]
+    for name, image in images.items():
+        assert_close(read((target / name).with_suffix(".png")), expected(generator, image))
+
+
+def test_tiles_give_the_same_image(weights: Path, tmp_path: Path) -> None:
+    draw(tmp_path / "cell.png", 40, 50)
+    enhance(tmp_path / "cell.png", tmp_path / "whole.png", weights)
+    enhance(tmp_path / "cell.png", tmp_path / "tiled.png", weights, tile=36, overlap=32)
+    assert_close(read(tmp_path / "tiled.png"), read(tmp_path / "whole.png"))
+
+
+@pytest.mark.parametrize("key", ["params_ema", "params", None])
+def test_published_checkpoint_works_as_it_is(key: str | None, tmp_path: Path) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(2)
+        model = RRDBNet(scale=4, features=4, blocks=1, growth=2).eval()
+    state = model.state_dict()
+    torch.save(state if key is None else {key: state}, tmp_path / "published.pth")
+    image = draw(tmp_path / "cell.png")
+    enhance(tmp_path / "cell.png", tmp_path / "big.png", tmp_path / "published.pth")
+    assert_close(read(tmp_path / "big.png"), expected(model, image))
+
+
+def test_bf16_gives_nearly_the_same_image(weights: Path, tmp_path: Path) -> None:
+    draw(tmp_path / "cell.png")
+    enhance(tmp_path / "cell.png", tmp_path / "exact.png", weights)
+    enhance(tmp_path / "cell.png", tmp_path / "rough.png", weights, precision="bf16")
+    exact, rough = (read(tmp_path / name).astype(int) for name in ("exact.png", "rough.png"))
+    assert np.abs(exact - rough).mean() < 4
+
+
+def test_mistakes_are_refused_in_one_sentence_before_anything_is_written(weights: Path, tmp_path: Path) -> None:
+    draw(tmp_path / "in" / "cell.png")
+    image, folder, out = tmp_path / "in" / "cell.png", tmp_path / "in", tmp_path / "out"
+    (tmp_path / "file.txt").write_text("text")
+    (tmp_path / "text.safetensors").write_text("text")
+    (tmp_path / "text.pth").write_text("text")
+    (tmp_path / "empty").mkdir()
+    mistakes: list[tuple[Path, Path, Path, dict[str, Any], str]] = [
+        (tmp_path / "none.png", out, weights, {}, "none.png does not exist"),
+        (tmp_path / "empty", out, weights, {}, "holds no images"),
+        (folder, tmp_path / "file.txt", weights, {}, "file.txt is a file, but .* is a folder"),
+        (image, tmp_path / "out.jpg", weights, {}, "results are written as PNG"),
+        (image, image, weights, {}, "would replace its own input"),
+        (image, folder, weights, {}, "would replace its own input"),
+        (folder, folder, weights, {}, "would replace its own input"),
+        (folder, out, tmp_path / "none.safetensors", {}, "none.safetensors"),
+        (folder, out, tmp_path / "text.safetensors", {}, "text.safetensors"),
+        (folder, out, tmp_path / "text.pth", {}, "text.pth"),
+        (folder, out, tmp_path / "file.txt", {}, "file.txt"),
+        (folder, out, weights, {"precision": "fp16"}, "--precision is 'fp16'; allowed are fp32, bf16"),
+        (folder, out, weights, {"device_name": "tpu"}, "--device is 'tpu'"),
+        (folder, out, weights, {"tile": 32, "overlap": 32}, "--overlap 32 must be smaller than --tile 32"),
+    ]
+    for source, target, network, changes, message in mistakes:
+        with pytest.raises(LeukoError, match=message):
+            enhance(source, target, network, **changes)
+        assert not out.exists()
+    assert read(image).shape == (10, 14, 3)
+
+
+def test_weights_of_an_unknown_network_are_refused(tmp_path: Path) -> None:
+    draw(tmp_path / "cell.png")
+    torch.save({"layer.weight": torch.zeros(3)}, tmp_path / "other.pth")
+    with pytest.raises(LeukoError, match=r"other\.pth holds weights of no network known here"):
+        enhance(tmp_path / "cell.png", tmp_path / "big.png", tmp_path / "other.pth")
+
+
+def test_two_inputs_for_one_result_are_refused(weights: Path, tmp_path: Path) -> None:
+    for name in ("a.png", "a.jpg"):
+        draw(tmp_path / "in" / name)
+    with pytest.raises(LeukoError, match="differ only in their suffix"):
+        enhance(tmp_path / "in", tmp_path / "out", weights)
+
+
+def test_damaged_image_is_named_and_leaves_no_file_of_its_own(weights: Path, tmp_path: Path) -> None:
+    draw(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "b.png").write_bytes((tmp_path / "in" / "a.png").read_bytes()[:200])
+    with pytest.raises(LeukoError, match=r"b\.png cannot be read as an image"):
+        enhance(tmp_path / "in", tmp_path / "out", weights)
+    assert [path.name for path in (tmp_path / "out").rglob("*")] in ([], ["a.png"])
+
+
+def test_decompression_bomb_is_refused(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw(tmp_path / "cell.png", 40, 50)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40 * 50 // 2 - 1)
+    with pytest.raises(LeukoError, match=r"cell\.png cannot be read as an image"):
+        enhance(tmp_path / "cell.png", tmp_path / "big.png", weights)

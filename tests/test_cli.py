@@ -1,0 +1,216 @@
+"""The command line: results on stdout, one `error:` line and exit code 1 for a user's mistake."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import leukosr
+from leukosr import cli
+from leukosr.data.manifest import COLUMNS
+
+Outcome = tuple[int, str, str]
+
+
+@pytest.fixture
+def leukosr_cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Run `leukosr …` in this process: exit code, stdout, stderr."""
+
+    def run(*arguments: str) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["leukosr", *arguments])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture
+def project(compose_raw: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory with a params.yaml."""
+    write_params(tmp_path, compose_raw("study=demo", "budget=smoke"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
+    return tmp_path
+
+
+def write_params(folder: Path, raw: Any) -> None:
+    (folder / "params.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
+
+
+def write_manifest(project: Path) -> None:
+    (project / "outputs" / "demo").mkdir(parents=True)
+    rows = [(f"TEST/{c}/{i}", f"TEST/{c}/{i}.jpg", c, "", 128, 128, role, "") for c in "ab"
+            for i, role in enumerate(("classifier_train", "classifier_test"))]  # fmt: skip
+    lines = [",".join(map(str, row)) for row in [COLUMNS, *rows]]
+    (project / "outputs" / "demo" / "manifest.csv").write_text("\n".join(lines) + "\n")
+
+
+def error_line(outcome: Outcome) -> str:
+    """The one line of a refused command."""
+    code, out, err = outcome
+    assert code == 1
+    assert out == ""
+    lines = err.splitlines()
+    assert len(lines) == 1, err
+    assert lines[0].startswith("error: ")
+    return lines[0].removeprefix("error: ")
+
+
+def test_version(leukosr_cli: Callable[..., Outcome]) -> None:
+    assert leukosr_cli("--version") == (0, f"leukosr {leukosr.__version__}\n", "")
+
+
+def test_which_names_study_and_budget(leukosr_cli: Callable[..., Outcome], project: Path) -> None:
+    assert leukosr_cli("which") == (0, "study demo (Demo: synthetic smears, 5 classes), budget smoke\n", "")
+
+
+def test_help_lists_a_command_a_stage(leukosr_cli: Callable[..., Outcome]) -> None:
+    code, out, _ = leukosr_cli("--help")
+    assert code == 0
+    for command in ("synthesize", "prepare", "degrade", "train-sr", "upscale", "quality", "classify", "report"):
+        assert command in out
+
+
+def test_missing_parameters_are_named(leukosr_cli: Callable[..., Outcome], project: Path) -> None:
+    (project / "params.yaml").unlink()
+    assert "params.yaml does not exist here" in error_line(leukosr_cli("which"))
+    assert "other.yaml does not exist here" in error_line(leukosr_cli("which", "--params", "other.yaml"))
+
+
+def test_wrong_parameter_is_named_with_its_value(
+    leukosr_cli: Callable[..., Outcome], project: Path, compose_raw: Callable[..., Any]
+) -> None:
+    raw = compose_raw("study=demo", "budget=smoke")
+    raw["image"]["height"] = 130
+    write_params(project, raw)
+    assert "130 is not divisible by scale 4" in error_line(leukosr_cli("prepare"))
+    raw["image"] |= {"height": 128, "hieght": 1}
+    write_params(project, raw)
+    assert "params.yaml: unknown key 'image.hieght'" in error_line(leukosr_cli("degrade"))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("classify", "batch"), 1, "classify.batch = 1: input should be greater than or equal to 2"),
+        (("train_sr", "real_esrgan", "stages", 1, "name"), "net", "names of the stages must differ"),
+    ],
+)
+def test_parameters_that_training_could_not_work_with_are_refused(
+    path: tuple[Any, ...], value: Any, message: str,
+    leukosr_cli: Callable[..., Outcome], project: Path, compose_raw: Callable[..., Any],
+) -> None:  # fmt: skip
+    raw = section = compose_raw("study=demo", "budget=smoke")
+    for key in path[:-1]:
+        section = section[key]
+    section[path[-1]] = value
+    write_params(project, raw)
+    assert message in error_line(leukosr_cli("which"))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("degrade",), ("train-sr", "--method", "srgan"), ("upscale", "--arm", "raw"), ("quality", "--arm", "raw"),
+        ("classify", "--arm", "raw"),
+    ],
+)  # fmt: skip
+def test_missing_manifest_names_the_stage_that_makes_it(
+    command: tuple[str, ...], leukosr_cli: Callable[..., Outcome], project: Path
+) -> None:
+    assert "dvc repro prepare" in error_line(leukosr_cli(*command))
+
+
+@pytest.mark.parametrize("command", ["quality", "classify"])
+def test_missing_arm_names_the_stage_that_makes_it(
+    command: str, leukosr_cli: Callable[..., Outcome], project: Path
+) -> None:
+    write_manifest(project)
+    message = error_line(leukosr_cli(command, "--arm", "srgan"))
+    assert "outputs/demo/arms/srgan does not exist yet: run `dvc repro upscale@srgan`" in message
+
+
+def test_missing_lr_and_weights_name_their_stages(leukosr_cli: Callable[..., Outcome], project: Path) -> None:
+    write_manifest(project)
+    assert "run `dvc repro degrade`" in error_line(leukosr_cli("upscale", "--arm", "bicubic"))
+    assert "run `dvc repro degrade`" in error_line(leukosr_cli("train-sr", "--method", "srgan"))
+    (project / "outputs" / "demo" / "lr").mkdir()
+    assert "run `dvc repro train_sr@srgan`" in error_line(leukosr_cli("upscale", "--arm", "srgan"))
+
+
+@pytest.mark.parametrize("command", ["upscale", "quality", "classify"])
+def test_unknown_arm_is_answered_with_the_arms_of_the_study(
+    command: str, leukosr_cli: Callable[..., Outcome], project: Path
+) -> None:
+    message = error_line(leukosr_cli(command, "--arm", "esrgan"))
+    expected = "unknown arm 'esrgan'; the arms of this study are raw, bicubic, srgan, real_esrgan, ground_truth"
+    assert message == f"{command}: {expected}"
+
+
+def test_unknown_method_is_answered_with_the_methods(leukosr_cli: Callable[..., Outcome], project: Path) -> None:
+    message = error_line(leukosr_cli("train-sr", "--method", "bicubic"))
+    assert message == "train_sr: unknown method 'bicubic'; known are srgan, real_esrgan"
+
+
+def test_one_seed_would_replace_the_results_of_all_and_is_refused(
+    leukosr_cli: Callable[..., Outcome], project: Path
+) -> None:
+    write_manifest(project)
+    assert "add --out FOLDER" in error_line(leukosr_cli("classify", "--arm", "raw", "--seed", "3"))
+    message = error_line(leukosr_cli("classify", "--arm", "raw", "--seed", "-1", "--out", "one"))
+    assert "--seed is -1" in message
+
+
+def test_wrong_usage_is_exit_code_2(leukosr_cli: Callable[..., Outcome], project: Path) -> None:
+    assert leukosr_cli("upscale")[0] == 2
+    assert leukosr_cli("classify", "--arm", "raw", "--seed", "three")[0] == 2
+    assert leukosr_cli("no-such-stage")[0] == 2
+
+
+def test_text_in_brackets_survives_in_an_error(leukosr_cli: Callable[..., Outcome], project: Path) -> None:
+    message = error_line(leukosr_cli("upscale", "--arm", "[bold]x[/bold]"))
+    assert "unknown arm '[bold]x[/bold]'" in message
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted; nothing half-written is left"),
+        (MemoryError(), 1, "error: out of memory"),
+    ],
+)
+def test_interruption_and_lack_of_memory_are_said_in_one_line(
+    error: BaseException, code: int, said: str,
+    leukosr_cli: Callable[..., Outcome], project: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("leukosr.stages.prepare.run", fail)
+    outcome = leukosr_cli("prepare")
+    assert outcome[0] == code
+    assert outcome[2].startswith(said)
+    assert len(outcome[2].splitlines()) == 1
+
+
+def test_enhance_reports_its_mistakes_like_a_stage(leukosr_cli: Callable[..., Outcome], project: Path) -> None:
+    message = error_line(leukosr_cli("enhance", "none.png", "out.png", "--weights", "none.pth"))
+    assert message == "none.png does not exist: name an image or a folder of images"
+
+
+def test_installed_command_prints_one_error_line(project: Path) -> None:
+    command = shutil.which("leukosr", path=str(Path(sys.executable).parent))
+    assert command is not None
+    result = subprocess.run([command, "degrade"], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == "error: outputs/demo/manifest.csv does not exist: run `dvc repro prepare`\n"
