@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -267,3 +268,10 @@ def test_a_file_that_holds_no_sections_is_refused(tmp_path: Path, content: str) 
     with pytest.raises(LeukoError, match="dictionary") as error:
         load_params(path)
     assert str(path) in str(error.value)
+
+
+def test_the_committed_params_are_the_demo_study_as_conf_composes_it(compose_raw: Callable[..., Any]) -> None:
+    committed = subprocess.run(
+        ["git", "show", "HEAD:params.yaml"], cwd=CONF.parent, capture_output=True, text=True, check=True
+    )
+    assert yaml.safe_load(committed.stdout) == compose_raw()

@@ -44,10 +44,8 @@ class Terminal:
 
 
 @pytest.fixture(autouse=True)
-def monitor_as_in_a_new_process() -> Iterator[None]:
-    level = MONITOR.level
-    yield
-    MONITOR.setLevel(level)
+def monitor_as_in_a_new_process() -> None:
+    MONITOR.setLevel(logging.WARNING)
 
 
 @pytest.fixture

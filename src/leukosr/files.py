@@ -62,7 +62,10 @@ def _clear_leftovers(path: Path) -> None:
     for other in path.parent.iterdir() if path.parent.is_dir() else ():
         found = name.fullmatch(other.name)
         if found and (int(found[1]) == os.getpid() or not psutil.pid_exists(int(found[1]))):
-            shutil.rmtree(other, ignore_errors=True)
+            if found[2] and not path.exists():
+                os.replace(other, path)  # killed between the two renames: this is the last good copy
+            else:
+                shutil.rmtree(other, ignore_errors=True)
 
 
 @contextmanager
