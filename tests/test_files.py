@@ -120,6 +120,17 @@ def test_the_folder_is_whole_when_its_replacement_is_interrupted(
     assert len(set(content(path).values())) == 1
 
 
+def test_the_folders_of_dead_processes_are_cleared_and_those_of_living_ones_stay(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    living = os.getppid()
+    for name in (f".raw.{dead.pid}", f".raw.{dead.pid}.old", f".raw.{living}", f".raw_too.{dead.pid}", ".raw.notes"):
+        (tmp_path / name).mkdir()
+    with new_folder(tmp_path / "raw"):
+        pass
+    assert names(tmp_path) == {"raw", f".raw.{living}", f".raw_too.{dead.pid}", ".raw.notes"}
+
+
 def test_what_a_killed_process_left_behind_does_no_harm(tmp_path: Path) -> None:
     (tmp_path / f".lr.{os.getpid()}").mkdir()
     (tmp_path / f".lr.{os.getpid()}" / "stale.txt").write_text("stale")

@@ -190,7 +190,7 @@ def enhance(
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The image (.png) or folder to write.")],
     weights: Annotated[Path, typer.Option(help="Generator weights: .safetensors of a study, or a published .pth.")],
     tile: Annotated[int, typer.Option(min=0, help="LR pixels a side of a tile; 0: whole images.")] = 256,
-    overlap: Annotated[int, typer.Option(min=0, help="LR pixels that tiles share.")] = 32,
+    overlap: Annotated[int, typer.Option(min=0, help="LR pixels that tiles share.")] = 64,
     precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:

@@ -49,7 +49,7 @@ class PerClass(Section):
     """At most so many images of each class play a role; null takes all."""
 
     sr_train: PositiveInt | None
-    sr_val: Count
+    sr_val: PositiveInt
     classifier: Annotated[int, Field(ge=2)] | None
     reference: Count | None
 
@@ -94,6 +94,7 @@ class Budget(Section):
     name: str
     note: str
     precision: Precision
+    pretrained: PretrainedWeights
     per_class: PerClass
     classify: BudgetClassify
     srgan: BudgetSRGAN

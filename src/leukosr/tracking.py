@@ -25,14 +25,13 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 import mlflow
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
-from mlflow.exceptions import MlflowException
 from mlflow.models.signature import ModelSignature
 from mlflow.types import Schema, TensorSpec
 
 from leukosr.versions import git_commit
 
-# MlflowException covers what a server answers; OSError what the network and the disk do (requests' errors too)
-FAILURES: tuple[type[BaseException], ...] = (MlflowException, OSError)
+# whatever a store or its drivers raise must not cost a finished training; Ctrl-C still comes through
+FAILURES: tuple[type[BaseException], ...] = (Exception,)
 for chatty in (
     "mlflow.system_metrics.system_metrics_monitor",
     "mlflow.tracking.fluent",

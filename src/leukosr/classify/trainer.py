@@ -66,6 +66,8 @@ class ClassifierTraining:
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.history = History(**state["history"])
+            for row in self.history.rows:
+                report(row)
         for epoch in range(len(self.history.rows) + 1, self.settings.epochs + 1):
             row = self._epoch(epoch)
             self.history.rows.append(row)

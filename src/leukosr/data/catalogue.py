@@ -78,10 +78,11 @@ def _from_class_folders(root: Path, below: str, classes: list[str] | None, part:
     for name in classes or []:
         if name not in present:
             raise LeukoError(f"the class folder {folder / name} is missing; {folder} holds {', '.join(present)}")
-    names = classes or [name for name in present if name != "masks"]
+    names = classes or present
     if not names:
         raise LeukoError(f"{folder} holds no class folders: put the images of each class into a folder of its own")
-    found = []
+    loose = (file for file in sorted(folder.iterdir()) if file.is_file() and file.suffix.lower() in SUFFIXES)
+    found = [Found(file.relative_to(root).as_posix(), "", "loose") for file in loose]
     for name in names:
         files = visible_files(folder / name)
         if not files:
@@ -97,7 +98,7 @@ def visible_files(folder: Path) -> list[Path]:
 
 
 def _same_classes(root: Path, settings: Prepare, found: Iterable[Found]) -> None:
-    labels: dict[str, set[str]] = {"train": set(), "test": set()}
+    labels: dict[str, set[str]] = {"train": set(), "test": set(), "loose": set()}
     for item in found:
         labels[item.part].add(item.label)
     if labels["train"] != labels["test"]:
@@ -173,6 +174,8 @@ def _set_reason(item: Found, fact: ImageFacts, first_with: dict[str, str], first
     """Why this file cannot be part of the set, given the ones before it."""
     if item.part == "unlisted":
         return "is not listed in split.csv"
+    if item.part == "loose":
+        return "lies in no class folder"
     if PurePosixPath(item.path).suffix.lower() not in SUFFIXES:
         return f"is no image file; accepted are {', '.join(sorted(SUFFIXES))}"
     if fact.reason is not None:

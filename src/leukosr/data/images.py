@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from leukosr.degradation.resample import Kernel, resize
 from leukosr.errors import LeukoError
@@ -83,6 +83,20 @@ def read_rgb(path: Path) -> np.ndarray:
             return np.asarray(image)
     except FileNotFoundError:
         raise LeukoError(f"{path} does not exist; the stage that makes it has to run first") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise LeukoError(f"{path} cannot be read as an image ({error}); replace or remove it") from None
+
+
+def read_as_rgb(path: Path) -> np.ndarray:
+    """Read any 8-bit image as uint8 RGB, upright: grey, palette and CMYK are converted, transparency is dropped.
+
+    Raises LeukoError that names an unreadable file, and one of more than 8 bits a channel.
+    """
+    try:
+        with Image.open(path) as image:
+            if (_other_mode(image) or "") in ("I", "F", "RGB;16") or image.mode.startswith("I;"):
+                raise LeukoError(f"{path} has more than 8 bits a channel; convert it to 8 bits, scaled as it should be")
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise LeukoError(f"{path} cannot be read as an image ({error}); replace or remove it") from None
 

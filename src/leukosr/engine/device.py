@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from typing import Literal, TypeVar
 
@@ -18,6 +19,8 @@ def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
         raise LeukoError("runtime.device is cuda, but torch finds no CUDA device: set runtime.device to auto or cpu")
     use_cuda = wanted == "cuda" or (wanted == "auto" and torch.cuda.is_available())
     if use_cuda:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
         torch.backends.cudnn.deterministic = True
         torch.backends.cudnn.benchmark = False
     return torch.device("cuda" if use_cuda else "cpu")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import pickle
 import shutil
 import time
 from collections.abc import Iterable
@@ -13,6 +15,7 @@ from typing import Any
 import torch
 
 import leukosr
+from leukosr.errors import LeukoError
 from leukosr.files import new_file
 
 ROOT = Path(".leukosr/resume")
@@ -45,7 +48,10 @@ class Resume:
         path = self.folder / f"{name}.pt"
         if not path.exists():
             return None
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
+            raise LeukoError(f"{path}, the state of a cut training, is damaged: remove it and run again") from error
         return state
 
     def due(self) -> bool:
@@ -55,7 +61,9 @@ class Resume:
     def save(self, name: str, state: dict[str, Any]) -> None:
         """Save a state of tensors and plain values, atomically."""
         with new_file(self.folder / f"{name}.pt") as temporary:
-            torch.save(state, temporary)
+            content = io.BytesIO()  # torch hides a full disk behind an error of its own
+            torch.save(state, content)
+            temporary.write_bytes(content.getbuffer())
         self._last = time.monotonic()
 
     def drop(self, name: str) -> None:

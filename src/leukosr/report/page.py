@@ -76,7 +76,9 @@ def write_report(
             rejected=list(results.rejected.itertuples(index=False)),
             degradation=sections.degradation_rows(params),
             wrapped=getattr(params.degrade, "noise", "") == "wrapped",
-            params_yaml=yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
+            params_yaml=yaml.safe_dump(
+                params.model_dump(mode="json", exclude={"runtime"}), sort_keys=False, allow_unicode=True
+            ),
             reproduce=f"dvc exp run -S study={params.study.name} -S budget={params.budget.name}",
             versions=versions if versions is not None else installed_versions(),
             pictures=pictures,

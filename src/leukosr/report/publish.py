@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 from leukosr.config import Params
@@ -20,6 +22,8 @@ def publish_results(params: Params, params_file: Path, layout: Layout, target: P
     An existing snapshot of that name is replaced. Raises LeukoError when the study is not finished.
     """
     require(layout.report / "index.html", "report")
+    if subprocess.run([sys.executable, "-m", "dvc", "status", "--quiet", "dvc.yaml"], check=False).returncode:
+        raise LeukoError("params.yaml, the data or the results changed since the last run: run `dvc repro` first")
     if target.name.startswith(".") or target.parent != Path("results"):
         raise LeukoError(f"'{target.name}' is no name for a folder below results/")
     with new_folder(target) as folder:

@@ -88,7 +88,9 @@ def run(
                     _run_seed(params, seed, data, resume, folder, child)
             metrics = _summarise(folder, arm, data, params, chosen)
         tracked.metrics({key: value for key, value in metrics.items() if not isinstance(value, dict | str)})
-        tracked.file(target)
+        for path in sorted(target.iterdir()):
+            if path.name != "weights" or not params.runtime.log_models:  # else they are in the logged models
+                tracked.file(path, path.name if path.is_dir() else None)
     resume.clear()
     console.print(
         f"classify {arm} ({protocol}): accuracy {_percent(metrics, 'accuracy')}, macro F1 "
@@ -119,6 +121,8 @@ def _run_seed(params: Params, seed: int, data: ArmData, resume: Resume, folder: 
         resume.drop(f"seed-{seed}")
     else:
         training.model.load_state_dict(finished["model"])
+        for row in finished["history"]:
+            _log_epoch(tracked, row)
     save_classifier(weights, training.model, params.classify.backbone, data.classes)
     probabilities = finished["probabilities"].numpy()
     predictions = _predictions(data, seed, probabilities)
@@ -137,9 +141,13 @@ def _train(training: ClassifierTraining, resume: Resume, tracked: tracking.Run) 
 
         def report(row: dict[str, Any]) -> None:
             advance(1, f"loss {row['loss']:.3f}, training accuracy {100 * row['accuracy']:.1f} %")
-            tracked.metrics({"train_loss": row["loss"], "train_accuracy": row["accuracy"]}, step=row["epoch"])
+            _log_epoch(tracked, row)
 
         training.run(resume, report)
+
+
+def _log_epoch(tracked: tracking.Run, row: dict[str, Any]) -> None:
+    tracked.metrics({"train_loss": row["loss"], "train_accuracy": row["accuracy"]}, step=row["epoch"])
 
 
 def _predictions(data: ArmData, seed: int, probabilities: np.ndarray) -> pd.DataFrame:

@@ -57,7 +57,7 @@ def degradation_settings(params: Params) -> Any:
     if params.degrade.method == "second_order":
         values |= {name: _round(values[name]) for name in ("first", "second")}
         values["final_kernel_sizes"] = tuple(values["final_kernel_sizes"])
-    else:
+    elif params.degrade.method == "capstone":
         values["kernel"] = params.image.kernel
     return DEGRADATIONS[params.degrade.method].Settings(**values)
 

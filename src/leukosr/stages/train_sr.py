@@ -38,6 +38,8 @@ def run(params: Params, method: str, console: Console, layout: Layout, out: Path
         raise LeukoError(f"train_sr: unknown method '{method}'; known are {known}")
     settings = params.train_sr[method]
     rows = read_manifest(layout.manifest)
+    if not with_role(rows, "sr_val"):
+        raise LeukoError("train_sr: no image has the role sr_val: give every class two or more images to train SR on")
     train, val = _pairs(rows, "sr_train", params, layout), _pairs(rows, "sr_val", params, layout)
     training = SRTraining(
         method, settings, train, val,
@@ -110,12 +112,13 @@ def _train(training: SRTraining, resume: Resume, tracked: tracking.Run) -> None:
 
 def _write(training: SRTraining, params: Params, folder: Path) -> dict[str, Any]:
     settings, done = training.settings, training.progress
-    last = {k: v.detach().cpu() for k, v in training.result.state_dict().items()}
+    last = {k: v.detach().cpu().clone() for k, v in training.result.state_dict().items()}
     scale, arguments = training.train.scale, dict(settings.generator)
     header = {"study": params.study.name, "budget": params.budget.name, "iterations": str(done.iteration)}
+    best_header = {**header, "iterations": str(done.best_iteration)}
     if done.best:
         training.result.load_state_dict(done.best)
-    save_generator(folder / "best.safetensors", training.result, training.method, scale, arguments, header)
+    save_generator(folder / "best.safetensors", training.result, training.method, scale, arguments, best_header)
     training.result.load_state_dict(last)
     save_generator(folder / "last.safetensors", training.result, training.method, scale, arguments, header)
     with (folder / "history.csv").open("w", newline="", encoding="utf-8") as file:

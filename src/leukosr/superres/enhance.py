@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from leukosr.config import Precision
-from leukosr.data.images import SUFFIXES, read_rgb, write_png
+from leukosr.data.images import SUFFIXES, read_as_rgb, write_png
 from leukosr.engine.device import choose_device, place
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
@@ -40,7 +40,7 @@ def enhance_path(
     device = choose_device(device_name)  # type: ignore[arg-type]
     loaded = load_generator(weights, device)
     model, how = place(loaded.model, device, channels_last=True), _How(precision)  # type: ignore[arg-type]
-    images = (read_rgb(file) for file, _ in files)
+    images = (read_as_rgb(file) for file, _ in files)
     upscaled = upscale_images(model, images, loaded.scale, how, device, batch=1, tile=tile, overlap=overlap)
     for (_, output), image in zip(files, track(upscaled, len(files), "enhancing"), strict=True):
         with new_file(output) as temporary:

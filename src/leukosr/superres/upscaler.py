@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -63,12 +63,10 @@ def upscale_tiled(
     height, width = image.shape[:2]
     result = np.empty((height * scale, width * scale, 3), np.uint8)
     spans = [(rows, columns) for rows in _spans(height, tile, overlap) for columns in _spans(width, tile, overlap)]
-    for start in range(0, len(spans), batch):
-        group = spans[start : start + batch]
-        tiles = [image[r.start : r.stop, c.start : c.stop] for r, c in group]
-        for (rows, columns), upscaled in zip(group, upscale_batch(model, tiles, how, device), strict=True):
-            kept = upscaled[rows.inner(scale), columns.inner(scale)]
-            result[rows.outer(scale), columns.outer(scale)] = kept
+    tiles = (image[r.start : r.stop, c.start : c.stop] for r, c in spans)
+    upscaled = upscale_images(model, tiles, scale, how, device, batch=batch)
+    for (rows, columns), made in zip(spans, upscaled, strict=True):
+        result[rows.outer(scale), columns.outer(scale)] = made[rows.inner(scale), columns.inner(scale)]
     return result
 
 
@@ -86,19 +84,24 @@ class _Span:
 
 
 def _spans(size: int, tile: int, overlap: int) -> Iterator[_Span]:
-    """Cover an axis with tiles of one length, so that they can be batched; the last is moved inwards."""
+    """Cover an axis with tiles that start at even pixels; the last is moved inwards.
+
+    Even starts, because the x2 network folds pairs of pixels into channels. Where the size is odd, the last tile
+    is one pixel longer.
+    """
     length = min(tile, size)
-    starts = [*range(0, size - length, tile - overlap), size - length]
+    step = max(2, (tile - overlap) // 2 * 2)
+    starts = [*range(0, size - length, step), (size - length) // 2 * 2]
     for number, start in enumerate(starts):
         keep_from = 0 if number == 0 else (starts[number - 1] + length + start + 1) // 2
         last = number == len(starts) - 1
         keep_to = size if last else (start + length + starts[number + 1] + 1) // 2
-        yield _Span(start, start + length, keep_from, keep_to)
+        yield _Span(start, size if last else start + length, keep_from, keep_to)
 
 
 def upscale_images(
     model: nn.Module,
-    images: Iterator[np.ndarray] | Sequence[np.ndarray],
+    images: Iterable[np.ndarray],
     scale: int,
     how: Computing,
     device: torch.device,
