@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 
 import leukosr
 from leukosr.engine.resume import Resume, work_digest
+from leukosr.errors import LeukoError
 
 
 @pytest.fixture
@@ -54,8 +56,8 @@ def test_there_is_nothing_before_the_first_save(resume: Resume) -> None:
 def test_a_cut_save_leaves_the_state_before_it(resume: Resume, monkeypatch: pytest.MonkeyPatch) -> None:
     resume.save("srgan", {"iteration": 1})
 
-    def cut(_: object, path: Path) -> None:
-        path.write_bytes(b"half")
+    def cut(_: object, target: io.BytesIO) -> None:
+        target.write(b"half")
         raise KeyboardInterrupt
 
     monkeypatch.setattr("leukosr.engine.resume.torch.save", cut)
@@ -63,6 +65,13 @@ def test_a_cut_save_leaves_the_state_before_it(resume: Resume, monkeypatch: pyte
         resume.save("srgan", {"iteration": 2})
     assert resume.load("srgan") == {"iteration": 1}
     assert [path.name for path in resume.folder.iterdir()] == ["srgan.pt"]
+
+
+def test_a_damaged_state_is_named(resume: Resume) -> None:
+    resume.save("srgan", {"iteration": 1})
+    (resume.folder / "srgan.pt").write_bytes(b"half")
+    with pytest.raises(LeukoError, match=r"srgan\.pt, the state of a cut training, is damaged: remove it"):
+        resume.load("srgan")
 
 
 def test_dropping_forgets_one_state_and_clearing_all(resume: Resume) -> None:

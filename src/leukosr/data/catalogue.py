@@ -78,7 +78,7 @@ def _from_class_folders(root: Path, below: str, classes: list[str] | None, part:
     for name in classes or []:
         if name not in present:
             raise LeukoError(f"the class folder {folder / name} is missing; {folder} holds {', '.join(present)}")
-    names = classes or present
+    names = classes or [name for name in present if name != "masks"]  # masks of the images, not a class
     if not names:
         raise LeukoError(f"{folder} holds no class folders: put the images of each class into a folder of its own")
     loose = (file for file in sorted(folder.iterdir()) if file.is_file() and file.suffix.lower() in SUFFIXES)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import pickle
 import shutil
 import time
 from collections.abc import Iterable
@@ -50,7 +49,7 @@ class Resume:
             return None
         try:
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
+        except Exception as error:  # on damaged bytes torch raises nearly any type of error
             raise LeukoError(f"{path}, the state of a cut training, is damaged: remove it and run again") from error
         return state
 

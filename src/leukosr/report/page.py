@@ -76,9 +76,7 @@ def write_report(
             rejected=list(results.rejected.itertuples(index=False)),
             degradation=sections.degradation_rows(params),
             wrapped=getattr(params.degrade, "noise", "") == "wrapped",
-            params_yaml=yaml.safe_dump(
-                params.model_dump(mode="json", exclude={"runtime"}), sort_keys=False, allow_unicode=True
-            ),
+            params_yaml=_settings(params),
             reproduce=f"dvc exp run -S study={params.study.name} -S budget={params.budget.name}",
             versions=versions if versions is not None else installed_versions(),
             pictures=pictures,
@@ -86,6 +84,12 @@ def write_report(
         with new_file(work / "index.html") as path:
             path.write_text(page, encoding="utf-8")
     return folder / "index.html"
+
+
+def _settings(params: Params) -> str:
+    """All parameters but those that only change speed."""
+    shown = params.model_dump(mode="json", exclude={"runtime"})
+    return str(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True))
 
 
 def _draw(folder: Path, params: Params, results: StudyResults, note: str) -> dict[str, Figure]:

@@ -80,6 +80,7 @@ def run(
         with new_folder(target) as folder:
             for seed in chosen:
                 if one_run:
+                    tracked.parameters({"seed": seed})
                     _run_seed(params, seed, data, resume, folder, tracked)
                     continue
                 name, seed_tags = f"classify {arm} seed {seed}", {**tags, "seed": str(seed)}
@@ -191,6 +192,7 @@ def _summarise(folder: Path, arm: str, data: ArmData, params: Params, seeds: lis
         "epochs": params.classify.epochs,
         "batch": params.classify.batch,
         "precision": params.classify.precision,
+        "device": str(choose_device(params.runtime.device)),
         "seconds": round(float(history["seconds"].sum()), 1),
     }
     write_json(folder / "metrics.json", metrics)

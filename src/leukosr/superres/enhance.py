@@ -34,8 +34,8 @@ def enhance_path(
         raise LeukoError(f"--precision is '{precision}'; allowed are {', '.join(get_args(Precision))}")
     if device_name not in ("auto", "cpu", "cuda"):
         raise LeukoError(f"--device is '{device_name}'; allowed are auto, cpu, cuda")
-    if tile and overlap >= tile:
-        raise LeukoError(f"--overlap {overlap} must be smaller than --tile {tile}")
+    if tile and tile - overlap < 2:
+        raise LeukoError(f"--overlap {overlap} must be smaller than --tile {tile} by 2 pixels or more")
     files = _list(source, target)
     device = choose_device(device_name)  # type: ignore[arg-type]
     loaded = load_generator(weights, device)

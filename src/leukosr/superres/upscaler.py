@@ -58,8 +58,8 @@ def upscale_tiled(
     half covers the network's receptive field, and memory is bounded by the tile. Raises LeukoError for an
     overlap that leaves nothing of a tile.
     """
-    if overlap >= tile:
-        raise LeukoError(f"upscale: overlap {overlap} must be smaller than tile {tile}")
+    if tile - overlap < 2:
+        raise LeukoError(f"upscale: overlap {overlap} must be smaller than tile {tile} by 2 pixels or more")
     height, width = image.shape[:2]
     result = np.empty((height * scale, width * scale, 3), np.uint8)
     spans = [(rows, columns) for rows in _spans(height, tile, overlap) for columns in _spans(width, tile, overlap)]
@@ -86,12 +86,12 @@ class _Span:
 def _spans(size: int, tile: int, overlap: int) -> Iterator[_Span]:
     """Cover an axis with tiles that start at even pixels; the last is moved inwards.
 
-    Even starts, because the x2 network folds pairs of pixels into channels. Where the size is odd, the last tile
-    is one pixel longer.
+    Even starts, because the x2 network folds pairs of pixels into channels; the last tile may be one pixel shorter
+    for it.
     """
     length = min(tile, size)
-    step = max(2, (tile - overlap) // 2 * 2)
-    starts = [*range(0, size - length, step), (size - length) // 2 * 2]
+    step = (tile - overlap) // 2 * 2
+    starts = [*range(0, size - length, step), (size - length + 1) // 2 * 2]
     for number, start in enumerate(starts):
         keep_from = 0 if number == 0 else (starts[number - 1] + length + start + 1) // 2
         last = number == len(starts) - 1
