@@ -13,11 +13,9 @@ from leukosr.files import new_folder, write_json
 from leukosr.layout import Layout, require
 from leukosr.versions import git_commit, installed_versions
 
-PLOTS = ("confusion.png", "curves.png", "samples.png")
-
 
 def publish_results(params: Params, params_file: Path, layout: Layout, target: Path) -> Path:
-    """Copy the report, metrics, plots, params.yaml, dvc.lock, versions and commit of a study to `target`.
+    """Copy the report with its figures, metrics, params.yaml, dvc.lock, versions and commit of a study to `target`.
 
     An existing snapshot of that name is replaced. Raises LeukoError when the study is not finished.
     """
@@ -32,10 +30,6 @@ def publish_results(params: Params, params_file: Path, layout: Layout, target: P
             place = folder / "metrics" / metrics.parent.relative_to(layout.root)
             place.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(metrics, place / "metrics.json")
-        for plot in (path for name in PLOTS for path in sorted(layout.root.rglob(name))):
-            name = "-".join(plot.relative_to(layout.root).parts)
-            (folder / "plots").mkdir(exist_ok=True)
-            shutil.copyfile(plot, folder / "plots" / name)
         shutil.copyfile(params_file, folder / "params.yaml")
         lock = require(params_file.parent / "dvc.lock", "report")
         shutil.copyfile(lock, folder / "dvc.lock")
