@@ -179,9 +179,16 @@ def show(params: ParamsFile = PARAMS) -> None:
 
 @app.command()
 def which(params: ParamsFile = PARAMS) -> None:
-    """Say which study and budget params.yaml holds."""
+    """Say which study and budget params.yaml holds, and whether its images are there."""
     settings = load_params(params)
     console.print(f"study {settings.study.name} ({settings.study.title}), budget {settings.budget.name}")
+    drawn = {wanted.folder for wanted in settings.synthesize.values()}
+    if settings.prepare.root not in drawn and not Path(settings.prepare.root).is_dir():
+        raise LeukoError(
+            f"the images of this study belong into {settings.prepare.root}, which does not exist: bring them with "
+            "`leukosr data fetch bccd` (folder data) or `leukosr data add NAME PATH` (folder datasets/NAME), or "
+            "`dvc checkout` where DVC has them"
+        )
 
 
 @app.command()

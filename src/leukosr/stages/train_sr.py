@@ -38,9 +38,9 @@ def run(params: Params, method: str, console: Console, layout: Layout, out: Path
         raise LeukoError(f"train_sr: unknown method '{method}'; known are {known}")
     settings = params.train_sr[method]
     rows = read_manifest(layout.manifest)
-    if not with_role(rows, "sr_val"):
-        raise LeukoError("train_sr: no image has the role sr_val: give every class two or more images to train SR on")
     train, val = _pairs(rows, "sr_train", params, layout), _pairs(rows, "sr_val", params, layout)
+    if not len(val):
+        raise LeukoError("train_sr: no image has the role sr_val: give every class two or more images to train SR on")
     training = SRTraining(
         method, settings, train, val,
         ssim_window=params.quality.ssim_window, seed=params.study.seed, device=choose_device(params.runtime.device),
