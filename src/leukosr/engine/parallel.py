@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import Literal, TypeVar
 
@@ -33,7 +35,25 @@ def ordered_map(function: Callable[[Item], Result], items: Sequence[Item], worke
     # spawn: the same behaviour on every system, and no copy of torch's threads
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         try:
-            yield from pool.map(function, items, chunksize=chunk)
+            with _without_interrupts():
+                results = pool.map(function, items, chunksize=chunk)
+            yield from results
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Hold Ctrl-C back in this thread and in the processes that it starts, for good in those.
+
+    A terminal sends it to all of them; workers would answer with tracebacks. This process alone stops the work.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
