@@ -31,17 +31,17 @@ def every(stage: str, *more: str) -> set[str]:
 @pytest.mark.parametrize(
     ("changes", "touched"),
     [
-        ({"classify.epochs": 2}, every("classify")),
-        ({"quality.channels": "luminance"}, every("quality")),
-        ({"train_sr.srgan.losses.image": 2.0}, {"train_sr@srgan"}),
-        ({"upscale.real_esrgan.weights": "best"}, {"upscale@real_esrgan"}),
+        ({"classify.epochs": 2}, every("classify", "report")),
+        ({"quality.channels": "luminance"}, every("quality", "report")),
+        ({"train_sr.srgan.losses.image": 2.0}, {"train_sr@srgan", "report"}),
+        ({"upscale.real_esrgan.weights": "best"}, {"upscale@real_esrgan", "report"}),
         ({"degrade.jpeg_quality": 90}, {"degrade", "report"}),
-        ({"synthesize.demo.views": 3}, {"synthesize@demo"}),
+        ({"synthesize.demo.views": 3}, {"synthesize@demo", "report"}),
         ({"report.crop": 0.5}, {"report"}),
         ({"runtime.workers": 2, "runtime.checkpoint_seconds": 9}, set()),
     ],
 )
-def test_a_parameter_touches_only_the_stages_that_read_it(
+def test_a_parameter_touches_only_the_stages_that_read_it_and_the_page_that_prints_it(
     finished: Clone, tmp_path: Path, changes: Mapping[str, Any], touched: set[str]
 ) -> None:
     params = finished.root / "params.yaml"
