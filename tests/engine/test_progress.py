@@ -12,8 +12,8 @@ from leukosr.engine.progress import progress, track
 CODE = """
 from leukosr.engine.progress import progress, track
 assert list(track(range(3), 3, "checking")) == [0, 1, 2]
-with progress(10, "training", done=4) as advance:
-    advance(6, "PSNR 20 dB")
+with progress(10, "training") as advance:
+    advance(10, "PSNR 20 dB")
 """
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from leukosr.config import Params
 from leukosr.errors import LeukoError
+from leukosr.layout import Layout
 from leukosr.report import figures
 from leukosr.report.charts import class_counts
 from leukosr.report.curves import sr_curves
@@ -25,7 +26,7 @@ NOTE = "smoke budget: a note under every figure"
 
 @pytest.fixture
 def results(outputs: Path) -> StudyResults:
-    return load_results(outputs, "demo", ARMS, "paper")
+    return load_results(Layout("demo", outputs), ARMS, "paper")
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def draw(name: str, results: StudyResults, path: Path) -> None:
     raw, images = results.arms["raw"], [np.full((8, 8, 3), level, np.uint8) for level in (20, 200)]
-    cell = read_cell(results.folder, "TEST/eosinophil/2", ARMS, 0.4, "eosinophil", {})
+    cell = read_cell(results.layout, "TEST/eosinophil/2", ARMS, 0.4, "eosinophil", {})
     calls: dict[str, Callable[[], None]] = {
         "accuracy": lambda: figures.accuracy_figure(path, results, NOTE),
         "quality": lambda: figures.quality_figure(path, results, NOTE),
@@ -92,13 +93,13 @@ def test_stages_that_restart_their_count_are_drawn_one_after_the_other(results: 
 
 
 def test_the_crop_covers_the_same_part_in_every_arm_and_finds_the_nucleus(outputs: Path) -> None:
-    folder, image = outputs / "demo", "TEST/eosinophil/2"
+    layout, image = Layout("demo", outputs), "TEST/eosinophil/2"
     for arm, side in (("raw", 8), ("ground_truth", 32)):
         pixels = np.full((side, side, 3), 230, np.uint8)
         part = side // 4
         pixels[2 * part : 3 * part, 3 * part :] = (90, 40, 140)
-        Image.fromarray(pixels).save(folder / "arms" / arm / f"{image}.png")
-    cell = read_cell(folder, image, ("raw", "ground_truth"), 0.5, "", {})
+        Image.fromarray(pixels).save(layout.arm(arm) / f"{image}.png")
+    cell = read_cell(layout, image, ("raw", "ground_truth"), 0.5, "", {})
     raw, truth = cell.views["raw"], cell.views["ground_truth"]
     assert raw.box == truth.box == (0.5, 0.375, 0.5, 0.5)
     assert (raw.crop.shape, truth.crop.shape) == ((4, 4, 3), (16, 16, 3))
@@ -108,7 +109,7 @@ def test_the_crop_covers_the_same_part_in_every_arm_and_finds_the_nucleus(output
 def test_large_images_are_reduced_for_the_grid(outputs: Path) -> None:
     path = outputs / "demo/arms/raw/TEST/eosinophil/2.png"
     Image.new("RGB", (1024, 512), "white").save(path)
-    view = read_cell(outputs / "demo", "TEST/eosinophil/2", ("raw",), 0.4, "", {}).views["raw"]
+    view = read_cell(Layout("demo", outputs), "TEST/eosinophil/2", ("raw",), 0.4, "", {}).views["raw"]
     assert view.whole.shape == (CELL_PIXELS // 2, CELL_PIXELS, 3)
     assert view.size == (512, 1024)
 
@@ -116,7 +117,7 @@ def test_large_images_are_reduced_for_the_grid(outputs: Path) -> None:
 def test_a_missing_image_of_the_grid_names_its_stage(outputs: Path) -> None:
     (outputs / "demo/arms/srgan/TEST/eosinophil/2.png").unlink()
     with pytest.raises(LeukoError, match="dvc repro upscale@srgan"):
-        read_cell(outputs / "demo", "TEST/eosinophil/2", ARMS, 0.4, "", {})
+        read_cell(Layout("demo", outputs), "TEST/eosinophil/2", ARMS, 0.4, "", {})
 
 
 def test_grids_refuse_rows_of_different_lengths(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from leukosr.config import Params
+from leukosr.layout import Layout
 from leukosr.report.page import write_report
 from leukosr.report.results import load_results
 from leukosr.report.style import budget_note
@@ -20,7 +21,7 @@ from .conftest import ARMS, fabricate
 def page(params: Params, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of one fabricated study; tests leave it as it is."""
     root = tmp_path_factory.mktemp("study")
-    results = load_results(fabricate(root / "outputs"), "demo", ARMS, "paper")
+    results = load_results(Layout("demo", fabricate(root / "outputs")), ARMS, "paper")
     return write_report(root / "reports", params, results, {"torch": "0"})
 
 
@@ -64,7 +65,7 @@ def test_published_columns_are_labelled_as_not_comparable(
 ) -> None:
     assert "published, other" not in page.read_text(encoding="utf-8")
     params = compose_params("study=demo", "study.published=case1", "report.grid_cells=1")
-    results = load_results(outputs, "demo", ARMS, "paper")
+    results = load_results(Layout("demo", outputs), ARMS, "paper")
     text = write_report(tmp_path / "beside", params, results, {}).read_text(encoding="utf-8")
     assert "published, other sizes and budget" in text
     assert "Ko &amp; Kim" in text and "97.19" in text
@@ -76,7 +77,7 @@ def test_writing_again_gives_the_same_bytes_and_leaves_nothing_stale(
     folder = tmp_path / "again"
     folder.mkdir()
     (folder / "stale.png").write_bytes(b"")
-    write_report(folder, params, load_results(outputs, "demo", ARMS, "paper"), {"torch": "0"})
+    write_report(folder, params, load_results(Layout("demo", outputs), ARMS, "paper"), {"torch": "0"})
     first, second = (
         {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
         for root in (page.parent, folder)

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from leukosr.errors import LeukoError
+from leukosr.layout import Layout
 from leukosr.report.results import load_results
 
 from .conftest import ARMS, CLASSES
 
 
 def test_all_arms_and_methods_are_read(outputs: Path) -> None:
-    results = load_results(outputs, "demo", ARMS, "paper")
+    results = load_results(Layout("demo", outputs), ARMS, "paper")
     assert tuple(results.arms) == ARMS
     assert tuple(results.methods) == ("srgan", "real_esrgan")
     assert results.classes == CLASSES
@@ -25,7 +26,7 @@ def test_all_arms_and_methods_are_read(outputs: Path) -> None:
 def test_a_class_that_looks_like_a_missing_value_stays_text(outputs: Path) -> None:
     path = outputs / "demo" / "manifest.csv"
     path.write_text(path.read_text().replace(",eosinophil,", ",NA,"))
-    assert set(load_results(outputs, "demo", ARMS, "paper").manifest["class"]) == {"NA", "neutrophil"}
+    assert set(load_results(Layout("demo", outputs), ARMS, "paper").manifest["class"]) == {"NA", "neutrophil"}
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,7 @@ def test_a_class_that_looks_like_a_missing_value_stays_text(outputs: Path) -> No
 def test_a_missing_file_is_named_with_the_command_that_makes_it(outputs: Path, file: str, command: str) -> None:
     (outputs / "demo" / file).unlink()
     with pytest.raises(LeukoError) as caught:
-        load_results(outputs, "demo", ARMS, "paper")
+        load_results(Layout("demo", outputs), ARMS, "paper")
     assert str(outputs / "demo" / file) in str(caught.value)
     assert command in str(caught.value)
 
@@ -53,11 +54,11 @@ def test_damaged_metrics_name_the_missing_entry(outputs: Path) -> None:
     path = outputs / "demo/quality/raw/metrics.json"
     path.write_text(json.dumps({"n": 1}))
     with pytest.raises(LeukoError, match=r"metrics\.json has no entry 'psnr'.*quality@raw"):
-        load_results(outputs, "demo", ARMS, "paper")
+        load_results(Layout("demo", outputs), ARMS, "paper")
 
 
 def test_a_cell_that_is_no_number_is_an_error(outputs: Path) -> None:
     path = outputs / "demo/classify/raw/paper/history.csv"
     path.write_text(path.read_text().replace("0.001", "fast", 1))
     with pytest.raises(LeukoError, match="column 'learning_rate' holds no number"):
-        load_results(outputs, "demo", ARMS, "paper")
+        load_results(Layout("demo", outputs), ARMS, "paper")

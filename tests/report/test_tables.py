@@ -10,6 +10,7 @@ from rich.console import Console
 
 from leukosr.config import Params
 from leukosr.errors import LeukoError
+from leukosr.layout import Layout
 from leukosr.report.published import published_facts, published_figures
 from leukosr.report.results import load_results
 from leukosr.report.tables import comparison_table, mean_sd, number, print_summary, summary
@@ -18,7 +19,7 @@ from .conftest import ARMS
 
 
 def test_comparison_equals_the_files(outputs: Path) -> None:
-    table = comparison_table(load_results(outputs, "demo", ARMS, "paper"), None).set_index("arm")
+    table = comparison_table(load_results(Layout("demo", outputs), ARMS, "paper"), None).set_index("arm")
     assert list(table.index) == list(ARMS)
     row = table.loc["bicubic"]
     assert (row["psnr"], row["ssim"], row["n_images"], row["n_runs"]) == (24.125, 0.5, 8, 2)
@@ -29,7 +30,7 @@ def test_comparison_equals_the_files(outputs: Path) -> None:
 
 
 def test_published_columns_stand_beside_and_may_be_empty(outputs: Path) -> None:
-    results = load_results(outputs, "demo", ARMS, "paper")
+    results = load_results(Layout("demo", outputs), ARMS, "paper")
     table = comparison_table(results, published_figures("case1")).set_index("arm")
     assert table.loc["real_esrgan", "published_accuracy_percent"] == 97.19
     assert table.loc["srgan", "published_psnr"] == 28.1809
@@ -37,7 +38,7 @@ def test_published_columns_stand_beside_and_may_be_empty(outputs: Path) -> None:
 
 
 def test_summary_is_in_fractions_with_null_for_undefined(outputs: Path) -> None:
-    found = summary(load_results(outputs, "demo", ARMS, "paper"))
+    found = summary(load_results(Layout("demo", outputs), ARMS, "paper"))
     assert found["raw"]["accuracy"] == 0.625
     assert found["raw"]["n_runs"] == 2
     assert found["ground_truth"]["psnr"] is None
@@ -45,7 +46,7 @@ def test_summary_is_in_fractions_with_null_for_undefined(outputs: Path) -> None:
 
 def test_terminal_table_says_its_budget_and_shows_a_dash(outputs: Path) -> None:
     text = io.StringIO()
-    results = load_results(outputs, "demo", ARMS, "paper")
+    results = load_results(Layout("demo", outputs), ARMS, "paper")
     print_summary(results, "smoke budget: tiny", Console(file=text, width=100))
     assert "smoke budget: tiny" in text.getvalue()
     (truth,) = (line for line in text.getvalue().splitlines() if "ground truth" in line)

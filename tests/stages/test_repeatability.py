@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from rich.console import Console
 
 from leukosr.classify.trainer import ClassifierTraining
@@ -62,6 +64,16 @@ def test_quality_does_not_depend_on_the_workers(inside: Study, quiet: Console, t
     runtime = inside.params.runtime.model_copy(update={"workers": 2})
     quality.run(inside.params.model_copy(update={"runtime": runtime}), "srgan", quiet, inside.layout, tmp_path / "q")
     assert digests(tmp_path / "q") == digests(inside.outputs / "quality" / "srgan")
+
+
+def test_quality_refuses_an_arm_of_another_size(inside: Study, quiet: Console, tmp_path: Path) -> None:
+    shutil.copytree(inside.outputs, tmp_path / inside.layout.study)
+    layout = Layout(inside.layout.study, tmp_path)
+    small = next(layout.arm("bicubic").rglob("*.png"))
+    Image.new("RGB", (8, 8)).save(small)
+    with pytest.raises(LeukoError, match=f"{small.name} is 8x8 .*upscale@bicubic"):
+        quality.run(inside.params, "bicubic", quiet, layout)
+    assert digests(layout.quality("bicubic")) == digests(inside.outputs / "quality" / "bicubic")
 
 
 def test_lr_images_depend_on_the_seed_of_the_study(inside: Study, quiet: Console, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ class RateColumn(ProgressColumn):
 
 
 @contextmanager
-def progress(total: int, description: str, done: int = 0) -> Iterator[Callable[[int, str], None]]:
+def progress(total: int, description: str) -> Iterator[Callable[[int, str], None]]:
     """Show a bar for `total` steps; yields `advance(steps, note)`. Prints nothing where stderr is no terminal."""
     console = Console(stderr=True)
     silent = not sys.stderr.isatty()  # not console.is_terminal: FORCE_COLOR makes that true for a log file
@@ -37,7 +37,7 @@ def progress(total: int, description: str, done: int = 0) -> Iterator[Callable[[
         TextColumn("{task.fields[note]}", style="dim"),
     )
     with Progress(*columns, console=console, disable=silent, transient=True) as bar:
-        task = bar.add_task(description, total=total, completed=done, note="")
+        task = bar.add_task(description, total=total, note="")
         yield lambda steps, note: bar.update(task, advance=steps, note=note)
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from leukosr.errors import LeukoError
+from leukosr.layout import Layout, image_file
 from leukosr.report.style import arm_colour, arm_label, new_figure, size_text
 
 RGB = NDArray[np.uint8]
@@ -44,15 +45,15 @@ class GridCell:
 
 
 def read_cell(
-    folder: Path, image: str, arms: Sequence[str], crop: float, label: str, captions: Mapping[str, str]
+    layout: Layout, image: str, arms: Sequence[str], crop: float, label: str, captions: Mapping[str, str]
 ) -> GridCell:
-    """Read `folder/arms/<arm>/<image>.png` of every arm and cut the same crop out of each.
+    """Read the image of every arm and cut the same crop out of each.
 
     The crop's side is the fraction `crop` of the image's; it lies where the stain is deepest (the nucleus)
     and on pixel borders of the smallest image. Raises LeukoError when an arm's image is missing or
     unreadable.
     """
-    images = {arm: _read(folder / "arms" / arm / f"{image}.png", arm) for arm in arms}
+    images = {arm: _read(image_file(layout.arm(arm), image), arm) for arm in arms}
     smallest = min(images.values(), key=lambda pixels: pixels.shape[0])
     guide = images.get("ground_truth", images[arms[-1]])
     box = _nucleus_box(guide, smallest.shape[:2], crop)

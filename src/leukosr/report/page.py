@@ -106,7 +106,7 @@ def _draw(folder: Path, params: Params, results: StudyResults, note: str) -> dic
     class_distribution(folder / "classes.png", results.manifest, note)
     add("classes", "Number of images of each class in each role")
     cells = [
-        read_cell(results.folder, image, list(results.arms), params.report.crop, label, captions)
+        read_cell(results.layout, image, list(results.arms), params.report.crop, label, captions)
         for image, label, captions in sections.grid_choice(results, params.report.grid_cells)
     ]
     if cells:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from leukosr.config import LEARNED_ARMS
 from leukosr.errors import LeukoError
+from leukosr.layout import Layout
 
 TEXT_COLUMNS = frozenset(
     ("id", "path", "class", "source", "role", "role_paper", "role_source_disjoint", "reason", "image",
@@ -80,11 +81,11 @@ class SRTraining:
 
 @dataclass(frozen=True)
 class StudyResults:
-    """All results of a study; `folder` holds its files, arms and methods are in the study's order."""
+    """All results of a study; `layout` knows its files, arms and methods are in the study's order."""
 
     study: str
     protocol: str
-    folder: Path
+    layout: Layout
     manifest: pd.DataFrame
     rejected: pd.DataFrame
     arms: Mapping[str, ArmResults]
@@ -97,25 +98,24 @@ class StudyResults:
         return tuple(str(name).removeprefix("p_") for name in columns if str(name).startswith("p_"))
 
 
-def load_results(folder: Path, study: str, arms: Sequence[str], protocol: str) -> StudyResults:
-    """Read `folder/study` (folder is the outputs root), as the stages wrote it.
+def load_results(layout: Layout, arms: Sequence[str], protocol: str) -> StudyResults:
+    """Read the files of a study as the stages wrote them.
 
     Raises LeukoError that names a missing or damaged file and the `dvc repro` command that makes it.
     """
-    home = folder / study
     return StudyResults(
-        study=study,
+        study=layout.study,
         protocol=protocol,
-        folder=home,
-        manifest=_table(home / "manifest.csv", ("id", "class", "role_paper"), "prepare"),
-        rejected=_table(home / "rejected.csv", ("path", "reason"), "prepare"),
-        arms={arm: _arm(home, arm, protocol) for arm in arms},
-        methods={arm: _method(home, arm) for arm in arms if arm in LEARNED_ARMS},
+        layout=layout,
+        manifest=_table(layout.manifest, ("id", "class", "role_paper"), "prepare"),
+        rejected=_table(layout.rejected, ("path", "reason"), "prepare"),
+        arms={arm: _arm(layout, arm, protocol) for arm in arms},
+        methods={arm: _method(layout, arm) for arm in arms if arm in LEARNED_ARMS},
     )
 
 
-def _arm(home: Path, arm: str, protocol: str) -> ArmResults:
-    quality, classify = home / "quality" / arm, home / "classify" / arm / protocol
+def _arm(layout: Layout, arm: str, protocol: str) -> ArmResults:
+    quality, classify = layout.quality(arm), layout.classify(arm, protocol)
     return ArmResults(
         quality=_metrics(quality / "metrics.json", lambda raw: _fields(ImageQuality, raw), f"quality@{arm}"),
         per_image=_table(quality / "per_image.csv", ("image", "psnr", "ssim"), f"quality@{arm}"),
@@ -125,8 +125,8 @@ def _arm(home: Path, arm: str, protocol: str) -> ArmResults:
     )
 
 
-def _method(home: Path, method: str) -> SRTraining:
-    folder, stage = home / "sr" / method, f"train_sr@{method}"
+def _method(layout: Layout, method: str) -> SRTraining:
+    folder, stage = layout.sr(method), f"train_sr@{method}"
     samples = folder / "samples.png"
     if not samples.is_file():
         raise _missing(samples, stage)

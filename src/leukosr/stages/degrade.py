@@ -10,7 +10,8 @@ import cv2
 from rich.console import Console
 
 from leukosr.config import Image, Params
-from leukosr.data.images import fit_to, read_rgb, write_png
+from leukosr.data.hr import read_hr
+from leukosr.data.images import read_rgb, write_png
 from leukosr.data.manifest import Row, read_manifest
 from leukosr.degradation import DEGRADATIONS, image_rng
 from leukosr.degradation.rounds import KernelMix, ResizeMix, Round
@@ -81,8 +82,7 @@ def _task(row: Row, params: Params, settings: Any, folder: Path) -> _Task:
 
 def _degrade(task: _Task) -> None:
     cv2.setNumThreads(1)  # the workers are the parallelism
-    image = task.image
-    hr = fit_to(read_rgb(task.source), image.height, image.width, image.fit, image.kernel)
+    hr = read_hr(task.source, task.image)
     degradation = DEGRADATIONS[task.method](task.settings)
     write_png(task.target, degradation(hr, image_rng(task.seed, task.image_id)))
 
@@ -92,11 +92,7 @@ def _draw_grid(rows: list[Row], params: Params, out: Path) -> None:
     from leukosr.report.figures import budget_note, degradation_grid  # here, as every worker imports this module
 
     firsts = list({row.label: row for row in reversed(rows)}.values())[::-1][:SHOWN]
-    image = params.image
-    hr = [
-        fit_to(read_rgb(Path(params.prepare.root) / row.path), image.height, image.width, image.fit, image.kernel)
-        for row in firsts
-    ]
+    hr = [read_hr(Path(params.prepare.root) / row.path, params.image) for row in firsts]
     lr = [read_rgb(image_file(out / "lr", row.id)) for row in firsts]
     labels = [row.label for row in firsts]
     degradation_grid(out / "degradation.png", hr, lr, labels, budget_note(params.budget))

@@ -10,7 +10,8 @@ import numpy as np
 from rich.console import Console
 
 from leukosr.config import Image, Params, Quality
-from leukosr.data.images import fit_to, read_rgb
+from leukosr.data.hr import read_hr
+from leukosr.data.images import read_rgb
 from leukosr.data.manifest import CLASSIFIER_ROLES, read_manifest, with_role
 from leukosr.degradation.resample import resize
 from leukosr.engine.parallel import count_workers, ordered_map
@@ -25,6 +26,7 @@ from leukosr.layout import Layout, image_file, require
 class _Task:
     """One comparison; picklable, so that any worker can do it."""
 
+    arm: str
     made: Path
     original: Path
     image: Image
@@ -38,7 +40,7 @@ def run(params: Params, arm: str, console: Console, layout: Layout, out: Path | 
     rows = with_role(read_manifest(layout.manifest), *CLASSIFIER_ROLES)
     images = require(layout.arm(arm), f"upscale@{arm}")
     tasks = [
-        _Task(image_file(images, row.id), Path(params.prepare.root) / row.path, params.image, params.quality)
+        _Task(arm, image_file(images, row.id), Path(params.prepare.root) / row.path, params.image, params.quality)
         for row in rows
     ]
     workers = count_workers(params.runtime.workers)
@@ -59,12 +61,15 @@ def run(params: Params, arm: str, console: Console, layout: Layout, out: Path | 
 
 
 def _compare(task: _Task) -> ImageQuality:
-    image = task.image
-    truth = fit_to(read_rgb(task.original), image.height, image.width, image.fit, image.kernel)
-    made = read_rgb(task.made)
+    truth, made = read_hr(task.original, task.image), read_rgb(task.made)
+    if task.arm == "raw":
+        # enlarged bilinearly for the comparison, as the case studies' script does
+        made = resize(made, (task.image.height, task.image.width), "bilinear")
     if made.shape != truth.shape:
-        # raw images are enlarged bilinearly for the comparison, as the case studies' script does
-        made = resize(made, (image.height, image.width), "bilinear")
+        raise LeukoError(
+            f"{task.made} is {made.shape[1]}x{made.shape[0]} (width x height), not {truth.shape[1]}x{truth.shape[0]}: "
+            f"make it again with `dvc repro --force --single-item upscale@{task.arm}`"
+        )
     return compare_images(made, truth, task.quality.ssim_window, task.quality.channels)
 
 

@@ -17,7 +17,7 @@ from leukosr.report.tables import print_summary
 
 def run(params: Params, console: Console, layout: Layout, out: Path | None = None) -> None:
     """Write reports/<study>/index.html with its figures and tables, and print the comparison."""
-    results = load_results(layout.outputs, params.study.name, params.arms, params.study.protocol)
+    results = load_results(layout, params.arms, params.study.protocol)
     target = out or layout.report
     page = write_report(target, params, results)
     _write_dvc_plots(target / "plots", params, layout)
@@ -40,6 +40,6 @@ def _write_dvc_plots(folder: Path, params: Params, layout: Layout) -> None:
 
 def show(params: Params, console: Console, layout: Layout) -> None:
     """Print the comparison that the last report was made from, and the page's path."""
-    results = load_results(layout.outputs, params.study.name, params.arms, params.study.protocol)
+    results = load_results(layout, params.arms, params.study.protocol)
     print_summary(results, budget_note(params.budget), console)
     console.print(f"report: {layout.report / 'index.html'}")

@@ -13,7 +13,8 @@ from rich.console import Console
 
 from leukosr import tracking
 from leukosr.config import Params
-from leukosr.data.images import fit_to, read_rgb
+from leukosr.data.hr import read_hr
+from leukosr.data.images import read_rgb
 from leukosr.data.manifest import Row, read_manifest, with_role
 from leukosr.data.pairs import Pairs
 from leukosr.data.store import ImageStore
@@ -84,14 +85,13 @@ def _pairs(rows: list[Row], role: str, params: Params, layout: Layout) -> Pairs:
     chosen, image = with_role(rows, role), params.image
     require(layout.lr, "degrade")
 
-    def read_hr(row: Row) -> np.ndarray:
-        content = read_rgb(Path(params.prepare.root) / row.path)
-        return fit_to(content, image.height, image.width, image.fit, image.kernel)
+    def hr(row: Row) -> np.ndarray:
+        return read_hr(Path(params.prepare.root) / row.path, image)
 
-    def read_lr(row: Row) -> np.ndarray:
+    def lr(row: Row) -> np.ndarray:
         return read_rgb(image_file(layout.lr, row.id))
 
-    return Pairs(ImageStore(chosen, read_lr), ImageStore(chosen, read_hr), image.scale)
+    return Pairs(ImageStore(chosen, lr), ImageStore(chosen, hr), image.scale)
 
 
 def _train(training: SRTraining, resume: Resume, tracked: tracking.Run) -> None:

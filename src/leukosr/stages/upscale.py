@@ -9,7 +9,8 @@ import numpy as np
 from rich.console import Console
 
 from leukosr.config import Params, UpscaleLearned
-from leukosr.data.images import fit_to, read_rgb, write_png
+from leukosr.data.hr import read_hr
+from leukosr.data.images import read_rgb, write_png
 from leukosr.data.manifest import CLASSIFIER_ROLES, Row, read_manifest, with_role
 from leukosr.degradation.resample import resize
 from leukosr.engine.progress import track
@@ -36,8 +37,7 @@ def _images(params: Params, arm: str, rows: list[Row], layout: Layout) -> Iterat
     size = (image.height, image.width)
     if arm == "ground_truth":
         for row in rows:
-            content = read_rgb(Path(params.prepare.root) / row.path)
-            yield fit_to(content, *size, image.fit, image.kernel)
+            yield read_hr(Path(params.prepare.root) / row.path, image)
         return
     require(layout.lr, "degrade")
     lr = (read_rgb(image_file(layout.lr, row.id)) for row in rows)

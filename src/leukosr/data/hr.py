@@ -1,0 +1,15 @@
+"""High-resolution originals at the size that the study compares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from leukosr.config import Image
+from leukosr.data.images import fit_to, read_rgb
+
+
+def read_hr(path: Path, image: Image) -> np.ndarray:
+    """One original as uint8 RGB, image.height x image.width x 3. Raises LeukoError that names the file."""
+    return fit_to(read_rgb(path), image.height, image.width, image.fit, image.kernel)
