@@ -17,13 +17,19 @@ def pair(seed: int, shape: tuple[int, int, int] = (24, 31, 3)) -> tuple[np.ndarr
 
 
 @settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 2**32), height=st.integers(7, 40), width=st.integers(7, 40), window=st.sampled_from([3, 7]))
+@given(
+    seed=st.integers(0, 2**32),
+    height=st.integers(13, 40),
+    width=st.integers(15, 40),
+    window=st.sampled_from([3, 7, 11, 13]),
+)
 def test_figures_equal_those_of_scikit_image(seed: int, height: int, width: int, window: int) -> None:
     image, truth = pair(seed, (height, width, 3))
     found = compare_images(image, truth, window)
     assert found.mse == mean_squared_error(truth, image)
     assert found.psnr == peak_signal_noise_ratio(truth, image, data_range=255)
-    assert found.ssim == structural_similarity(image, truth, win_size=window, data_range=255, channel_axis=-1)
+    reference = structural_similarity(image, truth, win_size=window, data_range=255, channel_axis=-1)
+    assert found.ssim == pytest.approx(reference, abs=1e-6)
 
 
 @settings(max_examples=20, deadline=None)
@@ -34,7 +40,21 @@ def test_luminance_figures_equal_those_of_scikit_image_on_one_channel(seed: int,
     left, right = luminance(image), luminance(truth)
     assert found.mse == pytest.approx(mean_squared_error(right, left), rel=1e-12)
     assert found.psnr == pytest.approx(peak_signal_noise_ratio(right, left, data_range=255), rel=1e-12)
-    assert found.ssim == structural_similarity(left, right, win_size=window, data_range=255)
+    assert found.ssim == pytest.approx(structural_similarity(left, right, win_size=window, data_range=255), abs=1e-12)
+
+
+@pytest.mark.parametrize("window", [11, 13])
+def test_the_largest_differences_do_not_overflow(window: int) -> None:
+    image, truth = np.full((20, 20, 3), 255, np.uint8), np.zeros((20, 20, 3), np.uint8)
+    image[::2, ::3] = 0
+    reference = structural_similarity(image, truth, win_size=window, data_range=255, channel_axis=-1)
+    assert compare_images(image, truth, window).ssim == pytest.approx(reference, abs=1e-6)
+
+
+def test_a_window_that_does_not_fit_is_refused() -> None:
+    image, truth = pair(0, (8, 40, 3))
+    with pytest.raises(ValueError, match="a window of 11 pixels does not fit into an image of 8x40"):
+        compare_images(image, truth, 11)
 
 
 def test_the_window_matters() -> None:
