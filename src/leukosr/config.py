@@ -96,6 +96,7 @@ class Budget(Section):
     precision: Precision
     pretrained: PretrainedWeights
     per_class: PerClass
+    seeds: list[Count]
     classify: BudgetClassify
     srgan: BudgetSRGAN
     real_esrgan: BudgetRealESRGAN
