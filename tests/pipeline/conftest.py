@@ -54,6 +54,9 @@ class Clone:
 
     def start(self, *command: str, before: Sequence[str] = ()) -> subprocess.Popen[str]:
         """Start a command in a process group of its own, as a terminal does; stderr joins stdout."""
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            # tests that a shell started in the background ignore Ctrl-C, and children would inherit that
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         return subprocess.Popen(
             [*before, *command], cwd=self.root, env=dict(self.env), text=True, start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
