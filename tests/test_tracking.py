@@ -99,10 +99,15 @@ def test_git_commit_is_that_of_the_working_folder(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert tracking.git_commit() == "unknown"
     identity = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
-    for command in (["init", "-q"], [*identity, "commit", "-q", "--allow-empty", "-m", "x"]):
+    for name in ("code.py", "params.yaml"):
+        (tmp_path / name).touch()
+    for command in (["init", "-q"], ["add", "."], [*identity, "commit", "-q", "-m", "x"]):
         subprocess.run(["git", *command], check=True)
     head = subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
-    assert tracking.git_commit() == head
+    (tmp_path / "params.yaml").write_text("study: {}")
+    assert tracking.git_commit() == head, "what a study writes does not make its code another one"
+    (tmp_path / "code.py").write_text("1")
+    assert tracking.git_commit() == f"{head}-dirty"
 
 
 def test_run_of_a_few_seconds_has_system_metrics(mlflow_store: str, monkeypatch: pytest.MonkeyPatch) -> None:

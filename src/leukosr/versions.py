@@ -10,13 +10,23 @@ PACKAGES = ("leukosr", "torch", "torchvision", "numpy", "opencv-python-headless"
             "pandas", "matplotlib", "dvc", "mlflow")  # fmt: skip
 
 
+# what a study itself writes; parameters and hashes are kept with every result anyway
+WRITTEN_BY_STUDIES = ("dvc.lock", "params.yaml", "results")
+
+
 def git_commit() -> str:
-    """The commit of the working tree, with -dirty where files differ; `unknown` outside git."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    """The commit of the working tree, `unknown` outside git; with -dirty where tracked code or settings differ."""
+    excluded = [f":(top,exclude){name}" for name in WRITTEN_BY_STUDIES]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        head = _git("rev-parse", "HEAD")
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", *excluded)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+    return f"{head}-dirty" if changed else head
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def installed_versions() -> dict[str, str]:
