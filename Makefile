@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := PATH="$$PWD/$(VENV)/bin:$$PATH"
 .DEFAULT_GOAL := help
-.PHONY: help setup repro demo test lint ui
+.PHONY: help setup repro demo test lint bench ui
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -35,5 +35,9 @@ lint: setup ## Check style and types
 	$(RUN) ruff format --check .
 	$(RUN) mypy
 
+bench: setup ## Measure the speed against plain reference loops
+	$(RUN) python -m benchmarks
+
 ui: setup ## Show all runs in MLflow on http://127.0.0.1:5000
-	$(RUN) mlflow ui --host 127.0.0.1
+	@echo "MLflow starts; when it says 'Application startup complete', open http://127.0.0.1:5000 (Ctrl-C stops it)"
+	@$(RUN) mlflow ui --host 127.0.0.1

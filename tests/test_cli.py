@@ -83,8 +83,8 @@ def test_help_lists_a_command_a_stage(leukosr_cli: Callable[..., Outcome]) -> No
 
 def test_missing_parameters_are_named(leukosr_cli: Callable[..., Outcome], project: Path) -> None:
     (project / "params.yaml").unlink()
-    assert "params.yaml does not exist here" in error_line(leukosr_cli("which"))
-    assert "other.yaml does not exist here" in error_line(leukosr_cli("which", "--params", "other.yaml"))
+    assert "params.yaml does not exist" in error_line(leukosr_cli("which"))
+    assert "other.yaml does not exist" in error_line(leukosr_cli("which", "--params", "other.yaml"))
 
 
 def test_wrong_parameter_is_named_with_its_value(

@@ -244,7 +244,7 @@ def test_params_come_back_from_a_written_file(demo: Any, tmp_path: Path) -> None
 
 
 def test_a_missing_file_says_where_to_run_the_command(tmp_path: Path) -> None:
-    with pytest.raises(LeukoError, match=r"params\.yaml does not exist here: run the command in the root"):
+    with pytest.raises(LeukoError, match=r"params\.yaml does not exist: run the command in the root"):
         load_params(tmp_path / "params.yaml")
 
 

@@ -180,14 +180,15 @@ def show(params: ParamsFile = PARAMS) -> None:
 @app.command()
 def which(params: ParamsFile = PARAMS) -> None:
     """Say which study and budget params.yaml holds, and whether its images are there."""
+    from leukosr.data.catalogue import bringing
+
     settings = load_params(params)
     console.print(f"study {settings.study.name} ({settings.study.title}), budget {settings.budget.name}")
     drawn = {wanted.folder for wanted in settings.synthesize.values()}
     if settings.prepare.root not in drawn and not Path(settings.prepare.root).is_dir():
         raise LeukoError(
             f"the images of this study belong into {settings.prepare.root}, which does not exist: bring them with "
-            "`leukosr data fetch bccd` (folder data) or `leukosr data add NAME PATH` (folder datasets/NAME), or "
-            "`dvc checkout` where DVC has them"
+            f"`{bringing(settings.prepare.root)}`, or with `dvc checkout` where DVC has them"
         )
 
 
@@ -248,6 +249,7 @@ def data_add(
     for item in left_out:
         errors.print(f"left out: {_escaped(item.path)} {_escaped(item.reason)}")
     console.print(f"data add {name}: {count} images in datasets/{name}, {len(left_out)} left out")
+    console.print(f"next: write conf/study/{name}.yaml with prepare.root datasets/{name} (README, Your own images)")
 
 
 @app.callback(invoke_without_command=True)

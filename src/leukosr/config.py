@@ -37,6 +37,7 @@ class Study(Section):
     seeds: Annotated[list[Count], Field(min_length=1)]
     protocol: Literal["paper"]
     published: Literal["case1", "case2"] | None
+    caveat: str | None
 
     @model_validator(mode="after")
     def _distinct_seeds(self) -> Study:
@@ -420,7 +421,7 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise LeukoError(
-            f"{path} does not exist here: run the command in the root of the project (`git checkout {path}` "
+            f"{path} does not exist: run the command in the root of the project (`git checkout params.yaml` "
             "brings the committed one back)"
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

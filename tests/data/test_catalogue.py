@@ -110,10 +110,14 @@ def test_a_missing_part_is_named(parted: Prepare, tmp_path: Path, missing: str) 
         find_images(parted)
 
 
-def test_a_set_that_is_not_there_comes_with_the_command_that_brings_it(flat: Prepare, tmp_path: Path) -> None:
-    with pytest.raises(LeukoError, match="leukosr data fetch bccd") as error:
+def test_a_set_that_is_not_there_comes_with_the_command_that_brings_it(
+    flat: Prepare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(LeukoError, match="leukosr data add raabin PATH"):
         find_images(flat.model_copy(update={"root": str(tmp_path / "raabin")}))
-    assert "leukosr data add raabin PATH" in str(error.value)
+    with monkeypatch.context() as patch, pytest.raises(LeukoError, match="leukosr data fetch bccd"):
+        patch.chdir(tmp_path)
+        find_images(flat.model_copy(update={"root": "data"}))
 
 
 def test_a_folder_without_class_folders_is_refused(flat: Prepare, tmp_path: Path) -> None:

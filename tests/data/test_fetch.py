@@ -315,12 +315,21 @@ def test_bad_images_can_be_left_out(project: Path) -> None:
     assert set(contents(project / "datasets" / "cells")) == {"a/1.png", "b/2.png"}
 
 
-@pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "/tmp/x", "."])
+@pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "/tmp/x", ".", "my cells"])
 def test_a_name_that_is_no_folder_below_datasets_is_refused(project: Path, name: str) -> None:
     source = images(project.parent / "set", "a/1.png", "b/2.png")
     with pytest.raises(LeukoError, match="is no name for a folder below datasets/"):
         add(name, source, leave_out=False)
     assert not (project / "datasets").exists()
+
+
+def test_a_folder_that_a_study_draws_is_refused(project: Path) -> None:
+    study = project / "conf/study/demo.yaml"
+    study.parent.mkdir(parents=True)
+    study.write_text("synthesize: {demo: {folder: datasets/demo}}")
+    with pytest.raises(LeukoError, match="datasets/demo is drawn by `leukosr synthesize`"):
+        add("demo", images(project.parent / "set", "a/1.png", "b/2.png"), leave_out=False)
+    assert not (project / "datasets/demo").exists()
 
 
 def test_a_set_of_that_name_is_not_overwritten(project: Path) -> None:

@@ -46,6 +46,11 @@ class Rejected:
     reason: str
 
 
+def bringing(root: str) -> str:
+    """The command that brings the images of a study to `root`."""
+    return "leukosr data fetch bccd" if root == "data" else f"leukosr data add {Path(root).name} PATH"
+
+
 def find_images(settings: Prepare) -> list[Found]:
     """List the files of a set in a fixed order.
 
@@ -54,10 +59,7 @@ def find_images(settings: Prepare) -> list[Found]:
     """
     root = Path(settings.root)
     if not root.is_dir():
-        raise LeukoError(
-            f"the image folder {root} does not exist: bring it with `leukosr data fetch bccd` (folder data) or "
-            f"`leukosr data add {root.name} PATH`"
-        )
+        raise LeukoError(f"the image folder {root} does not exist: bring it with `{bringing(settings.root)}`")
     if (root / "split.csv").is_file():
         return _from_split_csv(root, settings.classes)
     if settings.train is None or settings.test is None:

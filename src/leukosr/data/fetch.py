@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -101,8 +102,10 @@ def add(name: str, path: Path, *, leave_out: bool) -> tuple[int, list[Rejected]]
     `leave_out`), when the folder has no class folders, or when datasets/NAME exists.
     """
     target = Path("datasets") / name
-    if not name or Path(name).name != name or name.startswith("."):
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise LeukoError(f"'{name}' is no name for a folder below datasets/: use letters, digits, - and _")
+    if str(target.as_posix()) in _drawn():
+        raise LeukoError(f"{target} is drawn by `leukosr synthesize` for a study: choose another name")
     if target.exists():
         raise LeukoError(f"{target} exists already: remove it and {target}.dvc first, or choose another name")
     found = _listed(path)
@@ -129,6 +132,12 @@ def add(name: str, path: Path, *, leave_out: bool) -> tuple[int, list[Rejected]]
         shutil.rmtree(target, ignore_errors=True)
         raise
     return len(good), rejected
+
+
+def _drawn() -> set[str]:
+    """The folders that studies of this project draw themselves."""
+    studies = (yaml.safe_load(path.read_text(encoding="utf-8")) for path in Path("conf/study").glob("*.yaml"))
+    return {drawn["folder"] for study in studies for drawn in ((study or {}).get("synthesize") or {}).values()}
 
 
 def _dvc(*arguments: str) -> None:

@@ -56,7 +56,7 @@ def _parts(shuffled: list[Checked], sr_fraction: float) -> dict[str, list[str]]:
 
 def _give_sr(ids: list[str], limit: PerClass, roles: dict[str, str]) -> None:
     """Validation images come first, so that a larger training budget keeps them."""
-    val = min(limit.sr_val, max(len(ids) - 1, 0))
+    val = min(limit.sr_val, len(ids) // 2)
     end = len(ids) if limit.sr_train is None else val + limit.sr_train
     for position, image_id in enumerate(ids):
         roles[image_id] = "sr_val" if position < val else "sr_train" if position < end else "unused"
@@ -68,7 +68,8 @@ def _give_classifier(label: str, ids: list[str], settings: Prepare, roles: dict[
     if len(chosen) < 2:
         raise LeukoError(
             f"class {label} has {len(chosen)} images for the classifier: at least 2 are needed, one to train "
-            "on and one to test; add images or raise prepare.per_class.classifier"
+            f"on and one to test; add images, or lower prepare.sr_fraction ({settings.sr_fraction:g}) where the set "
+            "has no train and test parts"
         )
     train = min(max(round(settings.classifier_train_fraction * len(chosen)), 1), len(chosen) - 1)
     for position, image_id in enumerate(ids):

@@ -102,8 +102,8 @@ def confusion_figure(path: Path, arm: str, predictions: pd.DataFrame, classes: t
 
 
 def class_distribution(path: Path, manifest: pd.DataFrame, note: str, role: str = "role_paper") -> None:
-    """Images of each class in each role, as labelled bars; `manifest` has the columns of manifest.csv."""
-    counts = class_counts(manifest, role)
+    """Images of each class in each role but `unused`, as labelled bars; `manifest` has the columns of manifest.csv."""
+    counts = class_counts(manifest, role).drop(columns="unused", errors="ignore")
     classes, roles = list(counts.index), list(counts.columns)
     thick = 0.8 / max(1, len(roles))
     with new_figure(path, 5.8, 0.24 * len(classes) * len(roles) + 0.3 * len(classes) + 1.0, note) as figure:

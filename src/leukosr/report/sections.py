@@ -19,35 +19,36 @@ def lead_sentence(params: Params, results: StudyResults) -> str:
     weights = "from scratch" if params.classify.weights == "none" else f"from {params.classify.weights} weights"
     sources = "" if scores.n_test_sources is None else f" from {scores.n_test_sources} sources"
     times = "once" if scores.n_runs == 1 else f"{scores.n_runs} times"
+    epochs = "1 epoch" if params.classify.epochs == 1 else f"{params.classify.epochs} epochs"
     seeds = ("seed " if scores.n_runs == 1 else "seeds ") + ", ".join(scores.per_seed)
     low = size_text(image.height // image.scale, image.width // image.scale)
     return (
         f"ResNet50 was trained {weights} {times} ({seeds}) on each of {len(results.arms)} versions (arms) of "
-        f"the same {scores.n_train} images of {len(results.classes)} classes for {params.classify.epochs} "
-        f"epochs, and tested on {scores.n_test} other images{sources}; the low resolution is {low} pixels, "
+        f"the same {scores.n_train} images of {len(results.classes)} classes for "
+        f"{epochs}, and tested on {scores.n_test} other images{sources}, so that one image is "
+        f"{100 / max(scores.n_test, 1):.2g} points of accuracy; the low resolution is {low} pixels, "
         f"the high one {size_text(image.height, image.width)} (height by width)."
     )
 
 
 def comparison_rows(table: pd.DataFrame) -> list[list[str]]:
-    """The comparison table as text: arm, PSNR, SSIM, images, accuracy, macro F1, runs, published figures."""
+    """The comparison table as text: arm, accuracy, macro F1, runs, PSNR, SSIM, published figures."""
     rows = []
     for row in table.to_dict("records"):
         cells = [
             arm_label(str(row["arm"])),
-            number(row["psnr"], 2),
-            number(row["ssim"], 4),
-            str(row["n_images"]),
             mean_sd(row["accuracy_percent"], row["accuracy_sd_percent"]),
             mean_sd(row["macro_f1_percent"], row["macro_f1_sd_percent"]),
             str(row["n_runs"]),
+            number(row["psnr"], 2),
+            number(row["ssim"], 4),
         ]
         if "published_psnr" in row:
             cells += [
-                number(row["published_psnr"], 2),
-                number(row["published_ssim"], 4),
                 number(row["published_accuracy_percent"], 2),
                 number(row["published_f1_percent"], 2),
+                number(row["published_psnr"], 2),
+                number(row["published_ssim"], 4),
             ]
         rows.append(cells)
     return rows
@@ -80,15 +81,16 @@ def class_rows(results: StudyResults) -> list[list[str]]:
     ]
 
 
-def sr_rows(results: StudyResults) -> list[list[str]]:
-    """A row an SR method: its validation scores, size and cost; an en dash where nothing is known."""
+def sr_rows(params: Params, results: StudyResults) -> list[list[str]]:
+    """A row an SR method: the weights its arm uses, validation scores, size and cost; an en dash is unknown."""
     return [
         [
             arm_label(method),
             _count(training.metrics, "iterations"),
-            _count(training.metrics, "best_iteration"),
+            getattr(params.upscale[method], "weights", UNDEFINED),
+            number(training.metrics.get("last_val_psnr"), 2),
             number(training.metrics.get("best_val_psnr"), 2),
-            number(training.metrics.get("best_val_ssim"), 4),
+            _count(training.metrics, "best_iteration"),
             _count(training.metrics, "n_train"),
             _count(training.metrics, "n_val"),
             _count(training.metrics, "generator_parameters"),

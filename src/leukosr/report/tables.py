@@ -77,7 +77,7 @@ def print_summary(results: StudyResults, note: str, console: Console) -> None:
     table = Table(title=f"{results.study}, protocol {results.protocol}", caption=note, title_justify="left")
     table.add_column("arm")
     for head in ("PSNR, dB", "SSIM", "accuracy, %", "macro F1, %", "runs"):
-        table.add_column(head, justify="right")
+        table.add_column(head, justify="right", no_wrap=True)
     for row in comparison_table(results, None).to_dict("records"):
         table.add_row(
             arm_label(str(row["arm"])),

@@ -193,6 +193,7 @@ def _summarise(folder: Path, arm: str, data: ArmData, params: Params, seeds: lis
         "batch": params.classify.batch,
         "precision": params.classify.precision,
         "device": str(choose_device(params.runtime.device)),
+        "threads": torch.get_num_threads(),
         "seconds": round(float(history["seconds"].sum()), 1),
     }
     write_json(folder / "metrics.json", metrics)

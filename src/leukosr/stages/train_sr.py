@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from rich.console import Console
 
 from leukosr import tracking
@@ -154,6 +155,7 @@ def _metrics(training: SRTraining) -> dict[str, Any]:
         "batch": training.settings.batch,
         "precision": training.settings.precision,
         "device": str(training.device),
+        "threads": torch.get_num_threads(),
         "seconds": round(done.seconds, 1),
     }
 
