@@ -1,0 +1,98 @@
+"""The case studies' degradation of a folder of JPEGs into a folder of PNGs, from disk to disk."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from benchmarks.images import SIZE, image_set, published_params
+from benchmarks.measure import Comparison, Options, Row, compare
+from leukosr.config import Params
+from leukosr.data.images import read_rgb, write_png
+from leukosr.degradation import DEGRADATIONS, image_rng
+from leukosr.engine.parallel import count_workers, ordered_map
+from leukosr.stages import degrade
+
+SEED = 0
+GOAL = 1.8
+
+
+def run(options: Options) -> list[Row]:
+    """One row: images a second, with the shares of decoding and encoding."""
+    params, workers = published_params("degrade=capstone"), count_workers("auto")
+    count = max(options.pick(6000, 64), 4 * workers)  # fewer would be done without workers
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        files = image_set(folder / "hr", count)
+        found = compare(
+            lambda: plain(files, folder / "reference"),
+            lambda: ours(files, folder / "ours", params, workers),
+            options.rounds, reference_items=count, our_items=count,
+        )  # fmt: skip
+        parts = _parts(files[: options.pick(300, 30)], folder / "parts", params)
+    return [_row(found, parts, workers, count)]
+
+
+def plain(files: Sequence[Path], folder: Path) -> None:
+    """The published script's steps in a plain OpenCV loop.
+
+    The noise comes from the project's generators, so that the images can be compared byte for byte.
+    """
+    folder.mkdir(exist_ok=True)
+    for file in files:
+        image = cv2.cvtColor(np.asarray(cv2.imread(str(file))), cv2.COLOR_BGR2RGB)
+        image = cv2.resize(image, (SIZE[1], SIZE[0]), interpolation=cv2.INTER_CUBIC)
+        image = cv2.GaussianBlur(image, (15, 15), 0)
+        image = cv2.resize(image, (SIZE[1] // 4, SIZE[0] // 4), interpolation=cv2.INTER_CUBIC)
+        noise = np.trunc(image_rng(SEED, file.stem).normal(0, 25, image.shape)).astype(np.int64) % 256
+        image = cv2.cvtColor(cv2.add(image, noise.astype(np.uint8)), cv2.COLOR_RGB2BGR)
+        encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 70])[1]
+        image = cv2.GaussianBlur(np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR)), (5, 5), 0)
+        cv2.imwrite(str(folder / f"{file.stem}.png"), image)
+
+
+def ours(files: Sequence[Path], folder: Path, params: Params, workers: int) -> None:
+    """What the stage `degrade` does with its images."""
+    settings = degrade.degradation_settings(params)
+    tasks = [
+        degrade._Task(file, folder / f"{file.stem}.png", file.stem, params.image, "capstone", settings, SEED)
+        for file in files
+    ]
+    for _ in ordered_map(degrade._degrade, tasks, workers):
+        pass
+
+
+def _parts(files: Sequence[Path], folder: Path, params: Params) -> dict[str, float]:
+    """Seconds an image of each part of our work, on one core."""
+    cv2.setNumThreads(1)  # as in a worker
+    apply = DEGRADATIONS["capstone"](degrade.degradation_settings(params))
+    sums = dict.fromkeys(("JPEG decoding", "degradation", "PNG encoding"), 0.0)
+    for file in files:
+        marks = [time.perf_counter()]
+        image = read_rgb(file)
+        marks.append(time.perf_counter())
+        image = apply(image, image_rng(SEED, file.stem))
+        marks.append(time.perf_counter())
+        write_png(folder / f"{file.stem}.png", image)
+        marks.append(time.perf_counter())
+        for name, seconds in zip(sums, np.diff(marks), strict=True):
+            sums[name] += seconds / len(files)
+    return sums
+
+
+def _row(found: Comparison, parts: dict[str, float], workers: int, count: int) -> Row:
+    whole = sum(parts.values())
+    shares = ", ".join(f"{name} {100 * seconds / whole:.0f} %" for name, seconds in parts.items())
+    best = float(np.median(found.reference)) / whole * workers
+    limit = (
+        f"an image takes one core {1000 * whole:.2f} ms ({shares}) and the plain loop "
+        f"{1000 * float(np.median(found.reference)):.2f} ms, so {workers} cores that lose nothing reach {best:.2f}x"
+    )
+    note = f"{count} images, {workers} workers and their start; of an image's time {shares}"
+    name, goal = "capstone degradation, disk to disk", f"ratio >= {GOAL}"
+    return found.row("capstone", name, "images/s", goal, note=note, limit=limit)

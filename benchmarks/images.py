@@ -1,0 +1,55 @@
+"""Images and settings that the benchmarks run on."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from leukosr.config import Params, parse_params
+from leukosr.data.images import read_rgb
+from leukosr.data.synthetic import CLASSES, SmearSettings, write_demo
+from leukosr.degradation.resample import resize
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = ROOT / "data"  # BCCD, where it has been fetched
+SIZE = (240, 320)
+
+
+def image_set(folder: Path, count: int) -> list[Path]:
+    """Bring `count` different JPEGs of SIZE to `folder`, as TRAIN/<class>/ and TEST/<class>/; their sorted paths.
+
+    They are taken evenly from BCCD in data/ if that is there, else drawn.
+    """
+    real = sorted(file for part in ("TRAIN", "TEST") for file in (DATA / part).rglob("*.jp*g"))
+    if len(real) < count:
+        views = -(-count // (2 * len(CLASSES)))
+        write_demo(folder, SmearSettings(*SIZE, train_sources=1, test_sources=1, views=views))
+        drawn = sorted(folder.rglob("*.jpg"))
+        return [drawn[i * len(drawn) // count] for i in range(count)]
+    chosen = [real[i * len(real) // count] for i in range(count)]
+    copies = [folder / file.relative_to(DATA) for file in chosen]
+    for file, copy in zip(chosen, copies, strict=True):
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, copy)
+    return copies
+
+
+def read_resized(files: list[Path], size: tuple[int, int]) -> list[np.ndarray]:
+    """The images at another size (height, width)."""
+    return [resize(read_rgb(file), size, "pillow_bicubic") for file in files]
+
+
+def compose_params(*overrides: str) -> Params:
+    """The parameters that `dvc exp run -S …` would compose from conf/."""
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    with initialize_config_dir(str(ROOT / "conf"), version_base=None):
+        return parse_params(OmegaConf.to_container(compose("config", overrides=list(overrides)), resolve=True), "conf")
+
+
+def published_params(*overrides: str) -> Params:
+    """Case study 1 with the published widths, computed as on the `cpu` budget: bf16, nothing downloaded."""
+    return compose_params("study=case1", "budget=paper", "budget.precision=bf16", "budget.pretrained=none", *overrides)

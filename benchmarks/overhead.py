@@ -1,0 +1,102 @@
+"""What the pipeline itself costs: a `dvc repro` that has nothing to do, and MLflow logging."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.images import ROOT, image_set, published_params
+from benchmarks.measure import Options, Row, quartiles, seconds_of
+
+REPRO_GOAL, LOGGING_GOAL = 10, 2
+
+
+def run(options: Options) -> list[Row]:
+    """A row each; the first only where the study in the workspace is finished."""
+    return [*_no_op_repro(options), _logging(options)]
+
+
+def _no_op_repro(options: Options) -> list[Row]:
+    if not _finished():
+        print("overhead: the study in params.yaml is not finished here, so a `dvc repro` without work is left out")
+        return []
+    times = [seconds_of(lambda: _dvc("repro")) for _ in range(options.pick(3, 1) + 1)][1:]
+    study = published_study()
+    goal = f"ours <= {REPRO_GOAL}"
+    median, name = float(np.median(times)), f"dvc repro with nothing to do, study {study}"
+    return [Row("overhead", name, "s", None, median, None, quartiles(times), goal, len(times))]
+
+
+def _finished() -> bool:
+    """Whether DVC would run nothing; data sets of other studies (*.dvc) may be missing."""
+    result = _dvc("status", "--json", check=False)
+    if result.returncode:
+        return False
+    return all(name.endswith(".dvc") for name in json.loads(result.stdout))
+
+
+def _dvc(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "dvc", *arguments]
+    folders = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # stages call `leukosr`
+    environment = {**os.environ, "PATH": folders}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=check)
+
+
+def published_study() -> str:
+    """The name of the study that the workspace holds."""
+    from leukosr.config import load_params
+
+    return load_params(ROOT / "params.yaml").study.name
+
+
+def _logging(options: Options) -> Row:
+    """Seconds in MLflow's calls of one epoch, as a share of a real epoch of the classifier."""
+    with tempfile.TemporaryDirectory() as temporary:
+        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{Path(temporary) / 'mlflow.db'}"
+        os.chdir(temporary)  # MLflow puts its artifacts into the working directory; this process is ours alone
+        count, epochs = options.pick(64, 16), options.pick(4, 2)
+        logged, trained, around = _train_with_mlflow(Path(temporary), count, epochs)
+        os.chdir(ROOT)
+    shares = [100 * log / epoch for log, epoch in zip(logged, trained, strict=True)]
+    note = (
+        f"an epoch of {count} images, {np.median(trained):.1f} s; studies have longer ones. Opening and closing the "
+        f"run takes {around:.2f} s once. A thread that samples system metrics is not counted"
+    )
+    name, goal = "MLflow logging, share of a training epoch", f"ours <= {LOGGING_GOAL}"
+    return Row("overhead", name, "%", None, float(np.median(shares)), None, quartiles(shares), goal, epochs, note)
+
+
+def _train_with_mlflow(folder: Path, count: int, epochs: int) -> tuple[list[float], list[float], float]:
+    """Seconds of each epoch's logging and of each epoch, and those of opening and closing the run."""
+    from benchmarks.resnet50 import build, labels_of
+    from leukosr import tracking
+    from leukosr.engine.device import choose_device
+    from leukosr.engine.resume import Resume
+    from leukosr.stages.classify import _log_epoch
+
+    settings = published_params(f"classify.epochs={epochs}").classify
+    files = image_set(folder / "set", count)
+    training = build(settings, files, labels_of(files), choose_device("auto"))
+    logged: list[float] = []
+    rows: list[dict[str, Any]] = []
+    started = time.perf_counter()
+    with tracking.run("benchmark", experiment="benchmark", tags={}) as tracked:
+        tracked.parameters(settings.model_dump())
+        opened = time.perf_counter()
+
+        def report(row: dict[str, Any]) -> None:
+            rows.append(row)
+            logged.append(seconds_of(lambda: _log_epoch(tracked, row)))
+
+        training.run(Resume("none", float("inf"), folder), report)
+        closing = time.perf_counter()
+    around = opened - started + time.perf_counter() - closing
+    return logged, [row["seconds"] for row in rows], around

@@ -1,0 +1,43 @@
+"""What this machine reaches at best: matrix products in fp32 and bf16, and copying memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from benchmarks.measure import Options, Row, quartiles, seconds_of
+from leukosr.engine.device import choose_device
+
+FP32, BF16, COPY = "matrix product, fp32", "matrix product, bf16", "memory copy"
+
+
+def run(options: Options) -> list[Row]:
+    """GFLOP/s of square products, and GB/s of a copy that no cache holds, read and written bytes together."""
+    device = choose_device("auto")
+    side = options.pick(8192 if device.type == "cuda" else 2048, 512)
+    rounds = options.pick(15, 3)
+    fp32, bf16 = (_product(side, dtype, device, rounds) for dtype in (torch.float32, torch.bfloat16))
+    copy = _copy(options.pick(2**28, 2**24), device, rounds)
+    ratio = float(np.median(bf16) / np.median(fp32))
+    note = f"{side} x {side} matrices"
+    return [
+        Row("roofline", FP32, "GFLOP/s", None, float(np.median(fp32)), None, quartiles(fp32), rounds=rounds, note=note),
+        Row(
+            "roofline", BF16, "GFLOP/s", float(np.median(fp32)), float(np.median(bf16)), ratio, quartiles(bf16),
+            rounds=rounds, note=f"{note}; reference: fp32; spread in GFLOP/s",
+        ),
+        Row("roofline", COPY, "GB/s", None, float(np.median(copy)), None, quartiles(copy), rounds=rounds),
+    ]  # fmt: skip
+
+
+def _product(side: int, dtype: torch.dtype, device: torch.device, rounds: int) -> list[float]:
+    left, right = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
+    result = torch.empty_like(left)
+    times = [seconds_of(lambda: torch.mm(left, right, out=result)) for _ in range(rounds + 2)]
+    return [2 * side**3 / seconds / 1e9 for seconds in times[2:]]
+
+
+def _copy(size: int, device: torch.device, rounds: int) -> list[float]:
+    source, target = (torch.ones(size, dtype=torch.uint8, device=device) for _ in range(2))
+    times = [seconds_of(lambda: target.copy_(source)) for _ in range(rounds + 2)]
+    return [2 * size / seconds / 1e9 for seconds in times[2:]]

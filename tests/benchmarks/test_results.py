@@ -1,0 +1,94 @@
+"""The file of results is well formed, keeps what was not measured again, and becomes a page."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from benchmarks import __main__ as command
+from benchmarks import measure, runner
+from benchmarks.machine import machine_facts
+from benchmarks.measure import Growth, Row, Work
+from benchmarks.page import write_page
+from benchmarks.results import Results, merged, read_results, write_results
+from leukosr.errors import LeukoError
+
+MACHINE = {"cpu": "a processor", "cores": 2, "amx": False, "avx512_bf16": True, "device": "cpu", "torch": "2"}
+ORDER = ("roofline", "first", "second", "growth")
+BEST = [
+    Row("roofline", "matrix product, bf16", "GFLOP/s", 100.0, 200.0),
+    Row("roofline", "memory copy", "GB/s", None, 10.0),
+]
+SLOW = Row("first", "upscaling", "images/s", 1.0, 2.0, 2.0, (1.9, 2.1), "ratio >= 4", 5, work=Work(5e10, 1e9, "bf16"))
+FAST = Row("second", "comparing", "pairs/s", 10.0, 50.0, 5.0, (4.9, 5.2), "ratio >= 4", 5, "two workers")
+GROWTH = [Growth("degrade", 1000, 2.0, 100.0), Growth("degrade", 4000, 8.0, 101.0)]
+
+
+def test_results_come_back_as_they_were_written(tmp_path: Path) -> None:
+    results = Results(MACHINE, [*BEST, SLOW, FAST], GROWTH)
+    write_results(tmp_path / "results.json", results)
+    assert read_results(tmp_path / "results.json") == results
+    content = json.loads((tmp_path / "results.json").read_text())
+    assert content["machine"]["amx"] is False
+    wanted = {"name", "unit", "reference", "ours", "ratio", "spread", "goal", "rounds"}
+    assert all(wanted <= row.keys() for row in content["rows"])
+    assert [row["met"] for row in content["rows"]] == [None, None, False, True]
+
+
+def test_a_benchmark_measured_again_replaces_its_own_rows_alone() -> None:
+    old = Results(MACHINE, [SLOW, FAST], GROWTH)
+    faster = replace(SLOW, ours=8.0, ratio=8.0)
+    new = merged(old, Results(MACHINE, [faster], []), ["first"], ORDER)
+    assert new == Results(MACHINE, [faster, FAST], GROWTH)
+    assert merged(old, Results(MACHINE, [], GROWTH[:1]), ["growth"], ORDER).growth == GROWTH[:1]
+    with pytest.raises(LeukoError, match="another cpu, cores"):
+        merged(old, Results({**MACHINE, "cpu": "faster", "cores": 64}, [], []), ["first"], ORDER)
+
+
+def test_the_page_shows_the_rows_and_the_limit_of_a_missed_goal(tmp_path: Path) -> None:
+    write_results(tmp_path / "results.json", Results(MACHINE, [*BEST, SLOW, FAST], GROWTH))
+    write_page([tmp_path / "results.json"], tmp_path / "page.md")
+    page = (tmp_path / "page.md").read_text()
+    assert "a processor, 2 cores, with AVX-512 BF16; no AMX" in page
+    assert "| upscaling | images/s | 1 | 2 | 2 (1.9 … 2.1) | ratio ≥ 4 ✗ | 5 |" in page
+    assert "| comparing | pairs/s | 10 | 50 | 5 (4.9 … 5.2) | ratio ≥ 4 ✓ | 5 |" in page
+    assert "- comparing: two workers." in page
+    missed = page.partition("### Goals that are missed")[2]
+    assert "50 GFLOP in bf16 and 1 GB" in missed  # 0.25 s at 200 GFLOP/s, 0.1 s at 10 GB/s
+    assert "takes 0.25 s" in missed
+    assert "50 % of the product" in missed
+    assert "4.00x the reference" in missed
+    assert "comparing" not in missed.partition("### Growth")[0]
+    assert "| degrade | 2.0 s, 100 MiB | 8.0 s, 101 MiB |" in page
+
+
+def test_machine_facts_are_whole() -> None:
+    facts = machine_facts()
+    assert {"cpu", "cores", "amx", "torch", "device"} <= facts.keys()
+    assert facts["cores"] >= 1
+
+
+def test_the_command_measures_single_benchmarks_and_writes_where_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure, "in_child", lambda function, *args: function(*args))
+    out = tmp_path / "results.json"
+    command.main(["roofline"], quick=True, out=out)
+    results = read_results(out)
+    assert [row.unit for row in results.rows] == ["GFLOP/s", "GFLOP/s", "GB/s"]
+    assert all(row.ours > 0 for row in results.rows)
+
+
+def test_an_unknown_benchmark_is_named() -> None:
+    result = CliRunner().invoke(command.app, ["nothing"])
+    assert result.exit_code == 2
+    assert "nothing" in result.output
+
+
+def test_every_benchmark_that_the_command_names_has_a_file() -> None:
+    for name in runner.BENCHMARKS:
+        assert (command.HERE / f"{name}.py").is_file()
