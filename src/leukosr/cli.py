@@ -62,7 +62,7 @@ def _stage(name: str, params_file: Path, out: Path | None = None) -> Iterator[tu
 
     So such a run never writes over files that DVC tracks.
     """
-    params = load_params(params_file)
+    params = _load(params_file)
     layout = Layout(params.study.name)
     if not os.environ.get("MLFLOW_RUN_ID") or out is not None:
         yield params, layout, out
@@ -74,6 +74,16 @@ def _stage(name: str, params_file: Path, out: Path | None = None) -> Iterator[tu
 
             with tracking.run(name, experiment=params.study.name, tags={"stage": name}) as tracked:
                 tracked.folder(Path(temporary) / name)
+
+
+def _load(params_file: Path) -> Params:
+    """The parameters. Among several processes the first alone says what is wrong with them."""
+    try:
+        return load_params(params_file)
+    except LeukoError:
+        if int(os.environ.get("RANK", "0")):
+            sys.exit(1)
+        raise
 
 
 @app.command()
@@ -114,10 +124,11 @@ def train_sr(
     out: Out = None,
 ) -> None:
     """Train one super-resolution method."""
+    from leukosr.engine.distributed import launched
     from leukosr.stages import train_sr as stage
 
-    with _stage("train_sr", params, out) as (settings, layout, target):
-        stage.run(settings, method, console, layout, target)
+    with _stage("train_sr", params, out) as (settings, layout, target), launched(settings.runtime) as processes:
+        stage.run(settings, method, console, layout, target, processes)
 
 
 @app.command()
@@ -146,9 +157,10 @@ def classify(
     out: Out = None,
 ) -> None:
     """Train and test the classifiers of one arm."""
+    from leukosr.engine.distributed import launched
     from leukosr.stages import classify as stage
 
-    with _stage("classify", params, out) as (settings, layout, target):
+    with _stage("classify", params, out) as (settings, layout, target), launched(settings.runtime) as processes:
         if seed is not None and target is None:
             raise LeukoError(
                 "classify: --seed alone would replace the results of all seeds that DVC keeps: add --out FOLDER, "
@@ -156,7 +168,8 @@ def classify(
             )
         if seed is not None and seed < 0:
             raise LeukoError(f"classify: --seed is {seed}; seeds are whole numbers from 0 on")
-        stage.run(settings, arm, console, layout, seeds=None if seed is None else [seed], out=target)
+        seeds = None if seed is None else [seed]
+        stage.run(settings, arm, console, layout, seeds=seeds, out=target, processes=processes)
 
 
 @app.command()

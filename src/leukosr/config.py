@@ -359,6 +359,8 @@ class Runtime(Section):
 
     device: Literal["auto", "cpu", "cuda"]
     workers: Literal["auto"] | PositiveInt
+    devices: PositiveInt
+    nodes: PositiveInt
     checkpoint_seconds: NonNegative
     log_models: bool
 

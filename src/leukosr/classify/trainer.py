@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from leukosr.classify import BACKBONES
 from leukosr.config import Classify
 from leukosr.data.store import ImageStore
 from leukosr.engine.device import autocast, place, to_batch
+from leukosr.engine.distributed import ALONE, Processes
 from leukosr.engine.prefetch import prefetched
 from leukosr.engine.resume import Resume
 from leukosr.engine.seeding import stream_rng, stream_seed
@@ -30,7 +31,9 @@ class LabelledImages:
     labels: np.ndarray
 
     def batch(self, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """uint8 N x H x W x 3 and int64 N."""
+        """uint8 N x H x W x 3 and int64 N; N may be 0."""
+        if not indices:
+            return np.empty((0, *self.images[0].shape), np.uint8), self.labels[:0]
         return np.stack([self.images[i] for i in indices]), self.labels[list(indices)]
 
 
@@ -49,29 +52,39 @@ class ClassifierTraining:
     """
 
     def __init__(
-        self, settings: Classify, num_classes: int, train: LabelledImages, *, seed: int, device: torch.device
+        self,
+        settings: Classify,
+        num_classes: int,
+        train: LabelledImages,
+        *,
+        seed: int,
+        device: torch.device,
+        processes: Processes = ALONE,
     ) -> None:
-        self.settings, self.train, self.seed, self.device = settings, train, seed, device
+        processes.check_batch("classify.batch", settings.batch)
+        self.settings, self.train, self.seed, self.device, self.processes = settings, train, seed, device, processes
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(seed, "init"))
             self.model: nn.Module = BACKBONES[settings.backbone](num_classes, weights=settings.weights)
-        place(self.model, device, settings.channels_last)
+        place(processes.synchronised(self.model), device, settings.channels_last)
+        self.network: nn.Module = self.model  # whose backward pass reaches the weights
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=settings.learning_rate, fused=True)
         self.history = History()
 
     def run(self, resume: Resume, report: Callable[[dict[str, Any]], None]) -> None:
         """Train to the end; `report(row)` hears of every epoch. Continues from `resume` where that has a state."""
-        state = resume.load(f"seed-{self.seed}")
+        state = self.processes.from_first(resume.load(f"seed-{self.seed}") if self.processes.first else None)
         if state is not None:
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.history = History(**state["history"])
             for row in self.history.rows:
                 report(row)
+        self.network = self.processes.parallel(self.model)
         for epoch in range(len(self.history.rows) + 1, self.settings.epochs + 1):
             row = self._epoch(epoch)
             self.history.rows.append(row)
-            if resume.due():
+            if self.processes.first and resume.due():
                 resume.save(f"seed-{self.seed}", self._state())
             report(row)
 
@@ -96,19 +109,22 @@ class ClassifierTraining:
         self.model.train()
         started = time.perf_counter()
         total_loss, correct, seen = 0.0, 0, 0
-        for images, labels in prefetched(self.train.batch, self._batches(epoch)):
+        batches = self._batches(epoch)
+        own = prefetched(self.train.batch, [batch[self.processes.share(len(batch))] for batch in batches])
+        for size, (images, labels) in zip(map(len, batches), own, strict=True):
             target = torch.from_numpy(labels).to(self.device)
             with autocast(self.device, self.settings.precision):
-                logits = self.model(to_batch(images, self.device, self.settings.channels_last)).float()
-                loss = F.cross_entropy(logits, target)
+                logits = self.network(to_batch(images, self.device, self.settings.channels_last)).float()
+                loss = self._loss(logits, target, size)
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
-            total_loss += float(loss.detach()) * len(labels)
+            total_loss += float(loss.detach()) * size
             correct += int((logits.argmax(1) == target).sum())
-            seen += len(labels)
+            seen += size
+        loss_sum, hits = self.processes.sum(total_loss / self.processes.count, correct)
         self.history.seconds += time.perf_counter() - started
-        if not np.isfinite(total_loss):
+        if not np.isfinite(loss_sum):
             raise LeukoError(
                 f"classify: the loss is not finite in epoch {epoch} of seed {self.seed}: lower "
                 "classify.learning_rate, or set classify.precision to fp32"
@@ -116,11 +132,18 @@ class ClassifierTraining:
         return {
             "seed": self.seed,
             "epoch": epoch,
-            "loss": total_loss / seen,
-            "accuracy": correct / seen,
+            "loss": loss_sum / seen,
+            "accuracy": hits / seen,
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "seconds": round(time.perf_counter() - started, 3),
         }
+
+    def _loss(self, logits: Tensor, target: Tensor, size: int) -> Tensor:
+        """Cross-entropy of this process's part of a batch of `size`; its mean over processes is that of the batch."""
+        if self.processes.count == 1:
+            return F.cross_entropy(logits, target)
+        # parts may be unequal or empty, so each counts by its images
+        return F.cross_entropy(logits, target, reduction="sum") * (self.processes.count / size)
 
 
 @torch.inference_mode()

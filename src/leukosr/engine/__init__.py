@@ -1,1 +1,1 @@
-"""Parts that both trainers share: device, precision, seeding, weights, resuming, progress."""
+"""Parts that both trainers share: device, precision, seeding, weights, resuming, progress, processes."""

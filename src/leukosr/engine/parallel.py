@@ -35,7 +35,7 @@ def ordered_map(function: Callable[[Item], Result], items: Sequence[Item], worke
     # spawn: the same behaviour on every system, and no copy of torch's threads
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         try:
-            with _without_interrupts():
+            with without_interrupts():
                 results = pool.map(function, items, chunksize=chunk)
             yield from results
         except BaseException:
@@ -44,7 +44,7 @@ def ordered_map(function: Callable[[Item], Result], items: Sequence[Item], worke
 
 
 @contextmanager
-def _without_interrupts() -> Iterator[None]:
+def without_interrupts() -> Iterator[None]:
     """Hold Ctrl-C back in this thread and in the processes that it starts, for good in those.
 
     A terminal sends it to all of them; workers would answer with tracebacks. This process alone stops the work.

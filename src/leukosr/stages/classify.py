@@ -20,6 +20,7 @@ from leukosr.data.images import read_rgb
 from leukosr.data.manifest import Row, read_manifest, with_role
 from leukosr.data.store import ImageStore
 from leukosr.engine.device import choose_device
+from leukosr.engine.distributed import ALONE, Processes
 from leukosr.engine.progress import progress
 from leukosr.engine.resume import Resume, work_digest
 from leukosr.errors import LeukoError
@@ -53,6 +54,7 @@ def run(
     *,
     seeds: list[int] | None = None,
     out: Path | None = None,
+    processes: Processes = ALONE,
 ) -> None:
     """Train and test one classifier for each seed; write predictions, history, figures, weights, metrics.
 
@@ -68,6 +70,9 @@ def run(
     used = [image_file(layout.arm(arm), row.id) for row in data.train_rows + data.test_rows]
     digest = work_digest([params.classify.model_dump(), arm, protocol, chosen], [layout.manifest, *used])
     resume = Resume(digest, params.runtime.checkpoint_seconds)
+    if not processes.first:
+        _train_along(params, data, chosen, resume, processes)
+        return
     data_digest = hashlib.sha256(layout.manifest.read_bytes()).hexdigest()
     tags = {
         "study": params.study.name, "stage": "classify", "arm": arm, "protocol": protocol,
@@ -81,13 +86,13 @@ def run(
             for seed in chosen:
                 if one_run:
                     tracked.parameters({"seed": seed})
-                    _run_seed(params, seed, data, resume, folder, tracked)
+                    _run_seed(params, seed, data, resume, folder, tracked, processes)
                     continue
                 name, seed_tags = f"classify {arm} seed {seed}", {**tags, "seed": str(seed)}
                 with tracking.run(name, experiment=params.study.name, tags=seed_tags, parent=tracked) as child:
                     child.parameters({"arm": arm, "protocol": protocol, "seed": seed, **params.classify.model_dump()})
-                    _run_seed(params, seed, data, resume, folder, child)
-            metrics = _summarise(folder, arm, data, params, chosen)
+                    _run_seed(params, seed, data, resume, folder, child, processes)
+            metrics = _summarise(folder, arm, data, params, chosen, processes.count)
         tracked.metrics({key: value for key, value in metrics.items() if not isinstance(value, dict | str)})
         for path in sorted(target.iterdir()):
             if path.name != "weights" or not params.runtime.log_models:  # else they are in the logged models
@@ -104,15 +109,31 @@ def _percent(metrics: dict[str, Any], name: str) -> str:
     return f"{100 * metrics[name]:.1f} %" + ("" if sd is None else f" ± {100 * sd:.1f}")
 
 
-def _run_seed(params: Params, seed: int, data: ArmData, resume: Resume, folder: Path, tracked: tracking.Run) -> None:
+def _train_along(params: Params, data: ArmData, seeds: list[int], resume: Resume, processes: Processes) -> None:
+    """Help the first process with every seed that it trains; it alone tests, writes and logs."""
+    for seed in seeds:
+        if processes.from_first(True):
+            _training(params, seed, data, processes).run(resume, lambda row: None)
+
+
+def _training(params: Params, seed: int, data: ArmData, processes: Processes) -> ClassifierTraining:
+    device = choose_device(params.runtime.device)
+    return ClassifierTraining(
+        params.classify, len(data.classes), data.train, seed=seed, device=device, processes=processes
+    )
+
+
+def _run_seed(
+    params: Params, seed: int, data: ArmData, resume: Resume, folder: Path, tracked: tracking.Run, processes: Processes
+) -> None:
     """Train and test with one seed, or take the finished run of an earlier, cut attempt."""
     weights = folder / "weights" / f"seed-{seed}.safetensors"
     finished = resume.load(f"finished-{seed}")
-    device = choose_device(params.runtime.device)
-    training = ClassifierTraining(params.classify, len(data.classes), data.train, seed=seed, device=device)
+    training = _training(params, seed, data, processes)
+    processes.from_first(finished is None)
     if finished is None:
         _train(training, resume, tracked)
-        probabilities = predict(training.model, data.test.images, params.classify, device)
+        probabilities = predict(training.model, data.test.images, params.classify, training.device)
         finished = {
             "model": {k: v.cpu() for k, v in training.model.state_dict().items()},
             "probabilities": torch.from_numpy(probabilities),
@@ -170,7 +191,9 @@ def _append(path: Path, table: pd.DataFrame) -> None:
     table.to_csv(path, mode="a", header=not path.exists(), index=False, lineterminator="\n")
 
 
-def _summarise(folder: Path, arm: str, data: ArmData, params: Params, seeds: list[int]) -> dict[str, Any]:
+def _summarise(
+    folder: Path, arm: str, data: ArmData, params: Params, seeds: list[int], processes: int
+) -> dict[str, Any]:
     """metrics.json and the figures, from the files of all seeds."""
     predictions = pd.read_csv(folder / "predictions.csv", keep_default_na=False)
     history = pd.read_csv(folder / "history.csv")
@@ -194,6 +217,7 @@ def _summarise(folder: Path, arm: str, data: ArmData, params: Params, seeds: lis
         "precision": params.classify.precision,
         "device": str(choose_device(params.runtime.device)),
         "threads": torch.get_num_threads(),
+        "processes": processes,
         "seconds": round(float(history["seconds"].sum()), 1),
     }
     write_json(folder / "metrics.json", metrics)

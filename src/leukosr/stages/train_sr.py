@@ -20,6 +20,7 @@ from leukosr.data.manifest import Row, read_manifest, with_role
 from leukosr.data.pairs import Pairs
 from leukosr.data.store import ImageStore
 from leukosr.engine.device import choose_device
+from leukosr.engine.distributed import ALONE, Processes
 from leukosr.engine.progress import progress
 from leukosr.engine.resume import Resume, work_digest
 from leukosr.errors import LeukoError
@@ -33,7 +34,14 @@ from leukosr.superres.weights import save_generator
 SAMPLES = 4
 
 
-def run(params: Params, method: str, console: Console, layout: Layout, out: Path | None = None) -> None:
+def run(
+    params: Params,
+    method: str,
+    console: Console,
+    layout: Layout,
+    out: Path | None = None,
+    processes: Processes = ALONE,
+) -> None:
     """Train `method` on the images with role sr_train; write weights, history, figures and metrics to `out`."""
     if method not in params.train_sr:
         known = ", ".join(params.train_sr) or "none in this study"
@@ -46,6 +54,7 @@ def run(params: Params, method: str, console: Console, layout: Layout, out: Path
     training = SRTraining(
         method, settings, train, val,
         ssim_window=params.quality.ssim_window, seed=params.study.seed, device=choose_device(params.runtime.device),
+        processes=processes,
     )  # fmt: skip
     used = with_role(rows, "sr_train", "sr_val")
     inputs = [image_file(layout.lr, row.id) for row in used]
@@ -56,6 +65,9 @@ def run(params: Params, method: str, console: Console, layout: Layout, out: Path
         [layout.manifest, *inputs],
     )
     resume = Resume(digest, params.runtime.checkpoint_seconds)
+    if not processes.first:
+        training.run(resume, lambda iteration, row: None)
+        return
     tags = {"study": params.study.name, "stage": "train_sr", "arm": method, "budget": params.budget.name}
     data_digest = hashlib.sha256(layout.manifest.read_bytes()).hexdigest()
     target = out or layout.sr(method)
@@ -156,6 +168,7 @@ def _metrics(training: SRTraining) -> dict[str, Any]:
         "precision": training.settings.precision,
         "device": str(training.device),
         "threads": torch.get_num_threads(),
+        "processes": training.processes.count,
         "seconds": round(done.seconds, 1),
     }
 

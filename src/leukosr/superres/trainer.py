@@ -16,6 +16,7 @@ from torch.optim.swa_utils import AveragedModel
 from leukosr.config import TrainSR, TrainStage
 from leukosr.data.pairs import Pairs, PatchSampler
 from leukosr.engine.device import autocast, place, to_batch
+from leukosr.engine.distributed import ALONE, Processes
 from leukosr.engine.prefetch import prefetched
 from leukosr.engine.resume import Resume
 from leukosr.engine.seeding import stream_seed
@@ -68,20 +69,25 @@ class SRTraining:
         ssim_window: int,
         seed: int,
         device: torch.device,
+        processes: Processes = ALONE,
     ) -> None:
         """Build everything for `method` in GENERATORS; `settings.init` names weights to fine-tune from."""
+        processes.check_batch(f"train_sr.{method}.batch", settings.batch)
         if not len(train):
             raise LeukoError(f"train_sr.{method}: no image has the role sr_train: raise prepare.per_class.sr_train")
         self.method, self.settings, self.train, self.val = method, settings, train, val
-        self.ssim_window, self.seed, self.device = ssim_window, seed, device
+        self.ssim_window, self.seed, self.device, self.processes = ssim_window, seed, device, processes
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(seed, "sr_init", method))
             self.generator = build(GENERATORS, method, scale=train.scale, **settings.generator)
             self.discriminator = build(DISCRIMINATORS, method, **settings.discriminator)
         if settings.init is not None:
             init_from(self.generator, Path(settings.init))
-        place(self.generator, device, settings.channels_last)
-        place(self.discriminator, device, settings.channels_last)
+        for network in (self.generator, self.discriminator):
+            place(processes.synchronised(network), device, settings.channels_last)
+        # whose backward passes reach the weights; the discriminator in the generator's step is called as it is
+        self.generate: nn.Module = self.generator
+        self.discriminate: nn.Module = self.discriminator
         self.averaged = self._average()
         self.progress = Progress()
         self.stage = settings.stages[0]
@@ -105,7 +111,9 @@ class SRTraining:
 
     def run(self, resume: Resume, report: Callable[[int, dict[str, Any] | None], None]) -> None:
         """Train to the end. `report(iteration, row)` hears of every iteration; `row` after a validation."""
-        self._restore(resume.load("sr"))
+        self._restore(self.processes.from_first(resume.load("sr") if self.processes.first else None))
+        self.generate = self.processes.parallel(self.generator)
+        self.discriminate = self.processes.parallel(self.discriminator)
         sampler = PatchSampler(self.train, self.patch, self.settings.batch, self.settings.flips, self.seed, self.method)
         started = time.perf_counter() - self.progress.seconds
         for lr, hr in prefetched(sampler, range(self.progress.iteration, self.iterations)):
@@ -117,14 +125,16 @@ class SRTraining:
                 self.progress.losses.setdefault(name, []).append(value)
             row = None
             if self.progress.iteration % self.settings.validate_every == 0 or self._stage_ends():
-                row = self._validate({name: float(np.mean(v)) for name, v in self.progress.losses.items()})
+                if self.processes.first:
+                    row = self._validate({name: float(np.mean(v)) for name, v in self.progress.losses.items()})
                 self.progress.losses.clear()
-            if resume.due():
+            if self.processes.first and resume.due():
                 resume.save("sr", self._state())
             report(self.progress.iteration, row)
 
     def _batch(self, images: np.ndarray) -> Tensor:
-        return to_batch(np.ascontiguousarray(images), self.device, self.settings.channels_last)
+        own = images[self.processes.share(len(images))]
+        return to_batch(np.ascontiguousarray(own), self.device, self.settings.channels_last)
 
     def _average(self) -> AveragedModel | None:
         if not self.settings.ema:
@@ -166,7 +176,7 @@ class SRTraining:
         self._set_learning_rate()
         self.generator.train()
         with autocast(self.device, self.settings.precision):
-            generated = self.generator(lr)
+            generated = self.generate(lr)
         generated = generated.float()
         losses: dict[str, float] = {}
         adversarial = self.stage.loss != "l1"
@@ -191,6 +201,7 @@ class SRTraining:
         self.discriminator.requires_grad_(True)
         names = {"total": "generator"}
         values = {f"loss_{names.get(name, name)}": float(part.detach()) for name, part in parts.items()}
+        values = self.processes.mean(values)
         if not np.isfinite(values["loss_generator"]):
             raise LeukoError(
                 f"train_sr.{self.method}: the loss is not finite at iteration {self.progress.iteration + 1}: "
@@ -200,13 +211,13 @@ class SRTraining:
 
     def _discriminator_step(self, hr: Tensor, generated: Tensor) -> float:
         with autocast(self.device, self.settings.precision):
-            real = self.discriminator(hr)
-            fake = self.discriminator(generated)
+            real = self.discriminate(hr)
+            fake = self.discriminate(generated)
         loss: Tensor = DISCRIMINATOR_LOSSES[self.stage.loss](real.float(), fake.float())["total"]
         self.discriminator_optimizer.zero_grad()
         loss.backward()
         self.discriminator_optimizer.step()
-        return float(loss.detach())
+        return self.processes.mean({"loss": float(loss.detach())})["loss"]
 
     def _validate(self, losses: Mapping[str, float]) -> dict[str, Any]:
         quality = [

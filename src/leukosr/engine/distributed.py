@@ -1,0 +1,186 @@
+"""The processes that share one training: one by default, several under Lightning Fabric's DDP.
+
+A batch is always the global one. Every process computes its part of it, batch norm sees all of it, and the gradient
+is that of all of it, so the losses are those of one process up to the order of sums. The first process alone
+validates, writes, logs and prints.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from leukosr.config import Runtime
+from leukosr.engine.batch_norm import synchronise_batch_norm
+from leukosr.engine.device import choose_device
+from leukosr.engine.parallel import without_interrupts
+from leukosr.errors import LeukoError
+
+Value = TypeVar("Value")
+# how long the others wait for the first process to validate, test and write
+PATIENCE = timedelta(hours=2)
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among those that train together; `fabric` is None where it is alone."""
+
+    rank: int = 0
+    count: int = 1
+    fabric: Any = None
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that validates, writes, logs and prints."""
+        return self.rank == 0
+
+    def check_batch(self, key: str, batch: int) -> None:
+        """Raise a LeukoError that names `key` where a batch cannot be shared out equally."""
+        if batch % self.count:
+            lower = batch - batch % self.count
+            allowed = f"{lower} or {lower + self.count}" if lower else str(self.count)
+            raise LeukoError(
+                f"{key} = {batch}: the batch is shared out equally to {self.count} processes, so it must be a "
+                f"multiple of {self.count}: use {allowed}"
+            )
+
+    def share(self, size: int) -> slice:
+        """The part of a batch of `size` that is this process's: contiguous, equal to the others' where that divides.
+
+        The last batch of an epoch may be smaller than the number of processes; then some parts are empty.
+        """
+        return slice(size * self.rank // self.count, size * (self.rank + 1) // self.count)
+
+    def synchronised(self, network: nn.Module) -> nn.Module:
+        """The network with its batch norm over the images of all processes (in place); same state dict."""
+        return network if self.fabric is None else synchronise_batch_norm(network)
+
+    def parallel(self, network: nn.Module) -> nn.Module:
+        """The network to train by: its backward pass averages the gradients of all processes.
+
+        Parameters, state dicts and copies are those of `network` itself, so what is saved is independent of the
+        number of processes. Every process must call this at the same time.
+        """
+        return network if self.fabric is None else self.fabric.setup_module(network, move_to_device=False)
+
+    def sum(self, *values: float) -> tuple[float, ...]:
+        """Sums over all processes."""
+        if self.fabric is None:
+            return values
+        numbers = torch.tensor(values, dtype=torch.float64, device=self.fabric.device)
+        dist.all_reduce(numbers)
+        return tuple(numbers.tolist())
+
+    def mean(self, values: Mapping[str, float]) -> dict[str, float]:
+        """Means over all processes, by name."""
+        sums = self.sum(*values.values())
+        return {name: total / self.count for name, total in zip(values, sums, strict=True)}
+
+    def from_first(self, value: Value) -> Value:
+        """What the first process holds; the others' own `value` is not looked at."""
+        return value if self.fabric is None else self.fabric.broadcast(value)
+
+
+ALONE = Processes()
+
+
+@contextmanager
+def launched(runtime: Runtime) -> Iterator[Processes]:
+    """Join the processes that torchrun, Fabric's CLI or a cluster started, or start those that `runtime` asks for.
+
+    Inside, all of them do the same work. One that fails ends all; the first to fail says why, the others exit
+    with 1 in silence. Ctrl-C is the first process's to answer.
+    """
+    devices, nodes = _wanted(runtime)
+    if devices * nodes == 1:
+        yield ALONE
+        return
+    fabric = _fabric(runtime, devices, nodes)
+    silent = False
+    try:
+        # held back also in the processes that are started here: a terminal sends Ctrl-C to all of them
+        with without_interrupts():
+            fabric.launch()
+        if fabric.global_rank:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        yield Processes(fabric.global_rank, fabric.world_size, fabric)
+        fabric.barrier()  # the others wait until the first has written
+        dist.destroy_process_group()
+        _end(_started_by(fabric), grace=None)
+    except BaseException as error:
+        silent = not _first_to_fail()
+        if silent:
+            time.sleep(1)  # or the launcher might stop the one that speaks
+            raise SystemExit(1) from error
+        raise
+    finally:
+        _end(_started_by(fabric), grace=10 if silent else 0)
+
+
+def _wanted(runtime: Runtime) -> tuple[int, int]:
+    """Processes on this machine and machines: as torchrun started them, else as params.yaml says."""
+    if "LOCAL_WORLD_SIZE" in os.environ and "WORLD_SIZE" in os.environ:
+        here = int(os.environ["LOCAL_WORLD_SIZE"])
+        return here, int(os.environ["WORLD_SIZE"]) // here
+    if runtime.nodes > 1 and not {"MASTER_ADDR", "SLURM_JOB_ID"} & os.environ.keys():
+        raise LeukoError(
+            f"runtime.nodes = {runtime.nodes}: the machines do not know each other: start the command on each of "
+            "them by torchrun, or with MASTER_ADDR, MASTER_PORT and NODE_RANK in the environment"
+        )
+    return runtime.devices, runtime.nodes
+
+
+def _fabric(runtime: Runtime, devices: int, nodes: int) -> Any:
+    import logging
+
+    from lightning_fabric import Fabric
+    from lightning_fabric.strategies import DDPStrategy
+
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # no banners
+    for name in [name for name in os.environ if name.startswith("LT_")]:
+        del os.environ[name]  # of Fabric's CLI, which has started torchrun; device and precision are those of params
+    device = choose_device(runtime.device).type
+    if device == "cuda" and devices > torch.cuda.device_count():
+        raise LeukoError(
+            f"runtime.devices = {devices}: torch finds {torch.cuda.device_count()} CUDA devices here: ask for no "
+            "more than these, or set runtime.device to cpu"
+        )
+    # buffers are equal on all processes without being sent: batch norm's come from the statistics of all images,
+    # spectral norm's from the weights alone
+    strategy = DDPStrategy(forward_sync_buffers=False, timeout=PATIENCE)
+    return Fabric(accelerator=device, devices=devices, num_nodes=nodes, strategy=strategy)
+
+
+def _started_by(fabric: Any) -> Sequence[subprocess.Popen[bytes]]:
+    """The processes that Fabric started from this one; none under torchrun."""
+    return getattr(fabric.strategy.launcher, "procs", [])
+
+
+def _end(processes: Sequence[subprocess.Popen[bytes]], grace: float | None) -> None:
+    """Wait `grace` seconds for processes to end by themselves (None: as long as it takes), then stop them."""
+    for process in processes:
+        try:
+            process.wait(grace)
+        except subprocess.TimeoutExpired:
+            process.terminate()
+            process.wait()
+
+
+def _first_to_fail() -> bool:
+    """Whether no other process has failed before this one."""
+    try:
+        failures: int = dist.distributed_c10d._get_default_store().add("leukosr/failures", 1)
+    except (RuntimeError, ValueError):  # the store was the first process's, which is gone; or there is none yet
+        return not dist.is_initialized()
+    return failures == 1

@@ -1,0 +1,280 @@
+"""Several processes train as one does: the same losses, the same files, one voice."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import psutil
+import pytest
+import torch
+import yaml
+from rich.console import Console
+from safetensors.torch import load_file
+from torch import nn
+
+from leukosr.config import Params
+from leukosr.engine.distributed import ALONE, Processes
+from leukosr.errors import LeukoError
+from leukosr.layout import Layout
+from leukosr.stages import degrade, prepare, synthesize, upscale
+from leukosr.stages import train_sr as train_sr_stage
+
+from .together import CUT_TRAININGS, PARTS, TRAININGS, normalise, train_classifier, train_sr
+
+TINY = (
+    "study=demo", "budget=smoke", "arms=[raw,srgan,real_esrgan]",
+    "synthesize.demo.folder=set", "synthesize.demo.height=64", "synthesize.demo.width=64",
+    "synthesize.demo.train_sources=2", "synthesize.demo.test_sources=2", "synthesize.demo.views=2",
+    "prepare.root=set", "image.height=64", "image.width=64", "study.seeds=[1]",
+    "budget.per_class.sr_train=2", "budget.per_class.sr_val=1", "budget.per_class.classifier=4",
+    "budget.classify.epochs=2", "budget.classify.batch=8", "classify.learning_rate=1e-4", "budget.precision=fp32",
+    "budget.srgan.features=4", "budget.srgan.blocks=1", "budget.srgan.discriminator_features=2",
+    "budget.srgan.patch=64", "budget.srgan.batch=4", "budget.srgan.iterations=4", "budget.srgan.validate_every=1",
+    "budget.real_esrgan.features=4", "budget.real_esrgan.blocks=1", "budget.real_esrgan.growth=2",
+    "budget.real_esrgan.discriminator_features=4", "budget.real_esrgan.patch=64", "budget.real_esrgan.batch=4",
+    "budget.real_esrgan.net_iterations=3", "budget.real_esrgan.gan_iterations=3",
+    "budget.real_esrgan.validate_every=1", "train_sr.real_esrgan.losses.perceptual=0.0",
+    "runtime.device=cpu", "runtime.workers=1", "runtime.log_models=false",
+)  # fmt: skip
+TOLERANCE = {"srgan": 1e-4, "real_esrgan": 1e-4, "resnet50": 2e-2, "resnet50 in double precision": 1e-6}
+TOGETHER = Path(__file__).with_name("together.py")
+LEUKOSR = (sys.executable, "-m", "leukosr")
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", "-m", "leukosr")
+TRAIN = ("train-sr", "--method", "srgan", "--params")
+
+
+@dataclass(frozen=True)
+class Both:
+    """What one process and two found; `resumed` is what one process made of states that two had saved.
+
+    `gradients` are those of one process and of the two, at the step where the cut ones stopped.
+    """
+
+    one: dict[str, Any]
+    two: dict[str, Any]
+    resumed: dict[str, Any]
+    gradients: dict[str, list[Any]]
+
+
+@pytest.fixture(scope="module")
+def both(compose_params: Callable[..., Params], tmp_path_factory: pytest.TempPathFactory) -> Both:
+    """All trainings by one process and by two, whole, and cut by one number of processes and resumed by the other."""
+    folder, params = tmp_path_factory.mktemp("both"), compose_params(*TINY)
+    (folder / "out").mkdir()
+    cut = {name: train(params, folder / "start") for name, train in CUT_TRAININGS.items()}
+    script = [sys.executable, str(TOGETHER), write_params(folder, params, devices=2), "start", "out"]
+    with subprocess.Popen(script, cwd=folder, env=environment(), text=True, stderr=subprocess.PIPE) as process:
+        one = {name: train(params, folder / "unused") for name, train in TRAININGS.items()}
+        assert process.stderr is not None
+        said = process.stderr.read()
+    assert process.returncode == 0, said
+    two = {rank: json.loads((folder / "out" / f"rank-{rank}.json").read_text()) for rank in (0, 1)}
+    resumed = {name: train(params, folder / "out") for name, train in TRAININGS.items()}
+    gradients = {n: [one, *(torch.load(folder / "out" / f"{n}-{r}.pt") for r in (0, 1))] for n, one in cut.items()}
+    return Both(one, two, resumed, gradients)
+
+
+def write_params(folder: Path, params: Params, **runtime: Any) -> str:
+    """A params.yaml with other settings of `runtime`; its path."""
+    changed = params.model_copy(update={"runtime": params.runtime.model_copy(update=runtime)})
+    path = folder / "params.yaml"
+    path.write_text(yaml.safe_dump(changed.model_dump(mode="json"), sort_keys=False))
+    return str(path)
+
+
+def environment(**more: str) -> dict[str, str]:
+    """That of this process without what a launcher left; imports find what this process imports."""
+    launchers = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "NODE_RANK")
+    kept = {key: value for key, value in os.environ.items() if key not in launchers}
+    source = Path(__file__).resolve().parents[2] / "src"
+    return kept | {"PYTHONPATH": str(source), "OMP_NUM_THREADS": "1", "COLUMNS": "200"} | more
+
+
+def assert_same_rows(rows: list[dict[str, Any]], expected: list[dict[str, Any]], tolerance: float) -> None:
+    assert len(rows) == len(expected) > 0
+    for row, wanted in zip(rows, expected, strict=True):
+        assert row.keys() == wanted.keys()
+        for name, value in wanted.items():
+            found = row[name]
+            assert found == (pytest.approx(value, rel=tolerance) if isinstance(value, float) else value), name
+
+
+@pytest.mark.pipeline
+@pytest.mark.parametrize("name", TRAININGS)
+def test_two_processes_have_the_losses_of_one(name: str, both: Both) -> None:
+    assert both.two[0]["processes"] == 2
+    assert_same_rows(both.two[0][name], both.one[name], TOLERANCE[name])
+
+
+@pytest.mark.pipeline
+@pytest.mark.parametrize("name", CUT_TRAININGS)
+def test_two_processes_have_the_gradients_of_one(name: str, both: Both) -> None:
+    for one, *two in zip(*both.gradients[name], strict=True):
+        assert torch.equal(*two)
+        assert float((one - two[0]).norm() / one.norm()) < 10 * TOLERANCE[name]
+
+
+@pytest.mark.pipeline
+@pytest.mark.parametrize("name", TRAININGS)
+def test_training_cut_by_one_process_is_resumed_by_two(name: str, both: Both) -> None:
+    assert_same_rows(both.two[0][f"{name} resumed"], both.one[name], TOLERANCE[name])
+
+
+@pytest.mark.pipeline
+@pytest.mark.parametrize("name", TRAININGS)
+def test_training_cut_by_two_processes_is_resumed_by_one(name: str, both: Both) -> None:
+    assert_same_rows(both.resumed[name], both.one[name], TOLERANCE[name])
+
+
+@pytest.mark.pipeline
+@pytest.mark.parametrize("parts", PARTS)
+def test_batch_norm_over_two_processes_is_that_of_the_whole_batch(parts: str, both: Both) -> None:
+    whole, found = normalise(nn.BatchNorm2d(3), slice(None)), [both.two[rank][parts] for rank in (0, 1)]
+    for name in ("output", "x"):
+        torch.testing.assert_close(torch.tensor(found[0][name] + found[1][name]), torch.tensor(whole[name]))
+    for name in ("weight", "bias"):  # each process has the gradient of its own part
+        total = torch.tensor(found[0][name]) + torch.tensor(found[1][name])
+        torch.testing.assert_close(total, torch.tensor(whole[name]))
+    for name in ("mean", "var", "after"):
+        assert found[0][name] == found[1][name]
+        torch.testing.assert_close(torch.tensor(found[0][name]), torch.tensor(whole[name]))
+
+
+def test_alone_nothing_is_wrapped_and_no_launcher_is_loaded(compose_params: Callable[..., Params]) -> None:
+    network = nn.Sequential(nn.BatchNorm2d(3))
+    assert ALONE.synchronised(network) is network and ALONE.parallel(network) is network
+    assert type(network[0]) is nn.BatchNorm2d
+    assert ALONE.share(7) == slice(0, 7)
+    code = "import sys, leukosr.stages.train_sr, leukosr.stages.classify; sys.exit('lightning_fabric' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], env=environment(), check=True)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 12])
+def test_shares_are_contiguous_and_make_up_the_batch(size: int) -> None:
+    parts = [range(size)[Processes(rank, 3).share(size)] for rank in range(3)]
+    assert [number for part in parts for number in part] == list(range(size))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+@pytest.mark.parametrize(("batch", "allowed"), [(7, "6 or 9"), (2, "3")])
+def test_batch_that_cannot_be_shared_equally_is_refused(
+    batch: int, allowed: str, compose_params: Callable[..., Params]
+) -> None:
+    params, three = compose_params(*TINY), Processes(0, 3)
+    key = rf"= {batch}: .* 3 processes, .* multiple of 3: use {allowed}$"
+    with pytest.raises(LeukoError, match=rf"^train_sr\.srgan\.batch {key}"):
+        method = params.train_sr["srgan"].model_copy(update={"batch": batch})
+        train_sr("srgan", params.model_copy(update={"train_sr": {"srgan": method}}), Path(), three)
+    with pytest.raises(LeukoError, match=rf"^classify\.batch {key}"):
+        classify = params.classify.model_copy(update={"batch": batch})
+        train_classifier(params.model_copy(update={"classify": classify}), Path(), three)
+
+
+@pytest.fixture(scope="module")
+def study(
+    compose_params: Callable[..., Params], mlflow_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A folder with a tiny study, degraded and ready to train."""
+    folder, params = tmp_path_factory.mktemp("study"), compose_params(*TINY)
+    shutil.copyfile(mlflow_template, folder / "mlflow.db")
+    quiet = Console(file=io.StringIO())
+    with contextlib.chdir(folder):
+        synthesize.run(params, "demo", quiet)
+        prepare.run(params, quiet, Layout("demo").root)
+        degrade.run(params, quiet, Layout("demo"), Layout("demo").root)
+        upscale.run(params, "raw", quiet, Layout("demo"))
+    return folder
+
+
+def start(study: Path, *command: str) -> subprocess.Popen[str]:
+    """Start a command in a process group of its own, as a terminal does."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # tests that a shell started in the background ignore Ctrl-C, and children would inherit that
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    env = environment(MLFLOW_TRACKING_URI=f"sqlite:///{study / 'mlflow.db'}")
+    return subprocess.Popen(
+        command, cwd=study, env=env, text=True, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+@pytest.mark.pipeline
+def test_torchrun_trains_by_the_command_line(
+    study: Path, compose_params: Callable[..., Params], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = compose_params(*TINY)
+    process = start(study, *TORCHRUN, *TRAIN, write_params(study, params), "--out", "two")
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert output.count("train_sr srgan: 4 iterations") == 1, "one process speaks"
+    monkeypatch.chdir(study)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{study / 'mlflow.db'}")
+    train_sr_stage.run(params, "srgan", Console(file=io.StringIO()), Layout("demo"), Path("one"))
+    one, two = (json.loads((study / name / "metrics.json").read_text()) for name in ("one", "two"))
+    assert (one.pop("processes"), two.pop("processes")) == (1, 2)
+    assert one.keys() == two.keys()
+    assert two["last_val_psnr"] == pytest.approx(one["last_val_psnr"], rel=1e-4)
+    assert {path.name for path in (study / "one").iterdir()} == {path.name for path in (study / "two").iterdir()}
+    names = [load_file(study / name / "last.safetensors").keys() for name in ("one", "two")]
+    assert names[0] == names[1]
+    runs = mlflow.tracking.MlflowClient(f"sqlite:///{study / 'mlflow.db'}").search_runs(["1"])
+    assert [run.info.status for run in runs] == ["FINISHED", "FINISHED"], "one run a training"
+
+
+@pytest.mark.pipeline
+def test_params_start_the_processes_of_a_classifier(study: Path, compose_params: Callable[..., Params]) -> None:
+    params = write_params(study, compose_params(*TINY), devices=2)
+    process = start(study, *LEUKOSR, "classify", "--arm", "raw", "--params", params, "--out", "classified")
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert output.count("classify raw (paper): accuracy") == 1
+    assert "Traceback" not in errors
+    metrics = json.loads((study / "classified" / "metrics.json").read_text())
+    assert (metrics["processes"], metrics["n_runs"]) == (2, 1)
+    assert len((study / "classified" / "history.csv").read_text().splitlines()) == 3
+
+
+@pytest.mark.pipeline
+@pytest.mark.parametrize("devices", [1, 2], ids=["torchrun", "params"])
+def test_mistake_is_told_once_and_ends_all(devices: int, study: Path, compose_params: Callable[..., Params]) -> None:
+    params = write_params(study, compose_params(*TINY, "budget.srgan.batch=3"), devices=devices)
+    launcher = TORCHRUN if devices == 1 else LEUKOSR
+    process = start(study, *launcher, *TRAIN, params, "--out", "failed")
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert errors.count("error: train_sr.srgan.batch = 3: ") == 1, errors
+    assert "leukosr/" not in re.sub(r"-m leukosr|leukosr/failures", "", errors).replace(str(study), ""), errors
+    assert not (study / "failed").exists()
+
+
+@pytest.mark.pipeline
+def test_ctrl_c_ends_all_processes_and_is_answered_once(study: Path, compose_params: Callable[..., Params]) -> None:
+    params = write_params(
+        study, compose_params(*TINY, "budget.srgan.iterations=100000"), devices=2, checkpoint_seconds=0
+    )
+    process = start(study, *LEUKOSR, *TRAIN, params, "--out", "cut")
+    deadline = time.monotonic() + 90
+    while not list(study.glob(".leukosr/resume/*/sr.pt")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    others = psutil.Process(process.pid).children()
+    assert len(others) == 1
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert errors.count("interrupted") == 1
+    assert "Traceback" not in errors
+    assert not any(other.is_running() for other in others)
+    assert not (study / "cut").exists()
