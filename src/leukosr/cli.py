@@ -15,6 +15,7 @@ from rich.console import Console
 
 from leukosr import __version__
 from leukosr.config import Params, load_params
+from leukosr.engine.processes import ALONE, Processes
 from leukosr.errors import LeukoError
 from leukosr.layout import Layout
 
@@ -76,6 +77,18 @@ def _stage(name: str, params_file: Path, out: Path | None = None) -> Iterator[tu
                 tracked.folder(Path(temporary) / name)
 
 
+@contextmanager
+def _shards(params: Params) -> Iterator[Processes]:
+    """The processes that a launcher started for a data stage; alone, nothing of torch is loaded."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield ALONE
+        return
+    from leukosr.engine.distributed import launched
+
+    with launched(params.runtime) as processes:
+        yield processes
+
+
 def _load(params_file: Path) -> Params:
     """The parameters. Among several processes the first alone says what is wrong with them."""
     try:
@@ -104,8 +117,8 @@ def prepare(params: ParamsFile = PARAMS, out: Out = None) -> None:
     """Check every image and write the manifest."""
     from leukosr.stages import prepare as stage
 
-    with _stage("prepare", params, out) as (settings, layout, target):
-        stage.run(settings, console, target or layout.root)
+    with _stage("prepare", params, out) as (settings, layout, target), _shards(settings) as processes:
+        stage.run(settings, console, target or layout.root, processes)
 
 
 @app.command()
@@ -113,8 +126,8 @@ def degrade(params: ParamsFile = PARAMS, out: Out = None) -> None:
     """Make the low-resolution images."""
     from leukosr.stages import degrade as stage
 
-    with _stage("degrade", params, out) as (settings, layout, target):
-        stage.run(settings, console, layout, target or layout.root)
+    with _stage("degrade", params, out) as (settings, layout, target), _shards(settings) as processes:
+        stage.run(settings, console, layout, target or layout.root, processes)
 
 
 @app.command("train-sr")
@@ -136,8 +149,8 @@ def upscale(arm: Arm, params: ParamsFile = PARAMS, out: Out = None) -> None:
     """Make the images of one arm."""
     from leukosr.stages import upscale as stage
 
-    with _stage("upscale", params, out) as (settings, layout, target):
-        stage.run(settings, arm, console, layout, target)
+    with _stage("upscale", params, out) as (settings, layout, target), _shards(settings) as processes:
+        stage.run(settings, arm, console, layout, target, processes)
 
 
 @app.command()
@@ -145,8 +158,8 @@ def quality(arm: Arm, params: ParamsFile = PARAMS, out: Out = None) -> None:
     """Compare the images of one arm with the ground truth."""
     from leukosr.stages import quality as stage
 
-    with _stage("quality", params, out) as (settings, layout, target):
-        stage.run(settings, arm, console, layout, target)
+    with _stage("quality", params, out) as (settings, layout, target), _shards(settings) as processes:
+        stage.run(settings, arm, console, layout, target, processes)
 
 
 @app.command()

@@ -20,7 +20,8 @@ from leukosr.config import Params, parse_params
 from leukosr.data.pairs import Pairs
 from leukosr.data.store import ImageStore
 from leukosr.engine.batch_norm import SynchronisedBatchNorm2d
-from leukosr.engine.distributed import ALONE, Processes, launched
+from leukosr.engine.distributed import launched
+from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.resume import Resume
 from leukosr.superres.trainer import SRTraining
 

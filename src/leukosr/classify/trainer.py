@@ -16,8 +16,8 @@ from leukosr.classify import BACKBONES
 from leukosr.config import Classify
 from leukosr.data.store import ImageStore
 from leukosr.engine.device import autocast, place, to_batch
-from leukosr.engine.distributed import ALONE, Processes
 from leukosr.engine.prefetch import prefetched
+from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.resume import Resume
 from leukosr.engine.seeding import stream_rng, stream_seed
 from leukosr.errors import LeukoError

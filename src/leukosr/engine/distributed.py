@@ -1,4 +1,4 @@
-"""The processes that share one training: one by default, several under Lightning Fabric's DDP.
+"""Starting the processes that work together: one by default, several under Lightning Fabric's DDP.
 
 A batch is always the global one. Every process computes its part of it, batch norm sees all of it, and the gradient
 is that of all of it, so the losses are those of one process up to the order of sums. The first process alone
@@ -11,88 +11,22 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import nn
 
 from leukosr.config import Runtime
-from leukosr.engine.batch_norm import synchronise_batch_norm
 from leukosr.engine.device import choose_device
 from leukosr.engine.parallel import without_interrupts
+from leukosr.engine.processes import ALONE, Processes
 from leukosr.errors import LeukoError
 
-Value = TypeVar("Value")
 # how long the others wait for the first process to validate, test and write
 PATIENCE = timedelta(hours=2)
-
-
-@dataclass(frozen=True)
-class Processes:
-    """This process among those that train together; `fabric` is None where it is alone."""
-
-    rank: int = 0
-    count: int = 1
-    fabric: Any = None
-
-    @property
-    def first(self) -> bool:
-        """Whether this is the process that validates, writes, logs and prints."""
-        return self.rank == 0
-
-    def check_batch(self, key: str, batch: int) -> None:
-        """Raise a LeukoError that names `key` where a batch cannot be shared out equally."""
-        if batch % self.count:
-            lower = batch - batch % self.count
-            allowed = f"{lower} or {lower + self.count}" if lower else str(self.count)
-            raise LeukoError(
-                f"{key} = {batch}: the batch is shared out equally to {self.count} processes, so it must be a "
-                f"multiple of {self.count}: use {allowed}"
-            )
-
-    def share(self, size: int) -> slice:
-        """The part of a batch of `size` that is this process's: contiguous, equal to the others' where that divides.
-
-        The last batch of an epoch may be smaller than the number of processes; then some parts are empty.
-        """
-        return slice(size * self.rank // self.count, size * (self.rank + 1) // self.count)
-
-    def synchronised(self, network: nn.Module) -> nn.Module:
-        """The network with its batch norm over the images of all processes (in place); same state dict."""
-        return network if self.fabric is None else synchronise_batch_norm(network)
-
-    def parallel(self, network: nn.Module) -> nn.Module:
-        """The network to train by: its backward pass averages the gradients of all processes.
-
-        Parameters, state dicts and copies are those of `network` itself, so what is saved is independent of the
-        number of processes. Every process must call this at the same time.
-        """
-        return network if self.fabric is None else self.fabric.setup_module(network, move_to_device=False)
-
-    def sum(self, *values: float) -> tuple[float, ...]:
-        """Sums over all processes."""
-        if self.fabric is None:
-            return values
-        numbers = torch.tensor(values, dtype=torch.float64, device=self.fabric.device)
-        dist.all_reduce(numbers)
-        return tuple(numbers.tolist())
-
-    def mean(self, values: Mapping[str, float]) -> dict[str, float]:
-        """Means over all processes, by name."""
-        sums = self.sum(*values.values())
-        return {name: total / self.count for name, total in zip(values, sums, strict=True)}
-
-    def from_first(self, value: Value) -> Value:
-        """What the first process holds; the others' own `value` is not looked at."""
-        return value if self.fabric is None else self.fabric.broadcast(value)
-
-
-ALONE = Processes()
 
 
 @contextmanager

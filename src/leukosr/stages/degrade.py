@@ -16,9 +16,9 @@ from leukosr.data.manifest import Row, read_manifest
 from leukosr.degradation import DEGRADATIONS, image_rng
 from leukosr.degradation.rounds import KernelMix, ResizeMix, Round
 from leukosr.engine.parallel import count_workers, ordered_map
+from leukosr.engine.processes import ALONE, Processes, shared_folder
 from leukosr.engine.progress import track
 from leukosr.engine.seeding import stream_seed
-from leukosr.files import new_folder
 from leukosr.layout import Layout, image_file
 
 SHOWN = 6
@@ -37,15 +37,20 @@ class _Task:
     seed: int
 
 
-def run(params: Params, console: Console, layout: Layout, out: Path) -> None:
-    """Write lr/<id>.png for every image with a role in training or testing, and a sample grid, into `out`."""
+def run(params: Params, console: Console, layout: Layout, out: Path, processes: Processes = ALONE) -> None:
+    """Write lr/<id>.png for every image with a role in training or testing, and a sample grid, into `out`.
+
+    Several processes each make the images that they own.
+    """
     rows = [row for row in read_manifest(layout.manifest) if row.role_paper not in ("unused", "reference")]
     settings = degradation_settings(params)
     workers = count_workers(params.runtime.workers)
-    with new_folder(out / "lr") as folder:
-        tasks = [_task(row, params, settings, folder) for row in rows]
+    with shared_folder(out / "lr", processes) as folder:
+        tasks = [_task(row, params, settings, folder) for row in rows if processes.owns(row.id)]
         for _ in track(ordered_map(_degrade, tasks, workers), len(tasks), "degrading"):
             pass
+    if not processes.first:
+        return
     _draw_grid(rows, params, out)
     height, width = params.image.height // params.image.scale, params.image.width // params.image.scale
     console.print(f"degrade: {len(rows)} images of {height}x{width} ({params.degrade.method}) -> {out / 'lr'}")

@@ -11,10 +11,11 @@ from rich.console import Console
 
 from leukosr.config import Params, Prepare
 from leukosr.data.catalogue import Rejected, check_images, find_images
-from leukosr.data.images import inspect_image
+from leukosr.data.images import ImageFacts, inspect_image
 from leukosr.data.manifest import make_rows, read_sources, write_manifest, write_rejected
 from leukosr.data.splits import paper_roles, source_disjoint_roles
 from leukosr.engine.parallel import count_workers, ordered_map
+from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.report.figures import budget_note, class_distribution
@@ -22,20 +23,27 @@ from leukosr.report.figures import budget_note, class_distribution
 SHOWN = 20
 
 
-def run(params: Params, console: Console, out: Path) -> None:
-    """Write manifest.csv, rejected.csv and the figure of classes by role into `out`."""
+def run(params: Params, console: Console, out: Path, processes: Processes = ALONE) -> None:
+    """Write manifest.csv, rejected.csv and the figure of classes by role into `out`.
+
+    Several processes each check the files that they own.
+    """
     settings = params.prepare
     root = Path(settings.root)
     found = find_images(settings)
     workers = count_workers(params.runtime.workers)
     look = partial(inspect_image, max_pixels=settings.max_pixels)
-    good, rejected = check_images(
-        root,
-        found,
-        settings.max_pixels,
-        lambda paths: track(ordered_map(look, paths, workers), len(paths), "checking images"),
-    )
+
+    def inspect_all(paths: list[Path]) -> list[ImageFacts]:
+        own = [path for path in paths if processes.owns(path.as_posix())]
+        facts = track(ordered_map(look, own, workers), len(own), "checking images")
+        facts_of = dict(processes.gather(list(zip(own, facts, strict=True))))
+        return [facts_of[path] for path in paths]
+
+    good, rejected = check_images(root, found, settings.max_pixels, inspect_all)
     _refuse(rejected, settings)
+    if not processes.first:
+        return
     sources = read_sources(root)
     paper = paper_roles(good, settings, params.study.seed)
     disjoint = source_disjoint_roles(good, sources, settings.source_disjoint, params.study.seed)

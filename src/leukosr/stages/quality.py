@@ -15,6 +15,7 @@ from leukosr.data.images import read_rgb
 from leukosr.data.manifest import CLASSIFIER_ROLES, read_manifest, with_role
 from leukosr.degradation.resample import resize
 from leukosr.engine.parallel import count_workers, ordered_map
+from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.evaluate.image_quality import ImageQuality, compare_images
@@ -33,18 +34,28 @@ class _Task:
     quality: Quality
 
 
-def run(params: Params, arm: str, console: Console, layout: Layout, out: Path | None = None) -> None:
-    """Write per_image.csv and metrics.json (means and sds over images; undefined is null)."""
+def run(
+    params: Params, arm: str, console: Console, layout: Layout, out: Path | None = None, processes: Processes = ALONE
+) -> None:
+    """Write per_image.csv and metrics.json (means and sds over images; undefined is null).
+
+    Several processes each compare the images that they own.
+    """
     if arm not in params.upscale:
         raise LeukoError(f"quality: unknown arm '{arm}'; the arms of this study are {', '.join(params.arms)}")
     rows = with_role(read_manifest(layout.manifest), *CLASSIFIER_ROLES)
     images = require(layout.arm(arm), f"upscale@{arm}")
+    own = [row for row in rows if processes.owns(row.id)]
     tasks = [
         _Task(arm, image_file(images, row.id), Path(params.prepare.root) / row.path, params.image, params.quality)
-        for row in rows
+        for row in own
     ]
     workers = count_workers(params.runtime.workers)
-    results = list(track(ordered_map(_compare, tasks, workers), len(tasks), f"quality {arm}"))
+    compared = list(track(ordered_map(_compare, tasks, workers), len(tasks), f"quality {arm}"))
+    quality_of = dict(processes.gather(list(zip((row.id for row in own), compared, strict=True))))
+    results = [quality_of[row.id] for row in rows]
+    if not processes.first:
+        return
     target = out or layout.quality(arm)
     metrics = {"n": len(results), **_summary("psnr", [r.psnr for r in results])}
     metrics |= _summary("ssim", [r.ssim for r in results]) | _summary("mse", [r.mse for r in results])

@@ -20,7 +20,7 @@ from leukosr.data.manifest import Row, read_manifest, with_role
 from leukosr.data.pairs import Pairs
 from leukosr.data.store import ImageStore
 from leukosr.engine.device import choose_device
-from leukosr.engine.distributed import ALONE, Processes
+from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.progress import progress
 from leukosr.engine.resume import Resume, work_digest
 from leukosr.errors import LeukoError

@@ -13,23 +13,30 @@ from leukosr.data.hr import read_hr
 from leukosr.data.images import read_rgb, write_png
 from leukosr.data.manifest import CLASSIFIER_ROLES, Row, read_manifest, with_role
 from leukosr.degradation.resample import resize
+from leukosr.engine.processes import ALONE, Processes, shared_folder
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
-from leukosr.files import new_folder
 from leukosr.layout import Layout, image_file, require
 
 
-def run(params: Params, arm: str, console: Console, layout: Layout, out: Path | None = None) -> None:
-    """Write arms/<arm>/<id>.png for every image that a classifier sees: uint8 RGB, raw at LR size."""
+def run(
+    params: Params, arm: str, console: Console, layout: Layout, out: Path | None = None, processes: Processes = ALONE
+) -> None:
+    """Write arms/<arm>/<id>.png for every image that a classifier sees: uint8 RGB, raw at LR size.
+
+    Several processes each make the images that they own.
+    """
     if arm not in params.upscale:
         raise LeukoError(f"upscale: unknown arm '{arm}'; the arms of this study are {', '.join(params.arms)}")
     rows = with_role(read_manifest(layout.manifest), *CLASSIFIER_ROLES)
     target = out or layout.arm(arm)
-    with new_folder(target) as folder:
-        images = track(_images(params, arm, rows, layout), len(rows), f"upscale {arm}")
-        for row, image in zip(rows, images, strict=True):
+    own = [row for row in rows if processes.owns(row.id)]
+    with shared_folder(target, processes) as folder:
+        images = track(_images(params, arm, own, layout), len(own), f"upscale {arm}")
+        for row, image in zip(own, images, strict=True):
             write_png(image_file(folder, row.id), image)
-    console.print(f"upscale {arm}: {len(rows)} images -> {target}")
+    if processes.first:
+        console.print(f"upscale {arm}: {len(rows)} images -> {target}")
 
 
 def _images(params: Params, arm: str, rows: list[Row], layout: Layout) -> Iterator[np.ndarray]:

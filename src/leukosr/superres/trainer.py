@@ -16,8 +16,8 @@ from torch.optim.swa_utils import AveragedModel
 from leukosr.config import TrainSR, TrainStage
 from leukosr.data.pairs import Pairs, PatchSampler
 from leukosr.engine.device import autocast, place, to_batch
-from leukosr.engine.distributed import ALONE, Processes
 from leukosr.engine.prefetch import prefetched
+from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.resume import Resume
 from leukosr.engine.seeding import stream_seed
 from leukosr.errors import LeukoError
