@@ -35,10 +35,11 @@ FAILURES: tuple[type[BaseException], ...] = (Exception,)
 for chatty in (
     "mlflow.system_metrics.system_metrics_monitor",
     "mlflow.tracking.fluent",
-    "mlflow.store.db.utils",
     "alembic",
 ):
     logging.getLogger(chatty).setLevel(logging.WARNING)
+# it prints a traceback of every database error that it also raises; Run.attempt says it in one line
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 SERVED_MODEL = Path(__file__).with_name("served_model.py")
 
