@@ -8,6 +8,7 @@ import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -194,3 +195,25 @@ def test_the_crop_is_the_middle() -> None:
 def test_a_crop_larger_than_the_image_is_refused() -> None:
     with pytest.raises(LeukoError, match=r"40x48 .* smaller than the crop 40x64"):
         fit_to(pixels(40, 48), 40, 64, "center_crop", "opencv_bicubic")
+
+
+@pytest.mark.parametrize("size", [(64, 48), (33, 47), (320, 240)])
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+@pytest.mark.parametrize("more", [{"quality": 30}, {"quality": 95, "progressive": True}, {"quality": 75, "exif": True}])
+def test_a_jpeg_has_the_pixels_that_pillow_gives(
+    tmp_path: Path, size: tuple[int, int], subsampling: str, more: dict[str, Any]
+) -> None:
+    path = tmp_path / "cell.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees, which neither of the two may follow
+    image = converted("RGB").resize(size, Image.Resampling.BICUBIC)
+    image.save(path, subsampling=subsampling, **{**more, **({"exif": exif} if more.get("exif") else {})})
+    with Image.open(path) as expected:
+        assert np.array_equal(read_rgb(path), np.asarray(expected))
+
+
+def test_bytes_after_the_end_of_a_jpeg_do_no_harm(tmp_path: Path) -> None:
+    whole, longer = tmp_path / "whole.jpg", tmp_path / "longer.jpg"
+    whole.write_bytes(encoded("JPEG"))
+    longer.write_bytes(encoded("JPEG") + b"made by a microscope")
+    assert np.array_equal(read_rgb(longer), read_rgb(whole))

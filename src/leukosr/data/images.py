@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -75,16 +77,31 @@ def _other_mode(image: Image.Image) -> str | None:
 
 
 def read_rgb(path: Path) -> np.ndarray:
-    """Read one image as uint8 RGB, height x width x 3. Raises LeukoError that names an unreadable file."""
+    """Read one image as uint8 RGB, height x width x 3. Raises LeukoError that names an unreadable file.
+
+    The pixels are those that Pillow gives; OpenCV decodes whole JPEG and PNG files faster.
+    """
     try:
-        with Image.open(path) as image:
+        content = path.read_bytes()
+        with Image.open(io.BytesIO(content)) as image:
             if (mode := _other_mode(image)) is not None:
                 raise LeukoError(f"{path} has mode {mode}; convert it to 8-bit RGB")
-            return np.asarray(image)
+            fast = _decoded(content) if image.format in _LAST_BYTES else None
+            return np.asarray(image) if fast is None else fast
     except FileNotFoundError:
         raise LeukoError(f"{path} does not exist; the stage that makes it has to run first") from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise LeukoError(f"{path} cannot be read as an image ({error}); replace or remove it") from None
+
+
+_LAST_BYTES = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
+
+
+def _decoded(content: bytes) -> np.ndarray | None:
+    """OpenCV's decoding, or None where it fails or the file is cut: OpenCV fills the rest of such a JPEG with grey."""
+    if not content.endswith(tuple(_LAST_BYTES.values())):
+        return None
+    return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
 
 
 def read_as_rgb(path: Path) -> np.ndarray:
@@ -120,6 +137,10 @@ def fit_to(image: np.ndarray, height: int, width: int, fit: str, kernel: Kernel)
 
 
 def write_png(path: Path, image: np.ndarray) -> None:
-    """Write uint8 RGB losslessly; the folder is made. Level 1 is about as small as 6 here and much faster."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(image).save(path, compress_level=1)
+    """Write uint8 RGB losslessly; the folder is made. OpenCV's encoder is about twice as fast as Pillow's, as small."""
+    content = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
+    try:
+        path.write_bytes(content)
+    except FileNotFoundError:  # rarely, so not asked for every image
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
