@@ -1,0 +1,83 @@
+"""Comparisons of arms as a table, sentences and JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.table import Table
+
+from leukosr.evaluate.sample_size import SampleSize
+from leukosr.evaluate.significance import LEVEL, Comparison, smallest_p
+
+NAMES = {"accuracy": "accuracy", "macro_f1": "macro F1"}
+
+
+def as_json(found: Sequence[Comparison]) -> str:
+    """A list of objects with the fields of `Comparison`; undefined is null."""
+    return json.dumps([asdict(each) for each in found], indent=2, allow_nan=False)
+
+
+def print_comparisons(found: Sequence[Comparison], sizes: Sequence[SampleSize], console: Console) -> None:
+    """Print what was compared, the differences in points with their verdicts, and what the design can reach."""
+    for size in sizes:
+        console.print(size_sentence(size))
+    table = Table()
+    for head in ("arms", "metric", "difference, points", "P(better)", "p, runs", "p, Holm", "p, sources", "verdict"):
+        table.add_column(head, justify="left" if head in ("arms", "metric", "verdict") else "right")
+    for each in found:
+        table.add_row(
+            f"{each.a} – {each.b}",
+            NAMES[each.metric] + (" (primary)" if each.primary else ""),
+            difference_text(each),
+            f"{each.p_improvement:.2f}",
+            p_text(each.p_value),
+            p_text(each.p_holm),
+            p_text(each.p_source),
+            each.verdict,
+        )
+    console.print(table)
+    console.print(reach_sentence(found))
+
+
+def size_sentence(size: SampleSize) -> str:
+    """Images, sources and what they are worth, for one arm."""
+    worth = (
+        "" if size.effective is None else f", worth about {size.effective:.0f} independent ones (ICC {size.icc:.2f})"
+    )
+    return (
+        f"{size.name}: accuracy {100 * size.accuracy:.1f} % on {size.images} images of {size.sources} sources{worth}; "
+        f"95 % interval at that many sources {100 * size.low:.1f} to {100 * size.high:.1f} %"
+    )
+
+
+def difference_text(found: Comparison) -> str:
+    """`+1.2 (-0.3 … +2.7)`, in points."""
+    return f"{100 * found.difference:+.1f} ({100 * found.ci_low:+.1f} … {100 * found.ci_high:+.1f})"
+
+
+def p_text(p: float | None) -> str:
+    """A p value with two significant digits; an en dash where there is none."""
+    return "–" if p is None else "< 0.0001" if p < 0.0001 else f"{p:.2g}"
+
+
+def reach_sentence(found: Sequence[Comparison]) -> str:
+    """How small the corrected p can become with these runs, and whether that allows a verdict at all."""
+    runs, family = min(each.runs for each in found), sum(each.metric == found[0].metric for each in found)
+    if runs == 1:
+        return "One common seed: there is no p over runs, so every verdict is inconclusive; train with more seeds."
+    reach, comparisons = smallest_p(runs, family), "1 comparison" if family == 1 else f"{family} comparisons"
+    end = (
+        "" if reach < LEVEL else f", so no verdict but inconclusive is possible: {runs_needed(family)} pairs are needed"
+    )
+    return f"{runs} paired runs and {comparisons}: the smallest p after Holm is {reach:.2g}{end}."
+
+
+def runs_needed(family: int) -> int:
+    """The fewest paired runs with which `better` is within reach."""
+    runs = 2
+    while smallest_p(runs, family) >= LEVEL:
+        runs += 1
+    return runs
