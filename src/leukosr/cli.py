@@ -236,6 +236,22 @@ def enhance(
 
 
 @app.command()
+def provenance(
+    folder: Annotated[Path, typer.Argument(help="Any folder of images, with or without class folders.")],
+    out: Annotated[Path, typer.Option(help="The folder to write sources.csv and the page into.")],
+    similarity: Annotated[float, typer.Option(min=0, max=1, help="Least correlation of what both images show.")] = 0.5,
+    inliers: Annotated[int, typer.Option(min=4, help="Least number of features that agree.")] = 5,
+    neighbours: Annotated[int, typer.Option(min=1, help="Images that each one is compared with, a round.")] = 8,
+) -> None:
+    """Find which images show the same source micrograph, whatever was done to them."""
+    from leukosr.data.provenance.geometry import Limits
+    from leukosr.stages import provenance as stage
+
+    limits = Limits(inliers=inliers, similarity=similarity)
+    stage.run_folder(folder, out, console, limits, max_features=400, neighbours=neighbours)
+
+
+@app.command()
 def compare(
     files: Annotated[
         list[Path], typer.Argument(help="predictions.csv of two or more arms, the one of interest first.")

@@ -6,11 +6,10 @@ import base64
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 import yaml
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from PIL import Image
 
 from leukosr.config import Params
@@ -59,7 +58,7 @@ def write_report(
         with new_file(work / "comparison.csv") as path:
             table.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
         write_json(work / "summary.json", summary(results))
-        page = _template().render(
+        page = template("report.html.j2").render(
             title=params.study.title,
             lead=sections.lead_sentence(params, results),
             budget=budget_note(params.budget),
@@ -99,7 +98,7 @@ def _draw(folder: Path, params: Params, results: StudyResults, note: str) -> dic
     seen: dict[str, Figure] = {}
 
     def add(name: str, alt: str, photo: bool = False) -> None:
-        seen[name] = Figure(_data_uri(folder / f"{name}.png", photo), f"{alt}. {note}")
+        seen[name] = Figure(data_uri(folder / f"{name}.png", photo), f"{alt}. {note}")
 
     accuracy_figure(folder / "accuracy.png", results, note)
     add("accuracy", "Test accuracy of every arm, a dot a seed")
@@ -128,7 +127,7 @@ def _draw(folder: Path, params: Params, results: StudyResults, note: str) -> dic
     return seen
 
 
-def _data_uri(path: Path, photo: bool) -> str:
+def data_uri(path: Path, photo: bool) -> str:
     """A picture as a data URI: charts as PNG, photographs as JPEG, which is several times smaller."""
     with Image.open(path) as picture:
         if picture.width <= PAGE_WIDTH and not photo:
@@ -146,6 +145,13 @@ def _uri(kind: str, content: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def _template() -> Template:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(files(__package__).joinpath("report.html.j2").read_text(encoding="utf-8"))
+def template(name: str) -> Template:
+    """A page template of this folder; an unknown name in it is an error."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)

@@ -1,0 +1,134 @@
+"""Groups of images that show one source."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from leukosr.data.provenance.geometry import NO_VIEW, Limits, View, best_view
+from leukosr.data.provenance.store import build_store, open_store
+from leukosr.data.provenance.words import WordIndex
+from leukosr.engine.parallel import ordered_map
+from leukosr.engine.progress import progress
+from leukosr.files import new_file
+
+BATCH = 2048  # pairs that are looked at between two savings
+MAX_ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class Link:
+    """Images `a` and `b` (numbers) and how b is seen in a."""
+
+    a: int
+    b: int
+    flipped: bool
+    view: View
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The result: a group number an image (by first image), its confidence in [0, 1], and the links that were found.
+
+    The confidence of an image in a group is that of its best link; that of an image alone is one minus the best
+    confidence of the views that were refused.
+    """
+
+    group: np.ndarray
+    confidence: np.ndarray
+    links: tuple[Link, ...]
+
+
+def find_sources(
+    paths: Sequence[Path], folder: Path, limits: Limits, *, max_features: int, neighbours: int, workers: int
+) -> Sources:
+    """Group images that show one source; `folder` keeps finished parts, so that cut work goes on.
+
+    In rounds: the most alike images of other groups are compared, and groups with a link become one, until no round
+    finds a link.
+    """
+    store = build_store(paths, folder, max_features, workers)
+    index = WordIndex(store)
+    group = np.arange(len(paths))
+    links: list[Link] = []
+    refused = np.zeros(len(paths))
+    seen: set[tuple[int, int, bool]] = set()
+    for number in range(MAX_ROUNDS):
+        wanted = dict.fromkeys(_ordered(each) for each in index.candidates(group, neighbours))
+        pairs = [each for each in wanted if each not in seen]
+        seen |= wanted.keys()
+        found = _compare(pairs, folder, number, limits, workers)
+        accepted = [link for link in found if link.view.accepted(limits)]
+        for link in found:
+            if not link.view.accepted(limits):
+                best = min(link.view.confidence, 0.99)
+                refused[[link.a, link.b]] = np.maximum(refused[[link.a, link.b]], best)
+        links += accepted
+        group = _joined(len(paths), links)
+        if not accepted:
+            break
+    return Sources(group, _confidence(group, links, refused), tuple(links))
+
+
+def _ordered(candidate: tuple[int, int, bool]) -> tuple[int, int, bool]:
+    a, b, flipped = candidate
+    return (a, b, flipped) if a < b else (b, a, flipped)
+
+
+def _compare(pairs: list[tuple[int, int, bool]], folder: Path, number: int, limits: Limits, workers: int) -> list[Link]:
+    found: list[Link] = []
+    look = partial(_look, folder=folder / "features", limits=limits)
+    with progress(len(pairs), f"comparing, round {number + 1}") as advance:
+        for start in range(0, len(pairs), BATCH):
+            part = pairs[start : start + BATCH]
+            file = folder / f"round-{number}-{start:08d}.npy"
+            if file.exists():
+                rows = np.load(file)
+            else:
+                rows = np.array(list(ordered_map(look, part, workers)), np.float64)
+                with new_file(file) as temporary, temporary.open("wb") as stream:
+                    np.save(stream, rows)
+            for (a, b, flipped), row in zip(part, rows, strict=True):
+                if row[0]:
+                    found.append(Link(a, b, flipped, View(row[3:].reshape(2, 3), int(row[0]), row[1], row[2])))
+            advance(len(part), "")
+    return found
+
+
+def _look(pair: tuple[int, int, bool], folder: Path, limits: Limits) -> list[float]:
+    """One comparison as a row of numbers: inliers, similarity, overlap, transform."""
+    a, b, flipped = pair
+    store = open_store(folder)
+    view = best_view(store[a], store[b], flipped, limits)
+    if view is NO_VIEW:
+        return [0.0] * 9
+    return [view.inliers, view.similarity, view.overlap, *view.transform.ravel().tolist()]
+
+
+def _joined(count: int, links: Sequence[Link]) -> np.ndarray:
+    """Connected images have one number, that of the first of them."""
+    parent = np.arange(count)
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    for link in links:
+        first, second = sorted((root(link.a), root(link.b)))
+        parent[second] = first
+    return np.array([root(i) for i in range(count)])
+
+
+def _confidence(group: np.ndarray, links: Sequence[Link], refused: np.ndarray) -> np.ndarray:
+    best: dict[int, float] = defaultdict(float)
+    for link in links:
+        for image in (link.a, link.b):
+            best[image] = max(best[image], link.view.confidence)
+    return np.array([best[i] if i in best else 1 - refused[i] for i in range(len(group))])

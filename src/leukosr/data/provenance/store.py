@@ -1,0 +1,90 @@
+"""Features of many images on disk: made in blocks, so that cut work goes on, then read by any process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+
+from leukosr.data.provenance.features import DETAIL, Features, describe
+from leukosr.engine.parallel import ordered_map
+from leukosr.engine.progress import progress
+from leukosr.files import new_file, new_folder
+
+BLOCK = 256
+ARRAYS = ("starts", "points", "descriptors", "detail", "content")
+
+
+class FeatureStore:
+    """Features by image number, read from disk as they are asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` holds the arrays that `build_store` wrote."""
+        loaded = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
+        self.starts: np.ndarray = np.asarray(loaded.pop("starts"))
+        self.points, self.descriptors = loaded["points"], loaded["descriptors"]
+        self._detail, self._content = loaded["detail"], loaded["content"]
+
+    def __len__(self) -> int:
+        """The number of images."""
+        return len(self.starts) - 1
+
+    def __getitem__(self, number: int) -> Features:
+        """The features of one image."""
+        own = slice(self.starts[number], self.starts[number + 1])
+        content = np.unpackbits(self._content[number]).reshape(DETAIL, DETAIL).astype(bool)
+        return Features(np.array(self.points[own]), np.array(self.descriptors[own]), self._detail[number], content)
+
+
+@lru_cache(maxsize=1)
+def open_store(folder: Path) -> FeatureStore:
+    """The store in a folder, opened once a process."""
+    return FeatureStore(folder)
+
+
+def build_store(paths: Sequence[Path], folder: Path, max_features: int, workers: int) -> FeatureStore:
+    """Describe all images; finished blocks in `folder` are taken as they are."""
+    target = folder / "features"
+    if target.is_dir():
+        open_store.cache_clear()
+        return open_store(target)
+    blocks = [(start, folder / f"features-{start:07d}.npz") for start in range(0, len(paths), BLOCK)]
+    with progress(len(paths), "finding features") as advance:
+        for start, file in blocks:
+            part = paths[start : start + BLOCK]
+            if not file.exists():
+                _write_block(file, list(ordered_map(partial(describe, max_features=max_features), part, workers)))
+            advance(len(part), "")
+    _merge([file for _, file in blocks], target)
+    open_store.cache_clear()  # the folder may have held another set
+    for _, file in blocks:
+        file.unlink()
+    return open_store(target)
+
+
+def _write_block(file: Path, described: list[Features]) -> None:
+    with new_file(file) as temporary, temporary.open("wb") as stream:
+        np.savez(
+            stream,
+            counts=np.array([len(each.points) for each in described], np.int64),
+            points=np.concatenate([each.points for each in described]),
+            descriptors=np.concatenate([each.descriptors for each in described]),
+            detail=np.stack([each.detail for each in described]),
+            content=np.stack([np.packbits(each.content) for each in described]),
+        )
+
+
+def _merge(files: Sequence[Path], target: Path) -> None:
+    """Join the blocks, one array at a time, so that memory holds one of them."""
+    with new_folder(target) as folder:
+        counts = np.concatenate([_part(file, "counts") for file in files])
+        np.save(folder / "starts.npy", np.concatenate([[0], np.cumsum(counts)]))
+        for name in ARRAYS[1:]:
+            np.save(folder / f"{name}.npy", np.concatenate([_part(file, name) for file in files]))
+
+
+def _part(file: Path, name: str) -> np.ndarray:
+    with np.load(file) as arrays:
+        return np.asarray(arrays[name])

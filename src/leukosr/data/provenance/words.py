@@ -1,0 +1,76 @@
+"""Which images may be alike: a bag of visual words (Sivic & Zisserman 2003), searched with sparse products."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+
+import numpy as np
+from scipy import sparse
+
+from leukosr.data.provenance.features import mirrored
+from leukosr.data.provenance.geometry import rooted
+from leukosr.data.provenance.store import FeatureStore
+
+VOCABULARY = 8192
+FEW = 40  # images up to which nothing is gained by a search
+ROWS = 512  # images whose likeness to all others is held at once
+
+
+class WordIndex:
+    """Weighted words of every image, and of its mirror image."""
+
+    def __init__(self, store: FeatureStore, vocabulary: int = VOCABULARY) -> None:
+        """Words are descriptors of the set itself, taken evenly: as good here as clustering, and always the same."""
+        count = len(store.descriptors)
+        chosen = np.linspace(0, count - 1, min(vocabulary, -(-count // 4))).astype(int)  # so that words are shared
+        words = rooted(np.asarray(store.descriptors[chosen]))
+        plain, flipped = _nearest(store, words)
+        owner = np.repeat(np.arange(len(store)), np.diff(store.starts))
+        shape = (len(store), len(words))
+        counts = [sparse.csr_matrix((np.ones(count, np.float32), (owner, w)), shape=shape) for w in (plain, flipped)]
+        present = np.asarray((counts[0] > 0).sum(0)).ravel()
+        weight = np.log(len(store) / np.maximum(present, 1)).astype(np.float32)
+        self.plain, self.flipped = (_normalised(each, weight) for each in counts)
+
+    def candidates(self, group: np.ndarray, wanted: int) -> Iterator[tuple[int, int, bool]]:
+        """For each image the `wanted` most alike ones of other groups: (image, other, other is mirrored).
+
+        In a set of few images all pairs are candidates, both ways.
+        """
+        if len(group) <= FEW:
+            for i, j in combinations(range(len(group)), 2):
+                if group[i] != group[j]:
+                    yield from ((i, j, False), (i, j, True))
+            return
+        everything = self.plain.T.tocsc()
+        for start in range(0, len(group), ROWS):
+            rows = np.arange(start, min(start + ROWS, len(group)))
+            straight = (self.plain[rows] @ everything).toarray()
+            turned = (self.flipped[rows] @ everything).toarray()
+            likeness = np.maximum(straight, turned)
+            likeness[group[rows][:, None] == group[None, :]] = 0
+            top = np.argsort(-likeness, axis=1, kind="stable")[:, :wanted]
+            for i, others in zip(rows, top, strict=True):
+                for j in others:
+                    if likeness[i - start, j] > 0:
+                        yield int(i), int(j), bool(turned[i - start, j] > straight[i - start, j])
+
+
+def _nearest(store: FeatureStore, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The word of every descriptor and of its mirror image."""
+    found = []
+    for flip in (False, True):
+        parts = []
+        for start in range(0, len(store.descriptors), 4096):
+            part = np.asarray(store.descriptors[start : start + 4096])
+            parts.append((rooted(mirrored(part) if flip else part) @ words.T).argmax(1))
+        found.append(np.concatenate(parts) if parts else np.zeros(0, int))
+    return found[0], found[1]
+
+
+def _normalised(counts: sparse.csr_matrix, weight: np.ndarray) -> sparse.csr_matrix:
+    counts.data = np.sqrt(counts.data)  # a word that comes often says less each time
+    weighted = counts.multiply(weight[None, :]).tocsr()
+    length = np.sqrt(weighted.multiply(weighted).sum(1)).A1
+    return sparse.diags(1 / np.maximum(length, 1e-6)) @ weighted

@@ -1,0 +1,102 @@
+"""Find which images of a folder show the same source."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+
+import leukosr.data.provenance
+from leukosr.data.catalogue import visible_files
+from leukosr.data.images import SUFFIXES, inspect_image
+from leukosr.data.provenance.facts import Facts, folder_labels, folder_splits, gather_facts, name_sources
+from leukosr.data.provenance.geometry import Limits
+from leukosr.data.provenance.search import find_sources
+from leukosr.engine.parallel import count_workers, ordered_map
+from leukosr.engine.progress import track
+from leukosr.errors import LeukoError
+from leukosr.files import new_file, new_folder, write_json
+from leukosr.report.provenance_page import write_provenance_page
+
+STATE = Path(".leukosr/resume")
+MAX_PIXELS = 50_000_000
+
+
+def run_folder(
+    root: Path, out: Path, console: Console, limits: Limits, *, max_features: int, neighbours: int, state: Path = STATE
+) -> Facts:
+    """Write sources.csv (`image, source, confidence`), rejected.csv, summary.json and the page into `out`.
+
+    Every image below `root` takes part, whatever its name; finished parts of cut work are kept in `state`. Raises
+    LeukoError where there are fewer than two images, or `out` holds something else.
+    """
+    if not root.is_dir():
+        raise LeukoError(f"{root} is no folder: name the folder that holds the images")
+    if out.is_dir() and any(out.iterdir()) and not (out / "sources.csv").is_file():
+        raise LeukoError(f"{out} is not empty and holds no sources.csv: name a new folder")
+    workers = count_workers("auto")
+    images, rejected = _readable(root, workers)
+    if len(images) < 2:
+        raise LeukoError(f"{root} holds {len(images)} usable images, at least 2 are needed ({len(rejected)} left out)")
+    paths = [root / image for image in images]
+    settings = {**asdict(limits), "max_features": max_features, "neighbours": neighbours}
+    work = state / _digest(paths, settings)
+    sources = find_sources(paths, work, limits, max_features=max_features, neighbours=neighbours, workers=workers)
+    facts = gather_facts(root, images, sources, folder_labels(images), folder_splits(root, images))
+    with new_folder(out) as folder:
+        table = pd.DataFrame({"image": images, "source": name_sources(sources.group), "confidence": sources.confidence})
+        with new_file(folder / "sources.csv") as file:
+            table.to_csv(file, index=False, float_format="%.4f", lineterminator="\n")
+        with new_file(folder / "rejected.csv") as file:
+            pd.DataFrame(rejected, columns=["path", "reason"]).to_csv(file, index=False, lineterminator="\n")
+        write_json(folder / "summary.json", summary(facts))
+        confidence = dict(zip(images, sources.confidence.tolist(), strict=True))
+        write_provenance_page(folder, root, facts, confidence, f"Sources of {root.resolve().name}")
+    shutil.rmtree(work, ignore_errors=True)
+    for shared in facts.shared:
+        console.print(f"provenance: {shared.sentence}")
+    console.print(
+        f"provenance: {len(images)} images show {len(facts.groups)} sources, {len(rejected)} left out, "
+        f"{len(facts.conflicts)} sources with more than one label -> {out / 'index.html'}"
+    )
+    return facts
+
+
+def summary(facts: Facts) -> dict[str, object]:
+    """The facts as plain numbers and names."""
+    return {
+        "images": sum(map(len, facts.groups.values())),
+        "sources": len(facts.groups),
+        "alone": sum(len(images) == 1 for images in facts.groups.values()),
+        "exact_duplicates": [list(found) for found in facts.exact],
+        "near_duplicates": [list(pair) for pair in facts.near],
+        "label_conflicts": {name: dict(labels) for name, labels in facts.conflicts.items()},
+        "shared": [asdict(each) for each in facts.shared],
+    }
+
+
+def _readable(root: Path, workers: int) -> tuple[list[str], list[tuple[str, str]]]:
+    """The images below `root` that can be used, and the others with the reason."""
+    files = [path for path in visible_files(root) if path.suffix.lower() in SUFFIXES]
+    look = partial(inspect_image, max_pixels=MAX_PIXELS)
+    facts = list(track(ordered_map(look, files, workers), len(files), "checking images"))
+    names = [path.relative_to(root).as_posix() for path in files]
+    good = [name for name, fact in zip(names, facts, strict=True) if fact.reason is None]
+    bad = [(name, fact.reason) for name, fact in zip(names, facts, strict=True) if fact.reason is not None]
+    return good, bad
+
+
+def _digest(paths: Sequence[Path], settings: dict[str, float]) -> str:
+    """Names the work by its images, settings and code, so that cut work is only continued by the same."""
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    code = sorted(Path(leukosr.data.provenance.__path__[0]).glob("*.py"))
+    for path in [*code, *paths]:
+        digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
+    return f"provenance-{digest.hexdigest()[:24]}"

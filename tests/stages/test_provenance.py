@@ -1,0 +1,91 @@
+"""`leukosr provenance FOLDER`: what it writes, and what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+from tests.data.provenance.disguise import STRENGTHS, disguised, field, write_jpeg
+
+from leukosr.data.provenance.geometry import Limits
+from leukosr.errors import LeukoError
+from leukosr.stages.provenance import run_folder
+
+
+def run(root: Path, out: Path) -> str:
+    console = Console(width=400)
+    with console.capture() as said:
+        run_folder(root, out, console, Limits(), max_features=400, neighbours=8, state=out.parent / "state")
+    return said.get()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six fields in TRAIN; disguises of two of them in TEST, one under another label; a copy and a broken file."""
+    root = tmp_path_factory.mktemp("set") / "smears"
+    for number in range(6):
+        write_jpeg(root / "TRAIN" / "ab"[number % 2] / f"{number}.jpg", field(number), 92)
+    for number, label in ((0, "a"), (1, "a"), (6, "b")):
+        image = disguised(field(number), STRENGTHS["mild"], np.random.default_rng(number))
+        write_jpeg(root / "TEST" / label / f"v{number}.jpg", image, 90)
+    write_jpeg(root / "TRAIN" / "a" / "again.jpg", field(4), 50)
+    (root / "TRAIN" / "b" / "copy.jpg").write_bytes((root / "TRAIN" / "b" / "3.jpg").read_bytes())
+    (root / "TRAIN" / "b" / "broken.jpg").write_bytes(b"no image")
+    return root
+
+
+def test_sources_splits_copies_and_contradictions_are_told(folder: Path, tmp_path: Path) -> None:
+    said = run(folder, tmp_path / "out")
+    with (tmp_path / "out" / "sources.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["image", "source", "confidence"]
+    source = {row["image"]: row["source"] for row in rows}
+    assert len(source) == 11
+    assert source["TEST/a/v0.jpg"] == source["TRAIN/a/0.jpg"] != source["TRAIN/b/1.jpg"] == source["TEST/a/v1.jpg"]
+    assert len(set(source.values())) == 7
+    assert all(0 <= float(row["confidence"]) <= 1 for row in rows)
+    assert "2 of 3 TEST images (67 %) share a micrograph with TRAIN images." in said
+    assert "11 images show 7 sources, 1 left out, 1 sources with more than one label" in said
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["exact_duplicates"] == [["TRAIN/b/3.jpg", "TRAIN/b/copy.jpg"]]
+    assert summary["near_duplicates"] == [["TRAIN/a/4.jpg", "TRAIN/a/again.jpg"]]
+    assert summary["label_conflicts"] == {source["TRAIN/b/1.jpg"]: {"a": 1, "b": 1}}
+    assert "broken.jpg" in (tmp_path / "out" / "rejected.csv").read_text()
+    assert not (tmp_path / "state").exists() or not any((tmp_path / "state").iterdir())
+
+
+def test_the_page_shows_every_group_as_a_strip(folder: Path, tmp_path: Path) -> None:
+    run(folder, tmp_path / "out")
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "11 images show 7 sources: 4 with several images, 3 with one" in page
+    strips = sorted((tmp_path / "out" / "strips").glob("*.jpg"))
+    assert len(strips) == 4
+    assert all(f"strips/{strip.name}" in page for strip in strips)
+    assert "<script" not in page and "://" not in page
+
+
+def test_the_same_folder_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        run(folder, tmp_path / name / "out")
+    for file in sorted((tmp_path / "one" / "out").rglob("*.*")):
+        assert file.read_bytes() == (tmp_path / "two" / "out" / file.relative_to(tmp_path / "one" / "out")).read_bytes()
+
+
+def test_other_folders_are_not_written_over(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("mine")
+    with pytest.raises(LeukoError, match=r"is not empty and holds no sources\.csv"):
+        run(folder, tmp_path / "out")
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize(("make", "message"), [(False, "is no folder"), (True, "0 usable images, at least 2")])
+def test_a_folder_without_images_is_refused(tmp_path: Path, make: bool, message: str) -> None:
+    if make:
+        (tmp_path / "empty").mkdir()
+    with pytest.raises(LeukoError, match=message):
+        run(tmp_path / "empty", tmp_path / "out")
