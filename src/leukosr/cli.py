@@ -122,6 +122,36 @@ def prepare(params: ParamsFile = PARAMS, out: Out = None) -> None:
 
 
 @app.command()
+def provenance(
+    folder: Annotated[
+        Path | None, typer.Argument(help="Any folder of images, with or without class folders; else the study's.")
+    ] = None,
+    out: Out = None,
+    search: Annotated[str, typer.Option("--set", help="The search of params.provenance to run.")] = "images",
+    similarity: Annotated[float, typer.Option(min=0, max=1, help="Least correlation of what both images show.")] = 0.5,
+    inliers: Annotated[int, typer.Option(min=4, help="Least number of features that agree.")] = 5,
+    neighbours: Annotated[int, typer.Option(min=1, help="Images that each one is compared with, a round.")] = 8,
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Find which images show the same source micrograph, whatever was done to them.
+
+    Without FOLDER it is the stage of the study, whose settings are in params.yaml.
+    """
+    from leukosr.stages import provenance as stage
+
+    if folder is None:
+        with _stage("provenance", params, out) as (settings, layout, target):
+            stage.run(settings, search, console, target or layout.provenance)
+        return
+    from leukosr.data.provenance.geometry import Limits
+
+    if out is None:
+        raise LeukoError("provenance: name the folder to write into with --out")
+    limits = Limits(inliers=inliers, similarity=similarity)
+    stage.run_folder(folder, out, console, limits, max_features=400, neighbours=neighbours)
+
+
+@app.command()
 def degrade(params: ParamsFile = PARAMS, out: Out = None) -> None:
     """Make the low-resolution images."""
     from leukosr.stages import degrade as stage
@@ -233,22 +263,6 @@ def enhance(
 
     count = enhance_path(source, target, weights, tile=tile, overlap=overlap, precision=precision, device_name=device)
     console.print(f"enhance: {count} images -> {target}")
-
-
-@app.command()
-def provenance(
-    folder: Annotated[Path, typer.Argument(help="Any folder of images, with or without class folders.")],
-    out: Annotated[Path, typer.Option(help="The folder to write sources.csv and the page into.")],
-    similarity: Annotated[float, typer.Option(min=0, max=1, help="Least correlation of what both images show.")] = 0.5,
-    inliers: Annotated[int, typer.Option(min=4, help="Least number of features that agree.")] = 5,
-    neighbours: Annotated[int, typer.Option(min=1, help="Images that each one is compared with, a round.")] = 8,
-) -> None:
-    """Find which images show the same source micrograph, whatever was done to them."""
-    from leukosr.data.provenance.geometry import Limits
-    from leukosr.stages import provenance as stage
-
-    limits = Limits(inliers=inliers, similarity=similarity)
-    stage.run_folder(folder, out, console, limits, max_features=400, neighbours=neighbours)
 
 
 @app.command()

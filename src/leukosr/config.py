@@ -13,6 +13,9 @@ from leukosr.errors import LeukoError
 LEARNED_ARMS = ("srgan", "real_esrgan")
 PLAIN_ARMS = ("raw", "bicubic", "ground_truth")
 
+Protocol = Literal["paper", "source_disjoint"]
+PROTOCOLS: tuple[Protocol, ...] = ("paper", "source_disjoint")
+
 PositiveInt = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -35,9 +38,21 @@ class Study(Section):
     title: str
     seed: Count
     seeds: Annotated[list[Count], Field(min_length=1)]
-    protocol: Literal["paper"]
+    protocol: Literal["paper", "source_disjoint", "both"]
+    primary: Literal["macro_f1", "accuracy"]
+    comparisons: Annotated[list[tuple[str, str]], Field(min_length=1)] | None
     published: Literal["case1", "case2"] | None
     caveat: str | None
+
+    @property
+    def protocols(self) -> tuple[Protocol, ...]:
+        """The protocols that the classifiers run under."""
+        return PROTOCOLS if self.protocol == "both" else (self.protocol,)
+
+    @property
+    def sr_protocol(self) -> Protocol:
+        """The protocol whose SR part trains the SR methods: the stricter one of those that run."""
+        return self.protocols[-1]
 
     @model_validator(mode="after")
     def _distinct_seeds(self) -> Study:
@@ -144,6 +159,7 @@ class Prepare(Section):
     sr_fraction: Fraction
     classifier_train_fraction: Fraction
     source_disjoint: SourceDisjoint
+    sources: str
     per_class: PerClass
 
     @model_validator(mode="after")
@@ -151,6 +167,38 @@ class Prepare(Section):
         if (self.train is None) != (self.test is None):
             raise ValueError("train and test go together: name both folders or neither")
         return self
+
+
+class Provenance(Section):
+    """Which images are searched for common sources, and what counts as one.
+
+    The limits of `views` are those of `leukosr.data.provenance.geometry.Limits`.
+    """
+
+    root: str
+    train: str | None
+    test: str | None
+    reference: str | None
+    classes: list[str] | None
+    max_pixels: PositiveInt
+    sr_fraction: Fraction
+    per_class: PerClass
+    seed: Count
+    max_features: Annotated[int, Field(ge=20)]
+    neighbours: PositiveInt
+    inliers: Annotated[int, Field(ge=4)]
+    tolerance: Annotated[float, Field(gt=0)]
+    similarity: Fraction
+    overlap: Fraction
+    zoom: Annotated[float, Field(gt=1)]
+    stretch: Annotated[float, Field(gt=1)]
+
+
+class FindSources(Section):
+    """What a protocol needs: the entries of the stage `provenance`, and the folder or root that `prepare` reads."""
+
+    stage: dict[str, Provenance]
+    table: str
 
 
 class Image(Section):
@@ -371,6 +419,8 @@ class Params(Section):
     study: Study
     budget: Budget
     synthesize: dict[str, SyntheticSet]
+    find_sources: dict[str, FindSources]
+    provenance: dict[str, Provenance]
     prepare: Prepare
     image: Image
     degrade: Degrade
@@ -397,6 +447,11 @@ class Params(Section):
                 raise ValueError(f"upscale.{arm}: the settings are those of the wrong kind of arm")
             if learned and arm not in self.train_sr:
                 raise ValueError(f"train_sr.{arm}: missing, though upscale.{arm} needs its weights")
+        for pair in self.study.comparisons or ():
+            if len(set(pair)) != 2 or not set(pair) <= set(self.upscale):
+                raise ValueError(
+                    f"study.comparisons: {list(pair)} must be two different arms of {', '.join(self.upscale)}"
+                )
         for method, train in self.train_sr.items():
             if method not in LEARNED_ARMS:
                 raise ValueError(f"train_sr: unknown method '{method}'; known are {', '.join(LEARNED_ARMS)}")

@@ -32,6 +32,11 @@ class Layout:
         return self.root / "rejected.csv"
 
     @property
+    def provenance(self) -> Path:
+        """The sources that were found, for studies whose protocol needs them."""
+        return self.root / "provenance"
+
+    @property
     def lr(self) -> Path:
         """Low-resolution images, `<id>.png`."""
         return self.root / "lr"

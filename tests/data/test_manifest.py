@@ -1,18 +1,23 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from leukosr.config import Params
 from leukosr.data.catalogue import Checked, Found, Rejected
 from leukosr.data.manifest import (
     COLUMNS,
     Row,
+    check_disjoint,
     make_rows,
     read_manifest,
     read_sources,
+    seen_by_classifiers,
+    used_rows,
     with_role,
     write_manifest,
     write_rejected,
@@ -59,9 +64,61 @@ def test_rows_come_back_as_they_were_written(tmp_path: Path) -> None:
     assert read_manifest(tmp_path / "deep" / "manifest.csv") == [*rows(), odd]
 
 
-def test_rows_are_chosen_by_their_role_in_the_paper_protocol() -> None:
-    assert [row.id for row in with_role(rows(), "classifier_test", "sr_train")] == ["TEST/b/2", "TRAIN/a/1"]
-    assert with_role(rows(), "reference") == []
+def test_rows_are_chosen_by_their_role_under_a_protocol() -> None:
+    chosen = with_role(rows(), "paper", "classifier_test", "sr_train")
+    assert [row.id for row in chosen] == ["TEST/b/2", "TRAIN/a/1"]
+    assert [row.id for row in with_role(rows(), "source_disjoint", "classifier_test")] == ["TEST/a/1"]
+    assert with_role(rows(), "paper", "reference") == []
+
+
+def test_classifiers_see_the_images_of_every_protocol() -> None:
+    assert [row.id for row in seen_by_classifiers(rows(), ["source_disjoint"])] == ["TEST/a/1"]
+    assert [row.id for row in seen_by_classifiers(rows(), ["paper", "source_disjoint"])] == ["TEST/a/1", "TEST/b/2"]
+
+
+def test_sr_of_both_protocols_uses_the_disjoint_part(compose_params: Callable[..., Params]) -> None:
+    study = compose_params("study.protocol=both").study
+    assert (study.protocols, study.sr_protocol) == (("paper", "source_disjoint"), "source_disjoint")
+    assert [row.id for row in used_rows(rows(), study)] == ["TEST/a/1", "TEST/b/2"]
+    plain = compose_params("study.protocol=paper").study
+    assert [row.id for row in used_rows(rows(), plain)] == ["TEST/a/1", "TEST/b/2", "TRAIN/a/1"]
+
+
+def played(*parts: tuple[str, str]) -> list[Row]:
+    """Images with a source and a role under source_disjoint."""
+    return [Row(f"i{n}", f"i{n}.jpg", "a", source, 9, 9, "unused", role) for n, (source, role) in enumerate(parts)]
+
+
+def test_a_disjoint_manifest_passes() -> None:
+    check_disjoint(
+        played(
+            ("x", "sr_train"), ("x", "sr_val"), ("y", "classifier_train"), ("z", "classifier_test"),
+            ("z", "unused"), ("y", "reference"),
+        )  # fmt: skip
+    )
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ([("x", "classifier_train"), ("x", "classifier_test")], "source x is used as classifier_train and, by i1"),
+        ([("x", "sr_val"), ("x", "classifier_test")], "source x is used as SR training"),
+        ([("x", "classifier_val"), ("", "classifier_test")], "i1 is used as classifier_test but has no source"),
+        ([("x", "unused")], "gives no image a role under source_disjoint"),
+    ],
+)
+def test_a_manifest_that_is_not_disjoint_is_refused(parts: list[tuple[str, str]], message: str) -> None:
+    with pytest.raises(LeukoError, match=message):
+        check_disjoint(played(*parts))
+
+
+def test_sources_that_were_found_are_read_where_the_set_has_none(tmp_path: Path) -> None:
+    found = tmp_path / "found"
+    found.mkdir()
+    (found / "sources.csv").write_text("image,source,confidence\nTEST/a/1.jpeg,source-0001,0.9\n")
+    assert read_sources(tmp_path, found) == {"TEST/a/1": "source-0001"}
+    (tmp_path / "sources.csv").write_text("path,source\nTEST/a/1.jpeg,smear 7\n")
+    assert read_sources(tmp_path, found) == {"TEST/a/1": "smear 7"}
 
 
 def test_a_missing_manifest_comes_with_the_command_that_makes_it(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from leukosr.config import Params, Prepare, SourceDisjoint, parse_params
+from leukosr.config import Params, Prepare, parse_params
 from leukosr.data.catalogue import Checked, Found
-from leukosr.data.splits import ROLES, paper_roles, source_disjoint_roles
+from leukosr.data.splits import ROLES, _whole_shares, looked_at, paper_roles, source_disjoint_roles
 from leukosr.errors import LeukoError
 
 BCCD = {
@@ -21,7 +21,6 @@ BCCD = {
     "NEUTROPHIL": {"TRAIN": 2499, "TEST": 624, "TEST_SIMPLE": 48},
 }
 PARTS = {"TRAIN": "train", "TEST": "test", "TEST_SIMPLE": "reference", "ALL": "all"}
-FRACTIONS = SourceDisjoint(sr_train=0.4, classifier_train=0.3, classifier_val=0.1, classifier_test=0.2)
 
 
 def images_of(counts: dict[str, dict[str, int]]) -> list[Checked]:
@@ -211,12 +210,21 @@ def sourced(counts: dict[str, dict[str, int]], sources: int, seed: int = 0) -> t
     st.randoms(use_true_random=False),
 )
 def test_no_source_plays_two_roles(
-    sizes: dict[str, tuple[int, ...]], parts: tuple[str, ...], sources: int, seed: int, shuffler: Any
+    case1: Prepare,
+    sizes: dict[str, tuple[int, ...]],
+    parts: tuple[str, ...],
+    sources: int,
+    seed: int,
+    shuffler: Any,
 ) -> None:
     counts = {name: dict(zip(parts, numbers, strict=True)) for name, numbers in sizes.items()}
     images, source_of = sourced(counts, sources, seed)
     assume(images)
-    roles = source_disjoint_roles(images, source_of, FRACTIONS, seed)
+    try:
+        roles = source_disjoint_roles(images, source_of, case1, seed)
+    except LeukoError as error:
+        assert "sources to share out" in str(error)
+        return
     assert roles.keys() == source_of.keys()
     assert set(roles.values()) <= set(ROLES)
     played = defaultdict(set)
@@ -227,7 +235,7 @@ def test_no_source_plays_two_roles(
         assert image_id.startswith("TEST/") <= (role == "classifier_test")
     assert all(len(found) == 1 for found in played.values())
     shuffler.shuffle(images)
-    assert source_disjoint_roles(images, source_of, FRACTIONS, seed) == roles
+    assert source_disjoint_roles(images, source_of, case1, seed) == roles
 
 
 def each_its_own(counts: dict[str, dict[str, int]], siblings: int) -> tuple[list[Checked], dict[str, str]]:
@@ -237,39 +245,86 @@ def each_its_own(counts: dict[str, dict[str, int]], siblings: int) -> tuple[list
     return images, {"/".join(group): f"{group[0]}-{int(group[1]) // siblings}" for group in groups}
 
 
-def test_the_sources_of_each_class_are_cut_by_the_fractions() -> None:
+def test_the_sources_of_each_class_are_cut_by_the_fractions(case1: Prepare) -> None:
     images, sources = each_its_own({"a": {"ALL": 200}, "b": {"ALL": 100}}, siblings=5)
-    roles = source_disjoint_roles(images, sources, FRACTIONS, seed=0)
-    thirds = {"sr_train": 16, "classifier_train": 12, "classifier_val": 4, "classifier_test": 8}
-    assert by_class(roles, "a") == {role: 5 * count for role, count in thirds.items()}
-    assert by_class(roles, "b") == {role: 5 * count // 2 for role, count in thirds.items()}
+    roles = source_disjoint_roles(images, sources, case1, seed=0)
+    parts = {"sr_train": 15, "sr_val": 1, "classifier_train": 12, "classifier_val": 4, "classifier_test": 8}
+    assert by_class(roles, "a") == {role: 5 * count for role, count in parts.items()}
+    half = {"sr_train": 7, "sr_val": 1, "classifier_train": 6, "classifier_val": 2, "classifier_test": 4}
+    assert by_class(roles, "b") == {role: 5 * count for role, count in half.items()}
 
 
-def test_an_official_test_part_is_the_test_and_the_rest_is_shared_in_proportion() -> None:
+def test_an_official_test_part_is_the_test_and_the_rest_is_shared_in_proportion(case1: Prepare) -> None:
     images, sources = each_its_own({"a": {"TRAIN": 80, "TEST": 30}}, siblings=1)
-    roles = source_disjoint_roles(images, sources, FRACTIONS, seed=0)
+    roles = source_disjoint_roles(images, sources, case1, seed=0)
     assert Counter(roles.values()) == {
-        "sr_train": 40, "classifier_train": 30, "classifier_val": 10, "classifier_test": 30,
+        "sr_train": 39, "sr_val": 1, "classifier_train": 30, "classifier_val": 10, "classifier_test": 30,
     }  # fmt: skip
     assert all((role == "classifier_test") == image_id.startswith("TEST/") for image_id, role in roles.items())
 
 
-def test_training_images_of_a_test_source_are_left_out() -> None:
+def test_training_images_of_a_test_source_are_left_out(case1: Prepare) -> None:
     images, sources = each_its_own({"a": {"TRAIN": 20, "TEST": 5}}, siblings=1)
     sources["TRAIN/a/3"] = sources["TEST/a/0"]
-    assert source_disjoint_roles(images, sources, FRACTIONS, seed=0)["TRAIN/a/3"] == "unused"
+    assert source_disjoint_roles(images, sources, case1, seed=0)["TRAIN/a/3"] == "unused"
 
 
-def test_reference_images_are_never_trained_on_whatever_their_source() -> None:
+def test_reference_images_are_never_trained_on_whatever_their_source(case1: Prepare) -> None:
     images, sources = each_its_own({"a": {"TRAIN": 20, "TEST": 5, "TEST_SIMPLE": 25}}, siblings=1)
     for number in range(20):
         sources[f"TEST_SIMPLE/a/{number}"] = sources[f"TRAIN/a/{number}"]
-    roles = source_disjoint_roles(images, sources, FRACTIONS, seed=0)
+    roles = source_disjoint_roles(images, sources, case1, seed=0)
     assert {role for image_id, role in roles.items() if image_id.startswith("TEST_SIMPLE")} == {"reference"}
 
 
-def test_images_of_unknown_source_get_no_role() -> None:
+def test_images_of_unknown_source_get_no_role(case1: Prepare) -> None:
     images, sources = each_its_own({"a": {"ALL": 20}}, siblings=1)
     del sources["ALL/a/7"]
-    assert source_disjoint_roles(images, sources, FRACTIONS, seed=0).keys() == sources.keys()
-    assert source_disjoint_roles(images, {}, FRACTIONS, seed=0) == {}
+    assert source_disjoint_roles(images, sources, case1, seed=0).keys() == sources.keys()
+    assert source_disjoint_roles(images, {}, case1, seed=0) == {}
+
+
+@pytest.mark.parametrize(("parts", "needed"), [({"ALL": 30}, 4), ({"TRAIN": 30, "TEST": 9}, 3)])
+def test_a_class_with_too_few_sources_is_named(case1: Prepare, parts: dict[str, int], needed: int) -> None:
+    images, sources = each_its_own({"a": parts, "b": parts}, siblings=1)
+    for image_id in sources:
+        if "/b/" in image_id:
+            sources[image_id] = f"{image_id.split('/')[0]}-{int(image_id.rsplit('/', 1)[1]) % (needed - 1)}"
+    with pytest.raises(LeukoError, match=f"class b has {needed - 1} sources to share out, at least {needed} are needed"):
+        source_disjoint_roles(images, sources, case1, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("total", "expected"), [(4, [1, 1, 1, 1]), (5, [2, 1, 1, 1]), (10, [4, 3, 1, 2]), (7, [3, 2, 1, 1])]
+)
+def test_shares_are_whole_and_none_is_empty(total: int, expected: list[int]) -> None:
+    assert _whole_shares(total, [0.4, 0.3, 0.1, 0.2]) == expected
+
+
+@given(st.integers(4, 400), st.lists(st.floats(0.01, 1), min_size=4, max_size=4))
+def test_shares_add_up(total: int, shares: list[float]) -> None:
+    counts = _whole_shares(total, shares)
+    assert sum(counts) == total
+    assert min(counts) >= 1
+
+
+def test_sr_takes_no_more_images_than_the_budget_allows(case1: Prepare) -> None:
+    images, sources = each_its_own({"a": {"ALL": 200}, "b": {"ALL": 200}}, siblings=10)
+    roles = source_disjoint_roles(images, sources, limited(case1, sr_train=30, sr_val=4), seed=0)
+    assert by_class(roles, "a") == {
+        "sr_train": 30, "sr_val": 4, "classifier_train": 60, "classifier_val": 20, "classifier_test": 40, "unused": 46,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("parts", [{"TRAIN": 80, "TEST": 40, "TEST_SIMPLE": 9}, {"ALL": 120}])
+def test_the_images_whose_sources_are_sought_hold_all_that_the_paper_protocol_uses(
+    case1: Prepare, parts: dict[str, int]
+) -> None:
+    settings = limited(case1, sr_train=20, sr_val=2, classifier=10, reference=3)
+    images = images_of({"a": parts, "b": parts})
+    chosen = looked_at(images, settings.per_class, settings.sr_fraction, seed=0)
+    used = {image_id for image_id, role in paper_roles(images, settings, seed=0).items() if role != "unused"}
+    assert used <= chosen
+    assert len(chosen) == 2 * (32 + 10 + 3 if "TRAIN" in parts else 32 + 10)
+    everything = looked_at(images, limited(case1, sr_train=None, classifier=None).per_class, 0.8, seed=0)
+    assert len(everything) == len(images)

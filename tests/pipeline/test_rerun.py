@@ -37,6 +37,7 @@ def every(stage: str, *more: str) -> set[str]:
         ({"upscale.real_esrgan.weights": "best"}, {"upscale@real_esrgan", "report"}),
         ({"degrade.jpeg_quality": 90}, {"degrade", "report"}),
         ({"synthesize.demo.views": 3}, {"synthesize@demo", "report"}),
+        ({"study.comparisons": [["srgan", "raw"]]}, {"report"}),
         ({"report.crop": 0.5}, {"report"}),
         ({"runtime.workers": 2, "runtime.checkpoint_seconds": 9}, set()),
     ],

@@ -47,7 +47,8 @@ def fabricate(root: Path) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(random.integers(0, 256, (side, side, 3), dtype=np.uint8)).save(path)
         _write_quality(home / "quality" / arm, arm, ids, random)
-        _write_classification(home / "classify" / arm / "paper", ids, random)
+        for protocol in ("paper", "source_disjoint"):
+            _write_classification(home / "classify" / arm / protocol, ids, random)
     for method in ("srgan", "real_esrgan"):
         _write_training(home / "sr" / method)
     return root
@@ -56,9 +57,12 @@ def fabricate(root: Path) -> Path:
 def _write_data(home: Path, ids: list[str]) -> None:
     home.mkdir(parents=True)
     rows = [
-        (image, f"{image}.jpg", image.split("/")[1], "", 32, 32, role, "unused")
-        for image, role in zip(
-            ids, 2 * ("classifier_train", "classifier_train", "classifier_test", "sr_train"), strict=True
+        (image, f"{image}.jpg", image.split("/")[1], source, 32, 32, role, role)
+        for image, source, role in zip(
+            ids,
+            ("s1", "s1", "s2", "s3", "s1", "s1", "s2", "s3"),
+            2 * ("classifier_train", "classifier_train", "classifier_test", "sr_train"),
+            strict=True,
         )
     ]
     columns = ["id", "path", "class", "source", "width", "height", "role_paper", "role_source_disjoint"]

@@ -85,3 +85,31 @@ def test_writing_again_gives_the_same_bytes_and_leaves_nothing_stale(
         for root in (page.parent, folder)
     )
     assert first == second
+
+
+def test_arms_are_compared_in_three_words_and_the_reach_of_the_design_is_said(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert len(re.findall(r"<td>inconclusive</td>", text)) == 8  # two SR methods, two plain arms, two metrics
+    assert "2 paired runs and 4 comparisons: the smallest p after Holm is 1" in text
+    assert "8 pairs are needed" in text
+
+
+def test_the_share_of_test_images_with_siblings_in_training_stands_beside_the_accuracy(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert "0 of 2 test images (0 %) share a micrograph with the classifiers&#39; training images." in text
+    assert "0 of 2 test images (0 %) share a micrograph with SR training images." in text
+
+
+def test_both_protocols_stand_side_by_side(compose_params: Callable[..., Params], tmp_path: Path) -> None:
+    params = compose_params("study=demo", "budget=smoke", "report.grid_cells=2", "study.protocol=both")
+    layout = Layout("demo", fabricate(tmp_path / "outputs"))
+    first, second = (load_results(layout, ARMS, protocol) for protocol in ("paper", "source_disjoint"))
+    page = write_report(tmp_path / "reports", params, first, {"torch": "0"}, [second])
+    text = page.read_text(encoding="utf-8")
+    assert "Protocol paper: " in text and "Protocol source_disjoint: " in text
+    assert text.count("62.5 ± 12.5") == 2 * len(ARMS)
+    assert (page.parent / "figures" / "accuracy_source_disjoint.png").is_file()
+    summary = json.loads((page.parent / "summary.json").read_text())
+    assert summary["source_disjoint"]["srgan"]["macro_f1"] == summary["paper"]["srgan"]["macro_f1"] == 0.5725
+    with (page.parent / "comparison.csv").open(encoding="utf-8") as file:
+        assert [row["protocol"] for row in csv.DictReader(file)] == 5 * ["paper"] + 5 * ["source_disjoint"]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from leukosr.config import Prepare
+from leukosr.config import Prepare, Provenance
 from leukosr.data.images import SUFFIXES, ImageFacts, inspect_image
 from leukosr.errors import LeukoError
 
@@ -51,7 +51,7 @@ def bringing(root: str) -> str:
     return "leukosr data fetch bccd" if root == "data" else f"leukosr data add {Path(root).name} PATH"
 
 
-def find_images(settings: Prepare) -> list[Found]:
+def find_images(settings: Prepare | Provenance) -> list[Found]:
     """List the files of a set in a fixed order.
 
     A `split.csv` (`path, label, split`) in the root decides where there is one, else the folders named by
@@ -99,7 +99,7 @@ def visible_files(folder: Path) -> list[Path]:
     return sorted(file for file in files if all(part[0] != "." for part in file.relative_to(folder).parts))
 
 
-def _same_classes(root: Path, settings: Prepare, found: Iterable[Found]) -> None:
+def _same_classes(root: Path, settings: Prepare | Provenance, found: Iterable[Found]) -> None:
     labels: dict[str, set[str]] = {"train": set(), "test": set(), "loose": set()}
     for item in found:
         labels[item.part].add(item.label)

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
+from leukosr.config import Protocol, Study
 from leukosr.data.catalogue import Checked, Rejected
 from leukosr.errors import LeukoError
 from leukosr.files import new_file
 
-CLASSIFIER_ROLES = ("classifier_train", "classifier_test")
+SR_ROLES = ("sr_train", "sr_val")
+CLASSIFIER_ROLES = ("classifier_train", "classifier_val", "classifier_test")
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,10 @@ class Row:
     height: int
     role_paper: str
     role_source_disjoint: str
+
+    def role(self, protocol: Protocol) -> str:
+        """What the image is used for under a protocol."""
+        return self.role_paper if protocol == "paper" else self.role_source_disjoint
 
 
 COLUMNS = tuple("class" if field.name == "label" else field.name for field in fields(Row))
@@ -82,19 +88,57 @@ def read_manifest(path: Path) -> list[Row]:
         raise LeukoError(f"{path} is damaged ({error}): run `dvc repro prepare`") from None
 
 
-def with_role(rows: Iterable[Row], *roles: str) -> list[Row]:
-    """The rows whose role under the `paper` protocol is one of `roles`."""
-    return [row for row in rows if row.role_paper in roles]
+def with_role(rows: Iterable[Row], protocol: Protocol, *roles: str) -> list[Row]:
+    """The rows whose role under a protocol is one of `roles`."""
+    return [row for row in rows if row.role(protocol) in roles]
 
 
-def read_sources(root: Path) -> dict[str, str]:
-    """Image id -> source from `sources.csv` in the data root; empty where the set has none."""
-    path = root / "sources.csv"
-    if not path.is_file():
-        return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if not {"path", "source"} <= set(reader.fieldnames or []):
-            raise LeukoError(f"{path} needs the columns path and source; it has {reader.fieldnames}")
-        known = [row for row in reader if row["path"] and row["source"]]  # an empty cell is no common source
-        return {str(Path(row["path"]).with_suffix("").as_posix()): row["source"] for row in known}
+def seen_by_classifiers(rows: Iterable[Row], protocols: Sequence[Protocol]) -> list[Row]:
+    """The rows that a classifier trains on or is tested on under any of the protocols."""
+    return [row for row in rows if any(row.role(protocol) in CLASSIFIER_ROLES for protocol in protocols)]
+
+
+def used_rows(rows: Iterable[Row], study: Study) -> list[Row]:
+    """The rows that SR or a classifier of the study uses."""
+    return [
+        row
+        for row in rows
+        if row.role(study.sr_protocol) in SR_ROLES
+        or any(row.role(protocol) in CLASSIFIER_ROLES for protocol in study.protocols)
+    ]
+
+
+def check_disjoint(rows: Iterable[Row]) -> None:
+    """Raise LeukoError unless no source plays two parts under `source_disjoint`: SR, training, validation, test."""
+    part_of: dict[str, str] = {}
+    for row in rows:
+        role = row.role_source_disjoint
+        if role not in SR_ROLES + CLASSIFIER_ROLES:
+            continue
+        part = "SR training" if role in SR_ROLES else role
+        if not row.source:
+            raise LeukoError(f"the manifest is not source-disjoint: {row.id} is used as {part} but has no source")
+        if part_of.setdefault(row.source, part) != part:
+            raise LeukoError(
+                f"the manifest is not source-disjoint: source {row.source} is used as {part_of[row.source]} and, by "
+                f"{row.id}, as {part}; make it again with `dvc repro --force --single-item prepare`"
+            )
+    if not part_of:
+        raise LeukoError("the manifest gives no image a role under source_disjoint: run `dvc repro prepare`")
+
+
+def read_sources(root: Path, found: Path | None = None) -> dict[str, str]:
+    """Image id -> source from `sources.csv` in the data root, where the set comes with one (`path, source`).
+
+    Else from `sources.csv` in the folder `found` (`image, source`), which the stage `provenance` wrote; else empty.
+    """
+    for folder, column in ((root, "path"), (found, "image")):
+        if folder is None or not (path := folder / "sources.csv").is_file():
+            continue
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            if not {column, "source"} <= set(reader.fieldnames or []):
+                raise LeukoError(f"{path} needs the columns {column} and source; it has {reader.fieldnames}")
+            known = [row for row in reader if row[column] and row["source"]]  # an empty cell is no common source
+            return {str(Path(row[column]).with_suffix("").as_posix()): row["source"] for row in known}
+    return {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from leukosr.config import PerClass, Prepare, SourceDisjoint
+from leukosr.config import PerClass, Prepare
 from leukosr.data.catalogue import Checked
 from leukosr.engine.seeding import stream_rng
 from leukosr.errors import LeukoError
@@ -77,21 +77,45 @@ def _give_classifier(label: str, ids: list[str], settings: Prepare, roles: dict[
         roles[image_id] = inside if position < len(chosen) else "unused"
 
 
+def looked_at(images: Sequence[Checked], limit: PerClass, sr_fraction: float, seed: int) -> set[str]:
+    """The images whose sources are sought: those that the budget can use under either protocol.
+
+    Of each class and part the first ones in the order of the `paper` protocol, so that all of its images are among
+    them; of a training part as many as SR and the classifiers may take together.
+    """
+    chosen: set[str] = set()
+    sr = (
+        None if limit.sr_train is None or limit.classifier is None else limit.sr_train + limit.sr_val + limit.classifier
+    )
+    for label, members in sorted(_by_class(images).items()):
+        rng = stream_rng(seed, "split", "paper", label)
+        shuffled = [members[i] for i in rng.permutation(len(members))]
+        parts = _parts(shuffled, sr_fraction)
+        for part, most in (("train", sr), ("test", limit.classifier), ("reference", limit.reference)):
+            chosen.update(parts[part][:most])
+    return chosen
+
+
 def source_disjoint_roles(
-    images: Sequence[Checked], sources: Mapping[str, str], fractions: SourceDisjoint, seed: int
+    images: Sequence[Checked], sources: Mapping[str, str], settings: Prepare, seed: int
 ) -> dict[str, str]:
     """Roles in which no source plays two: image id -> role, for images whose source is known.
 
-    Sources are cut by the fractions within each class. Where the set has an official test part, its sources
-    are the classifier's test and leave the training parts, which share the rest in their proportions.
+    Sources are cut by the fractions within each class, at least one for each part. Where the set has an official test
+    part, its sources are the classifier's test and leave the training parts, which share the rest in their proportions.
+    SR validates on one source of its part. Raises LeukoError for a class with too few sources.
     """
-    roles: dict[str, str] = {}
     known = [image for image in images if image.found.image_id in sources]
     official = {sources[i.found.image_id] for i in known if i.found.part == "test"}
-    shares = [("sr_train", fractions.sr_train), ("classifier_train", fractions.classifier_train)]
-    shares += [("classifier_val", fractions.classifier_val)]
-    if not official:
-        shares += [("classifier_test", fractions.classifier_test)]
+    fractions = settings.source_disjoint
+    shares = {
+        "sr_train": fractions.sr_train,
+        "classifier_train": fractions.classifier_train,
+        "classifier_val": fractions.classifier_val,
+        "classifier_test": fractions.classifier_test,
+    }
+    if official:
+        del shares["classifier_test"]
     by_class: dict[str, set[str]] = defaultdict(set)
     for image in known:
         source = sources[image.found.image_id]
@@ -100,22 +124,56 @@ def source_disjoint_roles(
     role_of_source = dict.fromkeys(official, "classifier_test")
     for label, members in sorted(by_class.items()):
         role_of_source |= _cut_sources(label, sorted(members - role_of_source.keys()), shares, seed)
-    for image in known:
-        role = role_of_source.get(sources[image.found.image_id], "unused")
-        train_copy_of_test = role == "classifier_test" and bool(official) and image.found.part != "test"
-        reference = image.found.part == "reference"  # never trained on, whatever its source is used for
-        roles[image.found.image_id] = "reference" if reference else "unused" if train_copy_of_test else role
+    roles = {image.found.image_id: _role_of(image, role_of_source, sources, bool(official)) for image in known}
+    return _limited(known, roles, settings.per_class, seed)
+
+
+def _role_of(image: Checked, role_of_source: Mapping[str, str], sources: Mapping[str, str], official: bool) -> str:
+    if image.found.part == "reference":
+        return "reference"  # never trained on, whatever its source is used for
+    role = role_of_source.get(sources[image.found.image_id], "unused")
+    train_copy_of_test = role == "classifier_test" and official and image.found.part != "test"
+    return "unused" if train_copy_of_test else role
+
+
+def _limited(images: Sequence[Checked], roles: dict[str, str], limit: PerClass, seed: int) -> dict[str, str]:
+    """The roles with what SR may not use by the budget as `unused`; which images those are is drawn."""
+    most = {"sr_train": limit.sr_train, "sr_val": limit.sr_val}
+    groups: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for image in images:
+        role = roles[image.found.image_id]
+        if role in most:
+            groups[image.found.label, role].append(image.found.image_id)
+    for (label, role), ids in sorted(groups.items()):
+        order = stream_rng(seed, "split", "source_disjoint", label, role).permutation(len(ids))
+        for i in order[most[role] :] if most[role] is not None else ():
+            roles[sorted(ids)[i]] = "unused"
     return roles
 
 
-def _cut_sources(label: str, members: list[str], shares: list[tuple[str, float]], seed: int) -> dict[str, str]:
+def _cut_sources(label: str, members: list[str], shares: Mapping[str, float], seed: int) -> dict[str, str]:
+    if len(members) < len(shares):
+        raise LeukoError(
+            f"class {label} has {len(members)} sources to share out, at least {len(shares)} are needed, one each for "
+            f"{', '.join(shares)}: bring images of more sources, or set study.protocol to paper"
+        )
     order = stream_rng(seed, "split", "source_disjoint", label).permutation(len(members))
-    total = sum(share for _, share in shares)
     given: dict[str, str] = {}
-    start, passed = 0, 0.0
-    for role, share in shares:
-        passed += share
-        end = round(passed / total * len(members))
-        given |= {members[i]: role for i in order[start:end]}
-        start = end
+    start = 0
+    for role, count in zip(shares, _whole_shares(len(members), list(shares.values())), strict=True):
+        given |= {members[i]: role for i in order[start : start + count]}
+        if role == "sr_train" and count > 1:
+            given[members[order[start]]] = "sr_val"
+        start += count
     return given
+
+
+def _whole_shares(total: int, shares: Sequence[float]) -> list[int]:
+    """`total` in whole parts by the shares, at least one each."""
+    ideal = [share / sum(shares) * total for share in shares]
+    counts = [max(1, int(part)) for part in ideal]
+    while sum(counts) < total:
+        counts[max(range(len(counts)), key=lambda i: ideal[i] - counts[i])] += 1
+    while sum(counts) > total:
+        counts[max((i for i in range(len(counts)) if counts[i] > 1), key=lambda i: counts[i] - ideal[i])] -= 1
+    return counts

@@ -43,13 +43,18 @@ def print_comparisons(found: Sequence[Comparison], sizes: Sequence[SampleSize], 
 
 
 def size_sentence(size: SampleSize) -> str:
-    """Images, sources and what they are worth, for one arm."""
+    """Accuracy of one arm, and what its test images are worth."""
+    return f"{size.name}: accuracy {100 * size.accuracy:.1f} %. {worth_sentence(size)}"
+
+
+def worth_sentence(size: SampleSize) -> str:
+    """Images, sources and what they are worth."""
     worth = (
         "" if size.effective is None else f", worth about {size.effective:.0f} independent ones (ICC {size.icc:.2f})"
     )
     return (
-        f"{size.name}: accuracy {100 * size.accuracy:.1f} % on {size.images} images of {size.sources} sources{worth}; "
-        f"95 % interval at that many sources {100 * size.low:.1f} to {100 * size.high:.1f} %"
+        f"{size.images} test images of {size.sources} sources{worth}; with that many sources alone an accuracy of "
+        f"{100 * size.accuracy:.1f} % could be anything from {100 * size.low:.1f} to {100 * size.high:.1f} %."
     )
 
 

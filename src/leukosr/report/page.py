@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from PIL import Image
@@ -22,12 +24,14 @@ from leukosr.report.charts import (
     confusion_figure,
     quality_figure,
 )
+from leukosr.report.comparisons import reach_sentence, worth_sentence
 from leukosr.report.curves import classifier_curves, sr_curves
 from leukosr.report.grids import arm_grid, read_cell
 from leukosr.report.published import published_figures
 from leukosr.report.results import StudyResults
 from leukosr.report.style import arm_label, budget_note
 from leukosr.report.tables import comparison_table, summary
+from leukosr.report.verdicts import judge, leakage, verdict_rows
 from leukosr.versions import installed_versions
 
 PAGE_WIDTH = 1400  # pixels; wider pictures are reduced for the page
@@ -42,22 +46,34 @@ class Figure:
 
 
 def write_report(
-    folder: Path, params: Params, results: StudyResults, versions: Mapping[str, str] | None = None
+    folder: Path,
+    params: Params,
+    results: StudyResults,
+    versions: Mapping[str, str] | None = None,
+    others: Sequence[StudyResults] = (),
 ) -> Path:
     """Write the report of a study into `folder`, whose former content is replaced; returns its index.html.
 
     Beside index.html (self-contained: no script, no request) stand figures/*.png, comparison.csv and
-    summary.json. `versions` defaults to the installed packages. The same inputs give the same bytes.
+    summary.json. `versions` defaults to the installed packages; `others` are the results under further protocols.
+    The same inputs give the same bytes.
     Raises LeukoError when an image of the grid is missing or `folder` cannot be written.
     """
     note = f"{results.study}: {budget_note(params.budget)}"
     published = published_figures(params.study.published)
-    table = comparison_table(results, published)
+    everything = [results, *others]
+    tables = [comparison_table(each, published if each.protocol == "paper" else None) for each in everything]
     with new_folder(folder) as work:
         pictures = _draw(work / "figures", params, results, note)
+        for each in others:
+            pictures |= _draw_protocol(work / "figures", each, note)
         with new_file(work / "comparison.csv") as path:
-            table.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
-        write_json(work / "summary.json", summary(results))
+            named = [
+                t if not others else t.assign(protocol=r.protocol) for t, r in zip(tables, everything, strict=True)
+            ]
+            pd.concat(named).to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
+        summaries = {each.protocol: summary(each) for each in everything}
+        write_json(work / "summary.json", summaries if others else summary(results))
         page = template("report.html.j2").render(
             title=params.study.title,
             lead=sections.lead_sentence(params, results),
@@ -65,7 +81,7 @@ def write_report(
             budget_name=params.budget.name,
             results=results,
             arm_labels={arm: arm_label(arm) for arm in results.arms},
-            comparison=sections.comparison_rows(table),
+            protocols=[_protocol(params, *each) for each in zip(everything, tables, strict=True)],
             published=published,
             published_label=published.label(params.image) if published else "",
             f1=sections.f1_by_class(results),
@@ -87,9 +103,40 @@ def write_report(
     return folder / "index.html"
 
 
+def _protocol(params: Params, results: StudyResults, table: pd.DataFrame) -> dict[str, Any]:
+    """What the page says of the study under one protocol."""
+    found = judge(params, results)
+    main = results.protocol == params.study.protocols[0]
+    return {
+        "name": results.protocol,
+        "words": sections.PROTOCOL_WORDS[results.protocol],
+        "comparison": sections.comparison_rows(table),
+        "published": "published_psnr" in table,
+        "leakage": leakage(results.manifest, results.protocol, params.study.sr_protocol),
+        "verdicts": verdict_rows(found.comparisons),
+        "reach": reach_sentence(found.comparisons) if found.comparisons else "",
+        "size": worth_sentence(found.size),
+        "accuracy": "accuracy" if main else f"accuracy_{results.protocol}",
+        "confusion": {} if main else {arm: f"confusion_{results.protocol}_{arm}" for arm in results.arms},
+    }
+
+
+def _draw_protocol(folder: Path, results: StudyResults, note: str) -> dict[str, Figure]:
+    """The figures of a further protocol: accuracy and confusion."""
+    note, name = f"{note}; protocol {results.protocol}", results.protocol
+    accuracy_figure(folder / f"accuracy_{name}.png", results, note)
+    words = f"Test accuracy of every arm under {name}, a dot a seed. {note}"
+    seen = {f"accuracy_{name}": Figure(data_uri(folder / f"accuracy_{name}.png", False), words)}
+    for arm, result in results.arms.items():
+        file = folder / f"confusion_{name}_{arm}.png"
+        confusion_figure(file, arm, result.predictions, results.classes, note)
+        seen[file.stem] = Figure(data_uri(file, False), f"Confusion matrix of {arm_label(arm)} under {name}. {note}")
+    return seen
+
+
 def _settings(params: Params) -> str:
-    """All parameters but those that only change speed."""
-    shown = params.model_dump(mode="json", exclude={"runtime"})
+    """All parameters but those that only change speed, and what other protocols would need."""
+    shown = params.model_dump(mode="json", exclude={"runtime", "find_sources"})
     return str(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True))
 
 

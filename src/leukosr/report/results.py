@@ -107,7 +107,7 @@ def load_results(layout: Layout, arms: Sequence[str], protocol: str) -> StudyRes
         study=layout.study,
         protocol=protocol,
         layout=layout,
-        manifest=_table(layout.manifest, ("id", "class", "role_paper"), "prepare"),
+        manifest=_table(layout.manifest, ("id", "class", "source", f"role_{protocol}"), "prepare"),
         rejected=_table(layout.rejected, ("path", "reason"), "prepare"),
         arms={arm: _arm(layout, arm, protocol) for arm in arms},
         methods={arm: _method(layout, arm) for arm in arms if arm in LEARNED_ARMS},

@@ -12,6 +12,11 @@ from leukosr.report.results import StudyResults
 from leukosr.report.style import arm_label, size_text
 from leukosr.report.tables import UNDEFINED, mean_sd, number, percent
 
+PROTOCOL_WORDS = {
+    "paper": "test images drawn at random from the test part, whatever source they show",
+    "source_disjoint": "no source is in two of SR training, classifier training, validation and test",
+}
+
 
 def lead_sentence(params: Params, results: StudyResults) -> str:
     """One plain sentence: what was trained on what, how often, tested on how many images."""

@@ -15,9 +15,9 @@ from rich.console import Console
 from leukosr import tracking
 from leukosr.classify.trainer import ClassifierTraining, LabelledImages, predict
 from leukosr.classify.weights import save_classifier
-from leukosr.config import Params
+from leukosr.config import Params, Protocol
 from leukosr.data.images import read_rgb
-from leukosr.data.manifest import Row, read_manifest, with_role
+from leukosr.data.manifest import Row, check_disjoint, read_manifest, with_role
 from leukosr.data.store import ImageStore
 from leukosr.engine.device import choose_device
 from leukosr.engine.processes import ALONE, Processes
@@ -33,9 +33,10 @@ from leukosr.report.figures import budget_note, classifier_curves, confusion_fig
 class ArmData:
     """The images of one arm as the classifiers see them: training and test part, and the classes."""
 
-    def __init__(self, rows: list[Row], images: Path) -> None:
-        self.test_rows = with_role(rows, "classifier_test")
-        self.train_rows = with_role(rows, "classifier_train")
+    def __init__(self, rows: list[Row], protocol: Protocol, images: Path) -> None:
+        self.protocol = protocol
+        self.test_rows = with_role(rows, protocol, "classifier_test")
+        self.train_rows = with_role(rows, protocol, "classifier_train")
         self.classes = sorted({row.label for row in self.train_rows + self.test_rows})
         self.train = self._part(self.train_rows, images)
         self.test = self._part(self.test_rows, images)
@@ -63,45 +64,73 @@ def run(
     if arm not in params.upscale:
         raise LeukoError(f"classify: unknown arm '{arm}'; the arms of this study are {', '.join(params.arms)}")
     rows = read_manifest(layout.manifest)
-    data = ArmData(rows, require(layout.arm(arm), f"upscale@{arm}"))
-    protocol = params.study.protocol
-    target = out or layout.classify(arm, protocol)
-    chosen = seeds or params.study.seeds
-    used = [image_file(layout.arm(arm), row.id) for row in data.train_rows + data.test_rows]
-    digest = work_digest([params.classify.model_dump(), arm, protocol, chosen], [layout.manifest, *used])
-    resume = Resume(digest, params.runtime.checkpoint_seconds)
+    images = require(layout.arm(arm), f"upscale@{arm}")
+    if "source_disjoint" in params.study.protocols:
+        check_disjoint(rows)
+    work = [_Work(params, arm, ArmData(rows, protocol, images), seeds, layout) for protocol in params.study.protocols]
     if not processes.first:
-        _train_along(params, data, chosen, resume, processes)
+        for each in work:
+            _train_along(params, each.data, each.seeds, each.resume, processes)
         return
     data_digest = hashlib.sha256(layout.manifest.read_bytes()).hexdigest()
     tags = {
-        "study": params.study.name, "stage": "classify", "arm": arm, "protocol": protocol,
+        "study": params.study.name, "stage": "classify", "arm": arm, "protocol": params.study.protocol,
         "budget": params.budget.name, "data_digest": data_digest[:16],
     }  # fmt: skip
     with tracking.run(f"classify {arm}", experiment=params.study.name, tags=tags) as tracked:
-        tracked.parameters({"arm": arm, "protocol": protocol, "n_seeds": len(chosen), **params.classify.model_dump()})
+        count = {"n_seeds": len(work[0].seeds)}
+        tracked.parameters({"arm": arm, "protocol": params.study.protocol, **count, **params.classify.model_dump()})
         tracked.data(layout.manifest, data_digest, params.study.name)
-        one_run = len(chosen) == 1
-        with new_folder(target) as folder:
-            for seed in chosen:
-                if one_run:
-                    tracked.parameters({"seed": seed})
-                    _run_seed(params, seed, data, resume, folder, tracked, processes)
-                    continue
-                name, seed_tags = f"classify {arm} seed {seed}", {**tags, "seed": str(seed)}
-                with tracking.run(name, experiment=params.study.name, tags=seed_tags, parent=tracked) as child:
-                    child.parameters({"arm": arm, "protocol": protocol, "seed": seed, **params.classify.model_dump()})
-                    _run_seed(params, seed, data, resume, folder, child, processes)
-            metrics = _summarise(folder, arm, data, params, chosen, processes.count)
-        tracked.metrics({key: value for key, value in metrics.items() if not isinstance(value, dict | str)})
-        for path in sorted(target.iterdir()):
-            if path.name != "weights" or not params.runtime.log_models:  # else they are in the logged models
-                tracked.file(path, path.name if path.is_dir() else None)
-    resume.clear()
-    console.print(
-        f"classify {arm} ({protocol}): accuracy {_percent(metrics, 'accuracy')}, macro F1 "
-        f"{_percent(metrics, 'macro_f1')}, {len(chosen)} runs, {metrics['n_test']} test images -> {target}"
-    )
+        for each in work:
+            target = layout.classify(arm, each.data.protocol)
+            if out is not None:
+                target = out if len(work) == 1 else out / each.data.protocol
+            metrics = _run_protocol(each, target, tags, tracked, alone=len(work) == 1, processes=processes)
+            console.print(
+                f"classify {arm} ({each.data.protocol}): accuracy {_percent(metrics, 'accuracy')}, macro F1 "
+                f"{_percent(metrics, 'macro_f1')}, {len(each.seeds)} runs, {metrics['n_test']} test images -> {target}"
+            )
+    for each in work:
+        each.resume.clear()
+
+
+class _Work:
+    """The classifiers of one arm under one protocol, and where a cut attempt left them."""
+
+    def __init__(self, params: Params, arm: str, data: ArmData, seeds: list[int] | None, layout: Layout) -> None:
+        self.params, self.arm, self.data = params, arm, data
+        self.seeds = seeds or params.study.seeds
+        used = [image_file(layout.arm(arm), row.id) for row in data.train_rows + data.test_rows]
+        settings = [params.classify.model_dump(), arm, data.protocol, self.seeds]
+        digest = work_digest(settings, [layout.manifest, *used])
+        self.resume = Resume(digest, params.runtime.checkpoint_seconds)
+
+
+def _run_protocol(
+    work: _Work, target: Path, tags: dict[str, str], tracked: tracking.Run, *, alone: bool, processes: Processes
+) -> dict[str, Any]:
+    """All seeds under one protocol. A single one is logged in `tracked` itself, others in runs below it."""
+    params, data, protocol = work.params, work.data, work.data.protocol
+    with new_folder(target) as folder:
+        for seed in work.seeds:
+            if alone and len(work.seeds) == 1:
+                tracked.parameters({"seed": seed})
+                _run_seed(params, seed, data, work.resume, folder, tracked, processes)
+                continue
+            name = f"classify {work.arm}{'' if alone else f' {protocol}'} seed {seed}"
+            own = {**tags, "seed": str(seed), "protocol": protocol}
+            with tracking.run(name, experiment=params.study.name, tags=own, parent=tracked) as child:
+                facts = {"arm": work.arm, "protocol": protocol, "seed": seed}
+                child.parameters({**facts, **params.classify.model_dump()})
+                _run_seed(params, seed, data, work.resume, folder, child, processes)
+        metrics = _summarise(folder, work.arm, data, params, work.seeds, processes.count)
+    prefix = "" if alone else f"{protocol}_"
+    tracked.metrics({prefix + key: value for key, value in metrics.items() if not isinstance(value, dict | str)})
+    for path in sorted(target.iterdir()):
+        if path.name != "weights" or not params.runtime.log_models:  # else they are in the logged models
+            below = [] if alone else [protocol]
+            tracked.file(path, "/".join([*below, *([path.name] if path.is_dir() else [])]) or None)
+    return metrics
 
 
 def _percent(metrics: dict[str, Any], name: str) -> str:

@@ -12,7 +12,7 @@ from rich.console import Console
 from leukosr.config import Image, Params
 from leukosr.data.hr import read_hr
 from leukosr.data.images import read_rgb, write_png
-from leukosr.data.manifest import Row, read_manifest
+from leukosr.data.manifest import Row, read_manifest, used_rows
 from leukosr.degradation import DEGRADATIONS, image_rng
 from leukosr.degradation.rounds import KernelMix, ResizeMix, Round
 from leukosr.engine.parallel import count_workers, ordered_map
@@ -42,7 +42,7 @@ def run(params: Params, console: Console, layout: Layout, out: Path, processes: 
 
     Several processes each make the images that they own.
     """
-    rows = [row for row in read_manifest(layout.manifest) if row.role_paper not in ("unused", "reference")]
+    rows = used_rows(read_manifest(layout.manifest), params.study)
     settings = degradation_settings(params)
     workers = count_workers(params.runtime.workers)
     with shared_folder(out / "lr", processes) as folder:

@@ -12,7 +12,7 @@ from rich.console import Console
 from leukosr.config import Params, Prepare
 from leukosr.data.catalogue import Rejected, check_images, find_images
 from leukosr.data.images import ImageFacts, inspect_image
-from leukosr.data.manifest import make_rows, read_sources, write_manifest, write_rejected
+from leukosr.data.manifest import check_disjoint, make_rows, read_sources, write_manifest, write_rejected
 from leukosr.data.splits import paper_roles, source_disjoint_roles
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.processes import ALONE, Processes
@@ -44,18 +44,22 @@ def run(params: Params, console: Console, out: Path, processes: Processes = ALON
     _refuse(rejected, settings)
     if not processes.first:
         return
-    sources = read_sources(root)
+    wanted = params.study.protocol != "paper"
+    sources = read_sources(root, Path(settings.sources) if wanted else None)
     paper = paper_roles(good, settings, params.study.seed)
-    disjoint = source_disjoint_roles(good, sources, settings.source_disjoint, params.study.seed)
+    disjoint = source_disjoint_roles(good, sources, settings, params.study.seed) if wanted else {}
     rows = make_rows(good, sources, paper, disjoint)
+    if wanted:
+        check_disjoint(rows)
     manifest = out / "manifest.csv"
     write_manifest(manifest, rows)
     write_rejected(out / "rejected.csv", rejected)
     table = pd.read_csv(manifest, keep_default_na=False)
     class_distribution(out / "distribution.png", table, budget_note(params.budget))
-    counts = Counter(row.role_paper for row in rows)
-    shown = ", ".join(f"{count} {role}" for role, count in sorted(counts.items()))
-    console.print(f"prepare: {len(rows)} images ({shown}), {len(rejected)} left out -> {manifest}")
+    for protocol in params.study.protocols:
+        counts = Counter(row.role(protocol) or "unused" for row in rows)
+        shown = ", ".join(f"{count} {role}" for role, count in sorted(counts.items()))
+        console.print(f"prepare: {len(rows)} images ({protocol}: {shown}), {len(rejected)} left out -> {manifest}")
 
 
 def _refuse(rejected: list[Rejected], settings: Prepare) -> None:

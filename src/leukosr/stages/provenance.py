@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
 
@@ -14,11 +14,13 @@ import pandas as pd
 from rich.console import Console
 
 import leukosr.data.provenance
-from leukosr.data.catalogue import visible_files
-from leukosr.data.images import SUFFIXES, inspect_image
+from leukosr.config import Params
+from leukosr.data.catalogue import check_images, find_images, visible_files
+from leukosr.data.images import SUFFIXES, ImageFacts, inspect_image
 from leukosr.data.provenance.facts import Facts, folder_labels, folder_splits, gather_facts, name_sources
 from leukosr.data.provenance.geometry import Limits
 from leukosr.data.provenance.search import find_sources
+from leukosr.data.splits import looked_at
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
@@ -29,13 +31,53 @@ STATE = Path(".leukosr/resume")
 MAX_PIXELS = 50_000_000
 
 
+@dataclass(frozen=True)
+class Listed:
+    """The images to search (paths below `root`) with what only the page tells of them, and the files left out."""
+
+    root: Path
+    images: list[str]
+    labels: list[str]
+    splits: list[str]
+    rejected: list[tuple[str, str]]
+
+
+def run(params: Params, name: str, console: Console, out: Path) -> None:
+    """Find the sources of the images that the study's budget can use."""
+    if name not in params.provenance:
+        raise LeukoError(
+            f"provenance: this study has no search '{name}': its protocol is {params.study.protocol}; set "
+            "study.protocol to source_disjoint or both, or name a folder to search"
+        )
+    settings = params.provenance[name]
+    found = find_images(settings)
+    look = partial(inspect_image, max_pixels=settings.max_pixels)
+    workers = count_workers(params.runtime.workers)
+
+    def inspect_all(paths: list[Path]) -> list[ImageFacts]:
+        return list(track(ordered_map(look, paths, workers), len(paths), "checking images"))
+
+    root = Path(settings.root)
+    good, rejected = check_images(root, found, settings.max_pixels, inspect_all)
+    wanted = looked_at(good, settings.per_class, settings.sr_fraction, settings.seed)
+    used = sorted((image.found for image in good if image.found.image_id in wanted), key=lambda found: found.path)
+    listed = Listed(
+        root,
+        [found.path for found in used],
+        [found.label for found in used],
+        ["" if found.part == "all" else found.part for found in used],
+        [(item.path, item.reason) for item in rejected],
+    )
+    limits = Limits(**{field.name: getattr(settings, field.name) for field in fields(Limits)})
+    _find(listed, out, console, limits, settings.max_features, settings.neighbours, workers, STATE, params.study.title)
+
+
 def run_folder(
     root: Path, out: Path, console: Console, limits: Limits, *, max_features: int, neighbours: int, state: Path = STATE
-) -> Facts:
-    """Write sources.csv (`image, source, confidence`), rejected.csv, summary.json and the page into `out`.
+) -> None:
+    """Find the sources of all images below any folder, whatever their names.
 
-    Every image below `root` takes part, whatever its name; finished parts of cut work are kept in `state`. Raises
-    LeukoError where there are fewer than two images, or `out` holds something else.
+    Raises LeukoError where there are fewer than two images, or `out` holds something else.
     """
     if not root.is_dir():
         raise LeukoError(f"{root} is no folder: name the folder that holds the images")
@@ -43,30 +85,43 @@ def run_folder(
         raise LeukoError(f"{out} is not empty and holds no sources.csv: name a new folder")
     workers = count_workers("auto")
     images, rejected = _readable(root, workers)
+    listed = Listed(root, images, folder_labels(images), folder_splits(root, images), rejected)
+    _find(listed, out, console, limits, max_features, neighbours, workers, state, f"Sources of {root.resolve().name}")
+
+
+def _find(
+    listed: Listed, out: Path, console: Console, limits: Limits, max_features: int, neighbours: int, workers: int,
+    state: Path, title: str,
+) -> None:  # fmt: skip
+    """Write sources.csv (`image, source, confidence`), rejected.csv, summary.json and the page into `out`.
+
+    Finished parts of cut work are kept in `state`.
+    """
+    root, images = listed.root, listed.images
     if len(images) < 2:
-        raise LeukoError(f"{root} holds {len(images)} usable images, at least 2 are needed ({len(rejected)} left out)")
+        left = len(listed.rejected)
+        raise LeukoError(f"{root} holds {len(images)} usable images, at least 2 are needed ({left} left out)")
     paths = [root / image for image in images]
     settings = {**asdict(limits), "max_features": max_features, "neighbours": neighbours}
     work = state / _digest(paths, settings)
     sources = find_sources(paths, work, limits, max_features=max_features, neighbours=neighbours, workers=workers)
-    facts = gather_facts(root, images, sources, folder_labels(images), folder_splits(root, images))
+    facts = gather_facts(root, images, sources, listed.labels, listed.splits)
     with new_folder(out) as folder:
         table = pd.DataFrame({"image": images, "source": name_sources(sources.group), "confidence": sources.confidence})
         with new_file(folder / "sources.csv") as file:
             table.to_csv(file, index=False, float_format="%.4f", lineterminator="\n")
         with new_file(folder / "rejected.csv") as file:
-            pd.DataFrame(rejected, columns=["path", "reason"]).to_csv(file, index=False, lineterminator="\n")
+            pd.DataFrame(listed.rejected, columns=["path", "reason"]).to_csv(file, index=False, lineterminator="\n")
         write_json(folder / "summary.json", summary(facts))
         confidence = dict(zip(images, sources.confidence.tolist(), strict=True))
-        write_provenance_page(folder, root, facts, confidence, f"Sources of {root.resolve().name}")
+        write_provenance_page(folder, root, facts, confidence, title)
     shutil.rmtree(work, ignore_errors=True)
     for shared in facts.shared:
         console.print(f"provenance: {shared.sentence}")
     console.print(
-        f"provenance: {len(images)} images show {len(facts.groups)} sources, {len(rejected)} left out, "
+        f"provenance: {len(images)} images show {len(facts.groups)} sources, {len(listed.rejected)} left out, "
         f"{len(facts.conflicts)} sources with more than one label -> {out / 'index.html'}"
     )
-    return facts
 
 
 def summary(facts: Facts) -> dict[str, object]:

@@ -12,7 +12,7 @@ from rich.console import Console
 from leukosr.config import Image, Params, Quality
 from leukosr.data.hr import read_hr
 from leukosr.data.images import read_rgb
-from leukosr.data.manifest import CLASSIFIER_ROLES, read_manifest, with_role
+from leukosr.data.manifest import read_manifest, seen_by_classifiers
 from leukosr.degradation.resample import resize
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.processes import ALONE, Processes
@@ -43,7 +43,7 @@ def run(
     """
     if arm not in params.upscale:
         raise LeukoError(f"quality: unknown arm '{arm}'; the arms of this study are {', '.join(params.arms)}")
-    rows = with_role(read_manifest(layout.manifest), *CLASSIFIER_ROLES)
+    rows = seen_by_classifiers(read_manifest(layout.manifest), params.study.protocols)
     images = require(layout.arm(arm), f"upscale@{arm}")
     own = [row for row in rows if processes.owns(row.id)]
     tasks = [
@@ -65,7 +65,7 @@ def run(
             writer.writerow(("image", "class", "role", "psnr", "ssim", "mse"))
             for row, found in zip(rows, results, strict=True):
                 psnr = "" if found.psnr is None else found.psnr
-                writer.writerow((row.id, row.label, row.role_paper, psnr, found.ssim, found.mse))
+                writer.writerow((row.id, row.label, row.role(params.study.protocols[0]), psnr, found.ssim, found.mse))
         write_json(folder / "metrics.json", metrics)
     shown = "–" if metrics["psnr"] is None else f"{metrics['psnr']:.2f}"
     console.print(f"quality {arm}: PSNR {shown} dB, SSIM {metrics['ssim']:.4f}, n {metrics['n']} -> {target}")

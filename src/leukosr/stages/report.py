@@ -8,28 +8,50 @@ from pathlib import Path
 from rich.console import Console
 
 from leukosr.config import Params
+from leukosr.data.manifest import check_disjoint, read_manifest
 from leukosr.layout import Layout
 from leukosr.report.page import write_report
-from leukosr.report.results import load_results
+from leukosr.report.results import StudyResults, load_results
 from leukosr.report.style import budget_note
 from leukosr.report.tables import print_summary
+from leukosr.report.verdicts import leakage
 
 
 def run(params: Params, console: Console, layout: Layout, out: Path | None = None) -> None:
     """Write reports/<study>/index.html with its figures and tables, and print the comparison."""
-    results = load_results(layout, params.arms, params.study.protocol)
+    results = _results(params, layout)
     target = out or layout.report
-    page = write_report(target, params, results)
+    page = write_report(target, params, results[0], others=results[1:])
     _write_dvc_plots(target / "plots", params, layout)
-    print_summary(results, budget_note(params.budget), console)
+    _print(params, results, console)
     console.print(f"report: {page}")
+
+
+def _results(params: Params, layout: Layout) -> list[StudyResults]:
+    """The results under every protocol of the study. Figures of a split that is not disjoint are refused."""
+    if "source_disjoint" in params.study.protocols:
+        check_disjoint(read_manifest(layout.manifest))
+    return [load_results(layout, params.arms, protocol) for protocol in params.study.protocols]
+
+
+def _print(params: Params, results: list[StudyResults], console: Console) -> None:
+    for each in results:
+        print_summary(each, budget_note(params.budget), console)
+        for sentence in leakage(each.manifest, each.protocol, params.study.sr_protocol):
+            console.print(f"{each.protocol}: {sentence}")
 
 
 def _write_dvc_plots(folder: Path, params: Params, layout: Layout) -> None:
     """The tables behind `dvc plots show`, one file an arm in a folder a plot."""
+    several = len(params.study.protocols) > 1
+    classified = {
+        f"{arm}_{protocol}" if several else arm: layout.classify(arm, protocol)
+        for arm in params.arms
+        for protocol in params.study.protocols
+    }
     tables = {
-        "confusion": {arm: layout.classify(arm, params.study.protocol) / "predictions.csv" for arm in params.arms},
-        "training": {arm: layout.classify(arm, params.study.protocol) / "history.csv" for arm in params.arms},
+        "confusion": {name: folder / "predictions.csv" for name, folder in classified.items()},
+        "training": {name: folder / "history.csv" for name, folder in classified.items()},
         "super_resolution": {method: layout.sr(method) / "history.csv" for method in params.train_sr},
     }
     for name, files in tables.items():
@@ -40,6 +62,5 @@ def _write_dvc_plots(folder: Path, params: Params, layout: Layout) -> None:
 
 def show(params: Params, console: Console, layout: Layout) -> None:
     """Print the comparison that the last report was made from, and the page's path."""
-    results = load_results(layout, params.arms, params.study.protocol)
-    print_summary(results, budget_note(params.budget), console)
+    _print(params, _results(params, layout), console)
     console.print(f"report: {layout.report / 'index.html'}")

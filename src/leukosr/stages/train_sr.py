@@ -16,7 +16,7 @@ from leukosr import tracking
 from leukosr.config import Params
 from leukosr.data.hr import read_hr
 from leukosr.data.images import read_rgb
-from leukosr.data.manifest import Row, read_manifest, with_role
+from leukosr.data.manifest import SR_ROLES, Row, read_manifest, with_role
 from leukosr.data.pairs import Pairs
 from leukosr.data.store import ImageStore
 from leukosr.engine.device import choose_device
@@ -56,7 +56,7 @@ def run(
         ssim_window=params.quality.ssim_window, seed=params.study.seed, device=choose_device(params.runtime.device),
         processes=processes,
     )  # fmt: skip
-    used = with_role(rows, "sr_train", "sr_val")
+    used = with_role(rows, params.study.sr_protocol, *SR_ROLES)
     inputs = [image_file(layout.lr, row.id) for row in used]
     inputs += [Path(params.prepare.root) / row.path for row in used]
     inputs += [Path(settings.init)] if settings.init is not None else []
@@ -95,7 +95,7 @@ def _shown(value: float | None) -> str:
 
 
 def _pairs(rows: list[Row], role: str, params: Params, layout: Layout) -> Pairs:
-    chosen, image = with_role(rows, role), params.image
+    chosen, image = with_role(rows, params.study.sr_protocol, role), params.image
     require(layout.lr, "degrade")
 
     def hr(row: Row) -> np.ndarray:

@@ -11,7 +11,7 @@ from rich.console import Console
 from leukosr.config import Params, UpscaleLearned
 from leukosr.data.hr import read_hr
 from leukosr.data.images import read_rgb, write_png
-from leukosr.data.manifest import CLASSIFIER_ROLES, Row, read_manifest, with_role
+from leukosr.data.manifest import Row, read_manifest, seen_by_classifiers
 from leukosr.degradation.resample import resize
 from leukosr.engine.processes import ALONE, Processes, shared_folder
 from leukosr.engine.progress import track
@@ -28,7 +28,7 @@ def run(
     """
     if arm not in params.upscale:
         raise LeukoError(f"upscale: unknown arm '{arm}'; the arms of this study are {', '.join(params.arms)}")
-    rows = with_role(read_manifest(layout.manifest), *CLASSIFIER_ROLES)
+    rows = seen_by_classifiers(read_manifest(layout.manifest), params.study.protocols)
     target = out or layout.arm(arm)
     own = [row for row in rows if processes.owns(row.id)]
     with shared_folder(target, processes) as folder:

@@ -51,10 +51,10 @@ class WordIndex:
             likeness = np.maximum(straight, turned)
             likeness[group[rows][:, None] == group[None, :]] = 0
             top = np.argsort(-likeness, axis=1, kind="stable")[:, :wanted]
-            for i, others in zip(rows, top, strict=True):
-                for j in others:
-                    if likeness[i - start, j] > 0:
-                        yield int(i), int(j), bool(turned[i - start, j] > straight[i - start, j])
+            for row, others in enumerate(top):
+                for other in others:
+                    if likeness[row, other] > 0:
+                        yield start + row, int(other), bool(turned[row, other] > straight[row, other])
 
 
 def _nearest(store: FeatureStore, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,87 @@
+"""What may be said of a study: which arm is better, and how many test images share a source with training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from leukosr.config import LEARNED_ARMS, Params
+from leukosr.data.manifest import CLASSIFIER_ROLES, SR_ROLES
+from leukosr.data.provenance.facts import Shared
+from leukosr.evaluate.predictions import Predictions, pair
+from leukosr.evaluate.sample_size import SampleSize, sample_size
+from leukosr.evaluate.significance import Comparison, compare
+from leukosr.report.comparisons import NAMES, difference_text, p_text
+from leukosr.report.results import StudyResults
+from leukosr.report.style import arm_label
+
+PLAIN_OPPONENTS = ("raw", "bicubic")
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """The comparisons that a study names under one protocol, and the size of its test set."""
+
+    comparisons: tuple[Comparison, ...]
+    size: SampleSize
+
+
+def study_pairs(params: Params) -> list[tuple[str, str]]:
+    """The pairs of arms that the study compares: those it names, or each SR method with raw and bicubic."""
+    if params.study.comparisons is not None:
+        return list(params.study.comparisons)
+    learned = [arm for arm in params.arms if arm in LEARNED_ARMS]
+    return [(arm, plain) for arm in learned for plain in PLAIN_OPPONENTS if plain in params.arms]
+
+
+def judge(params: Params, results: StudyResults) -> Verdicts:
+    """Compare the arms of a study on their common test images and seeds."""
+    arms = {arm: _predictions(results, arm) for arm in results.arms}
+    pairs = [pair(arms[a], arms[b]) for a, b in study_pairs(params)]
+    return Verdicts(tuple(compare(pairs, params.study.primary)), sample_size(arms[next(iter(arms))]))
+
+
+def _predictions(results: StudyResults, arm: str) -> Predictions:
+    table = results.arms[arm].predictions
+    if "source" not in table:
+        table = table.assign(source="")
+    table = table.assign(seed=table["seed"].astype(int))[["image", "source", "seed", "true", "predicted"]]
+    return Predictions(arm, table, results.classes)
+
+
+def verdict_rows(found: Sequence[Comparison]) -> list[list[str]]:
+    """A row a comparison and metric, the primary one first."""
+    return [
+        [
+            f"{arm_label(each.a)} – {arm_label(each.b)}",
+            NAMES[each.metric] + (" (primary)" if each.primary else ""),
+            each.verdict,
+            difference_text(each),
+            f"{each.p_improvement:.2f}",
+            p_text(each.p_value),
+            p_text(each.p_holm),
+            p_text(each.p_source),
+        ]
+        for each in sorted(found, key=lambda each: not each.primary)
+    ]
+
+
+def leakage(manifest: pd.DataFrame, protocol: str, sr_protocol: str) -> list[str]:
+    """How many test images share a source with the classifier's or with SR's training images, in plain words.
+
+    Empty where a test image has no known source. `manifest` has the columns of manifest.csv.
+    """
+    role, sr_role = manifest[f"role_{protocol}"], manifest[f"role_{sr_protocol}"]
+    test = manifest[role == "classifier_test"]
+    if test.empty or (test["source"] == "").any():
+        return []
+    sentences = []
+    for name, used in (
+        ("the classifiers' training", role.isin(CLASSIFIER_ROLES[:2])),
+        ("SR training", sr_role.isin(SR_ROLES)),
+    ):
+        sources = set(manifest["source"][used]) - {""}
+        sentences.append(Shared("test", name, int(test["source"].isin(sources).sum()), len(test)).sentence)
+    return sentences
