@@ -313,14 +313,13 @@ def calibrate(
     from leukosr.files import new_file
     from leukosr.report.calibration_figure import calibration_figure
 
-    found = list(track(simulate(comparisons, count_workers("auto")), STUDIES, "simulating"))
+    judged = track(simulate(comparisons, count_workers("auto")), STUDIES, "simulating")
+    found = [each for both in judged for each in both]
     with new_file(out / "calibration.csv") as file:
         pd.DataFrame([each.as_record() for each in found]).to_csv(file, index=False, lineterminator="\n")
     calibration_figure(out / "calibration.png", found)
-    worst = max(each.wins for each in found if each.design.difference == 0)
-    console.print(
-        f"calibrate: {len(found)} designs; equal arms called different in at most {100 * worst:.1f} % -> {out}"
-    )
+    worst = max(each.called for each in found if each.design.difference == 0)
+    console.print(f"calibrate: {STUDIES} designs; equal arms called different in at most {100 * worst:.1f} % -> {out}")
 
 
 @app.command()

@@ -92,9 +92,13 @@ def played(*parts: tuple[str, str]) -> list[Row]:
 def test_a_disjoint_manifest_passes() -> None:
     check_disjoint(
         played(
-            ("x", "sr_train"), ("x", "sr_val"), ("y", "classifier_train"), ("z", "classifier_test"),
-            ("z", "unused"), ("y", "reference"),
-        )  # fmt: skip
+            ("x", "sr_train"),
+            ("x", "sr_val"),
+            ("y", "classifier_train"),
+            ("z", "classifier_test"),
+            ("z", "unused"),
+            ("y", "reference"),
+        )
     )
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from leukosr.config import Params, Prepare, parse_params
 from leukosr.data.catalogue import Checked, Found
-from leukosr.data.splits import ROLES, _whole_shares, looked_at, paper_roles, source_disjoint_roles
+from leukosr.data.splits import ROLES, _whole_shares, looked_at, outside_sr, paper_roles, source_disjoint_roles
 from leukosr.errors import LeukoError
 
 BCCD = {
@@ -284,13 +284,13 @@ def test_images_of_unknown_source_get_no_role(case1: Prepare) -> None:
     assert source_disjoint_roles(images, {}, case1, seed=0) == {}
 
 
-@pytest.mark.parametrize(("parts", "needed"), [({"ALL": 30}, 4), ({"TRAIN": 30, "TEST": 9}, 3)])
+@pytest.mark.parametrize(("parts", "needed"), [({"ALL": 30}, 5), ({"TRAIN": 30, "TEST": 9}, 4)])
 def test_a_class_with_too_few_sources_is_named(case1: Prepare, parts: dict[str, int], needed: int) -> None:
     images, sources = each_its_own({"a": parts, "b": parts}, siblings=1)
     for image_id in sources:
         if "/b/" in image_id:
             sources[image_id] = f"{image_id.split('/')[0]}-{int(image_id.rsplit('/', 1)[1]) % (needed - 1)}"
-    with pytest.raises(LeukoError, match=f"class b has {needed - 1} sources to share out, at least {needed} are needed"):
+    with pytest.raises(LeukoError, match=f"class b has {needed - 1} sources to share out, at least {needed}"):
         source_disjoint_roles(images, sources, case1, seed=0)
 
 
@@ -328,3 +328,29 @@ def test_the_images_whose_sources_are_sought_hold_all_that_the_paper_protocol_us
     assert len(chosen) == 2 * (32 + 10 + 3 if "TRAIN" in parts else 32 + 10)
     everything = looked_at(images, limited(case1, sr_train=None, classifier=None).per_class, 0.8, seed=0)
     assert len(everything) == len(images)
+
+
+def test_a_class_whose_training_images_are_all_of_test_sources_is_named(case1: Prepare) -> None:
+    images, sources = each_its_own({"a": {"TRAIN": 5, "TEST": 5}, "b": {"TRAIN": 20, "TEST": 5}}, siblings=1)
+    for number in range(5):
+        sources[f"TRAIN/a/{number}"] = sources[f"TEST/a/{number}"]
+    with pytest.raises(LeukoError, match="class a has 0 sources to share out"):
+        source_disjoint_roles(images, sources, case1, seed=0)
+
+
+def test_classifiers_train_on_no_more_images_than_asked(case1: Prepare) -> None:
+    images, sources = each_its_own({"a": {"TRAIN": 90, "TEST": 30}, "b": {"TRAIN": 90, "TEST": 30}}, siblings=3)
+    roles = source_disjoint_roles(images, sources, case1, 0, {"a": 10, "b": 24})
+    assert [by_class(roles, label)["classifier_train"] for label in "ab"] == [10, 24]
+    assert by_class(roles, "a")["classifier_test"] == 30
+    few = source_disjoint_roles(images, sources, limited(case1, classifier=10), 0)
+    assert [by_class(few, "a")[role] for role in ("classifier_train", "classifier_test")] == [8, 2]
+
+
+def test_beside_a_disjoint_sr_part_the_paper_protocol_classifies_other_images(case1: Prepare) -> None:
+    images, sources = each_its_own({"a": {"ALL": 60}, "b": {"ALL": 60}}, siblings=3)
+    disjoint = source_disjoint_roles(images, sources, case1, seed=0)
+    paper = paper_roles(outside_sr(images, disjoint), case1, seed=0)
+    for image_id, role in paper.items():
+        assert role.startswith("classifier") <= (not disjoint[image_id].startswith("sr"))
+    assert sum(role == "classifier_test" for role in paper.values()) > 10

@@ -43,8 +43,9 @@ def test_one_image_a_source_has_no_intraclass_correlation() -> None:
 
 def test_the_estimate_finds_a_planted_correlation() -> None:
     """A shift of sd 0.2 at accuracy 0.6: the between-source share of the variance is 0.04 / 0.24."""
-    first, _ = simulate(
-        Design(runs=1, sources=1500, views=6, accuracy=0.6, source_sd=0.2, source_of_arm_sd=0), np.random.default_rng(0)
+    design = Design(
+        runs=1, class_sources=(750, 750), class_images=4500, accuracy=0.6, source_sd=0.2, source_of_arm_sd=0
     )
+    first, _ = simulate(design, np.random.default_rng(0))
     correct = first.table["true"] == first.table["predicted"]
     assert intraclass(correct, first.table["source"]) == pytest.approx(0.04 / 0.24, abs=0.025)

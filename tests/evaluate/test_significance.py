@@ -81,7 +81,7 @@ def test_the_pairs_needed_are_those_of_the_specification(family: int, runs: int)
 
 
 def test_the_differences_are_those_of_scikit_learn() -> None:
-    first, second = simulate(Design(runs=3, sources=20), rng())
+    first, second = simulate(Design(runs=3, class_sources=(5, 5, 5, 5), class_images=20), rng())
     found = {each.metric: each for each in compare([pair(first, second)])}
     labels = list(first.classes)
     for metric, score in (
@@ -119,14 +119,16 @@ def test_one_seed_has_the_source_interval_alone() -> None:
 
 
 def test_mcnemar_is_told_only_where_every_source_has_one_image() -> None:
-    good, bad = simulate(Design(runs=1, views=1, sources=80, difference=0.2), rng())
+    good, bad = simulate(Design(runs=1, class_sources=(40, 40), class_images=40, difference=0.2), rng())
     alone = compare([pair(good, bad)])[0]
     merged = good.table.merge(bad.table, on="image")
     one = int(((merged.predicted_x == merged.true_x) & (merged.predicted_y != merged.true_y)).sum())
     other = int(((merged.predicted_x != merged.true_x) & (merged.predicted_y == merged.true_y)).sum())
     assert alone.p_mcnemar == pytest.approx(stats.binomtest(one, one + other).pvalue)
-    assert compare([pair(*simulate(Design(runs=1, views=2), rng()))])[0].p_mcnemar is None
-    assert compare([pair(*simulate(Design(runs=2, views=1), rng()))])[0].p_mcnemar is None
+    assert compare([pair(*simulate(Design(runs=1), rng()))])[0].p_mcnemar is None
+    assert (
+        compare([pair(*simulate(Design(runs=2, class_sources=(40, 40), class_images=40), rng()))])[0].p_mcnemar is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -151,7 +153,8 @@ def test_equal_predictions_differ_by_nothing() -> None:
     same, _ = simulate(Design(), rng())
     for found in compare([pair(same, replace(same, name="copy"))]):
         assert (found.difference, found.ci_low, found.ci_high, found.p_improvement) == (0, 0, 0, 0.5)
-        assert (found.p_value, found.p_source, found.verdict) == (1.0, 1.0, "inconclusive")
+        assert (found.p_value, found.verdict) == (1.0, "inconclusive")
+        assert found.p_source == (1.0 if found.metric == "accuracy" else None)
 
 
 def test_the_interval_of_one_run_is_that_of_the_cluster_mean() -> None:
@@ -163,14 +166,36 @@ def test_the_interval_of_one_run_is_that_of_the_cluster_mean() -> None:
     assert interval(pair(first, second), "accuracy", 20_000, rng()) == pytest.approx(expected, abs=0.004)
 
 
-@pytest.mark.parametrize("sources", [14, 60])
-def test_the_interval_covers_the_truth(sources: int) -> None:
-    design = Design(runs=6, sources=sources, views=3, classes=2, difference=0.05, source_sd=0.1)
+@pytest.mark.parametrize("class_sources", [(7, 7), (30, 30), (40, 4)])
+def test_the_interval_covers_the_truth(class_sources: tuple[int, ...]) -> None:
+    design = Design(runs=6, class_sources=class_sources, class_images=90, difference=0.05, source_sd=0.1)
     covered = 0
     for draw in range(200):
         low, high = interval(pair(*simulate(design, rng(draw))), "accuracy", 300, rng(draw))
+        assert low is not None and high is not None
         covered += low <= 0.05 <= high
     assert 0.91 <= covered / 200 <= 0.995  # 95 % within what 200 draws can show, and a little conservative
+
+
+def test_a_class_with_one_source_joins_another_and_one_source_gives_no_interval() -> None:
+    lonely = compare([pair(*simulate(Design(class_sources=(9, 1), class_images=40, difference=0.2), rng()))])
+    assert all(found.ci_low is not None and found.ci_low < found.difference for found in lonely)
+    every = compare([pair(*simulate(Design(class_sources=(1, 1, 1), class_images=40, source_of_arm_sd=0.2), rng()))])
+    assert all(found.ci_high is not None and found.ci_high - (found.ci_low or 0) > 0.05 for found in every)
+    right = [[number % 3 != 0 for number in range(30)]] * 8
+    single = compare([pair(arm("x", [[True] * 30] * 8, ["s"] * 30), arm("y", right, ["s"] * 30))])
+    for found in single:
+        assert (found.ci_low, found.ci_high, found.verdict) == (None, None, "inconclusive")
+
+
+def test_simulated_arms_differ_by_what_was_planned() -> None:
+    design = Design(class_sources=(500, 500), class_images=1500, difference=0.05, runs=4, run_of_arm_sd=0, run_sd=0)
+    differences = []
+    for draw in range(10):
+        first, second = simulate(design, rng(draw))
+        rates = [(each.table["true"] == each.table["predicted"]).mean() for each in (first, second)]
+        differences.append(rates[0] - rates[1])
+    assert np.mean(differences) == pytest.approx(0.05, abs=0.003)
 
 
 def test_the_same_files_give_the_same_figures() -> None:

@@ -78,9 +78,17 @@ def test_the_same_folder_gives_the_same_bytes(folder: Path, tmp_path: Path) -> N
 def test_other_folders_are_not_written_over(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("mine")
-    with pytest.raises(LeukoError, match=r"is not empty and holds no sources\.csv"):
+    with pytest.raises(LeukoError, match="holds other files than an earlier result"):
         run(folder, tmp_path / "out")
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("out", [".", "TRAIN", ".."])
+def test_the_images_themselves_are_never_replaced(folder: Path, out: str) -> None:
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(LeukoError, match="overlap: name a folder elsewhere"):
+        run(folder, folder / out)
+    assert sorted(folder.rglob("*")) == before
 
 
 @pytest.mark.parametrize(("make", "message"), [(False, "is no folder"), (True, "0 usable images, at least 2")])

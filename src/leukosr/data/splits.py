@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from leukosr.config import PerClass, Prepare
 from leukosr.data.catalogue import Checked
@@ -11,6 +12,23 @@ from leukosr.engine.seeding import stream_rng
 from leukosr.errors import LeukoError
 
 ROLES = ("sr_train", "sr_val", "classifier_train", "classifier_val", "classifier_test", "reference", "unused")
+
+
+def outside_sr(images: Sequence[Checked], disjoint: Mapping[str, str]) -> list[Checked]:
+    """The images with what SR uses under source_disjoint as TRAIN and the rest as TEST, where a set has no such parts.
+
+    So the classifiers of the paper protocol, run beside it, see no image that SR was trained on.
+    """
+    return [
+        replace(image, found=replace(image.found, part="train" if _used_by_sr(image, disjoint) else "test"))
+        if image.found.part == "all"
+        else image
+        for image in images
+    ]
+
+
+def _used_by_sr(image: Checked, disjoint: Mapping[str, str]) -> bool:
+    return disjoint.get(image.found.image_id, "") in ("sr_train", "sr_val")
 
 
 def paper_roles(images: Sequence[Checked], settings: Prepare, seed: int) -> dict[str, str]:
@@ -97,13 +115,18 @@ def looked_at(images: Sequence[Checked], limit: PerClass, sr_fraction: float, se
 
 
 def source_disjoint_roles(
-    images: Sequence[Checked], sources: Mapping[str, str], settings: Prepare, seed: int
+    images: Sequence[Checked],
+    sources: Mapping[str, str],
+    settings: Prepare,
+    seed: int,
+    classifier_train: Mapping[str, int] | None = None,
 ) -> dict[str, str]:
     """Roles in which no source plays two: image id -> role, for images whose source is known.
 
     Sources are cut by the fractions within each class, at least one for each part. Where the set has an official test
     part, its sources are the classifier's test and leave the training parts, which share the rest in their proportions.
-    SR validates on one source of its part. Raises LeukoError for a class with too few sources.
+    SR validates on one source of its part. `classifier_train` caps the images that classifiers train on, by class.
+    Raises LeukoError for a class with too few sources.
     """
     known = [image for image in images if image.found.image_id in sources]
     official = {sources[i.found.image_id] for i in known if i.found.part == "test"}
@@ -116,7 +139,7 @@ def source_disjoint_roles(
     }
     if official:
         del shares["classifier_test"]
-    by_class: dict[str, set[str]] = defaultdict(set)
+    by_class: dict[str, set[str]] = {image.found.label: set() for image in known if image.found.part != "reference"}
     for image in known:
         source = sources[image.found.image_id]
         if image.found.part != "reference" and source not in official:
@@ -125,7 +148,7 @@ def source_disjoint_roles(
     for label, members in sorted(by_class.items()):
         role_of_source |= _cut_sources(label, sorted(members - role_of_source.keys()), shares, seed)
     roles = {image.found.image_id: _role_of(image, role_of_source, sources, bool(official)) for image in known}
-    return _limited(known, roles, settings.per_class, seed)
+    return _limited(known, roles, settings, seed, classifier_train)
 
 
 def _role_of(image: Checked, role_of_source: Mapping[str, str], sources: Mapping[str, str], official: bool) -> str:
@@ -136,34 +159,46 @@ def _role_of(image: Checked, role_of_source: Mapping[str, str], sources: Mapping
     return "unused" if train_copy_of_test else role
 
 
-def _limited(images: Sequence[Checked], roles: dict[str, str], limit: PerClass, seed: int) -> dict[str, str]:
-    """The roles with what SR may not use by the budget as `unused`; which images those are is drawn."""
-    most = {"sr_train": limit.sr_train, "sr_val": limit.sr_val}
+def _limited(
+    images: Sequence[Checked],
+    roles: dict[str, str],
+    settings: Prepare,
+    seed: int,
+    classifier_train: Mapping[str, int] | None,
+) -> dict[str, str]:
+    """The roles with what is over the limits as `unused`; which images those are is drawn."""
+    limit, share = settings.per_class, settings.classifier_train_fraction
+    most: dict[str, int | None] = {"sr_train": limit.sr_train, "sr_val": limit.sr_val}
+    if limit.classifier is not None:
+        train = min(max(round(share * limit.classifier), 1), limit.classifier - 1)
+        most |= {"classifier_train": train, "classifier_test": limit.classifier - train}
     groups: dict[tuple[str, str], list[str]] = defaultdict(list)
     for image in images:
-        role = roles[image.found.image_id]
-        if role in most:
-            groups[image.found.label, role].append(image.found.image_id)
+        groups[image.found.label, roles[image.found.image_id]].append(image.found.image_id)
     for (label, role), ids in sorted(groups.items()):
+        allowed = most.get(role)
+        if role == "classifier_train" and classifier_train is not None:
+            allowed = classifier_train.get(label)
         order = stream_rng(seed, "split", "source_disjoint", label, role).permutation(len(ids))
-        for i in order[most[role] :] if most[role] is not None else ():
+        for i in order[allowed:] if allowed is not None else ():
             roles[sorted(ids)[i]] = "unused"
     return roles
 
 
 def _cut_sources(label: str, members: list[str], shares: Mapping[str, float], seed: int) -> dict[str, str]:
-    if len(members) < len(shares):
+    needed = len(shares) + 1
+    if len(members) < needed:
         raise LeukoError(
-            f"class {label} has {len(members)} sources to share out, at least {len(shares)} are needed, one each for "
-            f"{', '.join(shares)}: bring images of more sources, or set study.protocol to paper"
+            f"class {label} has {len(members)} sources to share out, at least {needed} are needed, one each for "
+            f"sr_val, {', '.join(shares)}: bring images of more sources, or set study.protocol to paper"
         )
     order = stream_rng(seed, "split", "source_disjoint", label).permutation(len(members))
     given: dict[str, str] = {}
     start = 0
-    for role, count in zip(shares, _whole_shares(len(members), list(shares.values())), strict=True):
+    counts = _whole_shares(len(members) - 1, list(shares.values()))
+    given[members[order[-1]]] = "sr_val"
+    for role, count in zip(shares, counts, strict=True):
         given |= {members[i]: role for i in order[start : start + count]}
-        if role == "sr_train" and count > 1:
-            given[members[order[start]]] = "sr_val"
         start += count
     return given
 

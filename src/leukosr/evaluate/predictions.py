@@ -35,8 +35,11 @@ class Counts:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two arms on the same images and seeds. `strata` holds a class number for each source; sources without a name
-    count as one an image. `left_out` counts the predictions that only one of the two arms has."""
+    """Two arms on the same images and seeds.
+
+    `strata` holds a class number for each source. `known` is whether every image names its source; one that does not
+    counts as a source of its own. `left_out` counts the predictions that only one of the two arms has.
+    """
 
     a: str
     b: str
@@ -45,6 +48,7 @@ class Pair:
     seeds: tuple[int, ...]
     strata: np.ndarray
     images: int
+    known: bool
     left_out: int
 
     @property
@@ -122,6 +126,7 @@ def pair(a: Predictions, b: Predictions) -> Pair:
         raise LeukoError(
             f"{a.name} and {b.name} have different classes: {', '.join(a.classes)} and {', '.join(b.classes)}"
         )
+    known = bool((both["source"] != "").all())
     both["source"] = both["source"].where(both["source"] != "", "image:" + both["image"])
     seeds, run = np.unique(both["seed"], return_inverse=True)
     names, source = np.unique(both["source"].astype(str), return_inverse=True)
@@ -140,6 +145,7 @@ def pair(a: Predictions, b: Predictions) -> Pair:
         seeds=tuple(int(seed) for seed in seeds),
         strata=first.true.sum(0).argmax(1),
         images=both["image"].nunique(),
+        known=known,
         left_out=len(a.table) + len(b.table) - 2 * len(both),
     )
 

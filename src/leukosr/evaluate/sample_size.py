@@ -15,15 +15,17 @@ from leukosr.evaluate.significance import wilson
 class SampleSize:
     """Test images of one arm and what they are worth. Fractions in [0, 1].
 
-    accuracy: mean over runs; low, high: its Wilson interval at as many observations as there are sources, which is
-    conservative. icc: how alike the images of a source are classified, by one-way analysis of variance, mean over
-    runs; effective: n / (1 + (m - 1) icc) with m images a source. Both are None where they are undefined (one image
-    in every source, or every image classified alike).
+    known: whether every image names its source; one that does not counts as its own. accuracy: mean over runs; low,
+    high: its Wilson interval at as many observations as there are sources, which is conservative. icc: how alike the
+    images of a source are classified, by one-way analysis of variance, mean over runs; effective: n / (1 + (m - 1) icc)
+    with m images a source. Both are None where they are undefined (one image in every source, or every image
+    classified alike).
     """
 
     name: str
     images: int
     sources: int
+    known: bool
     accuracy: float
     low: float
     high: float
@@ -44,7 +46,8 @@ def sample_size(predictions: Predictions) -> SampleSize:
     known = [icc for icc in found if icc is not None]
     icc = float(np.mean(known)) if known else None
     effective = None if icc is None else images / (1 + (images / sources - 1) * icc)
-    return SampleSize(predictions.name, images, sources, accuracy, low, high, icc, effective)
+    known = bool((table["source"] != "").all())
+    return SampleSize(predictions.name, images, sources, known, accuracy, low, high, icc, effective)
 
 
 def intraclass(correct: pd.Series, source: pd.Series) -> float | None:

@@ -28,10 +28,12 @@ EXACT_PAIRS = 16  # up to 65,536 sign patterns are all tried, above that as many
 class Comparison:
     """Arm `a` against arm `b` by one metric. Differences (a - b), bounds and probabilities are fractions.
 
-    p_improvement: share of paired runs in which a is higher, ties one half; p_improvement_low: its lower 95 % bound.
-    p_value: sign flips over paired runs; p_holm: after Holm over the family. Both are None with one common seed.
-    p_source: sign flips over sources, on accuracy's difference in each; p_mcnemar: exact, only for one common seed and
-    one image a source. verdict: `better`, `meaningful` (better, and in 75 % of runs) or `inconclusive`.
+    ci_low, ci_high: None with a single source. p_improvement: share of paired runs in which a is higher, ties one half;
+    p_improvement_low: its lower 95 % bound. p_value: sign flips over paired runs; p_holm: after Holm over the family.
+    Both are None with one common seed. p_source: sign flips over sources, on accuracy's difference in each (None for
+    macro F1); p_mcnemar: exact, only for one common seed and one image of each known source. Where the sources are not
+    known every image counts as one, and copies make interval and p_source too narrow. verdict: `better`, `meaningful`
+    (better, and in 75 % of runs) or `inconclusive`.
     """
 
     a: str
@@ -39,13 +41,13 @@ class Comparison:
     metric: Metric
     primary: bool
     difference: float
-    ci_low: float
-    ci_high: float
+    ci_low: float | None
+    ci_high: float | None
     p_improvement: float
     p_improvement_low: float
     p_value: float | None
     p_holm: float | None
-    p_source: float
+    p_source: float | None
     p_mcnemar: float | None
     verdict: Verdict
     runs: int
@@ -85,8 +87,8 @@ def _compare_one(pair: Pair, metric: Metric, primary: bool, draws: int, seed: in
         p_improvement_low=wilson(wins, runs)[0],
         p_value=sign_flip(differences, np.random.default_rng([seed, 2])) if runs > 1 else None,
         p_holm=None,
-        p_source=sign_flip(per_source, np.random.default_rng([seed, 3])),
-        p_mcnemar=mcnemar(pair) if runs == 1 and pair.images == pair.sources else None,
+        p_source=sign_flip(per_source, np.random.default_rng([seed, 3])) if metric == "accuracy" else None,
+        p_mcnemar=mcnemar(pair) if runs == 1 and pair.known and pair.images == pair.sources else None,
         verdict="inconclusive",
         runs=runs,
         images=pair.images,
@@ -99,44 +101,78 @@ def _judged(found: Comparison) -> Comparison:
     turned = found
     if found.difference < 0:
         turned = replace(
-            found, a=found.b, b=found.a, difference=-found.difference, ci_low=-found.ci_high, ci_high=-found.ci_low,
+            found, a=found.b, b=found.a, difference=-found.difference,
+            ci_low=None if found.ci_high is None else -found.ci_high,
+            ci_high=None if found.ci_low is None else -found.ci_low,
             p_improvement=1 - found.p_improvement,
             p_improvement_low=wilson((1 - found.p_improvement) * found.runs, found.runs)[0],
         )  # fmt: skip
-    sure = turned.p_holm is not None and turned.p_holm < LEVEL and turned.ci_low > 0 and turned.p_improvement_low > 0.5
-    if not sure:
+    if turned.p_holm is None or turned.ci_low is None:
+        return found
+    if turned.p_holm >= LEVEL or turned.ci_low <= 0 or turned.p_improvement_low <= 0.5:
         return found
     return replace(turned, verdict="meaningful" if turned.p_improvement >= MEANINGFUL else "better")
 
 
-def interval(pair: Pair, metric: Metric, draws: int, rng: np.random.Generator) -> tuple[float, float]:
+def interval(
+    pair: Pair, metric: Metric, draws: int, rng: np.random.Generator
+) -> tuple[float, float] | tuple[None, None]:
     """95 % interval of the mean difference over runs and sources, as new ones of both would give it.
 
-    Sources are resampled within their class, all runs and both arms alike; runs add their own variance, and what both
-    count, the interaction, is taken off once (two-way clusters). Student's t, with Satterthwaite's degrees of freedom,
-    instead of percentiles: those of 14 clusters cover about 89 %.
+    Sources are resampled class by class, all runs and both arms alike; runs add their own variance, and what both
+    count, the interaction, is taken off once (two-way clusters). Student's t with Satterthwaite's degrees of freedom
+    instead of percentiles: those of 14 clusters cover about 89 %. None with a single source, as nothing then tells how
+    much another would change.
     """
-    runs, sources, strata = len(pair.seeds), pair.sources, len(np.unique(pair.strata))
+    if pair.sources < 2:
+        return None, None
+    runs = len(pair.seeds)
     differences = _by_run(pair.first, metric) - _by_run(pair.second, metric)
     centre = float(differences.mean())
     of_runs = float(differences.var(ddof=1)) / runs if runs > 1 else 0.0
-    free = sources - strata
-    of_sources, both = 0.0, 0.0
-    if free > 0:
-        drawn = _resampled(pair, metric, draws, rng) * np.sqrt(
-            sources / free
-        )  # a bootstrap's variance is short by this
-        of_sources = float(drawn.mean(1).var())
-        if runs > 1:
-            cells = float(drawn.var(0).sum()) / runs**2
-            both = max(0.0, (cells - of_sources / runs) * runs / (runs - 1))
+    strata = [_Stratum(pair, members, metric, draws, rng) for members in _strata(pair)]
+    of_sources = sum(stratum.variance for stratum in strata)
+    both = 0.0
+    if runs > 1:
+        cells = sum(stratum.cells for stratum in strata)
+        both = max(0.0, (cells - of_sources / runs) * runs / (runs - 1))
     variance = max(of_runs + of_sources - both, of_runs, of_sources)
     if variance == 0:
         return centre, centre
-    certainty = (of_runs**2 / (runs - 1) if runs > 1 else 0.0) + (of_sources**2 / free if free > 0 else 0.0)
-    freedom = (of_runs + of_sources) ** 2 / certainty
-    margin = float(stats.t.ppf(1 - LEVEL / 2, freedom)) * variance**0.5
+    certainty = sum(stratum.variance**2 / stratum.freedom for stratum in strata)
+    certainty += of_runs**2 / (runs - 1) if runs > 1 else 0.0
+    margin = float(stats.t.ppf(1 - LEVEL / 2, (of_runs + of_sources) ** 2 / certainty)) * variance**0.5
     return max(-1.0, centre - margin), min(1.0, centre + margin)
+
+
+def _strata(pair: Pair) -> list[np.ndarray]:
+    """The sources of each class. A class with one source joins the smallest other one: alone it shows no variance."""
+    groups = sorted((np.flatnonzero(pair.strata == label) for label in np.unique(pair.strata)), key=len)
+    while len(groups) > 1 and len(groups[0]) == 1:
+        groups = sorted([np.concatenate(groups[:2]), *groups[2:]], key=len)
+    return groups
+
+
+class _Stratum:
+    """What resampling the sources of one class, the others as they are, does to the differences.
+
+    variance: of the mean over runs; cells: of the runs one by one, as if each had sources of its own.
+    """
+
+    def __init__(self, pair: Pair, members: np.ndarray, metric: Metric, draws: int, rng: np.random.Generator) -> None:
+        count = len(members)
+        change = rng.multinomial(count, np.full(count, 1 / count), size=draws) - 1.0
+        sides = []
+        for side in (pair.first, pair.second):
+            parts = (
+                part.sum(1) + _weighted(change, part[:, members]) for part in (side.hits, side.predicted, side.true)
+            )
+            sides.append(_metric(*parts, metric))
+        drawn = sides[0] - sides[1]
+        self.freedom = count - 1
+        longer = count / self.freedom  # a bootstrap's variance is short by this
+        self.variance = float(drawn.mean(1).var()) * longer
+        self.cells = float(drawn.var(0).sum()) / drawn.shape[1] ** 2 * longer
 
 
 def _by_run(counts: Counts, metric: Metric) -> np.ndarray:
@@ -148,20 +184,6 @@ def _metric(hits: np.ndarray, predicted: np.ndarray, true: np.ndarray, metric: M
     if metric == "accuracy":
         return np.asarray(hits.sum(-1) / np.maximum(true.sum(-1), 1))  # a draw may leave a run without images
     return np.asarray((2 * hits / np.maximum(predicted + true, 1)).mean(-1))
-
-
-def _resampled(pair: Pair, metric: Metric, draws: int, rng: np.random.Generator) -> np.ndarray:
-    """Differences of every run on resampled sources: (draws, runs), around their own mean."""
-    weights = np.zeros((draws, pair.sources))
-    for stratum in np.unique(pair.strata):
-        members = np.flatnonzero(pair.strata == stratum)
-        weights[:, members] = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), size=draws)
-    sides = []
-    for side in (pair.first, pair.second):
-        hits, predicted, true = (_weighted(weights, part) for part in (side.hits, side.predicted, side.true))
-        sides.append(_metric(hits, predicted, true, metric))
-    drawn = sides[0] - sides[1]
-    return np.asarray(drawn - drawn.mean(0))
 
 
 def _weighted(weights: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -195,7 +217,7 @@ def sign_flip(differences: np.ndarray, rng: np.random.Generator) -> float:
 
 def smallest_p(runs: int, family: int) -> float:
     """The smallest p after Holm that so many paired runs and comparisons can reach; 1 at most."""
-    return min(1.0, 2.0 ** (1 - runs) * family)
+    return min(1.0, max(2.0 ** (1 - runs), 1 / (2**EXACT_PAIRS + 1)) * family)
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:

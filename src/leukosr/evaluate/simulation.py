@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import optimize, stats
 
 from leukosr.evaluate.predictions import Predictions
 
@@ -14,14 +15,14 @@ from leukosr.evaluate.predictions import Predictions
 class Design:
     """A comparison to simulate. `accuracy`, `difference` and the sds are fractions.
 
-    Each arm is right with probability `accuracy` (the first with `difference` more), shifted by what the source, the
-    run, and the source within a run are worth; the last three differ between the arms by their own sds.
+    class_sources: sources of each class; class_images: images of each class, shared out evenly over its sources.
+    An arm is right with probability `accuracy`, shifted by what the source, the run and, for each arm anew, the source
+    and the run are worth, cut to 0..1. `difference` is that of the expected accuracies of the two arms, after the cut.
     """
 
     runs: int = 8
-    sources: int = 70
-    views: int = 4
-    classes: int = 4
+    class_sources: tuple[int, ...] = (18, 18, 17, 17)
+    class_images: int = 72
     accuracy: float = 0.8
     difference: float = 0.0
     source_sd: float = 0.15
@@ -29,17 +30,44 @@ class Design:
     source_of_arm_sd: float = 0.03
     run_of_arm_sd: float = 0.01
 
+    @property
+    def sources(self) -> int:
+        """All sources."""
+        return sum(self.class_sources)
+
 
 def simulate(design: Design, rng: np.random.Generator) -> tuple[Predictions, Predictions]:
     """Draw the predictions of two arms on the same images and seeds, with new sources and new runs."""
-    source = np.arange(design.sources).repeat(design.views)
-    label = source % design.classes
+    label = np.arange(len(design.class_sources)).repeat(design.class_images)
+    first = np.concatenate([[0], np.cumsum(design.class_sources)])
+    within = np.concatenate([np.arange(design.class_images) % count for count in design.class_sources])
+    source = first[label] + within
     common = rng.normal(0, design.source_sd, design.sources)[source]
     run = rng.normal(0, design.run_sd, design.runs)
-    return tuple(  # type: ignore[return-value]
-        _arm(name, design, gain, source, label, common, run, rng)
-        for name, gain in (("first", design.difference / 2), ("second", -design.difference / 2))
+    gain = gain_for(design)
+    one, other = (
+        _arm(name, design, shift, source, label, common, run, rng)
+        for name, shift in (("first", gain), ("second", -gain))
     )
+    return one, other
+
+
+def gain_for(design: Design) -> float:
+    """The shift up of one arm and down of the other that makes their expected accuracies differ as planned."""
+    spread = (design.source_sd**2 + design.run_sd**2 + design.source_of_arm_sd**2 + design.run_of_arm_sd**2) ** 0.5
+
+    def missing(gain: float) -> float:
+        one, other = (_expected(design.accuracy + shift, spread) for shift in (gain, -gain))
+        return one - other - design.difference
+
+    return 0.0 if design.difference == 0 else float(optimize.brentq(missing, 0, 0.5))
+
+
+def _expected(mean: float, spread: float) -> float:
+    """Expectation of a normal variable cut to 0..1."""
+    low, high = -mean / spread, (1 - mean) / spread
+    inside = stats.norm.cdf(high) - stats.norm.cdf(low)
+    return float(mean * inside + spread * (stats.norm.pdf(low) - stats.norm.pdf(high)) + stats.norm.sf(high))
 
 
 def _arm(
@@ -48,11 +76,11 @@ def _arm(
 ) -> Predictions:  # fmt: skip
     own = rng.normal(0, design.source_of_arm_sd, design.sources)[source]
     shifts = run + rng.normal(0, design.run_of_arm_sd, design.runs)
+    classes = len(design.class_sources)
     tables = []
     for seed, shift in enumerate(shifts):
         right = rng.random(len(source)) < design.accuracy + gain + common + own + shift
-        wrong = (label + rng.integers(1, design.classes, len(source))) % design.classes
-        predicted = np.where(right, label, wrong)
+        wrong = (label + rng.integers(1, classes, len(source))) % classes
         tables.append(
             pd.DataFrame(
                 {
@@ -60,8 +88,8 @@ def _arm(
                     "source": np.char.add("s", source.astype(str)),
                     "seed": seed,
                     "true": np.char.add("c", label.astype(str)),
-                    "predicted": np.char.add("c", predicted.astype(str)),
+                    "predicted": np.char.add("c", np.where(right, label, wrong).astype(str)),
                 }
             )
         )
-    return Predictions(name, pd.concat(tables, ignore_index=True), tuple(f"c{i}" for i in range(design.classes)))
+    return Predictions(name, pd.concat(tables, ignore_index=True), tuple(f"c{i}" for i in range(classes)))

@@ -11,60 +11,77 @@ from leukosr.evaluate.calibration import Calibration
 from leukosr.evaluate.simulation import Design
 from leukosr.report.style import SEQUENCE, new_figure
 
+MARKS = {"accuracy": ("o", SEQUENCE[0]), "macro_f1": ("s", SEQUENCE[2])}
+NAMES = {"accuracy": "accuracy", "macro_f1": "macro F1"}
+
 
 def calibration_figure(path: Path, found: Sequence[Calibration]) -> None:
-    """False wins of equal arms, coverage of the intervals, and the power by number of paired runs."""
+    """Equal arms called different, coverage of the intervals, and the power by number of paired runs."""
     equal = [each for each in found if each.design.difference == 0]
     note = (
         f"simulated; {equal[0].comparisons} comparisons a design of equal arms, "
-        f"{min(each.comparisons for each in found)} a point of the power curve; bars: 95 % intervals"
+        f"{min(each.comparisons for each in found)} a point of the power curve; bars and bands: 95 % intervals"
     )
-    with new_figure(path, 8.2, 6.4, note) as figure:
-        panels = figure.subplot_mosaic([["wins", "covered"], ["power", "power"]])
-        wins, covered = panels["wins"], panels["covered"]
-        names = [_name(each.design) for each in equal]
-        places = range(len(equal))
-        _points(
-            wins, [100 * e.wins for e in equal], [(100 * e.wins_low, 100 * e.wins_high) for e in equal], SEQUENCE[0]
-        )
-        wins.scatter([100 * e.mcnemar for e in equal], places, marker="x", color=SEQUENCE[1], label="McNemar on images")
-        wins.axvline(5, color="#555555", linestyle=":")
-        wins.set_yticks(places, names)
-        wins.invert_yaxis()
-        wins.set_xlabel("equal arms called different, %")
-        wins.legend(loc="lower right")
-        bounds = [(100 * e.covered_low, 100 * e.covered_high) for e in equal]
-        _points(covered, [100 * e.covered for e in equal], bounds, SEQUENCE[0])
-        covered.sharey(wins)
-        covered.tick_params(labelleft=False)
-        covered.axvline(95, color="#555555", linestyle=":")
-        covered.set_xlabel("intervals that hold the truth, %")
-        _power(panels["power"], [each for each in found if each.design.difference])
+    with new_figure(path, 8.2, 7.0, note) as figure:
+        panels = figure.subplot_mosaic([["called", "covered"], ["power", "power"]])
+        designs = list(dict.fromkeys(each.design for each in equal))
+        _called(panels["called"], equal, designs)
+        _covered(panels["covered"], equal, designs)
+        for panel in (panels["called"], panels["covered"]):
+            panel.set_ylim(len(designs) - 0.5, -0.5)
+            panel.grid(True, axis="x")
+        panels["called"].set_yticks(range(len(designs)), [_name(design) for design in designs])
+        panels["covered"].set_yticks(range(len(designs)), [""] * len(designs))
+        _power(panels["power"], [each for each in found if each.design.difference and each.metric == "accuracy"])
 
 
-def _points(panel: Axes, values: list[float], bounds: list[tuple[float, float]], colour: str) -> None:
-    errors = [[v - low for v, (low, _) in zip(values, bounds, strict=True)],
-              [high - v for v, (_, high) in zip(values, bounds, strict=True)]]  # fmt: skip
-    panel.errorbar(values, range(len(values)), xerr=errors, fmt="o", color=colour, label="LeukoSR")
-    panel.grid(True, axis="x")
+def _called(panel: Axes, equal: Sequence[Calibration], designs: list[Design]) -> None:
+    for shift, (metric, (mark, colour)) in zip((-0.12, 0.12), MARKS.items(), strict=True):
+        own = [each for each in equal if each.metric == metric]
+        values = [100 * each.called for each in own]
+        errors = [[100 * (each.called - each.called_low) for each in own],
+                  [100 * (each.called_high - each.called) for each in own]]  # fmt: skip
+        places = [designs.index(each.design) + shift for each in own]
+        panel.errorbar(values, places, xerr=errors, fmt=mark, color=colour, label=NAMES[metric])
+    own = [each for each in equal if each.metric == "accuracy"]
+    places = [float(designs.index(each.design)) for each in own]
+    panel.scatter(
+        [100 * each.mcnemar for each in own], places, marker="x", color=SEQUENCE[1], label="McNemar on images"
+    )
+    panel.axvline(5, color="#555555", linestyle=":")
+    panel.set_xlabel("equal arms called different, %")
+    panel.legend(loc="upper right")
+
+
+def _covered(panel: Axes, equal: Sequence[Calibration], designs: list[Design]) -> None:
+    for shift, (metric, (mark, colour)) in zip((-0.12, 0.12), MARKS.items(), strict=True):
+        own = [each for each in equal if each.metric == metric and each.covered is not None]
+        places = [designs.index(each.design) + shift for each in own]
+        panel.scatter([100 * (each.covered or 0.0) for each in own], places, marker=mark, color=colour)
+    panel.axvline(95, color="#555555", linestyle=":")
+    panel.set_xlim(85, 100.5)
+    panel.set_xlabel("intervals that hold the truth, %")
 
 
 def _power(panel: Axes, found: Sequence[Calibration]) -> None:
     for colour, difference in zip(SEQUENCE, sorted({each.design.difference for each in found}), strict=False):
         own = [each for each in found if each.design.difference == difference]
         runs = [each.design.runs for each in own]
-        panel.plot(runs, [100 * e.wins for e in own], "o-", color=colour, label=f"{100 * difference:g} points")
-        panel.fill_between(
-            runs, [100 * e.wins_low for e in own], [100 * e.wins_high for e in own], color=colour, alpha=0.15
-        )
+        panel.plot(runs, [100 * e.called for e in own], "o-", color=colour, label=f"{100 * difference:g} points")
+        low, high = [100 * e.called_low for e in own], [100 * e.called_high for e in own]
+        panel.fill_between(runs, low, high, color=colour, alpha=0.15)
     panel.axhline(80, color="#555555", linestyle=":")
     panel.set_ylim(-3, 103)
     panel.grid(True)
-    panel.set_xlabel(f"paired runs ({found[0].design.sources} sources, {found[0].design.views} images each)")
+    design = found[0].design
+    images = design.class_images * len(design.class_sources)
+    panel.set_xlabel(f"paired runs ({images:,} test images of {design.sources} sources)")
     panel.set_ylabel("differences found, %")
-    panel.legend(title="true difference", loc="center right")
+    panel.legend(title="true difference of accuracy", loc="center right")
 
 
 def _name(design: Design) -> str:
-    extra = "" if design.run_of_arm_sd == Design().run_of_arm_sd else f", run sd {100 * design.run_of_arm_sd:g} points"
-    return f"{design.sources} sources × {design.views}, {design.runs} runs{extra}"
+    images = design.class_images * len(design.class_sources)
+    uneven = "" if max(design.class_sources) < 2 * min(design.class_sources) else ", uneven"
+    extra = "" if design.run_of_arm_sd == Design().run_of_arm_sd else f", run sd {100 * design.run_of_arm_sd:g}"
+    return f"{design.sources} sources{uneven}, {images:,} images,\n{design.runs} runs{extra}"

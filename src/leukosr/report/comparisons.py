@@ -52,6 +52,11 @@ def worth_sentence(size: SampleSize) -> str:
     worth = (
         "" if size.effective is None else f", worth about {size.effective:.0f} independent ones (ICC {size.icc:.2f})"
     )
+    if not size.known:
+        return (
+            f"The sources of the {size.images} test images are not all known: each counts as one, so copies of one "
+            "micrograph make intervals too narrow and verdicts too sure."
+        )
     return (
         f"{size.images} test images of {size.sources} sources{worth}; with that many sources alone an accuracy of "
         f"{100 * size.accuracy:.1f} % could be anything from {100 * size.low:.1f} to {100 * size.high:.1f} %."
@@ -60,6 +65,8 @@ def worth_sentence(size: SampleSize) -> str:
 
 def difference_text(found: Comparison) -> str:
     """`+1.2 (-0.3 … +2.7)`, in points."""
+    if found.ci_low is None or found.ci_high is None:
+        return f"{100 * found.difference:+.1f} (one source: no interval)"
     return f"{100 * found.difference:+.1f} ({100 * found.ci_low:+.1f} … {100 * found.ci_high:+.1f})"
 
 

@@ -24,7 +24,7 @@ from leukosr.report.charts import (
     confusion_figure,
     quality_figure,
 )
-from leukosr.report.comparisons import reach_sentence, worth_sentence
+from leukosr.report.comparisons import reach_sentence, size_sentence
 from leukosr.report.curves import classifier_curves, sr_curves
 from leukosr.report.grids import arm_grid, read_cell
 from leukosr.report.published import published_figures
@@ -87,7 +87,8 @@ def write_report(
             f1=sections.f1_by_class(results),
             per_class=sections.class_rows(results),
             sr_rows=sections.sr_rows(params, results),
-            counts=class_counts(results.manifest),
+            counts=class_counts(results.manifest, f"role_{results.protocol}"),
+            main_protocol=f" (protocol {results.protocol})" if others else "",
             rejected=list(results.rejected.itertuples(index=False)),
             degradation=sections.degradation_rows(params),
             caveat=params.study.caveat,
@@ -115,7 +116,7 @@ def _protocol(params: Params, results: StudyResults, table: pd.DataFrame) -> dic
         "leakage": leakage(results.manifest, results.protocol, params.study.sr_protocol),
         "verdicts": verdict_rows(found.comparisons),
         "reach": reach_sentence(found.comparisons) if found.comparisons else "",
-        "size": worth_sentence(found.size),
+        "sizes": [size_sentence(size) for size in found.sizes],
         "accuracy": "accuracy" if main else f"accuracy_{results.protocol}",
         "confusion": {} if main else {arm: f"confusion_{results.protocol}_{arm}" for arm in results.arms},
     }
@@ -151,7 +152,7 @@ def _draw(folder: Path, params: Params, results: StudyResults, note: str) -> dic
     add("accuracy", "Test accuracy of every arm, a dot a seed")
     quality_figure(folder / "quality.png", results, note)
     add("quality", "Distribution of PSNR and SSIM over the images of every arm")
-    class_distribution(folder / "classes.png", results.manifest, note)
+    class_distribution(folder / "classes.png", results.manifest, note, f"role_{results.protocol}")
     add("classes", "Number of images of each class in each role")
     cells = [
         read_cell(results.layout, image, list(results.arms), params.report.crop, label, captions)

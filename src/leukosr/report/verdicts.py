@@ -22,10 +22,10 @@ PLAIN_OPPONENTS = ("raw", "bicubic")
 
 @dataclass(frozen=True)
 class Verdicts:
-    """The comparisons that a study names under one protocol, and the size of its test set."""
+    """The comparisons that a study names under one protocol, and what the test set is worth in each arm."""
 
     comparisons: tuple[Comparison, ...]
-    size: SampleSize
+    sizes: tuple[SampleSize, ...]
 
 
 def study_pairs(params: Params) -> list[tuple[str, str]]:
@@ -40,7 +40,7 @@ def judge(params: Params, results: StudyResults) -> Verdicts:
     """Compare the arms of a study on their common test images and seeds."""
     arms = {arm: _predictions(results, arm) for arm in results.arms}
     pairs = [pair(arms[a], arms[b]) for a, b in study_pairs(params)]
-    return Verdicts(tuple(compare(pairs, params.study.primary)), sample_size(arms[next(iter(arms))]))
+    return Verdicts(tuple(compare(pairs, params.study.primary)), tuple(map(sample_size, arms.values())))
 
 
 def _predictions(results: StudyResults, arm: str) -> Predictions:
@@ -83,5 +83,6 @@ def leakage(manifest: pd.DataFrame, protocol: str, sr_protocol: str) -> list[str
         ("SR training", sr_role.isin(SR_ROLES)),
     ):
         sources = set(manifest["source"][used]) - {""}
-        sentences.append(Shared("test", name, int(test["source"].isin(sources).sum()), len(test)).sentence)
+        sentence = Shared("test", name, int(test["source"].isin(sources).sum()), len(test)).sentence
+        sentences.append(sentence if protocol == "paper" else f"{sentence} The split forbids it, by the sources known.")
     return sentences

@@ -10,10 +10,10 @@ import pandas as pd
 from rich.console import Console
 
 from leukosr.config import Params, Prepare
-from leukosr.data.catalogue import Rejected, check_images, find_images
+from leukosr.data.catalogue import Checked, Rejected, check_images, find_images
 from leukosr.data.images import ImageFacts, inspect_image
 from leukosr.data.manifest import check_disjoint, make_rows, read_sources, write_manifest, write_rejected
-from leukosr.data.splits import paper_roles, source_disjoint_roles
+from leukosr.data.splits import outside_sr, paper_roles, source_disjoint_roles
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.progress import track
@@ -44,22 +44,38 @@ def run(params: Params, console: Console, out: Path, processes: Processes = ALON
     _refuse(rejected, settings)
     if not processes.first:
         return
-    wanted = params.study.protocol != "paper"
-    sources = read_sources(root, Path(settings.sources) if wanted else None)
-    paper = paper_roles(good, settings, params.study.seed)
-    disjoint = source_disjoint_roles(good, sources, settings, params.study.seed) if wanted else {}
+    paper, disjoint, sources = _roles(good, params)
     rows = make_rows(good, sources, paper, disjoint)
-    if wanted:
+    if "source_disjoint" in params.study.protocols:
         check_disjoint(rows)
     manifest = out / "manifest.csv"
     write_manifest(manifest, rows)
     write_rejected(out / "rejected.csv", rejected)
     table = pd.read_csv(manifest, keep_default_na=False)
-    class_distribution(out / "distribution.png", table, budget_note(params.budget))
+    role = f"role_{params.study.protocols[0]}"
+    class_distribution(out / "distribution.png", table, budget_note(params.budget), role)
     for protocol in params.study.protocols:
         counts = Counter(row.role(protocol) or "unused" for row in rows)
         shown = ", ".join(f"{count} {role}" for role, count in sorted(counts.items()))
         console.print(f"prepare: {len(rows)} images ({protocol}: {shown}), {len(rejected)} left out -> {manifest}")
+
+
+def _roles(good: list[Checked], params: Params) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
+    """The roles under the protocols of the study (empty for one that is not asked for), and the known sources."""
+    settings, seed, protocols = params.prepare, params.study.seed, params.study.protocols
+    root = Path(settings.root)
+    if "source_disjoint" not in protocols:
+        return paper_roles(good, settings, seed), {}, read_sources(root)
+    sources = read_sources(root, Path(settings.sources))
+    if not sources:
+        raise LeukoError(f"the sources of the images in {root} are not known: `dvc repro prepare` finds them first")
+    disjoint = source_disjoint_roles(good, sources, settings, seed)
+    if "paper" not in protocols:
+        return {}, disjoint, sources
+    paper = paper_roles(outside_sr(good, disjoint), settings, seed)
+    # as many training images under both, so that the split alone differs
+    counts = Counter(image.found.label for image in good if paper[image.found.image_id] == "classifier_train")
+    return paper, source_disjoint_roles(good, sources, settings, seed, counts), sources
 
 
 def _refuse(rejected: list[Rejected], settings: Prepare) -> None:

@@ -28,6 +28,7 @@ from leukosr.files import new_file, new_folder, write_json
 from leukosr.report.provenance_page import write_provenance_page
 
 STATE = Path(".leukosr/resume")
+WRITTEN = frozenset({"sources.csv", "rejected.csv", "summary.json", "index.html", "groups.png", "strips"})
 MAX_PIXELS = 50_000_000
 
 
@@ -44,6 +45,7 @@ class Listed:
 
 def run(params: Params, name: str, console: Console, out: Path) -> None:
     """Find the sources of the images that the study's budget can use."""
+    _refuse_out(Path(params.prepare.root), out)
     if name not in params.provenance:
         raise LeukoError(
             f"provenance: this study has no search '{name}': its protocol is {params.study.protocol}; set "
@@ -81,12 +83,20 @@ def run_folder(
     """
     if not root.is_dir():
         raise LeukoError(f"{root} is no folder: name the folder that holds the images")
-    if out.is_dir() and any(out.iterdir()) and not (out / "sources.csv").is_file():
-        raise LeukoError(f"{out} is not empty and holds no sources.csv: name a new folder")
+    _refuse_out(root, out)
     workers = count_workers("auto")
     images, rejected = _readable(root, workers)
     listed = Listed(root, images, folder_labels(images), folder_splits(root, images), rejected)
     _find(listed, out, console, limits, max_features, neighbours, workers, state, f"Sources of {root.resolve().name}")
+
+
+def _refuse_out(root: Path, out: Path) -> None:
+    """`out` is replaced as a whole, so it must be new, or hold nothing but an earlier result."""
+    inside, around = out.resolve(), root.resolve()
+    if inside == around or inside in around.parents or around in inside.parents:
+        raise LeukoError(f"{out} and the images in {root} overlap: name a folder elsewhere")
+    if out.is_dir() and not {path.name for path in out.iterdir()} <= WRITTEN:
+        raise LeukoError(f"{out} holds other files than an earlier result: name a new folder")
 
 
 def _find(

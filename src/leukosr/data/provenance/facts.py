@@ -66,7 +66,7 @@ def gather_facts(
     groups: dict[str, list[int]] = defaultdict(list)
     for number, name in enumerate(names):
         groups[name].append(number)
-    by_label = {name: Counter(labels[i] for i in members) for name, members in groups.items()}
+    by_label = {name: Counter(labels[i] for i in members if labels[i]) for name, members in groups.items()}
     near = [(images[link.a], images[link.b]) for link in sources.links if not link.flipped and _in_place(link.view)]
     same_bytes: dict[str, list[str]] = defaultdict(list)
     for image in images:
@@ -107,8 +107,9 @@ def shared_sources(names: Sequence[str], splits: Sequence[str]) -> list[Shared]:
 
 
 def folder_labels(images: Sequence[str]) -> list[str]:
-    """The name of the folder that holds each image."""
-    return [PurePosixPath(image).parent.name for image in images]
+    """The name of the folder that holds each image; empty where that is the name of a split."""
+    names = [PurePosixPath(image).parent.name for image in images]
+    return ["" if name.lower() in SPLITS else name for name in names]
 
 
 def folder_splits(root: Path, images: Sequence[str]) -> list[str]:

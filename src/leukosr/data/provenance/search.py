@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,6 @@ from leukosr.engine.progress import progress
 from leukosr.files import new_file
 
 BATCH = 2048  # pairs that are looked at between two savings
-MAX_ROUNDS = 5
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def find_sources(
     links: list[Link] = []
     refused = np.zeros(len(paths))
     seen: set[tuple[int, int, bool]] = set()
-    for number in range(MAX_ROUNDS):
+    for number in count():  # every round but the last joins groups, so there are fewer rounds than images
         wanted = dict.fromkeys(_ordered(each) for each in index.candidates(group, neighbours))
         pairs = [each for each in wanted if each not in seen]
         seen |= wanted.keys()
