@@ -28,7 +28,7 @@ demo: setup ## Go back to the committed demo study and run it
 	@$(MAKE) --no-print-directory repro
 
 test: setup ## Run all tests
-	$(RUN) python -m pytest
+	$(RUN) python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 lint: setup ## Check style and types
 	$(RUN) ruff check .

@@ -57,7 +57,8 @@ def run(params: Params, console: Console, out: Path, processes: Processes = ALON
     for protocol in params.study.protocols:
         counts = Counter(row.role(protocol) or "unused" for row in rows)
         shown = ", ".join(f"{count} {role}" for role, count in sorted(counts.items()))
-        console.print(f"prepare: {len(rows)} images ({protocol}: {shown}), {len(rejected)} left out -> {manifest}")
+        under = f"{protocol}: " if len(params.study.protocols) > 1 else ""
+        console.print(f"prepare: {len(rows)} images ({under}{shown}), {len(rejected)} left out -> {manifest}")
 
 
 def _roles(good: list[Checked], params: Params) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
