@@ -43,8 +43,8 @@ def sample_size(predictions: Predictions) -> SampleSize:
     images, sources = frame["image"].nunique(), frame["source"].nunique()
     low, high = wilson(accuracy * sources, sources)
     found = [intraclass(own["correct"], own["source"]) for _, own in frame.groupby("seed")]
-    known = [icc for icc in found if icc is not None]
-    icc = float(np.mean(known)) if known else None
+    defined = [icc for icc in found if icc is not None]
+    icc = float(np.mean(defined)) if defined else None
     effective = None if icc is None else images / (1 + (images / sources - 1) * icc)
     known = bool((table["source"] != "").all())
     return SampleSize(predictions.name, images, sources, known, accuracy, low, high, icc, effective)
