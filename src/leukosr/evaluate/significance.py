@@ -164,10 +164,10 @@ class _Stratum:
         change = rng.multinomial(count, np.full(count, 1 / count), size=draws) - 1.0
         sides = []
         for side in (pair.first, pair.second):
-            parts = (
+            hits, predicted, true = (
                 part.sum(1) + _weighted(change, part[:, members]) for part in (side.hits, side.predicted, side.true)
             )
-            sides.append(_metric(*parts, metric))
+            sides.append(_metric(hits, predicted, true, metric))
         drawn = sides[0] - sides[1]
         self.freedom = count - 1
         longer = count / self.freedom  # a bootstrap's variance is short by this
