@@ -19,6 +19,7 @@ from leukosr.config import Params, parse_params
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where several processes test, each group stays in one of them, the longest first.
 

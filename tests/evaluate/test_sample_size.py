@@ -7,7 +7,11 @@ import pytest
 from leukosr.evaluate.predictions import Predictions
 from leukosr.evaluate.sample_size import intraclass, sample_size
 from leukosr.evaluate.significance import wilson
-from leukosr.evaluate.simulation import Design, simulate
+from leukosr.evaluate.simulation import Design, as_predictions, draw
+
+
+def simulate(design: Design, random: np.random.Generator) -> tuple[Predictions, Predictions]:
+    return as_predictions(draw(design, random), len(design.class_sources))
 
 
 def predictions(right: list[bool], sources: list[str]) -> Predictions:

@@ -19,7 +19,11 @@ from leukosr.evaluate.significance import (
     smallest_p,
     wilson,
 )
-from leukosr.evaluate.simulation import Design, simulate
+from leukosr.evaluate.simulation import Design, as_pair, as_predictions, draw
+
+
+def simulate(design: Design, random: np.random.Generator) -> tuple[Predictions, Predictions]:
+    return as_predictions(draw(design, random), len(design.class_sources))
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -170,8 +174,9 @@ def test_the_interval_of_one_run_is_that_of_the_cluster_mean() -> None:
 def test_the_interval_covers_the_truth(class_sources: tuple[int, ...]) -> None:
     design = Design(runs=6, class_sources=class_sources, class_images=90, difference=0.05, source_sd=0.1)
     covered = 0
-    for draw in range(200):
-        low, high = interval(pair(*simulate(design, rng(draw))), "accuracy", 300, rng(draw))
+    for number in range(200):
+        sides = as_pair(draw(design, rng(number)), len(class_sources))
+        low, high = interval(sides, "accuracy", 300, rng(number))
         assert low is not None and high is not None
         covered += low <= 0.05 <= high
     assert 0.91 <= covered / 200 <= 0.995  # 95 % within what 200 draws can show, and a little conservative
@@ -191,8 +196,8 @@ def test_a_class_with_one_source_joins_another_and_one_source_gives_no_interval(
 def test_simulated_arms_differ_by_what_was_planned() -> None:
     design = Design(class_sources=(500, 500), class_images=1500, difference=0.05, runs=4, run_of_arm_sd=0, run_sd=0)
     differences = []
-    for draw in range(10):
-        first, second = simulate(design, rng(draw))
+    for number in range(10):
+        first, second = simulate(design, rng(number))
         rates = [(each.table["true"] == each.table["predicted"]).mean() for each in (first, second)]
         differences.append(rates[0] - rates[1])
     assert np.mean(differences) == pytest.approx(0.05, abs=0.003)
@@ -201,3 +206,11 @@ def test_simulated_arms_differ_by_what_was_planned() -> None:
 def test_the_same_files_give_the_same_figures() -> None:
     one = compare([pair(*simulate(Design(), rng(7)))])
     assert one == compare([pair(*simulate(Design(), rng(7)))])
+
+
+def test_the_simulation_counts_as_files_are_counted() -> None:
+    drawn = draw(Design(runs=2, class_sources=(3, 2)), rng())
+    direct, read = as_pair(drawn, 2), pair(*as_predictions(drawn, 2))
+    for side in ("first", "second"):
+        for part in ("hits", "predicted", "true"):
+            assert np.array_equal(getattr(getattr(direct, side), part), getattr(getattr(read, side), part))

@@ -9,9 +9,8 @@ from functools import partial
 import numpy as np
 
 from leukosr.engine.parallel import ordered_map
-from leukosr.evaluate.predictions import Pair, Predictions, pair
 from leukosr.evaluate.significance import METRICS, Metric, compare, mcnemar, wilson
-from leukosr.evaluate.simulation import Design, simulate
+from leukosr.evaluate.simulation import Design, as_pair, draw
 
 BCCD_TEST = Design(class_sources=(13, 6, 4, 48), class_images=150)  # as uneven as BCCD's test part
 DESIGNS = (
@@ -78,11 +77,12 @@ def _judge(design: Design, comparisons: int, workers: int) -> list[Calibration]:
     return judged
 
 
-def _once(design: Design, draw: int) -> list[bool]:
+def _once(design: Design, number: int) -> list[bool]:
     """Was McNemar's test on run 0 significant; for each metric: was an arm called, did the interval hold the truth?"""
-    arms = simulate(design, np.random.default_rng([draw, design.runs, design.sources]))
-    sides = pair(*arms)
-    answers = [mcnemar(_images_of_run(arms)) < 0.05]
+    drawn = draw(design, np.random.default_rng([number, design.runs, design.sources]))
+    classes = len(design.class_sources)
+    answers = [mcnemar(as_pair(replace(drawn, predicted=drawn.predicted[:, :1]), classes, by_image=True)) < 0.05]
+    sides = as_pair(drawn, classes)
     for found in compare([sides], draws=BOOTSTRAP):
         sign = 1 if found.a == sides.a else -1
         assert found.ci_low is not None and found.ci_high is not None
@@ -90,9 +90,3 @@ def _once(design: Design, draw: int) -> list[bool]:
         called = found.verdict != "inconclusive" and (design.difference == 0 or sign == 1)
         answers += [called, low <= design.difference <= high]
     return answers
-
-
-def _images_of_run(arms: tuple[Predictions, Predictions]) -> Pair:
-    """The first run alone, every image taken for a source of its own."""
-    one, other = (replace(arm, table=arm.table[arm.table["seed"] == 0].assign(source="")) for arm in arms)
-    return pair(one, other)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, stats
 
-from leukosr.evaluate.predictions import Predictions
+from leukosr.evaluate.predictions import Counts, Pair, Predictions
 
 
 @dataclass(frozen=True)
@@ -36,20 +36,73 @@ class Design:
         return sum(self.class_sources)
 
 
-def simulate(design: Design, rng: np.random.Generator) -> tuple[Predictions, Predictions]:
+@dataclass(frozen=True)
+class Drawn:
+    """What two arms said: integers; `source` and `label` by image, `predicted` as (arms, runs, images)."""
+
+    source: np.ndarray
+    label: np.ndarray
+    predicted: np.ndarray
+
+
+def draw(design: Design, rng: np.random.Generator) -> Drawn:
     """Draw the predictions of two arms on the same images and seeds, with new sources and new runs."""
-    label = np.arange(len(design.class_sources)).repeat(design.class_images)
-    first = np.concatenate([[0], np.cumsum(design.class_sources)])
+    classes = len(design.class_sources)
+    label = np.arange(classes).repeat(design.class_images)
     within = np.concatenate([np.arange(design.class_images) % count for count in design.class_sources])
-    source = first[label] + within
-    common = rng.normal(0, design.source_sd, design.sources)[source]
-    run = rng.normal(0, design.run_sd, design.runs)
-    gain = gain_for(design)
+    source = np.concatenate([[0], np.cumsum(design.class_sources)])[label] + within
+    common = rng.normal(0, design.source_sd, design.sources) + rng.normal(0, design.run_sd, (design.runs, 1))
+    own = rng.normal(0, design.source_of_arm_sd, (2, 1, design.sources))
+    own = own + rng.normal(0, design.run_of_arm_sd, (2, design.runs, 1))
+    gain = gain_for(design) * np.array([1, -1]).reshape(2, 1, 1)
+    rate = (design.accuracy + gain + common + own)[..., source]
+    wrong = (label + rng.integers(1, classes, rate.shape)) % classes
+    return Drawn(source, label, np.where(rng.random(rate.shape) < rate, label, wrong))
+
+
+def as_pair(drawn: Drawn, classes: int, by_image: bool = False) -> Pair:
+    """The two arms side by side; `by_image` takes every image for a source of its own."""
+    source = np.arange(len(drawn.source)) if by_image else drawn.source
+    shape = (drawn.predicted.shape[1], int(source.max()) + 1, classes)
+    first, second = (_counts(drawn.label, source, predicted, shape) for predicted in drawn.predicted)
+    return Pair(
+        a="first", b="second", first=first, second=second, seeds=tuple(range(shape[0])),
+        strata=first.true.sum(0).argmax(1), images=len(source), known=True, left_out=0,
+    )  # fmt: skip
+
+
+def _counts(label: np.ndarray, source: np.ndarray, predicted: np.ndarray, shape: tuple[int, int, int]) -> Counts:
+    runs = np.arange(shape[0])[:, None]
+    counts = [np.zeros(shape, np.int64) for _ in range(3)]
+    np.add.at(counts[0], (runs, source, predicted), predicted == label)
+    np.add.at(counts[1], (runs, source, predicted), 1)
+    np.add.at(counts[2], (runs, source, label), 1)
+    return Counts(*counts)
+
+
+def as_predictions(drawn: Drawn, classes: int) -> tuple[Predictions, Predictions]:
+    """The two arms as if read from files."""
+    images = np.char.add("i", np.arange(len(drawn.source)).astype(str))
     one, other = (
-        _arm(name, design, shift, source, label, common, run, rng)
-        for name, shift in (("first", gain), ("second", -gain))
+        pd.concat(
+            [
+                pd.DataFrame(
+                    {
+                        "image": images,
+                        "source": np.char.add("s", drawn.source.astype(str)),
+                        "seed": seed,
+                        "true": np.char.add("c", drawn.label.astype(str)),
+                        "predicted": np.char.add("c", said.astype(str)),
+                    }
+                )
+                for seed, said in enumerate(predicted)
+            ],
+            ignore_index=True,
+        )
+        for predicted in drawn.predicted
     )
-    return one, other
+    names = tuple(f"c{i}" for i in range(classes))
+    return Predictions("first", one, names), Predictions("second", other, names)
 
 
 def gain_for(design: Design) -> float:
@@ -68,28 +121,3 @@ def _expected(mean: float, spread: float) -> float:
     low, high = -mean / spread, (1 - mean) / spread
     inside = stats.norm.cdf(high) - stats.norm.cdf(low)
     return float(mean * inside + spread * (stats.norm.pdf(low) - stats.norm.pdf(high)) + stats.norm.sf(high))
-
-
-def _arm(
-    name: str, design: Design, gain: float, source: np.ndarray, label: np.ndarray, common: np.ndarray,
-    run: np.ndarray, rng: np.random.Generator,
-) -> Predictions:  # fmt: skip
-    own = rng.normal(0, design.source_of_arm_sd, design.sources)[source]
-    shifts = run + rng.normal(0, design.run_of_arm_sd, design.runs)
-    classes = len(design.class_sources)
-    tables = []
-    for seed, shift in enumerate(shifts):
-        right = rng.random(len(source)) < design.accuracy + gain + common + own + shift
-        wrong = (label + rng.integers(1, classes, len(source))) % classes
-        tables.append(
-            pd.DataFrame(
-                {
-                    "image": np.char.add("i", np.arange(len(source)).astype(str)),
-                    "source": np.char.add("s", source.astype(str)),
-                    "seed": seed,
-                    "true": np.char.add("c", label.astype(str)),
-                    "predicted": np.char.add("c", np.where(right, label, wrong).astype(str)),
-                }
-            )
-        )
-    return Predictions(name, pd.concat(tables, ignore_index=True), tuple(f"c{i}" for i in range(classes)))
