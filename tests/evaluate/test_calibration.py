@@ -23,7 +23,7 @@ def test_equal_arms_are_rarely_called_different_and_large_differences_are_found(
 
 
 def test_mcnemar_on_copies_calls_equal_arms_different_far_too_often() -> None:
-    copies = Design(class_sources=(10, 10), class_images=200, source_of_arm_sd=0.15)
+    copies = Design(class_sources=(10, 10), class_images=1000, source_of_arm_sd=0.15)
     assert _judge(copies, 40, workers=1)[0].mcnemar > 0.2
 
 
