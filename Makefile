@@ -27,8 +27,12 @@ demo: setup ## Go back to the committed demo study and run it
 	git checkout --quiet HEAD -- params.yaml dvc.lock
 	@$(MAKE) --no-print-directory repro
 
-test: setup ## Run all tests
-	$(RUN) python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+test: setup ## Run all tests, those of the pipeline beside the others
+	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; export $(RUN); \
+	python -m pytest tests/pipeline > "$$log" 2>&1 & pipeline=$$!; \
+	python -m pytest --ignore=tests/pipeline; others=$$?; \
+	echo "the pipeline's tests, which run beside these:"; wait $$pipeline; pipeline=$$?; cat "$$log"; \
+	exit $$((others | pipeline))
 
 lint: setup ## Check style and types
 	$(RUN) ruff check .

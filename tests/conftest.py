@@ -18,19 +18,6 @@ from leukosr.config import Params, parse_params
 # before torch is imported: on tensors as small as the tests' threads only wait for each other
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes test, each group stays in one of them, the longest first.
-
-    The tests of a module share its fixtures, those of the pipeline one finished study.
-    """
-    for item in items:
-        pipeline = item.get_closest_marker("pipeline") is not None
-        item.add_marker(pytest.mark.xdist_group("pipeline" if pipeline else item.nodeid.split("::")[0]))
-    items.sort(key=lambda item: item.get_closest_marker("pipeline") is None)
-
-
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
 

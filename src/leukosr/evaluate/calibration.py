@@ -12,7 +12,7 @@ from leukosr.engine.parallel import ordered_map
 from leukosr.evaluate.significance import METRICS, Metric, compare, mcnemar, wilson
 from leukosr.evaluate.simulation import Design, as_pair, draw
 
-BCCD_TEST = Design(class_sources=(13, 6, 4, 48), class_images=150)  # as uneven as BCCD's test part
+BCCD_TEST = Design(class_sources=(13, 6, 4, 48), class_images=620)  # as uneven as BCCD's test part
 DESIGNS = (
     Design(),
     BCCD_TEST,
