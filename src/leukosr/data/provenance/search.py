@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +18,11 @@ from leukosr.engine.parallel import ordered_map
 from leukosr.engine.progress import progress
 from leukosr.files import new_file
 
-BATCH = 2048  # pairs that are looked at between two savings
+BATCH = 16384  # pairs that are compared between two savings; every batch starts its workers anew
+BETWEEN = 3  # pairs of images that are compared for two groups that are not linked yet
+
+
+Candidate = tuple[int, int, bool]  # two images, the first before the second, and whether one is mirrored
 
 
 @dataclass(frozen=True)
@@ -57,11 +61,14 @@ def find_sources(
     group = np.arange(len(paths))
     links: list[Link] = []
     refused = np.zeros(len(paths))
-    seen: set[tuple[int, int, bool]] = set()
+    seen: set[Candidate] = set()
     for number in count():  # every round but the last joins groups, so there are fewer rounds than images
-        wanted = dict.fromkeys(_ordered(each) for each in index.candidates(group, neighbours))
-        pairs = [each for each in wanted if each not in seen]
-        seen |= wanted.keys()
+        likeness: dict[Candidate, float] = {}
+        for a, b, flipped, alike in index.candidates(group, neighbours):
+            pair = (min(a, b), max(a, b), flipped)
+            likeness[pair] = max(alike, likeness.get(pair, 0.0))
+        pairs = _few_between({pair: alike for pair, alike in likeness.items() if pair not in seen}, group)
+        seen.update(pairs)
         found = _compare(pairs, folder, number, limits, workers)
         accepted = [link for link in found if link.view.accepted(limits)]
         for link in found:
@@ -75,9 +82,17 @@ def find_sources(
     return Sources(group, _confidence(group, links, refused), tuple(links))
 
 
-def _ordered(candidate: tuple[int, int, bool]) -> tuple[int, int, bool]:
-    a, b, flipped = candidate
-    return (a, b, flipped) if a < b else (b, a, flipped)
+def _few_between(likeness: dict[Candidate, float], group: np.ndarray) -> list[Candidate]:
+    """For two groups of several images the BETWEEN most alike pairs: if these show nothing, others hardly do."""
+    alone = np.bincount(group, minlength=len(group)) == 1
+    taken: Counter[tuple[int, int]] = Counter()
+    kept = []
+    for pair in sorted(likeness, key=lambda pair: -likeness[pair]):
+        first, second = sorted((int(group[pair[0]]), int(group[pair[1]])))
+        if alone[first] or alone[second] or taken[first, second] < BETWEEN:
+            taken[first, second] += 1
+            kept.append(pair)
+    return sorted(kept)
 
 
 def _compare(pairs: list[tuple[int, int, bool]], folder: Path, number: int, limits: Limits, workers: int) -> list[Link]:
@@ -100,7 +115,7 @@ def _compare(pairs: list[tuple[int, int, bool]], folder: Path, number: int, limi
     return found
 
 
-def _look(pair: tuple[int, int, bool], folder: Path, limits: Limits) -> list[float]:
+def _look(pair: Candidate, folder: Path, limits: Limits) -> list[float]:
     """One comparison as a row of numbers: inliers, similarity, overlap, transform."""
     a, b, flipped = pair
     store = open_store(folder)

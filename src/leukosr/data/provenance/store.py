@@ -13,7 +13,7 @@ from leukosr.engine.parallel import ordered_map
 from leukosr.engine.progress import progress
 from leukosr.files import new_file, new_folder
 
-BLOCK = 256
+BLOCK = 2048  # images that are described between two savings; every block starts its workers anew
 ARRAYS = ("starts", "points", "descriptors", "detail", "content")
 
 

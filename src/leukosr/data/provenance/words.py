@@ -33,15 +33,15 @@ class WordIndex:
         weight = np.log(len(store) / np.maximum(present, 1)).astype(np.float32)
         self.plain, self.flipped = (_normalised(each, weight) for each in counts)
 
-    def candidates(self, group: np.ndarray, wanted: int) -> Iterator[tuple[int, int, bool]]:
-        """For each image the `wanted` most alike ones of other groups: (image, other, other is mirrored).
+    def candidates(self, group: np.ndarray, wanted: int) -> Iterator[tuple[int, int, bool, float]]:
+        """For each image the `wanted` most alike ones of other groups: (image, other, other is mirrored, likeness).
 
         In a set of few images all pairs are candidates, both ways.
         """
         if len(group) <= FEW:
             for i, j in combinations(range(len(group)), 2):
                 if group[i] != group[j]:
-                    yield from ((i, j, False), (i, j, True))
+                    yield from ((i, j, False, 1.0), (i, j, True, 1.0))
             return
         everything = self.plain.T.tocsc()
         for start in range(0, len(group), ROWS):
@@ -54,7 +54,8 @@ class WordIndex:
             for row, others in enumerate(top):
                 for other in others:
                     if likeness[row, other] > 0:
-                        yield start + row, int(other), bool(turned[row, other] > straight[row, other])
+                        flipped = bool(turned[row, other] > straight[row, other])
+                        yield start + row, int(other), flipped, float(likeness[row, other])
 
 
 def _nearest(store: FeatureStore, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
