@@ -68,12 +68,16 @@ def classifier_curves(path: Path, arm: str, history: pd.DataFrame, note: str) ->
             panels, ("loss", "accuracy"), (1, 100), ("training loss", "training accuracy, %"), strict=True
         ):
             for _, run in history.groupby("seed"):
-                panel.plot(run["epoch"], factor * run[column], color=arm_colour(arm), linewidth=0.9, alpha=0.6)
+                # a marker, as one epoch makes no line
+                panel.plot(
+                    run["epoch"], factor * run[column], color=arm_colour(arm), linewidth=0.9, marker=".", alpha=0.6
+                )
             mean = factor * history.groupby("epoch")[column].mean()
             panel.plot(mean.index, mean, color="black", linewidth=1.8, marker=".", label=f"mean of {seeds}")
             panel.set_xlabel("epoch")
             panel.set_ylabel(label)
-            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+            panel.set_xlim(0.5, history["epoch"].max() + 0.5)
             panel.grid(True)
         panels[0].set_title(f"{arm_label(arm)}: {seeds} {'run' if seeds == 1 else 'runs'}")
         panels[0].legend(loc="upper right")
