@@ -24,6 +24,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from leukosr import tracking
 from leukosr.classify.backbones import ResNet50
 from leukosr.classify.weights import save_classifier
+from leukosr.degradation.resample import shrink_into
 from leukosr.superres.archs.srgan import SRGANGenerator
 from leukosr.superres.upscaler import upscale_batch
 from leukosr.superres.weights import save_generator
@@ -220,12 +221,15 @@ def test_logged_classifier_predicts_batches_and_images_of_any_size_without_pickl
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = ResNet50(3).eval()
-    save_classifier(tmp_path / "seed-1.safetensors", network, "resnet50", classes)
+    save_classifier(tmp_path / "seed-1.safetensors", network, "resnet50", classes, (48, 48))
     uri = logged_model(tmp_path / "seed-1.safetensors", noise(2, 32, 32), np.full((2, 3), 1 / 3), terminal)
     (tmp_path / "seed-1.safetensors").unlink()  # the model has its own copy
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
-    images = noise(3, 40, 56)
-    found = mlflow.pyfunc.load_model(uri).predict(images)
+    model, large = mlflow.pyfunc.load_model(uri), noise(2, 96, 96)
+    images = noise(3, 40, 48)
+    found = model.predict(images)
+    shrunk = np.stack([shrink_into(image, (48, 48)) for image in large])
+    np.testing.assert_array_equal(model.predict(large), model.predict(shrunk))
     with torch.inference_mode():
         batch = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
         wanted = torch.softmax(network(batch).double(), 1).numpy()

@@ -23,6 +23,8 @@ NonNegative = Annotated[float, Field(ge=0)]
 LearningRate = Annotated[float, Field(gt=0, le=1)]
 Precision = Literal["fp32", "bf16"]
 PretrainedWeights = Literal["none", "imagenet"]
+Backbone = Literal["resnet50", "resnet18"]
+InputSize = tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]]
 
 
 class Section(BaseModel):
@@ -100,6 +102,8 @@ class BudgetRealESRGAN(Section):
 class BudgetClassify(Section):
     """Cost of classifier training."""
 
+    backbone: Backbone
+    size: InputSize | None
     epochs: PositiveInt
     batch: PositiveInt
 
@@ -131,12 +135,13 @@ class SyntheticSet(Section):
 
 
 class SourceDisjoint(Section):
-    """Fractions of each class's sources that play each role; they sum to 1."""
+    """Fractions of each class's sources that play each role; they sum to 1. `folds` pools the last three."""
 
     sr_train: Fraction
     classifier_train: Fraction
     classifier_val: Fraction
     classifier_test: Fraction
+    folds: Annotated[int, Field(ge=2, le=20)] | None
 
     @model_validator(mode="after")
     def _whole(self) -> SourceDisjoint:
@@ -384,9 +389,10 @@ class Quality(Section):
 
 
 class Classify(Section):
-    """How a classifier trains."""
+    """How a classifier trains; an image larger than `size` (height, width) is shrunk to it."""
 
-    backbone: Literal["resnet50"]
+    backbone: Backbone
+    size: InputSize | None
     weights: PretrainedWeights
     learning_rate: LearningRate
     epochs: PositiveInt
@@ -409,6 +415,7 @@ class Runtime(Section):
     workers: Literal["auto"] | PositiveInt
     devices: PositiveInt
     nodes: PositiveInt
+    compile: Literal["auto", "always", "never"]
     checkpoint_seconds: NonNegative
     log_models: bool
 

@@ -1,8 +1,8 @@
 """The logged model: what `mlflow.pyfunc.load_model` runs, without pickles, from a safetensors file alone.
 
-MLflow keeps this file beside the weights ("model from code"). Input: N x H x W x 3 uint8 RGB, any N and any
-size. Output: class probabilities N x classes for a classifier, N x H·scale x W·scale x 3 uint8 for a
-generator.
+MLflow keeps this file beside the weights ("model from code"). Input: N x H x W x 3 uint8 RGB, any N and any size; a
+classifier shrinks larger images to the size that it was trained at. Output: class probabilities N x classes for a
+classifier, N x H·scale x W·scale x 3 uint8 for a generator.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import torch
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
 from leukosr.classify.weights import load_classifier
+from leukosr.degradation.resample import shrink_into
 from leukosr.engine.device import to_batch, to_uint8
 from leukosr.engine.weights import read_tensors
 from leukosr.superres.weights import load_generator
@@ -29,14 +30,22 @@ class ServedModel(PythonModel):
         path = Path(context.artifacts["weights"])
         _, header = read_tensors(path, required=("architecture",))
         self.is_classifier = "classes" in header
-        self.network = load_classifier(path).model if self.is_classifier else load_generator(path).model
+        self.size: tuple[int, int] | None = None
+        if self.is_classifier:
+            classifier = load_classifier(path)
+            self.network, self.size = classifier.model, classifier.size
+        else:
+            self.network = load_generator(path).model
 
     def predict(
         self, context: PythonModelContext, model_input: np.ndarray, params: dict[str, Any] | None = None
     ) -> np.ndarray:
         """Probabilities or upscaled images of a batch."""
         with torch.inference_mode():
-            batch = to_batch(np.asarray(model_input, dtype=np.uint8), torch.device("cpu"), channels_last=True)
+            images = np.asarray(model_input, dtype=np.uint8)
+            if self.size is not None:
+                images = np.stack([shrink_into(image, self.size) for image in images])
+            batch = to_batch(images, torch.device("cpu"), channels_last=True)
             output = self.network(batch)
             if self.is_classifier:
                 return torch.softmax(output.double(), 1).numpy()

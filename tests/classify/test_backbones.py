@@ -6,9 +6,9 @@ from urllib.error import URLError
 import pytest
 import torch
 from torch import Tensor
-from torchvision.models import ResNet50_Weights, resnet50
+from torchvision.models import ResNet50_Weights, resnet18, resnet50
 
-from leukosr.classify.backbones import IMAGENET_MEAN, IMAGENET_SD, ResNet50
+from leukosr.classify.backbones import IMAGENET_MEAN, IMAGENET_SD, ResNet18, ResNet50
 from leukosr.errors import LeukoError
 
 
@@ -34,6 +34,17 @@ def test_logits_are_those_of_torchvision_on_normalised_images(network: ResNet50)
     batch = images(2, 40, 56)
     mean, sd = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_SD))
     torch.testing.assert_close(network(batch), reference.eval()((batch - mean) / sd))
+
+
+@torch.inference_mode()
+def test_resnet18_is_torchvisions_too() -> None:
+    with torch.random.fork_rng(devices=[]):
+        network, reference = ResNet18(num_classes=5).eval(), resnet18(num_classes=5).eval()
+    assert sum(parameter.numel() for parameter in network.parameters()) == 11_179_077
+    reference.load_state_dict(network.state_dict())
+    batch = images(2, 40, 56)
+    mean, sd = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_SD))
+    torch.testing.assert_close(network(batch), reference((batch - mean) / sd))
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (33, 71), (60, 80)])

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from leukosr.config import Params, Prepare, parse_params
 from leukosr.data.catalogue import Checked, Found
-from leukosr.data.splits import ROLES, _whole_shares, looked_at, outside_sr, paper_roles, source_disjoint_roles
+from leukosr.data.source_disjoint import _whole_shares, source_disjoint_roles
+from leukosr.data.splits import ROLES, looked_at, outside_sr, paper_roles
 from leukosr.errors import LeukoError
 
 BCCD = {
@@ -354,3 +355,46 @@ def test_beside_a_disjoint_sr_part_the_paper_protocol_classifies_other_images(ca
     for image_id, role in paper.items():
         assert role.startswith("classifier") <= (not disjoint[image_id].startswith("sr"))
     assert sum(role == "classifier_test" for role in paper.values()) > 10
+
+
+def folded(prepare: Prepare, folds: int) -> Prepare:
+    fractions = prepare.source_disjoint.model_copy(update={"folds": folds})
+    return prepare.model_copy(update={"source_disjoint": fractions})
+
+
+@pytest.mark.parametrize("parts", [{"ALL": 120}, {"TRAIN": 80, "TEST": 40}])
+@pytest.mark.parametrize("folds", [2, 5])
+def test_folds_hold_whole_sources_and_all_that_classifiers_would_have(
+    case1: Prepare, parts: dict[str, int], folds: int
+) -> None:
+    images, sources = each_its_own({"a": parts, "b": parts}, siblings=3)
+    plain = source_disjoint_roles(images, sources, case1, seed=4)
+    roles = source_disjoint_roles(images, sources, folded(case1, folds), seed=4)
+    assert {i for i, role in roles.items() if role.startswith("fold_")} == {
+        i for i, role in plain.items() if role.startswith("classifier_")
+    }
+    assert {role for role in roles.values() if role.startswith("fold_")} == {f"fold_{k + 1}" for k in range(folds)}
+    played = defaultdict(set)
+    for image_id, role in roles.items():
+        if role.startswith(("fold_", "sr_")):
+            played[sources[image_id]].add(role)
+    assert all(len(found) == 1 for found in played.values())
+    sizes = [by_class(roles, label)[f"fold_{k + 1}"] for label in "ab" for k in range(folds)]
+    assert max(sizes) - min(sizes) <= 6  # two sources: each fold has its part of each class
+    assert roles == source_disjoint_roles(images[::-1], sources, folded(case1, folds), seed=4)
+    assert roles != source_disjoint_roles(images, sources, folded(case1, folds), seed=5)
+
+
+def test_more_folds_than_a_class_has_sources_is_named(case1: Prepare) -> None:
+    images, sources = each_its_own({"a": {"ALL": 60}, "b": {"ALL": 24}}, siblings=3)
+    with pytest.raises(LeukoError, match=r"class b has 4 sources for the classifiers, too few for 6 folds.*to 4 or"):
+        source_disjoint_roles(images, sources, folded(case1, 6), seed=0)
+
+
+def test_classifiers_of_folds_train_on_as_many_images_as_asked(case1: Prepare) -> None:
+    images, sources = each_its_own({"a": {"TRAIN": 90, "TEST": 60}, "b": {"TRAIN": 90, "TEST": 60}}, siblings=1)
+    roles = source_disjoint_roles(images, sources, folded(case1, 3), 0, {"a": 40, "b": 24})
+    counts = {label: by_class(roles, label) for label in "ab"}
+    assert [sum(counts[label][f"fold_{k}"] for k in (1, 2, 3)) for label in "ab"] == [60, 36]
+    few = source_disjoint_roles(images, sources, folded(limited(case1, classifier=12), 3), 0)
+    assert [by_class(few, "a")[f"fold_{k}"] for k in (1, 2, 3)] == [4, 4, 4]

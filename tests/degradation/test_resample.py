@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from leukosr.degradation.resample import RESAMPLING, resize
+from leukosr.degradation.resample import RESAMPLING, resize, shrink_into
 from leukosr.errors import LeukoError
 
 
@@ -75,3 +75,21 @@ def test_opencv_bicubic_aliases_where_pillow_bicubic_does_not():
 def test_wrong_arguments_are_refused(image, size, kernel, says):
     with pytest.raises(LeukoError, match=says):
         resize(image, size, kernel)
+
+
+def test_area_takes_means_of_the_pixels_it_replaces():
+    image = noise_image()
+    means = image.astype(float).reshape(16, 4, 24, 4, 3).mean(axis=(1, 3))
+    assert np.abs(resize(image, (16, 24), "area") - means).max() <= 0.5
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [((32, 48), (32, 48)), ((32, 400), (32, 48)), ((90, 48), (32, 48)), ((64, 96), (64, 96))]
+)
+def test_an_image_is_shrunk_until_it_fits_and_keeps_its_shape(size, expected):
+    assert shrink_into(noise_image(), size).shape == (*expected, 3)
+
+
+def test_an_image_that_fits_is_left_alone():
+    image = noise_image()
+    assert shrink_into(image, (65, 96)) is image

@@ -2,6 +2,6 @@
 
 from torch import nn
 
-from leukosr.classify.backbones import ResNet50
+from leukosr.classify.backbones import ResNet18, ResNet50
 
-BACKBONES: dict[str, type[nn.Module]] = {"resnet50": ResNet50}
+BACKBONES: dict[str, type[nn.Module]] = {"resnet50": ResNet50, "resnet18": ResNet18}

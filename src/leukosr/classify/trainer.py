@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from leukosr.classify import BACKBONES
 from leukosr.config import Classify
 from leukosr.data.store import ImageStore
-from leukosr.engine.device import autocast, place, to_batch
+from leukosr.engine.device import Compiling, autocast, compiled, place, to_batch
 from leukosr.engine.prefetch import prefetched
 from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.resume import Resume
@@ -48,7 +48,8 @@ class History:
 class ClassifierTraining:
     """One classifier, one seed. Initial weights and image order come from the seed's own streams.
 
-    They are the same in every arm, so that arms are compared in pairs.
+    They are the same in every arm, so that arms are compared in pairs. `name` tells trainings of one seed apart
+    (folds).
     """
 
     def __init__(
@@ -59,10 +60,14 @@ class ClassifierTraining:
         *,
         seed: int,
         device: torch.device,
+        name: str = "",
+        compiling: Compiling = "never",
         processes: Processes = ALONE,
     ) -> None:
         processes.check_batch("classify.batch", settings.batch)
         self.settings, self.train, self.seed, self.device, self.processes = settings, train, seed, device, processes
+        self.label = f"seed-{seed}" + (f"-{name}" if name else "")
+        self.compiling: Compiling = compiling
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(seed, "init"))
             self.model: nn.Module = BACKBONES[settings.backbone](num_classes, weights=settings.weights)
@@ -73,19 +78,20 @@ class ClassifierTraining:
 
     def run(self, resume: Resume, report: Callable[[dict[str, Any]], None]) -> None:
         """Train to the end; `report(row)` hears of every epoch. Continues from `resume` where that has a state."""
-        state = self.processes.from_first(resume.load(f"seed-{self.seed}") if self.processes.first else None)
+        state = self.processes.from_first(resume.load(self.label) if self.processes.first else None)
         if state is not None:
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.history = History(**state["history"])
             for row in self.history.rows:
                 report(row)
-        self.network = self.processes.parallel(self.model)
+        steps = len(self._batches(1)) * self.settings.epochs
+        self.network = compiled(self.processes.parallel(self.model), self.device, self.compiling, steps)
         for epoch in range(len(self.history.rows) + 1, self.settings.epochs + 1):
             row = self._epoch(epoch)
             self.history.rows.append(row)
             if self.processes.first and resume.due():
-                resume.save(f"seed-{self.seed}", self._state())
+                resume.save(self.label, self._state())
             report(row)
 
     def _state(self) -> dict[str, Any]:

@@ -16,22 +16,26 @@ from leukosr.errors import LeukoError
 
 @dataclass(frozen=True)
 class LoadedClassifier:
-    """A classifier in evaluation mode, and its classes in the order of its outputs."""
+    """A classifier in evaluation mode, its classes in the order of its outputs, and the size images are shrunk to."""
 
     model: nn.Module
     backbone: str
     classes: tuple[str, ...]
+    size: tuple[int, int] | None
 
 
-def save_classifier(path: Path, model: nn.Module, backbone: str, classes: list[str]) -> None:
-    """Write a classifier atomically."""
-    write_tensors(path, model.state_dict(), {"architecture": backbone, "classes": json.dumps(classes)})
+def save_classifier(
+    path: Path, model: nn.Module, backbone: str, classes: list[str], size: tuple[int, int] | None
+) -> None:
+    """Write a classifier atomically; `size` (height, width) is what larger images were shrunk to."""
+    header = {"architecture": backbone, "classes": json.dumps(classes), "size": json.dumps(size)}
+    write_tensors(path, model.state_dict(), header)
 
 
 def load_classifier(path: Path, device: str | torch.device = "cpu") -> LoadedClassifier:
     """Read a classifier. Raises LeukoError for a damaged file or weights of another network."""
-    tensors, header = read_tensors(path, required=("architecture", "classes"))
-    backbone, classes = header["architecture"], json.loads(header["classes"])
+    tensors, header = read_tensors(path, required=("architecture", "classes", "size"))
+    backbone, classes, size = header["architecture"], json.loads(header["classes"]), json.loads(header["size"])
     if backbone not in BACKBONES:
         known = ", ".join(BACKBONES)
         raise LeukoError(f"{path} holds weights of '{backbone}', which is no classifier here; known are {known}")
@@ -42,4 +46,4 @@ def load_classifier(path: Path, device: str | torch.device = "cpu") -> LoadedCla
     except RuntimeError as error:
         first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
         raise LeukoError(f"{path} does not fit {backbone} with {len(classes)} classes: {first}") from None
-    return LoadedClassifier(model.to(device).eval(), backbone, tuple(classes))
+    return LoadedClassifier(model.to(device).eval(), backbone, tuple(classes), size and tuple(size))

@@ -166,7 +166,9 @@ def _flat(path: Path) -> Prepare:
     return Prepare(
         root=str(path), train=None, test=None, reference=None, classes=None, bad_images="stop",
         max_pixels=50_000_000, sr_fraction=0.8, classifier_train_fraction=0.8,
-        source_disjoint=SourceDisjoint(sr_train=0.4, classifier_train=0.3, classifier_val=0.1, classifier_test=0.2),
+        source_disjoint=SourceDisjoint(
+            sr_train=0.4, classifier_train=0.3, classifier_val=0.1, classifier_test=0.2, folds=None
+        ),
         sources=str(path),
         per_class=PerClass(sr_train=None, sr_val=1, classifier=None, reference=None),
     )  # fmt: skip

@@ -14,6 +14,7 @@ from leukosr.files import new_file
 
 SR_ROLES = ("sr_train", "sr_val")
 CLASSIFIER_ROLES = ("classifier_train", "classifier_val", "classifier_test")
+FOLD = "fold_"  # and the fold's number from 1: tested by classifiers that train on the other folds
 
 
 @dataclass(frozen=True)
@@ -93,9 +94,20 @@ def with_role(rows: Iterable[Row], protocol: Protocol, *roles: str) -> list[Row]
     return [row for row in rows if row.role(protocol) in roles]
 
 
+def folds_of(rows: Iterable[Row], protocol: Protocol) -> list[str]:
+    """The roles that are folds, in order; empty where there is one training and one test part."""
+    found = {row.role(protocol) for row in rows if row.role(protocol).startswith(FOLD)}
+    return sorted(found, key=lambda role: int(role.removeprefix(FOLD)))
+
+
+def for_classifiers(role: str) -> bool:
+    """Whether a classifier trains on images of this role or is tested on them."""
+    return role in CLASSIFIER_ROLES or role.startswith(FOLD)
+
+
 def seen_by_classifiers(rows: Iterable[Row], protocols: Sequence[Protocol]) -> list[Row]:
     """The rows that a classifier trains on or is tested on under any of the protocols."""
-    return [row for row in rows if any(row.role(protocol) in CLASSIFIER_ROLES for protocol in protocols)]
+    return [row for row in rows if any(for_classifiers(row.role(protocol)) for protocol in protocols)]
 
 
 def used_rows(rows: Iterable[Row], study: Study) -> list[Row]:
@@ -104,16 +116,19 @@ def used_rows(rows: Iterable[Row], study: Study) -> list[Row]:
         row
         for row in rows
         if row.role(study.sr_protocol) in SR_ROLES
-        or any(row.role(protocol) in CLASSIFIER_ROLES for protocol in study.protocols)
+        or any(for_classifiers(row.role(protocol)) for protocol in study.protocols)
     ]
 
 
 def check_disjoint(rows: Iterable[Row]) -> None:
-    """Raise LeukoError unless no source plays two parts under `source_disjoint`: SR, training, validation, test."""
+    """Raise LeukoError unless no source plays two parts under `source_disjoint`.
+
+    Parts are SR, the classifiers' training, validation and test, and each fold.
+    """
     part_of: dict[str, str] = {}
     for row in rows:
         role = row.role_source_disjoint
-        if role not in SR_ROLES + CLASSIFIER_ROLES:
+        if role not in SR_ROLES and not for_classifiers(role):
             continue
         part = "SR training" if role in SR_ROLES else role
         if not row.source:

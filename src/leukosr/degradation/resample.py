@@ -10,7 +10,7 @@ from PIL import Image
 
 from leukosr.errors import LeukoError
 
-Kernel = Literal["opencv_bicubic", "pillow_bicubic", "bilinear"]
+Kernel = Literal["opencv_bicubic", "pillow_bicubic", "bilinear", "area"]
 
 
 def resize(image: npt.NDArray[Any], size: tuple[int, int], kernel: Kernel) -> npt.NDArray[Any]:
@@ -20,6 +20,7 @@ def resize(image: npt.NDArray[Any], size: tuple[int, int], kernel: Kernel) -> np
     - `pillow_bicubic`: a = -0.5, the kernel widened by the factor when shrinking (antialiased), as in
       MATLAB's imresize and in torchvision with `antialias=True`.
     - `bilinear`: 2x2 pixels, no antialiasing.
+    - `area`: when shrinking, means over the area of each new pixel.
 
     image: uint8 or float32, (H, W, 3). size: (height, width), both at least 1. Returns the same dtype,
     (height, width, 3), C-contiguous; uint8 is rounded and saturated, float32 is left unclipped, so bicubic
@@ -35,6 +36,15 @@ def resize(image: npt.NDArray[Any], size: tuple[int, int], kernel: Kernel) -> np
     if len(size) != 2 or min(size) < 1:
         raise LeukoError(f"The size to resample to is {size}, expected (height, width) of at least 1 each.")
     return RESAMPLING[kernel](image, size)
+
+
+def shrink_into(image: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
+    """The image shrunk by area means, its shape kept, until it fits into `size` (height, width); or as it is."""
+    height, width = image.shape[:2]
+    factor = min(size[0] / height, size[1] / width)
+    if factor >= 1:
+        return image
+    return resize(image, (max(1, round(height * factor)), max(1, round(width * factor))), "area")
 
 
 def _opencv(interpolation: int) -> Callable[[npt.NDArray[Any], tuple[int, int]], npt.NDArray[Any]]:
@@ -57,4 +67,5 @@ RESAMPLING: dict[str, Callable[[npt.NDArray[Any], tuple[int, int]], npt.NDArray[
     "opencv_bicubic": _opencv(cv2.INTER_CUBIC),
     "pillow_bicubic": _pillow_bicubic,
     "bilinear": _opencv(cv2.INTER_LINEAR),
+    "area": _opencv(cv2.INTER_AREA),
 }

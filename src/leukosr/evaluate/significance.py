@@ -71,7 +71,7 @@ def compare(pairs: Sequence[Pair], primary: Metric = "macro_f1", draws: int = 20
 
 def _compare_one(pair: Pair, metric: Metric, primary: bool, draws: int, seed: int) -> Comparison:
     runs = len(pair.seeds)
-    differences = _by_run(pair.first, metric) - _by_run(pair.second, metric)
+    differences = scores_by_run(pair.first, metric) - scores_by_run(pair.second, metric)
     low, high = interval(pair, metric, draws, np.random.default_rng([seed, 1]))
     wins = float((differences > 0).sum() + 0.5 * (differences == 0).sum())
     per_source = _source_differences(pair)
@@ -127,7 +127,7 @@ def interval(
     if pair.sources < 2:
         return None, None
     runs = len(pair.seeds)
-    differences = _by_run(pair.first, metric) - _by_run(pair.second, metric)
+    differences = scores_by_run(pair.first, metric) - scores_by_run(pair.second, metric)
     centre = float(differences.mean())
     of_runs = float(differences.var(ddof=1)) / runs if runs > 1 else 0.0
     strata = [_Stratum(pair, members, metric, draws, rng) for members in _strata(pair)]
@@ -175,7 +175,8 @@ class _Stratum:
         self.cells = float(drawn.var(0).sum()) / drawn.shape[1] ** 2 * longer
 
 
-def _by_run(counts: Counts, metric: Metric) -> np.ndarray:
+def scores_by_run(counts: Counts, metric: Metric) -> np.ndarray:
+    """The score of each run, a fraction: float64 of shape (runs,)."""
     return _metric(counts.hits.sum(1), counts.predicted.sum(1), counts.true.sum(1), metric)
 
 

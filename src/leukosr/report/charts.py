@@ -110,7 +110,9 @@ def class_distribution(path: Path, manifest: pd.DataFrame, note: str, role: str 
         panel = figure.subplots()
         for place, name in enumerate(roles):
             rows = np.arange(len(classes)) + (place - (len(roles) - 1) / 2) * thick
-            bars = panel.barh(rows, counts[name], height=thick * 0.92, color=SEQUENCE[place], label=_words(name))
+            bars = panel.barh(
+                rows, counts[name], height=thick * 0.92, color=SEQUENCE[place % len(SEQUENCE)], label=_words(name)
+            )
             panel.bar_label(bars, padding=3, fontsize=8)
         panel.set_yticks(range(len(classes)), classes)
         panel.invert_yaxis()

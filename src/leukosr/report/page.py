@@ -29,6 +29,7 @@ from leukosr.report.curves import classifier_curves, sr_curves
 from leukosr.report.grids import arm_grid, read_cell
 from leukosr.report.published import published_figures
 from leukosr.report.results import StudyResults
+from leukosr.report.split_effect import effect_figure, effect_rows, split_effects
 from leukosr.report.style import arm_label, budget_note
 from leukosr.report.tables import comparison_table, summary
 from leukosr.report.verdicts import judge, leakage, verdict_rows
@@ -67,6 +68,11 @@ def write_report(
         pictures = _draw(work / "figures", params, results, note)
         for each in others:
             pictures |= _draw_protocol(work / "figures", each, note)
+        effects = split_effects(results, others[0]) if others else []
+        if effects:
+            effect_figure(work / "figures" / "split_effect.png", effects, note)
+            words = f"Test accuracy of every arm under both protocols with 95 % intervals. {note}"
+            pictures["split_effect"] = Figure(data_uri(work / "figures" / "split_effect.png", False), words)
         with new_file(work / "comparison.csv") as path:
             named = [
                 t if not others else t.assign(protocol=r.protocol) for t, r in zip(tables, everything, strict=True)
@@ -82,6 +88,7 @@ def write_report(
             results=results,
             arm_labels={arm: arm_label(arm) for arm in results.arms},
             protocols=[_protocol(params, *each) for each in zip(everything, tables, strict=True)],
+            split_effects=effect_rows(effects),
             published=published,
             published_label=published.label(params.image) if published else "",
             f1=sections.f1_by_class(results),

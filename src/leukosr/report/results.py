@@ -16,7 +16,7 @@ from leukosr.layout import Layout
 
 TEXT_COLUMNS = frozenset(
     ("id", "path", "class", "source", "role", "role_paper", "role_source_disjoint", "reason", "image",
-     "stage", "true", "predicted")
+     "stage", "fold", "true", "predicted")
 )  # fmt: skip
 
 
@@ -55,6 +55,7 @@ class Classification:
     n_train: int
     n_test: int
     n_test_sources: int | None
+    folds: int | None
     per_class: Mapping[str, ClassScores]
     per_seed: Mapping[str, Mapping[str, float | None]]
 

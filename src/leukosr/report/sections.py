@@ -12,6 +12,7 @@ from leukosr.report.results import StudyResults
 from leukosr.report.style import arm_label, size_text
 from leukosr.report.tables import UNDEFINED, mean_sd, number, percent
 
+BACKBONE_WORDS = {"resnet50": "ResNet50", "resnet18": "ResNet18"}
 PROTOCOL_WORDS = {
     "paper": "test images drawn at random from the test part, whatever source they show",
     "source_disjoint": "no source is in two of SR training, classifier training, validation and test",
@@ -27,10 +28,14 @@ def lead_sentence(params: Params, results: StudyResults) -> str:
     epochs = "1 epoch" if params.classify.epochs == 1 else f"{params.classify.epochs} epochs"
     seeds = ("seed " if scores.n_runs == 1 else "seeds ") + ", ".join(scores.per_seed)
     low = size_text(image.height // image.scale, image.width // image.scale)
+    size = params.classify.size
+    folds = "" if scores.folds is None else f" ({scores.folds} folds, each tested by the classifiers of the others)"
+    shrunk = "" if size is None else f" (larger ones shrunk to {size_text(*size)} pixels)"
+    backbone = BACKBONE_WORDS[params.classify.backbone]
     return (
-        f"ResNet50 was trained {weights} {times} ({seeds}) on each of {len(results.arms)} versions (arms) of "
-        f"the same {scores.n_train} images of {len(results.classes)} classes for "
-        f"{epochs}, and tested on {scores.n_test} other images{sources}, so that one image is "
+        f"{backbone} was trained {weights} {times} ({seeds}) on each of {len(results.arms)} versions (arms) of "
+        f"the same {scores.n_train} images{shrunk} of {len(results.classes)} classes for "
+        f"{epochs}, and tested on {scores.n_test} other images{folds}{sources}, so that one image is "
         f"{100 / max(scores.n_test, 1):.2g} points of accuracy; the low resolution is {low} pixels, "
         f"the high one {size_text(image.height, image.width)} (height by width)."
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from leukosr.config import LEARNED_ARMS, Params
-from leukosr.data.manifest import CLASSIFIER_ROLES, SR_ROLES
+from leukosr.data.manifest import CLASSIFIER_ROLES, FOLD, SR_ROLES
 from leukosr.data.provenance.facts import Shared
 from leukosr.evaluate.predictions import Predictions, pair
 from leukosr.evaluate.sample_size import SampleSize, sample_size
@@ -38,12 +38,13 @@ def study_pairs(params: Params) -> list[tuple[str, str]]:
 
 def judge(params: Params, results: StudyResults) -> Verdicts:
     """Compare the arms of a study on their common test images and seeds."""
-    arms = {arm: _predictions(results, arm) for arm in results.arms}
+    arms = {arm: predictions_of(results, arm) for arm in results.arms}
     pairs = [pair(arms[a], arms[b]) for a, b in study_pairs(params)]
     return Verdicts(tuple(compare(pairs, params.study.primary)), tuple(map(sample_size, arms.values())))
 
 
-def _predictions(results: StudyResults, arm: str) -> Predictions:
+def predictions_of(results: StudyResults, arm: str) -> Predictions:
+    """What the classifiers of an arm said, as the comparisons read it."""
     table = results.arms[arm].predictions
     if "source" not in table:
         table = table.assign(source="")
@@ -74,15 +75,18 @@ def leakage(manifest: pd.DataFrame, protocol: str, sr_protocol: str) -> list[str
     Empty where a test image has no known source. `manifest` has the columns of manifest.csv.
     """
     role, sr_role = manifest[f"role_{protocol}"], manifest[f"role_{sr_protocol}"]
-    test = manifest[role == "classifier_test"]
+    in_fold = role.str.startswith(FOLD)
+    test = manifest[in_fold | (role == "classifier_test")]
     if test.empty or (test["source"] == "").any():
         return []
     sentences = []
-    for name, used in (
-        ("the classifiers' training", role.isin(CLASSIFIER_ROLES[:2])),
-        ("SR training", sr_role.isin(SR_ROLES)),
+    known = manifest[manifest["source"] != ""]
+    folds = known[in_fold[known.index]].groupby("source")[f"role_{protocol}"].nunique()
+    trained = set(known["source"][role.isin(CLASSIFIER_ROLES[:2])]) | set(folds.index[folds > 1])
+    for name, sources in (
+        ("the classifiers' training", trained),
+        ("SR training", set(known["source"][sr_role.isin(SR_ROLES)])),
     ):
-        sources = set(manifest["source"][used]) - {""}
         sentence = Shared("test", name, int(test["source"].isin(sources).sum()), len(test)).sentence
         sentences.append(sentence if protocol == "paper" else f"{sentence} The split forbids it, by the sources known.")
     return sentences

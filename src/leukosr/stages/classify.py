@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,11 @@ from rich.console import Console
 from leukosr import tracking
 from leukosr.classify.trainer import ClassifierTraining, LabelledImages, predict
 from leukosr.classify.weights import save_classifier
-from leukosr.config import Params, Protocol
+from leukosr.config import Classify, Params, Protocol
 from leukosr.data.images import read_rgb
-from leukosr.data.manifest import Row, check_disjoint, read_manifest, with_role
+from leukosr.data.manifest import Row, check_disjoint, folds_of, read_manifest, seen_by_classifiers, with_role
 from leukosr.data.store import ImageStore
+from leukosr.degradation.resample import shrink_into
 from leukosr.engine.device import choose_device
 from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.progress import progress
@@ -30,21 +31,63 @@ from leukosr.layout import Layout, image_file, require
 from leukosr.report.figures import budget_note, classifier_curves, confusion_figure
 
 
+class ArmImages:
+    """The images of one arm that any classifier sees, at the size it sees them, decoded once."""
+
+    def __init__(self, rows: list[Row], folder: Path, settings: Classify) -> None:
+        size = settings.size
+
+        def read(path: Path) -> np.ndarray:
+            image = read_rgb(path)
+            return image if size is None else shrink_into(image, size)
+
+        self._store = ImageStore([image_file(folder, row.id) for row in rows], read)
+        self._place = {row.id: number for number, row in enumerate(rows)}
+
+    def labelled(self, rows: list[Row], classes: list[str]) -> LabelledImages:
+        """Some of them with their class numbers."""
+        labels = np.array([classes.index(row.label) for row in rows], dtype=np.int64)
+        # kept by the common store alone
+        images = ImageStore([self._place[row.id] for row in rows], self._store.__getitem__, limit=0)
+        return LabelledImages(images, labels)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Training and test part of one classifier; `name` tells folds apart and is empty without them."""
+
+    name: str
+    train_rows: list[Row]
+    test_rows: list[Row]
+    train: LabelledImages
+    test: LabelledImages
+
+
 class ArmData:
-    """The images of one arm as the classifiers see them: training and test part, and the classes."""
+    """The images of one arm under one protocol: the classes and the splits, one, or one a fold."""
 
-    def __init__(self, rows: list[Row], protocol: Protocol, images: Path) -> None:
+    def __init__(self, rows: list[Row], protocol: Protocol, images: ArmImages) -> None:
         self.protocol = protocol
-        self.test_rows = with_role(rows, protocol, "classifier_test")
-        self.train_rows = with_role(rows, protocol, "classifier_train")
-        self.classes = sorted({row.label for row in self.train_rows + self.test_rows})
-        self.train = self._part(self.train_rows, images)
-        self.test = self._part(self.test_rows, images)
+        folds = folds_of(rows, protocol)
+        parts = [("", ["classifier_train"], ["classifier_test"])]
+        if folds:
+            parts = [(fold, [other for other in folds if other != fold], [fold]) for fold in folds]
+        self.classes = sorted(
+            {row.label for _, train, test in parts for row in with_role(rows, protocol, *train, *test)}
+        )
+        self.splits = [self._split(name, rows, train, test, images) for name, train, test in parts]
+        self.test_rows = [row for split in self.splits for row in split.test_rows]
 
-    def _part(self, rows: list[Row], images: Path) -> LabelledImages:
-        files = [image_file(images, row.id) for row in rows]
-        labels = np.array([self.classes.index(row.label) for row in rows], dtype=np.int64)
-        return LabelledImages(ImageStore(files, read_rgb), labels)
+    def _split(self, name: str, rows: list[Row], train: list[str], test: list[str], images: ArmImages) -> Split:
+        train_rows, test_rows = with_role(rows, self.protocol, *train), with_role(rows, self.protocol, *test)
+        parts = [images.labelled(part, self.classes) for part in (train_rows, test_rows)]
+        return Split(name, train_rows, test_rows, *parts)
+
+    @property
+    def used_rows(self) -> list[Row]:
+        """Every row that trains or tests."""
+        unique = {row.id: row for split in self.splits for row in split.train_rows + split.test_rows}
+        return list(unique.values())
 
 
 def run(
@@ -64,7 +107,8 @@ def run(
     if arm not in params.upscale:
         raise LeukoError(f"classify: unknown arm '{arm}'; the arms of this study are {', '.join(params.arms)}")
     rows = read_manifest(layout.manifest)
-    images = require(layout.arm(arm), f"upscale@{arm}")
+    folder = require(layout.arm(arm), f"upscale@{arm}")
+    images = ArmImages(seen_by_classifiers(rows, params.study.protocols), folder, params.classify)
     if "source_disjoint" in params.study.protocols:
         check_disjoint(rows)
     work = [_Work(params, arm, ArmData(rows, protocol, images), seeds, layout) for protocol in params.study.protocols]
@@ -100,7 +144,7 @@ class _Work:
     def __init__(self, params: Params, arm: str, data: ArmData, seeds: list[int] | None, layout: Layout) -> None:
         self.params, self.arm, self.data = params, arm, data
         self.seeds = seeds or params.study.seeds
-        used = [image_file(layout.arm(arm), row.id) for row in data.train_rows + data.test_rows]
+        used = [image_file(layout.arm(arm), row.id) for row in data.used_rows]
         settings = [params.classify.model_dump(), arm, data.protocol, self.seeds]
         digest = work_digest(settings, [layout.manifest, *used])
         self.resume = Resume(digest, params.runtime.checkpoint_seconds)
@@ -141,73 +185,90 @@ def _percent(metrics: dict[str, Any], name: str) -> str:
 def _train_along(params: Params, data: ArmData, seeds: list[int], resume: Resume, processes: Processes) -> None:
     """Help the first process with every seed that it trains; it alone tests, writes and logs."""
     for seed in seeds:
-        if processes.from_first(True):
-            _training(params, seed, data, processes).run(resume, lambda row: None)
+        for split in data.splits:
+            if processes.from_first(True):
+                _training(params, seed, data, split, processes).run(resume, lambda row: None)
 
 
-def _training(params: Params, seed: int, data: ArmData, processes: Processes) -> ClassifierTraining:
-    device = choose_device(params.runtime.device)
+def _training(params: Params, seed: int, data: ArmData, split: Split, processes: Processes) -> ClassifierTraining:
     return ClassifierTraining(
-        params.classify, len(data.classes), data.train, seed=seed, device=device, processes=processes
-    )
+        params.classify, len(data.classes), split.train,
+        seed=seed, name=split.name, device=choose_device(params.runtime.device),
+        compiling=params.runtime.compile, processes=processes,
+    )  # fmt: skip
 
 
 def _run_seed(
     params: Params, seed: int, data: ArmData, resume: Resume, folder: Path, tracked: tracking.Run, processes: Processes
 ) -> None:
-    """Train and test with one seed, or take the finished run of an earlier, cut attempt."""
-    weights = folder / "weights" / f"seed-{seed}.safetensors"
-    finished = resume.load(f"finished-{seed}")
-    training = _training(params, seed, data, processes)
+    """Train and test with one seed, each fold where there are any, and log the scores of all test images."""
+    predictions = pd.concat(
+        [_run_split(params, seed, data, split, resume, folder, tracked, processes) for split in data.splits]
+    )
+    scored = score(list(predictions["true"]), list(predictions["predicted"]), data.classes)
+    tracked.metrics({name: getattr(scored, name) for name in METRICS})
+
+
+def _run_split(
+    params: Params, seed: int, data: ArmData, split: Split, resume: Resume, folder: Path, tracked: tracking.Run,
+    processes: Processes,
+) -> pd.DataFrame:  # fmt: skip
+    """Train and test one classifier, or take the finished one of an earlier, cut attempt; returns its predictions."""
+    training = _training(params, seed, data, split, processes)
+    finished = resume.load(f"finished-{training.label}")
     processes.from_first(finished is None)
     if finished is None:
-        _train(training, resume, tracked)
-        probabilities = predict(training.model, data.test.images, params.classify, training.device)
+        _train(training, split, resume, tracked)
+        probabilities = predict(training.model, split.test.images, params.classify, training.device)
         finished = {
             "model": {k: v.cpu() for k, v in training.model.state_dict().items()},
             "probabilities": torch.from_numpy(probabilities),
             "history": training.history.rows,
         }
-        resume.save(f"finished-{seed}", finished)
-        resume.drop(f"seed-{seed}")
+        resume.save(f"finished-{training.label}", finished)
+        resume.drop(training.label)
     else:
         training.model.load_state_dict(finished["model"])
         for row in finished["history"]:
-            _log_epoch(tracked, row)
-    save_classifier(weights, training.model, params.classify.backbone, data.classes)
+            _log_epoch(tracked, row, split.name)
+    weights = folder / "weights" / f"{training.label}.safetensors"
+    settings = params.classify
+    save_classifier(weights, training.model, settings.backbone, data.classes, settings.size)
     probabilities = finished["probabilities"].numpy()
-    predictions = _predictions(data, seed, probabilities)
+    predictions = _predictions(data, split, seed, probabilities)
     _append(folder / "predictions.csv", predictions)
-    _append(folder / "history.csv", pd.DataFrame(finished["history"]))
-    scored = score(list(predictions["true"]), list(predictions["predicted"]), data.classes)
-    tracked.metrics({name: getattr(scored, name) for name in METRICS})
+    history = pd.DataFrame(finished["history"])
+    _append(folder / "history.csv", history.assign(fold=split.name) if split.name else history)
     if params.runtime.log_models:
-        example = np.stack([data.test.images[0]] * 2)
+        example = np.stack([split.test.images[0]] * 2)
         tracked.model(weights, example, probabilities[:1].repeat(2, axis=0))
+    return predictions
 
 
-def _train(training: ClassifierTraining, resume: Resume, tracked: tracking.Run) -> None:
+def _train(training: ClassifierTraining, split: Split, resume: Resume, tracked: tracking.Run) -> None:
     epochs = training.settings.epochs
-    with progress(epochs, f"seed {training.seed}") as advance:
+    with progress(epochs, training.label) as advance:
 
         def report(row: dict[str, Any]) -> None:
             advance(1, f"loss {row['loss']:.3f}, training accuracy {100 * row['accuracy']:.1f} %")
-            _log_epoch(tracked, row)
+            _log_epoch(tracked, row, split.name)
 
         training.run(resume, report)
 
 
-def _log_epoch(tracked: tracking.Run, row: dict[str, Any]) -> None:
-    tracked.metrics({"train_loss": row["loss"], "train_accuracy": row["accuracy"]}, step=row["epoch"])
+def _log_epoch(tracked: tracking.Run, row: dict[str, Any], fold: str = "") -> None:
+    prefix = f"{fold}_" if fold else ""
+    values = {f"{prefix}train_loss": row["loss"], f"{prefix}train_accuracy": row["accuracy"]}
+    tracked.metrics(values, step=row["epoch"])
 
 
-def _predictions(data: ArmData, seed: int, probabilities: np.ndarray) -> pd.DataFrame:
+def _predictions(data: ArmData, split: Split, seed: int, probabilities: np.ndarray) -> pd.DataFrame:
     table = pd.DataFrame(
         {
-            "image": [row.id for row in data.test_rows],
-            "source": [row.source for row in data.test_rows],
+            "image": [row.id for row in split.test_rows],
+            "source": [row.source for row in split.test_rows],
             "seed": seed,
-            "true": [row.label for row in data.test_rows],
+            "true": [row.label for row in split.test_rows],
             "predicted": [data.classes[i] for i in probabilities.argmax(1)],
         }
     )
@@ -236,9 +297,10 @@ def _summarise(
         metrics[name], metrics[f"{name}_sd"] = mean_and_sd([getattr(scored[seed], name) for seed in seeds])
     metrics |= {
         "n_runs": len(seeds),
-        "n_train": len(data.train_rows),
+        "n_train": round(float(np.mean([len(split.train_rows) for split in data.splits]))),
         "n_test": len(data.test_rows),
         "n_test_sources": len(sources) or None,
+        "folds": len(data.splits) if data.splits[0].name else None,
         "per_class": {name: _class_means(scored, name) for name in data.classes},
         "per_seed": {str(s): {name: getattr(c, name) for name in METRICS} for s, c in scored.items()},
         "epochs": params.classify.epochs,

@@ -13,7 +13,8 @@ from leukosr.config import Params, Prepare
 from leukosr.data.catalogue import Checked, Rejected, check_images, find_images
 from leukosr.data.images import ImageFacts, inspect_image
 from leukosr.data.manifest import check_disjoint, make_rows, read_sources, write_manifest, write_rejected
-from leukosr.data.splits import outside_sr, paper_roles, source_disjoint_roles
+from leukosr.data.source_disjoint import source_disjoint_roles
+from leukosr.data.splits import outside_sr, paper_roles
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.progress import track

@@ -54,7 +54,7 @@ def run(
     training = SRTraining(
         method, settings, train, val,
         ssim_window=params.quality.ssim_window, seed=params.study.seed, device=choose_device(params.runtime.device),
-        processes=processes,
+        compiling=params.runtime.compile, processes=processes,
     )  # fmt: skip
     used = with_role(rows, params.study.sr_protocol, *SR_ROLES)
     inputs = [image_file(layout.lr, row.id) for row in used]

@@ -15,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from leukosr.config import TrainSR, TrainStage
 from leukosr.data.pairs import Pairs, PatchSampler
-from leukosr.engine.device import autocast, place, to_batch
+from leukosr.engine.device import Compiling, autocast, compiled, place, to_batch
 from leukosr.engine.prefetch import prefetched
 from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.resume import Resume
@@ -69,6 +69,7 @@ class SRTraining:
         ssim_window: int,
         seed: int,
         device: torch.device,
+        compiling: Compiling = "never",
         processes: Processes = ALONE,
     ) -> None:
         """Build everything for `method` in GENERATORS; `settings.init` names weights to fine-tune from."""
@@ -77,6 +78,7 @@ class SRTraining:
             raise LeukoError(f"train_sr.{method}: no image has the role sr_train: raise prepare.per_class.sr_train")
         self.method, self.settings, self.train, self.val = method, settings, train, val
         self.ssim_window, self.seed, self.device, self.processes = ssim_window, seed, device, processes
+        self.compiling: Compiling = compiling
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(seed, "sr_init", method))
             self.generator = build(GENERATORS, method, scale=train.scale, **settings.generator)
@@ -112,8 +114,8 @@ class SRTraining:
     def run(self, resume: Resume, report: Callable[[int, dict[str, Any] | None], None]) -> None:
         """Train to the end. `report(iteration, row)` hears of every iteration; `row` after a validation."""
         self._restore(self.processes.from_first(resume.load("sr") if self.processes.first else None))
-        self.generate = self.processes.parallel(self.generator)
-        self.discriminate = self.processes.parallel(self.discriminator)
+        self.generate = self._fast(self.generator)
+        self.discriminate = self._fast(self.discriminator)
         sampler = PatchSampler(self.train, self.patch, self.settings.batch, self.settings.flips, self.seed, self.method)
         started = time.perf_counter() - self.progress.seconds
         for lr, hr in prefetched(sampler, range(self.progress.iteration, self.iterations)):
@@ -131,6 +133,9 @@ class SRTraining:
             if self.processes.first and resume.due():
                 resume.save("sr", self._state())
             report(self.progress.iteration, row)
+
+    def _fast(self, network: nn.Module) -> nn.Module:
+        return compiled(self.processes.parallel(network), self.device, self.compiling, self.iterations)
 
     def _batch(self, images: np.ndarray) -> Tensor:
         own = images[self.processes.share(len(images))]

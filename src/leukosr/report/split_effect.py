@@ -1,0 +1,65 @@
+"""The scores of every arm under both protocols, and what the split alone is worth: rows and a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from leukosr.evaluate.split_effect import Score, SplitEffect, split_effect
+from leukosr.report.comparisons import NAMES
+from leukosr.report.results import StudyResults
+from leukosr.report.style import arm_colour, arm_label, new_figure
+from leukosr.report.tables import UNDEFINED
+from leukosr.report.verdicts import predictions_of
+
+
+def split_effects(paper: StudyResults, disjoint: StudyResults) -> list[SplitEffect]:
+    """Every arm by both metrics."""
+    return [
+        effect
+        for arm in paper.arms
+        for effect in split_effect(predictions_of(paper, arm), predictions_of(disjoint, arm))
+    ]
+
+
+def effect_rows(effects: Sequence[SplitEffect]) -> list[list[str]]:
+    """A row an arm and metric, percent and points with intervals."""
+    return [
+        [arm_label(e.arm), NAMES[e.metric], _text(e.paper), _text(e.disjoint), _text(e.difference, "+")]
+        for e in effects
+    ]
+
+
+def _text(score: Score, sign: str = "") -> str:
+    mean = f"{100 * score.mean:{sign}.1f}"
+    if score.low is None or score.high is None:
+        return f"{mean} ({UNDEFINED})"
+    return f"{mean} ({100 * score.low:{sign}.1f} … {100 * score.high:{sign}.1f})"
+
+
+def effect_figure(path: Path, effects: Sequence[SplitEffect], note: str) -> None:
+    """Accuracy of every arm under both protocols, side by side with 95 % intervals over runs and sources."""
+    shown = [effect for effect in effects if effect.metric == "accuracy"]
+    with new_figure(path, 5.8, 0.55 * len(shown) + 1.2, note) as figure:
+        panel = figure.subplots()
+        for place, effect in enumerate(shown):
+            for score, shift, filled in ((effect.paper, -0.16, False), (effect.disjoint, 0.16, True)):
+                colour = arm_colour(effect.arm)
+                if score.low is not None and score.high is not None:
+                    panel.hlines(place + shift, 100 * score.low, 100 * score.high, color=colour, linewidth=2)
+                panel.plot(
+                    100 * score.mean, place + shift, marker="o", markersize=7, color=colour, linestyle="none",
+                    markerfacecolor=colour if filled else "white",
+                )  # fmt: skip
+            text = f"{100 * effect.difference.mean:+.1f} points"
+            panel.annotate(text, (1.03, place), xycoords=("axes fraction", "data"), va="center", fontsize=9)
+        for label, face in (("paper", "white"), ("source disjoint", "black")):
+            panel.plot(
+                [], [], marker="o", markersize=7, color="black", markerfacecolor=face, label=label, linestyle="none"
+            )
+        figure.legend(loc="outside upper left", ncols=2)
+        panel.set_yticks(range(len(shown)), [arm_label(effect.arm) for effect in shown])
+        panel.set_ylim(len(shown) - 0.5, -0.5)
+        panel.tick_params(axis="y", length=0)
+        panel.grid(True, axis="x")
+        panel.set_xlabel("test accuracy, % (95 % intervals over runs and sources; right: paper − source disjoint)")

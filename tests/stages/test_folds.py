@@ -1,0 +1,72 @@
+"""Classifiers over folds of sources: each image is tested once, by a classifier that knows nothing of its source."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from leukosr.classify.weights import load_classifier
+from leukosr.config import Params
+from leukosr.layout import Layout
+from leukosr.report.curves import classifier_curves
+from leukosr.report.verdicts import leakage
+from leukosr.stages import classify
+
+from .conftest import TINY, Study
+
+
+@pytest.fixture
+def params(compose_params: Callable[..., Params]) -> Params:
+    small = ("study.protocol=source_disjoint", "budget.classify.epochs=1", "classify.size=[32, 32]")
+    return compose_params(*TINY, *small)
+
+
+def fold_manifest(study: Study, folder: Path) -> pd.DataFrame:
+    """The study's images in `folder`, those of the classifiers in two folds by source."""
+    rows = pd.read_csv(study.outputs / "manifest.csv", keep_default_na=False)
+    used = rows["role_paper"].str.startswith("classifier")
+    number = rows[used].groupby("class")["source"].rank(method="dense").astype(int)
+    rows["role_source_disjoint"] = "unused"
+    rows.loc[used, "role_source_disjoint"] = "fold_" + number.astype(str)
+    target = folder / "outputs" / "demo"
+    target.mkdir(parents=True)
+    rows.to_csv(target / "manifest.csv", index=False, lineterminator="\n")
+    (target / "arms").mkdir()
+    (target / "arms" / "raw").symlink_to(study.outputs / "arms" / "raw")
+    return rows
+
+
+def test_every_image_is_tested_once_by_a_classifier_of_the_other_folds(
+    study: Study, params: Params, tmp_path: Path, quiet: Console, mlflow_template: Path, small_resnet: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    rows = fold_manifest(study, tmp_path)
+    shutil.copyfile(mlflow_template, tmp_path / "mlflow.db")
+    monkeypatch.setattr("mlflow.tracking.fluent._active_experiment_id", None)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    monkeypatch.chdir(tmp_path)
+    classify.run(params, "raw", quiet, Layout("demo"))
+    folder = tmp_path / "outputs" / "demo" / "classify" / "raw" / "source_disjoint"
+    folds = rows[rows["role_source_disjoint"].str.startswith("fold_")]
+    assert folds["role_source_disjoint"].nunique() == 2
+    predictions = pd.read_csv(folder / "predictions.csv", keep_default_na=False)
+    for seed in (1, 2):
+        assert sorted(predictions["image"][predictions["seed"] == seed]) == sorted(folds["id"])
+        for fold in ("fold_1", "fold_2"):
+            loaded = load_classifier(folder / "weights" / f"seed-{seed}-{fold}.safetensors")
+            assert loaded.size == (32, 32)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert (metrics["folds"], metrics["n_test"], metrics["n_train"]) == (2, len(folds), round(len(folds) / 2))
+    history = pd.read_csv(folder / "history.csv")
+    assert list(history["fold"]) == 2 * ["fold_1", "fold_2"]
+    classifier_curves(tmp_path / "curves.png", "raw", history, "")
+    training = leakage(rows, "source_disjoint", "source_disjoint")[0]
+    assert training.startswith(f"0 of {len(folds)} test images")
+    rows.loc[rows["source"] == folds["source"].iloc[0], "source"] = folds["source"].iloc[-1]
+    assert not leakage(rows, "source_disjoint", "source_disjoint")[0].startswith("0 of ")
