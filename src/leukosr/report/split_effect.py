@@ -62,4 +62,4 @@ def effect_figure(path: Path, effects: Sequence[SplitEffect], note: str) -> None
         panel.set_ylim(len(shown) - 0.5, -0.5)
         panel.tick_params(axis="y", length=0)
         panel.grid(True, axis="x")
-        panel.set_xlabel("test accuracy, % (95 % intervals over runs and sources; right: paper − source disjoint)")
+        panel.set_xlabel("test accuracy, % (lines: 95 % intervals; right: what paper adds)")
