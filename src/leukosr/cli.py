@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from leukosr import __version__
+from leukosr import __version__, cli_statistics
 from leukosr.config import Params, load_params
 from leukosr.engine.processes import ALONE, Processes
 from leukosr.errors import LeukoError
@@ -25,9 +24,10 @@ app = typer.Typer(
 )  # fmt: skip
 data_app = typer.Typer(no_args_is_help=True, help="Bring data sets in.")
 app.add_typer(data_app, name="data")
+for command in (cli_statistics.compare, cli_statistics.calibrate, cli_statistics.variance):
+    app.command()(command)
 
-console = Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
-errors = Console(stderr=True, soft_wrap=True, highlight=False)
+console, errors = cli_statistics.console, cli_statistics.errors
 
 ParamsFile = Annotated[Path, typer.Option("--params", help="The composed parameters.")]
 Arm = Annotated[str, typer.Option(help="The arm: raw, bicubic, srgan, real_esrgan or ground_truth.")]
@@ -263,63 +263,6 @@ def enhance(
 
     count = enhance_path(source, target, weights, tile=tile, overlap=overlap, precision=precision, device_name=device)
     console.print(f"enhance: {count} images -> {target}")
-
-
-@app.command()
-def compare(
-    files: Annotated[
-        list[Path], typer.Argument(help="predictions.csv of two or more arms, the one of interest first.")
-    ],
-    primary: Annotated[str, typer.Option(help="The primary metric: macro_f1 or accuracy.")] = "macro_f1",
-    as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects instead of a table.")] = False,
-) -> None:
-    """Say whether the first arm is better than each other one, from per-image predictions."""
-    from leukosr.evaluate.predictions import names_of, pair, read_predictions
-    from leukosr.evaluate.sample_size import sample_size
-    from leukosr.evaluate.significance import METRICS
-    from leukosr.evaluate.significance import compare as compare_pairs
-    from leukosr.report import comparisons
-
-    if len(files) < 2:
-        raise LeukoError("compare: name the predictions.csv of two arms or more")
-    if (metric := next((known for known in METRICS if known == primary), None)) is None:
-        raise LeukoError(f"compare: --primary is '{primary}', expected {' or '.join(METRICS)}")
-    first, *others = [read_predictions(path, name) for path, name in zip(files, names_of(files), strict=True)]
-    pairs = [pair(first, other) for other in others]
-    found = compare_pairs(pairs, metric)
-    if as_json:
-        typer.echo(comparisons.as_json(found))
-        return
-    for each in pairs:
-        if each.left_out:
-            errors.print(f"{each.a} – {each.b}: {each.left_out} predictions left out, which only one of them has")
-    comparisons.print_comparisons(found, [sample_size(arm) for arm in (first, *others)], console)
-
-
-@app.command()
-def calibrate(
-    out: Annotated[Path, typer.Option(help="The folder for calibration.csv and calibration.png.")],
-    comparisons: Annotated[
-        int, typer.Option(min=1, help="Simulated comparisons of equal arms, of each design.")
-    ] = 1000,
-) -> None:
-    """Simulate arms whose true difference is known, and count how often `compare` is wrong."""
-    import pandas as pd
-
-    from leukosr.engine.parallel import count_workers
-    from leukosr.engine.progress import track
-    from leukosr.evaluate.calibration import STUDIES
-    from leukosr.evaluate.calibration import calibrate as simulate
-    from leukosr.files import new_file
-    from leukosr.report.calibration_figure import calibration_figure
-
-    judged = track(simulate(comparisons, count_workers("auto")), STUDIES, "simulating")
-    found = [each for both in judged for each in both]
-    with new_file(out / "calibration.csv") as file:
-        pd.DataFrame([each.as_record() for each in found]).to_csv(file, index=False, lineterminator="\n")
-    calibration_figure(out / "calibration.png", found)
-    worst = max(each.called for each in found if each.design.difference == 0)
-    console.print(f"calibrate: {STUDIES} designs; equal arms called different in at most {100 * worst:.1f} % -> {out}")
 
 
 @app.command()

@@ -1,0 +1,120 @@
+"""How far runs of one configuration lie apart, and how many are needed to see a difference between arms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from leukosr.evaluate.trials import Trials
+
+POINTS = (1, 2, 5)
+SEEN = (1, 2)  # differences between arms, in points
+POWER = 0.8
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+MOST_SEEDS = 8192
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number with its 95 % bootstrap interval; None where there are too few runs."""
+
+    value: float
+    ci_low: float | None
+    ci_high: float | None
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Runs of one learning rate, in the metric's own unit; sd is None for a single run."""
+
+    runs: int
+    mean: Figure
+    sd: Figure | None
+    range: float
+    quantiles: dict[str, Figure]
+
+
+def by_learning_rate(trials: Trials, draws: int = 2000, seed: int = 0) -> dict[float, Spread]:
+    """The spread of the runs of each learning rate, in rising order."""
+    rng = np.random.default_rng(seed)
+    return {rate: _spread(values, draws, rng) for rate, values in _values(trials).items()}
+
+
+def _values(trials: Trials) -> dict[float, np.ndarray]:
+    table = trials.table[trials.runs]
+    rates = sorted(float(rate) for rate in table["learning_rate"].unique())
+    return {rate: table["value"][table["learning_rate"] == rate].to_numpy(float) for rate in rates}
+
+
+def _spread(values: np.ndarray, draws: int, rng: np.random.Generator) -> Spread:
+    return Spread(
+        runs=len(values),
+        mean=_figure(values, np.mean, "BCa", draws, rng),
+        sd=_figure(values, partial(np.std, ddof=1), "BCa", draws, rng) if len(values) > 1 else None,
+        range=float(np.ptp(values)),
+        # the acceleration of BCa is not defined for quantiles
+        quantiles={f"{q:g}": _figure(values, partial(np.quantile, q=q), "percentile", draws, rng) for q in QUANTILES},
+    )
+
+
+def _figure(
+    values: np.ndarray, statistic: Callable[..., Any], method: str, draws: int, rng: np.random.Generator
+) -> Figure:
+    value = float(statistic(values))
+    if len(values) < 3 or not np.ptp(values):
+        return Figure(value, None, None)
+    found = stats.bootstrap((values,), statistic, n_resamples=draws, method=method, rng=rng).confidence_interval
+    return Figure(value, float(found.low), float(found.high))
+
+
+def differences(trials: Trials) -> np.ndarray:
+    """Absolute differences of all pairs of runs with the same learning rate, in points, sorted."""
+    found = [np.abs(values[:, None] - values)[np.triu_indices(len(values), 1)] for values in _values(trials).values()]
+    return np.sort(np.concatenate(found)) / trials.point
+
+
+def two_runs_differ_by(trials: Trials) -> dict[str, float]:
+    """The share of pairs of runs of one configuration that differ by 1, 2, 5 points or more; empty without a pair."""
+    apart = differences(trials)
+    return {str(points): float((apart >= points - 1e-9).mean()) for points in POINTS} if len(apart) else {}
+
+
+def run_sd(trials: Trials) -> float | None:
+    """The sd of whole runs, pooled over learning rates; None where every learning rate has one run."""
+    groups = [values for values in _values(trials).values() if len(values) > 1]
+    if not groups:
+        return None
+    freedom = sum(len(values) - 1 for values in groups)
+    return float((sum(values.var(ddof=1) * (len(values) - 1) for values in groups) / freedom) ** 0.5)
+
+
+def seeds_needed(sd: float, difference: float) -> int | None:
+    """Paired runs that show a mean difference between two arms at 80 % power, two-sided t test at 5 %.
+
+    It takes the arms for independent (their difference has sd * sqrt(2)), which is the worst case of pairs. None above
+    8,192.
+    """
+    if sd == 0:
+        return 2
+    high = 2
+    while _power(high, difference, sd) < POWER:
+        high *= 2
+        if high > MOST_SEEDS:
+            return None
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _power(middle, difference, sd) >= POWER else (middle, high)
+    return high
+
+
+def _power(runs: int, difference: float, sd: float) -> float:
+    shift = difference / (sd * 2**0.5) * runs**0.5
+    critical = float(stats.t.ppf(0.975, runs - 1))
+    # t squared is F; SciPy's noncentral t is not a number where it is far from 0
+    return float(stats.ncf.sf(critical**2, 1, runs - 1, shift**2))

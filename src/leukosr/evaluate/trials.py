@@ -1,0 +1,82 @@
+"""Tables of trials: one run a row, with its learning rate, the seeds of its randomness streams and its metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from leukosr.errors import LeukoError
+
+STREAMS = ("split", "degrade", "sr_init", "init", "order", "augment")
+EVERYTHING = "all"  # in the column `varied`: runs in which every stream differs
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Finished trials of one configuration.
+
+    table: columns `trial`, `learning_rate` (float), those of `streams` (text) and `value` (float, the metric).
+    streams: the streams that have a column. runs: True for trials that differ as whole runs do (all of them, or those
+    whose column `varied` says `all`). failed: how many rows were left out because they have no value.
+    """
+
+    table: pd.DataFrame
+    streams: tuple[str, ...]
+    runs: np.ndarray
+    metric: str
+    failed: int
+
+    @property
+    def point(self) -> float:
+        """One point in the metric's own unit: 0.01 of a fraction, else 1 (percent, dB)."""
+        return 0.01 if float(self.table["value"].abs().max()) <= 1 else 1.0
+
+
+def read_trials(path: Path, metric: str) -> Trials:
+    """Read a table of trials. Raises LeukoError that names the file and what is wrong with it.
+
+    Columns: `trial`, `learning_rate`, any of `STREAMS` holding their seeds, one column a metric; optionally `state`
+    (only COMPLETE counts) and `varied` (which stream a designed trial varies, or `all`).
+    """
+    try:
+        raw = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except FileNotFoundError:
+        raise LeukoError(f"{path} does not exist; name a table of trials") from None
+    except (OSError, ValueError) as error:
+        raise LeukoError(f"{path} cannot be read as a CSV file ({error})") from None
+    missing = [column for column in ("trial", "learning_rate", metric) if column not in raw]
+    if missing:
+        raise LeukoError(f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(raw.columns)}")
+    if raw["trial"].duplicated().any():
+        raise LeukoError(f"{path} has trial {raw['trial'][raw['trial'].duplicated()].iloc[0]} twice: one row a trial")
+    raw["value"] = _numbers(path, raw, metric)
+    raw["learning_rate"] = _numbers(path, raw, "learning_rate")
+    done = raw["value"].notna()
+    if "state" in raw:
+        done &= raw["state"].str.upper().isin(("COMPLETE", "COMPLETED", "FINISHED", ""))
+    table = raw[done].reset_index(drop=True)
+    streams = tuple(stream for stream in STREAMS if stream in raw)
+    for column in ("learning_rate", *streams):
+        empty = table[column].isna() | (table[column] == "")
+        if empty.any():
+            trial = table["trial"][empty].iloc[0]
+            raise LeukoError(f"{path} has an empty cell in the column {column}, trial {trial}: every trial needs it")
+    if len(table) < 2:
+        raise LeukoError(f"{path} holds {len(table)} finished trials with a value of {metric}: at least 2 are needed")
+    runs = np.ones(len(table), bool)
+    if "varied" in table and (table["varied"] == EVERYTHING).any():
+        runs = (table["varied"] == EVERYTHING).to_numpy()
+    return Trials(table[["trial", "learning_rate", *streams, "value"]], streams, runs, metric, int((~done).sum()))
+
+
+def _numbers(path: Path, raw: pd.DataFrame, column: str) -> pd.Series:
+    """A column as float; empty, nan and infinite cells are NaN."""
+    text = raw[column].str.strip()
+    numbers = pd.to_numeric(text.where(text != ""), errors="coerce")
+    odd = numbers.isna() & ~text.str.lower().isin(("", "nan", "none", "null", "inf", "-inf"))
+    if odd.any():
+        raise LeukoError(f"{path} has '{text[odd].iloc[0]}' in the column {column}, which is no number")
+    return numbers.where(np.isfinite(numbers)).astype(float)

@@ -1,0 +1,136 @@
+"""Figures and words of run-to-run variance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from leukosr.evaluate.components import Component
+from leukosr.evaluate.spread import MOST_SEEDS, differences
+from leukosr.evaluate.trials import Trials
+from leukosr.evaluate.variance import Variance, larger
+from leukosr.report.style import SEQUENCE, new_figure
+
+PUBLISHED_POINTS = 5  # “about 5 points” between runs, as the case studies say
+
+
+def print_variance(found: Variance, point: float, console: Console) -> None:
+    """The spread by learning rate, the components, and what both mean, in points."""
+    by_rate = Table(title=f"{found.metric}, points", title_justify="left")
+    for head in ("learning rate", "runs", "mean", "sd (95 % interval)", "range"):
+        by_rate.add_column(head, justify="right")
+    for rate, spread in found.by_learning_rate.items():
+        sd = "–" if spread.sd is None else f"{spread.sd.value / point:.2f}"
+        if spread.sd is not None and spread.sd.ci_low is not None and spread.sd.ci_high is not None:
+            sd += f" ({spread.sd.ci_low / point:.2f} … {spread.sd.ci_high / point:.2f})"
+        mean, spread_range = f"{spread.mean.value / point:.2f}", f"{spread.range / point:.2f}"
+        by_rate.add_row(f"{rate:g}", str(spread.runs), mean, sd, spread_range)
+    console.print(by_rate)
+    parts = Table(title="what each stream carries", title_justify="left")
+    for head in ("stream", "sd, points", "95 % interval"):
+        parts.add_column(head, justify="left" if head == "stream" else "right")
+    for name, part in _parts(found).items():
+        parts.add_row(name, f"{part.sd / point:.2f}", f"{part.ci_low / point:.2f} … {part.ci_high / point:.2f}")
+    console.print(parts)
+    for sentence in sentences(found):
+        console.print(sentence)
+
+
+def sentences(found: Variance) -> list[str]:
+    """What may be said, in plain words."""
+    said = [f"{stream}: no estimate, {why}." for stream, why in found.components.left_out.items()]
+    joined = [name.replace("+", ", ") for name in found.components.by_stream if "+" in name]
+    said += [f"{names}: their seeds are one-to-one here, so only their total is known." for names in joined]
+    if found.components.residual is None and found.components.by_stream:
+        said.append("No two trials agree in all streams but one, so interactions and the hardware are in every figure.")
+    more = larger(found.components)
+    said += [f"{one} carries more than {other}: their intervals do not overlap." for one, other in more]
+    if len(found.components.by_stream) > 1 and not more:
+        said.append("No stream carries more than another beyond doubt: all intervals overlap.")
+    if found.two_runs_differ_by:
+        shares = ", ".join(f"{_points(p)} or more in {100 * q:.0f} %" for p, q in found.two_runs_differ_by.items())
+        said.append(f"Two runs of one configuration differ by {shares} of all pairs.")
+    for points, seeds in found.seeds_needed.items():
+        needed = f"more than {MOST_SEEDS:,}" if seeds is None else f"{seeds:,}"
+        said.append(f"To see {_points(points)} between two arms takes {needed} paired runs (80 % power, worst case).")
+    if found.failed:
+        said.append(f"{found.failed} trials without a value were left out.")
+    return said
+
+
+def _points(number: str) -> str:
+    return f"{number} point" if number == "1" else f"{number} points"
+
+
+def _parts(found: Variance) -> dict[str, Component]:
+    residual = found.components.residual
+    return {**found.components.by_stream, **({"residual": residual} if residual is not None else {})}
+
+
+def variance_figures(folder: Path, trials: Trials, found: Variance, note: str) -> list[Path]:
+    """runs.png, components.png and differences.png in `folder`."""
+    files = [folder / name for name in ("runs.png", "components.png", "differences.png")]
+    _runs(files[0], trials, found, note)
+    _components(files[1], trials, found, note)
+    _differences(files[2], trials, note)
+    return files
+
+
+def _runs(path: Path, trials: Trials, found: Variance, note: str) -> None:
+    """Every run as a dot, by learning rate."""
+    table = trials.table[trials.runs]
+    rates = sorted(table["learning_rate"].unique())
+    with new_figure(path, 5.8, 0.5 * len(rates) + 1.2, note) as figure:
+        panel = figure.subplots()
+        for place, rate in enumerate(rates):
+            values = np.sort(table["value"][table["learning_rate"] == rate].to_numpy(float)) / trials.point
+            shift = 0.25 * np.cos(np.arange(len(values)) * np.pi)  # so that neighbours do not hide each other
+            panel.scatter(values, place + shift * (len(values) > 1), color=SEQUENCE[0], s=22, alpha=0.8, zorder=3)
+            panel.vlines(values.mean(), place - 0.38, place + 0.38, color="black", linewidth=2, zorder=4)
+            sd = found.by_learning_rate[float(rate)].sd
+            words = (
+                f"{values.mean():.1f} ± {'–' if sd is None else f'{sd.value / trials.point:.1f}'}  (n = {len(values)})"
+            )
+            panel.annotate(words, (1.03, place), xycoords=("axes fraction", "data"), va="center", fontsize=9)
+        panel.set_yticks(range(len(rates)), [f"{rate:g}" for rate in rates])
+        panel.set_ylim(len(rates) - 0.5, -0.5)
+        panel.grid(True, axis="x")
+        panel.set_ylabel("learning rate")
+        panel.set_xlabel(f"{trials.metric.replace('_', ' ')}, points (dots: runs, bar: mean; right: mean ± sd)")
+
+
+def _components(path: Path, trials: Trials, found: Variance, note: str) -> None:
+    """The sd of every stream with its interval."""
+    parts = _parts(found)
+    with new_figure(path, 5.8, 0.45 * max(1, len(parts)) + 1.1, note) as figure:
+        panel = figure.subplots()
+        for place, (name, part) in enumerate(parts.items()):
+            colour = SEQUENCE[6] if name == "residual" else SEQUENCE[0]
+            panel.barh(place, part.sd / trials.point, height=0.6, color=colour)
+            panel.hlines(place, part.ci_low / trials.point, part.ci_high / trials.point, color="black", linewidth=1.6)
+        panel.set_yticks(range(len(parts)), [name.replace("+", " + ") for name in parts])
+        panel.invert_yaxis()
+        panel.grid(True, axis="x")
+        panel.set_xlabel("standard deviation, points (lines: 95 % intervals)")
+
+
+def _differences(path: Path, trials: Trials, note: str) -> None:
+    """The share of pairs of runs that differ by so many points or more."""
+    apart = differences(trials)
+    with new_figure(path, 5.6, 3.0, note) as figure:
+        panel = figure.subplots()
+        share = 100 * (1 - np.arange(len(apart)) / max(1, len(apart)))
+        panel.step([0.0, *apart], [100.0, *share], where="pre", color=SEQUENCE[0], linewidth=1.8)
+        panel.axvline(PUBLISHED_POINTS, color=SEQUENCE[1], linestyle="--", linewidth=1.3)
+        panel.annotate(
+            "“about 5 points”", (PUBLISHED_POINTS, 1.0), xycoords=("data", "axes fraction"), xytext=(4, -4),
+            textcoords="offset points", va="top", fontsize=9, color=SEQUENCE[1],
+        )  # fmt: skip
+        panel.set_xlim(0, max(1.1 * PUBLISHED_POINTS, 1.05 * float(apart.max(initial=0))))
+        panel.set_ylim(0, 102)
+        panel.grid(True)
+        panel.set_xlabel("difference of two runs of one configuration, points or more")
+        panel.set_ylabel("pairs that differ so much, %")

@@ -1,0 +1,102 @@
+"""`leukosr variance`: tables of trials, anyone's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from leukosr.cli import app
+from leukosr.errors import LeukoError
+from leukosr.evaluate.components import Component, Components
+from leukosr.evaluate.trials import read_trials
+from leukosr.evaluate.variance import larger
+
+
+def table(count: int = 64) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    split, init = rng.integers(8, size=count), rng.integers(8, size=count)
+    rates = np.array([0.001, 0.01])[np.arange(count) % 2]
+    value = 0.8 + rng.normal(0, 0.03, 8)[split] + rng.normal(0, 0.003, 8)[init] + rng.normal(0, 0.002, count)
+    return pd.DataFrame(
+        {"trial": range(count), "learning_rate": rates, "split": split, "init": init, "accuracy": value}
+    )
+
+
+def written(tmp_path: Path, frame: pd.DataFrame) -> Path:
+    path = tmp_path / "trials.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+def test_json_names_rates_streams_and_points(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["variance", str(written(tmp_path, table())), "--json"])
+    assert result.exit_code == 0
+    found = json.loads(result.output)
+    assert set(found["by_learning_rate"]) == {"0.001", "0.01"}
+    assert set(found["components"]) == {"split", "init", "residual"}
+    assert set(found["components"]["split"]) >= {"sd", "ci_low", "ci_high"}
+    assert found["components"]["split"]["ci_low"] <= 0.03 <= found["components"]["split"]["ci_high"]
+    assert found["carries_more"] == [["split", "init"]]
+    assert set(found["two_runs_differ_by"]) == {"1", "2", "5"}
+    by_rate = [own["accuracy"].max() - own["accuracy"].min() for _, own in table().groupby("learning_rate")]
+    assert found["range"] == pytest.approx(max(by_rate))
+
+
+def test_folder_gets_the_record_and_figures(tmp_path: Path) -> None:
+    out = tmp_path / "new" / "folder"
+    result = CliRunner().invoke(app, ["variance", str(written(tmp_path, table())), "--out", str(out)])
+    assert result.exit_code == 0
+    assert "split carries more than init" in result.output
+    assert sorted(path.name for path in out.iterdir()) == [
+        "components.png", "differences.png", "runs.png", "variance.json",
+    ]  # fmt: skip
+    for path in out.glob("*.png"):
+        with Image.open(path) as picture:
+            assert picture.width > 300
+
+
+def test_failed_and_pruned_trials_are_left_out_and_counted(tmp_path: Path) -> None:
+    frame = table().assign(state="COMPLETE")
+    frame.loc[3, "accuracy"] = np.nan
+    frame.loc[5, ["accuracy", "state"]] = [0.1, "PRUNED"]
+    trials = read_trials(written(tmp_path, frame), "accuracy")
+    assert (len(trials.table), trials.failed) == (62, 2)
+    assert trials.table["value"].min() > 0.5
+
+
+def test_designed_trials_do_not_count_as_whole_runs(tmp_path: Path) -> None:
+    frame = table().assign(varied=["all", "split"] * 32)
+    trials = read_trials(written(tmp_path, frame), "accuracy")
+    assert trials.runs.tolist() == [True, False] * 32
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.drop(columns="learning_rate"), "lacks the columns learning_rate"),
+        (lambda t: t.assign(trial=0), "has trial 0 twice"),
+        (lambda t: t.assign(accuracy="high"), "has 'high' in the column accuracy"),
+        (lambda t: t.assign(split=""), "empty cell in the column split, trial 0"),
+        (lambda t: t.assign(accuracy=""), "holds 0 finished trials"),
+    ],
+)
+def test_mistakes_are_named(change: object, message: str, tmp_path: Path) -> None:
+    path = written(tmp_path, change(table()))  # type: ignore[operator]
+    with pytest.raises(LeukoError, match=message):
+        read_trials(path, "accuracy")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LeukoError, match=r"none\.csv does not exist"):
+        read_trials(tmp_path / "none.csv", "accuracy")
+
+
+def test_one_carries_more_only_where_intervals_are_apart() -> None:
+    wide, low, high = Component(0.02, 0.0, 0.05, 9), Component(0.01, 0.0, 0.015, 9), Component(0.03, 0.02, 0.04, 9)
+    assert larger(Components({"split": low, "init": high, "order": wide}, None, {})) == [("init", "split")]
