@@ -108,6 +108,14 @@ class BudgetClassify(Section):
     batch: PositiveInt
 
 
+class BudgetSweep(Section):
+    """How many trainings a sweep may take, and how long each."""
+
+    learning_rates: Annotated[list[LearningRate], Field(min_length=1)]
+    runs: PositiveInt
+    epochs: PositiveInt
+
+
 class Budget(Section):
     """What a study may cost. The stage sections take their values from here."""
 
@@ -118,6 +126,7 @@ class Budget(Section):
     per_class: PerClass
     seeds: list[Count]
     classify: BudgetClassify
+    sweep: BudgetSweep
     srgan: BudgetSRGAN
     real_esrgan: BudgetRealESRGAN
 
@@ -395,10 +404,82 @@ class Classify(Section):
     size: InputSize | None
     weights: PretrainedWeights
     learning_rate: LearningRate
+    warm_up: Annotated[float, Field(ge=0, lt=1)]
+    decay: Literal["none", "cosine"]
+    weight_decay: NonNegative
+    augmentation: Annotated[float, Field(ge=0, le=1)]
+    ema: Annotated[float, Field(ge=0, lt=1)]
     epochs: PositiveInt
     batch: Annotated[int, Field(ge=2)]  # batch norm cannot train on one image
     precision: Precision
     channels_last: bool
+
+
+SweptStream = Literal["split", "sr_init", "init", "order", "augment"]
+STREAMS_OF: dict[str, tuple[SweptStream, ...]] = {
+    "classify": ("split", "init", "order", "augment"),
+    "train_sr": ("sr_init", "order", "augment"),
+}
+METRICS_OF = {"classify": ("accuracy", "macro_f1"), "train_sr": ("psnr", "ssim")}
+RateRange = tuple[LearningRate, LearningRate]
+
+
+class SearchSpace(Section):
+    """What a search draws from; a range from 0 to 0 leaves a setting as it is."""
+
+    learning_rate: RateRange
+    weight_decay: tuple[NonNegative, NonNegative]
+    augmentation: Probability
+
+    @model_validator(mode="after")
+    def _rising(self) -> SearchSpace:
+        for name, (low, high) in (("learning_rate", self.learning_rate), ("weight_decay", self.weight_decay)):
+            if low > high or (low == 0 < high):
+                raise ValueError(f"{name} {[low, high]} must be two numbers above 0, the lower one first")
+        return self
+
+
+class Sweep(Section):
+    """Many trainings of one thing, to see how much chance moves it, or to tune it."""
+
+    target: Literal["classify", "train_sr"]
+    arm: str | None
+    protocol: Protocol | None
+    design: Literal["factorial", "streams", "search"]
+    metric: Literal["accuracy", "macro_f1", "psnr", "ssim"] | None
+    learning_rates: Annotated[list[LearningRate], Field(min_length=1)]
+    runs: PositiveInt
+    repeats: Count
+    streams: Annotated[list[SweptStream], Field(min_length=1)] | None
+    trials: PositiveInt
+    space: SearchSpace
+    epochs: PositiveInt
+
+    @property
+    def varied(self) -> tuple[SweptStream, ...]:
+        """The streams that differ between runs: those named, or all that the target has."""
+        return STREAMS_OF[self.target] if self.streams is None else tuple(self.streams)
+
+    @property
+    def objective(self) -> str:
+        """The metric whose variance is taken apart, or that a search raises."""
+        return self.metric or METRICS_OF[self.target][0]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Sweep:
+        for key, chosen, allowed in (
+            ("streams", self.varied, STREAMS_OF[self.target]),
+            ("metric", (self.objective,), METRICS_OF[self.target]),
+        ):
+            for each in chosen:
+                if each not in allowed:
+                    raise ValueError(f"{key}: '{each}' is none of {', '.join(allowed)}, those of {self.target}")
+        for key, values in (("streams", self.varied), ("learning_rates", self.learning_rates)):
+            if len(set(values)) != len(values):
+                raise ValueError(f"{key} must differ from each other, got {list(values)}")
+        if self.design == "streams" and len(self.learning_rates) != 1:
+            raise ValueError(f"the design 'streams' takes one of learning_rates, got {self.learning_rates}")
+        return self
 
 
 class Report(Section):
@@ -415,6 +496,8 @@ class Runtime(Section):
     workers: Literal["auto"] | PositiveInt
     devices: PositiveInt
     nodes: PositiveInt
+    optuna_storage: str
+    heartbeat_seconds: PositiveInt
     compile: Literal["auto", "always", "never"]
     checkpoint_seconds: NonNegative
     log_models: bool
@@ -435,6 +518,7 @@ class Params(Section):
     upscale: dict[str, Upscale]
     quality: Quality
     classify: Classify
+    sweep: Sweep
     report: Report
     runtime: Runtime
 
@@ -459,11 +543,36 @@ class Params(Section):
                 raise ValueError(
                     f"study.comparisons: {list(pair)} must be two different arms of {', '.join(self.upscale)}"
                 )
+        self._check_sweep()
         for method, train in self.train_sr.items():
             if method not in LEARNED_ARMS:
                 raise ValueError(f"train_sr: unknown method '{method}'; known are {', '.join(LEARNED_ARMS)}")
             _check_patch(method, train, self.image)
         return self
+
+    @property
+    def swept_arm(self) -> str:
+        """The arm, or the SR method, that the sweep trains."""
+        known = self.arms if self.sweep.target == "classify" else tuple(self.train_sr)
+        return self.sweep.arm or known[0]
+
+    @property
+    def swept_protocol(self) -> Protocol:
+        """The protocol under which the sweep trains."""
+        return self.sweep.protocol or self.study.protocols[0]
+
+    def _check_sweep(self) -> None:
+        known = self.arms if self.sweep.target == "classify" else tuple(self.train_sr)
+        if not known:
+            raise ValueError("sweep.target: this study trains no SR method; set it to classify")
+        if self.sweep.arm is not None and self.sweep.arm not in known:
+            raise ValueError(
+                f"sweep.arm: unknown '{self.sweep.arm}'; known to {self.sweep.target} are {', '.join(known)}"
+            )
+        if self.swept_protocol not in self.study.protocols:
+            raise ValueError(
+                f"sweep.protocol: '{self.sweep.protocol}' is none of the study's, {', '.join(self.study.protocols)}"
+            )
 
 
 def _check_patch(method: str, train: TrainSR, image: Image) -> None:

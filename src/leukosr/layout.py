@@ -58,6 +58,11 @@ class Layout:
         return self.root / "classify" / arm / protocol
 
     @property
+    def sweep(self) -> Path:
+        """Trials of the sweep and what they say of variance."""
+        return self.root / "sweep"
+
+    @property
     def report(self) -> Path:
         """The report page and its figures."""
         return self.reports / self.study

@@ -155,10 +155,13 @@ def run(
     experiment: str,
     tags: Mapping[str, str],
     parent: Run | None = None,
+    parent_id: str | None = None,
+    again: str | None = None,
     console: Console | None = None,
 ) -> Iterator[Run]:
     """An MLflow run around a piece of work, with system metrics; with `parent` a run nested in that one.
 
+    `parent_id` is the id of a run that another process has opened, `again` that of one to go on with.
     Under `mlflow run` the code attaches to that run and leaves the experiment as it is. An error inside marks
     the run failed and goes on upwards.
     """
@@ -167,6 +170,7 @@ def run(
     def start() -> None:
         # taken out of the environment, or MLflow would attach the nested runs to it as well
         attached = (os.environ.pop("MLFLOW_RUN_ID", "") or None) if parent is None else None
+        attached = attached or again
         if attached is None and parent is None:
             mlflow.set_experiment(experiment)
         around = mlflow.active_run()
@@ -175,7 +179,8 @@ def run(
             run_name=None if attached else name,
             experiment_id=around.info.experiment_id if around is not None else None,
             nested=parent is not None,
-            log_system_metrics=True,
+            parent_run_id=parent_id,
+            log_system_metrics=parent_id is None,
         )
         handle.run_id = active.info.run_id
         mlflow.set_tags({**tags, "git_commit": git_commit()})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,12 +16,14 @@ from torch import Tensor, nn
 
 from leukosr.classify import BACKBONES
 from leukosr.config import Classify
+from leukosr.data.augment import augment
 from leukosr.data.store import ImageStore
+from leukosr.engine.averaging import average_of
 from leukosr.engine.device import Compiling, autocast, compiled, place, to_batch
 from leukosr.engine.prefetch import prefetched
 from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.resume import Resume
-from leukosr.engine.seeding import stream_rng, stream_seed
+from leukosr.engine.seeding import Root, run_number, stream_rng, stream_seed
 from leukosr.errors import LeukoError
 
 
@@ -58,7 +62,7 @@ class ClassifierTraining:
         num_classes: int,
         train: LabelledImages,
         *,
-        seed: int,
+        seed: Root,
         device: torch.device,
         name: str = "",
         compiling: Compiling = "never",
@@ -66,14 +70,15 @@ class ClassifierTraining:
     ) -> None:
         processes.check_batch("classify.batch", settings.batch)
         self.settings, self.train, self.seed, self.device, self.processes = settings, train, seed, device, processes
-        self.label = f"seed-{seed}" + (f"-{name}" if name else "")
+        self.label = f"seed-{run_number(seed)}" + (f"-{name}" if name else "")
         self.compiling: Compiling = compiling
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(seed, "init"))
             self.model: nn.Module = BACKBONES[settings.backbone](num_classes, weights=settings.weights)
         place(processes.synchronised(self.model), device, settings.channels_last)
         self.network: nn.Module = self.model  # whose backward pass reaches the weights
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=settings.learning_rate, fused=True)
+        self.optimizer = _optimizer(self.model, settings)
+        self.averaged = average_of(self.model, settings.ema) if settings.ema else None
         self.history = History()
 
     def run(self, resume: Resume, report: Callable[[dict[str, Any]], None]) -> None:
@@ -82,6 +87,8 @@ class ClassifierTraining:
         if state is not None:
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
+            if self.averaged is not None:
+                self.averaged.load_state_dict(state["averaged"])
             self.history = History(**state["history"])
             for row in self.history.rows:
                 report(row)
@@ -94,10 +101,16 @@ class ClassifierTraining:
                 resume.save(self.label, self._state())
             report(row)
 
+    @property
+    def result(self) -> nn.Module:
+        """The network that is tested and kept: the moving average of the weights where there is one."""
+        return self.averaged.module if self.averaged is not None else self.model
+
     def _state(self) -> dict[str, Any]:
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "averaged": self.averaged.state_dict() if self.averaged is not None else None,
             "history": vars(self.history),
         }
 
@@ -116,8 +129,10 @@ class ClassifierTraining:
         started = time.perf_counter()
         total_loss, correct, seen = 0.0, 0, 0
         batches = self._batches(epoch)
-        own = prefetched(self.train.batch, [batch[self.processes.share(len(batch))] for batch in batches])
-        for size, (images, labels) in zip(map(len, batches), own, strict=True):
+        own = prefetched(partial(self._images, epoch, batches), range(len(batches)))
+        for number, (images, labels) in enumerate(own):
+            size = len(batches[number])
+            self._set_learning_rate((epoch - 1) * len(batches) + number, len(batches) * self.settings.epochs)
             target = torch.from_numpy(labels).to(self.device)
             with autocast(self.device, self.settings.precision):
                 logits = self.network(to_batch(images, self.device, self.settings.channels_last)).float()
@@ -125,6 +140,8 @@ class ClassifierTraining:
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
+            if self.averaged is not None:
+                self.averaged.update_parameters(self.model)
             total_loss += float(loss.detach()) * size
             correct += int((logits.argmax(1) == target).sum())
             seen += size
@@ -136,7 +153,7 @@ class ClassifierTraining:
                 "classify.learning_rate, or set classify.precision to fp32"
             )
         return {
-            "seed": self.seed,
+            "seed": run_number(self.seed),
             "epoch": epoch,
             "loss": loss_sum / seen,
             "accuracy": hits / seen,
@@ -144,12 +161,41 @@ class ClassifierTraining:
             "seconds": round(time.perf_counter() - started, 3),
         }
 
+    def _images(self, epoch: int, batches: list[list[int]], number: int) -> tuple[np.ndarray, np.ndarray]:
+        """This process's part of a batch, augmented as it would be if one process had all of it."""
+        strength, share = self.settings.augmentation, self.processes.share(len(batches[number]))
+        if strength == 0:
+            return self.train.batch(batches[number][share])
+        images, labels = self.train.batch(batches[number])
+        changed = augment(images, strength, stream_rng(self.seed, "augment", "classify", epoch, number))
+        return changed[share], labels[share]
+
+    def _set_learning_rate(self, step: int, steps: int) -> None:
+        settings = self.settings
+        warm_up = round(settings.warm_up * steps)
+        rate = settings.learning_rate
+        if step < warm_up:
+            rate *= (step + 1) / warm_up
+        elif settings.decay == "cosine":
+            rate *= 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
     def _loss(self, logits: Tensor, target: Tensor, size: int) -> Tensor:
         """Cross-entropy of this process's part of a batch of `size`; its mean over processes is that of the batch."""
         if self.processes.count == 1:
             return F.cross_entropy(logits, target)
         # parts may be unequal or empty, so each counts by its images
         return F.cross_entropy(logits, target, reduction="sum") * (self.processes.count / size)
+
+
+def _optimizer(model: nn.Module, settings: Classify) -> torch.optim.Optimizer:
+    """Adam as published, AdamW where weights are to decay."""
+    if settings.weight_decay:
+        return torch.optim.AdamW(
+            model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+        )
+    return torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
 
 
 @torch.inference_mode()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from leukosr.data.store import ImageStore
-from leukosr.engine.seeding import stream_rng
+from leukosr.engine.seeding import Root, stream_rng
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class PatchSampler:
     patch: int
     batch: int
     flips: bool
-    seed: int
+    seed: Root
     method: str
 
     def __call__(self, number: int) -> tuple[np.ndarray, np.ndarray]:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from leukosr.engine.seeding import STREAMS
 from leukosr.errors import LeukoError
 
-STREAMS = ("split", "degrade", "sr_init", "init", "order", "augment")
 EVERYTHING = "all"  # in the column `varied`: runs in which every stream differs
 
 

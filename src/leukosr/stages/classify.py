@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,11 @@ import torch
 from rich.console import Console
 
 from leukosr import tracking
-from leukosr.classify.trainer import ClassifierTraining, LabelledImages, predict
+from leukosr.classify.arm_data import ArmData, ArmImages, Split
+from leukosr.classify.trainer import ClassifierTraining, predict
 from leukosr.classify.weights import save_classifier
-from leukosr.config import Classify, Params, Protocol
-from leukosr.data.images import read_rgb
-from leukosr.data.manifest import Row, check_disjoint, folds_of, read_manifest, seen_by_classifiers, with_role
-from leukosr.data.store import ImageStore
-from leukosr.degradation.resample import shrink_into
+from leukosr.config import Params
+from leukosr.data.manifest import check_disjoint, read_manifest, seen_by_classifiers
 from leukosr.engine.device import choose_device
 from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.progress import progress
@@ -29,65 +27,6 @@ from leukosr.evaluate.classification import METRICS, Classification, mean_and_sd
 from leukosr.files import new_folder, write_json
 from leukosr.layout import Layout, image_file, require
 from leukosr.report.figures import budget_note, classifier_curves, confusion_figure
-
-
-class ArmImages:
-    """The images of one arm that any classifier sees, at the size it sees them, decoded once."""
-
-    def __init__(self, rows: list[Row], folder: Path, settings: Classify) -> None:
-        size = settings.size
-
-        def read(path: Path) -> np.ndarray:
-            image = read_rgb(path)
-            return image if size is None else shrink_into(image, size)
-
-        self._store = ImageStore([image_file(folder, row.id) for row in rows], read)
-        self._place = {row.id: number for number, row in enumerate(rows)}
-
-    def labelled(self, rows: list[Row], classes: list[str]) -> LabelledImages:
-        """Some of them with their class numbers."""
-        labels = np.array([classes.index(row.label) for row in rows], dtype=np.int64)
-        # kept by the common store alone
-        images = ImageStore([self._place[row.id] for row in rows], self._store.__getitem__, limit=0)
-        return LabelledImages(images, labels)
-
-
-@dataclass(frozen=True)
-class Split:
-    """Training and test part of one classifier; `name` tells folds apart and is empty without them."""
-
-    name: str
-    train_rows: list[Row]
-    test_rows: list[Row]
-    train: LabelledImages
-    test: LabelledImages
-
-
-class ArmData:
-    """The images of one arm under one protocol: the classes and the splits, one, or one a fold."""
-
-    def __init__(self, rows: list[Row], protocol: Protocol, images: ArmImages) -> None:
-        self.protocol = protocol
-        folds = folds_of(rows, protocol)
-        parts = [("", ["classifier_train"], ["classifier_test"])]
-        if folds:
-            parts = [(fold, [other for other in folds if other != fold], [fold]) for fold in folds]
-        self.classes = sorted(
-            {row.label for _, train, test in parts for row in with_role(rows, protocol, *train, *test)}
-        )
-        self.splits = [self._split(name, rows, train, test, images) for name, train, test in parts]
-        self.test_rows = [row for split in self.splits for row in split.test_rows]
-
-    def _split(self, name: str, rows: list[Row], train: list[str], test: list[str], images: ArmImages) -> Split:
-        train_rows, test_rows = with_role(rows, self.protocol, *train), with_role(rows, self.protocol, *test)
-        parts = [images.labelled(part, self.classes) for part in (train_rows, test_rows)]
-        return Split(name, train_rows, test_rows, *parts)
-
-    @property
-    def used_rows(self) -> list[Row]:
-        """Every row that trains or tests."""
-        unique = {row.id: row for split in self.splits for row in split.train_rows + split.test_rows}
-        return list(unique.values())
 
 
 def run(
@@ -219,21 +158,21 @@ def _run_split(
     processes.from_first(finished is None)
     if finished is None:
         _train(training, split, resume, tracked)
-        probabilities = predict(training.model, split.test.images, params.classify, training.device)
+        probabilities = predict(training.result, split.test.images, params.classify, training.device)
         finished = {
-            "model": {k: v.cpu() for k, v in training.model.state_dict().items()},
+            "model": {k: v.cpu() for k, v in training.result.state_dict().items()},
             "probabilities": torch.from_numpy(probabilities),
             "history": training.history.rows,
         }
         resume.save(f"finished-{training.label}", finished)
         resume.drop(training.label)
     else:
-        training.model.load_state_dict(finished["model"])
+        training.result.load_state_dict(finished["model"])
         for row in finished["history"]:
             _log_epoch(tracked, row, split.name)
     weights = folder / "weights" / f"{training.label}.safetensors"
     settings = params.classify
-    save_classifier(weights, training.model, settings.backbone, data.classes, settings.size)
+    save_classifier(weights, training.result, settings.backbone, data.classes, settings.size)
     probabilities = finished["probabilities"].numpy()
     predictions = _predictions(data, split, seed, probabilities)
     _append(folder / "predictions.csv", predictions)

@@ -15,11 +15,12 @@ from torch.optim.swa_utils import AveragedModel
 
 from leukosr.config import TrainSR, TrainStage
 from leukosr.data.pairs import Pairs, PatchSampler
+from leukosr.engine.averaging import average_of
 from leukosr.engine.device import Compiling, autocast, compiled, place, to_batch
 from leukosr.engine.prefetch import prefetched
 from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.resume import Resume
-from leukosr.engine.seeding import stream_seed
+from leukosr.engine.seeding import Root, stream_seed
 from leukosr.errors import LeukoError
 from leukosr.evaluate.image_quality import compare_images
 from leukosr.superres import DISCRIMINATORS, GENERATORS
@@ -67,7 +68,7 @@ class SRTraining:
         val: Pairs,
         *,
         ssim_window: int,
-        seed: int,
+        seed: Root,
         device: torch.device,
         compiling: Compiling = "never",
         processes: Processes = ALONE,
@@ -144,7 +145,7 @@ class SRTraining:
     def _average(self) -> AveragedModel | None:
         if not self.settings.ema:
             return None
-        return AveragedModel(self.generator, multi_avg_fn=_warmed_up(self.settings.ema), use_buffers=True)
+        return average_of(self.generator, self.settings.ema)
 
     def _enter(self, stage: TrainStage) -> None:
         """Start a stage: its loss and new optimisers."""
@@ -285,7 +286,7 @@ def _adam(module: nn.Module, stage: TrainStage) -> torch.optim.Adam:
     return torch.optim.Adam(module.parameters(), lr=stage.learning_rate, betas=stage.betas, fused=True)
 
 
-def _generator_loss(stage: TrainStage, settings: TrainSR, seed: int) -> nn.Module:
+def _generator_loss(stage: TrainStage, settings: TrainSR, seed: Root) -> nn.Module:
     weights, pretrained = settings.losses, settings.perceptual_weights
     vgg_seed = stream_seed(seed, "sr_init", "vgg")
     if stage.loss == "srgan":
@@ -302,20 +303,3 @@ def _generator_loss(stage: TrainStage, settings: TrainSR, seed: int) -> nn.Modul
         vgg_weights=pretrained,
         seed=vgg_seed,
     )
-
-
-def _warmed_up(decay: float) -> Callable[[Any, Any, Any], None]:
-    """An exponential moving average whose decay grows towards `decay`: (1 + n) / (10 + n) after n updates.
-
-    Without it a short training would mostly keep its random start; after some ten thousand iterations it is
-    the published constant decay.
-    """
-
-    @torch.no_grad()
-    def update(averaged: list[Tensor], current: list[Tensor], count: Any) -> None:
-        number = float(count)
-        weight = 1 - min(decay, (1 + number) / (10 + number))
-        for mean, new in zip(averaged, current, strict=True):
-            mean.lerp_(new.detach().to(mean.dtype), weight) if mean.is_floating_point() else mean.copy_(new)
-
-    return update

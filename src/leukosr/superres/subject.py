@@ -1,0 +1,40 @@
+"""One SR method as something to train again and again, with other seeds and learning rates."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from leukosr.config import Params, TrainSR
+from leukosr.data.pairs import Pairs
+from leukosr.engine.device import choose_device
+from leukosr.engine.resume import Resume
+from leukosr.engine.seeding import StreamRoots
+from leukosr.superres.trainer import SRTraining
+
+
+class SRSubject:
+    """The images are decoded once, whatever the number of trainings. All scores are those of validation images."""
+
+    def __init__(self, params: Params, method: str, train: Pairs, val: Pairs) -> None:
+        self.params, self.method, self.train, self.val = params, method, train, val
+        self.device = choose_device(params.runtime.device)
+
+    def measure(self, settings: TrainSR, roots: StreamRoots) -> dict[str, float]:
+        """Train to the end; PSNR (dB) and SSIM of the last validation."""
+        training = SRTraining(
+            self.method, settings, self.train, self.val,
+            ssim_window=self.params.quality.ssim_window, seed=roots, device=self.device,
+            compiling=self.params.runtime.compile,
+        )  # fmt: skip
+        with tempfile.TemporaryDirectory() as folder:  # a trial that is cut begins anew
+            training.run(Resume("trial", float("inf"), Path(folder)), lambda iteration, row: None)
+        last = training.progress.history[-1]
+        return {"psnr": float(last["val_psnr"]), "ssim": float(last["val_ssim"])}
+
+
+def at_learning_rate(settings: TrainSR, rate: float) -> TrainSR:
+    """The settings with `rate` in the first stage, and the other stages' in the same proportion to it."""
+    factor = rate / settings.stages[0].learning_rate
+    stages = [s.model_copy(update={"learning_rate": min(1.0, s.learning_rate * factor)}) for s in settings.stages]
+    return settings.model_copy(update={"stages": stages})

@@ -1,0 +1,286 @@
+"""All of Optuna: the trials of a sweep, kept in a database or journal that any number of processes may share.
+
+Every cell of a sweep has a number. It is put into the queue once and counts as done when one trial of it is complete,
+or failed with a reason that another attempt would meet again. A trial whose process died is given up (by heartbeat in
+a database, at the next start in a journal) and its cell is put into the queue again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import optuna
+import psutil
+from optuna.artifacts import FileSystemArtifactStore, upload_artifact
+from optuna.exceptions import ExperimentalWarning, OptunaError, TrialPruned
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage, fail_stale_trials
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from leukosr.errors import LeukoError
+
+DEFAULT_STORAGE = "sqlite:///optuna.db"
+ENVIRONMENT = "LEUKOSR_OPTUNA_STORAGE"
+JOURNAL = "journal:"
+ARTIFACTS = Path("optuna_artifacts")
+LIVE = (TrialState.WAITING, TrialState.RUNNING, TrialState.COMPLETE)
+POLL_SECONDS = 1.0
+NAMELESS_SECONDS = 60.0
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+logging.getLogger("alembic").setLevel(logging.WARNING)
+warnings.filterwarnings("ignore", category=ExperimentalWarning)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A cell that is done: the trial's number, parameters and metrics, or the error that ended it.
+
+    pruned: a search gave it up for others that did better. run_id: its MLflow run.
+    """
+
+    cell: int
+    trial: int
+    parameters: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    error: str | None
+    pruned: bool
+    run_id: str | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Space:
+    """What a search draws: learning rate and weight decay in log scale, augmentation from 0 to its bound."""
+
+    learning_rate: tuple[float, float]
+    weight_decay: tuple[float, float]
+    augmentation: float
+
+
+class Attempt:
+    """One trial under way: what it was given, and where it says what it found."""
+
+    def __init__(self, trial: Trial) -> None:
+        self._trial = trial
+        self.number = trial.number
+        self.cell = int(trial.user_attrs["cell"])
+
+    def given(self, choices: Mapping[str, Sequence[Any]], values: Mapping[str, Any]) -> None:
+        """Tell Optuna the cell's own values, of parameters with known choices, for its plots and importances."""
+        for name, options in choices.items():
+            self._trial.suggest_categorical(name, list(options))
+        self._trial.set_user_attr("given", dict(values))
+
+    def drawn(self, space: Space) -> dict[str, float]:
+        """Parameters that the sampler draws for a search."""
+        found = {"learning_rate": self._trial.suggest_float("learning_rate", *space.learning_rate, log=True)}
+        if space.weight_decay[1] > 0:
+            found["weight_decay"] = self._trial.suggest_float("weight_decay", *space.weight_decay, log=True)
+        if space.augmentation > 0:
+            found["augmentation"] = self._trial.suggest_float("augmentation", 0, space.augmentation)
+        return found
+
+    def intermediate(self, value: float, step: int) -> None:
+        """Report a value on the way; ends the trial where others did better at this step."""
+        self._trial.report(value, step)
+        if self._trial.should_prune():
+            raise TrialPruned
+
+    def note(self, **values: Any) -> None:
+        """Keep facts with the trial."""
+        for name, value in values.items():
+            self._trial.set_user_attr(name, value)
+
+
+def storage_url(wanted: str) -> str:
+    """Where trials are kept: the environment's LEUKOSR_OPTUNA_STORAGE, or what the parameters say."""
+    return os.environ.get(ENVIRONMENT) or wanted
+
+
+def open_storage(url: str, heartbeat_seconds: int) -> BaseStorage:
+    """A database by its URL, or `journal:PATH`. Raises LeukoError where it cannot be reached."""
+    if url.startswith(JOURNAL):
+        path = Path(url.removeprefix(JOURNAL))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return JournalStorage(JournalFileBackend(str(path)))
+    options = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
+    try:
+        return RDBStorage(
+            url, engine_kwargs=options, heartbeat_interval=heartbeat_seconds, grace_period=3 * heartbeat_seconds
+        )
+    except (SQLAlchemyError, ArgumentError, NoSuchModuleError, ImportError, OptunaError, OSError) as error:
+        first = str(error).strip().splitlines()[0][:200]
+        raise LeukoError(
+            f"the trials' storage {_shown(url)} cannot be opened ({first}): correct runtime.optuna_storage or "
+            f"{ENVIRONMENT}, e.g. {DEFAULT_STORAGE}, postgresql://user@host/name or {JOURNAL}PATH"
+        ) from None
+
+
+def _shown(url: str) -> str:
+    """The URL without a password."""
+    head, at, tail = url.rpartition("@")
+    scheme, slashes, user = head.partition("//")
+    return f"{scheme}{slashes}{user.partition(':')[0]}{at}{tail}" if at else url
+
+
+class TrialStore:
+    """The trials of one sweep; processes that open it by the same name share the work."""
+
+    def __init__(self, url: str, name: str, cells: int, *, heartbeat_seconds: int, maximise: bool, seed: int) -> None:
+        self.url, self.name, self.cells = url, name, cells
+        self.heartbeat_seconds = heartbeat_seconds
+        self.storage = open_storage(url, heartbeat_seconds)
+        sampler = optuna.samplers.TPESampler(seed=seed % 2**32, constant_liar=True, n_startup_trials=min(10, cells))
+        pruner = optuna.pruners.MedianPruner(n_startup_trials=4)
+        self.study = optuna.create_study(
+            storage=self.storage, study_name=name, sampler=sampler, pruner=pruner,
+            direction="maximize" if maximise else "minimize", load_if_exists=True,
+        )  # fmt: skip
+
+    def attribute(self, name: str) -> Any:
+        """A fact kept with the study, or None."""
+        return self.study.user_attrs.get(name)
+
+    def keep(self, name: str, value: Any) -> None:
+        """Keep a fact with the study."""
+        self.study.set_user_attr(name, value)
+
+    def start(self, fixed: Sequence[Mapping[str, Any]]) -> None:
+        """Put every cell that nobody has taken into the queue; `fixed` holds the parameters of each, may be empty.
+
+        Trials of this machine whose process is gone are given up first.
+        """
+        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if _is_dead(trial):
+                self._give_up(trial)
+        self._queue(fixed)
+
+    def _give_up(self, trial: FrozenTrial) -> None:
+        with suppress(ValueError, OptunaError):  # another process was faster
+            self.study.tell(trial.number, state=TrialState.FAIL)
+
+    def _queue(self, fixed: Sequence[Mapping[str, Any]]) -> bool:
+        """Queue the cells without a live or finished trial; whether there were any."""
+        taken = {t.user_attrs.get("cell") for t in self.study.get_trials(deepcopy=False) if _counts(t)}
+        missing = [number for number in range(self.cells) if number not in taken]
+        for number in missing:
+            self.study.enqueue_trial(dict(fixed[number]), user_attrs={"cell": number})
+        return bool(missing)
+
+    def work(
+        self, measure: Callable[[Attempt], Mapping[str, float]], metric: str, fixed: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Take cells from the queue until all are done, here or in other processes.
+
+        `measure` returns the metrics of its cell. A LeukoError ends the trial as failed, and is kept; any other error
+        comes through.
+        """
+        while len(self.finished()) < self.cells:
+            fail_stale_trials(self.study)
+            if self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+                self.study.optimize(lambda trial: self._one(trial, measure, metric), n_trials=1, catch=(_Failed,))
+            elif not self._queue(fixed):
+                time.sleep(POLL_SECONDS)
+
+    def _one(self, trial: Trial, measure: Callable[[Attempt], Mapping[str, float]], metric: str) -> float:
+        if "cell" not in trial.user_attrs:  # the queue was emptied by others between two looks
+            raise TrialPruned
+        trial.set_user_attr("process", [socket.gethostname(), os.getpid()])
+        attempt, started = Attempt(trial), time.perf_counter()
+        if self._taken(attempt):
+            raise TrialPruned
+        try:
+            metrics = dict(measure(attempt))
+        except LeukoError as error:
+            attempt.note(error=str(error))
+            raise _Failed from error
+        except TrialPruned:
+            attempt.note(gave_up=True, seconds=time.perf_counter() - started)
+            raise
+        attempt.note(metrics=metrics, seconds=time.perf_counter() - started)
+        return metrics[metric]
+
+    def _taken(self, attempt: Attempt) -> bool:
+        """Whether another trial has this cell: a finished one, or one under way that started first."""
+        others = [t for t in self.study.get_trials(deepcopy=False) if t.user_attrs.get("cell") == attempt.cell]
+        return any(
+            _is_done(other) or (other.state == TrialState.RUNNING and other.number < attempt.number) for other in others
+        )
+
+    def finished(self) -> list[Finished]:
+        """What is done, a cell once, by cell."""
+        found: dict[int, Finished] = {}
+        for trial in self.study.get_trials(deepcopy=False):
+            if _is_done(trial):
+                found.setdefault(trial.user_attrs["cell"], _finished(trial))
+        return [found[cell] for cell in sorted(found)]
+
+    def importances(self) -> dict[str, float]:
+        """How much of the variance each parameter explains by Optuna's fANOVA; empty where that is not defined."""
+        varied = [t for t in self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)) if t.params]
+        if len(varied) < 4 or len({t.value for t in varied}) < 2:
+            return {}
+        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+        try:
+            return dict(optuna.importance.get_param_importances(self.study, evaluator=evaluator))
+        except (ValueError, RuntimeError):
+            return {}
+
+    def attach(self, files: Sequence[Path], folder: Path = ARTIFACTS) -> None:
+        """Show figures in the dashboard: copies of them, as artifacts of the study."""
+        folder.mkdir(parents=True, exist_ok=True)
+        store = FileSystemArtifactStore(folder)
+        for file in files:
+            upload_artifact(artifact_store=store, file_path=str(file), study_or_trial=self.study, mimetype="image/png")
+
+
+class _Failed(Exception):
+    """A cell that would fail again."""
+
+
+def _is_done(trial: FrozenTrial) -> bool:
+    """Complete, failed for a reason, or given up by the pruner; what is pruned as a double is not done."""
+    if "cell" not in trial.user_attrs:
+        return False
+    return trial.state == TrialState.COMPLETE or (
+        trial.state.is_finished() and bool({"error", "gave_up"} & trial.user_attrs.keys())
+    )
+
+
+def _counts(trial: FrozenTrial) -> bool:
+    return "cell" in trial.user_attrs and (trial.state in LIVE or _is_done(trial))
+
+
+def _is_dead(trial: FrozenTrial) -> bool:
+    """Whether a running trial's process was on this machine and is gone, or never got as far as to name itself."""
+    if "process" not in trial.user_attrs:
+        started = trial.datetime_start
+        return started is not None and (datetime.now() - started).total_seconds() > NAMELESS_SECONDS
+    host, process = trial.user_attrs["process"]
+    return bool(host == socket.gethostname()) and not psutil.pid_exists(process)
+
+
+def _finished(trial: FrozenTrial) -> Finished:
+    attributes = trial.user_attrs
+    return Finished(
+        cell=attributes["cell"],
+        trial=trial.number,
+        parameters={**trial.params, **attributes.get("given", {})},
+        metrics=attributes.get("metrics", {}),
+        error=attributes.get("error"),
+        pruned=trial.state == TrialState.PRUNED,
+        run_id=attributes.get("mlflow_run_id"),
+        seconds=float(attributes.get("seconds", 0.0)),
+    )
