@@ -4,10 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 RUN := PATH="$$PWD/$(VENV)/bin:$$PATH"
 .DEFAULT_GOAL := help
-.PHONY: help setup repro demo test lint bench ui
+.PHONY: help setup repro demo test lint bench ui dashboard
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 setup: $(VENV)/.ready ## Make the environment in .venv from the pinned requirements.txt
 
@@ -45,3 +45,7 @@ bench: setup ## Measure the speed against plain reference loops
 ui: setup ## Show all runs in MLflow on http://127.0.0.1:5000
 	@echo "MLflow starts; when it says 'Application startup complete', open http://127.0.0.1:5000 (Ctrl-C stops it)"
 	@$(RUN) mlflow ui --host 127.0.0.1
+
+dashboard: setup ## Show the trials of sweeps in Optuna's dashboard on http://127.0.0.1:8080
+	@mkdir -p optuna_artifacts
+	@$(RUN) optuna-dashboard "$${LEUKOSR_OPTUNA_STORAGE:-sqlite:///optuna.db}" --artifact-dir optuna_artifacts --host 127.0.0.1

@@ -276,3 +276,37 @@ def test_the_committed_params_are_the_demo_study_as_conf_composes_it(compose_raw
         ["git", "show", "HEAD:params.yaml"], cwd=CONF.parent, capture_output=True, text=True, check=True
     )
     assert yaml.safe_load(committed.stdout) == compose_raw()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["sweep.arm=vdsr"], "sweep.arm: unknown 'vdsr'; known to classify are raw, bicubic"),
+        (["sweep.target=train_sr", "sweep.arm=raw"], "known to train_sr are srgan, real_esrgan"),
+        (["sweep.target=train_sr", "arms=[raw]"], "this study trains no SR method"),
+        (["sweep.metric=psnr"], "metric: 'psnr' is none of accuracy, macro_f1"),
+        (["sweep.streams=[sr_init]"], "streams: 'sr_init' is none of split, init, order, augment"),
+        (["sweep.design=streams"], "takes one of learning_rates"),
+        (["sweep.learning_rates=[0.1,0.1]"], "learning_rates must differ"),
+        (["sweep.protocol=source_disjoint"], "is none of the study's, paper"),
+        (["sweep.space.learning_rate=[0.1,0.01]"], "the lower one first"),
+    ],
+)
+def test_a_sweep_that_cannot_be_is_refused(compose_raw: Callable[..., Any], overrides: list[str], message: str) -> None:
+    with pytest.raises(LeukoError, match=re.escape(message)):
+        parse_params(compose_raw(*overrides), "conf")
+
+
+def test_the_sweep_takes_the_first_arm_and_protocol_and_the_streams_that_count(
+    compose_params: Callable[..., Params],
+) -> None:
+    plain = compose_params("study=demo", "arms=[bicubic,raw]")
+    assert (plain.swept_arm, plain.swept_protocol, plain.swept_streams) == (
+        "bicubic",
+        "paper",
+        ("split", "init", "order"),
+    )
+    augmented = compose_params("study=demo", "classify.augmentation=0.5", "study.protocol=source_disjoint")
+    assert augmented.swept_protocol == "source_disjoint"
+    assert augmented.swept_streams == ("split", "init", "order", "augment")
+    assert compose_params("study=demo", "sweep.target=train_sr").swept_streams == ("sr_init", "order", "augment")

@@ -70,7 +70,7 @@ def _stage(name: str, params_file: Path, out: Path | None = None) -> Iterator[tu
         return
     with tempfile.TemporaryDirectory(prefix="leukosr-") as temporary:
         yield params, layout, Path(temporary) / name
-        if name not in ("train_sr", "classify"):  # these two log their own run
+        if name not in ("train_sr", "classify", "sweep"):  # these log their own run
             from leukosr import tracking
 
             with tracking.run(name, experiment=params.study.name, tags={"stage": name}) as tracked:
@@ -213,6 +213,29 @@ def classify(
             raise LeukoError(f"classify: --seed is {seed}; seeds are whole numbers from 0 on")
         seeds = None if seed is None else [seed]
         stage.run(settings, arm, console, layout, seeds=seeds, out=target, processes=processes)
+
+
+@app.command()
+def sweep(
+    workers: Annotated[int, typer.Option(min=1, help="Processes that make trials on this machine.")] = 1,
+    joining: Annotated[
+        bool, typer.Option("--join", help="Only help with trials that another process started.")
+    ] = False,
+    params: ParamsFile = PARAMS,
+    out: Out = None,
+) -> None:
+    """Train one thing many times: how far do runs lie apart, which randomness does it, or which settings are best?
+
+    The same command on several machines shares the trials, where all name one storage (runtime.optuna_storage or
+    LEUKOSR_OPTUNA_STORAGE).
+    """
+    from leukosr.stages import sweep as stage
+
+    with _stage("sweep", params, out) as (settings, layout, target):
+        if joining:
+            stage.join(settings, layout)
+            return
+        stage.run(settings, console, layout, target, workers)
 
 
 @app.command()

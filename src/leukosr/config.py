@@ -456,11 +456,6 @@ class Sweep(Section):
     epochs: PositiveInt
 
     @property
-    def varied(self) -> tuple[SweptStream, ...]:
-        """The streams that differ between runs: those named, or all that the target has."""
-        return STREAMS_OF[self.target] if self.streams is None else tuple(self.streams)
-
-    @property
     def objective(self) -> str:
         """The metric whose variance is taken apart, or that a search raises."""
         return self.metric or METRICS_OF[self.target][0]
@@ -468,13 +463,13 @@ class Sweep(Section):
     @model_validator(mode="after")
     def _fits(self) -> Sweep:
         for key, chosen, allowed in (
-            ("streams", self.varied, STREAMS_OF[self.target]),
+            ("streams", self.streams or (), STREAMS_OF[self.target]),
             ("metric", (self.objective,), METRICS_OF[self.target]),
         ):
             for each in chosen:
                 if each not in allowed:
                     raise ValueError(f"{key}: '{each}' is none of {', '.join(allowed)}, those of {self.target}")
-        for key, values in (("streams", self.varied), ("learning_rates", self.learning_rates)):
+        for key, values in (("streams", self.streams or []), ("learning_rates", self.learning_rates)):
             if len(set(values)) != len(values):
                 raise ValueError(f"{key} must differ from each other, got {list(values)}")
         if self.design == "streams" and len(self.learning_rates) != 1:
@@ -560,6 +555,14 @@ class Params(Section):
     def swept_protocol(self) -> Protocol:
         """The protocol under which the sweep trains."""
         return self.sweep.protocol or self.study.protocols[0]
+
+    @property
+    def swept_streams(self) -> tuple[SweptStream, ...]:
+        """The streams that differ between the sweep's runs: those named, or all that its target draws from."""
+        if self.sweep.streams is not None:
+            return tuple(self.sweep.streams)
+        still = self.sweep.target == "classify" and self.classify.augmentation == 0
+        return tuple(each for each in STREAMS_OF[self.sweep.target] if not (still and each == "augment"))
 
     def _check_sweep(self) -> None:
         known = self.arms if self.sweep.target == "classify" else tuple(self.train_sr)

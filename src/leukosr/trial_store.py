@@ -29,6 +29,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from leukosr.errors import LeukoError
+from leukosr.evaluate.designs import Finished
 
 DEFAULT_STORAGE = "sqlite:///optuna.db"
 ENVIRONMENT = "LEUKOSR_OPTUNA_STORAGE"
@@ -41,23 +42,6 @@ NAMELESS_SECONDS = 60.0
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 logging.getLogger("alembic").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", category=ExperimentalWarning)
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A cell that is done: the trial's number, parameters and metrics, or the error that ended it.
-
-    pruned: a search gave it up for others that did better. run_id: its MLflow run.
-    """
-
-    cell: int
-    trial: int
-    parameters: Mapping[str, Any]
-    metrics: Mapping[str, float]
-    error: str | None
-    pruned: bool
-    run_id: str | None
-    seconds: float
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,8 @@ OVERRIDES = {
     "budget.real_esrgan.gan_iterations": 12,
     "budget.per_class.sr_val": 1,
     "budget.classify.epochs": 1,
+    "budget.sweep.learning_rates": "[0.001]",
+    "budget.sweep.runs": 2,
     "study.seeds": "[3]",
     "report.grid_cells": 1,
     "runtime.checkpoint_seconds": 0,

@@ -31,6 +31,7 @@ def test_every_training_is_one_run_in_the_store_in_the_clone(finished: Clone) ->
     runs = finished.runs()
     stages = sorted((run.data.tags["stage"], run.data.tags["arm"]) for run in runs)
     wanted = [("classify", arm) for arm in ARMS] + [("train_sr", arm) for arm in ARMS[2:4]]
+    wanted += 3 * [("sweep", "raw")]  # its two trials are runs below it
     assert stages == sorted(wanted)
     commit = finished.run("git", "rev-parse", "HEAD").strip()
     for run in runs:

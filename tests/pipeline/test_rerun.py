@@ -31,9 +31,9 @@ def every(stage: str, *more: str) -> set[str]:
 @pytest.mark.parametrize(
     ("changes", "touched"),
     [
-        ({"classify.epochs": 2}, every("classify", "report")),
+        ({"classify.epochs": 2}, every("classify", "sweep", "report")),
         ({"quality.channels": "luminance"}, every("quality", "report")),
-        ({"train_sr.srgan.losses.image": 2.0}, {"train_sr@srgan", "report"}),
+        ({"train_sr.srgan.losses.image": 2.0}, {"train_sr@srgan", "sweep", "report"}),
         ({"upscale.real_esrgan.weights": "best"}, {"upscale@real_esrgan", "report"}),
         ({"degrade.jpeg_quality": 90}, {"degrade", "report"}),
         ({"synthesize.demo.views": 3}, {"synthesize@demo", "report"}),
@@ -56,7 +56,7 @@ def test_a_parameter_touches_only_the_stages_that_read_it_and_the_page_that_prin
 
 def test_a_changed_comparison_trains_nothing(clone: Clone) -> None:
     output = clone.run("dvc", "exp", "run", *TINY, "-S", "arms=[srgan]", "-S", "quality.channels=luminance")
-    assert stages_run(output) == {"quality@srgan", "report"}
+    assert stages_run(output) == {"quality@srgan", "sweep", "report"}  # the sweep takes the first arm
     assert "Stage 'train_sr@srgan' didn't change, skipping" in output
 
 
@@ -76,7 +76,7 @@ def test_another_study_on_own_images_and_back_runs_nothing_of_the_first_again(cl
         "report.grid_cells=1",
     ]
     output = clone.run("dvc", "exp", "run", *chosen, "-S", "runtime.log_models=false")
-    stages = {"prepare", "degrade", "upscale@bicubic", "quality@bicubic", "classify@bicubic", "report"}
+    stages = {"prepare", "degrade", "upscale@bicubic", "quality@bicubic", "classify@bicubic", "sweep", "report"}
     assert stages_run(output) == stages
     assert tuple(json.loads((clone.root / "reports/mine/summary.json").read_text())) == ("bicubic",)
     assert clone.changed_stages() == set()

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from leukosr.config import Params
 from leukosr.layout import Layout
-from leukosr.stages import classify, degrade, prepare, quality, report, synthesize, train_sr, upscale
+from leukosr.stages import classify, degrade, prepare, quality, report, sweep, synthesize, train_sr, upscale
 
 ARMS = ("raw", "bicubic", "srgan", "real_esrgan", "ground_truth")
 TINY = (
@@ -30,7 +30,7 @@ TINY = (
     "budget.real_esrgan.discriminator_features=2", "budget.real_esrgan.patch=32", "budget.real_esrgan.batch=2",
     "budget.real_esrgan.net_iterations=3", "budget.real_esrgan.gan_iterations=2",
     "budget.real_esrgan.validate_every=2", "train_sr.real_esrgan.losses.perceptual=0.0",
-    "report.grid_cells=2", "runtime.device=cpu", "runtime.workers=1", "runtime.log_models=false",
+    "budget.sweep.runs=2", "report.grid_cells=2", "runtime.device=cpu", "runtime.workers=1", "runtime.log_models=false",
 )  # fmt: skip
 
 
@@ -88,6 +88,7 @@ def run_stages(params: Params, layout: Layout, console: Console) -> None:
         upscale.run(params, arm, console, layout)
         quality.run(params, arm, console, layout)
         classify.run(params, arm, console, layout)
+    sweep.run(params, console, layout)
     report.run(params, console, layout)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +27,13 @@ class ClassifierSubject:
     def __init__(self, params: Params, rows: Sequence[Row], folder: Path, protocol: Protocol) -> None:
         """`folder` holds the arm's images; `rows` are those of the manifest."""
         self.params, self.rows, self.protocol = params, list(rows), protocol
+        self.settings = params.classify.model_copy(update={"epochs": params.sweep.epochs})
         self.device = choose_device(params.runtime.device)
         self.images = ArmImages(seen_by_classifiers(rows, (protocol,)), folder, params.classify)
 
-    def measure(self, settings: Classify, roots: StreamRoots) -> dict[str, float]:
+    def measure(self, learning_rate: float, roots: StreamRoots) -> dict[str, float]:
         """Train with these seeds, test as the study does; the scores of all test images, fractions."""
+        settings = self.settings.model_copy(update={"learning_rate": learning_rate})
         rows = redrawn(self.rows, self.protocol, roots.roots.get("split", 0))
         data = ArmData(rows, self.protocol, self.images)
         true: list[str] = []
@@ -42,12 +44,13 @@ class ClassifierSubject:
             predicted += said
         return self._scores(true, predicted, data.classes)
 
-    def validate(self, settings: Classify, roots: StreamRoots) -> dict[str, float]:
-        """Train with these seeds and score validation images; the test images are not looked at."""
+    def tune(self, drawn: Mapping[str, float], roots: StreamRoots) -> dict[str, float]:
+        """Train with drawn settings and these seeds, score validation images; the test images are not looked at."""
+        settings = self.settings.model_copy(update=dict(drawn))
         train, held_out = self._validation(roots)
         classes = sorted({row.label for row in train + held_out})
         parts = [self.images.labelled(part, classes) for part in (train, held_out)]
-        said = self._train(settings, roots, classes, *parts, "")
+        said = self._train(settings, roots, classes, parts[0], parts[1], "")
         return self._scores([row.label for row in held_out], said, classes)
 
     def _validation(self, roots: StreamRoots) -> tuple[list[Row], list[Row]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,23 @@ class Cell:
     def roots(self) -> StreamRoots:
         """The cell's seeds, as trainings take them."""
         return StreamRoots(self.number, self.seeds)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A cell that is done: the number of its trial in Optuna, parameters and metrics, or the error that ended it.
+
+    pruned: a search gave it up for others that did better. run_id: its MLflow run.
+    """
+
+    cell: int
+    trial: int
+    parameters: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    error: str | None
+    pruned: bool
+    run_id: str | None
+    seconds: float
 
 
 def factorial(learning_rates: Sequence[float], runs: int, streams: Sequence[Stream], root: int) -> list[Cell]:

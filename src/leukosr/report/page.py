@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +70,7 @@ def write_report(
         pictures = _draw(work / "figures", params, results, note)
         for each in others:
             pictures |= _draw_protocol(work / "figures", each, note)
+        swept = _draw_sweep(work / "figures", results.layout.sweep, pictures)
         effects = split_effects(results, others[0]) if others else []
         if effects:
             effect_figure(work / "figures" / "split_effect.png", effects, note)
@@ -89,6 +92,7 @@ def write_report(
             arm_labels={arm: arm_label(arm) for arm in results.arms},
             protocols=[_protocol(params, *each) for each in zip(everything, tables, strict=True)],
             split_effects=effect_rows(effects),
+            sweep=swept,
             published=published,
             published_label=published.label(params.image) if published else "",
             f1=sections.f1_by_class(results),
@@ -109,6 +113,41 @@ def write_report(
         with new_file(work / "index.html") as path:
             path.write_text(page, encoding="utf-8")
     return folder / "index.html"
+
+
+@dataclass(frozen=True)
+class SweepWords:
+    """What the page says of the sweep: what was trained, the sentences, and the figures with their captions."""
+
+    what: str
+    sentences: list[str]
+    figures: dict[str, str]
+
+
+SWEEP_FIGURES = {
+    "runs": "Every run as a dot, by learning rate.",
+    "components": "What each randomness stream adds.",
+    "differences": "How often two runs of one configuration differ by so much; the line is the published figure.",
+    "search": "Every configuration that the search trained to its end.",
+}
+
+
+def _draw_sweep(folder: Path, sweep: Path, pictures: dict[str, Figure]) -> SweepWords | None:
+    """Copy the sweep's figures to the page's; None for a study whose sweep has not run."""
+    record = next((sweep / name for name in ("variance.json", "search.json") if (sweep / name).is_file()), None)
+    if record is None:
+        return None
+    found = json.loads(record.read_text(encoding="utf-8"))
+    shown = {}
+    for name, caption in SWEEP_FIGURES.items():
+        if (sweep / f"{name}.png").is_file():
+            shutil.copyfile(sweep / f"{name}.png", folder / f"sweep_{name}.png")
+            pictures[f"sweep_{name}"] = Figure(data_uri(folder / f"sweep_{name}.png", False), caption)
+            shown[f"sweep_{name}"] = caption
+    what = (
+        f"{found['trials']} trials of {arm_label(found['arm'])}, protocol {found['protocol']}, design {found['design']}"
+    )
+    return SweepWords(what, found["sentences"], shown)
 
 
 def _protocol(params: Params, results: StudyResults, table: pd.DataFrame) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
@@ -134,3 +135,22 @@ def _differences(path: Path, trials: Trials, note: str) -> None:
         panel.grid(True)
         panel.set_xlabel("difference of two runs of one configuration, points or more")
         panel.set_ylabel("pairs that differ so much, %")
+
+
+def search_figure(path: Path, table: pd.DataFrame, drawn: list[str], objective: str, note: str) -> None:
+    """What every configuration of a search reached, by each of the settings that it drew."""
+    done = table[table["state"] == "COMPLETE"]
+    best = int(done[objective].to_numpy(float).argmax())
+    with new_figure(path, 2.9 * len(drawn) + 0.6, 3.0, note) as figure:
+        panels = figure.subplots(1, len(drawn), sharey=True, squeeze=False)[0]
+        for panel, name in zip(panels, drawn, strict=True):
+            panel.scatter(done[name], done[objective], color=SEQUENCE[0], s=26)
+            panel.scatter(
+                done[name].iloc[best], done[objective].iloc[best], color=SEQUENCE[1], s=60, label="best", zorder=3
+            )
+            if name != "augmentation":
+                panel.set_xscale("log")
+            panel.set_xlabel(name.replace("_", " "))
+            panel.grid(True)
+        panels[0].set_ylabel(f"{objective.replace('_', ' ')},\nmean over seeds, validation")
+        panels[0].legend(loc="lower right")

@@ -48,7 +48,7 @@ def run(
         raise LeukoError(f"train_sr: unknown method '{method}'; known are {known}")
     settings = params.train_sr[method]
     rows = read_manifest(layout.manifest)
-    train, val = _pairs(rows, "sr_train", params, layout), _pairs(rows, "sr_val", params, layout)
+    train, val = pairs_of(rows, "sr_train", params, layout), pairs_of(rows, "sr_val", params, layout)
     if not len(val):
         raise LeukoError("train_sr: no image has the role sr_val: give every class two or more images to train SR on")
     training = SRTraining(
@@ -94,7 +94,8 @@ def _shown(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
 
 
-def _pairs(rows: list[Row], role: str, params: Params, layout: Layout) -> Pairs:
+def pairs_of(rows: list[Row], role: str, params: Params, layout: Layout) -> Pairs:
+    """The LR/HR images that play a role in SR training."""
     chosen, image = with_role(rows, params.study.sr_protocol, role), params.image
     require(layout.lr, "degrade")
 

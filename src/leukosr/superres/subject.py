@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from leukosr.config import Params, TrainSR
@@ -20,8 +21,9 @@ class SRSubject:
         self.params, self.method, self.train, self.val = params, method, train, val
         self.device = choose_device(params.runtime.device)
 
-    def measure(self, settings: TrainSR, roots: StreamRoots) -> dict[str, float]:
+    def measure(self, learning_rate: float, roots: StreamRoots) -> dict[str, float]:
         """Train to the end; PSNR (dB) and SSIM of the last validation."""
+        settings = at_learning_rate(self.params.train_sr[self.method], learning_rate)
         training = SRTraining(
             self.method, settings, self.train, self.val,
             ssim_window=self.params.quality.ssim_window, seed=roots, device=self.device,
@@ -31,6 +33,10 @@ class SRSubject:
             training.run(Resume("trial", float("inf"), Path(folder)), lambda iteration, row: None)
         last = training.progress.history[-1]
         return {"psnr": float(last["val_psnr"]), "ssim": float(last["val_ssim"])}
+
+    def tune(self, drawn: Mapping[str, float], roots: StreamRoots) -> dict[str, float]:
+        """As `measure`: these scores are validation scores anyway."""
+        return self.measure(drawn["learning_rate"], roots)
 
 
 def at_learning_rate(settings: TrainSR, rate: float) -> TrainSR:

@@ -1,0 +1,98 @@
+"""What a sweep leaves: its table, what that says, and figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from leukosr.config import STREAMS_OF, Params
+from leukosr.errors import LeukoError
+from leukosr.evaluate.designs import Finished
+from leukosr.evaluate.trials import read_trials
+from leukosr.evaluate.variance import analyse, as_record
+from leukosr.files import write_json
+from leukosr.report.style import budget_note
+from leukosr.report.variance_figures import search_figure, sentences, variance_figures
+
+
+def write_sweep(
+    params: Params, finished: Sequence[Finished], facts: Mapping[str, Any], folder: Path
+) -> dict[str, float]:
+    """Write trials.csv and what it says: variance.json with three figures, or search.json with one.
+
+    facts: what else the record is to hold. Returns the numbers worth a line in a table. Raises LeukoError where too few
+    trials succeeded.
+    """
+    table = _table(params, finished)
+    path = folder / "trials.csv"
+    table.to_csv(path, index=False, lineterminator="\n")
+    note = f"{budget_note(params.budget)}; {params.swept_arm}, {params.swept_protocol}, {params.sweep.epochs} epochs"
+    if params.sweep.target == "train_sr":
+        note = f"{budget_note(params.budget)}; {params.swept_arm}, validation images"
+    if params.sweep.design == "search":
+        return _write_search(params, table, facts, folder, note)
+    trials = read_trials(path, params.sweep.objective)
+    found = analyse(trials)
+    record = {
+        "arm": params.swept_arm, "protocol": params.swept_protocol, "design": params.sweep.design,
+        **facts, **as_record(found),
+        "sentences": sentences(found),
+    }  # fmt: skip
+    write_json(folder / "variance.json", record)
+    variance_figures(folder, trials, found, note)
+    sd = {} if found.run_sd is None else {"run_sd": found.run_sd}
+    parts = {f"sd_{name.replace('+', '_')}": part.sd for name, part in found.components.by_stream.items()}
+    return {"trials": float(found.trials), "range": found.range, **sd, **parts}
+
+
+def _write_search(
+    params: Params, table: pd.DataFrame, facts: Mapping[str, Any], folder: Path, note: str
+) -> dict[str, float]:
+    objective = params.sweep.objective
+    done = table[table["state"] == "COMPLETE"]
+    if done.empty:
+        raise LeukoError(f"sweep: no configuration of {len(table)} was trained to its end: widen sweep.space")
+    best = done.iloc[int(done[objective].to_numpy(float).argmax())]
+    drawn = [name for name in ("learning_rate", "weight_decay", "augmentation") if name in table]
+    chosen = {name: float(best[name]) for name in drawn}
+    words = ", ".join(f"{name} {value:.3g}" for name, value in chosen.items())
+    record = {
+        "arm": params.swept_arm, "protocol": params.swept_protocol, "design": "search", "best": chosen,
+        objective: float(best[objective]), f"{objective}_sd": float(best[f"{objective}_sd"]),
+        "trials": len(table), "pruned": int((table["state"] == "PRUNED").sum()), **facts,
+        "sentences": [
+            f"Best of {len(table)} configurations on validation data, mean over {params.sweep.runs} seeds: {words} "
+            f"({objective} {best[objective]:.3f})."
+        ],
+    }  # fmt: skip
+    write_json(folder / "search.json", record)
+    search_figure(folder / "search.png", table, drawn, objective, note)
+    return {"trials": float(len(table)), objective: float(best[objective]), **chosen}
+
+
+def _table(params: Params, finished: Sequence[Finished]) -> pd.DataFrame:
+    """A row a cell: its parameters, its metrics, how long it took, and where it is in Optuna and MLflow."""
+    rows = []
+    for each in finished:
+        state = "FAIL" if each.error is not None else "PRUNED" if each.pruned else "COMPLETE"
+        rows.append(
+            {"trial": each.cell, **each.parameters, "state": state, **each.metrics, "seconds": round(each.seconds, 2),
+             "optuna_trial": each.trial, "mlflow_run": each.run_id or "", "error": each.error or ""}
+        )  # fmt: skip
+    table = pd.DataFrame(rows)
+    first = ["trial", "learning_rate", "weight_decay", "augmentation", *STREAMS_OF[params.sweep.target], "varied"]
+    known = [name for name in (*first, "state") if name in table]
+    return table[known + [name for name in table if name not in known]]
+
+
+def said_in(folder: Path) -> list[str]:
+    """The sentences of a sweep's record; empty without one."""
+    for name in ("variance.json", "search.json"):
+        if (folder / name).is_file():
+            said: list[str] = json.loads((folder / name).read_text(encoding="utf-8"))["sentences"]
+            return said
+    return []

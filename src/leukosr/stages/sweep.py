@@ -1,0 +1,253 @@
+"""Train one thing many times, to see how much chance moves it, or to tune it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from rich.console import Console
+
+from leukosr import tracking
+from leukosr.config import Params
+from leukosr.data.manifest import SR_ROLES, check_disjoint, for_classifiers, read_manifest, with_role
+from leukosr.engine.parallel import count_workers
+from leukosr.engine.progress import progress
+from leukosr.engine.resume import work_digest
+from leukosr.engine.seeding import Stream, StreamRoots, stream_seed
+from leukosr.errors import LeukoError
+from leukosr.evaluate.designs import Cell, factorial, streams_design
+from leukosr.files import new_folder
+from leukosr.layout import Layout, image_file, require
+from leukosr.report.sweep import said_in, write_sweep
+from leukosr.trial_store import Attempt, Space, TrialStore, storage_url
+
+POLL_SECONDS = 0.5
+
+
+class Subject(Protocol):
+    """What is trained: `measure` gives the metrics of one run, `tune` those that a search may look at."""
+
+    def measure(self, learning_rate: float, roots: StreamRoots) -> Mapping[str, float]:
+        """Train with the study's settings at a learning rate."""
+
+    def tune(self, drawn: Mapping[str, float], roots: StreamRoots) -> Mapping[str, float]:
+        """Train with drawn settings; validation scores."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the sweep of a study is: its name in the storage, its cells (empty for a search) and how many there are."""
+
+    name: str
+    cells: list[Cell]
+    count: int
+
+
+def run(params: Params, console: Console, layout: Layout, out: Path | None = None, workers: int = 1) -> None:
+    """Make every trial of the sweep, in `workers` processes, and write trials.csv, what they say, and figures.
+
+    Trials are kept in the storage: a cut sweep goes on where it was, and other machines may take part in it.
+    """
+    plan = _plan(params, layout)
+    store = _open(params, plan)
+    target = out or layout.sweep
+    tags = {"study": params.study.name, "stage": "sweep", "arm": params.swept_arm, "protocol": params.swept_protocol,
+            "budget": params.budget.name}  # fmt: skip
+    with tracking.run(
+        f"sweep {params.swept_arm}", experiment=params.study.name, tags=tags, again=store.attribute("mlflow_run_id")
+    ) as tracked:
+        if tracked.run_id is not None:
+            store.keep("mlflow_run_id", tracked.run_id)
+        tracked.parameters({"optuna_study": plan.name, **params.sweep.model_dump()})
+        store.start(_fixed(params, plan))
+        if workers > 1:
+            _in_processes(params, store, workers)
+        work(params, layout, plan, store, tracked)  # alone, or what the processes left
+        finished = store.finished()
+        with new_folder(target) as folder:
+            facts = {"optuna_study": plan.name, "importances": store.importances()}
+            summary = write_sweep(params, finished, facts, folder)
+        tracked.metrics(summary)
+        tracked.file(target)
+        store.attach(sorted(target.glob("*.png")))
+    failed = sum(trial.error is not None for trial in finished)
+    console.print(
+        f"sweep {params.swept_arm}: {len(finished)} trials ({params.sweep.design}"
+        + (f", {failed} failed" if failed else "")
+        + f"), trials' study {plan.name} -> {target}"
+    )
+    for sentence in said_in(target):
+        console.print(sentence)
+
+
+def join(params: Params, layout: Layout) -> None:
+    """Help with the trials of a sweep that another process has started."""
+    plan = _plan(params, layout)
+    work(params, layout, plan, _open(params, plan))
+
+
+def work(params: Params, layout: Layout, plan: Plan, store: TrialStore, around: tracking.Run | None = None) -> None:
+    """Make trials until all are done. Images are only read where there is something to do.
+
+    around: the sweep's run in MLflow, where this process has opened it.
+    """
+    if len(store.finished()) == plan.count:
+        return
+    subject = _subject(params, layout)
+    experiment, parent_id = params.study.name, None if around else store.attribute("mlflow_run_id")
+    with progress(plan.count, "sweep") as advance:
+        shown = len(store.finished())
+        advance(shown, "")
+
+        def measure(attempt: Attempt) -> Mapping[str, float]:
+            nonlocal shown
+            tags = {"study": experiment, "stage": "sweep", "arm": params.swept_arm, "trial": str(attempt.number)}
+            name = f"sweep {params.swept_arm} trial {attempt.cell}"
+            with tracking.run(name, experiment=experiment, tags=tags, parent=around, parent_id=parent_id) as tracked:
+                attempt.note(mlflow_run_id=tracked.run_id)
+                metrics = _measure(params, plan, subject, attempt, tracked)
+                tracked.metrics(metrics)
+            done = len(store.finished()) + 1
+            advance(max(0, done - shown), f"{params.sweep.objective} {metrics[params.sweep.objective]:.3f}")
+            shown = max(done, shown)
+            return metrics
+
+        store.work(measure, params.sweep.objective, _fixed(params, plan))
+
+
+def _measure(
+    params: Params, plan: Plan, subject: Subject, attempt: Attempt, tracked: tracking.Run
+) -> Mapping[str, float]:
+    if params.sweep.design == "search":
+        return _searched(params, subject, attempt, tracked)
+    cell = plan.cells[attempt.cell]
+    attempt.given(_choices(params, plan), {"varied": cell.varied, **_values(cell)})
+    tracked.parameters({"varied": cell.varied, **_values(cell)})
+    return subject.measure(cell.learning_rate, cell.roots)
+
+
+def _searched(params: Params, subject: Subject, attempt: Attempt, tracked: tracking.Run) -> dict[str, float]:
+    """The mean over seeds on validation data: a seed is never chosen."""
+    space = params.sweep.space
+    augmentation = space.augmentation if params.sweep.target == "classify" else 0.0
+    decay = space.weight_decay if params.sweep.target == "classify" else (0.0, 0.0)
+    drawn = attempt.drawn(Space(space.learning_rate, decay, augmentation))
+    tracked.parameters(drawn)
+    found: list[Mapping[str, float]] = []
+    for seed in range(1, params.sweep.runs + 1):
+        found.append(subject.tune(drawn, StreamRoots(seed, dict.fromkeys(params.swept_streams, seed))))
+        mean = float(np.mean([each[params.sweep.objective] for each in found]))
+        tracked.metrics({f"mean_{params.sweep.objective}": mean}, step=seed)
+        attempt.intermediate(mean, seed)
+    means = {name: float(np.mean([each[name] for each in found])) for name in found[0]}
+    return {**means, f"{params.sweep.objective}_sd": float(np.std([e[params.sweep.objective] for e in found], ddof=1))
+            if len(found) > 1 else 0.0}  # fmt: skip
+
+
+def _plan(params: Params, layout: Layout) -> Plan:
+    """The cells, and a name that changes with everything that they depend on."""
+    sweep = params.sweep
+    if sweep.design == "search":
+        cells, count = [], sweep.trials
+    else:
+        streams: Sequence[Stream] = params.swept_streams
+        if sweep.design == "factorial":
+            cells = factorial(sweep.learning_rates, sweep.runs, streams, params.study.seed)
+        else:
+            cells = streams_design(sweep.learning_rates[0], sweep.runs, sweep.repeats, streams)
+        count = len(cells)
+    settings = [sweep.model_dump(), params.image.model_dump(), params.study.seed, params.quality.ssim_window]
+    if sweep.target == "classify":
+        settings.append(params.classify.model_dump(exclude={"epochs", "learning_rate"}))
+    else:
+        settings.append(params.train_sr[params.swept_arm].model_dump())
+    digest = work_digest(settings, _inputs(params, layout))
+    return Plan(f"{params.study.name}-{params.swept_arm}-{sweep.design}-{digest[:12]}", cells, count)
+
+
+def _inputs(params: Params, layout: Layout) -> list[Path]:
+    rows = read_manifest(layout.manifest)
+    if params.sweep.target == "classify":
+        folder = require(layout.arm(params.swept_arm), f"upscale@{params.swept_arm}")
+        used = [row for row in rows if for_classifiers(row.role(params.swept_protocol))]
+        return [layout.manifest, *(image_file(folder, row.id) for row in used)]
+    require(layout.lr, "degrade")
+    used = with_role(rows, params.study.sr_protocol, *SR_ROLES)
+    return [layout.manifest, *(image_file(layout.lr, row.id) for row in used)]
+
+
+def _open(params: Params, plan: Plan) -> TrialStore:
+    return TrialStore(
+        storage_url(params.runtime.optuna_storage), plan.name, plan.count,
+        heartbeat_seconds=params.runtime.heartbeat_seconds, maximise=True,
+        seed=stream_seed(params.study.seed, "order", "search"),
+    )  # fmt: skip
+
+
+def _values(cell: Cell) -> dict[str, float | int]:
+    return {"learning_rate": cell.learning_rate, **{str(stream): seed for stream, seed in cell.seeds.items()}}
+
+
+def _choices(params: Params, plan: Plan) -> dict[str, list[Any]]:
+    """The values that each parameter of a design takes."""
+    columns: dict[str, set[Any]] = {}
+    for cell in plan.cells:
+        for name, value in _values(cell).items():
+            columns.setdefault(name, set()).add(value)
+    return {name: sorted(values) for name, values in columns.items()}
+
+
+def _fixed(params: Params, plan: Plan) -> list[dict[str, Any]]:
+    """The parameters of every cell; those of a search are drawn when its trial begins."""
+    return [_values(cell) for cell in plan.cells] or [{} for _ in range(plan.count)]
+
+
+def _subject(params: Params, layout: Layout) -> Subject:
+    rows = read_manifest(layout.manifest)
+    if params.sweep.target == "classify":
+        if params.swept_protocol == "source_disjoint":
+            check_disjoint(rows)
+        from leukosr.classify.subject import ClassifierSubject
+
+        return ClassifierSubject(params, rows, layout.arm(params.swept_arm), params.swept_protocol)
+    from leukosr.stages.train_sr import pairs_of
+    from leukosr.superres.subject import SRSubject
+
+    train, val = (pairs_of(rows, role, params, layout) for role in SR_ROLES)
+    if not len(val):
+        raise LeukoError("sweep: no image has the role sr_val: give every class two or more images to train SR on")
+    return SRSubject(params, params.swept_arm, train, val)
+
+
+def _in_processes(params: Params, store: TrialStore, workers: int) -> None:
+    """Let so many processes make trials, each with its part of the cores, and wait until they have ended.
+
+    One that is killed leaves its trial to the others. Raises LeukoError where all end with a mistake.
+    """
+    threads = max(1, count_workers("auto") // workers)
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    environment.pop("MLFLOW_RUN_ID", None)
+    command = [sys.executable, "-m", "leukosr", "sweep", "--join"]
+    processes = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(workers)]
+    try:
+        with progress(store.cells, "sweep") as advance:
+            shown = 0
+            while any(process.poll() is None for process in processes):
+                done = len(store.finished())
+                advance(done - shown, f"{sum(process.poll() is None for process in processes)} processes")
+                shown = done
+                time.sleep(POLL_SECONDS)
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                process.terminate()
+    said = [process.communicate()[1].strip() for process in processes]
+    if all(process.returncode == 1 for process in processes):
+        raise LeukoError(said[0].splitlines()[-1].removeprefix("error: ") if said[0] else "sweep: all processes failed")

@@ -1,0 +1,73 @@
+"""Other draws of the classifiers' roles."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+
+import numpy as np
+import pytest
+
+from leukosr.data.augment import augment
+from leukosr.data.manifest import Row, check_disjoint
+from leukosr.data.redraw import redrawn
+
+
+def manifest() -> list[Row]:
+    roles = ["classifier_train"] * 6 + ["classifier_val"] * 2 + ["classifier_test"] * 4 + ["sr_train"] * 3
+    return [
+        Row(f"{label}/{source}-{copy}", "x", label, f"{label}{source}", 8, 8,
+            "sr_train" if role == "sr_train" else ("classifier_test" if source % 4 == 0 else "classifier_train"), role)
+        for label in ("a", "b")
+        for source, role in enumerate(roles)
+        for copy in range(3)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("protocol", ["paper", "source_disjoint"])
+def test_counts_stay_and_what_sr_uses_stays(protocol: str) -> None:
+    rows = manifest()
+    drawn = redrawn(rows, protocol, 5)  # type: ignore[arg-type]
+    count = Counter((row.label, row.role(protocol)) for row in rows)  # type: ignore[arg-type]
+    assert Counter((row.label, row.role(protocol)) for row in drawn) == count  # type: ignore[arg-type]
+    assert drawn != rows
+    assert redrawn(rows, protocol, 0) == rows  # type: ignore[arg-type]
+    assert redrawn(rows, protocol, 5) == drawn != redrawn(rows, protocol, 6)  # type: ignore[arg-type]
+    for old, new in zip(rows, drawn, strict=True):
+        assert old.id == new.id
+        assert (old.role(protocol) == "sr_train") == (new.role(protocol) == "sr_train")  # type: ignore[arg-type]
+
+
+def test_sources_stay_whole() -> None:
+    drawn = redrawn(manifest(), "source_disjoint", 3)
+    check_disjoint(drawn)
+    roles = defaultdict(set)
+    for row in drawn:
+        roles[row.source].add(row.role_source_disjoint)
+    assert all(len(found) == 1 for found in roles.values())
+
+
+def images(count: int = 4) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, 10, 12, 3), dtype=np.uint8)
+
+
+def test_no_strength_changes_nothing() -> None:
+    batch = images()
+    assert augment(batch, 0.0, np.random.default_rng(0)) is batch
+
+
+def test_weak_augmentation_only_flips() -> None:
+    batch = images(40)
+    changed = augment(batch, 1e-9, np.random.default_rng(0))
+    seen = set()
+    for image, other in zip(batch, changed, strict=True):
+        flips = {(r, c): image[::r, ::c] for r in (1, -1) for c in (1, -1)}
+        seen |= {key for key, flipped in flips.items() if np.array_equal(flipped, other)}
+    assert len(seen) == 4
+
+
+def test_augmentation_repeats_with_its_generator_and_leaves_its_input() -> None:
+    batch = images()
+    before = batch.copy()
+    first, second = (augment(batch, 0.8, np.random.default_rng(3)) for _ in range(2))
+    assert np.array_equal(first, second) and np.array_equal(batch, before)
+    assert first.dtype == np.uint8 and not np.array_equal(first, batch)

@@ -1,0 +1,130 @@
+"""Sweeps: their trials, what those leave in Optuna and MLflow, and what the stage makes of them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import optuna
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from leukosr.classify.subject import ClassifierSubject
+from leukosr.config import Params
+from leukosr.data.manifest import read_manifest
+from leukosr.engine.seeding import StreamRoots
+from leukosr.layout import Layout
+from leukosr.stages import sweep
+
+from .conftest import TINY, Study
+
+
+def test_the_sweep_of_a_study_is_written_and_on_the_page(study: Study) -> None:
+    folder = study.outputs / "sweep"
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"trials.csv", "variance.json", "runs.png", "components.png", "differences.png"}
+    trials = pd.read_csv(folder / "trials.csv", keep_default_na=False)
+    assert list(trials["trial"]) == [0, 1, 2, 3]
+    assert set(trials["state"]) == {"COMPLETE"} and set(trials["varied"]) == {"all"}
+    assert sorted(trials["learning_rate"]) == [0.0003, 0.0003, 0.001, 0.001]
+    assert {"split", "init", "order"} <= set(trials) and "augment" not in trials
+    record = json.loads((folder / "variance.json").read_text())
+    assert record["arm"] == "raw" and record["trials"] == 4 and record["sentences"]
+    page = (study.folder / "reports" / "demo" / "index.html").read_text(encoding="utf-8")
+    assert "How much is chance" in page and record["sentences"][0] in page.replace("&#39;", "'")
+    assert (study.folder / "optuna_artifacts").is_dir()
+
+
+def test_trials_and_runs_find_each_other(inside: Study) -> None:
+    trials = pd.read_csv(inside.outputs / "sweep" / "trials.csv", keep_default_na=False)
+    kept = optuna.load_study(study_name=None, storage=f"sqlite:///{inside.folder / 'optuna.db'}")
+    parent = kept.user_attrs["mlflow_run_id"]
+    for trial in kept.trials:
+        run = mlflow.get_run(trial.user_attrs["mlflow_run_id"])
+        assert run.data.tags["trial"] == str(trial.number)
+        assert run.data.tags["mlflow.parentRunId"] == parent
+        assert run.data.metrics["accuracy"] == trial.value
+        assert float(run.data.params["learning_rate"]) == trial.params["learning_rate"]
+        assert trial.user_attrs["mlflow_run_id"] in set(trials["mlflow_run"])
+    assert mlflow.get_run(parent).data.tags["stage"] == "sweep"
+
+
+@pytest.fixture
+def place(study: Study, tmp_path: Path, mlflow_template: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the study's images and no sweep, as the working directory."""
+    shutil.copytree(study.outputs, tmp_path / "outputs" / "demo", ignore=shutil.ignore_patterns("sweep"))
+    (tmp_path / "set").symlink_to(study.folder / "set")
+    shutil.copyfile(mlflow_template, tmp_path / "mlflow.db")
+    monkeypatch.setattr("mlflow.tracking.fluent._active_experiment_id", None)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "outputs" / "demo" / "sweep"
+
+
+Compose = Callable[..., Params]
+
+
+def test_streams_are_varied_one_at_a_time_and_repeats_are_exact(
+    place: Path, compose_params: Compose, quiet: Console, small_resnet: None
+) -> None:
+    changes = ("sweep.design=streams", "sweep.learning_rates=[0.001]", "sweep.repeats=3", "sweep.runs=2")
+    params = compose_params(
+        *TINY, *changes, "sweep.streams=[split,init,order]", "runtime.optuna_storage='journal:o.log'"
+    )
+    sweep.run(params, quiet, Layout("demo"))
+    trials = pd.read_csv(place / "trials.csv")
+    assert trials["varied"].value_counts().to_dict() == {"split": 2, "init": 2, "order": 2, "all": 2, "none": 3}
+    repeats = trials[trials["varied"] == "none"]
+    assert repeats["accuracy"].nunique() == repeats["macro_f1"].nunique() == 1
+    record = json.loads((place / "variance.json").read_text())
+    assert set(record["components"]) == {"split", "init", "order", "residual"}
+    assert record["components"]["residual"]["sd"] == 0
+
+
+def test_an_sr_method_is_swept_by_its_validation_psnr(place: Path, compose_params: Compose, quiet: Console) -> None:
+    changes = ("sweep.target=train_sr", "sweep.arm=srgan", "sweep.learning_rates=[0.001]", "sweep.runs=3")
+    sweep.run(compose_params(*TINY, *changes), quiet, Layout("demo"))
+    trials = pd.read_csv(place / "trials.csv")
+    assert trials["psnr"].between(5, 60).all() and trials["psnr"].nunique() == 3
+    assert {"sr_init", "order", "augment"} <= set(trials)
+    assert json.loads((place / "variance.json").read_text())["metric"] == "psnr"
+
+
+def test_a_search_averages_over_seeds_on_validation_data(
+    place: Path, compose_params: Compose, quiet: Console, small_resnet: None
+) -> None:
+    params = compose_params(*TINY, "sweep.design=search", "sweep.trials=3", "sweep.runs=2")
+    sweep.run(params, quiet, Layout("demo"))
+    found = json.loads((place / "search.json").read_text())
+    assert set(found["best"]) == {"learning_rate", "weight_decay", "augmentation"}
+    trials = pd.read_csv(place / "trials.csv")
+    assert len(trials) == found["trials"] == 3
+    assert found["accuracy"] == trials["accuracy"].max()
+    assert (place / "search.png").is_file()
+
+
+def test_test_images_are_not_looked_at_by_a_search(study: Study, inside: Study, compose_params: Compose) -> None:
+    params = compose_params(*TINY, "sweep.design=search")
+    rows = read_manifest(inside.layout.manifest)
+    subject = ClassifierSubject(params, rows, inside.layout.arm("raw"), "paper")
+    train, held_out = subject._validation(StreamRoots(1, {"split": 1}))
+    tested = {row.id for row in rows if row.role_paper == "classifier_test"}
+    assert train and held_out
+    assert not tested & {row.id for row in train + held_out}
+    assert not {row.id for row in train} & {row.id for row in held_out}
+    assert {row.label for row in held_out} == {row.label for row in rows}
+
+
+def test_a_finished_sweep_trains_nothing_again(
+    place: Path, compose_params: Compose, quiet: Console, small_resnet: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = compose_params(*TINY, "sweep.learning_rates=[0.001]")
+    sweep.run(params, quiet, Layout("demo"))
+    first = (place / "trials.csv").read_bytes()
+    monkeypatch.setattr(ClassifierSubject, "measure", None)
+    sweep.run(params, quiet, Layout("demo"))
+    assert (place / "trials.csv").read_bytes() == first

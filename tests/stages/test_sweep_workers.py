@@ -1,0 +1,147 @@
+"""Several processes on one sweep, some of them killed: every trial is made once, and none is stuck."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import optuna
+import pandas as pd
+import pytest
+import yaml
+from optuna.trial import TrialState
+
+from leukosr.config import Params
+
+from .conftest import TINY, Study
+
+CELLS = 6
+CHANGES = (
+    "classify.backbone=resnet18", "sweep.learning_rates=[0.001]", f"sweep.runs={CELLS}", "sweep.epochs=6",
+    "runtime.heartbeat_seconds=2",
+)  # fmt: skip
+PATIENCE = 240
+
+
+def binary(name: str) -> str | None:
+    """A program of PostgreSQL, from the path or from where Debian puts it."""
+    places = [shutil.which(name), *map(str, sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), reverse=True))]
+    return next((place for place in places if place), None)
+
+
+def as_somebody(command: list[str]) -> list[str]:
+    """PostgreSQL refuses to run as root."""
+    return ["runuser", "-u", "postgres", "--", *command] if os.geteuid() == 0 else command
+
+
+@pytest.fixture(scope="module")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of an empty database on a server of its own."""
+    initdb, pg_ctl = binary("initdb"), binary("pg_ctl")
+    if initdb is None or pg_ctl is None:
+        pytest.skip("PostgreSQL's initdb and pg_ctl are not installed (Debian: apt-get install postgresql)")
+    import tempfile
+
+    folder = Path(tempfile.mkdtemp(prefix="leukosr-pg-"))  # readable for postgres, unlike pytest's folders
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    try:
+        if os.geteuid() == 0:
+            shutil.chown(folder, "postgres")
+        data, options = str(folder / "data"), f"-p {port} -k {folder} -c listen_addresses=127.0.0.1"
+        for command in (
+            [initdb, "-D", data, "-A", "trust", "-U", "leukosr"],
+            [pg_ctl, "-D", data, "-o", options, "-l", str(folder / "log"), "-w", "start"],
+        ):
+            subprocess.run(as_somebody(command), check=True, stdout=subprocess.DEVNULL, cwd="/")
+        yield f"postgresql://leukosr@127.0.0.1:{port}/postgres"
+        subprocess.run(as_somebody([pg_ctl, "-D", data, "-m", "immediate", "stop"]), check=False, cwd="/",
+                       stdout=subprocess.DEVNULL)  # fmt: skip
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def folder(study: Study, tmp_path: Path, mlflow_template: Path, compose_params: Callable[..., Params]) -> Path:
+    """A finished study without its sweep, and params.yaml that asks for one."""
+    shutil.copytree(study.outputs, tmp_path / "outputs" / "demo", ignore=shutil.ignore_patterns("sweep"))
+    shutil.copyfile(mlflow_template, tmp_path / "mlflow.db")
+    params = compose_params(*TINY, *CHANGES).model_dump(mode="json")
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    return tmp_path
+
+
+def start(folder: Path, url: str, *arguments: str) -> subprocess.Popen[str]:
+    environment = {
+        **os.environ, "LEUKOSR_OPTUNA_STORAGE": url, "OMP_NUM_THREADS": "1",
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
+    }  # fmt: skip
+    command = [sys.executable, "-m", "leukosr", "sweep", *arguments]
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def study_at(url: str) -> optuna.Study:
+    storage: str | optuna.storages.BaseStorage = url
+    if url.startswith("journal:"):
+        backend = optuna.storages.journal.JournalFileBackend(url.removeprefix("journal:"))
+        storage = optuna.storages.JournalStorage(backend)
+    return optuna.load_study(study_name=None, storage=storage)
+
+
+def processes_under_way(url: str, wanted: int) -> list[int]:
+    """Wait until so many processes are in the middle of a trial."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            running = study_at(url).get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        except (ValueError, KeyError, OSError):
+            running = []
+        found = [trial.user_attrs["process"][1] for trial in running if "process" in trial.user_attrs]
+        if len(found) >= wanted:
+            return found[:wanted]
+        time.sleep(0.1)
+    raise AssertionError("no trial has begun")
+
+
+def check_done(folder: Path, url: str, lost: int) -> None:
+    trials = study_at(url).trials
+    done = Counter(trial.user_attrs["cell"] for trial in trials if trial.state == TrialState.COMPLETE)
+    assert done == dict.fromkeys(range(CELLS), 1)
+    states = Counter(trial.state for trial in trials if "cell" in trial.user_attrs)
+    assert states == {TrialState.COMPLETE: CELLS, TrialState.FAIL: lost}
+    table = pd.read_csv(folder / "outputs" / "demo" / "sweep" / "trials.csv")
+    assert list(table["trial"]) == list(range(CELLS))
+
+
+def test_killed_workers_leave_their_trials_to_the_others(folder: Path, postgresql: str) -> None:
+    parent = start(folder, postgresql, "--workers", "4")
+    killed = processes_under_way(postgresql, 2)
+    for process in killed:
+        os.kill(process, signal.SIGKILL)
+    output, _ = parent.communicate(timeout=PATIENCE)
+    assert parent.returncode == 0, output
+    check_done(folder, postgresql, lost=2)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "journal"])
+def test_a_killed_sweep_goes_on_at_its_next_start(folder: Path, kind: str) -> None:
+    url = f"sqlite:///{folder / 'trials.db'}" if kind == "sqlite" else f"journal:{folder / 'trials.log'}"
+    first = start(folder, url)
+    processes_under_way(url, 1)
+    first.kill()
+    first.wait()
+    again = start(folder, url)
+    output, _ = again.communicate(timeout=PATIENCE)
+    assert again.returncode == 0, output
+    check_done(folder, url, lost=1)

@@ -1,0 +1,167 @@
+"""Trials in a database or a journal: every cell once, whatever happens to the processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from leukosr.errors import LeukoError
+from leukosr.trial_store import Attempt, Space, TrialStore, open_storage, storage_url
+
+FIXED = [{"learning_rate": rate, "init": seed} for rate in (0.1, 0.01) for seed in (1, 2)]
+CHOICES = {"learning_rate": [0.01, 0.1], "init": [1, 2]}
+
+
+@pytest.fixture(params=["sqlite", "journal"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'o.db'}" if request.param == "sqlite" else f"journal:{tmp_path / 'new' / 'o.log'}"
+
+
+def store(url: str, cells: int = 4, name: str = "s") -> TrialStore:
+    return TrialStore(url, name, cells, heartbeat_seconds=1, maximise=True, seed=0)
+
+
+def measure(attempt: Attempt) -> Mapping[str, float]:
+    attempt.given(CHOICES, {"varied": "all"})
+    attempt.note(mlflow_run_id=f"run{attempt.cell}")
+    return {"accuracy": 0.5 + attempt.cell / 10, "macro_f1": 0.1}
+
+
+def test_every_cell_is_done_once_and_keeps_what_it_was_given(url: str) -> None:
+    opened = store(url)
+    opened.start(FIXED)
+    opened.work(measure, "accuracy", FIXED)
+    opened.start(FIXED)
+    opened.work(measure, "accuracy", FIXED)  # nothing is left
+    found = opened.finished()
+    assert [each.cell for each in found] == [0, 1, 2, 3]
+    assert [each.parameters for each in found] == [{**fixed, "varied": "all"} for fixed in FIXED]
+    assert [each.metrics["accuracy"] for each in found] == [0.5, 0.6, 0.7, 0.8]
+    assert [each.run_id for each in found] == ["run0", "run1", "run2", "run3"]
+    assert len(opened.study.trials) == 4
+
+
+def test_a_cut_sweep_goes_on_where_it_was(url: str) -> None:
+    seen: list[int] = []
+
+    def cut(attempt: Attempt) -> Mapping[str, float]:
+        seen.append(attempt.cell)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return measure(attempt)
+
+    first = store(url)
+    first.start(FIXED)
+    with pytest.raises(KeyboardInterrupt):
+        first.work(cut, "accuracy", FIXED)
+    again = store(url)
+    again.start(FIXED)
+    again.work(cut, "accuracy", FIXED)
+    assert seen == [0, 1, 2, 3, 2]
+    assert [each.cell for each in again.finished()] == [0, 1, 2, 3]
+
+
+def test_trials_of_a_dead_process_are_done_again(url: str) -> None:
+    dead = store(url)
+    dead.start(FIXED)
+    trial = dead.study.ask()  # as a process that is killed right after
+    trial.set_user_attr(
+        "process", ["another host" if "sqlite" in url else __import__("socket").gethostname(), 2**22 + 1]
+    )
+    if "sqlite" in url:
+        dead.storage.record_heartbeat(trial._trial_id)  # type: ignore[attr-defined]
+    again = store(url)
+    again.start(FIXED)
+    again.work(measure, "accuracy", FIXED)
+    assert [each.cell for each in again.finished()] == [0, 1, 2, 3]
+    assert again.study.trials[trial.number].state == TrialState.FAIL
+
+
+def test_a_mistake_is_kept_and_not_tried_again(url: str) -> None:
+    def failing(attempt: Attempt) -> Mapping[str, float]:
+        if attempt.cell == 1:
+            raise LeukoError("the loss is not finite")
+        return measure(attempt)
+
+    opened = store(url)
+    opened.start(FIXED)
+    opened.work(failing, "accuracy", FIXED)
+    opened.start(FIXED)
+    found = opened.finished()
+    assert [each.error for each in found] == [None, "the loss is not finite", None, None]
+    assert len(opened.study.trials) == 4
+
+
+def test_any_other_error_comes_through(url: str) -> None:
+    def broken(attempt: Attempt) -> Mapping[str, float]:
+        raise ZeroDivisionError
+
+    opened = store(url)
+    opened.start(FIXED)
+    with pytest.raises(ZeroDivisionError):
+        opened.work(broken, "accuracy", FIXED)
+
+
+def test_a_search_draws_prunes_and_stops_at_its_number(url: str) -> None:
+    space = Space((0.0001, 0.1), (0.00001, 0.1), 1.0)
+
+    def search(attempt: Attempt) -> Mapping[str, float]:
+        drawn = attempt.drawn(space)
+        assert set(drawn) == {"learning_rate", "weight_decay", "augmentation"}
+        value = 1 - abs(drawn["augmentation"] - 0.5)
+        for step in (1, 2):
+            attempt.intermediate(value, step)
+        return {"accuracy": value}
+
+    nothing: list[dict[str, Any]] = [{} for _ in range(25)]
+    opened = store(url, cells=25)
+    opened.start(nothing)
+    opened.work(search, "accuracy", nothing)
+    found = opened.finished()
+    assert [each.cell for each in found] == list(range(25))
+    assert any(each.pruned for each in found) and not all(each.pruned for each in found)
+    assert max(each.metrics.get("accuracy", 0) for each in found) > 0.9
+
+
+def test_what_a_parameter_explains(url: str) -> None:
+    def by_rate(attempt: Attempt) -> Mapping[str, float]:
+        attempt.given(CHOICES, {})
+        return {"accuracy": 0.9 if attempt.cell < 2 else 0.1}
+
+    opened = store(url)
+    assert opened.importances() == {}
+    opened.start(FIXED)
+    opened.work(by_rate, "accuracy", FIXED)
+    importances = opened.importances()
+    assert importances["learning_rate"] > 0.9
+
+
+def test_figures_are_artifacts_of_the_study(url: str, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"figure")
+    opened = store(url)
+    opened.attach([tmp_path / "a.png"], tmp_path / "artifacts")
+    (kept,) = (tmp_path / "artifacts").iterdir()
+    assert kept.read_bytes() == b"figure"
+    (meta,) = optuna.artifacts.get_all_artifact_meta(opened.study)
+    assert (meta.artifact_id, meta.filename, meta.mimetype) == (kept.name, "a.png", "image/png")
+
+
+def test_the_environment_goes_before_the_parameter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LEUKOSR_OPTUNA_STORAGE", raising=False)
+    assert storage_url("sqlite:///a.db") == "sqlite:///a.db"
+    monkeypatch.setenv("LEUKOSR_OPTUNA_STORAGE", "journal:b")
+    assert storage_url("sqlite:///a.db") == "journal:b"
+
+
+@pytest.mark.parametrize(
+    "url", ["nonsense", "sqlite:////no/such/folder/o.db", "oracel://a/b", "postgresql://me:secret@127.0.0.1:1/x"]
+)
+def test_a_storage_that_cannot_be_opened_is_named_without_its_password(url: str) -> None:
+    with pytest.raises(LeukoError, match=r"storage .* cannot be opened") as error:
+        open_storage(url, 10)
+    assert "secret" not in str(error.value)
