@@ -12,6 +12,7 @@ from leukosr.classify.trainer import ClassifierTraining, LabelledImages, predict
 from leukosr.config import Classify, Params
 from leukosr.data.store import ImageStore
 from leukosr.engine.resume import Resume
+from leukosr.engine.seeding import Stream, StreamRoots
 from leukosr.errors import LeukoError
 
 CPU = torch.device("cpu")
@@ -197,3 +198,67 @@ def test_training_leaves_the_global_random_state_alone(settings: Callable[..., C
     before = torch.get_rng_state()
     train(start(settings()), tmp_path)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.usefixtures("small_resnet")
+def test_training_with_all_options_resumes_exactly(settings: Callable[..., Classify], tmp_path: Path) -> None:
+    wanted = settings(ema=0.9, augmentation=0.8, weight_decay=0.01, warm_up=0.2, decay="cosine")
+    whole = train(start(wanted), tmp_path / "whole")
+    with pytest.raises(Cut):
+        train(start(wanted), tmp_path / "cut", cut_after=2, seconds=0)
+    resumed = train(start(wanted), tmp_path / "cut")
+    assert equal_weights(whole, resumed)
+    kept = resumed.result.state_dict()
+    assert all(torch.equal(tensor, kept[name]) for name, tensor in whole.result.state_dict().items())
+
+
+@pytest.mark.usefixtures("small_resnet")
+def test_the_average_is_tested_where_there_is_one(settings: Callable[..., Classify], tmp_path: Path) -> None:
+    plain, averaged = (train(start(settings(ema=ema)), tmp_path / str(ema)) for ema in (0.0, 0.9))
+    assert plain.result is plain.model
+    assert equal_weights(plain, averaged)  # what is trained stays the same
+    kept = averaged.result.state_dict()
+    assert any(not torch.equal(tensor, kept[name]) for name, tensor in averaged.model.state_dict().items())
+
+
+@pytest.mark.usefixtures("small_resnet")
+def test_the_learning_rate_rises_and_falls(settings: Callable[..., Classify]) -> None:
+    training = start(settings(warm_up=0.1, decay="cosine", learning_rate=0.01))
+    seen = []
+    for step in range(100):
+        training._set_learning_rate(step, 100)
+        seen.append(training.optimizer.param_groups[0]["lr"])
+    assert seen[:10] == pytest.approx([0.001 * (n + 1) for n in range(10)])
+    assert seen[10] == pytest.approx(0.01)
+    assert seen[55] == pytest.approx(0.005)
+    assert seen[99] < 0.0001
+    constant = start(settings(learning_rate=0.01))
+    constant._set_learning_rate(99, 100)
+    assert constant.optimizer.param_groups[0]["lr"] == 0.01
+
+
+@pytest.mark.usefixtures("small_resnet")
+@pytest.mark.parametrize("stream", ["init", "order", "augment"])
+def test_each_stream_moves_the_training_by_itself(
+    stream: Stream, settings: Callable[..., Classify], tmp_path: Path
+) -> None:
+    wanted = settings(augmentation=0.8, epochs=1)
+
+    def trained(**roots: int) -> ClassifierTraining:
+        seeds = {"init": 1, "order": 1, "augment": 1, **roots}
+        return train(
+            ClassifierTraining(wanted, 2, bright_and_dark(10), seed=StreamRoots(5, seeds), device=CPU),  # type: ignore[arg-type]
+            tmp_path,
+        )
+
+    assert equal_weights(trained(), train(start(wanted, seed=1), tmp_path))
+    assert not equal_weights(trained(), trained(**{stream: 2}))
+    assert trained().history.rows[0]["seed"] == 5
+
+
+@pytest.mark.usefixtures("small_resnet")
+def test_weights_decay_where_that_is_asked(settings: Callable[..., Classify]) -> None:
+    assert type(start(settings()).optimizer) is torch.optim.Adam
+    decaying = start(settings(weight_decay=0.01)).optimizer
+    assert type(decaying) is torch.optim.AdamW
+    assert decaying.param_groups[0]["weight_decay"] == 0.01
