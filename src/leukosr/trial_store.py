@@ -7,6 +7,7 @@ a database, at the next start in a journal) and its cell is put into the queue a
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import socket
@@ -122,7 +123,8 @@ def _shown(url: str) -> str:
 class TrialStore:
     """The trials of one sweep; processes that open it by the same name share the work."""
 
-    def __init__(self, url: str, name: str, cells: int, *, heartbeat_seconds: int, maximise: bool, seed: int) -> None:
+    def __init__(self, url: str, name: str, cells: int, *, metric: str, heartbeat_seconds: int, seed: int) -> None:
+        """`metric` names the value of a trial; more is better. `seed` is that of the sampler of a search."""
         self.url, self.name, self.cells = url, name, cells
         self.heartbeat_seconds = heartbeat_seconds
         self.storage = open_storage(url, heartbeat_seconds)
@@ -130,8 +132,9 @@ class TrialStore:
         pruner = optuna.pruners.MedianPruner(n_startup_trials=4)
         self.study = optuna.create_study(
             storage=self.storage, study_name=name, sampler=sampler, pruner=pruner,
-            direction="maximize" if maximise else "minimize", load_if_exists=True,
+            direction="maximize", load_if_exists=True,
         )  # fmt: skip
+        self.study.set_metric_names([metric])
 
     def attribute(self, name: str) -> Any:
         """A fact kept with the study, or None."""
@@ -223,11 +226,15 @@ class TrialStore:
             return {}
 
     def attach(self, files: Sequence[Path], folder: Path = ARTIFACTS) -> None:
-        """Show figures in the dashboard: copies of them, as artifacts of the study."""
+        """Show figures in the dashboard: copies of them, as artifacts of the study. Figures that are there stay."""
+        digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+        if self.attribute("figures") == digest:
+            return
         folder.mkdir(parents=True, exist_ok=True)
         store = FileSystemArtifactStore(folder)
         for file in files:
             upload_artifact(artifact_store=store, file_path=str(file), study_or_trial=self.study, mimetype="image/png")
+        self.keep("figures", digest)
 
 
 class _Failed(Exception):

@@ -186,7 +186,7 @@ def _inputs(params: Params, layout: Layout) -> list[Path]:
 def _open(params: Params, plan: Plan) -> TrialStore:
     return TrialStore(
         storage_url(params.runtime.optuna_storage), plan.name, plan.count,
-        heartbeat_seconds=params.runtime.heartbeat_seconds, maximise=True,
+        heartbeat_seconds=params.runtime.heartbeat_seconds, metric=params.sweep.objective,
         seed=stream_seed(params.study.seed, "order", "search"),
     )  # fmt: skip
 
