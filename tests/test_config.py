@@ -291,6 +291,10 @@ def test_the_committed_params_are_the_demo_study_as_conf_composes_it(compose_raw
         (["sweep.learning_rates=[0.1,0.1]"], "learning_rates must differ"),
         (["sweep.protocol=source_disjoint"], "is none of the study's, paper"),
         (["sweep.space.learning_rate=[0.1,0.01]"], "the lower one first"),
+        (
+            ["sweep.design=search", "study.protocol=source_disjoint", "prepare.source_disjoint.folds=3"],
+            "a search needs validation images",
+        ),
     ],
 )
 def test_a_sweep_that_cannot_be_is_refused(compose_raw: Callable[..., Any], overrides: list[str], message: str) -> None:

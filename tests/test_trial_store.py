@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from leukosr.errors import LeukoError
-from leukosr.trial_store import Attempt, Space, TrialStore, open_storage, storage_url
+from leukosr.errors import Diverged, LeukoError
+from leukosr.trial_store import Attempt, Space, TrialStore, _this_process, open_storage, storage_url
 
 FIXED = [{"learning_rate": rate, "init": seed} for rate in (0.1, 0.01) for seed in (1, 2)]
 CHOICES = {"learning_rate": [0.01, 0.1], "init": [1, 2]}
@@ -35,9 +36,9 @@ def measure(attempt: Attempt) -> Mapping[str, float]:
 def test_every_cell_is_done_once_and_keeps_what_it_was_given(url: str) -> None:
     opened = store(url)
     opened.start(FIXED)
-    opened.work(measure, "accuracy", FIXED)
+    opened.work(measure, FIXED)
     opened.start(FIXED)
-    opened.work(measure, "accuracy", FIXED)  # nothing is left
+    opened.work(measure, FIXED)  # nothing is left
     found = opened.finished()
     assert [each.cell for each in found] == [0, 1, 2, 3]
     assert [each.parameters for each in found] == [{**fixed, "varied": "all"} for fixed in FIXED]
@@ -58,10 +59,10 @@ def test_a_cut_sweep_goes_on_where_it_was(url: str) -> None:
     first = store(url)
     first.start(FIXED)
     with pytest.raises(KeyboardInterrupt):
-        first.work(cut, "accuracy", FIXED)
+        first.work(cut, FIXED)
     again = store(url)
     again.start(FIXED)
-    again.work(cut, "accuracy", FIXED)
+    again.work(cut, FIXED)
     assert seen == [0, 1, 2, 3, 2]
     assert [each.cell for each in again.finished()] == [0, 1, 2, 3]
 
@@ -70,14 +71,13 @@ def test_trials_of_a_dead_process_are_done_again(url: str) -> None:
     dead = store(url)
     dead.start(FIXED)
     trial = dead.study.ask()  # as a process that is killed right after
-    trial.set_user_attr(
-        "process", ["another host" if "sqlite" in url else __import__("socket").gethostname(), 2**22 + 1]
-    )
+    host = "another host" if "sqlite" in url else _this_process()[0]
+    trial.set_user_attr("process", [host, os.getpid(), 1.0])  # the number is in use again, by a later process
     if "sqlite" in url:
         dead.storage.record_heartbeat(trial._trial_id)  # type: ignore[attr-defined]
     again = store(url)
     again.start(FIXED)
-    again.work(measure, "accuracy", FIXED)
+    again.work(measure, FIXED)
     assert [each.cell for each in again.finished()] == [0, 1, 2, 3]
     assert again.study.trials[trial.number].state == TrialState.FAIL
 
@@ -85,12 +85,12 @@ def test_trials_of_a_dead_process_are_done_again(url: str) -> None:
 def test_a_mistake_is_kept_and_not_tried_again(url: str) -> None:
     def failing(attempt: Attempt) -> Mapping[str, float]:
         if attempt.cell == 1:
-            raise LeukoError("the loss is not finite")
+            raise Diverged("the loss is not finite")
         return measure(attempt)
 
     opened = store(url)
     opened.start(FIXED)
-    opened.work(failing, "accuracy", FIXED)
+    opened.work(failing, FIXED)
     opened.start(FIXED)
     found = opened.finished()
     assert [each.error for each in found] == [None, "the loss is not finite", None, None]
@@ -104,7 +104,7 @@ def test_any_other_error_comes_through(url: str) -> None:
     opened = store(url)
     opened.start(FIXED)
     with pytest.raises(ZeroDivisionError):
-        opened.work(broken, "accuracy", FIXED)
+        opened.work(broken, FIXED)
 
 
 def test_a_search_draws_prunes_and_stops_at_its_number(url: str) -> None:
@@ -115,13 +115,14 @@ def test_a_search_draws_prunes_and_stops_at_its_number(url: str) -> None:
         assert set(drawn) == {"learning_rate", "weight_decay", "augmentation"}
         value = 1 - abs(drawn["augmentation"] - 0.5)
         for step in (1, 2):
-            attempt.intermediate(value, step)
+            if attempt.hopeless(value, step):
+                break
         return {"accuracy": value}
 
     nothing: list[dict[str, Any]] = [{} for _ in range(25)]
     opened = store(url, cells=25)
     opened.start(nothing)
-    opened.work(search, "accuracy", nothing)
+    opened.work(search, nothing)
     found = opened.finished()
     assert [each.cell for each in found] == list(range(25))
     assert any(each.pruned for each in found) and not all(each.pruned for each in found)
@@ -136,7 +137,7 @@ def test_what_a_parameter_explains(url: str) -> None:
     opened = store(url)
     assert opened.importances() == {}
     opened.start(FIXED)
-    opened.work(by_rate, "accuracy", FIXED)
+    opened.work(by_rate, FIXED)
     importances = opened.importances()
     assert importances["learning_rate"] > 0.9
 
@@ -166,3 +167,62 @@ def test_a_storage_that_cannot_be_opened_is_named_without_its_password(url: str)
     with pytest.raises(LeukoError, match=r"storage .* cannot be opened") as error:
         open_storage(url, 10)
     assert "secret" not in str(error.value)
+
+
+def test_a_problem_that_can_be_mended_is_not_kept(url: str) -> None:
+    def offline(attempt: Attempt) -> Mapping[str, float]:
+        raise LeukoError("the weights could not be fetched")
+
+    opened = store(url)
+    opened.start(FIXED)
+    with pytest.raises(LeukoError, match="could not be fetched"):
+        opened.work(offline, FIXED)
+    again = store(url)
+    again.start(FIXED)
+    again.work(measure, FIXED)
+    assert [each.error for each in again.finished()] == [None] * 4
+
+
+def test_a_trial_that_others_gave_up_meanwhile_is_made_again(url: str) -> None:
+    seen: list[int] = []
+
+    def slow(attempt: Attempt) -> Mapping[str, float]:
+        seen.append(attempt.cell)
+        if len(seen) == 1:  # as after a sleep of the machine: another process takes this one for dead
+            store(url).study.tell(attempt.number, state=TrialState.FAIL)
+        return measure(attempt)
+
+    opened = store(url)
+    opened.start(FIXED)
+    opened.work(slow, FIXED)
+    assert sorted(seen) == [0, 0, 1, 2, 3]
+    assert [each.cell for each in opened.finished()] == [0, 1, 2, 3]
+
+
+def test_first_draws_of_a_search_depend_on_the_trial_and_not_on_the_process(tmp_path: Path) -> None:
+    space = Space((0.0001, 0.1), (0.0, 0.0), 0.0)
+
+    def drawn(name: str, restart: bool) -> list[float]:
+        rates: list[float] = []
+
+        def search(attempt: Attempt) -> Mapping[str, float]:
+            if restart and len(rates) == 2:
+                raise KeyboardInterrupt
+            rates.append(attempt.drawn(space)["learning_rate"])
+            return {"accuracy": 0.5}
+
+        nothing: list[dict[str, Any]] = [{} for _ in range(4)]
+        opened = store(f"sqlite:///{tmp_path / name}", name=name)
+        opened.start(nothing)
+        if restart:
+            with pytest.raises(KeyboardInterrupt):
+                opened.work(search, nothing)
+            restart = False
+            opened = store(f"sqlite:///{tmp_path / name}", name=name)
+            opened.start(nothing)
+        opened.work(search, nothing)
+        return rates
+
+    whole, cut = drawn("whole", False), drawn("cut", True)
+    assert len(set(whole)) == 4
+    assert cut[:2] == whole[:2] and len(set(cut)) == 4

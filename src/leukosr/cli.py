@@ -219,8 +219,8 @@ def classify(
 def sweep(
     workers: Annotated[int, typer.Option(min=1, help="Processes that make trials on this machine.")] = 1,
     joining: Annotated[
-        bool, typer.Option("--join", help="Only help with trials that another process started.")
-    ] = False,
+        str | None, typer.Option("--join", hidden=True, help="Only make trials of the sweep of this name.")
+    ] = None,
     params: ParamsFile = PARAMS,
     out: Out = None,
 ) -> None:
@@ -232,10 +232,10 @@ def sweep(
     from leukosr.stages import sweep as stage
 
     with _stage("sweep", params, out) as (settings, layout, target):
-        if joining:
-            stage.join(settings, layout)
+        if joining is not None:
+            stage.join(settings, layout, joining)
             return
-        stage.run(settings, console, layout, target, workers)
+        stage.run(settings, console, layout, target, workers, params)
 
 
 @app.command()

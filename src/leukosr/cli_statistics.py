@@ -91,6 +91,6 @@ def variance(
     if as_json:
         typer.echo(text_of(found))
         return
-    print_variance(found, table.point, console)
+    print_variance(found, table, console)
     if out is not None:
         console.print(f"variance: variance.json and 3 figures -> {out}")

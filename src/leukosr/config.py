@@ -554,6 +554,8 @@ class Params(Section):
     @property
     def swept_protocol(self) -> Protocol:
         """The protocol under which the sweep trains."""
+        if self.sweep.target == "train_sr":
+            return self.study.sr_protocol
         return self.sweep.protocol or self.study.protocols[0]
 
     @property
@@ -571,6 +573,12 @@ class Params(Section):
         if self.sweep.arm is not None and self.sweep.arm not in known:
             raise ValueError(
                 f"sweep.arm: unknown '{self.sweep.arm}'; known to {self.sweep.target} are {', '.join(known)}"
+            )
+        by_source = self.sweep.target == "classify" and self.swept_protocol == "source_disjoint"
+        if self.sweep.design == "search" and by_source and self.prepare.source_disjoint.folds is not None:
+            raise ValueError(
+                "sweep.design: a search needs validation images, and with prepare.source_disjoint.folds every image of "
+                "the classifiers is tested: set folds to null, or the design to factorial or streams"
             )
         if self.swept_protocol not in self.study.protocols:
             raise ValueError(

@@ -7,3 +7,7 @@ class LeukoError(Exception):
     The message is one sentence (or a few short ones) that names the file or the key, says what was found,
     what was expected and what to do. The command line prints it without a traceback and exits with 1.
     """
+
+
+class Diverged(LeukoError):
+    """A training whose loss is not finite: the same settings and seeds would end the same way."""

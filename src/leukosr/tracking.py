@@ -170,10 +170,10 @@ def run(
     def start() -> None:
         # taken out of the environment, or MLflow would attach the nested runs to it as well
         attached = (os.environ.pop("MLFLOW_RUN_ID", "") or None) if parent is None else None
-        attached = attached or again
-        if attached is None and parent is None:
+        attached = attached or _resumable(again)
+        if attached is None and parent is None and parent_id is None:
             mlflow.set_experiment(experiment)
-        around = mlflow.active_run()
+        around = mlflow.active_run() if parent_id is None else mlflow.get_run(parent_id)
         active = mlflow.start_run(
             run_id=attached,
             run_name=None if attached else name,
@@ -195,6 +195,17 @@ def run(
         raise
     finally:
         handle.end(status)
+
+
+def _resumable(run_id: str | None) -> str | None:
+    """The id of a run that can be gone on with; None for one that the store does not have, or has deleted."""
+    if run_id is None:
+        return None
+    try:
+        found = mlflow.get_run(run_id)
+    except mlflow.exceptions.MlflowException:
+        return None
+    return run_id if found.info.lifecycle_stage == "active" else None
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,7 +1,7 @@
 """All of Optuna: the trials of a sweep, kept in a database or journal that any number of processes may share.
 
 Every cell of a sweep has a number. It is put into the queue once and counts as done when one trial of it is complete,
-or failed with a reason that another attempt would meet again. A trial whose process died is given up (by heartbeat in
+or diverged, as another attempt would. A trial whose process died is given up (by heartbeat in
 a database, at the next start in a journal) and its cell is put into the queue again.
 """
 
@@ -23,13 +23,14 @@ from typing import Any
 import optuna
 import psutil
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
-from optuna.exceptions import ExperimentalWarning, OptunaError, TrialPruned
+from optuna.exceptions import ExperimentalWarning, OptunaError, TrialPruned, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage, fail_stale_trials
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
-from leukosr.errors import LeukoError
+from leukosr.engine.seeding import stream_seed
+from leukosr.errors import Diverged, LeukoError
 from leukosr.evaluate.designs import Finished
 
 DEFAULT_STORAGE = "sqlite:///optuna.db"
@@ -40,7 +41,7 @@ LIVE = (TrialState.WAITING, TrialState.RUNNING, TrialState.COMPLETE)
 POLL_SECONDS = 1.0
 NAMELESS_SECONDS = 60.0
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)
+optuna.logging.set_verbosity(optuna.logging.ERROR)
 logging.getLogger("alembic").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", category=ExperimentalWarning)
 
@@ -55,12 +56,13 @@ class Space:
 
 
 class Attempt:
-    """One trial under way: what it was given, and where it says what it found."""
+    """One trial under way: what it was given, and where it says what it found. `gave_up`: others did better."""
 
-    def __init__(self, trial: Trial) -> None:
-        self._trial = trial
+    def __init__(self, trial: Trial, seed: int) -> None:
+        self._trial, self._seed = trial, seed
         self.number = trial.number
         self.cell = int(trial.user_attrs["cell"])
+        self.gave_up = False
 
     def given(self, choices: Mapping[str, Sequence[Any]], values: Mapping[str, Any]) -> None:
         """Tell Optuna the cell's own values, of parameters with known choices, for its plots and importances."""
@@ -69,7 +71,8 @@ class Attempt:
         self._trial.set_user_attr("given", dict(values))
 
     def drawn(self, space: Space) -> dict[str, float]:
-        """Parameters that the sampler draws for a search."""
+        """Parameters that the sampler draws for a search: its first ones at random, by the trial's number alone."""
+        self._trial.study.sampler = _sampler(self._seed, self.number)
         found = {"learning_rate": self._trial.suggest_float("learning_rate", *space.learning_rate, log=True)}
         if space.weight_decay[1] > 0:
             found["weight_decay"] = self._trial.suggest_float("weight_decay", *space.weight_decay, log=True)
@@ -77,11 +80,11 @@ class Attempt:
             found["augmentation"] = self._trial.suggest_float("augmentation", 0, space.augmentation)
         return found
 
-    def intermediate(self, value: float, step: int) -> None:
-        """Report a value on the way; ends the trial where others did better at this step."""
+    def hopeless(self, value: float, step: int) -> bool:
+        """Report a value on the way; whether to give up, as others did better at this step."""
         self._trial.report(value, step)
-        if self._trial.should_prune():
-            raise TrialPruned
+        self.gave_up = self._trial.should_prune()
+        return self.gave_up
 
     def note(self, **values: Any) -> None:
         """Keep facts with the trial."""
@@ -128,10 +131,10 @@ class TrialStore:
         self.url, self.name, self.cells = url, name, cells
         self.heartbeat_seconds = heartbeat_seconds
         self.storage = open_storage(url, heartbeat_seconds)
-        sampler = optuna.samplers.TPESampler(seed=seed % 2**32, constant_liar=True, n_startup_trials=min(10, cells))
+        self.metric, self.seed = metric, seed
         pruner = optuna.pruners.MedianPruner(n_startup_trials=4)
         self.study = optuna.create_study(
-            storage=self.storage, study_name=name, sampler=sampler, pruner=pruner,
+            storage=self.storage, study_name=name, pruner=pruner,
             direction="maximize", load_if_exists=True,
         )  # fmt: skip
         self.study.set_metric_names([metric])
@@ -149,10 +152,13 @@ class TrialStore:
 
         Trials of this machine whose process is gone are given up first.
         """
+        self._give_up_dead()
+        self._queue(fixed)
+
+    def _give_up_dead(self) -> None:
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if _is_dead(trial):
                 self._give_up(trial)
-        self._queue(fixed)
 
     def _give_up(self, trial: FrozenTrial) -> None:
         with suppress(ValueError, OptunaError):  # another process was faster
@@ -166,38 +172,59 @@ class TrialStore:
             self.study.enqueue_trial(dict(fixed[number]), user_attrs={"cell": number})
         return bool(missing)
 
-    def work(
-        self, measure: Callable[[Attempt], Mapping[str, float]], metric: str, fixed: Sequence[Mapping[str, Any]]
-    ) -> None:
+    def work(self, measure: Callable[[Attempt], Mapping[str, float]], fixed: Sequence[Mapping[str, Any]]) -> None:
         """Take cells from the queue until all are done, here or in other processes.
 
-        `measure` returns the metrics of its cell. A LeukoError ends the trial as failed, and is kept; any other error
-        comes through.
+        `measure` returns the metrics of its cell. A training that diverged ends its trial as failed, and is kept; any
+        other error comes through.
         """
         while len(self.finished()) < self.cells:
             fail_stale_trials(self.study)
             if self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-                self.study.optimize(lambda trial: self._one(trial, measure, metric), n_trials=1, catch=(_Failed,))
-            elif not self._queue(fixed):
+                self._next(measure)
+                continue
+            self._give_up_dead()
+            if not self._queue(fixed):
                 time.sleep(POLL_SECONDS)
 
-    def _one(self, trial: Trial, measure: Callable[[Attempt], Mapping[str, float]], metric: str) -> float:
+    def _next(self, measure: Callable[[Attempt], Mapping[str, float]]) -> None:
+        begun: list[int] = []
+
+        def one(trial: Trial) -> float:
+            begun.append(trial.number)
+            return self._one(trial, measure)
+
+        try:
+            self.study.optimize(one, n_trials=1, catch=(Diverged,))
+        except (UpdateFinishedTrialError, ValueError):
+            if not begun or not self._was_given_up(begun[0]):
+                raise
+
+    def _was_given_up(self, number: int) -> bool:
+        """Whether others took this trial for dead, as this process was silent for too long."""
+        trial = self.study.trials[number]
+        return trial.state == TrialState.FAIL and "broken" not in trial.user_attrs
+
+    def _one(self, trial: Trial, measure: Callable[[Attempt], Mapping[str, float]]) -> float:
         if "cell" not in trial.user_attrs:  # the queue was emptied by others between two looks
             raise TrialPruned
-        trial.set_user_attr("process", [socket.gethostname(), os.getpid()])
-        attempt, started = Attempt(trial), time.perf_counter()
+        trial.set_user_attr("process", _this_process())
+        attempt, started = Attempt(trial, self.seed), time.perf_counter()
         if self._taken(attempt):
             raise TrialPruned
         try:
             metrics = dict(measure(attempt))
-        except LeukoError as error:
+        except Diverged as error:
             attempt.note(error=str(error))
-            raise _Failed from error
-        except TrialPruned:
-            attempt.note(gave_up=True, seconds=time.perf_counter() - started)
+            raise
+        except Exception:
+            attempt.note(broken=True)
             raise
         attempt.note(metrics=metrics, seconds=time.perf_counter() - started)
-        return metrics[metric]
+        if attempt.gave_up:
+            attempt.note(gave_up=True)
+            raise TrialPruned
+        return metrics[self.metric]
 
     def _taken(self, attempt: Attempt) -> bool:
         """Whether another trial has this cell: a finished one, or one under way that started first."""
@@ -237,8 +264,10 @@ class TrialStore:
         self.keep("figures", digest)
 
 
-class _Failed(Exception):
-    """A cell that would fail again."""
+def _sampler(seed: int, number: int) -> optuna.samplers.TPESampler:
+    """TPE whose random numbers depend on the trial's number, whichever process makes it."""
+    own = stream_seed(seed, "order", "search", number) % 2**32
+    return optuna.samplers.TPESampler(seed=own, constant_liar=True)
 
 
 def _is_done(trial: FrozenTrial) -> bool:
@@ -259,8 +288,25 @@ def _is_dead(trial: FrozenTrial) -> bool:
     if "process" not in trial.user_attrs:
         started = trial.datetime_start
         return started is not None and (datetime.now() - started).total_seconds() > NAMELESS_SECONDS
-    host, process = trial.user_attrs["process"]
-    return bool(host == socket.gethostname()) and not psutil.pid_exists(process)
+    host, number, born = trial.user_attrs["process"]
+    if host != _this_host():
+        return False
+    try:
+        return abs(psutil.Process(number).create_time() - born) > 1
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _this_host() -> str:
+    """This machine, and which of its process numberings (containers have their own)."""
+    with suppress(OSError):
+        return f"{socket.gethostname()} {os.readlink('/proc/self/ns/pid')}"
+    return socket.gethostname()
+
+
+def _this_process() -> list[Any]:
+    """What tells this process from others, also from a later one of the same number."""
+    return [_this_host(), os.getpid(), psutil.Process().create_time()]
 
 
 def _finished(trial: FrozenTrial) -> Finished:

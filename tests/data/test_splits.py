@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from leukosr.config import Params, Prepare, parse_params
 from leukosr.data.catalogue import Checked, Found
 from leukosr.data.source_disjoint import _whole_shares, source_disjoint_roles
-from leukosr.data.splits import ROLES, looked_at, outside_sr, paper_roles
+from leukosr.data.splits import ROLES, looked_at, outside_sr, paper_roles, training_images, with_fewer
 from leukosr.errors import LeukoError
 
 BCCD = {
@@ -398,3 +398,17 @@ def test_classifiers_of_folds_train_on_as_many_images_as_asked(case1: Prepare) -
     assert [sum(counts[label][f"fold_{k}"] for k in (1, 2, 3)) for label in "ab"] == [60, 36]
     few = source_disjoint_roles(images, sources, folded(limited(case1, classifier=12), 3), 0)
     assert [by_class(few, "a")[f"fold_{k}"] for k in (1, 2, 3)] == [4, 4, 4]
+
+
+def test_both_protocols_train_on_as_many_images_of_each_class(case1: Prepare) -> None:
+    images, sources = each_its_own({"a": {"ALL": 100}, "b": {"ALL": 60}}, siblings=2)
+    for folds in (None, 3):
+        prepare = case1 if folds is None else folded(case1, folds)
+        disjoint = source_disjoint_roles(images, sources, prepare, seed=0)
+        paper = paper_roles(outside_sr(images, disjoint), prepare, seed=0)
+        allowed = training_images(images, disjoint, folds)
+        fewer = with_fewer(images, paper, allowed, seed=0)
+        assert training_images(images, paper)["a"] > allowed["a"]
+        assert training_images(images, fewer) == allowed
+        changed = {i for i in paper if paper[i] != fewer[i]}
+        assert all(paper[i] == "classifier_train" and fewer[i] == "unused" for i in changed)

@@ -72,3 +72,9 @@ def test_a_cell_moves_only_the_streams_that_it_names() -> None:
     base, moved = (Cell(0, 0.01, {"split": 0, "init": seed, "order": 0}, "init") for seed in (0, 7))
     assert stream_seed(base.roots, "order", 1) == stream_seed(moved.roots, "order", 1) == stream_seed(0, "order", 1)
     assert stream_seed(base.roots, "init") != stream_seed(moved.roots, "init") == stream_seed(7, "init")
+
+
+def test_a_stream_that_is_not_named_stays_still() -> None:
+    cells = [*factorial([0.01], 4, ["init"], root=0), *streams_design(0.01, 2, 2, ["init"])]
+    for stream in ("order", "augment", "sr_init"):
+        assert {stream_seed(cell.roots, stream, 1) for cell in cells} == {stream_seed(0, stream, 1)}  # type: ignore[arg-type]

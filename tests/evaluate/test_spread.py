@@ -81,3 +81,37 @@ def test_the_needed_runs_are_the_fewest_with_the_power(sd: float, difference: fl
 def test_no_spread_needs_two_runs_and_too_much_needs_too_many() -> None:
     assert seeds_needed(0.0, 0.01) == 2
     assert seeds_needed(5.0, 0.01) is None
+
+
+def shared(values: list[float], init: list[int], order: list[int]) -> Trials:
+    table = pd.DataFrame(
+        {"value": values, "learning_rate": 0.01, "init": init, "order": order, "trial": range(len(init))}
+    )
+    return Trials(table, ("init", "order"), np.ones(len(init), bool), "accuracy", 0)
+
+
+def test_runs_that_share_a_seed_are_no_pair() -> None:
+    trials = shared([0.80, 0.81, 0.90, 0.95], init=[1, 1, 2, 2], order=[1, 2, 1, 2])
+    # only the first with the last, and the second with the third, differ in both
+    assert two_runs_differ_by(trials) == {"1": 1.0, "2": 1.0, "5": 1.0}
+    expected = ((0.15**2 + 0.09**2) / 2 / 2) ** 0.5
+    assert run_sd(trials) == pytest.approx(expected)
+    assert by_learning_rate(trials)[0.01].sd.value == pytest.approx(expected)  # type: ignore[union-attr]
+
+
+def test_the_run_sd_of_a_design_with_few_seeds_is_unbiased() -> None:
+    found = []
+    for number in range(400):
+        rng = np.random.default_rng(number)
+        init, order = rng.permutation(np.arange(12) % 4), rng.permutation(np.arange(12) % 4)
+        value = 0.8 + rng.normal(0, 0.03, 4)[init] + rng.normal(0, 0.02, 4)[order] + rng.normal(0, 0.01, 12)
+        found.append(run_sd(shared(list(value), list(init), list(order))) ** 2)  # type: ignore[operator]
+    true = 0.03**2 + 0.02**2 + 0.01**2
+    assert np.mean(found) == pytest.approx(true, abs=3.5 * np.std(found) / 400**0.5)
+
+
+def test_values_that_take_two_levels_give_no_nan() -> None:
+    spread = by_learning_rate(trials_of({0.01: [0.8, 0.8, 0.9, 0.9]}))[0.01]
+    for figure in (spread.mean, spread.sd, *spread.quantiles.values()):
+        assert figure is not None
+        assert figure.ci_low is None or np.isfinite([figure.ci_low, figure.ci_high]).all()  # type: ignore[list-item]

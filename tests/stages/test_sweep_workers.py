@@ -125,13 +125,25 @@ def check_done(folder: Path, url: str, lost: int) -> None:
 
 
 def test_killed_workers_leave_their_trials_to_the_others(folder: Path, postgresql: str) -> None:
-    parent = start(folder, postgresql, "--workers", "4")
+    (folder / "params.yaml").rename(folder / "mine.yaml")
+    parent = start(folder, postgresql, "--workers", "4", "--params", "mine.yaml")
     killed = processes_under_way(postgresql, 2)
     for process in killed:
         os.kill(process, signal.SIGKILL)
     output, _ = parent.communicate(timeout=PATIENCE)
     assert parent.returncode == 0, output
+    assert output.count("ended early: it was killed") == 2
     check_done(folder, postgresql, lost=2)
+
+
+def test_a_killed_worker_of_a_journal_leaves_its_trial_to_the_others(folder: Path) -> None:
+    url = f"journal:{folder / 'trials.log'}"
+    parent = start(folder, url, "--workers", "2")
+    (killed,) = processes_under_way(url, 1)
+    os.kill(killed, signal.SIGKILL)
+    output, _ = parent.communicate(timeout=PATIENCE)
+    assert parent.returncode == 0, output
+    check_done(folder, url, lost=1)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "journal"])

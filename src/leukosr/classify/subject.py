@@ -11,7 +11,7 @@ import numpy as np
 from leukosr.classify.arm_data import ArmData, ArmImages
 from leukosr.classify.trainer import ClassifierTraining, LabelledImages, predict
 from leukosr.config import Classify, Params, Protocol
-from leukosr.data.manifest import Row, folds_of, seen_by_classifiers, with_role
+from leukosr.data.manifest import Row, seen_by_classifiers, with_role
 from leukosr.data.redraw import redrawn
 from leukosr.engine.device import choose_device
 from leukosr.engine.resume import Resume
@@ -54,10 +54,7 @@ class ClassifierSubject:
         return self._scores([row.label for row in held_out], said, classes)
 
     def _validation(self, roots: StreamRoots) -> tuple[list[Row], list[Row]]:
-        """Training and validation rows: the protocol's own, or a fold, or a part of each class's training images."""
-        folds = folds_of(self.rows, self.protocol)
-        if folds:
-            return with_role(self.rows, self.protocol, *folds[1:]), with_role(self.rows, self.protocol, folds[0])
+        """Training and validation rows: the protocol's own, or a part of each class's training images."""
         train = with_role(self.rows, self.protocol, "classifier_train")
         own = with_role(self.rows, self.protocol, "classifier_val")
         if own:

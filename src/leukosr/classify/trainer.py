@@ -24,7 +24,7 @@ from leukosr.engine.prefetch import prefetched
 from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.resume import Resume
 from leukosr.engine.seeding import Root, run_number, stream_rng, stream_seed
-from leukosr.errors import LeukoError
+from leukosr.errors import Diverged
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class ClassifierTraining:
         loss_sum, hits = self.processes.sum(total_loss / self.processes.count, correct)
         self.history.seconds += time.perf_counter() - started
         if not np.isfinite(loss_sum):
-            raise LeukoError(
+            raise Diverged(
                 f"classify: the loss is not finite in epoch {epoch} of seed {self.seed}: lower "
                 "classify.learning_rate, or set classify.precision to fp32"
             )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from leukosr.config import PerClass, Prepare
 from leukosr.data.catalogue import Checked
+from leukosr.data.manifest import FOLD
 from leukosr.engine.seeding import stream_rng
 from leukosr.errors import LeukoError
 
@@ -112,3 +113,26 @@ def looked_at(images: Sequence[Checked], limit: PerClass, sr_fraction: float, se
         for part, most in (("train", sr), ("test", limit.classifier), ("reference", limit.reference)):
             chosen.update(parts[part][:most])
     return chosen
+
+
+def training_images(images: Sequence[Checked], roles: Mapping[str, str], folds: int | None = None) -> Counter[str]:
+    """How many images of each class a classifier trains on: those of its part, or all folds but one on average."""
+    counts = Counter(image.found.label for image in images if roles[image.found.image_id] == "classifier_train")
+    if folds is None:
+        return counts
+    pooled = Counter(image.found.label for image in images if roles[image.found.image_id].startswith(FOLD))
+    return Counter({label: round(count * (folds - 1) / folds) for label, count in pooled.items()})
+
+
+def with_fewer(
+    images: Sequence[Checked], roles: Mapping[str, str], allowed: Mapping[str, int], seed: int
+) -> dict[str, str]:
+    """The roles with no more training images of each class than `allowed`; which become unused is drawn."""
+    fewer = dict(roles)
+    for label in sorted({image.found.label for image in images}):
+        ids = sorted(
+            i.found.image_id for i in images if i.found.label == label and roles[i.found.image_id] == "classifier_train"
+        )
+        order = stream_rng(seed, "split", "fewer", label).permutation(len(ids))
+        fewer |= {ids[place]: "unused" for place in order[allowed.get(label, 0) :]}
+    return fewer

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from leukosr.engine.seeding import Stream, StreamRoots, stream_rng
+from leukosr.engine.seeding import STREAMS, Stream, StreamRoots, stream_rng
 from leukosr.evaluate.trials import EVERYTHING
 
 REPEAT = "none"  # varied by a repeat: nothing
@@ -26,8 +26,8 @@ class Cell:
 
     @property
     def roots(self) -> StreamRoots:
-        """The cell's seeds, as trainings take them."""
-        return StreamRoots(self.number, self.seeds)
+        """The cell's seeds, as trainings take them; a stream that the design does not name has seed 0 in every run."""
+        return StreamRoots(self.number, {**dict.fromkeys(STREAMS, 0), **self.seeds})
 
 
 @dataclass(frozen=True)

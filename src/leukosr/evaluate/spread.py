@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from leukosr.evaluate.trials import Trials
@@ -42,20 +43,33 @@ class Spread:
 def by_learning_rate(trials: Trials, draws: int = 2000, seed: int = 0) -> dict[float, Spread]:
     """The spread of the runs of each learning rate, in rising order."""
     rng = np.random.default_rng(seed)
-    return {rate: _spread(values, draws, rng) for rate, values in _values(trials).items()}
+    return {rate: _spread(values, apart, draws, rng) for rate, values, apart in _groups(trials)}
 
 
-def _values(trials: Trials) -> dict[float, np.ndarray]:
+def _groups(trials: Trials) -> list[tuple[float, np.ndarray, np.ndarray]]:
+    """Runs of each learning rate: their values, and which pairs of them differ in every stream that varies at all.
+
+    Runs that share the seed of a stream are more alike than two runs of a user are, so only the other pairs tell how
+    far runs lie apart.
+    """
     table = trials.table[trials.runs]
-    rates = sorted(float(rate) for rate in table["learning_rate"].unique())
-    return {rate: table["value"][table["learning_rate"] == rate].to_numpy(float) for rate in rates}
+    varied = [stream for stream in trials.streams if trials.table[stream].nunique() > 1]
+    groups = []
+    for rate in sorted(float(each) for each in table["learning_rate"].unique()):
+        own = table[table["learning_rate"] == rate]
+        apart = ~np.eye(len(own), dtype=bool)
+        for stream in varied:
+            codes = pd.factorize(own[stream])[0]
+            apart &= codes[:, None] != codes
+        groups.append((rate, own["value"].to_numpy(float), apart))
+    return groups
 
 
-def _spread(values: np.ndarray, draws: int, rng: np.random.Generator) -> Spread:
+def _spread(values: np.ndarray, apart: np.ndarray, draws: int, rng: np.random.Generator) -> Spread:
     return Spread(
         runs=len(values),
         mean=_figure(values, np.mean, "BCa", draws, rng),
-        sd=_figure(values, partial(np.std, ddof=1), "BCa", draws, rng) if len(values) > 1 else None,
+        sd=_sd(values, apart, draws, rng),
         range=float(np.ptp(values)),
         # the acceleration of BCa is not defined for quantiles
         quantiles={f"{q:g}": _figure(values, partial(np.quantile, q=q), "percentile", draws, rng) for q in QUANTILES},
@@ -69,12 +83,32 @@ def _figure(
     if len(values) < 3 or not np.ptp(values):
         return Figure(value, None, None)
     found = stats.bootstrap((values,), statistic, n_resamples=draws, method=method, rng=rng).confidence_interval
-    return Figure(value, float(found.low), float(found.high))
+    return _finite(value, float(found.low), float(found.high))
+
+
+def _finite(value: float, low: float, high: float) -> Figure:
+    return Figure(value, low, high) if np.isfinite([low, high]).all() else Figure(value, None, None)
+
+
+def _sd(values: np.ndarray, apart: np.ndarray, draws: int, rng: np.random.Generator) -> Figure | None:
+    """Half the mean squared difference of pairs, as a root: the usual sd where every pair counts."""
+    if not apart.any():
+        return None
+    squares = (values[:, None] - values) ** 2 * apart / 2
+    value = float((squares.sum() / apart.sum()) ** 0.5)
+    if len(values) < 3 or value == 0:
+        return Figure(value, None, None)
+    weights = rng.multinomial(len(values), np.full(len(values), 1 / len(values)), size=draws).astype(float)
+    pairs = np.einsum("di,ij,dj->d", weights, apart.astype(float), weights)
+    total = np.einsum("di,ij,dj->d", weights, squares, weights)
+    drawn = np.sqrt(total[pairs > 0] / pairs[pairs > 0])
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return _finite(value, float(low), float(high))
 
 
 def differences(trials: Trials) -> np.ndarray:
-    """Absolute differences of all pairs of runs with the same learning rate, in points, sorted."""
-    found = [np.abs(values[:, None] - values)[np.triu_indices(len(values), 1)] for values in _values(trials).values()]
+    """Absolute differences of pairs of runs of one learning rate that differ in every stream, in points, sorted."""
+    found = [np.abs(values[:, None] - values)[np.triu(apart, 1)] for _, values, apart in _groups(trials)]
     return np.sort(np.concatenate(found)) / trials.point
 
 
@@ -85,12 +119,15 @@ def two_runs_differ_by(trials: Trials) -> dict[str, float]:
 
 
 def run_sd(trials: Trials) -> float | None:
-    """The sd of whole runs, pooled over learning rates; None where every learning rate has one run."""
-    groups = [values for values in _values(trials).values() if len(values) > 1]
-    if not groups:
-        return None
-    freedom = sum(len(values) - 1 for values in groups)
-    return float((sum(values.var(ddof=1) * (len(values) - 1) for values in groups) / freedom) ** 0.5)
+    """The sd of whole runs, pooled over learning rates; None where no two runs differ in every stream."""
+    squares, pairs = 0.0, 0.0
+    for _, values, apart in _groups(trials):
+        # a group counts by its degrees of freedom, not by its many pairs
+        if apart.any():
+            freedom = len(values) - 1
+            squares += freedom * float(((values[:, None] - values) ** 2 * apart).sum() / 2 / apart.sum())
+            pairs += freedom
+    return (squares / pairs) ** 0.5 if pairs else None
 
 
 def seeds_needed(sd: float, difference: float) -> int | None:

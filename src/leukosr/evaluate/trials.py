@@ -34,6 +34,11 @@ class Trials:
         """One point in the metric's own unit: 0.01 of a fraction, else 1 (percent, dB)."""
         return 0.01 if float(self.table["value"].abs().max()) <= 1 else 1.0
 
+    @property
+    def unit(self) -> str:
+        """What one point is called."""
+        return "dB" if self.metric == "psnr" else "points"
+
 
 def read_trials(path: Path, metric: str) -> Trials:
     """Read a table of trials. Raises LeukoError that names the file and what is wrong with it.

@@ -92,6 +92,7 @@ def write_report(
             arm_labels={arm: arm_label(arm) for arm in results.arms},
             protocols=[_protocol(params, *each) for each in zip(everything, tables, strict=True)],
             split_effects=effect_rows(effects),
+            split_words=sections.split_words(*everything) if others else "",
             sweep=swept,
             published=published,
             published_label=published.label(params.image) if published else "",
@@ -127,7 +128,7 @@ class SweepWords:
 SWEEP_FIGURES = {
     "runs": "Every run as a dot, by learning rate.",
     "components": "What each randomness stream adds.",
-    "differences": "How often two runs of one configuration differ by so much; the line is the published figure.",
+    "differences": "How often two runs of one configuration differ by so much; a line marks the published 5 points.",
     "search": "Every configuration that the search trained to its end.",
 }
 
@@ -144,8 +145,14 @@ def _draw_sweep(folder: Path, sweep: Path, pictures: dict[str, Figure]) -> Sweep
             shutil.copyfile(sweep / f"{name}.png", folder / f"sweep_{name}.png")
             pictures[f"sweep_{name}"] = Figure(data_uri(folder / f"sweep_{name}.png", False), caption)
             shown[f"sweep_{name}"] = caption
+    differ = (
+        "in learning rate, weight decay and augmentation, each the mean over the same seeds on validation images"
+        if found["design"] == "search"
+        else "in the seeds of the randomness streams alone, and in the learning rate where that is varied"
+    )
     what = (
-        f"{found['trials']} trials of {arm_label(found['arm'])}, protocol {found['protocol']}, design {found['design']}"
+        f"{found['trials']} trials of {arm_label(found['arm'])}, protocol {found['protocol']}, design "
+        f"{found['design']}. They differ {differ}."
     )
     return SweepWords(what, found["sentences"], shown)
 

@@ -41,6 +41,15 @@ def lead_sentence(params: Params, results: StudyResults) -> str:
     )
 
 
+def split_words(paper: StudyResults, disjoint: StudyResults) -> str:
+    """What the classifiers of the two protocols have in common, and what differs besides the split."""
+    first, second = (next(iter(each.arms.values())).classification.n_train for each in (paper, disjoint))
+    same = "The SR weights are the same, and the protocols differ in whether copies of a test image are trained on"
+    if first == second:
+        return f"{same}; classifiers train on {first} images under both."
+    return f"{same}, and in the amount: {first} training images under paper, {second} under source_disjoint."
+
+
 def comparison_rows(table: pd.DataFrame) -> list[list[str]]:
     """The comparison table as text: arm, accuracy, macro F1, runs, PSNR, SSIM, published figures."""
     rows = []

@@ -40,7 +40,7 @@ def write_sweep(
     record = {
         "arm": params.swept_arm, "protocol": params.swept_protocol, "design": params.sweep.design,
         **facts, **as_record(found),
-        "sentences": sentences(found),
+        "sentences": sentences(found, trials.unit),
     }  # fmt: skip
     write_json(folder / "variance.json", record)
     variance_figures(folder, trials, found, note)

@@ -15,12 +15,13 @@ from leukosr.evaluate.trials import Trials
 from leukosr.evaluate.variance import Variance, larger
 from leukosr.report.style import SEQUENCE, new_figure
 
-PUBLISHED_POINTS = 5  # “about 5 points” between runs, as the case studies say
+PUBLISHED_POINTS = 5  # “about 5 points” of accuracy between runs, as the case studies say
 
 
-def print_variance(found: Variance, point: float, console: Console) -> None:
+def print_variance(found: Variance, trials: Trials, console: Console) -> None:
     """The spread by learning rate, the components, and what both mean, in points."""
-    by_rate = Table(title=f"{found.metric}, points", title_justify="left")
+    point, unit = trials.point, trials.unit
+    by_rate = Table(title=f"{found.metric}, {unit}", title_justify="left")
     for head in ("learning rate", "runs", "mean", "sd (95 % interval)", "range"):
         by_rate.add_column(head, justify="right")
     for rate, spread in found.by_learning_rate.items():
@@ -31,16 +32,16 @@ def print_variance(found: Variance, point: float, console: Console) -> None:
         by_rate.add_row(f"{rate:g}", str(spread.runs), mean, sd, spread_range)
     console.print(by_rate)
     parts = Table(title="what each stream carries", title_justify="left")
-    for head in ("stream", "sd, points", "95 % interval"):
+    for head in ("stream", f"sd, {unit}", "95 % interval"):
         parts.add_column(head, justify="left" if head == "stream" else "right")
     for name, part in _parts(found).items():
         parts.add_row(name, f"{part.sd / point:.2f}", f"{part.ci_low / point:.2f} … {part.ci_high / point:.2f}")
     console.print(parts)
-    for sentence in sentences(found):
+    for sentence in sentences(found, unit):
         console.print(sentence)
 
 
-def sentences(found: Variance) -> list[str]:
+def sentences(found: Variance, unit: str) -> list[str]:
     """What may be said, in plain words."""
     said = [f"{stream}: no estimate, {why}." for stream, why in found.components.left_out.items()]
     joined = [name.replace("+", ", ") for name in found.components.by_stream if "+" in name]
@@ -52,18 +53,20 @@ def sentences(found: Variance) -> list[str]:
     if len(found.components.by_stream) > 1 and not more:
         said.append("No stream carries more than another beyond doubt: all intervals overlap.")
     if found.two_runs_differ_by:
-        shares = ", ".join(f"{_points(p)} or more in {100 * q:.0f} %" for p, q in found.two_runs_differ_by.items())
+        shares = ", ".join(f"{_many(p, unit)} or more in {100 * q:.0f} %" for p, q in found.two_runs_differ_by.items())
         said.append(f"Two runs of one configuration differ by {shares} of all pairs.")
     for points, seeds in found.seeds_needed.items():
         needed = f"more than {MOST_SEEDS:,}" if seeds is None else f"{seeds:,}"
-        said.append(f"To see {_points(points)} between two arms takes {needed} paired runs (80 % power, worst case).")
+        said.append(
+            f"To see {_many(points, unit)} between two arms takes {needed} paired runs (80 % power, worst case)."
+        )
     if found.failed:
         said.append(f"{found.failed} trials without a value were left out.")
     return said
 
 
-def _points(number: str) -> str:
-    return f"{number} point" if number == "1" else f"{number} points"
+def _many(number: str, unit: str) -> str:
+    return f"{number} {unit.removesuffix('s') if number == '1' else unit}"
 
 
 def _parts(found: Variance) -> dict[str, Component]:
@@ -100,7 +103,7 @@ def _runs(path: Path, trials: Trials, found: Variance, note: str) -> None:
         panel.set_ylim(len(rates) - 0.5, -0.5)
         panel.grid(True, axis="x")
         panel.set_ylabel("learning rate")
-        panel.set_xlabel(f"{trials.metric.replace('_', ' ')}, points (dots: runs, bar: mean; right: mean ± sd)")
+        panel.set_xlabel(f"{trials.metric.replace('_', ' ')}, {trials.unit} (dots: runs, bar: mean; right: mean ± sd)")
 
 
 def _components(path: Path, trials: Trials, found: Variance, note: str) -> None:
@@ -115,7 +118,7 @@ def _components(path: Path, trials: Trials, found: Variance, note: str) -> None:
         panel.set_yticks(range(len(parts)), [name.replace("+", " + ") for name in parts])
         panel.invert_yaxis()
         panel.grid(True, axis="x")
-        panel.set_xlabel("standard deviation, points (lines: 95 % intervals)")
+        panel.set_xlabel(f"standard deviation, {trials.unit} (lines: 95 % intervals)")
 
 
 def _differences(path: Path, trials: Trials, note: str) -> None:
@@ -125,15 +128,17 @@ def _differences(path: Path, trials: Trials, note: str) -> None:
         panel = figure.subplots()
         share = 100 * (1 - np.arange(len(apart)) / max(1, len(apart)))
         panel.step([0.0, *apart], [100.0, *share], where="pre", color=SEQUENCE[0], linewidth=1.8)
-        panel.axvline(PUBLISHED_POINTS, color=SEQUENCE[1], linestyle="--", linewidth=1.3)
-        panel.annotate(
-            "“about 5 points”", (PUBLISHED_POINTS, 1.0), xycoords=("data", "axes fraction"), xytext=(4, -4),
-            textcoords="offset points", va="top", fontsize=9, color=SEQUENCE[1],
-        )  # fmt: skip
-        panel.set_xlim(0, max(1.1 * PUBLISHED_POINTS, 1.05 * float(apart.max(initial=0))))
+        if trials.metric == "accuracy":
+            panel.axvline(PUBLISHED_POINTS, color=SEQUENCE[1], linestyle="--", linewidth=1.3)
+            panel.annotate(
+                "“about 5 points”", (PUBLISHED_POINTS, 1.0), xycoords=("data", "axes fraction"), xytext=(4, -4),
+                textcoords="offset points", va="top", fontsize=9, color=SEQUENCE[1],
+            )  # fmt: skip
+        least = 1.1 * PUBLISHED_POINTS if trials.metric == "accuracy" else 0.1
+        panel.set_xlim(0, max(least, 1.05 * float(apart.max(initial=0))))
         panel.set_ylim(0, 102)
         panel.grid(True)
-        panel.set_xlabel("difference of two runs of one configuration, points or more")
+        panel.set_xlabel(f"difference of two runs of one configuration, {trials.unit} or more")
         panel.set_ylabel("pairs that differ so much, %")
 
 

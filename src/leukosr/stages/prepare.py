@@ -14,7 +14,7 @@ from leukosr.data.catalogue import Checked, Rejected, check_images, find_images
 from leukosr.data.images import ImageFacts, inspect_image
 from leukosr.data.manifest import check_disjoint, make_rows, read_sources, write_manifest, write_rejected
 from leukosr.data.source_disjoint import source_disjoint_roles
-from leukosr.data.splits import outside_sr, paper_roles
+from leukosr.data.splits import outside_sr, paper_roles, training_images, with_fewer
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.progress import track
@@ -76,8 +76,10 @@ def _roles(good: list[Checked], params: Params) -> tuple[dict[str, str], dict[st
         return {}, disjoint, sources
     paper = paper_roles(outside_sr(good, disjoint), settings, seed)
     # as many training images under both, so that the split alone differs
-    counts = Counter(image.found.label for image in good if paper[image.found.image_id] == "classifier_train")
-    return paper, source_disjoint_roles(good, sources, settings, seed, counts), sources
+    counts = training_images(good, paper)
+    disjoint = source_disjoint_roles(good, sources, settings, seed, counts)
+    allowed = training_images(good, disjoint, settings.source_disjoint.folds)
+    return with_fewer(good, paper, allowed, seed), disjoint, sources
 
 
 def _refuse(rejected: list[Rejected], settings: Prepare) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import numpy as np
 from rich.console import Console
@@ -50,8 +52,17 @@ class Plan:
     count: int
 
 
-def run(params: Params, console: Console, layout: Layout, out: Path | None = None, workers: int = 1) -> None:
+def run(
+    params: Params,
+    console: Console,
+    layout: Layout,
+    out: Path | None = None,
+    workers: int = 1,
+    params_file: Path = Path("params.yaml"),
+) -> None:
     """Make every trial of the sweep, in `workers` processes, and write trials.csv, what they say, and figures.
+
+    The processes read `params_file` anew.
 
     Trials are kept in the storage: a cut sweep goes on where it was, and other machines may take part in it.
     """
@@ -68,9 +79,11 @@ def run(params: Params, console: Console, layout: Layout, out: Path | None = Non
         tracked.parameters({"optuna_study": plan.name, **params.sweep.model_dump()})
         store.start(_fixed(params, plan))
         if workers > 1:
-            _in_processes(params, store, workers)
+            _in_processes(store, workers, params_file)
         work(params, layout, plan, store, tracked)  # alone, or what the processes left
         finished = store.finished()
+        if all(trial.error for trial in finished):
+            raise LeukoError(f"sweep: every trial failed, the first one so: {finished[0].error}")
         with new_folder(target) as folder:
             facts = {"optuna_study": plan.name, "importances": store.importances()}
             summary = write_sweep(params, finished, facts, folder)
@@ -87,9 +100,11 @@ def run(params: Params, console: Console, layout: Layout, out: Path | None = Non
         console.print(sentence)
 
 
-def join(params: Params, layout: Layout) -> None:
-    """Help with the trials of a sweep that another process has started."""
+def join(params: Params, layout: Layout, name: str) -> None:
+    """Help with the trials of a sweep that another process has started; `name` is that of its trials' study."""
     plan = _plan(params, layout)
+    if plan.name != name:
+        raise LeukoError(f"sweep: parameters or images are those of {plan.name}, not of {name}: start it again")
     work(params, layout, plan, _open(params, plan))
 
 
@@ -119,7 +134,7 @@ def work(params: Params, layout: Layout, plan: Plan, store: TrialStore, around: 
             shown = max(done, shown)
             return metrics
 
-        store.work(measure, params.sweep.objective, _fixed(params, plan))
+        store.work(measure, _fixed(params, plan))
 
 
 def _measure(
@@ -145,7 +160,8 @@ def _searched(params: Params, subject: Subject, attempt: Attempt, tracked: track
         found.append(subject.tune(drawn, StreamRoots(seed, dict.fromkeys(params.swept_streams, seed))))
         mean = float(np.mean([each[params.sweep.objective] for each in found]))
         tracked.metrics({f"mean_{params.sweep.objective}": mean}, step=seed)
-        attempt.intermediate(mean, seed)
+        if seed < params.sweep.runs and attempt.hopeless(mean, seed):
+            break
     means = {name: float(np.mean([each[name] for each in found])) for name in found[0]}
     return {**means, f"{params.sweep.objective}_sd": float(np.std([e[params.sweep.objective] for e in found], ddof=1))
             if len(found) > 1 else 0.0}  # fmt: skip
@@ -226,28 +242,40 @@ def _subject(params: Params, layout: Layout) -> Subject:
     return SRSubject(params, params.swept_arm, train, val)
 
 
-def _in_processes(params: Params, store: TrialStore, workers: int) -> None:
+def _in_processes(store: TrialStore, workers: int, params_file: Path) -> None:
     """Let so many processes make trials, each with its part of the cores, and wait until they have ended.
 
     One that is killed leaves its trial to the others. Raises LeukoError where all end with a mistake.
     """
-    threads = max(1, count_workers("auto") // workers)
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(max(1, count_workers("auto") // workers))}
     environment.pop("MLFLOW_RUN_ID", None)
-    command = [sys.executable, "-m", "leukosr", "sweep", "--join"]
-    processes = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(workers)]
-    try:
-        with progress(store.cells, "sweep") as advance:
-            shown = 0
-            while any(process.poll() is None for process in processes):
-                done = len(store.finished())
-                advance(done - shown, f"{sum(process.poll() is None for process in processes)} processes")
-                shown = done
-                time.sleep(POLL_SECONDS)
-    finally:
-        for process in processes:
-            if process.poll() is None:
-                process.terminate()
-    said = [process.communicate()[1].strip() for process in processes]
-    if all(process.returncode == 1 for process in processes):
-        raise LeukoError(said[0].splitlines()[-1].removeprefix("error: ") if said[0] else "sweep: all processes failed")
+    command = [sys.executable, "-m", "leukosr", "sweep", "--join", store.name, "--params", str(params_file)]
+    with ExitStack() as stack:
+        said = [stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8")) for _ in range(workers)]
+        processes = [subprocess.Popen(command, env=environment, stderr=file) for file in said]
+        try:
+            with progress(store.cells, "sweep") as advance:
+                shown = 0
+                while any(process.poll() is None for process in processes):
+                    done = len(store.finished())
+                    advance(done - shown, f"{sum(process.poll() is None for process in processes)} processes")
+                    shown = done
+                    time.sleep(POLL_SECONDS)
+        finally:
+            for process in processes:
+                if process.poll() is None:
+                    process.terminate()
+                    process.wait()
+        failed = [number for number, process in enumerate(processes) if process.returncode]
+        words = [_last_line(said[number]) for number in failed]
+    if len(failed) == workers:
+        raise LeukoError(f"sweep: every process failed, the first one so: {words[0]}")
+    for number, word in zip(failed, words, strict=True):
+        print(f"sweep: process {number + 1} ended early: {word}", file=sys.stderr)
+
+
+def _last_line(file: IO[str]) -> str:
+    """What a process said last, without the word `error`."""
+    file.seek(0)
+    lines = [line.strip() for line in file if line.strip()]
+    return lines[-1].removeprefix("error: ") if lines else "it was killed"

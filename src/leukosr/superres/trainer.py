@@ -21,7 +21,7 @@ from leukosr.engine.prefetch import prefetched
 from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.resume import Resume
 from leukosr.engine.seeding import Root, stream_seed
-from leukosr.errors import LeukoError
+from leukosr.errors import Diverged, LeukoError
 from leukosr.evaluate.image_quality import compare_images
 from leukosr.superres import DISCRIMINATORS, GENERATORS
 from leukosr.superres.losses import (
@@ -209,7 +209,7 @@ class SRTraining:
         values = {f"loss_{names.get(name, name)}": float(part.detach()) for name, part in parts.items()}
         values = self.processes.mean(values)
         if not np.isfinite(values["loss_generator"]):
-            raise LeukoError(
+            raise Diverged(
                 f"train_sr.{self.method}: the loss is not finite at iteration {self.progress.iteration + 1}: "
                 "lower the learning rate of its stage, or set precision to fp32"
             )
