@@ -217,7 +217,9 @@ def classify(
 
 @app.command()
 def sweep(
-    workers: Annotated[int, typer.Option(min=1, help="Processes that make trials on this machine.")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that make trials here; default: runtime.sweep_workers.")
+    ] = None,
     joining: Annotated[
         str | None, typer.Option("--join", hidden=True, help="Only make trials of the sweep of this name.")
     ] = None,
@@ -235,7 +237,7 @@ def sweep(
         if joining is not None:
             stage.join(settings, layout, joining)
             return
-        stage.run(settings, console, layout, target, workers, params)
+        stage.run(settings, console, layout, target, workers or settings.runtime.sweep_workers, params)
 
 
 @app.command()

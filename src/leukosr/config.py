@@ -492,6 +492,7 @@ class Runtime(Section):
     devices: PositiveInt
     nodes: PositiveInt
     optuna_storage: str
+    sweep_workers: PositiveInt
     heartbeat_seconds: PositiveInt
     compile: Literal["auto", "always", "never"]
     checkpoint_seconds: NonNegative

@@ -143,17 +143,20 @@ def check_disjoint(rows: Iterable[Row]) -> None:
 
 
 def read_sources(root: Path, found: Path | None = None) -> dict[str, str]:
-    """Image id -> source from `sources.csv` in the data root, where the set comes with one (`path, source`).
+    """Image id -> source from `sources.csv` in the data root, where the set comes with one.
 
-    Else from `sources.csv` in the folder `found` (`image, source`), which the stage `provenance` wrote; else empty.
+    Else from that in the folder `found`, which the stage `provenance` wrote; else empty. The images stand in a column
+    `path` or, as `leukosr provenance` writes it, `image`.
     """
-    for folder, column in ((root, "path"), (found, "image")):
+    for folder in (root, found):
         if folder is None or not (path := folder / "sources.csv").is_file():
             continue
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
-            if not {column, "source"} <= set(reader.fieldnames or []):
-                raise LeukoError(f"{path} needs the columns {column} and source; it has {reader.fieldnames}")
+            names = reader.fieldnames or []
+            column = "path" if "path" in names else "image"
+            if not {column, "source"} <= set(names):
+                raise LeukoError(f"{path} needs the columns path and source; it has {', '.join(names) or 'none'}")
             known = [row for row in reader if row[column] and row["source"]]  # an empty cell is no common source
             return {str(Path(row[column]).with_suffix("").as_posix()): row["source"] for row in known}
     return {}
