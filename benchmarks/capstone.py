@@ -5,13 +5,15 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from benchmarks.images import SIZE, image_set, published_params
-from benchmarks.measure import Comparison, Options, Row, compare
+from benchmarks.measure import Comparison, Options, Row, compare, seconds_of
 from leukosr.config import Params
 from leukosr.data.images import read_rgb, write_png
 from leukosr.degradation import DEGRADATIONS, image_rng
@@ -35,7 +37,8 @@ def run(options: Options) -> list[Row]:
             options.rounds, reference_items=count, our_items=count,
         )  # fmt: skip
         parts = _parts(files[: options.pick(300, 30)], folder / "parts", params)
-    return [_row(found, parts, workers, count)]
+        scaling = _scaling(files[: options.pick(1500, 30)], folder, workers)
+    return [_row(found, parts, scaling, workers, count)]
 
 
 def plain(files: Sequence[Path], folder: Path) -> None:
@@ -85,13 +88,30 @@ def _parts(files: Sequence[Path], folder: Path, params: Params) -> dict[str, flo
     return sums
 
 
-def _row(found: Comparison, parts: dict[str, float], workers: int, count: int) -> Row:
+def _scaling(files: Sequence[Path], folder: Path, workers: int) -> float:
+    """How many times the work of one process so many do at once: the plain loop, each on all files, nothing shared."""
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        list(pool.map(_alone, [files[:2]] * workers, [folder / f"warm{i}" for i in range(workers)]))
+        one = seconds_of(lambda: pool.submit(_alone, files, folder / "one").result())
+        folders = [folder / f"many{number}" for number in range(workers)]
+        many = seconds_of(lambda: list(pool.map(_alone, [files] * workers, folders)))
+    return workers * one / many
+
+
+def _alone(files: Sequence[Path], folder: Path) -> None:
+    cv2.setNumThreads(1)
+    plain(files, folder)
+
+
+def _row(found: Comparison, parts: dict[str, float], scaling: float, workers: int, count: int) -> Row:
     whole = sum(parts.values())
     shares = ", ".join(f"{name} {100 * seconds / whole:.0f} %" for name, seconds in parts.items())
     best = float(np.median(found.reference)) / whole * workers
     limit = (
         f"an image takes one core {1000 * whole:.2f} ms ({shares}) and the plain loop "
-        f"{1000 * float(np.median(found.reference)):.2f} ms, so {workers} cores that lose nothing reach {best:.2f}x"
+        f"{1000 * float(np.median(found.reference)):.2f} ms, so {workers} cores that lose nothing reach {best:.2f}x. "
+        f"{workers} processes at once, each with the plain loop on files of its own, do {scaling:.2f} times the work "
+        "of one here"
     )
     note = f"{count} images, {workers} workers and their start; of an image's time {shares}"
     name, goal = "capstone degradation, disk to disk", f"ratio >= {GOAL}"
