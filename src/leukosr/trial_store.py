@@ -27,7 +27,7 @@ from optuna.exceptions import ExperimentalWarning, OptunaError, TrialPruned, Upd
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage, fail_stale_trials
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, ProgrammingError, SQLAlchemyError
 
 from leukosr.engine.seeding import stream_seed
 from leukosr.errors import Diverged, LeukoError
@@ -39,6 +39,7 @@ JOURNAL = "journal:"
 ARTIFACTS = Path("optuna_artifacts")
 LIVE = (TrialState.WAITING, TrialState.RUNNING, TrialState.COMPLETE)
 POLL_SECONDS = 1.0
+ATTEMPTS = 3
 NAMELESS_SECONDS = 60.0
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -105,15 +106,23 @@ def open_storage(url: str, heartbeat_seconds: int) -> BaseStorage:
         return JournalStorage(JournalFileBackend(str(path)))
     options = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
     try:
-        return RDBStorage(
-            url, engine_kwargs=options, heartbeat_interval=heartbeat_seconds, grace_period=3 * heartbeat_seconds
-        )
+        for _ in range(ATTEMPTS):
+            with suppress(IntegrityError, ProgrammingError):  # another process made the tables at the same moment
+                return _database(url, options, heartbeat_seconds)
+            time.sleep(POLL_SECONDS)
+        return _database(url, options, heartbeat_seconds)
     except (SQLAlchemyError, ArgumentError, NoSuchModuleError, ImportError, OptunaError, OSError) as error:
         first = str(error).strip().splitlines()[0][:200]
         raise LeukoError(
             f"the trials' storage {_shown(url)} cannot be opened ({first}): correct runtime.optuna_storage or "
             f"{ENVIRONMENT}, e.g. {DEFAULT_STORAGE}, postgresql://user@host/name or {JOURNAL}PATH"
         ) from None
+
+
+def _database(url: str, options: dict[str, Any], heartbeat_seconds: int) -> RDBStorage:
+    return RDBStorage(
+        url, engine_kwargs=options, heartbeat_interval=heartbeat_seconds, grace_period=3 * heartbeat_seconds
+    )
 
 
 def _shown(url: str) -> str:

@@ -213,6 +213,7 @@ def test_mlflow_holds_a_run_an_arm_with_a_child_a_seed(inside: Study) -> None:
     runs = {run.info.run_name: run for run in mlflow.search_runs(experiment_names=["demo"], output_format="list")}
     names = {f"classify {arm}" for arm in ARMS} | {f"train_sr {method}" for method in METHODS}
     names |= {f"classify {arm} seed {seed}" for arm in ARMS for seed in (1, 2)}
+    names |= {"sweep raw"} | {f"sweep raw trial {number}" for number in range(4)}
     assert set(runs) == names
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
     for arm in ARMS:

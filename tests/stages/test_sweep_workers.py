@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import optuna
@@ -20,6 +21,7 @@ import yaml
 from optuna.trial import TrialState
 
 from leukosr.config import Params
+from leukosr.trial_store import open_storage
 
 from .conftest import TINY, Study
 
@@ -81,6 +83,7 @@ def folder(study: Study, tmp_path: Path, mlflow_template: Path, compose_params: 
 
 
 def start(folder: Path, url: str, *arguments: str) -> subprocess.Popen[str]:
+    storage_at(url)  # with its tables, before others look
     environment = {
         **os.environ, "LEUKOSR_OPTUNA_STORAGE": url, "OMP_NUM_THREADS": "1",
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
@@ -91,12 +94,13 @@ def start(folder: Path, url: str, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
+@cache  # an engine for each look would use up the server's connections
+def storage_at(url: str) -> optuna.storages.BaseStorage:
+    return open_storage(url, 60)
+
+
 def study_at(url: str) -> optuna.Study:
-    storage: str | optuna.storages.BaseStorage = url
-    if url.startswith("journal:"):
-        backend = optuna.storages.journal.JournalFileBackend(url.removeprefix("journal:"))
-        storage = optuna.storages.JournalStorage(backend)
-    return optuna.load_study(study_name=None, storage=storage)
+    return optuna.load_study(study_name=None, storage=storage_at(url))
 
 
 def processes_under_way(url: str, wanted: int) -> list[int]:
