@@ -26,7 +26,7 @@ Pair = tuple[Path, Path]
 def run(options: Options) -> list[Row]:
     """Two rows: pairs a second, and the largest difference of a value."""
     params, workers = published_params(), count_workers("auto")
-    count = max(options.pick(600, 16), 4 * workers)  # fewer would be done without workers
+    count = max(options.pick(2400, 16), 4 * workers)  # as many as case study 1 compares in an arm
     with tempfile.TemporaryDirectory() as temporary:
         pairs = make_pairs(Path(temporary), count)
         few = pairs[: options.pick(100, 8)]
