@@ -59,8 +59,8 @@ def _limit(files: Sequence[Path], found: Comparison, workers: int, count: int) -
     sharpening = seconds_of(lambda: [usm_sharpen(batch) for batch in batches]) / count
     reference = float(np.median(found.reference))
     return (
-        f"an image takes one core {1000 * whole:.1f} ms (sharpening {100 * sharpening / whole:.0f} %, the two rounds the "
-        f"rest) and the reference {1000 * reference:.0f} ms on all cores, so {workers} cores that lose nothing reach "
+        f"an image takes one core {1000 * whole:.1f} ms (sharpening {100 * sharpening / whole:.0f} %, the two rounds "
+        f"the rest) and the reference {1000 * reference:.0f} ms on all cores, so {workers} cores that lose nothing reach "
         f"{reference / whole * workers:.1f}x. The goal was set where the reference took 278 ms"
     )
 
