@@ -58,10 +58,11 @@ def _limit(files: Sequence[Path], found: Comparison, workers: int, count: int) -
     batches = [to_batch(read_rgb(file)[None], torch.device("cpu"), channels_last=False) for file, _ in tasks]
     sharpening = seconds_of(lambda: [usm_sharpen(batch) for batch in batches]) / count
     reference = float(np.median(found.reference))
+    share, best = 100 * sharpening / whole, reference / whole * workers
     return (
-        f"an image takes one core {1000 * whole:.1f} ms (sharpening {100 * sharpening / whole:.0f} %, the two rounds "
-        f"the rest) and the reference {1000 * reference:.0f} ms on all cores, so {workers} cores that lose nothing reach "
-        f"{reference / whole * workers:.1f}x. The goal was set where the reference took 278 ms"
+        f"an image takes one core {1000 * whole:.1f} ms (sharpening {share:.0f} %, the two rounds the rest) and the "
+        f"reference {1000 * reference:.0f} ms on all cores, so {workers} cores that lose nothing reach {best:.1f}x. The "
+        "goal was set where the reference took 278 ms"
     )
 
 
