@@ -61,8 +61,8 @@ def _limit(files: Sequence[Path], found: Comparison, workers: int, count: int) -
     share, best = 100 * sharpening / whole, reference / whole * workers
     return (
         f"an image takes one core {1000 * whole:.1f} ms (sharpening {share:.0f} %, the two rounds the rest) and the "
-        f"reference {1000 * reference:.0f} ms on all cores, so {workers} cores that lose nothing reach {best:.1f}x. The "
-        "goal was set where the reference took 278 ms"
+        f"reference {1000 * reference:.0f} ms on all cores, so {workers} cores that lose nothing reach {best:.1f}x. "
+        "The goal was set where the reference took 278 ms"
     )
 
 
