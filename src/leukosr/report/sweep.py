@@ -30,7 +30,8 @@ def write_sweep(
     table = _table(params, finished)
     path = folder / "trials.csv"
     table.to_csv(path, index=False, lineterminator="\n")
-    note = f"{budget_note(params.budget)}; {params.swept_arm}, {params.swept_protocol}, {params.sweep.epochs} {'epoch' if params.sweep.epochs == 1 else 'epochs'}"
+    times = "1 epoch" if params.sweep.epochs == 1 else f"{params.sweep.epochs} epochs"
+    note = f"{budget_note(params.budget)}; {params.swept_arm}, {params.swept_protocol}, {times}"
     if params.sweep.target == "train_sr":
         note = f"{budget_note(params.budget)}; {params.swept_arm}, validation images"
     if params.sweep.design == "search":
