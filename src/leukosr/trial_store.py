@@ -137,8 +137,7 @@ class TrialStore:
 
     def __init__(self, url: str, name: str, cells: int, *, metric: str, heartbeat_seconds: int, seed: int) -> None:
         """`metric` names the value of a trial; more is better. `seed` is that of the sampler of a search."""
-        self.url, self.name, self.cells = url, name, cells
-        self.heartbeat_seconds = heartbeat_seconds
+        self.name, self.cells = name, cells
         self.storage = open_storage(url, heartbeat_seconds)
         self.metric, self.seed = metric, seed
         pruner = optuna.pruners.MedianPruner(n_startup_trials=4)
