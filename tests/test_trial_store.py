@@ -12,7 +12,8 @@ import pytest
 from optuna.trial import TrialState
 
 from leukosr.errors import Diverged, LeukoError
-from leukosr.trial_store import Attempt, Space, TrialStore, _this_process, open_storage, storage_url
+from leukosr.trial_storage import open_storage, storage_url
+from leukosr.trial_store import Attempt, Space, TrialStore, _this_process
 
 FIXED = [{"learning_rate": rate, "init": seed} for rate in (0.1, 0.01) for seed in (1, 2)]
 CHOICES = {"learning_rate": [0.01, 0.1], "init": [1, 2]}

@@ -1,4 +1,4 @@
-"""All of Optuna: the trials of a sweep, kept in a database or journal that any number of processes may share.
+"""The trials of a sweep, kept by Optuna in a database or journal that any number of processes may share.
 
 Every cell of a sweep has a number. It is put into the queue once and counts as done when one trial of it is complete,
 or diverged, as another attempt would. A trial whose process died is given up (by heartbeat in
@@ -8,7 +8,6 @@ a database, at the next start in a journal) and its cell is put into the queue a
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import socket
 import time
@@ -24,26 +23,20 @@ import optuna
 import psutil
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 from optuna.exceptions import ExperimentalWarning, OptunaError, TrialPruned, UpdateFinishedTrialError
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage, fail_stale_trials
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages import fail_stale_trials
 from optuna.trial import FrozenTrial, Trial, TrialState
-from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, ProgrammingError, SQLAlchemyError
 
 from leukosr.engine.seeding import stream_seed
-from leukosr.errors import Diverged, LeukoError
+from leukosr.errors import Diverged
 from leukosr.evaluate.designs import Finished
+from leukosr.trial_storage import open_storage
 
-DEFAULT_STORAGE = "sqlite:///optuna.db"
-ENVIRONMENT = "LEUKOSR_OPTUNA_STORAGE"
-JOURNAL = "journal:"
 ARTIFACTS = Path("optuna_artifacts")
 LIVE = (TrialState.WAITING, TrialState.RUNNING, TrialState.COMPLETE)
 POLL_SECONDS = 1.0
-ATTEMPTS = 3
 NAMELESS_SECONDS = 60.0
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
-logging.getLogger("alembic").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", category=ExperimentalWarning)
 
 
@@ -91,45 +84,6 @@ class Attempt:
         """Keep facts with the trial."""
         for name, value in values.items():
             self._trial.set_user_attr(name, value)
-
-
-def storage_url(wanted: str) -> str:
-    """Where trials are kept: the environment's LEUKOSR_OPTUNA_STORAGE, or what the parameters say."""
-    return os.environ.get(ENVIRONMENT) or wanted
-
-
-def open_storage(url: str, heartbeat_seconds: int) -> BaseStorage:
-    """A database by its URL, or `journal:PATH`. Raises LeukoError where it cannot be reached."""
-    if url.startswith(JOURNAL):
-        path = Path(url.removeprefix(JOURNAL))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return JournalStorage(JournalFileBackend(str(path)))
-    options = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
-    try:
-        for _ in range(ATTEMPTS):
-            with suppress(IntegrityError, ProgrammingError):  # another process made the tables at the same moment
-                return _database(url, options, heartbeat_seconds)
-            time.sleep(POLL_SECONDS)
-        return _database(url, options, heartbeat_seconds)
-    except (SQLAlchemyError, ArgumentError, NoSuchModuleError, ImportError, OptunaError, OSError) as error:
-        first = str(error).strip().splitlines()[0][:200]
-        raise LeukoError(
-            f"the trials' storage {_shown(url)} cannot be opened ({first}): correct runtime.optuna_storage or "
-            f"{ENVIRONMENT}, e.g. {DEFAULT_STORAGE}, postgresql://user@host/name or {JOURNAL}PATH"
-        ) from None
-
-
-def _database(url: str, options: dict[str, Any], heartbeat_seconds: int) -> RDBStorage:
-    return RDBStorage(
-        url, engine_kwargs=options, heartbeat_interval=heartbeat_seconds, grace_period=3 * heartbeat_seconds
-    )
-
-
-def _shown(url: str) -> str:
-    """The URL without a password."""
-    head, at, tail = url.rpartition("@")
-    scheme, slashes, user = head.partition("//")
-    return f"{scheme}{slashes}{user.partition(':')[0]}{at}{tail}" if at else url
 
 
 class TrialStore:

@@ -27,35 +27,35 @@ def test_the_score_is_the_mean_over_runs(metric: str) -> None:
     else:
         expected = np.mean([f1_score(own["true"], own["predicted"], average="macro") for own in runs])
     score = score_with_interval(predictions, metric)  # type: ignore[arg-type]
-    assert score.mean == pytest.approx(expected)
-    assert score.low is not None and score.high is not None
-    assert 0 <= score.low < score.mean < score.high <= 1
+    assert score.value == pytest.approx(expected)
+    assert score.ci_low is not None and score.ci_high is not None
+    assert 0 <= score.ci_low < score.value < score.ci_high <= 1
 
 
 def test_one_image_a_source_and_one_run_give_about_the_wilson_interval() -> None:
     design = Design(class_sources=(150, 150), class_images=150, runs=1)
     score = score_with_interval(arm(1, design), "accuracy")
-    low, high = wilson(300 * score.mean, 300)
-    assert (score.low, score.high) == pytest.approx((low, high), abs=0.015)
+    low, high = wilson(300 * score.value, 300)
+    assert (score.ci_low, score.ci_high) == pytest.approx((low, high), abs=0.015)
 
 
 def test_equal_protocols_show_no_effect_and_the_sign_is_that_of_paper() -> None:
     one = arm(2)
     for effect in split_effect(one, one):
-        assert effect.difference.mean == 0
-        assert effect.difference.low is not None and effect.difference.high is not None
-        assert effect.difference.low < 0 < effect.difference.high
+        assert effect.difference.value == 0
+        assert effect.difference.ci_low is not None and effect.difference.ci_high is not None
+        assert effect.difference.ci_low < 0 < effect.difference.ci_high
     wrong = one.table.assign(predicted=one.table["true"].map({"c0": "c1", "c1": "c0"}))
     worst = Predictions("raw", wrong, one.classes)
     best = Predictions("raw", one.table.assign(predicted=one.table["true"]), one.classes)
     (accuracy, _) = split_effect(best, worst)
-    assert accuracy.difference.mean == 1
+    assert accuracy.difference.value == 1
 
 
 def test_intervals_of_the_difference_cover_no_effect_as_often_as_they_say() -> None:
     inside = 0
     for seed in range(100):
         effect = split_effect(arm(1000 + seed), arm(5000 + seed))[0].difference
-        assert effect.low is not None and effect.high is not None
-        inside += effect.low <= 0 <= effect.high
+        assert effect.ci_low is not None and effect.ci_high is not None
+        inside += effect.ci_low <= 0 <= effect.ci_high
     assert inside >= 90

@@ -37,6 +37,14 @@ def test_both_protocols_run_on_disjoint_sources(clone: Clone) -> None:
     names = {run.data.tags["mlflow.runName"] for run in clone.runs()}
     assert {"classify raw paper seed 3", "classify raw source_disjoint seed 3"} <= names
 
+    clone.run("leukosr", "publish", "--name", "demo-both")
+    published = clone.root / "results" / "demo-both"
+    assert {path.name for path in published.iterdir()} == {
+        "about.json", "comparison.csv", "dvc.lock", "figures", "index.html", "manifest.csv", "metrics", "params.yaml",
+        "plots", "summary.json",
+    }  # fmt: skip
+    assert read_manifest(published / "manifest.csv") == rows
+
     manifest = outputs / "manifest.csv"  # a test image whose source a classifier also trains on
     train = next(row for row in rows if row.role_source_disjoint == "classifier_train")
     test = next(row for row in rows if row.role_source_disjoint == "classifier_test")

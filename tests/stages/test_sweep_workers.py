@@ -21,7 +21,7 @@ import yaml
 from optuna.trial import TrialState
 
 from leukosr.config import Params
-from leukosr.trial_store import open_storage
+from leukosr.trial_storage import open_storage
 
 from .conftest import TINY, Study
 

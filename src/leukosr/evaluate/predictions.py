@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from leukosr.errors import LeukoError
+from leukosr.evaluate.tables import read_table
 
 COLUMNS = ("image", "source", "seed", "true", "predicted")
 
@@ -59,17 +60,7 @@ class Pair:
 
 def read_predictions(path: Path, name: str) -> Predictions:
     """Read one predictions.csv. Raises LeukoError that names the file and what is wrong with it."""
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except FileNotFoundError:
-        raise LeukoError(f"{path} does not exist; name the predictions.csv of an arm") from None
-    except (OSError, ValueError) as error:
-        raise LeukoError(f"{path} cannot be read as a CSV file ({error})") from None
-    missing = [column for column in COLUMNS if column not in table]
-    if missing:
-        raise LeukoError(
-            f"{path} lacks the columns {', '.join(missing)}; expected are {', '.join(COLUMNS)} and p_<class>"
-        )
+    table = read_table(path, COLUMNS, "the predictions.csv of an arm")
     if table.empty:
         raise LeukoError(f"{path} holds no predictions")
     if not table["seed"].str.fullmatch(r"-?\d+").all():

@@ -6,17 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from leukosr.evaluate.estimate import Estimate
 from leukosr.evaluate.predictions import Counts, Predictions, pair
 from leukosr.evaluate.significance import METRICS, Metric, interval, scores_by_run
-
-
-@dataclass(frozen=True)
-class Score:
-    """A mean over runs with its 95 % interval over runs and sources, fractions; None with a single source."""
-
-    mean: float
-    low: float | None
-    high: float | None
 
 
 @dataclass(frozen=True)
@@ -29,19 +21,22 @@ class SplitEffect:
 
     arm: str
     metric: Metric
-    paper: Score
-    disjoint: Score
-    difference: Score
+    paper: Estimate
+    disjoint: Estimate
+    difference: Estimate
 
 
-def score_with_interval(predictions: Predictions, metric: Metric, draws: int = 2000, seed: int = 0) -> Score:
-    """A score of one arm and how much other runs and other sources would change it."""
+def score_with_interval(predictions: Predictions, metric: Metric, draws: int = 2000, seed: int = 0) -> Estimate:
+    """Mean score of one arm over runs, a fraction, and how much other runs and other sources would change it.
+
+    No interval where all images are of a single source.
+    """
     own = pair(predictions, replace(predictions, name=f"{predictions.name} again"))
     empty = np.zeros_like(own.first.hits)
     # the difference from an arm that is never right is the score itself
     against = replace(own, second=Counts(hits=empty, predicted=empty, true=own.first.true))
     low, high = interval(against, metric, draws, np.random.default_rng([seed, 1]))
-    return Score(float(scores_by_run(own.first, metric).mean()), None if low is None else max(0.0, low), high)
+    return Estimate(float(scores_by_run(own.first, metric).mean()), None if low is None else max(0.0, low), high)
 
 
 def split_effect(paper: Predictions, disjoint: Predictions) -> list[SplitEffect]:
@@ -53,11 +48,11 @@ def split_effect(paper: Predictions, disjoint: Predictions) -> list[SplitEffect]
     return effects
 
 
-def _difference(first: Score, second: Score) -> Score:
-    centre = first.mean - second.mean
-    if first.low is None or first.high is None or second.low is None or second.high is None:
-        return Score(centre, None, None)
+def _difference(first: Estimate, second: Estimate) -> Estimate:
+    centre = first.value - second.value
+    if first.ci_low is None or first.ci_high is None or second.ci_low is None or second.ci_high is None:
+        return Estimate(centre, None, None)
     # the bounds are clipped to [0, 1], so each side has its own margin
-    down = ((first.mean - first.low) ** 2 + (second.high - second.mean) ** 2) ** 0.5
-    up = ((first.high - first.mean) ** 2 + (second.mean - second.low) ** 2) ** 0.5
-    return Score(centre, centre - down, centre + up)
+    down = ((first.value - first.ci_low) ** 2 + (second.ci_high - second.value) ** 2) ** 0.5
+    up = ((first.ci_high - first.value) ** 2 + (second.value - second.ci_low) ** 2) ** 0.5
+    return Estimate(centre, centre - down, centre + up)

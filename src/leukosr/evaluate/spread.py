@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from leukosr.evaluate.estimate import Estimate
 from leukosr.evaluate.trials import Trials
 
 POINTS = (1, 2, 5)
@@ -21,23 +22,14 @@ MOST_SEEDS = 8192
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A number with its 95 % bootstrap interval; None where there are too few runs."""
-
-    value: float
-    ci_low: float | None
-    ci_high: float | None
-
-
-@dataclass(frozen=True)
 class Spread:
     """Runs of one learning rate, in the metric's own unit; sd is None for a single run."""
 
     runs: int
-    mean: Figure
-    sd: Figure | None
+    mean: Estimate
+    sd: Estimate | None
     range: float
-    quantiles: dict[str, Figure]
+    quantiles: dict[str, Estimate]
 
 
 def by_learning_rate(trials: Trials, draws: int = 2000, seed: int = 0) -> dict[float, Spread]:
@@ -68,36 +60,36 @@ def _groups(trials: Trials) -> list[tuple[float, np.ndarray, np.ndarray]]:
 def _spread(values: np.ndarray, apart: np.ndarray, draws: int, rng: np.random.Generator) -> Spread:
     return Spread(
         runs=len(values),
-        mean=_figure(values, np.mean, "BCa", draws, rng),
+        mean=_estimate(values, np.mean, "BCa", draws, rng),
         sd=_sd(values, apart, draws, rng),
         range=float(np.ptp(values)),
         # the acceleration of BCa is not defined for quantiles
-        quantiles={f"{q:g}": _figure(values, partial(np.quantile, q=q), "percentile", draws, rng) for q in QUANTILES},
+        quantiles={f"{q:g}": _estimate(values, partial(np.quantile, q=q), "percentile", draws, rng) for q in QUANTILES},
     )
 
 
-def _figure(
+def _estimate(
     values: np.ndarray, statistic: Callable[..., Any], method: str, draws: int, rng: np.random.Generator
-) -> Figure:
+) -> Estimate:
     value = float(statistic(values))
     if len(values) < 3 or not np.ptp(values):
-        return Figure(value, None, None)
+        return Estimate(value, None, None)
     found = stats.bootstrap((values,), statistic, n_resamples=draws, method=method, rng=rng).confidence_interval
     return _finite(value, float(found.low), float(found.high))
 
 
-def _finite(value: float, low: float, high: float) -> Figure:
-    return Figure(value, low, high) if np.isfinite([low, high]).all() else Figure(value, None, None)
+def _finite(value: float, low: float, high: float) -> Estimate:
+    return Estimate(value, low, high) if np.isfinite([low, high]).all() else Estimate(value, None, None)
 
 
-def _sd(values: np.ndarray, apart: np.ndarray, draws: int, rng: np.random.Generator) -> Figure | None:
+def _sd(values: np.ndarray, apart: np.ndarray, draws: int, rng: np.random.Generator) -> Estimate | None:
     """Half the mean squared difference of pairs, as a root: the usual sd where every pair counts."""
     if not apart.any():
         return None
     squares = (values[:, None] - values) ** 2 * apart / 2
     value = float((squares.sum() / apart.sum()) ** 0.5)
     if len(values) < 3 or value == 0:
-        return Figure(value, None, None)
+        return Estimate(value, None, None)
     weights = rng.multinomial(len(values), np.full(len(values), 1 / len(values)), size=draws).astype(float)
     pairs = np.einsum("di,ij,dj->d", weights, apart.astype(float), weights)
     total = np.einsum("di,ij,dj->d", weights, squares, weights)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from leukosr.engine.seeding import STREAMS
 from leukosr.errors import LeukoError
+from leukosr.evaluate.tables import read_table
 
 EVERYTHING = "all"  # in the column `varied`: runs in which every stream differs
 
@@ -46,15 +47,7 @@ def read_trials(path: Path, metric: str) -> Trials:
     Columns: `trial`, `learning_rate`, any of `STREAMS` holding their seeds, one column a metric; optionally `state`
     (only COMPLETE counts) and `varied` (which stream a designed trial varies, or `all`).
     """
-    try:
-        raw = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except FileNotFoundError:
-        raise LeukoError(f"{path} does not exist; name a table of trials") from None
-    except (OSError, ValueError) as error:
-        raise LeukoError(f"{path} cannot be read as a CSV file ({error})") from None
-    missing = [column for column in ("trial", "learning_rate", metric) if column not in raw]
-    if missing:
-        raise LeukoError(f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(raw.columns)}")
+    raw = read_table(path, ("trial", "learning_rate", metric), "a table of trials")
     if raw["trial"].duplicated().any():
         raise LeukoError(f"{path} has trial {raw['trial'][raw['trial'].duplicated()].iloc[0]} twice: one row a trial")
     raw["value"] = _numbers(path, raw, metric)

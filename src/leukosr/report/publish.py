@@ -17,6 +17,8 @@ from leukosr.versions import git_commit, installed_versions
 def publish_results(params: Params, params_file: Path, layout: Layout, target: Path) -> Path:
     """Copy the report with its figures, metrics, params.yaml, dvc.lock, versions and commit of a study to `target`.
 
+    The manifest comes along where the study claims a split by source, so that anyone can check it.
+
     An existing snapshot of that name is replaced. Raises LeukoError when the study is not finished.
     """
     require(layout.report / "index.html", "report")
@@ -30,6 +32,8 @@ def publish_results(params: Params, params_file: Path, layout: Layout, target: P
             place = folder / "metrics" / metrics.parent.relative_to(layout.root)
             place.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(metrics, place / "metrics.json")
+        if "source_disjoint" in params.study.protocols:
+            shutil.copyfile(layout.manifest, folder / "manifest.csv")
         shutil.copyfile(params_file, folder / "params.yaml")
         lock = require(params_file.parent / "dvc.lock", "report")
         shutil.copyfile(lock, folder / "dvc.lock")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from leukosr.evaluate.split_effect import Score, SplitEffect, split_effect
+from leukosr.evaluate.estimate import Estimate
+from leukosr.evaluate.split_effect import SplitEffect, split_effect
 from leukosr.report.comparisons import NAMES
 from leukosr.report.results import StudyResults
 from leukosr.report.style import arm_colour, arm_label, new_figure
@@ -30,11 +31,11 @@ def effect_rows(effects: Sequence[SplitEffect]) -> list[list[str]]:
     ]
 
 
-def _text(score: Score, sign: str = "") -> str:
-    mean = f"{100 * score.mean:{sign}.1f}"
-    if score.low is None or score.high is None:
+def _text(score: Estimate, sign: str = "") -> str:
+    mean = f"{100 * score.value:{sign}.1f}"
+    if score.ci_low is None or score.ci_high is None:
         return f"{mean} ({UNDEFINED})"
-    return f"{mean} ({100 * score.low:{sign}.1f} … {100 * score.high:{sign}.1f})"
+    return f"{mean} ({100 * score.ci_low:{sign}.1f} … {100 * score.ci_high:{sign}.1f})"
 
 
 def effect_figure(path: Path, effects: Sequence[SplitEffect], note: str) -> None:
@@ -45,13 +46,13 @@ def effect_figure(path: Path, effects: Sequence[SplitEffect], note: str) -> None
         for place, effect in enumerate(shown):
             for score, shift, filled in ((effect.paper, -0.16, False), (effect.disjoint, 0.16, True)):
                 colour = arm_colour(effect.arm)
-                if score.low is not None and score.high is not None:
-                    panel.hlines(place + shift, 100 * score.low, 100 * score.high, color=colour, linewidth=2)
+                if score.ci_low is not None and score.ci_high is not None:
+                    panel.hlines(place + shift, 100 * score.ci_low, 100 * score.ci_high, color=colour, linewidth=2)
                 panel.plot(
-                    100 * score.mean, place + shift, marker="o", markersize=7, color=colour, linestyle="none",
+                    100 * score.value, place + shift, marker="o", markersize=7, color=colour, linestyle="none",
                     markerfacecolor=colour if filled else "white",
                 )  # fmt: skip
-            text = f"{100 * effect.difference.mean:+.1f} points"
+            text = f"{100 * effect.difference.value:+.1f} points"
             panel.annotate(text, (1.03, place), xycoords=("axes fraction", "data"), va="center", fontsize=9)
         for label, face in (("paper", "white"), ("source disjoint", "black")):
             panel.plot(

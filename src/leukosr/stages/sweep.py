@@ -28,7 +28,8 @@ from leukosr.evaluate.designs import Cell, factorial, streams_design
 from leukosr.files import new_folder
 from leukosr.layout import Layout, image_file, require
 from leukosr.report.sweep import said_in, write_sweep
-from leukosr.trial_store import Attempt, Space, TrialStore, storage_url
+from leukosr.trial_storage import storage_url
+from leukosr.trial_store import Attempt, Space, TrialStore
 
 POLL_SECONDS = 0.5
 
