@@ -82,6 +82,22 @@ def test_classes_chooses_the_folders(flat: Prepare, tmp_path: Path) -> None:
     assert {item.label for item in chosen} == {"a", "c"}
 
 
+def test_classes_are_found_in_upper_or_lower_case_and_called_as_the_study_calls_them(
+    flat: Prepare, tmp_path: Path
+) -> None:
+    add(tmp_path, "Basophil/1.png", "b/2.png", "B/3.png")
+    named = flat.model_copy(update={"classes": ["basophil", "b"]})
+    assert [(item.path, item.label) for item in find_images(named)] == [
+        ("Basophil/1.png", "basophil"),
+        ("b/2.png", "b"),
+    ]
+    split(tmp_path, "Basophil/1.png,BASOPHIL,train", "b/2.png,B,train", "B/3.png,other,val")
+    assert [(item.path, item.label) for item in find_images(named)] == [
+        ("Basophil/1.png", "basophil"),
+        ("b/2.png", "b"),
+    ]
+
+
 def test_a_missing_class_folder_is_named_with_those_that_are_there(flat: Prepare, tmp_path: Path) -> None:
     add(tmp_path, "a/1.png", "b/2.png")
     with pytest.raises(LeukoError, match=r"class folder .*/c is missing; .* holds a, b"):

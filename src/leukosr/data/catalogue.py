@@ -55,7 +55,8 @@ def find_images(settings: Prepare | Provenance) -> list[Found]:
     """List the files of a set in a fixed order.
 
     A `split.csv` (`path, label, split`) in the root decides where there is one, else the folders named by
-    train/test/reference, else class folders in the root. Raises LeukoError for a missing or empty folder.
+    train/test/reference, else class folders in the root. Classes that the study names are found in upper or lower case
+    and called as it calls them. Raises LeukoError for a missing or empty folder.
     """
     root = Path(settings.root)
     if not root.is_dir():
@@ -77,8 +78,9 @@ def _from_class_folders(root: Path, below: str, classes: list[str] | None, part:
     if not folder.is_dir():
         raise LeukoError(f"the folder {folder} is missing: prepare.train, test and reference must name folders")
     present = sorted(child.name for child in folder.iterdir() if child.is_dir() and child.name[0] not in "._")
+    folder_of = {name.casefold(): name for name in present} | {name: name for name in present}
     for name in classes or []:
-        if name not in present:
+        if name not in folder_of and name.casefold() not in folder_of:
             raise LeukoError(f"the class folder {folder / name} is missing; {folder} holds {', '.join(present)}")
     names = classes or [name for name in present if name != "masks"]  # masks of the images, not a class
     if not names:
@@ -86,7 +88,7 @@ def _from_class_folders(root: Path, below: str, classes: list[str] | None, part:
     loose = (file for file in sorted(folder.iterdir()) if file.is_file() and file.suffix.lower() in SUFFIXES)
     found = [Found(file.relative_to(root).as_posix(), "", "loose") for file in loose]
     for name in names:
-        files = visible_files(folder / name)
+        files = visible_files(folder / folder_of.get(name, folder_of[name.casefold()]))
         if not files:
             raise LeukoError(f"the class folder {folder / name} is empty: add images or remove the folder")
         found += [Found(file.relative_to(root).as_posix(), name, part) for file in files]
@@ -120,6 +122,7 @@ def _from_split_csv(root: Path, classes: list[str] | None) -> list[Found]:
         raise LeukoError(f"{root / 'split.csv'} is no UTF-8 CSV file ({error}): save it as one") from None
     if not {"path", "label", "split"} <= set(columns):
         raise LeukoError(f"{root / 'split.csv'} needs the columns path, label, split; it has {list(columns)}")
+    name_of = {name.casefold(): name for name in classes or []}
     found = []
     for number, row in enumerate(rows, start=2):
         part = PARTS.get((row["split"] or "").strip().lower())
@@ -129,7 +132,7 @@ def _from_split_csv(root: Path, classes: list[str] | None) -> list[Found]:
         place = PurePosixPath(row["path"] or "/")
         if place.is_absolute() or ".." in place.parts or not row["label"]:
             raise LeukoError(f"{root / 'split.csv'} line {number}: needs a path below the folder and a label")
-        found.append(Found(str(place), row["label"], part))
+        found.append(Found(str(place), name_of.get(row["label"].casefold(), row["label"]), part))
     listed = {item.path for item in found}
     for path in visible_files(root):
         name = path.relative_to(root).as_posix()
