@@ -34,6 +34,18 @@ def test_much_work_is_done_in_other_processes_and_little_in_this_one() -> None:
     assert set(ordered_map(eval, [PROCESS] * 100, 1)) == {here}
 
 
+def test_a_worker_computes_with_one_thread_and_this_process_keeps_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.delenv("OPENCV_FOR_THREADS_NUM", raising=False)
+    threads = (
+        "(__import__('cv2').getNumThreads(), __import__('numpy') and "
+        "max(each['num_threads'] for each in __import__('threadpoolctl').threadpool_info()))"
+    )
+    assert set(ordered_map(eval, [threads] * 8, 2)) == {(1, 1)}
+    assert os.environ["OMP_NUM_THREADS"] == "2"
+    assert "OPENCV_FOR_THREADS_NUM" not in os.environ
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_exception_comes_through_after_the_results_before_it(workers: int) -> None:
     results = ordered_map(math.sqrt, [4.0, 9.0, *[1.0] * 30, -1.0, 16.0], workers)

@@ -35,12 +35,31 @@ def ordered_map(function: Callable[[Item], Result], items: Sequence[Item], worke
     # spawn: the same behaviour on every system, and no copy of torch's threads
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         try:
-            with without_interrupts():
+            with without_interrupts(), _one_thread_each():
                 results = pool.map(function, items, chunksize=chunk)
             yield from results
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Processes started meanwhile compute with one thread: the processes are the parallelism.
+
+    OpenCV and BLAS would each start a thread a core in every one of them, and these wait for each other.
+    """
+    limits = {"OMP_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}
+    before = {name: os.environ.get(name) for name in limits}
+    os.environ.update(limits)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 @contextmanager
