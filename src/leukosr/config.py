@@ -409,6 +409,7 @@ class Classify(Section):
     weight_decay: NonNegative
     augmentation: Annotated[float, Field(ge=0, le=1)]
     ema: Annotated[float, Field(ge=0, lt=1)]
+    ensemble: PositiveInt
     epochs: PositiveInt
     batch: Annotated[int, Field(ge=2)]  # batch norm cannot train on one image
     precision: Precision

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from leukosr.classify.arm_data import ArmData, ArmImages
+from leukosr.classify.ensemble import together
 from leukosr.classify.trainer import ClassifierTraining, LabelledImages, predict
 from leukosr.config import Classify, Params, Protocol
 from leukosr.data.manifest import Row, seen_by_classifiers, with_role
@@ -70,13 +71,16 @@ class ClassifierSubject:
         self, settings: Classify, roots: StreamRoots, classes: list[str], train: LabelledImages, test: LabelledImages,
         name: str,
     ) -> list[str]:  # fmt: skip
-        training = ClassifierTraining(
-            settings, len(classes), train,
-            seed=roots, name=name, device=self.device, compiling=self.params.runtime.compile,
-        )  # fmt: skip
-        with tempfile.TemporaryDirectory() as folder:  # a trial that is cut begins anew
-            training.run(Resume("trial", float("inf"), Path(folder)), lambda row: None)
-        probabilities = predict(training.result, test.images, settings, self.device)
+        members = []
+        for member in range(settings.ensemble):
+            training = ClassifierTraining(
+                settings, len(classes), train,
+                seed=roots, name=name, member=member, device=self.device, compiling=self.params.runtime.compile,
+            )  # fmt: skip
+            with tempfile.TemporaryDirectory() as folder:  # a trial that is cut begins anew
+                training.run(Resume("trial", float("inf"), Path(folder)), lambda row: None)
+            members.append(training.result)
+        probabilities = predict(together(members), test.images, settings, self.device)
         return [classes[int(place)] for place in np.argmax(probabilities, axis=1)]
 
     @staticmethod

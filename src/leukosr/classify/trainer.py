@@ -49,11 +49,17 @@ class History:
     seconds: float = 0.0
 
 
+def training_label(seed: Root, name: str, member: int = 0) -> str:
+    """What a training is called; the first member of an ensemble as the whole, or the only, classifier."""
+    parts = [f"seed-{run_number(seed)}", name, f"member-{member + 1}" if member else ""]
+    return "-".join(part for part in parts if part)
+
+
 class ClassifierTraining:
     """One classifier, one seed. Initial weights and image order come from the seed's own streams.
 
     They are the same in every arm, so that arms are compared in pairs. `name` tells trainings of one seed apart
-    (folds).
+    (folds), `member`, from 0, those of an ensemble.
     """
 
     def __init__(
@@ -65,15 +71,17 @@ class ClassifierTraining:
         seed: Root,
         device: torch.device,
         name: str = "",
+        member: int = 0,
         compiling: Compiling = "never",
         processes: Processes = ALONE,
     ) -> None:
         processes.check_batch("classify.batch", settings.batch)
         self.settings, self.train, self.seed, self.device, self.processes = settings, train, seed, device, processes
-        self.label = f"seed-{run_number(seed)}" + (f"-{name}" if name else "")
+        self.label = training_label(seed, name, member)
+        self.own = ("member", member) if member else ()  # what its streams are called beside the seed
         self.compiling: Compiling = compiling
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(stream_seed(seed, "init"))
+            torch.manual_seed(stream_seed(seed, "init", *self.own))
             self.model: nn.Module = BACKBONES[settings.backbone](num_classes, weights=settings.weights)
         place(processes.synchronised(self.model), device, settings.channels_last)
         self.network: nn.Module = self.model  # whose backward pass reaches the weights
@@ -115,7 +123,7 @@ class ClassifierTraining:
         }
 
     def _batches(self, epoch: int) -> list[list[int]]:
-        order = stream_rng(self.seed, "order", epoch).permutation(len(self.train.labels)).tolist()
+        order = stream_rng(self.seed, "order", *self.own, epoch).permutation(len(self.train.labels)).tolist()
         size = self.settings.batch
         batches = [order[start : start + size] for start in range(0, len(order), size)]
         # batch norm cannot train on one image alone: it joins the batch before it
@@ -167,7 +175,7 @@ class ClassifierTraining:
         if strength == 0:
             return self.train.batch(batches[number][share])
         images, labels = self.train.batch(batches[number])
-        changed = augment(images, strength, stream_rng(self.seed, "augment", "classify", epoch, number))
+        changed = augment(images, strength, stream_rng(self.seed, "augment", "classify", *self.own, epoch, number))
         return changed[share], labels[share]
 
     def _set_learning_rate(self, step: int, steps: int) -> None:

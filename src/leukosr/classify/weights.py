@@ -10,13 +10,14 @@ import torch
 from torch import nn
 
 from leukosr.classify import BACKBONES
+from leukosr.classify.ensemble import Ensemble, together
 from leukosr.engine.weights import read_tensors, write_tensors
 from leukosr.errors import LeukoError
 
 
 @dataclass(frozen=True)
 class LoadedClassifier:
-    """A classifier in evaluation mode, its classes in the order of its outputs, and the size images are shrunk to."""
+    """A classifier, or an ensemble, in evaluation mode; its classes as its outputs stand; what images are shrunk to."""
 
     model: nn.Module
     backbone: str
@@ -27,8 +28,10 @@ class LoadedClassifier:
 def save_classifier(
     path: Path, model: nn.Module, backbone: str, classes: list[str], size: tuple[int, int] | None
 ) -> None:
-    """Write a classifier atomically; `size` (height, width) is what larger images were shrunk to."""
+    """Write a classifier, or an ensemble of them, atomically; `size` (height, width) is what images were shrunk to."""
     header = {"architecture": backbone, "classes": json.dumps(classes), "size": json.dumps(size)}
+    if isinstance(model, Ensemble):
+        header["ensemble"] = str(len(model.members))
     write_tensors(path, model.state_dict(), header)
 
 
@@ -40,7 +43,7 @@ def load_classifier(path: Path, device: str | torch.device = "cpu") -> LoadedCla
         known = ", ".join(BACKBONES)
         raise LeukoError(f"{path} holds weights of '{backbone}', which is no classifier here; known are {known}")
     with torch.random.fork_rng(devices=[]):
-        model = BACKBONES[backbone](len(classes))
+        model = together([BACKBONES[backbone](len(classes)) for _ in range(int(header.get("ensemble", "1")))])
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:

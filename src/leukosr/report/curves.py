@@ -56,7 +56,7 @@ def sr_curves(path: Path, method: str, history: pd.DataFrame, note: str) -> None
 
 
 def classifier_curves(path: Path, arm: str, history: pd.DataFrame, note: str) -> None:
-    """Training loss and accuracy of one arm by epoch: a thin line a seed (and fold), a thick one for their mean.
+    """Training loss and accuracy of one arm by epoch: a thin line a training, a thick one for their mean.
 
     `history` has the columns of classify/<arm>/<protocol>/history.csv; accuracy is a fraction,
     shown in percent.
@@ -67,7 +67,7 @@ def classifier_curves(path: Path, arm: str, history: pd.DataFrame, note: str) ->
         for panel, column, factor, label in zip(
             panels, ("loss", "accuracy"), (1, 100), ("training loss", "training accuracy, %"), strict=True
         ):
-            for _, run in history.groupby(["seed", "fold"] if "fold" in history else "seed"):
+            for _, run in history.groupby([name for name in ("seed", "fold", "member") if name in history]):
                 # a marker, as one epoch makes no line
                 panel.plot(
                     run["epoch"], factor * run[column], color=arm_colour(arm), linewidth=0.9, marker=".", alpha=0.6

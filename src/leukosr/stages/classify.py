@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import numpy as np
 import pandas as pd
 import torch
 from rich.console import Console
+from torch import nn
 
 from leukosr import tracking
 from leukosr.classify.arm_data import ArmData, ArmImages, Split
-from leukosr.classify.trainer import ClassifierTraining, predict
+from leukosr.classify.ensemble import together
+from leukosr.classify.trainer import ClassifierTraining, predict, training_label
 from leukosr.classify.weights import save_classifier
 from leukosr.config import Params
 from leukosr.data.manifest import check_disjoint, read_manifest, seen_by_classifiers
@@ -123,16 +126,17 @@ def _percent(metrics: dict[str, Any], name: str) -> str:
 
 def _train_along(params: Params, data: ArmData, seeds: list[int], resume: Resume, processes: Processes) -> None:
     """Help the first process with every seed that it trains; it alone tests, writes and logs."""
-    for seed in seeds:
-        for split in data.splits:
-            if processes.from_first(True):
-                _training(params, seed, data, split, processes).run(resume, lambda row: None)
+    for seed, split, member in product(seeds, data.splits, range(params.classify.ensemble)):
+        if processes.from_first(True):
+            _training(params, seed, data, split, member, processes).run(resume, lambda row: None)
 
 
-def _training(params: Params, seed: int, data: ArmData, split: Split, processes: Processes) -> ClassifierTraining:
+def _training(
+    params: Params, seed: int, data: ArmData, split: Split, member: int, processes: Processes
+) -> ClassifierTraining:
     return ClassifierTraining(
         params.classify, len(data.classes), split.train,
-        seed=seed, name=split.name, device=choose_device(params.runtime.device),
+        seed=seed, name=split.name, member=member, device=choose_device(params.runtime.device),
         compiling=params.runtime.compile, processes=processes,
     )  # fmt: skip
 
@@ -152,51 +156,62 @@ def _run_split(
     params: Params, seed: int, data: ArmData, split: Split, resume: Resume, folder: Path, tracked: tracking.Run,
     processes: Processes,
 ) -> pd.DataFrame:  # fmt: skip
-    """Train and test one classifier, or take the finished one of an earlier, cut attempt; returns its predictions."""
-    training = _training(params, seed, data, split, processes)
-    finished = resume.load(f"finished-{training.label}")
-    processes.from_first(finished is None)
-    if finished is None:
-        _train(training, split, resume, tracked)
-        probabilities = predict(training.result, split.test.images, params.classify, training.device)
-        finished = {
-            "model": {k: v.cpu() for k, v in training.result.state_dict().items()},
-            "probabilities": torch.from_numpy(probabilities),
-            "history": training.history.rows,
-        }
-        resume.save(f"finished-{training.label}", finished)
-        resume.drop(training.label)
-    else:
-        training.result.load_state_dict(finished["model"])
-        for row in finished["history"]:
-            _log_epoch(tracked, row, split.name)
-    weights = folder / "weights" / f"{training.label}.safetensors"
+    """Train and test one classifier, or one ensemble; returns its predictions."""
     settings = params.classify
-    save_classifier(weights, training.result, settings.backbone, data.classes, settings.size)
-    probabilities = finished["probabilities"].numpy()
+    trained = [
+        _trained(params, seed, data, split, member, resume, folder, tracked, processes)
+        for member in range(settings.ensemble)
+    ]
+    network = together(trained)
+    probabilities = predict(network, split.test.images, settings, choose_device(params.runtime.device))
+    weights = folder / "weights" / f"{training_label(seed, split.name)}.safetensors"
+    save_classifier(weights, network, settings.backbone, data.classes, settings.size)
     predictions = _predictions(data, split, seed, probabilities)
     _append(folder / "predictions.csv", predictions)
-    history = pd.DataFrame(finished["history"])
-    _append(folder / "history.csv", history.assign(fold=split.name) if split.name else history)
     if params.runtime.log_models:
         example = np.stack([split.test.images[0]] * 2)
         tracked.model(weights, example, probabilities[:1].repeat(2, axis=0))
     return predictions
 
 
-def _train(training: ClassifierTraining, split: Split, resume: Resume, tracked: tracking.Run) -> None:
+def _trained(
+    params: Params, seed: int, data: ArmData, split: Split, member: int, resume: Resume, folder: Path,
+    tracked: tracking.Run, processes: Processes,
+) -> nn.Module:  # fmt: skip
+    """One trained network, or the finished one of an earlier, cut attempt; its history is written and logged."""
+    training = _training(params, seed, data, split, member, processes)
+    finished = resume.load(f"finished-{training.label}")
+    processes.from_first(finished is None)
+    apart = {"fold": split.name} if split.name else {}
+    apart |= {"member": f"member-{member + 1}"} if params.classify.ensemble > 1 else {}
+    if finished is None:
+        _train(training, "_".join(apart.values()), resume, tracked)
+        model = {key: value.cpu() for key, value in training.result.state_dict().items()}
+        resume.save(f"finished-{training.label}", {"model": model, "history": training.history.rows})
+        resume.drop(training.label)
+    else:
+        training.result.load_state_dict(finished["model"])
+        training.history.rows = finished["history"]
+        for row in training.history.rows:
+            _log_epoch(tracked, row, "_".join(apart.values()))
+    _append(folder / "history.csv", pd.DataFrame(training.history.rows).assign(**apart))
+    return training.result
+
+
+def _train(training: ClassifierTraining, name: str, resume: Resume, tracked: tracking.Run) -> None:
     epochs = training.settings.epochs
     with progress(epochs, training.label) as advance:
 
         def report(row: dict[str, Any]) -> None:
             advance(1, f"loss {row['loss']:.3f}, training accuracy {100 * row['accuracy']:.1f} %")
-            _log_epoch(tracked, row, split.name)
+            _log_epoch(tracked, row, name)
 
         training.run(resume, report)
 
 
-def _log_epoch(tracked: tracking.Run, row: dict[str, Any], fold: str = "") -> None:
-    prefix = f"{fold}_" if fold else ""
+def _log_epoch(tracked: tracking.Run, row: dict[str, Any], name: str = "") -> None:
+    """`name` tells trainings of one run apart; it is empty where there is one."""
+    prefix = f"{name}_" if name else ""
     values = {f"{prefix}train_loss": row["loss"], f"{prefix}train_accuracy": row["accuracy"]}
     tracked.metrics(values, step=row["epoch"])
 
