@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -91,11 +92,30 @@ def test_classes_are_found_in_upper_or_lower_case_and_called_as_the_study_calls_
         ("Basophil/1.png", "basophil"),
         ("b/2.png", "b"),
     ]
-    split(tmp_path, "Basophil/1.png,BASOPHIL,train", "b/2.png,B,train", "B/3.png,other,val")
+    split(tmp_path, "Basophil/1.png,BASOPHIL,train", "b/2.png,b,train", "B/3.png,B,val")
     assert [(item.path, item.label) for item in find_images(named)] == [
         ("Basophil/1.png", "basophil"),
         ("b/2.png", "b"),
     ]
+
+
+def test_classes_that_differ_in_case_alone_stay_apart(flat: Prepare, tmp_path: Path) -> None:
+    add(tmp_path, "B/1.png", "b/2.png")
+    both = flat.model_copy(update={"classes": ["b", "B"]})
+    expected = {("B/1.png", "B"), ("b/2.png", "b")}
+    assert {(item.path, item.label) for item in find_images(both)} == expected
+    split(tmp_path, "B/1.png,B,train", "b/2.png,b,train")
+    assert {(item.path, item.label) for item in find_images(both)} == expected
+    (tmp_path / "split.csv").unlink()
+    shutil.rmtree(tmp_path / "b")
+    with pytest.raises(LeukoError, match=r"/b is missing; .* holds B"):
+        find_images(both)
+
+
+def test_two_spellings_of_one_class_are_refused(flat: Prepare, tmp_path: Path) -> None:
+    add(tmp_path, "BASO/1.png", "Baso/2.png")
+    with pytest.raises(LeukoError, match="writes the class baso as BASO and Baso: write it in one way"):
+        find_images(flat.model_copy(update={"classes": ["baso"]}))
 
 
 def test_a_missing_class_folder_is_named_with_those_that_are_there(flat: Prepare, tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ def test_much_work_is_done_in_other_processes_and_little_in_this_one() -> None:
 
 def test_a_worker_computes_with_one_thread_and_this_process_keeps_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
     monkeypatch.delenv("OPENCV_FOR_THREADS_NUM", raising=False)
     threads = (
         "(__import__('cv2').getNumThreads(), __import__('numpy') and "

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
 
+from leukosr.evaluate import image_quality
 from leukosr.evaluate.image_quality import ImageQuality, compare_images, luminance
 
 
@@ -49,6 +52,29 @@ def test_the_largest_differences_do_not_overflow(window: int) -> None:
     image[::2, ::3] = 0
     reference = structural_similarity(image, truth, win_size=window, data_range=255, channel_axis=-1)
     assert compare_images(image, truth, window).ssim == pytest.approx(reference, abs=1e-6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    size=st.tuples(st.integers(13, 40), st.integers(13, 40)),
+    window=st.sampled_from([3, 7, 11, 13]),
+    channels=st.sampled_from(["rgb", "luminance"]),
+)
+def test_the_strips_change_nothing(
+    seed: int, size: tuple[int, int], window: int, channels: Literal["rgb", "luminance"]
+) -> None:
+    image, truth = pair(seed, (*size, 3))
+    whole = compare_images(image, truth, window, channels)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(image_quality, "STRIP", 1)  # strips of as many rows as the window has
+        assert compare_images(image, truth, window, channels).ssim == pytest.approx(whole.ssim, abs=1e-12)
+
+
+@pytest.mark.parametrize("window", [2, 4])
+def test_an_even_window_is_refused(window: int) -> None:
+    with pytest.raises(ValueError, match="no middle"):
+        compare_images(*pair(0), window)
 
 
 def test_a_window_that_does_not_fit_is_refused() -> None:

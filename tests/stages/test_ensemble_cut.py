@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from functools import partialmethod
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from rich.console import Console
 
 from leukosr.classify.ensemble import Ensemble
+from leukosr.classify.trainer import ClassifierTraining
 from leukosr.classify.weights import load_classifier
 from leukosr.config import Params
 from leukosr.engine.resume import Resume
@@ -18,6 +21,8 @@ from leukosr.layout import Layout
 from leukosr.stages import classify
 
 from .conftest import TINY, Study
+
+TRAIN = ClassifierTraining.run
 
 
 def test_a_stage_cut_between_members_ends_with_the_same_predictions(
@@ -36,7 +41,8 @@ def test_a_stage_cut_between_members_ends_with_the_same_predictions(
         monkeypatch.setattr("mlflow.tracking.fluent._active_experiment_id", None)
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root / 'mlflow.db'}")
         monkeypatch.chdir(root)
-        kept = Resume.drop
+        kept, begun = Resume.drop, list[str]()
+        monkeypatch.setattr(ClassifierTraining, "run", partialmethod(_noted, begun, TRAIN))
         for _ in range(cuts):
             monkeypatch.setattr(Resume, "drop", _cut)  # when the first member is on disk
             with pytest.raises(KeyboardInterrupt):
@@ -44,12 +50,18 @@ def test_a_stage_cut_between_members_ends_with_the_same_predictions(
             monkeypatch.setattr(Resume, "drop", kept)
             assert not list(root.rglob("predictions.csv"))
         classify.run(params, "raw", quiet, Layout("demo"))
+        assert begun == ["seed-3", "seed-3-member-2"]  # the finished member was not trained again
         folder = root / "outputs" / "demo" / "classify" / "raw" / "paper"
         history = pd.read_csv(folder / "history.csv")
         assert list(history["member"]) == ["member-1", "member-2"]
         assert isinstance(load_classifier(folder / "weights" / "seed-3.safetensors").model, Ensemble)
         found.append((folder / "predictions.csv").read_bytes())
     assert found[0] == found[1]
+
+
+def _noted(self: ClassifierTraining, begun: list[str], train: Callable[..., None], *rest: Any) -> None:
+    begun.append(self.label)
+    train(self, *rest)
 
 
 def _cut(self: Resume, name: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -78,9 +78,9 @@ def _from_class_folders(root: Path, below: str, classes: list[str] | None, part:
     if not folder.is_dir():
         raise LeukoError(f"the folder {folder} is missing: prepare.train, test and reference must name folders")
     present = sorted(child.name for child in folder.iterdir() if child.is_dir() and child.name[0] not in "._")
-    folder_of = {name.casefold(): name for name in present} | {name: name for name in present}
+    spelling = _spellings(classes or [], present, folder)
     for name in classes or []:
-        if name not in folder_of and name.casefold() not in folder_of:
+        if name not in spelling.values():
             raise LeukoError(f"the class folder {folder / name} is missing; {folder} holds {', '.join(present)}")
     names = classes or [name for name in present if name != "masks"]  # masks of the images, not a class
     if not names:
@@ -88,10 +88,26 @@ def _from_class_folders(root: Path, below: str, classes: list[str] | None, part:
     loose = (file for file in sorted(folder.iterdir()) if file.is_file() and file.suffix.lower() in SUFFIXES)
     found = [Found(file.relative_to(root).as_posix(), "", "loose") for file in loose]
     for name in names:
-        files = visible_files(folder / folder_of.get(name, folder_of[name.casefold()]))
+        own = next((written for written, meant in spelling.items() if meant == name), name)
+        files = visible_files(folder / own)
         if not files:
-            raise LeukoError(f"the class folder {folder / name} is empty: add images or remove the folder")
+            raise LeukoError(f"the class folder {folder / own} is empty: add images or remove the folder")
         found += [Found(file.relative_to(root).as_posix(), name, part) for file in files]
+    return found
+
+
+def _spellings(classes: Sequence[str], written: Iterable[str], where: Path) -> dict[str, str]:
+    """What is written in a set -> the class of the study that it means: exactly, else in upper or lower case.
+
+    Raises LeukoError where two spellings could be meant.
+    """
+    names = sorted(set(written))
+    found = {name: name for name in classes if name in names}
+    for name in (name for name in classes if name not in found):
+        alike = [other for other in names if other.casefold() == name.casefold() and other not in classes]
+        if len(alike) > 1:
+            raise LeukoError(f"{where} writes the class {name} as {' and '.join(alike)}: write it in one way")
+        found |= dict.fromkeys(alike, name)
     return found
 
 
@@ -122,7 +138,7 @@ def _from_split_csv(root: Path, classes: list[str] | None) -> list[Found]:
         raise LeukoError(f"{root / 'split.csv'} is no UTF-8 CSV file ({error}): save it as one") from None
     if not {"path", "label", "split"} <= set(columns):
         raise LeukoError(f"{root / 'split.csv'} needs the columns path, label, split; it has {list(columns)}")
-    name_of = {name.casefold(): name for name in classes or []}
+    spelling = _spellings(classes or [], (row["label"] or "" for row in rows), root / "split.csv")
     found = []
     for number, row in enumerate(rows, start=2):
         part = PARTS.get((row["split"] or "").strip().lower())
@@ -132,7 +148,7 @@ def _from_split_csv(root: Path, classes: list[str] | None) -> list[Found]:
         place = PurePosixPath(row["path"] or "/")
         if place.is_absolute() or ".." in place.parts or not row["label"]:
             raise LeukoError(f"{root / 'split.csv'} line {number}: needs a path below the folder and a label")
-        found.append(Found(str(place), name_of.get(row["label"].casefold(), row["label"]), part))
+        found.append(Found(str(place), spelling.get(row["label"], row["label"]), part))
     listed = {item.path for item in found}
     for path in visible_files(root):
         name = path.relative_to(root).as_posix()

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import Literal, TypeVar
 
+THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -49,7 +50,7 @@ def _one_thread_each() -> Iterator[None]:
 
     OpenCV and BLAS would each start a thread a core in every one of them, and these wait for each other.
     """
-    limits = {"OMP_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}
+    limits = dict.fromkeys(THREAD_LIMITS, "1")
     before = {name: os.environ.get(name) for name in limits}
     os.environ.update(limits)
     try:

@@ -48,8 +48,10 @@ def structural_similarity(left: np.ndarray, right: np.ndarray, window: int) -> f
 
     The definition of scikit-image's function of that name: uniform window, sample covariance, K1 0.01, K2 0.03,
     borders of half a window left out, mean over channels. Sums over the windows of uint8 images are exact
-    integers, which makes it several times faster. Raises ValueError for a window larger than the image.
+    integers, which makes it several times faster. Raises ValueError for a window that is even or larger than the image.
     """
+    if window % 2 == 0:
+        raise ValueError(f"a window of {window} pixels has no middle: take an odd number")
     if window > min(left.shape[:2]):
         raise ValueError(f"a window of {window} pixels does not fit into an image of {left.shape[0]}x{left.shape[1]}")
     if left.dtype != np.uint8 or window > LARGEST_EXACT_WINDOW:

@@ -42,7 +42,7 @@ def run(
     out: Path | None = None,
     processes: Processes = ALONE,
 ) -> None:
-    """Train and test one classifier for each seed; write predictions, history, figures, weights, metrics.
+    """Train and test a classifier (or ensemble) for each seed; write predictions, history, figures, weights, metrics.
 
     Every finished seed is kept, so a cut stage goes on where it was.
     """
@@ -156,7 +156,7 @@ def _run_split(
     params: Params, seed: int, data: ArmData, split: Split, resume: Resume, folder: Path, tracked: tracking.Run,
     processes: Processes,
 ) -> pd.DataFrame:  # fmt: skip
-    """Train and test one classifier, or one ensemble; returns its predictions."""
+    """Train one classifier, or one ensemble, or take what a cut attempt finished, and test it; its predictions."""
     settings = params.classify
     trained = [
         _trained(params, seed, data, split, member, resume, folder, tracked, processes)

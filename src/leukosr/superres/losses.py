@@ -173,7 +173,7 @@ def usm_sharpen(images: Tensor, weight: float = 0.5, radius: int = 50, threshold
     are mirrored, also where the image is smaller than the blur.
     """
     width = radius + 1 - radius % 2
-    down, across = (_blur_matrix(side, width).to(images.device) for side in images.shape[-2:])
+    down, across = (_blur_matrix(side, width, images.device) for side in images.shape[-2:])
     # The mask is a comparison: reduced precision would move it from one side of the threshold to the other.
     with torch.autocast(images.device.type, enabled=False):
         exact = images.float()
@@ -192,7 +192,7 @@ def _gaussian_kernel(size: int) -> Tensor:
 
 
 @lru_cache(maxsize=8)
-def _blur_matrix(side: int, width: int) -> Tensor:
+def _blur_matrix(side: int, width: int, device: torch.device) -> Tensor:
     """The side x side matrix that blurs an axis with a Gaussian of `width` pixels, its ends mirrored.
 
     For training patches two products with such matrices are several times faster than two convolutions.
@@ -201,7 +201,7 @@ def _blur_matrix(side: int, width: int) -> Tensor:
     period = max(2 * (side - 1), 1)
     seen = (torch.arange(side)[:, None] + torch.arange(width) - width // 2) % period
     inside = torch.minimum(seen, period - seen)  # folded back into the axis, however often that takes
-    return torch.zeros(side, side).scatter_add_(1, inside, kernel.expand(side, -1))
+    return torch.zeros(side, side).scatter_add_(1, inside, kernel.expand(side, -1)).to(device)
 
 
 def _given(scores: Tensor | None) -> Tensor:
