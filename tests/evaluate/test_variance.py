@@ -100,3 +100,16 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_one_carries_more_only_where_intervals_are_apart() -> None:
     wide, low, high = Component(0.02, 0.0, 0.05, 9), Component(0.01, 0.0, 0.015, 9), Component(0.03, 0.02, 0.04, 9)
     assert larger(Components({"split": low, "init": high, "order": wide}, None, {})) == [("init", "split")]
+
+
+def test_runs_that_are_all_equal_say_nothing_and_no_rounding_passes_for_variance(tmp_path: Path) -> None:
+    equal = table().assign(accuracy=0.1 + 0.2)  # 0.30000000000000004
+    file, out = written(tmp_path, equal), tmp_path / "out"
+    result = CliRunner().invoke(app, ["variance", str(file), "--out", str(out)])
+    assert result.exit_code == 0
+    assert "All runs of one learning rate have the same score" in result.output
+    assert "paired runs" not in result.output
+    record = json.loads((out / "variance.json").read_text())
+    parts = [part for part in record["components"].values() if part is not None]
+    assert {part[name] for part in parts for name in ("sd", "ci_low", "ci_high")} == {0.0}
+    assert record["seeds_needed"] == {}

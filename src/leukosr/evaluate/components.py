@@ -52,6 +52,8 @@ def components(trials: Trials, seed: int = 0) -> Components:
     """Variance components of a table of trials."""
     groups, left_out = _groups(trials)
     value = trials.table["value"].to_numpy(float)
+    value = value - value.mean()  # rounding of a common value is no variance
+    value[np.abs(value) < TOLERANCE * trials.point] = 0.0
     rates = _indicator(trials.table["learning_rate"])
     levels = {name: _indicator(labels) for name, labels in groups.items()}
     everything = np.hstack([rates, *levels.values()])

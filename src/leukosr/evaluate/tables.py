@@ -24,5 +24,5 @@ def read_table(path: Path, needed: Sequence[str], what: str) -> pd.DataFrame:
         raise LeukoError(f"{path} cannot be read as a CSV file ({error})") from None
     missing = [column for column in needed if column not in table]
     if missing:
-        raise LeukoError(f"{path} lacks the columns {', '.join(missing)} of {what}; it has {', '.join(table)}")
+        raise LeukoError(f"{path} lacks the columns {', '.join(missing)} of {what}; it has {', '.join(table.columns)}")
     return table

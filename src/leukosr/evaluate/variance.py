@@ -17,7 +17,7 @@ class Variance:
     """By learning rate and over all of them; in the metric's own unit but where points are named.
 
     range: the largest range of the runs of one learning rate. run_sd: pooled over learning rates. seeds_needed: paired
-    runs that show so many points between two arms at 80 % power.
+    runs that show so many points between two arms at 80 % power; empty where all runs are equal.
     """
 
     metric: str
@@ -43,7 +43,7 @@ def analyse(trials: Trials, seed: int = 0) -> Variance:
         range=max(spread.range for spread in spreads.values()),
         run_sd=sd,
         two_runs_differ_by=two_runs_differ_by(trials),
-        seeds_needed={} if sd is None else {str(p): seeds_needed(sd, p * trials.point) for p in SEEN},
+        seeds_needed={} if not sd else {str(p): seeds_needed(sd, p * trials.point) for p in SEEN},
     )
 
 

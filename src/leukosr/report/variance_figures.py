@@ -43,6 +43,11 @@ def print_variance(found: Variance, trials: Trials, console: Console) -> None:
 
 def sentences(found: Variance, unit: str) -> list[str]:
     """What may be said, in plain words."""
+    if found.run_sd == 0:
+        return [
+            "All runs of one learning rate have the same score, as those have that name one class for every image: "
+            "such runs do not tell how far others lie apart."
+        ]
     said = [f"{stream}: no estimate, {why}." for stream, why in found.components.left_out.items()]
     joined = [name.replace("+", ", ") for name in found.components.by_stream if "+" in name]
     said += [f"{names}: their seeds are one-to-one here, so only their total is known." for names in joined]
