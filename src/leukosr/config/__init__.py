@@ -1,0 +1,32 @@
+"""params.yaml as typed, validated, frozen objects. Every error names the key, the value and what is allowed."""
+
+from leukosr.config.classify import STREAMS_OF, Classify
+from leukosr.config.data import Image, Prepare, Provenance, Quality, SourceDisjoint
+from leukosr.config.fields import Precision
+from leukosr.config.load import load_params, parse_params
+from leukosr.config.params import LEARNED_ARMS, Params
+from leukosr.config.study import Budget, PerClass, Protocol, Runtime, Study
+from leukosr.config.superres import TrainSR, TrainStage, UpscaleLearned
+
+__all__ = [
+    "LEARNED_ARMS",
+    "STREAMS_OF",
+    "Budget",
+    "Classify",
+    "Image",
+    "Params",
+    "PerClass",
+    "Precision",
+    "Prepare",
+    "Protocol",
+    "Provenance",
+    "Quality",
+    "Runtime",
+    "SourceDisjoint",
+    "Study",
+    "TrainSR",
+    "TrainStage",
+    "UpscaleLearned",
+    "load_params",
+    "parse_params",
+]

@@ -1,0 +1,24 @@
+"""What the sections of params.yaml are made of."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PositiveInt = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+NonNegative = Annotated[float, Field(ge=0)]
+LearningRate = Annotated[float, Field(gt=0, le=1)]
+Precision = Literal["fp32", "bf16"]
+PretrainedWeights = Literal["none", "imagenet"]
+Backbone = Literal["resnet50", "resnet18"]
+InputSize = tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]]
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A part of params.yaml: immutable, and an unknown key, NaN or infinity is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -1,0 +1,66 @@
+"""Reading params.yaml. Every error names the key, the value and what is allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from leukosr.config.params import Params
+from leukosr.errors import LeukoError
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    """Read and validate params.yaml.
+
+    Raises LeukoError that names the file, the key, the value and what is allowed.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise LeukoError(
+            f"{path} does not exist: run the command in the root of the project (`git checkout params.yaml` "
+            "brings the committed one back)"
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise LeukoError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    return parse_params(raw, str(path))
+
+
+def parse_params(raw: Any, origin: str) -> Params:
+    """Validate a parsed params.yaml; `origin` is named in the LeukoError."""
+    try:
+        return Params.model_validate(raw)
+    except ValidationError as error:
+        raise LeukoError(f"{origin}: " + "; ".join(_explain(problem, raw) for problem in error.errors())) from None
+
+
+def _explain(problem: Any, raw: Any) -> str:
+    """One pydantic problem as `key = value: what is allowed`."""
+    key = ".".join(_key(problem, raw))
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key '{key}': remove it or correct its spelling"
+    if problem["type"] == "missing":
+        return f"key '{key}' is missing: add it"
+    if problem["type"] == "union_tag_not_found":
+        return f"key '{key}.method' is missing: add it"
+    if problem["type"] == "union_tag_invalid":
+        return f"{key}.method = {problem['ctx']['tag']!r}: input should be {problem['ctx']['expected_tags']}"
+    value = problem["input"]
+    shown = "" if isinstance(value, dict | BaseModel) else f" = {value!r}"
+    return f"{key}{shown}: {message[:1].lower()}{message[1:]}" if key else message
+
+
+def _key(problem: Any, raw: Any) -> list[str]:
+    """Where the problem stands in the file: pydantic's location without the names of the types it tried."""
+    key = []
+    for part in problem["loc"]:
+        if isinstance(raw, dict | list) and part in (raw if isinstance(raw, dict) else range(len(raw))):
+            raw = raw[part]
+        elif problem["type"] != "missing" or part != problem["loc"][-1]:
+            continue
+        key.append(str(part))
+    return key

@@ -1,0 +1,113 @@
+"""All of params.yaml, and what its sections ask of each other."""
+
+from __future__ import annotations
+
+from pydantic import model_validator
+
+from leukosr.config.classify import STREAMS_OF, Classify, Sweep, SweptStream
+from leukosr.config.data import FindSources, Image, Prepare, Provenance, Quality, SyntheticSet
+from leukosr.config.degradation import Degrade
+from leukosr.config.fields import Section
+from leukosr.config.study import Budget, Protocol, Report, Runtime, Study
+from leukosr.config.superres import TrainSR, Upscale, UpscaleLearned
+
+LEARNED_ARMS = ("srgan", "real_esrgan")
+PLAIN_ARMS = ("raw", "bicubic", "ground_truth")
+
+
+class Params(Section):
+    """All of params.yaml."""
+
+    study: Study
+    budget: Budget
+    synthesize: dict[str, SyntheticSet]
+    find_sources: dict[str, FindSources]
+    provenance: dict[str, Provenance]
+    prepare: Prepare
+    image: Image
+    degrade: Degrade
+    train_sr: dict[str, TrainSR]
+    upscale: dict[str, Upscale]
+    quality: Quality
+    classify: Classify
+    sweep: Sweep
+    report: Report
+    runtime: Runtime
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The arms of the study in the order of its file."""
+        return tuple(self.upscale)
+
+    @model_validator(mode="after")
+    def _arms_fit(self) -> Params:
+        allowed = ", ".join((*PLAIN_ARMS, *LEARNED_ARMS))
+        for arm in self.upscale:
+            if arm not in PLAIN_ARMS + LEARNED_ARMS:
+                raise ValueError(f"upscale: unknown arm '{arm}'; known are {allowed}")
+            learned = isinstance(self.upscale[arm], UpscaleLearned)
+            if learned != (arm in LEARNED_ARMS):
+                raise ValueError(f"upscale.{arm}: the settings are those of the wrong kind of arm")
+            if learned and arm not in self.train_sr:
+                raise ValueError(f"train_sr.{arm}: missing, though upscale.{arm} needs its weights")
+        for pair in self.study.comparisons or ():
+            if len(set(pair)) != 2 or not set(pair) <= set(self.upscale):
+                raise ValueError(
+                    f"study.comparisons: {list(pair)} must be two different arms of {', '.join(self.upscale)}"
+                )
+        self._check_sweep()
+        for method, train in self.train_sr.items():
+            if method not in LEARNED_ARMS:
+                raise ValueError(f"train_sr: unknown method '{method}'; known are {', '.join(LEARNED_ARMS)}")
+            _check_patch(method, train, self.image)
+        return self
+
+    @property
+    def swept_arm(self) -> str:
+        """The arm, or the SR method, that the sweep trains."""
+        known = self.arms if self.sweep.target == "classify" else tuple(self.train_sr)
+        return self.sweep.arm or known[0]
+
+    @property
+    def swept_protocol(self) -> Protocol:
+        """The protocol under which the sweep trains."""
+        if self.sweep.target == "train_sr":
+            return self.study.sr_protocol
+        return self.sweep.protocol or self.study.protocols[0]
+
+    @property
+    def swept_streams(self) -> tuple[SweptStream, ...]:
+        """The streams that differ between the sweep's runs: those named, or all that its target draws from."""
+        if self.sweep.streams is not None:
+            return tuple(self.sweep.streams)
+        still = self.sweep.target == "classify" and self.classify.augmentation == 0
+        return tuple(each for each in STREAMS_OF[self.sweep.target] if not (still and each == "augment"))
+
+    def _check_sweep(self) -> None:
+        known = self.arms if self.sweep.target == "classify" else tuple(self.train_sr)
+        if not known:
+            raise ValueError("sweep.target: this study trains no SR method; set it to classify")
+        if self.sweep.arm is not None and self.sweep.arm not in known:
+            raise ValueError(
+                f"sweep.arm: unknown '{self.sweep.arm}'; known to {self.sweep.target} are {', '.join(known)}"
+            )
+        by_source = self.sweep.target == "classify" and self.swept_protocol == "source_disjoint"
+        if self.sweep.design == "search" and by_source and self.prepare.source_disjoint.folds is not None:
+            raise ValueError(
+                "sweep.design: a search needs validation images, and with prepare.source_disjoint.folds every image of "
+                "the classifiers is tested: set folds to null, or the design to factorial or streams"
+            )
+        if self.swept_protocol not in self.study.protocols:
+            raise ValueError(
+                f"sweep.protocol: '{self.sweep.protocol}' is none of the study's, {', '.join(self.study.protocols)}"
+            )
+
+
+def _check_patch(method: str, train: TrainSR, image: Image) -> None:
+    """A patch must tile into whole LR pixels."""
+    if train.patch % image.scale:
+        lower = train.patch - train.patch % image.scale
+        raise ValueError(
+            f"train_sr.{method}.patch {train.patch} is not divisible by image.scale {image.scale}: "
+            f"use {max(lower, 32)} or {lower + image.scale}"
+        )
