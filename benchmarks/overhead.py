@@ -1,4 +1,4 @@
-"""What the pipeline itself costs: a `dvc repro` that has nothing to do, and MLflow logging."""
+"""What the pipeline itself costs: a `dvc repro` that has nothing to do, MLflow logging, a sweep around its trials."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
+from rich.console import Console
 
-from benchmarks.images import ROOT, image_set, published_params
+from benchmarks.images import ROOT, SIZE, image_set, published_params
 from benchmarks.measure import Options, Row, quartiles, seconds_of
 
-REPRO_GOAL, LOGGING_GOAL = 10, 2
+REPRO_GOAL, LOGGING_GOAL, TRIAL_GOAL = 10, 2, 5
 
 
 def run(options: Options) -> list[Row]:
     """A row each; the first only where the study in the workspace is finished."""
-    return [*_no_op_repro(options), _logging(options)]
+    return [*_no_op_repro(options), _logging(options), _trials(options)]
 
 
 def _no_op_repro(options: Options) -> list[Row]:
@@ -100,3 +102,62 @@ def _train_with_mlflow(folder: Path, count: int, epochs: int) -> tuple[list[floa
         closing = time.perf_counter()
     around = opened - started + time.perf_counter() - closing
     return logged, [row["seconds"] for row in rows], around
+
+
+def _trials(options: Options) -> Row:
+    """What comes between the trainings of a sweep's trials, as a share of a trial's training and prediction."""
+    images, trials = options.pick(256, 16), options.pick(5, 3)
+    with tempfile.TemporaryDirectory() as temporary:
+        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{Path(temporary) / 'mlflow.db'}"
+        os.environ["LEUKOSR_OPTUNA_STORAGE"] = f"sqlite:///{Path(temporary) / 'optuna.db'}"
+        os.chdir(temporary)
+        whole, begun, ended = _sweep(images, trials)
+        os.chdir(ROOT)
+    within = [end - begin for begin, end in zip(begun, ended, strict=True)]
+    between = [begin - end for begin, end in zip(begun[1:], ended, strict=False)]
+    shares = [100 * seconds / float(np.median(within)) for seconds in between]
+    around = whole - (ended[-1] - begun[0])
+    note = (
+        f"{np.median(between):.2f} s between trainings of {np.median(within):.1f} s (one epoch of {images} images, "
+        f"network and storages included); {around:.1f} s once for reading images, opening the storages and figures"
+    )
+    name, goal = "a sweep's trial beside its training", f"ours <= {TRIAL_GOAL}"
+    return Row("overhead", name, "%", None, float(np.median(shares)), None, quartiles(shares), goal, trials, note)
+
+
+def _sweep(images: int, trials: int) -> tuple[float, list[float], list[float]]:
+    """Seconds of a sweep in the working directory; when each training began and when its predictions were there."""
+    from benchmarks.resnet50 import labels_of
+    from leukosr.classify import subject
+    from leukosr.classify.trainer import ClassifierTraining, predict
+    from leukosr.data.images import read_rgb, write_png
+    from leukosr.data.manifest import Row as Image
+    from leukosr.data.manifest import write_manifest
+    from leukosr.layout import Layout, image_file
+    from leukosr.stages import sweep
+
+    params = published_params("arms=[raw]", "sweep.learning_rates=[0.001]", f"sweep.runs={trials}", "sweep.epochs=1")
+    layout = Layout(params.study.name)
+    files = image_set(Path("set"), images)
+    rows = []
+    for place, (file, label) in enumerate(zip(files, labels_of(files), strict=True)):
+        role = "classifier_test" if place % 4 == 0 else "classifier_train"
+        rows.append(Image(f"{place:05d}", str(file), f"class {label}", "", *SIZE[::-1], role, ""))
+        write_png(image_file(layout.arm("raw"), rows[-1].id), read_rgb(file))
+    write_manifest(layout.manifest, rows)
+    begun: list[float] = []
+    ended: list[float] = []
+    train = ClassifierTraining.run
+
+    def timed_run(self: ClassifierTraining, *rest: Any) -> None:
+        begun.append(time.perf_counter())
+        train(self, *rest)
+
+    def timed_predict(*rest: Any) -> np.ndarray:
+        said = predict(*rest)
+        ended.append(time.perf_counter())
+        return said
+
+    with patch.object(ClassifierTraining, "run", timed_run), patch.object(subject, "predict", timed_predict):
+        whole = seconds_of(lambda: sweep.run(params, Console(quiet=True), layout))
+    return whole, begun, ended
