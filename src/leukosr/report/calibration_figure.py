@@ -67,7 +67,8 @@ def _power(panel: Axes, found: Sequence[Calibration]) -> None:
     for colour, difference in zip(SEQUENCE, sorted({each.design.difference for each in found}), strict=False):
         own = [each for each in found if each.design.difference == difference]
         runs = [each.design.runs for each in own]
-        panel.plot(runs, [100 * e.called for e in own], "o-", color=colour, label=f"{100 * difference:g} points")
+        words = "1 point" if difference == 0.01 else f"{100 * difference:g} points"
+        panel.plot(runs, [100 * e.called for e in own], "o-", color=colour, label=words)
         low, high = [100 * e.called_low for e in own], [100 * e.called_high for e in own]
         panel.fill_between(runs, low, high, color=colour, alpha=0.15)
     panel.axhline(80, color="#555555", linestyle=":")
