@@ -22,7 +22,7 @@ BY_SOURCE = [snapshot for snapshot in SNAPSHOTS if protocol(snapshot) != "paper"
 
 
 def test_the_real_sets_are_published_by_source() -> None:
-    assert {"case1-leakage"} <= {snapshot.name for snapshot in BY_SOURCE}
+    assert {"case1-leakage", "pbc-leakage"} <= {snapshot.name for snapshot in BY_SOURCE}
 
 
 @pytest.mark.parametrize("snapshot", BY_SOURCE, ids=lambda snapshot: snapshot.name)
