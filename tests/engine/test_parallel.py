@@ -43,6 +43,8 @@ def test_a_worker_computes_with_one_thread_and_this_process_keeps_its_own(monkey
         "max(each['num_threads'] for each in __import__('threadpoolctl').threadpool_info()))"
     )
     assert set(ordered_map(eval, [threads] * 8, 2)) == {(1, 1)}
+    kept = "__import__('os').environ['MALLOC_MMAP_THRESHOLD_']"  # memory is kept from image to image
+    assert set(ordered_map(eval, [kept] * 8, 2)) == {"33554432"}
     assert os.environ["OMP_NUM_THREADS"] == "2"
     assert "OPENCV_FOR_THREADS_NUM" not in os.environ
 

@@ -10,7 +10,17 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import Literal, TypeVar
 
-THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
+# One thread each, as the processes are the parallelism: OpenCV and BLAS would each start a thread a core in every one
+# of them, and these wait for each other. And memory that an image's arrays gave back is kept for the next image's: glibc
+# would ask the system for it anew, and a new page costs more than most operations on it. Other C libraries ignore this.
+WORKER_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENCV_FOR_THREADS_NUM": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(128 << 20),
+}
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -36,7 +46,7 @@ def ordered_map(function: Callable[[Item], Result], items: Sequence[Item], worke
     # spawn: the same behaviour on every system, and no copy of torch's threads
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         try:
-            with without_interrupts(), _one_thread_each():
+            with without_interrupts(), _worker_environment():
                 results = pool.map(function, items, chunksize=chunk)
             yield from results
         except BaseException:
@@ -45,14 +55,10 @@ def ordered_map(function: Callable[[Item], Result], items: Sequence[Item], worke
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Processes started meanwhile compute with one thread: the processes are the parallelism.
-
-    OpenCV and BLAS would each start a thread a core in every one of them, and these wait for each other.
-    """
-    limits = dict.fromkeys(THREAD_LIMITS, "1")
-    before = {name: os.environ.get(name) for name in limits}
-    os.environ.update(limits)
+def _worker_environment() -> Iterator[None]:
+    """Processes started meanwhile get WORKER_ENVIRONMENT."""
+    before = {name: os.environ.get(name) for name in WORKER_ENVIRONMENT}
+    os.environ.update(WORKER_ENVIRONMENT)
     try:
         yield
     finally:
