@@ -11,8 +11,8 @@ from multiprocessing import get_context
 from typing import Literal, TypeVar
 
 # One thread each, as the processes are the parallelism: OpenCV and BLAS would each start a thread a core in every one
-# of them, and these wait for each other. And memory that an image's arrays gave back is kept for the next image's: glibc
-# would ask the system for it anew, and a new page costs more than most operations on it. Other C libraries ignore this.
+# of them, and these wait for each other. And memory that an image's arrays gave back is kept for the next image's:
+# glibc would ask the system for it anew, and a new page costs more than most operations on it. Others ignore this.
 WORKER_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
