@@ -122,7 +122,10 @@ def check_done(folder: Path, url: str, lost: int) -> None:
     trials = study_at(url).trials
     done = Counter(trial.user_attrs["cell"] for trial in trials if trial.state == TrialState.COMPLETE)
     assert done == dict.fromkeys(range(CELLS), 1)
-    states = Counter(trial.state for trial in trials if "cell" in trial.user_attrs)
+    # two processes may queue a lost cell at the same moment; the second trial of it is dropped before it trains
+    doubles = [trial for trial in trials if trial.state == TrialState.PRUNED]
+    assert not any("metrics" in trial.user_attrs or "mlflow_run_id" in trial.user_attrs for trial in doubles)
+    states = Counter(trial.state for trial in trials if "cell" in trial.user_attrs and trial not in doubles)
     assert states == {TrialState.COMPLETE: CELLS, TrialState.FAIL: lost}
     table = pd.read_csv(folder / "outputs" / "demo" / "sweep" / "trials.csv")
     assert list(table["trial"]) == list(range(CELLS))
