@@ -309,6 +309,13 @@ def test_shares_add_up(total: int, shares: list[float]) -> None:
     assert min(counts) >= 1
 
 
+def test_classifiers_validate_on_no_more_images_than_they_are_tested_on(case1: Prepare) -> None:
+    images, sources = each_its_own({"a": {"ALL": 200}, "b": {"ALL": 200}}, siblings=5)
+    roles = source_disjoint_roles(images, sources, limited(case1, classifier=20), seed=0)
+    found = by_class(roles, "b")
+    assert (found["classifier_train"], found["classifier_val"], found["classifier_test"]) == (16, 4, 4)
+
+
 def test_sr_takes_no_more_images_than_the_budget_allows(case1: Prepare) -> None:
     images, sources = each_its_own({"a": {"ALL": 200}, "b": {"ALL": 200}}, siblings=10)
     roles = source_disjoint_roles(images, sources, limited(case1, sr_train=30, sr_val=4), seed=0)

@@ -117,7 +117,8 @@ def _most(settings: Prepare) -> dict[str, int | None]:
     most: dict[str, int | None] = {"sr_train": limit.sr_train, "sr_val": limit.sr_val}
     if limit.classifier is not None:
         train = min(max(round(settings.classifier_train_fraction * limit.classifier), 1), limit.classifier - 1)
-        most |= {"classifier_train": train, "classifier_test": limit.classifier - train}
+        held_out = limit.classifier - train
+        most |= {"classifier_train": train, "classifier_val": held_out, "classifier_test": held_out}
     return most
 
 
