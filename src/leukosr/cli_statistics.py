@@ -71,26 +71,60 @@ def calibrate(
 
 
 def variance(
-    trials: Annotated[Path, typer.Argument(help="A table of trials: trial, learning_rate, streams, metrics.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="TRIALS...",
+            help="A table of trials: trial, learning_rate, streams, metrics. Of several tables each is one "
+            "configuration, and their spreads are compared with that of the first.",
+        ),
+    ],
     metric: Annotated[str, typer.Option(help="The column to take apart.")] = "accuracy",
-    out: Annotated[Path | None, typer.Option(help="Also write variance.json and the figures to this folder.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the record and its figures to this folder.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print an object instead of tables.")] = False,
 ) -> None:
-    """Take the run-to-run variance of a table of trials apart: how large, which stream, how many runs are needed."""
+    """Take the run-to-run variance of a table of trials apart: how large, which stream, how many runs are needed.
+
+    Of several tables: whose runs lie closer together?
+    """
     from leukosr.evaluate.trials import read_trials
     from leukosr.evaluate.variance import analyse, as_record
     from leukosr.evaluate.variance import as_json as text_of
     from leukosr.files import write_json
     from leukosr.report.variance_figures import print_variance, variance_figures
 
-    table = read_trials(trials, metric)
+    if len(files) > 1:
+        _compare_spreads(files, metric, out, as_json)
+        return
+    table = read_trials(files[0], metric)
     found = analyse(table)
     if out is not None:
         write_json(out / "variance.json", as_record(found))
-        variance_figures(out, table, found, f"{trials.name}: {found.trials} trials")
+        variance_figures(out, table, found, f"{files[0].name}: {found.trials} trials")
     if as_json:
         typer.echo(text_of(found))
         return
     print_variance(found, table, console)
     if out is not None:
         console.print(f"variance: variance.json and 3 figures -> {out}")
+
+
+def _compare_spreads(files: list[Path], metric: str, out: Path | None, as_json: bool) -> None:
+    from leukosr.evaluate.predictions import names_of
+    from leukosr.evaluate.sd_ratio import as_json as text_of
+    from leukosr.evaluate.sd_ratio import as_records, steadiness
+    from leukosr.evaluate.trials import read_trials
+    from leukosr.files import write_json
+    from leukosr.report.spreads_figure import print_spreads, spreads_figure
+
+    tables = [(name, read_trials(path, metric)) for name, path in zip(names_of(files), files, strict=True)]
+    found = steadiness(tables)
+    if out is not None:
+        write_json(out / "spreads.json", as_records(found))
+        spreads_figure(out / "spreads.png", tables, found)
+    if as_json:
+        typer.echo(text_of(found))
+        return
+    print_spreads(found, tables[0][1], console)
+    if out is not None:
+        console.print(f"variance: spreads.json and a figure -> {out}")

@@ -10,7 +10,7 @@ import pytest
 
 from leukosr.engine.seeding import Stream, stream_seed
 from leukosr.evaluate.components import components
-from leukosr.evaluate.designs import Cell, factorial, seeds_a_stream, streams_design
+from leukosr.evaluate.designs import Cell, factorial, independent_runs, seeds_a_stream, streams_design
 from leukosr.evaluate.trials import Trials
 
 STREAMS: tuple[Stream, ...] = ("split", "init", "order")
@@ -55,6 +55,15 @@ def test_a_factorial_depends_on_the_root_seed_alone() -> None:
 def test_two_runs_are_enough_for_a_design() -> None:
     assert len(factorial([0.01, 0.001], 2, STREAMS, root=0)) == 4
     assert seeds_a_stream(2, 2, 3) == 2
+
+
+def test_independent_runs_share_no_seed_and_are_the_same_at_every_learning_rate() -> None:
+    cells = independent_runs([0.01, 0.001], 5, STREAMS)
+    assert [cell.number for cell in cells] == list(range(10))
+    for start in (0, 5):
+        assert [cell.seeds for cell in cells[start : start + 5]] == [dict.fromkeys(STREAMS, k) for k in range(1, 6)]
+    found = components(as_trials(cells))
+    assert list(found.by_stream) == ["split+init+order"]
 
 
 def test_the_streams_design_varies_one_thing_at_a_time() -> None:

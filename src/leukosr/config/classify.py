@@ -70,7 +70,7 @@ class Sweep(Section):
     target: Literal["classify", "train_sr"]
     arm: str | None
     protocol: Protocol | None
-    design: Literal["factorial", "streams", "search"]
+    design: Literal["factorial", "runs", "streams", "search"]
     metric: Literal["accuracy", "macro_f1", "psnr", "ssim"] | None
     learning_rates: Annotated[list[LearningRate], Field(min_length=1)]
     runs: PositiveInt

@@ -95,7 +95,7 @@ class Params(Section):
         if self.sweep.design == "search" and by_source and self.prepare.source_disjoint.folds is not None:
             raise ValueError(
                 "sweep.design: a search needs validation images, and with prepare.source_disjoint.folds every image of "
-                "the classifiers is tested: set folds to null, or the design to factorial or streams"
+                "the classifiers is tested: set folds to null, or choose another design"
             )
         if self.swept_protocol not in self.study.protocols:
             raise ValueError(

@@ -82,6 +82,18 @@ def _combinations(
         yield {stream: int(seed) for stream, seed in zip(streams, row, strict=True)}
 
 
+def independent_runs(learning_rates: Sequence[float], runs: int, streams: Sequence[Stream]) -> list[Cell]:
+    """Every learning rate with `runs` runs that share no seed: the sd of runs itself, as sharply as so many can tell.
+
+    Streams cannot be told apart. Run k has seed k in every stream, at every learning rate and in every sweep.
+    """
+    cells: list[Cell] = []
+    for rate in learning_rates:
+        for seed in range(1, runs + 1):
+            cells.append(Cell(len(cells), rate, dict.fromkeys(streams, seed), EVERYTHING))
+    return cells
+
+
 def streams_design(learning_rate: float, draws: int, repeats: int, streams: Sequence[Stream]) -> list[Cell]:
     """One stream varied at a time, then all of them, then exact repeats, which show what the hardware does."""
     base: dict[Stream, int] = dict.fromkeys(streams, 0)

@@ -57,6 +57,11 @@ def _groups(trials: Trials) -> list[tuple[float, np.ndarray, np.ndarray]]:
     return groups
 
 
+def independent(trials: Trials) -> bool:
+    """Whether no two runs of one learning rate share the seed of a stream that varies."""
+    return all(bool((apart | np.eye(len(apart), dtype=bool)).all()) for _, _, apart in _groups(trials))
+
+
 def _spread(values: np.ndarray, apart: np.ndarray, draws: int, rng: np.random.Generator) -> Spread:
     return Spread(
         runs=len(values),

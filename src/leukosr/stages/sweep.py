@@ -24,7 +24,7 @@ from leukosr.engine.progress import progress
 from leukosr.engine.resume import work_digest
 from leukosr.engine.seeding import Stream, StreamRoots, stream_seed
 from leukosr.errors import LeukoError
-from leukosr.evaluate.designs import Cell, factorial, streams_design
+from leukosr.evaluate.designs import Cell, factorial, independent_runs, streams_design
 from leukosr.files import new_folder
 from leukosr.layout import Layout, image_file, require
 from leukosr.report.sweep import said_in, write_sweep
@@ -177,6 +177,8 @@ def _plan(params: Params, layout: Layout) -> Plan:
         streams: Sequence[Stream] = params.swept_streams
         if sweep.design == "factorial":
             cells = factorial(sweep.learning_rates, sweep.runs, streams, params.study.seed)
+        elif sweep.design == "runs":
+            cells = independent_runs(sweep.learning_rates, sweep.runs, streams)
         else:
             cells = streams_design(sweep.learning_rates[0], sweep.runs, sweep.repeats, streams)
         count = len(cells)

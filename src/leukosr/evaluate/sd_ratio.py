@@ -1,0 +1,95 @@
+"""Do the runs of one configuration lie closer together than those of another?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from leukosr.errors import LeukoError
+from leukosr.evaluate.estimate import Estimate
+from leukosr.evaluate.spread import Spread, by_learning_rate, independent
+from leukosr.evaluate.trials import Trials
+
+LEAST_RUNS = 5  # the interval needs a trimmed mean of more than four
+
+
+@dataclass(frozen=True)
+class Steadiness:
+    """Runs of one configuration beside those of the first. In the metric's own unit; ratio: sd over that of the first.
+
+    ratio is None for the first itself, and where one of the two has an sd of 0.
+    """
+
+    name: str
+    spread: Spread
+    ratio: Estimate | None
+
+
+def steadiness(tables: Sequence[tuple[str, Trials]]) -> list[Steadiness]:
+    """Each table's spread, and its sd against that of the first.
+
+    Raises LeukoError for a table of several learning rates, with too few runs, or whose runs share seeds of a stream,
+    because the interval takes them for independent.
+    """
+    first = _values(*tables[0])
+    found: list[Steadiness] = []
+    for place, (name, trials) in enumerate(tables):
+        own = _values(name, trials)
+        (spread,) = by_learning_rate(trials).values()
+        found.append(Steadiness(name, spread, sd_ratio(own, first) if place else None))
+    return found
+
+
+def _values(name: str, trials: Trials) -> np.ndarray:
+    table = trials.table[trials.runs]
+    rates = table["learning_rate"].nunique()
+    if rates > 1:
+        raise LeukoError(f"{name} has {rates} learning rates: tables that are compared hold the runs of one each")
+    if len(table) < LEAST_RUNS:
+        raise LeukoError(f"{name} has {len(table)} runs: comparing sds takes {LEAST_RUNS} or more")
+    if not independent(trials):
+        raise LeukoError(
+            f"{name} has runs that share the seed of a stream: sweep with sweep.design=runs to compare sds"
+        )
+    return table["value"].to_numpy(float)
+
+
+def sd_ratio(values: np.ndarray, reference: np.ndarray) -> Estimate | None:
+    """sd(values) / sd(reference) with a 95 % interval that does not take runs for normal; None where one sd is 0.
+
+    Bonett 2006, "Robust confidence interval for a ratio of standard deviations", Applied Psychological Measurement 30,
+    432-439: the log variances with an error that the pooled kurtosis gives.
+    """
+    samples = (values, reference)
+    if not all(np.ptp(sample) for sample in samples):
+        return None
+    z = float(stats.norm.ppf(0.975))
+    counts = [len(sample) for sample in samples]
+    fourth = sum(float(((sample - _middle(sample)) ** 4).sum()) for sample in samples)
+    second = sum(float(((sample - sample.mean()) ** 2).sum()) for sample in samples)
+    kurtosis = sum(counts) * fourth / second**2
+    error = sum((kurtosis - (n - 3) / n) / (n - 1) for n in counts) ** 0.5
+    corrected = [float(sample.var(ddof=1)) * n / (n - z) for sample, n in zip(samples, counts, strict=True)]
+    middle = float(np.log(corrected[0] / corrected[1]))
+    low, high = (float(np.exp((middle + sign * z * error) / 2)) for sign in (-1, 1))
+    return Estimate(float(values.std(ddof=1) / reference.std(ddof=1)), low, high)
+
+
+def _middle(sample: np.ndarray) -> float:
+    """A mean with the tails trimmed by 1 / (2 sqrt(n - 4)), so that an outlier does not hide itself."""
+    return float(stats.trim_mean(sample, 1 / (2 * (len(sample) - 4) ** 0.5)))
+
+
+def as_records(found: Sequence[Steadiness]) -> list[dict[str, Any]]:
+    """What spreads.json holds: an object a configuration."""
+    return [asdict(each) for each in found]
+
+
+def as_json(found: Sequence[Steadiness]) -> str:
+    """The records as text; undefined is null."""
+    return json.dumps(as_records(found), indent=2, allow_nan=False)

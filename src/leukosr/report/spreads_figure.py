@@ -1,0 +1,76 @@
+"""Spreads of several configurations beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from leukosr.evaluate.estimate import Estimate
+from leukosr.evaluate.sd_ratio import Steadiness
+from leukosr.evaluate.trials import Trials
+from leukosr.report.style import SEQUENCE, new_figure
+
+
+def print_spreads(found: Sequence[Steadiness], first: Trials, console: Console) -> None:
+    """A row a configuration, in points."""
+    table = Table(title=f"{first.metric}, {first.unit}", title_justify="left")
+    heads = ("table", "runs", "mean (95 % interval)", "sd (95 % interval)", "range", f"sd / that of {found[0].name}")
+    for head in heads:
+        table.add_column(head, justify="left" if head == "table" else "right")
+    for each in found:
+        spread = each.spread
+        sd = "–" if spread.sd is None else _text(spread.sd, first.point, 2)
+        ratio = "–" if each.ratio is None else _text(each.ratio, 1, 2)
+        mean, spread_range = _text(spread.mean, first.point, 1), f"{spread.range / first.point:.1f}"
+        table.add_row(each.name, str(spread.runs), mean, sd, spread_range, ratio)
+    console.print(table)
+    for each in found[1:]:
+        console.print(f"{each.name}: {verdict(each, found[0].name)}.")
+
+
+def verdict(each: Steadiness, first: str) -> str:
+    """What may be said of one configuration's sd against the first's."""
+    ratio = each.ratio
+    if ratio is None or ratio.ci_low is None or ratio.ci_high is None:
+        return f"its sd cannot be compared with that of {first}, as one of them is 0"
+    if ratio.ci_high < 1:
+        return f"its runs lie closer together than those of {first}"
+    if ratio.ci_low > 1:
+        return f"its runs lie farther apart than those of {first}"
+    return f"inconclusive, its sd may be larger or smaller than that of {first}"
+
+
+def _text(estimate: Estimate, point: float, digits: int) -> str:
+    text = f"{estimate.value / point:.{digits}f}"
+    if estimate.ci_low is None or estimate.ci_high is None:
+        return text
+    return f"{text} ({estimate.ci_low / point:.{digits}f} … {estimate.ci_high / point:.{digits}f})"
+
+
+def spreads_figure(
+    path: Path, tables: Sequence[tuple[str, Trials]], found: Sequence[Steadiness], note: str = ""
+) -> None:
+    """Every run as a dot, a row a configuration, with mean ± sd and the ratio of sds to the first row."""
+    first = tables[0][1]
+    with new_figure(path, 7.4, 0.5 * len(tables) + 1.2, note) as figure:
+        panel = figure.subplots()
+        for place, ((_, trials), each) in enumerate(zip(tables, found, strict=True)):
+            values = np.sort(trials.table["value"][trials.runs].to_numpy(float)) / first.point
+            shift = 0.22 * np.cos(np.arange(len(values)) * np.pi)  # so that neighbours do not hide each other
+            panel.scatter(values, place + shift, color=SEQUENCE[0 if place else 6], s=20, alpha=0.8, zorder=3)
+            panel.vlines(values.mean(), place - 0.36, place + 0.36, color="black", linewidth=2, zorder=4)
+            words = f"{values.mean():.1f} ± {values.std(ddof=1):.1f}"
+            if each.ratio is not None:
+                words += f"   × {_text(each.ratio, 1, 2)}"
+            panel.annotate(words, (1.02, place), xycoords=("axes fraction", "data"), va="center", fontsize=9)
+        panel.set_yticks(range(len(tables)), [name for name, _ in tables])
+        panel.set_ylim(len(tables) - 0.5, -0.5)
+        panel.grid(True, axis="x")
+        panel.set_xlabel(
+            f"{first.metric.replace('_', ' ')}, {first.unit} (dots: runs, bar: mean; right: mean ± sd, × sd over the "
+            "first row's)"
+        )
