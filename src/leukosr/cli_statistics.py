@@ -81,6 +81,7 @@ def variance(
     ],
     metric: Annotated[str, typer.Option(help="The column to take apart.")] = "accuracy",
     out: Annotated[Path | None, typer.Option(help="Also write the record and its figures to this folder.")] = None,
+    note: Annotated[str, typer.Option(help="What stands at the foot of the figures, as the budget.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print an object instead of tables.")] = False,
 ) -> None:
     """Take the run-to-run variance of a table of trials apart: how large, which stream, how many runs are needed.
@@ -94,13 +95,13 @@ def variance(
     from leukosr.report.variance_figures import print_variance, variance_figures
 
     if len(files) > 1:
-        _compare_spreads(files, metric, out, as_json)
+        _compare_spreads(files, metric, out, note, as_json)
         return
     table = read_trials(files[0], metric)
     found = analyse(table)
     if out is not None:
         write_json(out / "variance.json", as_record(found))
-        variance_figures(out, table, found, f"{files[0].name}: {found.trials} trials")
+        variance_figures(out, table, found, note or f"{files[0].name}: {found.trials} trials")
     if as_json:
         typer.echo(text_of(found))
         return
@@ -109,7 +110,7 @@ def variance(
         console.print(f"variance: variance.json and 3 figures -> {out}")
 
 
-def _compare_spreads(files: list[Path], metric: str, out: Path | None, as_json: bool) -> None:
+def _compare_spreads(files: list[Path], metric: str, out: Path | None, note: str, as_json: bool) -> None:
     from leukosr.evaluate.predictions import names_of
     from leukosr.evaluate.sd_ratio import as_json as text_of
     from leukosr.evaluate.sd_ratio import as_records, steadiness
@@ -121,7 +122,7 @@ def _compare_spreads(files: list[Path], metric: str, out: Path | None, as_json: 
     found = steadiness(tables)
     if out is not None:
         write_json(out / "spreads.json", as_records(found))
-        spreads_figure(out / "spreads.png", tables, found)
+        spreads_figure(out / "spreads.png", tables, found, note)
     if as_json:
         typer.echo(text_of(found))
         return

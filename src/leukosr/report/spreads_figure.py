@@ -51,9 +51,7 @@ def _text(estimate: Estimate, point: float, digits: int) -> str:
     return f"{text} ({estimate.ci_low / point:.{digits}f} … {estimate.ci_high / point:.{digits}f})"
 
 
-def spreads_figure(
-    path: Path, tables: Sequence[tuple[str, Trials]], found: Sequence[Steadiness], note: str = ""
-) -> None:
+def spreads_figure(path: Path, tables: Sequence[tuple[str, Trials]], found: Sequence[Steadiness], note: str) -> None:
     """Every run as a dot, a row a configuration, with mean ± sd and the ratio of sds to the first row."""
     first = tables[0][1]
     with new_figure(path, 7.4, 0.5 * len(tables) + 1.2, note) as figure:
