@@ -18,6 +18,7 @@ from leukosr.config import Params
 from leukosr.data.manifest import read_manifest
 from leukosr.engine.seeding import StreamRoots
 from leukosr.layout import Layout
+from leukosr.report.sweep import training_words
 from leukosr.stages import sweep
 
 from .conftest import TINY, Study
@@ -50,7 +51,27 @@ def test_trials_and_runs_find_each_other(inside: Study) -> None:
         assert run.data.metrics["accuracy"] == trial.value
         assert float(run.data.params["learning_rate"]) == trial.params["learning_rate"]
         assert trial.user_attrs["mlflow_run_id"] in set(trials["mlflow_run"])
-    assert mlflow.get_run(parent).data.tags["stage"] == "sweep"
+    whole = mlflow.get_run(parent).data
+    assert whole.tags["stage"] == "sweep"
+    assert (whole.params["classify.decay"], whole.params["epochs"]) == ("none", "1")
+    rates = trials.groupby("learning_rate")["accuracy"].mean()
+    assert whole.metrics["highest_mean"] == pytest.approx(rates.max())
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "1 epoch, constant learning rate"),
+        (
+            {"decay": "cosine", "warm_up": 0.1, "ema": 0.9, "ensemble": 4, "augmentation": 0.5},
+            "1 epoch, cosine decay, warm-up, augmentation 0.5, averaged weights, 4 classifiers a run",
+        ),
+    ],
+)
+def test_figures_say_how_the_classifiers_trained(
+    compose_params: Callable[..., Params], changes: dict[str, object], words: str
+) -> None:
+    assert ", ".join(training_words(compose_params().classify.model_copy(update=changes), 1)) == words
 
 
 @pytest.fixture

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from leukosr.config import STREAMS_OF, Params
+from leukosr.config import STREAMS_OF, Classify, Params
 from leukosr.errors import LeukoError
 from leukosr.evaluate.designs import Finished
 from leukosr.evaluate.trials import read_trials
@@ -30,8 +30,8 @@ def write_sweep(
     table = _table(params, finished)
     path = folder / "trials.csv"
     table.to_csv(path, index=False, lineterminator="\n")
-    times = "1 epoch" if params.sweep.epochs == 1 else f"{params.sweep.epochs} epochs"
-    note = f"{budget_note(params.budget)}; {params.swept_arm}, {params.swept_protocol}, {times}"
+    how = ", ".join(training_words(params.classify, params.sweep.epochs))
+    note = f"{budget_note(params.budget)}; {params.swept_arm}, {params.swept_protocol}, {how}"
     if params.sweep.target == "train_sr":
         note = f"{budget_note(params.budget)}; {params.swept_arm}, validation images"
     if params.sweep.design == "search":
@@ -47,7 +47,22 @@ def write_sweep(
     variance_figures(folder, trials, found, note)
     sd = {} if found.run_sd is None else {"run_sd": found.run_sd}
     parts = {f"sd_{name.replace('+', '_')}": part.sd for name, part in found.components.by_stream.items()}
-    return {"trials": float(found.trials), "range": found.range, **sd, **parts}
+    highest = max(spread.mean.value for spread in found.by_learning_rate.values())
+    return {"trials": float(found.trials), "highest_mean": highest, "range": found.range, **sd, **parts}
+
+
+def training_words(settings: Classify, epochs: int) -> Iterator[str]:
+    """How the classifiers of a sweep trained, where that may explain their spread."""
+    yield "1 epoch" if epochs == 1 else f"{epochs} epochs"
+    yield "constant learning rate" if settings.decay == "none" else f"{settings.decay} decay"
+    if settings.warm_up:
+        yield "warm-up"
+    if settings.augmentation:
+        yield f"augmentation {settings.augmentation:g}"
+    if settings.ema:
+        yield "averaged weights"
+    if settings.ensemble > 1:
+        yield f"{settings.ensemble} classifiers a run"
 
 
 def _write_search(

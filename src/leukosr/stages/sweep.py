@@ -77,7 +77,7 @@ def run(
     ) as tracked:
         if tracked.run_id is not None:
             store.keep("mlflow_run_id", tracked.run_id)
-        tracked.parameters({"optuna_study": plan.name, **params.sweep.model_dump()})
+        tracked.parameters({"optuna_study": plan.name, **params.sweep.model_dump(), **_training_settings(params)})
         store.start(_fixed(params, plan))
         if workers > 1:
             _in_processes(store, workers, params_file)
@@ -182,13 +182,17 @@ def _plan(params: Params, layout: Layout) -> Plan:
         else:
             cells = streams_design(sweep.learning_rates[0], sweep.runs, sweep.repeats, streams)
         count = len(cells)
-    settings = [sweep.model_dump(), params.image.model_dump(), params.study.seed, params.quality.ssim_window]
-    if sweep.target == "classify":
-        settings.append(params.classify.model_dump(exclude={"epochs", "learning_rate"}))
-    else:
-        settings.append(params.train_sr[params.swept_arm].model_dump())
+    image, window = params.image.model_dump(), params.quality.ssim_window
+    settings = [sweep.model_dump(), image, params.study.seed, window, _training_settings(params)]
     digest = work_digest(settings, _inputs(params, layout))
     return Plan(f"{params.study.name}-{params.swept_arm}-{sweep.design}-{digest[:12]}", cells, count)
+
+
+def _training_settings(params: Params) -> dict[str, dict[str, Any]]:
+    """What trains, under the name of its section, without what the sweep says itself."""
+    if params.sweep.target == "classify":
+        return {"classify": params.classify.model_dump(exclude={"epochs", "learning_rate"})}
+    return {"train_sr": params.train_sr[params.swept_arm].model_dump()}
 
 
 def _inputs(params: Params, layout: Layout) -> list[Path]:
