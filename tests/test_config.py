@@ -295,6 +295,11 @@ def test_the_committed_params_are_the_demo_study_as_conf_composes_it(compose_raw
             ["sweep.design=search", "study.protocol=source_disjoint", "prepare.source_disjoint.folds=3"],
             "a search needs validation images",
         ),
+        (
+            ["study.protocol=source_disjoint", "sweep.streams=[split,init]"],
+            "sweep.streams: 'split' cannot be drawn anew here",
+        ),
+        (["sweep.learning_rates=[0.001]", "sweep.runs=1"], "runs: one trial has no variance"),
     ],
 )
 def test_a_sweep_that_cannot_be_is_refused(compose_raw: Callable[..., Any], overrides: list[str], message: str) -> None:
@@ -313,5 +318,10 @@ def test_the_sweep_takes_the_first_arm_and_protocol_and_the_streams_that_count(
     )
     augmented = compose_params("study=demo", "classify.augmentation=0.5", "study.protocol=source_disjoint")
     assert augmented.swept_protocol == "source_disjoint"
-    assert augmented.swept_streams == ("split", "init", "order", "augment")
+    assert augmented.swept_streams == ("init", "order", "augment")  # the budget limits the images
+    unlimited = compose_params("study=demo", "study.protocol=source_disjoint", "budget.per_class.classifier=null")
+    assert unlimited.swept_streams == ("split", "init", "order")
+    beside = ("study.protocol=both", "budget.per_class.classifier=null")
+    assert compose_params("study=demo", *beside).swept_streams == ("split", "init", "order")
+    assert compose_params("study=demo", *beside, "sweep.protocol=source_disjoint").swept_streams == ("init", "order")
     assert compose_params("study=demo", "sweep.target=train_sr").swept_streams == ("sr_init", "order", "augment")

@@ -11,6 +11,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from leukosr import trial_store
 from leukosr.errors import Diverged, LeukoError
 from leukosr.trial_storage import open_storage, storage_url
 from leukosr.trial_store import Attempt, Space, TrialStore, _this_process
@@ -81,6 +82,34 @@ def test_trials_of_a_dead_process_are_done_again(url: str) -> None:
     again.work(measure, FIXED)
     assert [each.cell for each in again.finished()] == [0, 1, 2, 3]
     assert again.study.trials[trial.number].state == TrialState.FAIL
+
+
+def test_a_process_says_whom_it_waits_for_and_may_take_over(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial_store, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(trial_store, "POLL_SECONDS", 0.2)
+    monkeypatch.setattr(trial_store, "fail_stale_trials", lambda study: None)  # as a journal, which has no heartbeat
+    gone = store(url)
+    gone.start(FIXED)
+    trial = gone.study.ask()
+    trial.set_user_attr("process", ["elsewhere pid:[1]", 1, 1.0])
+    trial.set_user_attr("mlflow_run_id", "run-1")
+
+    def heard(sentence: str) -> None:
+        said.append(sentence)
+        raise KeyboardInterrupt
+
+    said: list[str] = []
+    waiting = store(url)
+    waiting.start(FIXED)
+    with pytest.raises(KeyboardInterrupt):
+        waiting.work(measure, FIXED, heard)
+    assert said[0].startswith("waiting for 1 trials that processes on elsewhere have under way")
+    assert waiting.abandoned_runs() == []
+    after = store(url)
+    after.start(FIXED, take_over=True)
+    after.work(measure, FIXED)
+    assert [each.cell for each in after.finished()] == [0, 1, 2, 3]
+    assert after.abandoned_runs() == ["run-1"]
 
 
 def test_a_mistake_is_kept_and_not_tried_again(url: str) -> None:

@@ -223,6 +223,10 @@ def sweep(
     joining: Annotated[
         str | None, typer.Option("--join", hidden=True, help="Only make trials of the sweep of this name.")
     ] = None,
+    parent: Annotated[str | None, typer.Option(hidden=True, help="The MLflow run of the sweep that is joined.")] = None,
+    take_over: Annotated[
+        bool, typer.Option(help="Make the trials anew that processes on other machines had under way: they are gone.")
+    ] = False,
     params: ParamsFile = PARAMS,
     out: Out = None,
 ) -> None:
@@ -235,9 +239,10 @@ def sweep(
 
     with _stage("sweep", params, out) as (settings, layout, target):
         if joining is not None:
-            stage.join(settings, layout, joining)
+            stage.join(settings, layout, joining, parent)
             return
-        stage.run(settings, console, layout, target, workers or settings.runtime.sweep_workers, params)
+        count = workers or settings.runtime.sweep_workers
+        stage.run(settings, console, layout, target, count, params, take_over)
 
 
 @app.command()

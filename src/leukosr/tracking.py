@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -195,6 +195,14 @@ def run(
         raise
     finally:
         handle.end(status)
+
+
+def end_lost(run_ids: Iterable[str]) -> None:
+    """Mark runs as killed that a process left open when it died; in silence where the store does not answer."""
+    for run_id in run_ids:
+        with suppress(*FAILURES):
+            if mlflow.get_run(run_id).info.status == "RUNNING":
+                mlflow.MlflowClient().set_terminated(run_id, "KILLED")
 
 
 def _resumable(run_id: str | None) -> str | None:

@@ -35,6 +35,7 @@ ARTIFACTS = Path("optuna_artifacts")
 LIVE = (TrialState.WAITING, TrialState.RUNNING, TrialState.COMPLETE)
 POLL_SECONDS = 1.0
 NAMELESS_SECONDS = 60.0
+PATIENCE_SECONDS = 60.0
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 warnings.filterwarnings("ignore", category=ExperimentalWarning)
@@ -109,13 +110,21 @@ class TrialStore:
         """Keep a fact with the study."""
         self.study.set_user_attr(name, value)
 
-    def start(self, fixed: Sequence[Mapping[str, Any]]) -> None:
+    def start(self, fixed: Sequence[Mapping[str, Any]], *, take_over: bool = False) -> None:
         """Put every cell that nobody has taken into the queue; `fixed` holds the parameters of each, may be empty.
 
-        Trials of this machine whose process is gone are given up first.
+        Trials of this machine whose process is gone are given up first; with `take_over` those of other machines, too.
         """
         self._give_up_dead()
+        if take_over:
+            for trial in self._elsewhere():
+                self._give_up(trial)
         self._queue(fixed)
+
+    def _elsewhere(self) -> list[FrozenTrial]:
+        """Trials that processes of other machines, or containers, have under way."""
+        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        return [each for each in running if each.user_attrs.get("process", [_this_host()])[0] != _this_host()]
 
     def _give_up_dead(self) -> None:
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
@@ -134,20 +143,34 @@ class TrialStore:
             self.study.enqueue_trial(dict(fixed[number]), user_attrs={"cell": number})
         return bool(missing)
 
-    def work(self, measure: Callable[[Attempt], Mapping[str, float]], fixed: Sequence[Mapping[str, Any]]) -> None:
+    def work(
+        self,
+        measure: Callable[[Attempt], Mapping[str, float]],
+        fixed: Sequence[Mapping[str, Any]],
+        say: Callable[[str], None] = lambda sentence: None,
+    ) -> None:
         """Take cells from the queue until all are done, here or in other processes.
 
         `measure` returns the metrics of its cell. A training that diverged ends its trial as failed, and is kept; any
-        other error comes through.
+        other error comes through. `say` hears once of trials on other machines that this process waits for.
         """
+        idle = 0.0
         while len(self.finished()) < self.cells:
             fail_stale_trials(self.study)
             if self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
                 self._next(measure)
+                idle = 0.0
                 continue
             self._give_up_dead()
             if not self._queue(fixed):
                 time.sleep(POLL_SECONDS)
+                if idle < PATIENCE_SECONDS <= idle + POLL_SECONDS and (elsewhere := self._elsewhere()):
+                    hosts = ", ".join(sorted({str(each.user_attrs["process"][0]).split()[0] for each in elsewhere}))
+                    say(
+                        f"waiting for {len(elsewhere)} trials that processes on {hosts} have under way. If those are "
+                        "gone, stop this and start it with `leukosr sweep --take-over`"
+                    )
+                idle += POLL_SECONDS
 
     def _next(self, measure: Callable[[Attempt], Mapping[str, float]]) -> None:
         begun: list[int] = []
@@ -202,6 +225,12 @@ class TrialStore:
             if _is_done(trial):
                 found.setdefault(trial.user_attrs["cell"], _finished(trial))
         return [found[cell] for cell in sorted(found)]
+
+    def abandoned_runs(self) -> list[str]:
+        """The MLflow runs of trials whose process died: nobody has ended them."""
+        failed = self.study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
+        lost = [each.user_attrs for each in failed if not {"error", "broken"} & each.user_attrs.keys()]
+        return [facts["mlflow_run_id"] for facts in lost if facts.get("mlflow_run_id")]
 
     def importances(self) -> dict[str, float]:
         """How much of the variance each parameter explains by Optuna's fANOVA; empty where that is not defined."""
@@ -282,4 +311,5 @@ def _finished(trial: FrozenTrial) -> Finished:
         pruned=trial.state == TrialState.PRUNED,
         run_id=attributes.get("mlflow_run_id"),
         seconds=float(attributes.get("seconds", 0.0)),
+        ran_on=attributes.get("ran_on", ""),
     )

@@ -158,6 +158,15 @@ def test_sources_are_known_by_the_id_of_the_image(tmp_path: Path) -> None:
     assert read_sources(tmp_path) == {"TEST/a/1.b": "smear 7", "TEST/a/2": "smear 8"}
 
 
+def test_sources_may_come_from_a_spreadsheet_and_other_encodings_are_named(tmp_path: Path) -> None:
+    text = "path,source\na/1.png,größer\n"
+    (tmp_path / "sources.csv").write_text(text, encoding="utf-8-sig")
+    assert read_sources(tmp_path) == {"a/1": "größer"}
+    (tmp_path / "sources.csv").write_text(text, encoding="latin-1")
+    with pytest.raises(LeukoError, match=r"sources\.csv is no UTF-8 text .*: save it as CSV UTF-8"):
+        read_sources(tmp_path)
+
+
 def test_images_with_an_empty_source_have_none_in_common(tmp_path: Path) -> None:
     (tmp_path / "sources.csv").write_text("path,source\na/1.png,smear 7\na/2.png,\na/3.png\n,smear 8\n")
     assert read_sources(tmp_path) == {"a/1": "smear 7"}

@@ -364,6 +364,22 @@ def test_beside_a_disjoint_sr_part_the_paper_protocol_classifies_other_images(ca
     assert sum(role == "classifier_test" for role in paper.values()) > 10
 
 
+def test_under_both_protocols_images_of_unknown_source_may_be_many(case1: Prepare) -> None:
+    settings = limited(case1, sr_train=20, sr_val=2, classifier=10, reference=3)
+    for parts in ({"TRAIN": 200, "TEST": 60}, {"ALL": 260}):
+        images, sources = each_its_own({"a": parts, "b": parts}, siblings=2)
+        chosen = looked_at(images, settings.per_class, settings.sr_fraction, seed=0)
+        sought = {image_id: source for image_id, source in sources.items() if image_id in chosen}
+        assert len(sought) < len(images)
+        disjoint = source_disjoint_roles(images, sought, settings, 0)
+        paper = paper_roles(outside_sr(images, disjoint), settings, 0)
+        used = {image_id for image_id, role in paper.items() if role.startswith("classifier")}
+        assert used and used <= chosen
+        assert training_images(images, paper)["a"] == 8
+        fewer = with_fewer(images, paper, {"a": 3, "b": 8}, seed=0)
+        assert training_images(images, fewer) == {"a": 3, "b": 8}
+
+
 def folded(prepare: Prepare, folds: int) -> Prepare:
     fractions = prepare.source_disjoint.model_copy(update={"folds": folds})
     return prepare.model_copy(update={"source_disjoint": fractions})

@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from leukosr.evaluate.components import Component, Components, components
+from leukosr.evaluate.designs import factorial, streams_design
 from leukosr.evaluate.trials import Trials
 
 RATES = (0.001, 0.01)
@@ -44,13 +45,14 @@ def one_at_a_time(draws: int = 10, repeats: int = 10) -> dict[str, np.ndarray]:
     return found
 
 
+DRAWS = 500
 SD = {"split": 0.02, "init": 0.01, "order": 0.0}
 
 
 @pytest.mark.parametrize("design", ["crossed", "one_at_a_time"])
 def test_estimates_are_unbiased_and_intervals_keep_their_level(design: str) -> None:
     found: list[Components] = []
-    for number in range(300):
+    for number in range(DRAWS):
         rng = np.random.default_rng(number)
         levels = crossed(rng) if design == "crossed" else one_at_a_time()
         rates = np.array(RATES)[np.arange(96) % 2] if design == "crossed" else np.full(40, RATES[0])
@@ -63,8 +65,29 @@ def test_estimates_are_unbiased_and_intervals_keep_their_level(design: str) -> N
         assert 0.92 <= covered <= 0.98, (name, covered)
     assert np.mean([each.by_stream["order"].ci_low == 0 for each in found]) >= 0.95
     residuals = [each.residual for each in found if each.residual is not None]
-    assert len(residuals) == 300
+    assert len(residuals) == DRAWS
     assert np.mean([r.ci_low <= 0.005 <= r.ci_high for r in residuals]) >= 0.92
+
+
+@pytest.mark.parametrize("design", ["factorial", "streams"])
+def test_intervals_keep_their_level_in_the_designs_of_sweeps(design: str) -> None:
+    names = ("split", "init", "order")
+    if design == "factorial":
+        cells = factorial([0.0001, 0.0003, 0.001, 0.003], 8, names, root=0)
+    else:
+        cells = streams_design(0.001, 10, 10, names)
+    levels = {name: np.array([cell.seeds[name] for cell in cells]) for name in names}
+    rates = np.array([cell.learning_rate for cell in cells])
+    covered, low = {"split": 0, "init": 0}, 0
+    for number in range(DRAWS):
+        rng = np.random.default_rng(number)
+        found = components(planted(levels, SD, 0.005, rng, rates), seed=number)
+        for name in covered:
+            part = found.by_stream[name]
+            covered[name] += part.ci_low <= SD[name] <= part.ci_high
+        low += found.by_stream["order"].ci_low == 0
+    assert all(0.92 <= count / DRAWS <= 0.98 for count in covered.values()), covered
+    assert low / DRAWS >= 0.95
 
 
 def test_a_balanced_one_way_table_gives_the_textbook_figures() -> None:

@@ -57,6 +57,15 @@ def test_the_ratio_is_that_of_the_sds_and_turns_round() -> None:
     assert sd_ratio(np.full(8, 0.5), one) is None
 
 
+def test_more_comparisons_have_wider_intervals(tmp_path: Path) -> None:
+    files = [str(runs(tmp_path, f"t{k}", 0.05, seed=k)) for k in range(4)]
+    two, four = (
+        json.loads(CliRunner().invoke(app, ["variance", *some, "--json"]).output) for some in (files[:2], files)
+    )
+    assert two[1]["ratio"]["value"] == four[1]["ratio"]["value"]
+    assert four[1]["ratio"]["ci_low"] < two[1]["ratio"]["ci_low"]
+
+
 def test_tables_are_compared_with_the_first(tmp_path: Path) -> None:
     files = [
         runs(tmp_path, "constant", 0.08),
@@ -83,9 +92,12 @@ def test_tables_that_cannot_be_compared_are_refused(tmp_path: Path) -> None:
     rates = pd.read_csv(first).assign(learning_rate=[0.001, 0.01] * 8)
     rates.to_csv(tmp_path / "rates.csv", index=False)
     few = runs(tmp_path, "few", 0.05, count=4)
+    percent = pd.read_csv(first)
+    percent.assign(accuracy=100 * percent["accuracy"]).to_csv(tmp_path / "percent.csv", index=False)
     for name, words in (
         (tmp_path / "crossed.csv", "crossed has runs that share the seed of a stream"),
         (tmp_path / "rates.csv", "rates has 2 learning rates"),
+        (tmp_path / "percent.csv", "percent and first are not in one unit"),
         (few, "few has 4 runs: comparing sds takes 5 or more"),
     ):
         result = CliRunner().invoke(app, ["variance", str(first), str(name)])

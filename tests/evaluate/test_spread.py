@@ -51,6 +51,17 @@ def test_the_sd_is_pooled_over_learning_rates() -> None:
     assert run_sd(trials_of(values)) == pytest.approx(pooled**0.5)
 
 
+@pytest.mark.parametrize("count", [8, 12])
+def test_intervals_of_the_sd_cover_it(count: int) -> None:
+    inside = 0
+    for seed in range(500):
+        drawn = np.random.default_rng(seed).normal(0.8, 0.02, count)
+        sd = by_learning_rate(trials_of({0.01: list(drawn)}), draws=200)[0.01].sd
+        assert sd is not None and sd.ci_low is not None and sd.ci_high is not None
+        inside += sd.ci_low <= 0.02 <= sd.ci_high
+    assert 0.92 <= inside / 500 <= 0.98
+
+
 def test_bootstrap_intervals_hold_the_figures_and_cover() -> None:
     inside = 0
     for seed in range(100):

@@ -76,6 +76,37 @@ def test_designed_trials_do_not_count_as_whole_runs(tmp_path: Path) -> None:
     assert trials.runs.tolist() == [True, False] * 32
 
 
+def one_at_a_time(tmp_path: Path, interaction: float, noise: float) -> list[str]:
+    """Ten draws of each of two streams, ten of both, five repeats; what is said of them."""
+    rng = np.random.default_rng(0)
+    effects = {name: rng.normal(0, 0.02, 21) for name in ("init", "order")}
+    rows = [("init", k, 0) for k in range(1, 11)] + [("order", 0, k) for k in range(1, 11)]
+    rows += [("all", k, k) for k in range(11, 21)] + [("none", 0, 0)] * 5
+    frame = pd.DataFrame(rows, columns=["varied", "init", "order"])
+    value = 0.8 + effects["init"][frame["init"]] + effects["order"][frame["order"]] + rng.normal(0, noise, len(frame))
+    value = value + np.where(frame["varied"] == "all", rng.normal(0, interaction, len(frame)), 0)
+    path = written(tmp_path, frame.assign(trial=range(len(frame)), learning_rate=0.001, accuracy=value))
+    return CliRunner().invoke(app, ["variance", str(path)]).output.splitlines()
+
+
+def test_streams_that_do_not_add_up_are_told(tmp_path: Path) -> None:
+    adding = "\n".join(one_at_a_time(tmp_path, 0.0, 0.0))
+    assert "Exact repeats are equal: that is the hardware." in adding
+    assert "if the streams added up it would be" in adding and ", which agrees." in adding
+    assert "They do more together than by themselves." in "\n".join(one_at_a_time(tmp_path, 0.15, 0.0))
+    assert "Exact repeats differ by an sd of 0." in "\n".join(one_at_a_time(tmp_path, 0.0, 0.002))
+
+
+def test_importances_rank_what_moves_the_value(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["variance", str(written(tmp_path, table())), "--json"])
+    found = json.loads(result.output)["importances"]
+    assert set(found) == {"learning_rate", "split", "init"}
+    assert sum(found.values()) == pytest.approx(1)
+    assert max(found, key=found.get) == "split"
+    shown = CliRunner().invoke(app, ["variance", str(written(tmp_path, table()))]).output
+    assert "Importances by Optuna's fANOVA, without intervals: split" in shown
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

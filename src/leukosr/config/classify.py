@@ -97,6 +97,8 @@ class Sweep(Section):
         for key, values in (("streams", self.streams or []), ("learning_rates", self.learning_rates)):
             if len(set(values)) != len(values):
                 raise ValueError(f"{key} must differ from each other, got {list(values)}")
+        if self.design in ("factorial", "runs") and self.runs * len(self.learning_rates) < 2:
+            raise ValueError("runs: one trial has no variance: ask for 2 runs or more, or for several learning_rates")
         if self.design == "streams" and len(self.learning_rates) != 1:
             raise ValueError(f"the design 'streams' takes one of learning_rates, got {self.learning_rates}")
         return self

@@ -80,8 +80,19 @@ class Params(Section):
         """The streams that differ between the sweep's runs: those named, or all that its target draws from."""
         if self.sweep.streams is not None:
             return tuple(self.sweep.streams)
-        still = self.sweep.target == "classify" and self.classify.augmentation == 0
-        return tuple(each for each in STREAMS_OF[self.sweep.target] if not (still and each == "augment"))
+        still = {"split"} if self._split_is_fixed else set()
+        if self.sweep.target == "classify" and self.classify.augmentation == 0:
+            still.add("augment")
+        return tuple(each for each in STREAMS_OF[self.sweep.target] if each not in still)
+
+    @property
+    def _split_is_fixed(self) -> bool:
+        """Whether another draw of the split would change how many images there are.
+
+        Sources keep different numbers of images where these are limited, so roles cannot change hands.
+        """
+        by_source = self.sweep.target == "classify" and self.swept_protocol == "source_disjoint"
+        return by_source and (self.prepare.per_class.classifier is not None or self.study.protocol == "both")
 
     def _check_sweep(self) -> None:
         known = self.arms if self.sweep.target == "classify" else tuple(self.train_sr)
@@ -90,6 +101,11 @@ class Params(Section):
         if self.sweep.arm is not None and self.sweep.arm not in known:
             raise ValueError(
                 f"sweep.arm: unknown '{self.sweep.arm}'; known to {self.sweep.target} are {', '.join(known)}"
+            )
+        if self._split_is_fixed and "split" in (self.sweep.streams or ()):
+            raise ValueError(
+                "sweep.streams: 'split' cannot be drawn anew here, as sources keep different numbers of images: "
+                "leave it out, or set study.protocol to source_disjoint and budget.per_class.classifier to null"
             )
         by_source = self.sweep.target == "classify" and self.swept_protocol == "source_disjoint"
         if self.sweep.design == "search" and by_source and self.prepare.source_disjoint.folds is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
@@ -151,8 +151,8 @@ def read_sources(root: Path, found: Path | None = None) -> dict[str, str]:
     for folder in (root, found):
         if folder is None or not (path := folder / "sources.csv").is_file():
             continue
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
+        with path.open(newline="", encoding="utf-8-sig") as file:  # as spreadsheets write it
+            reader = csv.DictReader(_decoded(path, file))
             names = reader.fieldnames or []
             column = "path" if "path" in names else "image"
             if not {column, "source"} <= set(names):
@@ -160,3 +160,10 @@ def read_sources(root: Path, found: Path | None = None) -> dict[str, str]:
             known = [row for row in reader if row[column] and row["source"]]  # an empty cell is no common source
             return {str(Path(row[column]).with_suffix("").as_posix()): row["source"] for row in known}
     return {}
+
+
+def _decoded(path: Path, lines: Iterable[str]) -> Iterator[str]:
+    try:
+        yield from lines
+    except UnicodeDecodeError as error:
+        raise LeukoError(f"{path} is no UTF-8 text ({error.reason}): save it as CSV UTF-8") from None

@@ -16,7 +16,8 @@ def redrawn(rows: Sequence[Row], protocol: Protocol, seed: int) -> list[Row]:
 
     Within each class the roles are permuted over images (`paper`) or over sources (`source_disjoint`, where an image's
     role goes with its source), so that every role keeps its number of images or sources. A source that shows cells of
-    several classes keeps its role. What SR uses stays.
+    several classes keeps its role. What SR uses stays. Under `source_disjoint` a source brings only the images that
+    the limits of its old role left it, so roles keep their number of images only where there are no limits.
     """
     if seed == 0:
         return list(rows)

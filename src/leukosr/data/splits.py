@@ -18,13 +18,15 @@ ROLES = ("sr_train", "sr_val", "classifier_train", "classifier_val", "classifier
 def outside_sr(images: Sequence[Checked], disjoint: Mapping[str, str]) -> list[Checked]:
     """The images with what SR uses under source_disjoint as TRAIN and the rest as TEST, where a set has no such parts.
 
-    So the classifiers of the paper protocol, run beside it, see no image that SR was trained on.
+    So the classifiers of the paper protocol, run beside it, see no image that SR was trained on. There images without
+    a role under source_disjoint, as their source is not known, are left out: both protocols look at the same ones.
     """
     return [
         replace(image, found=replace(image.found, part="train" if _used_by_sr(image, disjoint) else "test"))
         if image.found.part == "all"
         else image
         for image in images
+        if image.found.part != "all" or image.found.image_id in disjoint
     ]
 
 
@@ -116,11 +118,15 @@ def looked_at(images: Sequence[Checked], limit: PerClass, sr_fraction: float, se
 
 
 def training_images(images: Sequence[Checked], roles: Mapping[str, str], folds: int | None = None) -> Counter[str]:
-    """How many images of each class a classifier trains on: those of its part, or all folds but one on average."""
-    counts = Counter(image.found.label for image in images if roles[image.found.image_id] == "classifier_train")
+    """How many images of each class a classifier trains on: those of its part, or all folds but one on average.
+
+    Images may have no role.
+    """
+    role_of = [(image.found.label, roles.get(image.found.image_id, "")) for image in images]
+    counts = Counter(label for label, role in role_of if role == "classifier_train")
     if folds is None:
         return counts
-    pooled = Counter(image.found.label for image in images if roles[image.found.image_id].startswith(FOLD))
+    pooled = Counter(label for label, role in role_of if role.startswith(FOLD))
     return Counter({label: round(count * (folds - 1) / folds) for label, count in pooled.items()})
 
 
@@ -130,9 +136,8 @@ def with_fewer(
     """The roles with no more training images of each class than `allowed`; which become unused is drawn."""
     fewer = dict(roles)
     for label in sorted({image.found.label for image in images}):
-        ids = sorted(
-            i.found.image_id for i in images if i.found.label == label and roles[i.found.image_id] == "classifier_train"
-        )
+        own = [image.found.image_id for image in images if image.found.label == label]
+        ids = sorted(image_id for image_id in own if roles.get(image_id) == "classifier_train")
         order = stream_rng(seed, "split", "fewer", label).permutation(len(ids))
         fewer |= {ids[place]: "unused" for place in order[allowed.get(label, 0) :]}
     return fewer

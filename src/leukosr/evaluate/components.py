@@ -39,7 +39,8 @@ class Component:
 class Components:
     """What each stream adds; streams that cannot be told apart stand together, as `init+order`.
 
-    residual: what is left when all streams are equal, that is interactions of streams and the hardware; None where no
+    residual: what the streams by themselves do not explain. In a crossed table that is their interactions and the
+    hardware; where one stream is varied at a time it rests on exact repeats and is the hardware alone. None where no
     two trials agree enough to tell, then it is part of every component. left_out: streams without an estimate, and why.
     """
 

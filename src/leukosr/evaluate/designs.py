@@ -34,7 +34,7 @@ class Cell:
 class Finished:
     """A cell that is done: the number of its trial in Optuna, parameters and metrics, or the error that ended it.
 
-    pruned: a search gave it up for others that did better. run_id: its MLflow run.
+    pruned: a search gave it up for others that did better. run_id: its MLflow run. ran_on: device and threads.
     """
 
     cell: int
@@ -45,6 +45,7 @@ class Finished:
     pruned: bool
     run_id: str | None
     seconds: float
+    ran_on: str
 
 
 def factorial(learning_rates: Sequence[float], runs: int, streams: Sequence[Stream], root: int) -> list[Cell]:

@@ -22,7 +22,8 @@ LEAST_RUNS = 5  # the interval needs a trimmed mean of more than four
 class Steadiness:
     """Runs of one configuration beside those of the first. In the metric's own unit; ratio: sd over that of the first.
 
-    ratio is None for the first itself, and where one of the two has an sd of 0.
+    The intervals of all ratios together hold with 95 %. ratio is None for the first itself, and where one of the two
+    has an sd of 0.
     """
 
     name: str
@@ -31,17 +32,23 @@ class Steadiness:
 
 
 def steadiness(tables: Sequence[tuple[str, Trials]]) -> list[Steadiness]:
-    """Each table's spread, and its sd against that of the first.
+    """Each table's spread, and its sd against that of the first, with intervals that hold together (Bonferroni).
 
-    Raises LeukoError for a table of several learning rates, with too few runs, or whose runs share seeds of a stream,
-    because the interval takes them for independent.
+    Raises LeukoError for a table of several learning rates, with too few runs, in another unit, or whose runs share
+    seeds of a stream, because the interval takes them for independent.
     """
     first = _values(*tables[0])
+    level = 1 - 0.05 / max(1, len(tables) - 1)
+    for name, trials in tables:
+        if trials.point != tables[0][1].point:
+            raise LeukoError(
+                f"{name} and {tables[0][0]} are not in one unit: give both as fractions, or both in percent"
+            )
     found: list[Steadiness] = []
     for place, (name, trials) in enumerate(tables):
         own = _values(name, trials)
         (spread,) = by_learning_rate(trials).values()
-        found.append(Steadiness(name, spread, sd_ratio(own, first) if place else None))
+        found.append(Steadiness(name, spread, sd_ratio(own, first, level) if place else None))
     return found
 
 
@@ -59,8 +66,8 @@ def _values(name: str, trials: Trials) -> np.ndarray:
     return table["value"].to_numpy(float)
 
 
-def sd_ratio(values: np.ndarray, reference: np.ndarray) -> Estimate | None:
-    """sd(values) / sd(reference) with a 95 % interval that does not take runs for normal; None where one sd is 0.
+def sd_ratio(values: np.ndarray, reference: np.ndarray, level: float = 0.95) -> Estimate | None:
+    """sd(values) / sd(reference) with an interval that does not take runs for normal; None where one sd is 0.
 
     Bonett 2006, "Robust confidence interval for a ratio of standard deviations", Applied Psychological Measurement 30,
     432-439: the log variances with an error that the pooled kurtosis gives.
@@ -68,7 +75,7 @@ def sd_ratio(values: np.ndarray, reference: np.ndarray) -> Estimate | None:
     samples = (values, reference)
     if not all(np.ptp(sample) for sample in samples):
         return None
-    z = float(stats.norm.ppf(0.975))
+    z = float(stats.norm.ppf(0.5 + level / 2))
     counts = [len(sample) for sample in samples]
     fourth = sum(float(((sample - _middle(sample)) ** 4).sum()) for sample in samples)
     second = sum(float(((sample - sample.mean()) ** 2).sum()) for sample in samples)

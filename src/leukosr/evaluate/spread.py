@@ -59,7 +59,11 @@ def _groups(trials: Trials) -> list[tuple[float, np.ndarray, np.ndarray]]:
 
 def independent(trials: Trials) -> bool:
     """Whether no two runs of one learning rate share the seed of a stream that varies."""
-    return all(bool((apart | np.eye(len(apart), dtype=bool)).all()) for _, _, apart in _groups(trials))
+    return all(_all_apart(apart) for _, _, apart in _groups(trials))
+
+
+def _all_apart(apart: np.ndarray) -> bool:
+    return bool((apart | np.eye(len(apart), dtype=bool)).all())
 
 
 def _spread(values: np.ndarray, apart: np.ndarray, draws: int, rng: np.random.Generator) -> Spread:
@@ -88,13 +92,21 @@ def _finite(value: float, low: float, high: float) -> Estimate:
 
 
 def _sd(values: np.ndarray, apart: np.ndarray, draws: int, rng: np.random.Generator) -> Estimate | None:
-    """Half the mean squared difference of pairs, as a root: the usual sd where every pair counts."""
+    """Half the mean squared difference of pairs, as a root: the usual sd where every pair counts.
+
+    Where all pairs count, the chi-square interval: exact for normal runs, while a bootstrap of eight covers 60 to 89 %.
+    Else a bootstrap over runs, which is too narrow for few.
+    """
     if not apart.any():
         return None
     squares = (values[:, None] - values) ** 2 * apart / 2
     value = float((squares.sum() / apart.sum()) ** 0.5)
     if len(values) < 3 or value == 0:
         return Estimate(value, None, None)
+    if _all_apart(apart):
+        freedom = len(values) - 1
+        low, high = (value * (freedom / float(stats.chi2.ppf(p, freedom))) ** 0.5 for p in (0.975, 0.025))
+        return Estimate(value, low, high)
     weights = rng.multinomial(len(values), np.full(len(values), 1 / len(values)), size=draws).astype(float)
     pairs = np.einsum("di,ij,dj->d", weights, apart.astype(float), weights)
     total = np.einsum("di,ij,dj->d", weights, squares, weights)

@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import Any
 
 from leukosr.evaluate.components import Components, components
+from leukosr.evaluate.importance import importances
 from leukosr.evaluate.spread import SEEN, Spread, by_learning_rate, run_sd, seeds_needed, two_runs_differ_by
 from leukosr.evaluate.trials import Trials
 
@@ -16,8 +17,10 @@ from leukosr.evaluate.trials import Trials
 class Variance:
     """By learning rate and over all of them; in the metric's own unit but where points are named.
 
-    range: the largest range of the runs of one learning rate. run_sd: pooled over learning rates. seeds_needed: paired
-    runs that show so many points between two arms at 80 % power; empty where all runs are equal.
+    range: the largest range of the runs of one learning rate. run_sd: pooled over learning rates. added_sd: what it
+    would be if the streams, each varied by itself, added up; None in other designs. seeds_needed: paired runs that show
+    so many points between two arms at 80 % power; empty where all runs are equal. importances: of the learning rate and
+    the streams, by Optuna; empty where it has none.
     """
 
     metric: str
@@ -27,24 +30,35 @@ class Variance:
     components: Components
     range: float
     run_sd: float | None
+    added_sd: float | None
     two_runs_differ_by: dict[str, float]
     seeds_needed: dict[str, int | None]
+    importances: dict[str, float]
 
 
 def analyse(trials: Trials, seed: int = 0) -> Variance:
     """Take the variance of a table of trials apart."""
-    spreads, sd = by_learning_rate(trials, seed=seed), run_sd(trials)
+    spreads, sd, parts = by_learning_rate(trials, seed=seed), run_sd(trials), components(trials, seed)
     return Variance(
         metric=trials.metric,
         trials=len(trials.table),
         failed=trials.failed,
         by_learning_rate=spreads,
-        components=components(trials, seed),
+        components=parts,
         range=max(spread.range for spread in spreads.values()),
         run_sd=sd,
+        added_sd=_added(trials, parts),
         two_runs_differ_by=two_runs_differ_by(trials),
         seeds_needed={} if not sd else {str(p): seeds_needed(sd, p * trials.point) for p in SEEN},
+        importances=importances(trials, list(parts.by_stream)),
     )
+
+
+def _added(trials: Trials, parts: Components) -> float | None:
+    if trials.runs.all() or not parts.by_stream:
+        return None
+    hardware = 0.0 if parts.residual is None else parts.residual.sd
+    return float((hardware**2 + sum(part.sd**2 for part in parts.by_stream.values())) ** 0.5)
 
 
 def larger(found: Components) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from leukosr.evaluate.trials import read_trials
 from leukosr.evaluate.variance import analyse, as_record
 from leukosr.files import write_json
 from leukosr.report.style import budget_note
-from leukosr.report.variance_figures import search_figure, sentences, variance_figures
+from leukosr.report.variance_figures import importance_words, search_figure, sentences, variance_figures
 
 
 def write_sweep(
@@ -41,7 +41,7 @@ def write_sweep(
     record = {
         "arm": params.swept_arm, "protocol": params.swept_protocol, "design": params.sweep.design,
         **facts, **as_record(found),
-        "sentences": sentences(found, trials.unit),
+        "sentences": [*sentences(found, trials.point, trials.unit), *_mixed(table)],
     }  # fmt: skip
     write_json(folder / "variance.json", record)
     variance_figures(folder, trials, found, note)
@@ -49,6 +49,13 @@ def write_sweep(
     parts = {f"sd_{name.replace('+', '_')}": part.sd for name, part in found.components.by_stream.items()}
     highest = max(spread.mean.value for spread in found.by_learning_rate.values())
     return {"trials": float(found.trials), "highest_mean": highest, "range": found.range, **sd, **parts}
+
+
+def _mixed(table: pd.DataFrame) -> Iterator[str]:
+    """A warning where trials were not all computed alike."""
+    places = sorted({place for place in table["ran_on"] if place})
+    if len(places) > 1:
+        yield f"Trials ran on {'; '.join(places)}, which round differently: that is part of what runs differ by."
 
 
 def training_words(settings: Classify, epochs: int) -> Iterator[str]:
@@ -76,7 +83,7 @@ def _write_search(
     drawn = [name for name in ("learning_rate", "weight_decay", "augmentation") if name in table]
     chosen = {name: float(best[name]) for name in drawn}
     words = ", ".join(f"{name} {value:.3g}" for name, value in chosen.items())
-    record = {
+    record: dict[str, Any] = {
         "arm": params.swept_arm, "protocol": params.swept_protocol, "design": "search", "best": chosen,
         objective: float(best[objective]), f"{objective}_sd": float(best[f"{objective}_sd"]),
         "trials": len(table), "pruned": int((table["state"] == "PRUNED").sum()), **facts,
@@ -85,6 +92,7 @@ def _write_search(
             f"({objective} {best[objective]:.3f})."
         ],
     }  # fmt: skip
+    record["sentences"] += [*importance_words(facts["importances"]), *_mixed(table)]
     write_json(folder / "search.json", record)
     search_figure(folder / "search.png", table, drawn, objective, note)
     return {"trials": float(len(table)), objective: float(best[objective]), **chosen}
@@ -97,7 +105,8 @@ def _table(params: Params, finished: Sequence[Finished]) -> pd.DataFrame:
         state = "FAIL" if each.error is not None else "PRUNED" if each.pruned else "COMPLETE"
         rows.append(
             {"trial": each.cell, **each.parameters, "state": state, **each.metrics, "seconds": round(each.seconds, 2),
-             "optuna_trial": each.trial, "mlflow_run": each.run_id or "", "error": each.error or ""}
+             "ran_on": each.ran_on, "optuna_trial": each.trial, "mlflow_run": each.run_id or "",
+             "error": each.error or ""}
         )  # fmt: skip
     table = pd.DataFrame(rows)
     first = ["trial", "learning_rate", "weight_decay", "augmentation", *STREAMS_OF[params.sweep.target], "varied"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -37,18 +38,21 @@ def print_variance(found: Variance, trials: Trials, console: Console) -> None:
     for name, part in _parts(found).items():
         parts.add_row(name, f"{part.sd / point:.2f}", f"{part.ci_low / point:.2f} … {part.ci_high / point:.2f}")
     console.print(parts)
-    for sentence in sentences(found, unit):
+    for sentence in sentences(found, point, unit):
         console.print(sentence)
 
 
-def sentences(found: Variance, unit: str) -> list[str]:
-    """What may be said, in plain words."""
+def sentences(found: Variance, point: float, unit: str) -> list[str]:
+    """What may be said, in plain words; `point` is one point in the metric's own unit."""
+    said = [f"{stream}: no estimate, {why}." for stream, why in found.components.left_out.items()]
+    if found.failed:
+        said.append(f"{found.failed} trials without a value were left out.")
     if found.run_sd == 0:
         return [
-            "All runs of one learning rate have the same score, as those have that name one class for every image: "
-            "such runs do not tell how far others lie apart."
+            *said,
+            "All runs of one learning rate have the same score (do they name one class for every image?): such runs do "
+            "not tell how far others lie apart.",
         ]
-    said = [f"{stream}: no estimate, {why}." for stream, why in found.components.left_out.items()]
     joined = [name.replace("+", ", ") for name in found.components.by_stream if "+" in name]
     said += [f"{names}: their seeds are one-to-one here, so only their total is known." for names in joined]
     if found.components.residual is None and found.components.by_stream:
@@ -57,6 +61,8 @@ def sentences(found: Variance, unit: str) -> list[str]:
     said += [f"{one} carries more than {other}: their intervals do not overlap." for one, other in more]
     if len(found.components.by_stream) > 1 and not more:
         said.append("No stream carries more than another beyond doubt: all intervals overlap.")
+    said += _together(found, point, unit)
+    said += importance_words(found.importances)
     if found.two_runs_differ_by:
         shares = ", ".join(f"{_many(p, unit)} or more in {100 * q:.0f} %" for p, q in found.two_runs_differ_by.items())
         said.append(f"Two runs of one configuration differ by {shares} of all pairs.")
@@ -65,9 +71,38 @@ def sentences(found: Variance, unit: str) -> list[str]:
         said.append(
             f"To see {_many(points, unit)} between two arms takes {needed} paired runs (80 % power, worst case)."
         )
-    if found.failed:
-        said.append(f"{found.failed} trials without a value were left out.")
     return said
+
+
+def _together(found: Variance, point: float, unit: str) -> Iterator[str]:
+    """Where one stream was varied at a time: what exact repeats do, and whether the streams add up."""
+    if found.added_sd is None or found.run_sd is None:
+        return
+    if found.components.residual is not None:
+        apart = found.components.residual.sd / point
+        differ = f"differ by an sd of {apart:.2f} {unit}" if apart else "are equal"
+        yield f"Exact repeats {differ}: that is the hardware."
+    added, (spread, *others) = found.added_sd, found.by_learning_rate.values()
+    if others or spread.sd is None or spread.sd.ci_low is None or spread.sd.ci_high is None:
+        return
+    sd, low, high = (each / point for each in (spread.sd.value, spread.sd.ci_low, spread.sd.ci_high))
+    words = (
+        f"With all streams at once runs have an sd of {sd:.2f} {unit} ({low:.2f} … {high:.2f}); if the streams added "
+        f"up it would be {added / point:.2f}"
+    )
+    if added < spread.sd.ci_low:
+        yield f"{words}. They do more together than by themselves."
+    elif added > spread.sd.ci_high:
+        yield f"{words}. They do not add up: one alone moves a run nearly as far as all of them."
+    else:
+        yield f"{words}, which agrees."
+
+
+def importance_words(found: Mapping[str, float]) -> Iterator[str]:
+    """What Optuna ranks, where it does."""
+    if found:
+        shares = ", ".join(f"{name.replace('_', ' ').replace('+', ', ')} {share:.2f}" for name, share in found.items())
+        yield f"Importances by Optuna's fANOVA, without intervals: {shares}."
 
 
 def _many(number: str, unit: str) -> str:

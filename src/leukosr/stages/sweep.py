@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 import numpy as np
+import torch
 from rich.console import Console
 
 from leukosr import tracking
@@ -24,7 +25,7 @@ from leukosr.engine.progress import progress
 from leukosr.engine.resume import work_digest
 from leukosr.engine.seeding import Stream, StreamRoots, stream_seed
 from leukosr.errors import LeukoError
-from leukosr.evaluate.designs import Cell, factorial, independent_runs, streams_design
+from leukosr.evaluate.designs import Cell, Finished, factorial, independent_runs, streams_design
 from leukosr.files import new_folder
 from leukosr.layout import Layout, image_file, require
 from leukosr.report.sweep import said_in, write_sweep
@@ -36,6 +37,8 @@ POLL_SECONDS = 0.5
 
 class Subject(Protocol):
     """What is trained: `measure` gives the metrics of one run, `tune` those that a search may look at."""
+
+    device: torch.device
 
     def measure(self, learning_rate: float, roots: StreamRoots) -> Mapping[str, float]:
         """Train with the study's settings at a learning rate."""
@@ -60,10 +63,11 @@ def run(
     out: Path | None = None,
     workers: int = 1,
     params_file: Path = Path("params.yaml"),
+    take_over: bool = False,
 ) -> None:
     """Make every trial of the sweep, in `workers` processes, and write trials.csv, what they say, and figures.
 
-    The processes read `params_file` anew.
+    The processes read `params_file` anew. `take_over` gives up what processes of other machines have under way.
 
     Trials are kept in the storage: a cut sweep goes on where it was, and other machines may take part in it.
     """
@@ -75,18 +79,21 @@ def run(
     with tracking.run(
         f"sweep {params.swept_arm}", experiment=params.study.name, tags=tags, again=store.attribute("mlflow_run_id")
     ) as tracked:
-        if tracked.run_id is not None:
+        if tracked.run_id is not None and store.attribute("mlflow_run_id") != tracked.run_id:
             store.keep("mlflow_run_id", tracked.run_id)
         tracked.parameters({"optuna_study": plan.name, **params.sweep.model_dump(), **_training_settings(params)})
-        store.start(_fixed(params, plan))
+        store.start(_fixed(params, plan), take_over=take_over)
         if workers > 1:
-            _in_processes(store, workers, params_file)
+            _in_processes(store, workers, params_file, tracked.run_id)
+            torch.set_num_threads(_threads(workers))  # rounding depends on it
         work(params, layout, plan, store, tracked)  # alone, or what the processes left
+        tracking.end_lost(store.abandoned_runs())
         finished = store.finished()
-        if all(trial.error for trial in finished):
-            raise LeukoError(f"sweep: every trial failed, the first one so: {finished[0].error}")
+        _refuse_failures(finished, plan)
         with new_folder(target) as folder:
-            facts = {"optuna_study": plan.name, "importances": store.importances()}
+            facts: dict[str, Any] = {"optuna_study": plan.name}
+            if params.sweep.design == "search":
+                facts["importances"] = store.importances()
             summary = write_sweep(params, finished, facts, folder)
         tracked.metrics(summary)
         tracked.file(target)
@@ -101,23 +108,38 @@ def run(
         console.print(sentence)
 
 
-def join(params: Params, layout: Layout, name: str) -> None:
-    """Help with the trials of a sweep that another process has started; `name` is that of its trials' study."""
+def _refuse_failures(finished: Sequence[Finished], plan: Plan) -> None:
+    """Stop where too few trials succeeded to say anything."""
+    errors = [trial.error for trial in finished if trial.error is not None]
+    least = min(2, plan.count) if plan.cells else 1
+    if len(finished) - len(errors) < least:
+        many = "every trial" if len(errors) == len(finished) else f"{len(errors)} of {len(finished)} trials"
+        raise LeukoError(f"sweep: {many} failed, the first one so: {errors[0]}")
+
+
+def join(params: Params, layout: Layout, name: str, parent_id: str | None) -> None:
+    """Help with the trials of a sweep that another process has started.
+
+    name: that of its trials' study; parent_id: its run in MLflow.
+    """
     plan = _plan(params, layout)
     if plan.name != name:
-        raise LeukoError(f"sweep: parameters or images are those of {plan.name}, not of {name}: start it again")
-    work(params, layout, plan, _open(params, plan))
+        raise LeukoError(f"sweep: parameters, images or code are those of {plan.name}, not of {name}: start it again")
+    work(params, layout, plan, _open(params, plan), parent_id=parent_id)
 
 
-def work(params: Params, layout: Layout, plan: Plan, store: TrialStore, around: tracking.Run | None = None) -> None:
+def work(
+    params: Params, layout: Layout, plan: Plan, store: TrialStore, around: tracking.Run | None = None,
+    parent_id: str | None = None,
+) -> None:  # fmt: skip
     """Make trials until all are done. Images are only read where there is something to do.
 
-    around: the sweep's run in MLflow, where this process has opened it.
+    around: the sweep's run in MLflow, where this process has opened it; else parent_id is that run's.
     """
     if len(store.finished()) == plan.count:
         return
     subject = _subject(params, layout)
-    experiment, parent_id = params.study.name, None if around else store.attribute("mlflow_run_id")
+    experiment = params.study.name
     with progress(plan.count, "sweep") as advance:
         shown = len(store.finished())
         advance(shown, "")
@@ -127,7 +149,7 @@ def work(params: Params, layout: Layout, plan: Plan, store: TrialStore, around: 
             tags = {"study": experiment, "stage": "sweep", "arm": params.swept_arm, "trial": str(attempt.number)}
             name = f"sweep {params.swept_arm} trial {attempt.cell}"
             with tracking.run(name, experiment=experiment, tags=tags, parent=around, parent_id=parent_id) as tracked:
-                attempt.note(mlflow_run_id=tracked.run_id)
+                attempt.note(mlflow_run_id=tracked.run_id, ran_on=_machine(subject.device))
                 metrics = _measure(params, plan, subject, attempt, tracked)
                 tracked.metrics(metrics)
             done = len(store.finished()) + 1
@@ -135,7 +157,17 @@ def work(params: Params, layout: Layout, plan: Plan, store: TrialStore, around: 
             shown = max(done, shown)
             return metrics
 
-        store.work(measure, _fixed(params, plan))
+        store.work(measure, _fixed(params, plan), _say)
+
+
+def _say(sentence: str) -> None:
+    print(f"sweep: {sentence}", file=sys.stderr)
+
+
+def _machine(device: torch.device) -> str:
+    """What rounds the sums of a trial."""
+    threads = torch.get_num_threads()
+    return f"cpu, {threads} {'thread' if threads == 1 else 'threads'}" if device.type == "cpu" else device.type
 
 
 def _measure(
@@ -249,14 +281,21 @@ def _subject(params: Params, layout: Layout) -> Subject:
     return SRSubject(params, params.swept_arm, train, val)
 
 
-def _in_processes(store: TrialStore, workers: int, params_file: Path) -> None:
+def _threads(workers: int) -> int:
+    """Threads of each of so many processes."""
+    return max(1, count_workers("auto") // workers)
+
+
+def _in_processes(store: TrialStore, workers: int, params_file: Path, parent_id: str | None) -> None:
     """Let so many processes make trials, each with its part of the cores, and wait until they have ended.
 
     One that is killed leaves its trial to the others. Raises LeukoError where all end with a mistake.
     """
-    environment = {**os.environ, "OMP_NUM_THREADS": str(max(1, count_workers("auto") // workers))}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(_threads(workers))}
     environment.pop("MLFLOW_RUN_ID", None)
     command = [sys.executable, "-m", "leukosr", "sweep", "--join", store.name, "--params", str(params_file)]
+    if parent_id is not None:
+        command += ["--parent", parent_id]
     with ExitStack() as stack:
         said = [stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8")) for _ in range(workers)]
         processes = [subprocess.Popen(command, env=environment, stderr=file) for file in said]
