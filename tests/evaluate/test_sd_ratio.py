@@ -36,7 +36,7 @@ def runs(tmp_path: Path, name: str, sd: float, count: int = 16, seed: int = 0) -
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("true", [1.0, 0.5])
+@pytest.mark.parametrize("true", [1.0, 0.2])
 def test_the_interval_covers_what_is_planted(shape: str, true: float) -> None:
     rng = np.random.default_rng(1)
     draw, covered = SHAPES[shape], 0
@@ -44,7 +44,7 @@ def test_the_interval_covers_what_is_planted(shape: str, true: float) -> None:
         found = sd_ratio(true * draw(rng, 12), draw(rng, 12))
         assert found is not None and found.ci_low is not None and found.ci_high is not None
         covered += found.ci_low <= true <= found.ci_high
-    assert covered / 600 >= 0.92
+    assert 0.92 <= covered / 600 <= 0.99
 
 
 def test_the_ratio_is_that_of_the_sds_and_turns_round() -> None:
@@ -53,7 +53,7 @@ def test_the_ratio_is_that_of_the_sds_and_turns_round() -> None:
     there, back = sd_ratio(one, other), sd_ratio(other, one)
     assert there is not None and back is not None and there.ci_low is not None and back.ci_high is not None
     assert there.value == pytest.approx(one.std(ddof=1) / other.std(ddof=1))
-    assert there.ci_low == pytest.approx(1 / back.ci_high)
+    assert there.ci_low == pytest.approx(1 / back.ci_high, rel=0.002)
     assert sd_ratio(np.full(8, 0.5), one) is None
 
 

@@ -16,6 +16,7 @@ from leukosr.evaluate.spread import Spread, by_learning_rate, independent
 from leukosr.evaluate.trials import Trials
 
 LEAST_RUNS = 5  # the interval needs a trimmed mean of more than four
+REACH, STEP = 8.0, 0.001  # of the logarithms of ratios that are looked at
 
 
 @dataclass(frozen=True)
@@ -69,27 +70,31 @@ def _values(name: str, trials: Trials) -> np.ndarray:
 def sd_ratio(values: np.ndarray, reference: np.ndarray, level: float = 0.95) -> Estimate | None:
     """sd(values) / sd(reference) with an interval that does not take runs for normal; None where one sd is 0.
 
-    Bonett 2006, "Robust confidence interval for a ratio of standard deviations", Applied Psychological Measurement 30,
-    432-439: the log variances with an error that the pooled kurtosis gives.
+    All ratios that Bonett's test does not reject: Bonett 2006, "Robust confidence interval for a ratio of standard
+    deviations", Applied Psychological Measurement 30, 432-439. Its error comes from the pooled kurtosis, which two
+    different sds inflate, so the values are divided by each ratio before it is taken.
     """
-    samples = (values, reference)
-    if not all(np.ptp(sample) for sample in samples):
+    if not np.ptp(values) or not np.ptp(reference):
         return None
     z = float(stats.norm.ppf(0.5 + level / 2))
-    counts = [len(sample) for sample in samples]
-    fourth = sum(float(((sample - _middle(sample)) ** 4).sum()) for sample in samples)
-    second = sum(float(((sample - sample.mean()) ** 2).sum()) for sample in samples)
-    kurtosis = sum(counts) * fourth / second**2
+    counts = [len(values), len(reference)]
+    corrected = [float(each.var(ddof=1)) * len(each) / (len(each) - z) for each in (values, reference)]
+    middle = float(np.log(corrected[0] / corrected[1])) / 2
+    ratios = middle + np.arange(-REACH, REACH + STEP, STEP)  # logarithms
+    scale = np.exp(-ratios)
+    (fourth, second), (fourth_reference, second_reference) = _moments(values), _moments(reference)
+    pooled = (second * scale**2 + second_reference) ** 2
+    kurtosis = sum(counts) * (fourth * scale**4 + fourth_reference) / pooled
     error = sum((kurtosis - (n - 3) / n) / (n - 1) for n in counts) ** 0.5
-    corrected = [float(sample.var(ddof=1)) * n / (n - z) for sample, n in zip(samples, counts, strict=True)]
-    middle = float(np.log(corrected[0] / corrected[1]))
-    low, high = (float(np.exp((middle + sign * z * error) / 2)) for sign in (-1, 1))
+    kept = ratios[np.abs(2 * (middle - ratios)) <= z * error]
+    low, high = (float(np.exp(each)) for each in (kept.min(), kept.max()))
     return Estimate(float(values.std(ddof=1) / reference.std(ddof=1)), low, high)
 
 
-def _middle(sample: np.ndarray) -> float:
-    """A mean with the tails trimmed by 1 / (2 sqrt(n - 4)), so that an outlier does not hide itself."""
-    return float(stats.trim_mean(sample, 1 / (2 * (len(sample) - 4) ** 0.5)))
+def _moments(sample: np.ndarray) -> tuple[float, float]:
+    """Sums of fourth powers, about a mean with trimmed tails so that an outlier does not hide itself, and of squares."""
+    middle = float(stats.trim_mean(sample, 1 / (2 * (len(sample) - 4) ** 0.5)))
+    return float(((sample - middle) ** 4).sum()), float(((sample - sample.mean()) ** 2).sum())
 
 
 def as_records(found: Sequence[Steadiness]) -> list[dict[str, Any]]:
