@@ -92,7 +92,7 @@ def sd_ratio(values: np.ndarray, reference: np.ndarray, level: float = 0.95) -> 
 
 
 def _moments(sample: np.ndarray) -> tuple[float, float]:
-    """Sums of fourth powers, about a mean with trimmed tails so that an outlier does not hide itself, and of squares."""
+    """Sums of fourth powers, about a mean with trimmed tails (an outlier must not hide itself), and of squares."""
     middle = float(stats.trim_mean(sample, 1 / (2 * (len(sample) - 4) ** 0.5)))
     return float(((sample - middle) ** 4).sum()), float(((sample - sample.mean()) ** 2).sum())
 
