@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 import yaml
 
 from leukosr.data.manifest import check_disjoint, read_manifest
+from leukosr.evaluate.sd_ratio import as_records, steadiness
+from leukosr.evaluate.trials import read_trials
+from leukosr.evaluate.variance import analyse, as_json
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 SNAPSHOTS = sorted(path.parent for path in RESULTS.glob("*/params.yaml"))
@@ -35,3 +40,30 @@ def test_no_source_of_a_real_set_plays_two_parts(snapshot: Path) -> None:
     assert used.source.notna().all()
     assert len(parts) >= 30
     assert parts.max() == 1
+
+
+TRIALS = sorted(path.parent for path in RESULTS.glob("case1-variance/*/*/trials.csv"))
+
+
+@pytest.mark.parametrize("folder", TRIALS, ids=lambda folder: f"{folder.parent.name}-{folder.name}")
+def test_what_is_said_of_published_trials_follows_from_them(folder: Path) -> None:
+    said = json.loads((folder / "variance.json").read_text(encoding="utf-8"))
+    found = json.loads(as_json(analyse(read_trials(folder / "trials.csv", "accuracy"))))
+    assert found["failed"] == 0
+    assert {key: said[key] for key in found} == approximately(found)
+
+
+def approximately(found: Any) -> Any:
+    """Nested numbers to seven digits, as bootstraps and eigenvectors differ in the last ones between machines."""
+    if isinstance(found, dict):
+        return {key: approximately(value) for key, value in found.items()}
+    return pytest.approx(found, rel=1e-6, abs=1e-7) if isinstance(found, float) else found
+
+
+@pytest.mark.parametrize("arm", ["raw", "real_esrgan"])
+def test_published_spreads_are_those_of_the_published_trials(arm: str) -> None:
+    folder = RESULTS / "case1-variance" / arm
+    said = json.loads((folder / "spreads.json").read_text(encoding="utf-8"))
+    tables = [(each["name"], read_trials(folder / each["name"] / "trials.csv", "accuracy")) for each in said]
+    assert said == [approximately(each) for each in json.loads(json.dumps(as_records(steadiness(tables))))]
+    assert len({len(trials.table) for _, trials in tables}) == 1

@@ -18,6 +18,7 @@ import optuna
 import pandas as pd
 import pytest
 import yaml
+from mlflow import MlflowClient
 from optuna.trial import TrialState
 
 from leukosr.config import Params
@@ -129,6 +130,12 @@ def check_done(folder: Path, url: str, lost: int) -> None:
     assert states == {TrialState.COMPLETE: CELLS, TrialState.FAIL: lost}
     table = pd.read_csv(folder / "outputs" / "demo" / "sweep" / "trials.csv")
     assert list(table["trial"]) == list(range(CELLS))
+    assert set(table["ran_on"]) == {"cpu, 1 thread"}
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    for trial in trials:
+        if "mlflow_run_id" in trial.user_attrs:
+            status = client.get_run(trial.user_attrs["mlflow_run_id"]).info.status
+            assert status == ("FINISHED" if trial.state == TrialState.COMPLETE else "KILLED")
 
 
 def test_killed_workers_leave_their_trials_to_the_others(folder: Path, postgresql: str) -> None:
