@@ -95,7 +95,7 @@ def _together(found: Variance, point: float, unit: str) -> Iterator[str]:
     elif added > spread.sd.ci_high:
         yield f"{words}. They do not add up: one alone moves a run nearly as far as all of them."
     else:
-        yield f"{words}, which agrees."
+        yield f"{words}, which the interval does not exclude."
 
 
 def importance_words(found: Mapping[str, float]) -> Iterator[str]:
