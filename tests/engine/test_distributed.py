@@ -285,6 +285,18 @@ def test_mistake_is_told_once_and_ends_all(devices: int, study: Path, compose_pa
 
 
 @pytest.mark.pipeline
+def test_the_first_process_cleans_up_after_another_has_failed(
+    tmp_path: Path, compose_params: Callable[..., Params]
+) -> None:
+    params = write_params(tmp_path, compose_params(*TINY), devices=2)
+    process = start(tmp_path, sys.executable, str(TOGETHER.with_name("failing.py")), params)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1, errors
+    assert errors.count("RuntimeError: out of luck") == 1
+    assert (tmp_path / "cleaned").exists()
+
+
+@pytest.mark.pipeline
 def test_ctrl_c_ends_all_processes_and_is_answered_once(study: Path, compose_params: Callable[..., Params]) -> None:
     params = write_params(
         study, compose_params(*TINY, "budget.srgan.iterations=100000"), devices=2, checkpoint_seconds=0

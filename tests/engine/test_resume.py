@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -132,3 +134,13 @@ def test_the_digest_depends_on_the_code(tmp_path: Path, monkeypatch: pytest.Monk
     with (package / "superres" / "losses.py").open("a") as file:
         file.write("\n# another loss\n")
     assert work_digest({}, []) != digest
+
+
+def test_a_state_that_nobody_came_back_to_is_forgotten_after_a_month(tmp_path: Path) -> None:
+    for name, days in (("old", 31), ("recent", 29)):
+        Resume(name, 0, tmp_path).save("sr", {"iteration": 1})
+        then = time.time() - days * 86400
+        for path in (tmp_path / name / "sr.pt", tmp_path / name):
+            os.utime(path, (then, then))
+    Resume("new", 0, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["recent"]

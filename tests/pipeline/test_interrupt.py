@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -27,7 +29,7 @@ COMMANDS = {
 def test_a_training_cut_twice_resumes_to_the_same_weights(finished: Clone, clone: Clone) -> None:
     forget(clone, TRAINING)
     known = {run.info.run_id for run in clone.runs()}
-    done = 0
+    done, before = 0, []
     for by in (signal.SIGINT, signal.SIGKILL):
 
         def further(pid: int, done: int = done) -> bool:
@@ -36,8 +38,9 @@ def test_a_training_cut_twice_resumes_to_the_same_weights(finished: Clone, clone
         code, output = clone.interrupted("dvc", "repro", TRAINING, when=further, by=by)
         assert code != 0 and done < iteration(clone) < ITERATIONS, output
         assert not (clone.root / WEIGHTS).exists()
-        done = iteration(clone)
+        done, before = iteration(clone), state(clone)["history"]
 
+    assert before
     assert stages_run(clone.run("dvc", "repro", TRAINING)) == {TRAINING}
     for name in ("last.safetensors", "best.safetensors"):
         whole, resumed = (load_file(place.root / WEIGHTS / name) for place in (finished, clone))
@@ -47,7 +50,10 @@ def test_a_training_cut_twice_resumes_to_the_same_weights(finished: Clone, clone
     assert not list((clone.root / ".leukosr/resume").iterdir())
     runs = [run for run in clone.runs() if run.info.run_id not in known]
     assert [run.info.status for run in runs][0::2] == ["KILLED", "FINISHED"] and len(runs) == 3
-    assert first_step(clone, runs[-1].info.run_id) > done, "the last run went on, it did not begin anew"
+    history = pd.read_csv(clone.root / WEIGHTS / "history.csv")
+    seconds = [row["seconds"] for row in before]
+    assert history["seconds"].tolist()[: len(seconds)] == seconds, "the last run went on, it did not begin anew"
+    assert steps(clone, runs[-1].info.run_id) == history["iteration"].tolist(), "its curves are whole all the same"
 
 
 @pytest.mark.parametrize("stage", COMMANDS)
@@ -84,8 +90,16 @@ def test_what_a_killed_stage_left_is_cleared_by_the_next(clone: Clone) -> None:
 
 def iteration(clone: Clone) -> int:
     """How far the saved state of the cut training is; 0 where there is none."""
+    return state(clone)["iteration"]
+
+
+def state(clone: Clone) -> dict[str, Any]:
+    """The progress that the cut training has saved."""
     states = list((clone.root / ".leukosr/resume").glob("*/sr.pt"))
-    return torch.load(states[0], weights_only=True)["progress"]["iteration"] if states else 0
+    if not states:
+        return {"iteration": 0, "history": []}
+    progress: dict[str, Any] = torch.load(states[0], weights_only=True)["progress"]
+    return progress
 
 
 def forget(clone: Clone, stage: str) -> None:
@@ -98,8 +112,9 @@ def forget(clone: Clone, stage: str) -> None:
     shutil.rmtree(clone.root / ".dvc/cache/runs")
 
 
-def first_step(clone: Clone, run_id: str) -> int:
+def steps(clone: Clone, run_id: str) -> list[int]:
+    """The iterations that MLflow has of a run, in order."""
     from mlflow import MlflowClient
 
     client = MlflowClient(f"sqlite:///{Path(clone.root) / 'mlflow.db'}")
-    return min(metric.step for metric in client.get_metric_history(run_id, "loss_generator"))
+    return sorted(metric.step for metric in client.get_metric_history(run_id, "loss_generator"))

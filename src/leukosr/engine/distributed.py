@@ -27,6 +27,7 @@ from leukosr.errors import LeukoError
 
 # how long the others wait for the first process to validate, test and write
 PATIENCE = timedelta(hours=2)
+CLEANING_SECONDS = 60  # for the first process, once another has failed: MLflow's server may be slow to answer
 
 
 @contextmanager
@@ -45,6 +46,7 @@ def launched(runtime: Runtime) -> Iterator[Processes]:
     try:
         # held back also in the processes that are started here: a terminal sends Ctrl-C to all of them
         with without_interrupts():
+            _observe_patiently()
             fabric.launch()
         if fabric.global_rank:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -94,6 +96,24 @@ def _fabric(runtime: Runtime, devices: int, nodes: int) -> Any:
     # spectral norm's from the weights alone
     strategy = DDPStrategy(forward_sync_buffers=False, timeout=PATIENCE)
     return Fabric(accelerator=device, devices=devices, num_nodes=nodes, strategy=strategy)
+
+
+def _observe_patiently() -> None:
+    """Let the first process clean up before Fabric's observer kills it, which it does within 5 s of a child's failure.
+
+    The observer has to stay: where a collective operation hangs, as on CUDA, nothing else would end the process.
+    """
+    from lightning_fabric.strategies.launchers import subprocess_script
+
+    class Observer(subprocess_script._ChildProcessObserver):
+        def _terminate_all(self) -> None:
+            time.sleep(CLEANING_SECONDS)  # a daemon thread: it ends with the process
+            super()._terminate_all()
+
+    def observe(child_processes: list[subprocess.Popen[Any]]) -> None:
+        Observer(os.getpid(), child_processes).start()
+
+    subprocess_script._launch_process_observer = observe
 
 
 def _started_by(fabric: Any) -> Sequence[subprocess.Popen[bytes]]:

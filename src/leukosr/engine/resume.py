@@ -8,6 +8,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from leukosr.errors import LeukoError
 from leukosr.files import new_file
 
 ROOT = Path(".leukosr/resume")
+KEPT_DAYS = 30  # a state that nobody came back to for so long, as settings or code have changed, is in the way
 
 
 def work_digest(settings: object, inputs: Iterable[Path]) -> str:
@@ -41,6 +43,7 @@ class Resume:
         self.folder = root / digest
         self.seconds = seconds
         self._last = time.monotonic()
+        _forget_old(root)
 
     def load(self, name: str) -> dict[str, Any] | None:
         """The last state saved under `name`, or None. Tensors come to the CPU."""
@@ -72,3 +75,11 @@ class Resume:
     def clear(self) -> None:
         """Forget the work: it is done."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _forget_old(root: Path) -> None:
+    """Remove the states that were last saved more than KEPT_DAYS ago."""
+    for folder in root.iterdir() if root.is_dir() else ():
+        with suppress(OSError):  # another process may have removed it
+            if time.time() - max(path.stat().st_mtime for path in (folder, *folder.iterdir())) > KEPT_DAYS * 86400:
+                shutil.rmtree(folder, ignore_errors=True)

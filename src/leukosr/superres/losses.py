@@ -143,15 +143,13 @@ def real_esrgan_discriminator_loss(real: Tensor, generated: Tensor) -> dict[str,
     )
 
 
-GENERATOR_LOSSES: dict[str, type[SRGANGeneratorLoss] | type[RealESRGANGeneratorLoss]] = {
-    "srgan": SRGANGeneratorLoss,
-    "real_esrgan": RealESRGANGeneratorLoss,
-}
-
+# Losses whose stages train a discriminator. The case studies' SRGAN script updates it before the generator, Real-ESRGAN
+# after it.
 DISCRIMINATOR_LOSSES = {
     "srgan": srgan_discriminator_loss,
     "real_esrgan": real_esrgan_discriminator_loss,
 }
+DISCRIMINATOR_FIRST = frozenset({"srgan"})
 
 
 def total_variation(images: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ from leukosr.errors import Diverged, LeukoError
 from leukosr.evaluate.image_quality import compare_images
 from leukosr.superres import DISCRIMINATORS, GENERATORS
 from leukosr.superres.losses import (
+    DISCRIMINATOR_FIRST,
     DISCRIMINATOR_LOSSES,
     RealESRGANGeneratorLoss,
     SRGANGeneratorLoss,
@@ -113,8 +114,13 @@ class SRTraining:
         return self.averaged.module if self.averaged is not None else self.generator
 
     def run(self, resume: Resume, report: Callable[[int, dict[str, Any] | None], None]) -> None:
-        """Train to the end. `report(iteration, row)` hears of every iteration; `row` after a validation."""
+        """Train to the end. `report(iteration, row)` hears of every iteration; `row` after a validation.
+
+        Continues from `resume` where that has a state: `report` then first hears of the validations before the cut.
+        """
         self._restore(self.processes.from_first(resume.load("sr") if self.processes.first else None))
+        for known in self.progress.history:
+            report(known["iteration"], known)
         self.generate = self._fast(self.generator)
         self.discriminate = self._fast(self.discriminator)
         sampler = PatchSampler(self.train, self.patch, self.settings.batch, self.settings.flips, self.seed, self.method)
@@ -185,12 +191,11 @@ class SRTraining:
             generated = self.generate(lr)
         generated = generated.float()
         losses: dict[str, float] = {}
-        adversarial = self.stage.loss != "l1"
-        # the case studies' SRGAN script updates the discriminator first, Real-ESRGAN the generator
-        if adversarial and self.stage.loss == "srgan":
+        adversarial, first = self.stage.loss in DISCRIMINATOR_LOSSES, self.stage.loss in DISCRIMINATOR_FIRST
+        if adversarial and first:
             losses["loss_discriminator"] = self._discriminator_step(hr, generated.detach())
         losses |= self._generator_step(generated, hr, adversarial)
-        if adversarial and self.stage.loss == "real_esrgan":
+        if adversarial and not first:
             losses["loss_discriminator"] = self._discriminator_step(hr, generated.detach())
         if self.averaged is not None:
             self.averaged.update_parameters(self.generator)
