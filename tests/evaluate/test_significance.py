@@ -161,6 +161,13 @@ def test_equal_predictions_differ_by_nothing() -> None:
         assert found.p_source == (1.0 if found.metric == "accuracy" else None)
 
 
+def test_there_is_no_p_over_sources_that_nobody_knows() -> None:
+    first, second = arm("x", [[True] * 8, [True] * 8]), arm("y", [[True] * 4 + [False] * 4] * 2)
+    unknown = [replace(each, table=each.table.assign(source="")) for each in (first, second)]
+    assert compare([pair(first, second)], "accuracy")[0].p_source == pytest.approx(2 / 2**4)
+    assert all(found.p_source is None for found in compare([pair(*unknown)]))
+
+
 def test_the_interval_of_one_run_is_that_of_the_cluster_mean() -> None:
     """One class, one run, one image a source: Student's interval of the mean difference."""
     first = Predictions("x", table({0: [(f"i{n}", f"s{n}", "a", "ab"[n % 3 == 0]) for n in range(90)]}), ("a", "b"))

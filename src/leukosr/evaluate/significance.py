@@ -30,9 +30,9 @@ class Comparison:
 
     ci_low, ci_high: None with a single source. p_improvement: share of paired runs in which a is higher, ties one half;
     p_improvement_low: its lower 95 % bound. p_value: sign flips over paired runs; p_holm: after Holm over the family.
-    Both are None with one common seed. p_source: sign flips over sources, on accuracy's difference in each (None for
-    macro F1); p_mcnemar: exact, only for one common seed and one image of each known source. Where the sources are not
-    known every image counts as one, and copies make interval and p_source too narrow. verdict: `better`, `meaningful`
+    Both are None with one common seed. p_source: sign flips over known sources, on accuracy's difference in each (None
+    for macro F1); p_mcnemar: exact, only for one common seed and one image of each known source. Where the sources are
+    not known every image counts as one, and copies make the interval too narrow. verdict: `better`, `meaningful`
     (better, and in 75 % of runs) or `inconclusive`.
     """
 
@@ -74,7 +74,7 @@ def _compare_one(pair: Pair, metric: Metric, primary: bool, draws: int, seed: in
     differences = scores_by_run(pair.first, metric) - scores_by_run(pair.second, metric)
     low, high = interval(pair, metric, draws, np.random.default_rng([seed, 1]))
     wins = float((differences > 0).sum() + 0.5 * (differences == 0).sum())
-    per_source = _source_differences(pair)
+    by_source = metric == "accuracy" and pair.known  # images that are copies of each other would count as many
     return Comparison(
         a=pair.a,
         b=pair.b,
@@ -87,7 +87,7 @@ def _compare_one(pair: Pair, metric: Metric, primary: bool, draws: int, seed: in
         p_improvement_low=wilson(wins, runs)[0],
         p_value=sign_flip(differences, np.random.default_rng([seed, 2])) if runs > 1 else None,
         p_holm=None,
-        p_source=sign_flip(per_source, np.random.default_rng([seed, 3])) if metric == "accuracy" else None,
+        p_source=sign_flip(_source_differences(pair), np.random.default_rng([seed, 3])) if by_source else None,
         p_mcnemar=mcnemar(pair) if runs == 1 and pair.known and pair.images == pair.sources else None,
         verdict="inconclusive",
         runs=runs,

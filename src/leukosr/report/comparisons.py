@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from leukosr.evaluate.sample_size import SampleSize
@@ -25,20 +26,22 @@ def print_comparisons(found: Sequence[Comparison], sizes: Sequence[SampleSize], 
     for size in sizes:
         console.print(size_sentence(size))
     table = Table()
-    for head in ("arms", "metric", "difference, points", "P(better)", "p, runs", "p, Holm", "p, sources", "verdict"):
-        table.add_column(head, justify="left" if head in ("arms", "metric", "verdict") else "right")
+    for head in ("arms", "metric", "verdict", "difference, points", "P(better)", "p, runs", "p, Holm", "p, sources"):
+        table.add_column(head, justify="left" if head in ("arms", "metric", "verdict") else "right", no_wrap=True)
     for each in found:
         table.add_row(
             f"{each.a} – {each.b}",
             NAMES[each.metric] + (" (primary)" if each.primary else ""),
+            each.verdict,
             difference_text(each),
             f"{each.p_improvement:.2f}",
             p_text(each.p_value),
             p_text(each.p_holm),
             p_text(each.p_source),
-            each.verdict,
         )
-    console.print(table)
+    # as wide as it is: a narrow terminal breaks the lines, and nothing is cut off
+    width = Measurement.get(console, console.options.update(max_width=1000), table).maximum
+    Console(file=console.file, width=width, force_terminal=console.is_terminal, highlight=False).print(table)
     console.print(reach_sentence(found))
 
 

@@ -7,7 +7,7 @@ import io
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,15 @@ from leukosr.report.charts import (
     confusion_figure,
     quality_figure,
 )
-from leukosr.report.comparisons import reach_sentence, size_sentence
+from leukosr.report.comparisons import reach_sentence, size_sentence, worth_sentence
 from leukosr.report.curves import classifier_curves, sr_curves
 from leukosr.report.grids import arm_grid, read_cell
 from leukosr.report.published import published_figures
+from leukosr.report.reproduce import reproduction
 from leukosr.report.results import StudyResults
 from leukosr.report.split_effect import effect_figure, effect_rows, split_effects
 from leukosr.report.style import arm_label, budget_note
+from leukosr.report.sweep import training_words
 from leukosr.report.tables import comparison_table, summary
 from leukosr.report.verdicts import judge, leakage, verdict_rows
 from leukosr.versions import installed_versions
@@ -54,11 +56,13 @@ def write_report(
     results: StudyResults,
     versions: Mapping[str, str] | None = None,
     others: Sequence[StudyResults] = (),
+    conf: Path = Path("conf"),
 ) -> Path:
     """Write the report of a study into `folder`, whose former content is replaced; returns its index.html.
 
     Beside index.html (self-contained: no script, no request) stand figures/*.png, comparison.csv and
-    summary.json. `versions` defaults to the installed packages; `others` are the results under further protocols.
+    summary.json. `versions` defaults to the installed packages; `others` are the results under further protocols;
+    `conf` is the folder that the parameters were composed from.
     The same inputs give the same bytes.
     Raises LeukoError when an image of the grid is missing or `folder` cannot be written.
     """
@@ -70,7 +74,7 @@ def write_report(
         pictures = _draw(work / "figures", params, results, note)
         for each in others:
             pictures |= _draw_protocol(work / "figures", each, note)
-        swept = _draw_sweep(work / "figures", results.layout.sweep, pictures)
+        swept = _draw_sweep(work / "figures", params, results.layout.sweep, pictures)
         effects = split_effects(results, others[0]) if others else []
         if effects:
             effect_figure(work / "figures" / "split_effect.png", effects, note)
@@ -107,7 +111,7 @@ def write_report(
             images=next(iter(results.arms.values())).quality.n,
             wrapped=getattr(params.degrade, "noise", "") == "wrapped",
             params_yaml=_settings(params),
-            reproduce=f"dvc exp run -S study={params.study.name} -S budget={params.budget.name}",
+            reproduce=reproduction(params, conf),
             versions=versions if versions is not None else installed_versions(),
             pictures=pictures,
         )
@@ -133,7 +137,7 @@ SWEEP_FIGURES = {
 }
 
 
-def _draw_sweep(folder: Path, sweep: Path, pictures: dict[str, Figure]) -> SweepWords | None:
+def _draw_sweep(folder: Path, params: Params, sweep: Path, pictures: dict[str, Figure]) -> SweepWords | None:
     """Copy the sweep's figures to the page's; None for a study whose sweep has not run."""
     record = next((sweep / name for name in ("variance.json", "search.json") if (sweep / name).is_file()), None)
     if record is None:
@@ -150,9 +154,11 @@ def _draw_sweep(folder: Path, sweep: Path, pictures: dict[str, Figure]) -> Sweep
         if found["design"] == "search"
         else "in the seeds of the randomness streams alone, and in the learning rate where that is varied"
     )
+    words = training_words(params.classify, params.sweep.epochs)
+    trained = f", each trained with {', '.join(words)}" if params.sweep.target == "classify" else ""
     what = (
         f"{found['trials']} trials of {arm_label(found['arm'])}, protocol {found['protocol']}, design "
-        f"{found['design']}. They differ {differ}."
+        f"{found['design']}{trained}. They differ {differ}."
     )
     return SweepWords(what, found["sentences"], shown)
 
@@ -169,7 +175,8 @@ def _protocol(params: Params, results: StudyResults, table: pd.DataFrame) -> dic
         "leakage": leakage(results.manifest, results.protocol, params.study.sr_protocol),
         "verdicts": verdict_rows(found.comparisons),
         "reach": reach_sentence(found.comparisons) if found.comparisons else "",
-        "sizes": [size_sentence(size) for size in found.sizes],
+        "unknown": next((worth_sentence(size) for size in found.sizes if not size.known), ""),
+        "sizes": [size_sentence(replace(size, name=arm_label(size.name))) for size in found.sizes if size.known],
         "accuracy": "accuracy" if main else f"accuracy_{results.protocol}",
         "confusion": {} if main else {arm: f"confusion_{results.protocol}_{arm}" for arm in results.arms},
     }

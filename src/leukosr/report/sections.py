@@ -31,7 +31,7 @@ def lead_sentence(params: Params, results: StudyResults) -> str:
     size = params.classify.size
     folds = "" if scores.folds is None else f" ({scores.folds} folds, each tested by the classifiers of the others)"
     shrunk = "" if size is None else f" (larger ones shrunk to {size_text(*size)} pixels)"
-    backbone, members = BACKBONE_WORDS[params.classify.backbone], params.classify.ensemble
+    backbone, members = BACKBONE_WORDS.get(params.classify.backbone, params.classify.backbone), params.classify.ensemble
     backbone = backbone if members == 1 else f"An ensemble of {members} {backbone}s"
     return (
         f"{backbone} was trained {weights} {times} ({seeds}) on each of {len(results.arms)} versions (arms) of "

@@ -16,6 +16,7 @@ from leukosr.evaluate.trials import Trials
 from leukosr.evaluate.variance import Variance, larger
 from leukosr.report.style import SEQUENCE, new_figure
 
+FEWEST_RUNS = 6  # of one learning rate: the sd of fewer may be a third of what it looks like, or three times as much
 PUBLISHED_POINTS = 5  # “about 5 points” of accuracy between runs, as the case studies say
 
 
@@ -63,6 +64,10 @@ def sentences(found: Variance, point: float, unit: str) -> list[str]:
         said.append("No stream carries more than another beyond doubt: all intervals overlap.")
     said += _together(found, point, unit)
     said += importance_words(found.importances)
+    runs = max(spread.runs for spread in found.by_learning_rate.values())
+    if runs < FEWEST_RUNS:
+        many = "1 run" if runs == 1 else f"{runs} runs"
+        return [*said, f"{many} of one configuration cannot say how far runs lie apart: {FEWEST_RUNS} or more can."]
     if found.two_runs_differ_by:
         shares = ", ".join(f"{_many(p, unit)} or more in {100 * q:.0f} %" for p, q in found.two_runs_differ_by.items())
         said.append(f"Two runs of one configuration differ by {shares} of all pairs.")

@@ -1,0 +1,118 @@
+"""The one command that composes a study's parameters again."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from leukosr.config import Params, parse_params
+from leukosr.errors import LeukoError
+
+SPEED_ONLY = "runtime"
+MOST_TRIES = 20  # each composes the configuration, in a few tenths of a second
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A `dvc exp run` command. exact: it composes the very parameters, speed apart; else it only names the study."""
+
+    command: str
+    exact: bool
+
+
+def reproduction(params: Params, conf: Path) -> Reproduction:
+    """The shortest command found that composes `params` from the folder `conf`.
+
+    Settings that others are derived from come first, so that none is named whose value follows. Not exact where `conf`
+    is missing, or has changed since in a way that no override brings back.
+    """
+    chosen = [f"study={params.study.name}", f"budget={params.budget.name}"]
+    base = Reproduction(_command(chosen), exact=False)
+    for _ in range(MOST_TRIES):
+        try:
+            composed = _compose(conf, chosen)
+            found = parse_params(OmegaConf.to_container(composed, resolve=True), str(conf))
+        except (HydraException, OmegaConfBaseException, LeukoError):
+            return base
+        missing = _overrides(composed, params, found)
+        if missing is None:
+            return Reproduction(_command(chosen), exact=True)
+        if not missing:
+            return base
+        chosen += missing
+    return base
+
+
+def _overrides(composed: DictConfig, params: Params, found: Params) -> list[str] | None:
+    """What to change next: groups, else all plain values, else one derived value. None when nothing differs."""
+    if found.arms != params.arms:
+        return [f"arms=[{','.join(params.arms)}]"]
+    if found.degrade.method != params.degrade.method:
+        return [f"degrade={params.degrade.method}"]
+    tree = _dumped(params)
+    wanted, present = _leaves(tree), _leaves(_dumped(found))
+    if wanted == present:
+        return None
+    known = [key for key in wanted if key in present and present[key] != wanted[key]]
+    changed = [key for key in known if _derived(composed, key) is None] or [
+        section for key in known[:1] if (section := _derived(composed, key))
+    ]
+    return [f"{key}={_text(_at(tree, key))}" for key in changed]
+
+
+def _compose(conf: Path, overrides: list[str]) -> DictConfig:
+    with initialize_config_dir(str(conf.resolve()), version_base=None):
+        return compose("config", overrides=overrides)
+
+
+def _dumped(params: Params) -> dict[str, Any]:
+    return params.model_dump(mode="json", exclude={SPEED_ONLY})
+
+
+def _leaves(tree: dict[str, Any], above: str = "") -> dict[str, Any]:
+    """Every value by its dotted key; lists are values."""
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        found |= _leaves(value, f"{above}{name}.") if isinstance(value, dict) else {f"{above}{name}": value}
+    return found
+
+
+def _derived(composed: DictConfig, key: str) -> str | None:
+    """The key, or the section that holds it, which is taken from elsewhere in the configuration; None for neither."""
+    node: Any = composed
+    names = key.split(".")
+    for depth, name in enumerate(names, 1):
+        if not isinstance(node, DictConfig) or name not in node or OmegaConf.is_interpolation(node, name):
+            return ".".join(names[:depth])
+        node = node[name]
+    return None
+
+
+def _at(tree: Any, key: str) -> Any:
+    for name in key.split("."):
+        tree = tree[name]
+    return tree
+
+
+def _text(value: Any) -> str:
+    """A value in Hydra's grammar."""
+    if isinstance(value, list):
+        return f"[{','.join(map(_text, value))}]"
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{name}:{_text(part)}" for name, part in value.items()) + "}"
+    if isinstance(value, str) and not re.fullmatch(r"[A-Za-z_][\w./-]*", value):
+        return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value) if not isinstance(value, str) else value
+
+
+def _command(overrides: list[str]) -> str:
+    return "dvc exp run " + " ".join(f"-S {shlex.quote(each)}" for each in overrides)
