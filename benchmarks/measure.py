@@ -51,7 +51,8 @@ class Row:
     reference and ours: medians in `unit`; ratio: median of the rounds' ratios, above 1 where ours is faster
     (for memory: ours by reference); spread: the quartiles of these ratios (or of ours, where nothing is compared).
     goal: a comparison of `ratio`, `ours` or `change` (|ours - reference|), such as "ratio >= 4.5".
-    limit: what stands in the way of the goal, where the benchmark itself measures that.
+    limit: what stands in the way of the goal, where the benchmark itself measures that. measured: the day and the
+    commit, as the runner found them.
     """
 
     benchmark: str
@@ -66,6 +67,7 @@ class Row:
     note: str = ""
     limit: str = ""
     work: Work | None = None
+    measured: str = ""
 
     @property
     def met(self) -> bool | None:
@@ -91,12 +93,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Growth:
-    """Cost of one stage at one size of the set."""
+    """Cost of one stage at one size of the set, of whose images it processes some or all."""
 
     stage: str
     images: int
+    processed: int
     seconds: float
     peak_mib: float
+    measured: str = ""
 
 
 @dataclass(frozen=True)

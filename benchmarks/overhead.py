@@ -69,8 +69,9 @@ def _logging(options: Options) -> Row:
         os.chdir(ROOT)
     shares = [100 * log / epoch for log, epoch in zip(logged, trained, strict=True)]
     note = (
-        f"an epoch of {count} images, {np.median(trained):.1f} s; studies have longer ones. Opening and closing the "
-        f"run takes {around:.2f} s once. A thread that samples system metrics is not counted"
+        f"an epoch of {count} images, {np.median(trained):.1f} s; studies have longer ones. Opening and closing a run "
+        f"takes {around:.2f} s, once a seed. Artifacts, the logged model and a thread that samples system metrics are "
+        "not counted"
     )
     name, goal = "MLflow logging, share of a training epoch", f"ours <= {LOGGING_GOAL}"
     return Row("overhead", name, "%", None, float(np.median(shares)), None, quartiles(shares), goal, epochs, note)
@@ -122,7 +123,7 @@ def _trials(options: Options) -> Row:
         f"network and storages included); {around:.1f} s once for reading images, opening the storages and figures"
     )
     name, goal = "a sweep's trial beside its training", f"ours <= {TRIAL_GOAL}"
-    return Row("overhead", name, "%", None, float(np.median(shares)), None, quartiles(shares), goal, trials, note)
+    return Row("overhead", name, "%", None, float(np.median(shares)), None, quartiles(shares), goal, len(shares), note)
 
 
 def _sweep(images: int, trials: int) -> tuple[float, list[float], list[float]]:

@@ -20,8 +20,11 @@ The reference is a loop in `benchmarks/`, written in the plainest common way: fp
 a default DataLoader, scikit-image pair by pair, the steps of the published training loops. Ours is the code that the
 stages run. Both run in the same process in turns, after a warm-up, with all cores; each benchmark has a fresh process
 of its own. Figures are medians over the rounds (n); a ratio above 1 says how many times faster ours is (for memory:
-ours by reference), with the quartiles of the rounds' ratios. `tests/benchmarks/` proves that both sides compute the
-same.
+ours by reference), with the quartiles of the rounds' ratios.
+
+`tests/benchmarks/` shows that both sides do the same work: equal bytes (`capstone`), values equal to a millionth
+(PSNR, SSIM), equal images and losses up to rounding (inference, the first step of each training). For `second_order`,
+whose two sides draw differently, sharpening and filtering are equal up to rounding and the whole is alike.
 """
 
 
@@ -39,7 +42,7 @@ def _chapter(results: Results) -> str:
         f"{'' if facts['amx'] else '; no AMX'}; torch {facts['torch']}, device {facts['device']}."
     )
     title = "the CPU" if facts["device"] == "cpu" else facts["device"]
-    parts = [f"## On {title}", machine, _table(results.rows)]
+    parts = [f"## On {title}", machine, _measured(results), _table(results.rows)]
     if notes := [f"- {row.name}: {row.note}." for row in results.rows if row.note]:
         parts += ["\n".join(notes)]
     if missed := [row for row in results.rows if row.met is False]:
@@ -47,6 +50,20 @@ def _chapter(results: Results) -> str:
     if results.growth:
         parts += ["### Growth with the number of images", _growth(results.growth)]
     return "\n\n".join(parts) + "\n"
+
+
+def _measured(results: Results) -> str:
+    """When and at which commit; benchmark by benchmark where that differs."""
+    found: dict[str, list[str]] = {}
+    for name, measured in [(row.benchmark, row.measured) for row in results.rows] + [
+        ("growth", line.measured) for line in results.growth
+    ]:
+        names = found.setdefault(measured or "at an unknown commit", [])
+        if name not in names:
+            names.append(name)
+    if len(found) == 1:
+        return f"Measured {next(iter(found))}."
+    return "Measured " + "; ".join(f"{when}: {', '.join(names)}" for when, names in found.items()) + "."
 
 
 def _table(rows: Sequence[Row]) -> str:
@@ -89,11 +106,18 @@ def _limit(row: Row, rows: Sequence[Row]) -> str:
 def _growth(lines: Sequence[Growth]) -> str:
     counts = sorted({line.images for line in lines})
     table = [
+        "(`upscale` and `quality` process the classifiers' images alone; their numbers stand in brackets.)\n",
         "| stage | " + " | ".join(f"{count:,} images" for count in counts) + " |",
         "|---" * (len(counts) + 1) + "|",
     ]
     for stage in dict.fromkeys(line.stage for line in lines):
         found = {line.images: line for line in lines if line.stage == stage}
-        cells = [f"{found[c].seconds:.1f} s, {found[c].peak_mib:.0f} MiB" if c in found else "–" for c in counts]
-        table.append(f"| {stage} | " + " | ".join(cells) + " |")
+        table.append(f"| {stage} | " + " | ".join(_cost(found.get(count)) for count in counts) + " |")
     return "\n".join(table)
+
+
+def _cost(line: Growth | None) -> str:
+    if line is None:
+        return "–"
+    part = "" if line.processed == line.images else f" ({line.processed:,})"
+    return f"{line.seconds:.1f} s, {line.peak_mib:.0f} MiB{part}"

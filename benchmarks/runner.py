@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 from rich.console import Console
@@ -13,6 +15,7 @@ from benchmarks import measure
 from benchmarks.machine import machine_facts
 from benchmarks.measure import Growth, Options, Row
 from benchmarks.results import Results, growth_table, merged, read_results, table_of, write_results
+from leukosr.versions import git_commit
 
 BENCHMARKS = (
     "roofline", "capstone", "second_order", "inference", "tiled", "real_esrgan_step", "srgan_step", "resnet50",
@@ -24,15 +27,15 @@ SLOW = ("tiled", "growth")
 def run_all(chosen: Sequence[str], options: Options, target: Path | None) -> Results:
     """Measure; with a `target` that file holds everything measured so far after each benchmark."""
     console = Console(width=None if sys.stdout.isatty() else 140)  # a log file has no width to fit
-    machine = measure.in_child(machine_facts)
+    machine, now = measure.in_child(machine_facts), f"{date.today():%Y-%m-%d}, commit {git_commit()[:9]}"
     kept = read_results(target) if target is not None and target.exists() else None
     shown = Results(machine, [], [])
     merged(kept, shown, [], BENCHMARKS)  # a file of another machine is refused before anything is measured
     for name in chosen:
         console.print(f"[bold]{name}[/] …")
         found = measure.in_child(run_one, name, options)
-        rows = [item for item in found if isinstance(item, Row)]
-        growth = [item for item in found if isinstance(item, Growth)]
+        rows = [replace(item, measured=now) for item in found if isinstance(item, Row)]
+        growth = [replace(item, measured=now) for item in found if isinstance(item, Growth)]
         shown = Results(machine, shown.rows + rows, shown.growth + growth)
         kept = merged(kept, Results(machine, rows, growth), [name], BENCHMARKS)
         if target is not None:

@@ -25,7 +25,7 @@ BEST = [
 ]
 SLOW = Row("first", "upscaling", "images/s", 1.0, 2.0, 2.0, (1.9, 2.1), "ratio >= 4", 5, work=Work(5e10, 1e9, "bf16"))
 FAST = Row("second", "comparing", "pairs/s", 10.0, 50.0, 5.0, (4.9, 5.2), "ratio >= 4", 5, "two workers")
-GROWTH = [Growth("degrade", 1000, 2.0, 100.0), Growth("degrade", 4000, 8.0, 101.0)]
+GROWTH = [Growth("degrade", 1000, 1000, 2.0, 100.0, "then"), Growth("degrade", 4000, 800, 8.0, 101.0, "then")]
 
 
 def test_results_come_back_as_they_were_written(tmp_path: Path) -> None:
@@ -63,7 +63,8 @@ def test_the_page_shows_the_rows_and_the_limit_of_a_missed_goal(tmp_path: Path) 
     assert "50 % of the product" in missed
     assert "4.00x the reference" in missed
     assert "comparing" not in missed.partition("### Growth")[0]
-    assert "| degrade | 2.0 s, 100 MiB | 8.0 s, 101 MiB |" in page
+    assert "| degrade | 2.0 s, 100 MiB | 8.0 s, 101 MiB (800) |" in page
+    assert "Measured at an unknown commit: roofline, first, second; then: growth." in page
 
 
 def test_machine_facts_are_whole() -> None:
