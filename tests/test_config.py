@@ -135,7 +135,7 @@ WRONG = [
     ("upscale.raw", 3, ["3", "dictionary"]),
     ("runtime.workers", 0, ["0", "'auto'", "greater than or equal to 1"]),
     ("runtime.device", "gpu", ["'gpu'", "'auto', 'cpu' or 'cuda'"]),
-    ("study.name", "My Study", ["'My Study'", "^[a-z0-9_]+$"]),
+    ("study.name", "My Study", ["'My Study'", "lower-case letters, digits and _"]),
     ("study.seeds", [], ["[]", "at least 1"]),
     ("budget.precision", "fp16", ["'fp16'", "'fp32' or 'bf16'"]),
     ("prepare.sr_fraction", 1.0, ["1.0", "less than 1"]),

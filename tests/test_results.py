@@ -9,8 +9,10 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
+from sklearn.metrics import accuracy_score, f1_score
 
 from leukosr.data.manifest import check_disjoint, read_manifest
+from leukosr.evaluate.predictions import read_predictions
 from leukosr.evaluate.sd_ratio import as_records, steadiness
 from leukosr.evaluate.trials import read_trials
 from leukosr.evaluate.variance import analyse, as_json
@@ -40,6 +42,23 @@ def test_no_source_of_a_real_set_plays_two_parts(snapshot: Path) -> None:
     assert used.source.notna().all()
     assert len(parts) >= 30
     assert parts.max() == 1
+
+
+PREDICTIONS = sorted(RESULTS.glob("*/plots/confusion/*.csv"))
+
+
+@pytest.mark.parametrize("file", PREDICTIONS, ids=lambda file: f"{file.parents[2].name}-{file.stem}")
+def test_published_scores_follow_from_the_published_predictions(file: Path) -> None:
+    summary = json.loads((file.parents[2] / "summary.json").read_text(encoding="utf-8"))
+    arm = file.stem.removesuffix("_source_disjoint").removesuffix("_paper")
+    said = summary[arm] if arm in summary else summary[file.stem.removeprefix(f"{arm}_")][arm]
+    found = read_predictions(file, arm).table
+    runs = [
+        (accuracy_score(run["true"], run["predicted"]), f1_score(run["true"], run["predicted"], average="macro"))
+        for _, run in found.groupby("seed")
+    ]
+    assert (said["n_runs"], said["n_test"]) == (len(runs), found["image"].nunique())
+    assert [said["accuracy"], said["macro_f1"]] == pytest.approx(pd.DataFrame(runs).mean().tolist())
 
 
 TRIALS = sorted(path.parent for path in RESULTS.glob("case1-variance/*/*/trials.csv"))

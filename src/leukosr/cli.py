@@ -335,7 +335,8 @@ def data_add(
     for item in left_out:
         errors.print(f"left out: {_escaped(item.path)} {_escaped(item.reason)}")
     console.print(f"data add {name}: {count} images in datasets/{name}, {len(left_out)} left out")
-    console.print(f"next: write conf/study/{name}.yaml with prepare.root datasets/{name} (README, Your own images)")
+    study = name.lower().replace("-", "_")  # what study.name allows
+    console.print(f"next: write conf/study/{study}.yaml with prepare.root datasets/{name} (README, Your own images)")
 
 
 @app.callback(invoke_without_command=True)

@@ -115,6 +115,7 @@ def test_importances_rank_what_moves_the_value(tmp_path: Path) -> None:
         (lambda t: t.assign(accuracy="high"), "has 'high' in the column accuracy"),
         (lambda t: t.assign(split=""), "empty cell in the column split, trial 0"),
         (lambda t: t.assign(accuracy=""), "holds 0 finished trials"),
+        (lambda t: t.assign(accuracy=["61.5", *t["accuracy"][1:].astype(str)]), "has both .* and 61.5 in the column"),
     ],
 )
 def test_mistakes_are_named(change: object, message: str, tmp_path: Path) -> None:
@@ -126,6 +127,19 @@ def test_mistakes_are_named(change: object, message: str, tmp_path: Path) -> Non
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(LeukoError, match=r"none\.csv does not exist"):
         read_trials(tmp_path / "none.csv", "accuracy")
+    with pytest.raises(LeukoError, match="is a folder; name the CSV file in it"):
+        read_trials(tmp_path, "accuracy")
+
+
+def test_few_runs_say_that_they_are_few(tmp_path: Path) -> None:
+    runs = pd.DataFrame({"trial": range(6), "learning_rate": 0.001, "init": range(6), "accuracy": [0.5, 0.7] * 3})
+    few, enough = (
+        CliRunner().invoke(app, ["variance", str(written(tmp_path, runs[:count]))]).output for count in (5, 6)
+    )
+    assert "5 runs of one configuration cannot say how far runs lie apart: 6 or more can." in few
+    assert "paired runs" not in few
+    assert "paired runs" in enough
+    assert "cannot say" not in enough
 
 
 def test_one_carries_more_only_where_intervals_are_apart() -> None:

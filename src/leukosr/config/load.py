@@ -41,6 +41,8 @@ def _explain(problem: Any, raw: Any) -> str:
     """One pydantic problem as `key = value: what is allowed`."""
     key = ".".join(_key(problem, raw))
     message = str(problem["msg"]).removeprefix("Value error, ")
+    if problem["type"] == "string_pattern_mismatch":
+        message = f"only {_PATTERN_WORDS[problem['ctx']['pattern']]}"
     if problem["type"] == "extra_forbidden":
         return f"unknown key '{key}': remove it or correct its spelling"
     if problem["type"] == "missing":
@@ -52,6 +54,12 @@ def _explain(problem: Any, raw: Any) -> str:
     value = problem["input"]
     shown = "" if isinstance(value, dict | BaseModel) else f" = {value!r}"
     return f"{key}{shown}: {message[:1].lower()}{message[1:]}" if key else message
+
+
+_PATTERN_WORDS = {
+    r"^[a-z0-9_]+$": "lower-case letters, digits and _",
+    r"^[a-z_]+$": "lower-case letters and _",
+}
 
 
 def _key(problem: Any, raw: Any) -> list[str]:

@@ -129,7 +129,7 @@ class Report(Section):
 
 
 class Runtime(Section):
-    """What changes speed and never a number."""
+    """What changes speed, and numbers by no more than rounding."""
 
     device: Literal["auto", "cpu", "cuda"]
     workers: Literal["auto"] | PositiveInt

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+import yaml
+
 from leukosr.config import Prepare, Provenance
 from leukosr.data.images import SUFFIXES, ImageFacts, inspect_image
 from leukosr.errors import LeukoError
@@ -48,7 +50,16 @@ class Rejected:
 
 def bringing(root: str) -> str:
     """The command that brings the images of a study to `root`."""
+    if (name := drawn_sets().get(Path(root).as_posix())) is not None:
+        return f"leukosr synthesize --set {name}"
     return "leukosr data fetch bccd" if root == "data" else f"leukosr data add {Path(root).name} PATH"
+
+
+def drawn_sets() -> dict[str, str]:
+    """The folders that studies of this project draw themselves, with the names of their sets."""
+    studies = (yaml.safe_load(path.read_text(encoding="utf-8")) for path in Path("conf/study").glob("*.yaml"))
+    sets = (((study or {}).get("synthesize") or {}).items() for study in studies)
+    return {drawn["folder"]: name for each in sets for name, drawn in each}
 
 
 def find_images(settings: Prepare | Provenance) -> list[Found]:

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from leukosr.config import PerClass, Prepare, SourceDisjoint
-from leukosr.data.catalogue import Found, Rejected, check_images, find_images, visible_files
+from leukosr.data.catalogue import Found, Rejected, check_images, drawn_sets, find_images, visible_files
 from leukosr.data.images import inspect_image
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.progress import track
@@ -104,7 +104,7 @@ def add(name: str, path: Path, *, leave_out: bool) -> tuple[int, list[Rejected]]
     target = Path("datasets") / name
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise LeukoError(f"'{name}' is no name for a folder below datasets/: use letters, digits, - and _")
-    if str(target.as_posix()) in _drawn():
+    if target.as_posix() in drawn_sets():
         raise LeukoError(f"{target} is drawn by `leukosr synthesize` for a study: choose another name")
     if target.exists():
         raise LeukoError(f"{target} exists already: remove it and {target}.dvc first, or choose another name")
@@ -132,12 +132,6 @@ def add(name: str, path: Path, *, leave_out: bool) -> tuple[int, list[Rejected]]
         shutil.rmtree(target, ignore_errors=True)
         raise
     return len(good), rejected
-
-
-def _drawn() -> set[str]:
-    """The folders that studies of this project draw themselves."""
-    studies = (yaml.safe_load(path.read_text(encoding="utf-8")) for path in Path("conf/study").glob("*.yaml"))
-    return {drawn["folder"] for study in studies for drawn in ((study or {}).get("synthesize") or {}).values()}
 
 
 def _dvc(*arguments: str) -> None:

@@ -20,6 +20,8 @@ def read_table(path: Path, needed: Sequence[str], what: str) -> pd.DataFrame:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except FileNotFoundError:
         raise LeukoError(f"{path} does not exist; name {what}") from None
+    except IsADirectoryError:
+        raise LeukoError(f"{path} is a folder; name the CSV file in it, {what}") from None
     except (OSError, ValueError) as error:
         raise LeukoError(f"{path} cannot be read as a CSV file ({error})") from None
     missing = [column for column in needed if column not in table]

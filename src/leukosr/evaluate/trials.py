@@ -52,6 +52,7 @@ def read_trials(path: Path, metric: str) -> Trials:
         raise LeukoError(f"{path} has trial {raw['trial'][raw['trial'].duplicated()].iloc[0]} twice: one row a trial")
     raw["value"] = _numbers(path, raw, metric)
     raw["learning_rate"] = _numbers(path, raw, "learning_rate")
+    _one_unit(path, raw["value"], metric)
     done = raw["value"].notna()
     if "state" in raw:
         done &= raw["state"].str.upper().isin(("COMPLETE", "COMPLETED", "FINISHED", ""))
@@ -68,6 +69,16 @@ def read_trials(path: Path, metric: str) -> Trials:
     if "varied" in table and (table["varied"] == EVERYTHING).any():
         runs = (table["varied"] == EVERYTHING).to_numpy()
     return Trials(table[["trial", "learning_rate", *streams, "value"]], streams, runs, metric, int((~done).sum()))
+
+
+def _one_unit(path: Path, values: pd.Series, metric: str) -> None:
+    """Refuse scores of which some are fractions and some percent."""
+    fractions = values[(values > 0) & (values <= 1)]
+    if metric != "psnr" and values.max() > 1 and len(fractions):
+        raise LeukoError(
+            f"{path} has both {fractions.iloc[0]:g} and {values.max():g} in the column {metric}: give all as fractions "
+            "or all in percent"
+        )
 
 
 def _numbers(path: Path, raw: pd.DataFrame, column: str) -> pd.Series:
