@@ -132,9 +132,11 @@ def test_cut_and_resumed_training_equals_an_uninterrupted_one(
     with pytest.raises(Cut):
         train(start(method, wanted), tmp_path / "cut", cut_after, seconds=0)
     resumed = start(method, wanted)
-    heard: list[int] = []
-    resumed.run(Resume("work", 0, tmp_path / "cut"), lambda iteration, row: heard.append(iteration))
-    assert heard == list(range(cut_after + 1, 8))
+    heard: list[tuple[int, bool]] = []
+    resumed.run(Resume("work", 0, tmp_path / "cut"), lambda iteration, row: heard.append((iteration, row is not None)))
+    again = [(row["iteration"], True) for row in whole.progress.history if row["iteration"] <= cut_after]
+    assert [iteration for iteration, _ in heard[len(again) :]] == list(range(cut_after + 1, 8))
+    assert heard[: len(again)] == again, "the curve before the cut comes first"
     assert_identical(whole, resumed)
 
 
