@@ -131,6 +131,12 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_trials(tmp_path, "accuracy")
 
 
+def test_other_metrics_may_lie_on_both_sides_of_one(tmp_path: Path) -> None:
+    frame = table()
+    frame["loss"] = [0.8, 1.2] * (len(frame) // 2)
+    assert read_trials(written(tmp_path, frame), "loss").table["value"].max() == 1.2
+
+
 def test_few_runs_say_that_they_are_few(tmp_path: Path) -> None:
     runs = pd.DataFrame({"trial": range(6), "learning_rate": 0.001, "init": range(6), "accuracy": [0.5, 0.7] * 3})
     few, enough = (

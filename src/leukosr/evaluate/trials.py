@@ -10,6 +10,7 @@ import pandas as pd
 
 from leukosr.engine.seeding import STREAMS
 from leukosr.errors import LeukoError
+from leukosr.evaluate.significance import METRICS
 from leukosr.evaluate.tables import read_table
 
 EVERYTHING = "all"  # in the column `varied`: runs in which every stream differs
@@ -72,9 +73,9 @@ def read_trials(path: Path, metric: str) -> Trials:
 
 
 def _one_unit(path: Path, values: pd.Series, metric: str) -> None:
-    """Refuse scores of which some are fractions and some percent."""
+    """Refuse scores of which some are fractions and some percent; other metrics may well lie on both sides of 1."""
     fractions = values[(values > 0) & (values <= 1)]
-    if metric != "psnr" and values.max() > 1 and len(fractions):
+    if metric in METRICS and values.max() > 1 and len(fractions):
         raise LeukoError(
             f"{path} has both {fractions.iloc[0]:g} and {values.max():g} in the column {metric}: give all as fractions "
             "or all in percent"
