@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
@@ -279,13 +280,31 @@ def which(params: ParamsFile = PARAMS) -> None:
 
 
 @app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Say what this machine offers, what `auto` means on it, and what stands in the way of a study.
+
+    The exit code is 0 whatever is found.
+    """
+    from leukosr.doctor import examine, show_diagnosis
+
+    found = examine(params)
+    if as_json:
+        print(json.dumps(found.as_json(), indent=2))
+        return
+    show_diagnosis(found, console)
+
+
+@app.command()
 def enhance(
     source: Annotated[Path, typer.Argument(metavar="IN", help="An image or a folder of images.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The image (.png) or folder to write.")],
     weights: Annotated[Path, typer.Option(help="Generator weights: .safetensors of a study, or a published .pth.")],
     tile: Annotated[int, typer.Option(min=0, help="LR pixels a side of a tile; 0: whole images.")] = 256,
     overlap: Annotated[int, typer.Option(min=0, help="LR pixels that tiles share.")] = 64,
-    precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
+    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware has it.")] = "fp32",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Super-resolve any image or folder of images."""

@@ -76,7 +76,7 @@ def _write_quality(folder: Path, arm: str, ids: list[str], random: np.random.Gen
     psnr = [""] * len(ids) if exact else list(random.uniform(20, 30, len(ids)))
     rows = {"image": ids, "class": "x", "role": "classifier_test", "psnr": psnr, "ssim": 0.5, "mse": 1.0}
     pd.DataFrame(rows).to_csv(folder / "per_image.csv", index=False)
-    metrics = {"n": len(ids), "psnr": None if exact else 24.125, "psnr_sd": None if exact else 1.5}
+    metrics = {"n": len(ids), "precision": "fp32" if arm == "srgan" else None, "psnr": None if exact else 24.125, "psnr_sd": None if exact else 1.5}
     metrics |= {"ssim": 0.5, "ssim_sd": 0.0, "mse": 1.0, "mse_sd": 0.0}
     (folder / "metrics.json").write_text(json.dumps(metrics))
 
@@ -107,6 +107,7 @@ def _write_training(folder: Path) -> None:
         f"{HISTORY}\n10,net,1e-3,0.5,0.5,,,,,20,0.5,1\n20,net,1e-3,0.4,0.4,,,,,21,0.6,2\n"
         "30,gan,1e-4,0.9,0.4,0.2,0.7,,0.6,20.5,0.55,3\n"
     )
-    metrics = {"iterations": 30, "best_iteration": 20, "best_val_psnr": 21.0, "best_val_ssim": 0.6}
+    metrics = {"iterations": 30, "best_iteration": 20, "best_val_psnr": 21.0, "best_val_ssim": 0.6,
+               "precision": "fp32"}  # fmt: skip
     (folder / "metrics.json").write_text(json.dumps(metrics))
     Image.new("RGB", (64, 32), "pink").save(folder / "samples.png")

@@ -130,7 +130,7 @@ def test_mistakes_are_refused_in_one_sentence_before_anything_is_written(weights
         (folder, out, tmp_path / "text.safetensors", {}, "text.safetensors"),
         (folder, out, tmp_path / "text.pth", {}, "text.pth"),
         (folder, out, tmp_path / "file.txt", {}, "file.txt"),
-        (folder, out, weights, {"precision": "fp16"}, "--precision is 'fp16'; allowed are fp32, bf16"),
+        (folder, out, weights, {"precision": "fp16"}, "--precision is 'fp16'; allowed are auto, fp32, bf16"),
         (folder, out, weights, {"device_name": "tpu"}, "--device is 'tpu'"),
         (folder, out, weights, {"tile": 32, "overlap": 32}, "--overlap 32 must be smaller than --tile 32"),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,10 +27,14 @@ class LoadedClassifier:
 
 
 def save_classifier(
-    path: Path, model: nn.Module, backbone: str, classes: list[str], size: tuple[int, int] | None
-) -> None:
-    """Write a classifier, or an ensemble of them, atomically; `size` (height, width) is what images were shrunk to."""
-    header = {"architecture": backbone, "classes": json.dumps(classes), "size": json.dumps(size)}
+    path: Path, model: nn.Module, backbone: str, classes: list[str], size: tuple[int, int] | None,
+    note: Mapping[str, str] | None = None,
+) -> None:  # fmt: skip
+    """Write a classifier, or an ensemble of them, atomically.
+
+    `size` (height, width) is what images were shrunk to; `note` adds entries to the header.
+    """
+    header = {**(note or {}), "architecture": backbone, "classes": json.dumps(classes), "size": json.dumps(size)}
     if isinstance(model, Ensemble):
         header["ensemble"] = str(len(model.members))
     write_tensors(path, model.state_dict(), header)

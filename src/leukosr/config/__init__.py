@@ -6,7 +6,7 @@ from leukosr.config.fields import Precision
 from leukosr.config.load import load_params, parse_params
 from leukosr.config.params import LEARNED_ARMS, Params
 from leukosr.config.study import Budget, PerClass, Protocol, Runtime, Study
-from leukosr.config.superres import TrainSR, TrainStage, UpscaleLearned
+from leukosr.config.superres import TrainSR, TrainStage, UpscaleLearned, UpscalePlain
 
 __all__ = [
     "LEARNED_ARMS",
@@ -27,6 +27,7 @@ __all__ = [
     "TrainSR",
     "TrainStage",
     "UpscaleLearned",
+    "UpscalePlain",
     "load_params",
     "parse_params",
 ]

@@ -8,6 +8,8 @@ from typing import Literal, TypeVar, cast
 
 import torch
 
+from leukosr.config import Precision
+from leukosr.engine.parallel import usable_cores
 from leukosr.errors import LeukoError
 
 Compiling = Literal["auto", "always", "never"]
@@ -18,9 +20,13 @@ Module = TypeVar("Module", bound=torch.nn.Module)
 
 
 def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
-    """The device to compute on; `auto` takes CUDA where there is one. Raises LeukoError for a missing one."""
+    """The device to compute on; `auto` takes CUDA where there is one. Raises LeukoError for a missing one.
+
+    From then on torch computes with no more threads than this process has cores to use.
+    """
     if wanted == "cuda" and not torch.cuda.is_available():
         raise LeukoError("runtime.device is cuda, but torch finds no CUDA device: set runtime.device to auto or cpu")
+    torch.set_num_threads(min(torch.get_num_threads(), usable_cores()))  # torch knows nothing of a cgroup's quota
     use_cuda = wanted == "cuda" or (wanted == "auto" and torch.cuda.is_available())
     if use_cuda:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -30,8 +36,13 @@ def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
     return torch.device("cuda" if use_cuda else "cpu")
 
 
-def autocast(device: torch.device, precision: Literal["fp32", "bf16"]) -> AbstractContextManager[object]:
-    """bf16 autocast, or nothing for fp32. Weights and optimiser stay in fp32 either way."""
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
+    """bf16 autocast, or nothing for fp32. Weights and optimiser stay in fp32 either way.
+
+    Raises ValueError for a precision that engine/precision.py has not resolved.
+    """
+    if precision == "auto":
+        raise ValueError("precision auto reached a network: it is to be resolved where the stage begins")
     if precision == "bf16":
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()

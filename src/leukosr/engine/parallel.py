@@ -25,13 +25,22 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+def usable_cores() -> int:
+    """The cores that this process may use, which may be fewer than the machine has.
+
+    What a batch system or a container grants (affinity, cgroup quota) and OMP_NUM_THREADS, the usual way to ask for
+    less, all count.
+    """
+    from joblib import cpu_count
+
+    granted = int(cpu_count())
+    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return min(granted, int(asked)) if asked.isdecimal() and int(asked) else granted
+
+
 def count_workers(wanted: Literal["auto"] | int) -> int:
-    """The number of worker processes: `auto` is one a core that this process may use."""
-    return (
-        len(os.sched_getaffinity(0))
-        if wanted == "auto" and hasattr(os, "sched_getaffinity")
-        else ((os.cpu_count() or 1) if wanted == "auto" else wanted)
-    )
+    """The number of worker processes: `auto` is one for each usable core."""
+    return usable_cores() if wanted == "auto" else wanted
 
 
 def ordered_map(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:

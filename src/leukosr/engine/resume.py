@@ -45,6 +45,21 @@ class Resume:
         self._last = time.monotonic()
         _forget_old(root)
 
+    @classmethod
+    def computed_in(cls, precision: str, digest: str, seconds: float, root: Path = ROOT) -> Resume:
+        """Checkpoints of work that is computed in `precision`; `digest` is that of everything else.
+
+        Raises LeukoError where a cut attempt computed in another one: half a training in each would be neither.
+        """
+        for other in sorted(root.glob(f"{digest}-*")):
+            found = other.name.removeprefix(f"{digest}-")
+            if found != precision and any(other.glob("*.pt")):
+                raise LeukoError(
+                    f"a cut attempt of this training computed in {found}, and this one would go on in {precision}: set "
+                    f"precision to {found} to finish it, or remove {other} to begin again in {precision}"
+                )
+        return cls(f"{digest}-{precision}", seconds, root)
+
     def load(self, name: str) -> dict[str, Any] | None:
         """The last state saved under `name`, or None. Tensors come to the CPU."""
         path = self.folder / f"{name}.pt"

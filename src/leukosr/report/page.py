@@ -90,6 +90,7 @@ def write_report(
         page = template("report.html.j2").render(
             title=params.study.title,
             lead=sections.lead_sentence(params, results),
+            precision=sections.precision_sentence(results),
             budget=budget_note(params.budget),
             budget_name=params.budget.name,
             results=results,

@@ -22,9 +22,13 @@ TEXT_COLUMNS = frozenset(
 
 @dataclass(frozen=True)
 class ImageQuality:
-    """Mean image quality of one arm over `n` images; PSNR in dB, None where undefined (ground truth)."""
+    """Mean image quality of one arm over `n` images; PSNR in dB, None where undefined (ground truth).
+
+    `precision` is that of the network that made the images, None where none did.
+    """
 
     n: int
+    precision: str | None
     psnr: float | None
     psnr_sd: float | None
     ssim: float | None
@@ -56,6 +60,7 @@ class Classification:
     n_test: int
     n_test_sources: int | None
     folds: int | None
+    precision: str
     per_class: Mapping[str, ClassScores]
     per_seed: Mapping[str, Mapping[str, float | None]]
 

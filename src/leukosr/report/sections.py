@@ -42,6 +42,21 @@ def lead_sentence(params: Params, results: StudyResults) -> str:
     )
 
 
+def precision_sentence(results: StudyResults) -> str:
+    """In which precision the networks computed; stage by stage where they did not all compute in the same."""
+    stages: dict[str, list[str]] = {}
+    for method, training in results.methods.items():
+        stages.setdefault(str(training.metrics["precision"]), []).append(f"train_sr@{method}")
+    for arm, result in results.arms.items():
+        if result.quality.precision is not None:
+            stages.setdefault(result.quality.precision, []).append(f"upscale@{arm}")
+        stages.setdefault(result.classification.precision, []).append(f"classify@{arm}")
+    if len(stages) == 1:
+        return f"All networks computed in {next(iter(stages))}."
+    parts = [f"{precision} ({', '.join(names)})" for precision, names in sorted(stages.items())]
+    return f"Networks computed in {' and in '.join(parts)}: differences between these include rounding."
+
+
 def split_words(paper: StudyResults, disjoint: StudyResults) -> str:
     """What the classifiers of the two protocols have in common, and what differs besides the split."""
     first, second = (next(iter(each.arms.values())).classification.n_train for each in (paper, disjoint))

@@ -22,6 +22,7 @@ from leukosr.classify.weights import save_classifier
 from leukosr.config import Params
 from leukosr.data.manifest import check_disjoint, read_manifest, seen_by_classifiers
 from leukosr.engine.device import choose_device
+from leukosr.engine.precision import with_precision
 from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.progress import progress
 from leukosr.engine.resume import Resume, work_digest
@@ -48,6 +49,8 @@ def run(
     """
     if arm not in params.upscale:
         raise LeukoError(f"classify: unknown arm '{arm}'; the arms of this study are {', '.join(params.arms)}")
+    device = choose_device(params.runtime.device)
+    params = params.model_copy(update={"classify": with_precision(params.classify, device, processes)})
     rows = read_manifest(layout.manifest)
     folder = require(layout.arm(arm), f"upscale@{arm}")
     images = ArmImages(seen_by_classifiers(rows, params.study.protocols), folder, params.classify)
@@ -87,9 +90,9 @@ class _Work:
         self.params, self.arm, self.data = params, arm, data
         self.seeds = seeds or params.study.seeds
         used = [image_file(layout.arm(arm), row.id) for row in data.used_rows]
-        settings = [params.classify.model_dump(), arm, data.protocol, self.seeds]
+        settings = [params.classify.model_dump(exclude={"precision"}), arm, data.protocol, self.seeds]
         digest = work_digest(settings, [layout.manifest, *used])
-        self.resume = Resume(digest, params.runtime.checkpoint_seconds)
+        self.resume = Resume.computed_in(params.classify.precision, digest, params.runtime.checkpoint_seconds)
 
 
 def _run_protocol(
@@ -165,7 +168,8 @@ def _run_split(
     network = together(trained)
     probabilities = predict(network, split.test.images, settings, choose_device(params.runtime.device))
     weights = folder / "weights" / f"{training_label(seed, split.name)}.safetensors"
-    save_classifier(weights, network, settings.backbone, data.classes, settings.size)
+    note = {"precision": settings.precision}
+    save_classifier(weights, network, settings.backbone, data.classes, settings.size, note)
     predictions = _predictions(data, split, seed, probabilities)
     _append(folder / "predictions.csv", predictions)
     if params.runtime.log_models:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -57,7 +59,8 @@ def run(
     if not processes.first:
         return
     target = out or layout.quality(arm)
-    metrics = {"n": len(results), **_summary("psnr", [r.psnr for r in results])}
+    metrics: dict[str, Any] = {"n": len(results), "precision": _computed_in(images)}
+    metrics |= _summary("psnr", [r.psnr for r in results])
     metrics |= _summary("ssim", [r.ssim for r in results]) | _summary("mse", [r.mse for r in results])
     with new_folder(target) as folder:
         with (folder / "per_image.csv").open("w", newline="", encoding="utf-8") as file:
@@ -82,6 +85,12 @@ def _compare(task: _Task) -> ImageQuality:
             f"make it again with `dvc repro --force --single-item upscale@{task.arm}`"
         )
     return compare_images(made, truth, task.quality.ssim_window, task.quality.channels)
+
+
+def _computed_in(images: Path) -> str | None:
+    """The precision in which an arm's images were computed; None where no network made them."""
+    record = images / "metrics.json"
+    return json.loads(record.read_text(encoding="utf-8"))["precision"] if record.is_file() else None
 
 
 def _summary(name: str, values: list[float | None]) -> dict[str, float | None]:

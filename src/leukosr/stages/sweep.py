@@ -20,7 +20,9 @@ from rich.console import Console
 from leukosr import tracking
 from leukosr.config import Params
 from leukosr.data.manifest import SR_ROLES, check_disjoint, for_classifiers, read_manifest, with_role
-from leukosr.engine.parallel import count_workers
+from leukosr.engine.device import choose_device
+from leukosr.engine.parallel import usable_cores
+from leukosr.engine.precision import with_precision
 from leukosr.engine.progress import progress
 from leukosr.engine.resume import work_digest
 from leukosr.engine.seeding import Stream, StreamRoots, stream_seed
@@ -71,6 +73,7 @@ def run(
 
     Trials are kept in the storage: a cut sweep goes on where it was, and other machines may take part in it.
     """
+    params = _with_precision(params)
     plan = _plan(params, layout)
     store = _open(params, plan)
     target = out or layout.sweep
@@ -91,7 +94,7 @@ def run(
         finished = store.finished()
         _refuse_failures(finished, plan)
         with new_folder(target) as folder:
-            facts: dict[str, Any] = {"optuna_study": plan.name}
+            facts: dict[str, Any] = {"optuna_study": plan.name, "precision": _precision(params)}
             if params.sweep.design == "search":
                 facts["importances"] = store.importances()
             summary = write_sweep(params, finished, facts, folder)
@@ -122,9 +125,12 @@ def join(params: Params, layout: Layout, name: str, parent_id: str | None) -> No
 
     name: that of its trials' study; parent_id: its run in MLflow.
     """
+    params = _with_precision(params)
     plan = _plan(params, layout)
     if plan.name != name:
-        raise LeukoError(f"sweep: parameters, images or code are those of {plan.name}, not of {name}: start it again")
+        raise LeukoError(
+            f"sweep: parameters, images, code or precision are those of {plan.name}, not of {name}: start it again"
+        )
     work(params, layout, plan, _open(params, plan), parent_id=parent_id)
 
 
@@ -220,6 +226,23 @@ def _plan(params: Params, layout: Layout) -> Plan:
     return Plan(f"{params.study.name}-{params.swept_arm}-{sweep.design}-{digest[:12]}", cells, count)
 
 
+def _with_precision(params: Params) -> Params:
+    """The parameters with the precision of what the sweep trains resolved."""
+    device, swept = choose_device(params.runtime.device), params.swept_arm
+    if params.sweep.target == "classify":
+        return params.model_copy(update={"classify": with_precision(params.classify, device)})
+    return params.model_copy(
+        update={"train_sr": {**params.train_sr, swept: with_precision(params.train_sr[swept], device)}}
+    )
+
+
+def _precision(params: Params) -> str:
+    """What the sweep's trainings compute in."""
+    if params.sweep.target == "classify":
+        return params.classify.precision
+    return params.train_sr[params.swept_arm].precision
+
+
 def _training_settings(params: Params) -> dict[str, dict[str, Any]]:
     """What trains, under the name of its section, without what the sweep says itself."""
     if params.sweep.target == "classify":
@@ -283,7 +306,7 @@ def _subject(params: Params, layout: Layout) -> Subject:
 
 def _threads(workers: int) -> int:
     """Threads of each of so many processes."""
-    return max(1, count_workers("auto") // workers)
+    return max(1, usable_cores() // workers)
 
 
 def _in_processes(store: TrialStore, workers: int, params_file: Path, parent_id: str | None) -> None:

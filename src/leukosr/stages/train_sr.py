@@ -20,6 +20,7 @@ from leukosr.data.manifest import SR_ROLES, Row, read_manifest, with_role
 from leukosr.data.pairs import Pairs
 from leukosr.data.store import ImageStore
 from leukosr.engine.device import choose_device
+from leukosr.engine.precision import with_precision
 from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.progress import progress
 from leukosr.engine.resume import Resume, work_digest
@@ -46,14 +47,15 @@ def run(
     if method not in params.train_sr:
         known = ", ".join(params.train_sr) or "none in this study"
         raise LeukoError(f"train_sr: unknown method '{method}'; known are {known}")
-    settings = params.train_sr[method]
+    device = choose_device(params.runtime.device)
+    settings = with_precision(params.train_sr[method], device, processes)
     rows = read_manifest(layout.manifest)
     train, val = pairs_of(rows, "sr_train", params, layout), pairs_of(rows, "sr_val", params, layout)
     if not len(val):
         raise LeukoError("train_sr: no image has the role sr_val: give every class two or more images to train SR on")
     training = SRTraining(
         method, settings, train, val,
-        ssim_window=params.quality.ssim_window, seed=params.study.seed, device=choose_device(params.runtime.device),
+        ssim_window=params.quality.ssim_window, seed=params.study.seed, device=device,
         compiling=params.runtime.compile, processes=processes,
     )  # fmt: skip
     used = with_role(rows, params.study.sr_protocol, *SR_ROLES)
@@ -61,10 +63,11 @@ def run(
     inputs += [Path(params.prepare.root) / row.path for row in used]
     inputs += [Path(settings.init)] if settings.init is not None else []
     digest = work_digest(
-        [settings.model_dump(), params.image.model_dump(), params.quality.ssim_window, params.study.seed, method],
+        [settings.model_dump(exclude={"precision"}), params.image.model_dump(), params.quality.ssim_window,
+         params.study.seed, method],
         [layout.manifest, *inputs],
-    )
-    resume = Resume(digest, params.runtime.checkpoint_seconds)
+    )  # fmt: skip
+    resume = Resume.computed_in(settings.precision, digest, params.runtime.checkpoint_seconds)
     if not processes.first:
         training.run(resume, lambda iteration, row: None)
         return
@@ -128,7 +131,8 @@ def _write(training: SRTraining, params: Params, folder: Path) -> dict[str, Any]
     settings, done = training.settings, training.progress
     last = {k: v.detach().cpu().clone() for k, v in training.result.state_dict().items()}
     scale, arguments = training.train.scale, dict(settings.generator)
-    header = {"study": params.study.name, "budget": params.budget.name, "iterations": str(done.iteration)}
+    header = {"study": params.study.name, "budget": params.budget.name, "iterations": str(done.iteration),
+              "precision": settings.precision}  # fmt: skip
     best_header = {**header, "iterations": str(done.best_iteration)}
     if done.best:
         training.result.load_state_dict(done.best)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from leukosr.config import Params, UpscaleLearned
+from leukosr.config import Params, UpscaleLearned, UpscalePlain
 from leukosr.data.hr import read_hr
 from leukosr.data.images import read_rgb, write_png
 from leukosr.data.manifest import Row, read_manifest, seen_by_classifiers
@@ -16,6 +16,7 @@ from leukosr.degradation.resample import resize
 from leukosr.engine.processes import ALONE, Processes, shared_folder
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
+from leukosr.files import write_json
 from leukosr.layout import Layout, image_file, require
 
 
@@ -24,23 +25,39 @@ def run(
 ) -> None:
     """Write arms/<arm>/<id>.png for every image that a classifier sees: uint8 RGB, raw at LR size.
 
-    Several processes each make the images that they own.
+    A learned arm also says in metrics.json how its images were computed. Several processes each make the images that
+    they own.
     """
     if arm not in params.upscale:
         raise LeukoError(f"upscale: unknown arm '{arm}'; the arms of this study are {', '.join(params.arms)}")
     rows = seen_by_classifiers(read_manifest(layout.manifest), params.study.protocols)
     target = out or layout.arm(arm)
     own = [row for row in rows if processes.owns(row.id)]
+    settings = params.upscale[arm]
+    if isinstance(settings, UpscaleLearned):
+        settings = _with_precision(params, settings, processes)
     with shared_folder(target, processes) as folder:
-        images = track(_images(params, arm, own, layout), len(own), f"upscale {arm}")
+        images = track(_images(params, arm, settings, own, layout), len(own), f"upscale {arm}")
         for row, image in zip(own, images, strict=True):
             write_png(image_file(folder, row.id), image)
+        if isinstance(settings, UpscaleLearned) and processes.first:
+            write_json(folder / "metrics.json", {"n": len(rows), "precision": settings.precision})
     if processes.first:
-        console.print(f"upscale {arm}: {len(rows)} images -> {target}")
+        how = f" in {settings.precision}" if isinstance(settings, UpscaleLearned) else ""
+        console.print(f"upscale {arm}: {len(rows)} images{how} -> {target}")
 
 
-def _images(params: Params, arm: str, rows: list[Row], layout: Layout) -> Iterator[np.ndarray]:
-    settings, image = params.upscale[arm], params.image
+def _with_precision(params: Params, settings: UpscaleLearned, processes: Processes) -> UpscaleLearned:
+    from leukosr.engine.device import choose_device
+    from leukosr.engine.precision import with_precision
+
+    return with_precision(settings, choose_device(params.runtime.device), processes)
+
+
+def _images(
+    params: Params, arm: str, settings: UpscalePlain | UpscaleLearned, rows: list[Row], layout: Layout
+) -> Iterator[np.ndarray]:
+    image = params.image
     size = (image.height, image.width)
     if arm == "ground_truth":
         for row in rows:

@@ -9,6 +9,7 @@ from typing import get_args
 from leukosr.config import Precision
 from leukosr.data.images import SUFFIXES, read_as_rgb, write_png
 from leukosr.engine.device import choose_device, place
+from leukosr.engine.precision import Resolved, resolve
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.files import new_file
@@ -18,7 +19,7 @@ from leukosr.superres.weights import load_generator
 
 @dataclass(frozen=True)
 class _How:
-    precision: Precision
+    precision: Resolved
     channels_last: bool = True
 
 
@@ -39,7 +40,7 @@ def enhance_path(
     files = _list(source, target)
     device = choose_device(device_name)  # type: ignore[arg-type]
     loaded = load_generator(weights, device)
-    model, how = place(loaded.model, device, channels_last=True), _How(precision)  # type: ignore[arg-type]
+    model, how = place(loaded.model, device, channels_last=True), _How(resolve(precision, device))  # type: ignore[arg-type]
     images = (read_as_rgb(file) for file, _ in files)
     upscaled = upscale_images(model, images, loaded.scale, how, device, batch=1, tile=tile, overlap=overlap)
     for (_, output), image in zip(files, track(upscaled, len(files), "enhancing"), strict=True):

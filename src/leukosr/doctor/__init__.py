@@ -1,0 +1,77 @@
+"""`leukosr doctor`: what this machine offers, what the project finds in it, and what stands in the way of a study.
+
+Everything is looked at, nothing is changed, and no server is waited for: the answer takes a second or two, most of it
+the import of torch.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from leukosr.config import Params, load_params
+from leukosr.doctor.diagnosis import Diagnosis, Problem
+from leukosr.doctor.machine import examine_machine
+from leukosr.doctor.project import examine_project
+from leukosr.errors import LeukoError
+
+__all__ = ["Diagnosis", "Problem", "examine", "show_diagnosis"]
+
+
+def examine(params_file: Path = Path("params.yaml")) -> Diagnosis:
+    """Look at versions, hardware, memory, disk, parameters, data, DVC, MLflow, Optuna and git."""
+    found = Diagnosis()
+    params: Params | None = None
+    try:
+        params = load_params(params_file)
+    except LeukoError as error:
+        found.problem(str(error), "correct it, or take the committed one with `git checkout params.yaml`")
+    examine_machine(found, params)
+    examine_project(found, params, params_file)
+    return found
+
+
+def show_diagnosis(found: Diagnosis, console: Console) -> None:
+    """Print what was found, a line each, and the problems with their remedies."""
+    facts = found.facts
+    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    lock = facts.get("lock")
+    lines = {
+        "versions": versions,
+        "processor": f"{facts['processor']}: {', '.join(facts['cpu_features'])}; torch uses {facts['cpu_capability']}",
+        "device": " – ".join(str(part) for part in (facts["device"], facts["device_name"], facts["driver"]) if part),
+        "precision": f"auto means {facts['precision']} here"
+        + ("" if facts["bf16_native"] else ": no bf16 instructions that torch could use"),
+        "threads": f"{facts['threads']} threads, {facts['workers']} workers, {facts['cores']} cores in the machine",
+        "memory": f"{facts['memory_free_gib']} of {facts['memory_gib']} GiB free",
+        "disk": f"{facts['disk_free_gib']} GiB free",
+        "study": f"{facts['study']}, budget {facts['budget']}" if "study" in facts else "params.yaml cannot be read",
+        "images": ", ".join(
+            f"{root} {'there' if there else 'absent'}" for root, there in facts.get("data", {}).items()
+        ),
+        "dvc.lock": "none" if lock is None else _lock_words(lock),
+        "MLflow": _store_words(facts["mlflow"]["uri"], facts["mlflow"], "runs"),
+        "Optuna": _store_words(facts["optuna"]["storage"], facts["optuna"], "trials"),
+        "git": facts["git"],
+    }
+    for name, text in lines.items():
+        console.print(f"[bold]{name:10}[/] {escape(text)}")
+    for each in found.problems:
+        console.print(f"[bold red]problem:[/] {escape(each.what)}\n  [bold]remedy:[/] {escape(each.remedy)}")
+    if not found.problems:
+        console.print("[bold green]no problem found[/]")
+
+
+def _lock_words(lock: dict[str, object]) -> str:
+    changed, missing = lock["changed"], lock["missing"]
+    words = f"{lock['stages']} stages, " + ("made with these parameters" if not changed else "other parameters")
+    return words + (", all results here" if not missing else ", results not here: `make repro` makes them")
+
+
+def _store_words(place: str, facts: dict[str, object], rows: str) -> str:
+    there = facts["there"]
+    if there is None:
+        return f"{place} (a server: not asked)"
+    return f"{place} ({facts.get(rows, 'unreadable')} {rows})" if there else f"{place} (made at the first run)"

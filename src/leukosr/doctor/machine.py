@@ -1,0 +1,120 @@
+"""What the machine offers: packages, processor, device, memory and disk."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from importlib import metadata
+from pathlib import Path
+
+import psutil
+
+from leukosr.config import Params
+from leukosr.doctor.diagnosis import Diagnosis
+from leukosr.engine.parallel import usable_cores
+from leukosr.errors import LeukoError
+from leukosr.versions import installed_versions
+
+GIB = 2**30
+LEAST_MEMORY_GIB, LEAST_DISK_GIB = 4, 5
+MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")
+DRIVER = Path("/proc/driver/nvidia/version")
+CHECKED = ("torch", "torchvision", "mlflow", "dvc", "optuna", "numpy", "pydantic", "opencv-python-headless")
+FEATURES = ("avx2", "avx512_f", "avx512_bf16", "amx_bf16", "neon", "sve", "bf16")
+
+
+def examine_machine(found: Diagnosis, params: Params | None) -> None:
+    """Look at the machine; `params` are the study's, None where they cannot be read."""
+    _versions(found)
+    _hardware(found, params)
+    _threads(found)
+    _room(found)
+
+
+def _versions(found: Diagnosis) -> None:
+    """Installed packages against the pinned ones."""
+    found.facts["versions"] = installed_versions()
+    requirements = Path("requirements.txt")
+    lines = requirements.read_text(encoding="utf-8").splitlines() if requirements.is_file() else []
+    pinned = dict(line.split(";")[0].strip().split("==") for line in lines if "==" in line.split("#")[0])
+    wrong = []
+    for name in CHECKED:
+        try:
+            version = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            version = "none"
+        if name in pinned and version.split("+")[0] != pinned[name]:
+            wrong.append(f"{name} {version} where {pinned[name]} is pinned")
+    if wrong:
+        found.problem(f"installed: {', '.join(wrong)}", "run `make setup`, then `source .venv/bin/activate`")
+
+
+def _hardware(found: Diagnosis, params: Params | None) -> None:
+    """Processor, device, what `auto` means here, and how many threads and workers there will be."""
+    import torch
+
+    from leukosr.engine.device import choose_device
+    from leukosr.engine.precision import bf16_is_native
+
+    try:
+        device = choose_device("auto" if params is None else params.runtime.device)
+    except LeukoError as error:
+        device = choose_device("auto")
+        found.problem(str(error), "set runtime.device to auto, or mend the CUDA installation")
+    native = bf16_is_native(device)
+    driver = DRIVER.read_text(encoding="utf-8").splitlines()[0] if DRIVER.is_file() else None
+    features = torch.cpu.get_capabilities()
+    found.facts |= {
+        "processor": features.get("cpu_name") or platform.processor(),
+        "cpu_features": [name for name in FEATURES if features.get(name)],
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "device": str(device),
+        "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        "driver": driver,
+        "bf16_native": native,
+        "precision": "bf16" if native else "fp32",
+        "threads": torch.get_num_threads(),
+    }
+    if driver is not None and not torch.cuda.is_available():
+        found.problem(
+            f"there is an NVIDIA driver ({driver}), but torch {torch.__version__} finds no CUDA device",
+            "install a driver that fits torch's CUDA version, or go on with the CPU",
+        )
+    asked = set() if params is None else {params.classify.precision, *(s.precision for s in params.train_sr.values())}
+    if "bf16" in asked and not native:
+        found.problem(
+            "params.yaml asks for precision bf16, which this hardware emulates at up to a hundred times the cost",
+            "set budget.precision to auto",
+        )
+
+
+def _threads(found: Diagnosis) -> None:
+    """Cores of the machine, and how many of them this process may use."""
+    asked, cores = os.environ.get("OMP_NUM_THREADS", ""), os.cpu_count() or 1
+    found.facts |= {"workers": usable_cores(), "cores": cores}
+    if asked.isdecimal() and int(asked) > cores:
+        found.problem(f"OMP_NUM_THREADS is {asked} on {cores} cores: threads will wait for each other", "unset it")
+
+
+def _room(found: Diagnosis) -> None:
+    """Memory that this process may use, and disk."""
+    memory = psutil.virtual_memory()
+    limit = MEMORY_LIMIT.read_text(encoding="utf-8").strip() if MEMORY_LIMIT.is_file() else "max"
+    total = memory.total if limit == "max" else min(memory.total, int(limit))
+    disk = shutil.disk_usage(".")
+    found.facts |= {
+        "memory_gib": round(total / GIB, 1),
+        "memory_free_gib": round(min(memory.available, total) / GIB, 1),
+        "disk_free_gib": round(disk.free / GIB, 1),
+    }
+    if min(memory.available, total) < LEAST_MEMORY_GIB * GIB:
+        found.problem(
+            f"{found.facts['memory_free_gib']} GiB of memory are free, the demo takes {LEAST_MEMORY_GIB}",
+            "close other programs, or lower runtime.workers and the batch sizes of the budget",
+        )
+    if disk.free < LEAST_DISK_GIB * GIB:
+        found.problem(
+            f"{found.facts['disk_free_gib']} GiB of disk are free",
+            "free some space: `dvc gc --workspace` drops results of other studies from DVC's cache",
+        )

@@ -1,0 +1,137 @@
+"""What the project finds: parameters, images, dvc.lock, the stores of MLflow and Optuna, git and the commands."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from leukosr.config import Params
+from leukosr.data.catalogue import bringing
+from leukosr.doctor.diagnosis import Diagnosis
+from leukosr.versions import git_commit
+
+MLFLOW_DATABASE, OPTUNA_DATABASE = "sqlite:///mlflow.db", "sqlite:///optuna.db"
+
+
+def examine_project(found: Diagnosis, params: Params | None, params_file: Path) -> None:
+    """Look at the project in the working directory; `params` is None where they cannot be read."""
+    if params is not None:
+        found.facts |= {"study": params.study.name, "budget": params.budget.name}
+        _data(found, params)
+    _lock(found, params_file)
+    _stores(found, params)
+    _surroundings(found)
+
+
+def _data(found: Diagnosis, params: Params) -> None:
+    """Whether the images are there: those of the study, and those of every DVC pointer."""
+    pointers = [Path("data.dvc"), *sorted(Path("datasets").glob("*.dvc"))]
+    sets = {path.with_suffix("").as_posix(): path.with_suffix("").is_dir() for path in pointers if path.is_file()}
+    root = params.prepare.root
+    sets[root] = Path(root).is_dir()
+    found.facts["data"] = sets
+    drawn = {wanted.folder for wanted in params.synthesize.values()}
+    if not sets[root] and root not in drawn:  # the pipeline draws the others
+        found.problem(f"the images of study {params.study.name} are not in {root}", f"run `{bringing(root)}`")
+
+
+def _lock(found: Diagnosis, params_file: Path) -> None:
+    """Whether dvc.lock was made with these parameters, and whether what it names is there. `dvc status` reads bytes."""
+    path = params_file.parent / "dvc.lock"
+    if not path.is_file() or not params_file.is_file():
+        return
+    try:
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        stages = yaml.load(path.read_text(encoding="utf-8"), loader).get("stages", {})
+        params = yaml.load(params_file.read_text(encoding="utf-8"), loader)
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
+        found.problem(f"{path} cannot be read ({error})", f"run `git checkout {path}` or `dvc repro`")
+        return
+    changed = [
+        name
+        for name, stage in stages.items()
+        if any(
+            _plain(_at(params, key)) != _plain(value)
+            for key, value in stage.get("params", {}).get(params_file.name, {}).items()
+        )
+    ]
+    outs = [out["path"] for stage in stages.values() for out in stage.get("outs", [])]
+    missing = [out for out in outs if not Path(out).exists()]
+    found.facts["lock"] = {"fits": not changed, "stages": len(stages), "changed": changed, "missing": missing}
+    if changed:
+        found.problem(
+            f"dvc.lock holds other parameters than {params_file} for {_some(changed)}",
+            "run `dvc repro` to make these stages anew, or `make demo` to go back to the committed study",
+        )
+    elif 0 < len(missing) < len(outs):
+        found.problem(f"{_some(missing)} of dvc.lock are missing", "run `dvc checkout`, or `dvc repro` to make them")
+
+
+def _at(params: Any, dotted: str) -> Any:
+    """The value of a dotted key; None where there is none."""
+    for part in dotted.split("."):
+        params = params.get(part) if isinstance(params, dict) else None
+    return params
+
+
+def _plain(value: Any) -> Any:
+    """The value with numbers as numbers: DVC writes 2e-08, which is text to YAML 1.1."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _stores(found: Diagnosis, params: Params | None) -> None:
+    """Where MLflow and Optuna keep their records, and whether local ones open."""
+    tracking = os.environ.get("MLFLOW_TRACKING_URI") or MLFLOW_DATABASE
+    wanted = OPTUNA_DATABASE if params is None else params.runtime.optuna_storage
+    trials = os.environ.get("LEUKOSR_OPTUNA_STORAGE") or wanted
+    found.facts["mlflow"] = {"uri": tracking, **_database(found, "MLflow's", tracking, "runs")}
+    found.facts["optuna"] = {"storage": trials, **_database(found, "Optuna's", trials, "trials")}
+    if run := os.environ.get("MLFLOW_RUN_ID"):
+        found.problem(
+            f"MLFLOW_RUN_ID is {run}, so every stage takes itself for a part of that run",
+            "run `unset MLFLOW_RUN_ID` unless `mlflow run` set it",
+        )
+
+
+def _database(found: Diagnosis, whose: str, url: str, table: str) -> dict[str, Any]:
+    """How many rows a local database holds; nothing of servers, which may be slow to answer."""
+    path = Path(url.removeprefix("sqlite:///"))
+    if not url.startswith("sqlite:///") or not path.is_file():
+        return {"there": None if not url.startswith("sqlite:///") else False}
+    try:
+        with sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0.5) as connection:
+            (count,) = connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()
+    except sqlite3.Error as error:
+        found.problem(f"{whose} database {path} does not open ({error})", f"move {path} away: a new one is made")
+        return {"there": True}
+    return {"there": True, table: count}
+
+
+def _surroundings(found: Diagnosis) -> None:
+    """The commands that DVC calls, DVC's folder, git, and settings that ask for more than there is."""
+    found.facts |= {"git": git_commit(), "dvc": Path(".dvc").is_dir(), "path": shutil.which("leukosr")}
+    if not Path(".dvc").is_dir():
+        found.problem("there is no .dvc here", "run the command in the root of the project")
+    missing = [name for name in ("leukosr", "dvc", "git") if shutil.which(name) is None]
+    if missing:
+        found.problem(
+            f"{', '.join(missing)} not found on PATH, but the pipeline calls them", "run `source .venv/bin/activate`"
+        )
+    if found.facts["git"] == "unknown":
+        found.problem("git does not know this folder, so runs cannot name their commit", "work in a clone of LeukoSR")
