@@ -52,13 +52,11 @@ def _lock(found: Diagnosis, params_file: Path) -> None:
     except (yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
         found.problem(f"{path} cannot be read ({error})", f"run `git checkout {path}` or `dvc repro`")
         return
+    kept = {name: stage.get("params", {}).get(params_file.name, {}) for name, stage in stages.items()}
     changed = [
         name
-        for name, stage in stages.items()
-        if any(
-            _plain(_at(params, key)) != _plain(value)
-            for key, value in stage.get("params", {}).get(params_file.name, {}).items()
-        )
+        for name, values in kept.items()
+        if any(_plain(_at(params, key)) != _plain(value) for key, value in values.items())
     ]
     outs = [out["path"] for stage in stages.values() for out in stage.get("outs", [])]
     missing = [out for out in outs if not Path(out).exists()]
