@@ -11,6 +11,8 @@ from leukosr.config import Params, parse_params
 from leukosr.data.images import read_rgb
 from leukosr.data.synthetic import CLASSES, SmearSettings, write_demo
 from leukosr.degradation.resample import resize
+from leukosr.engine.device import choose_device
+from leukosr.engine.precision import resolve
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "data"  # BCCD, where it has been fetched
@@ -51,5 +53,8 @@ def compose_params(*overrides: str) -> Params:
 
 
 def published_params(*overrides: str) -> Params:
-    """Case study 1 with the published widths, computed as on the `cpu` budget: bf16, nothing downloaded."""
-    return compose_params("study=case1", "budget=paper", "budget.precision=bf16", "budget.pretrained=none", *overrides)
+    """Case study 1 with the published widths, in the precision that is native here; nothing is downloaded."""
+    native = resolve("auto", choose_device("auto"))
+    return compose_params(
+        "study=case1", "budget=paper", f"budget.precision={native}", "budget.pretrained=none", *overrides
+    )

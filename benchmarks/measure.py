@@ -51,6 +51,8 @@ class Row:
     reference and ours: medians in `unit`; ratio: median of the rounds' ratios, above 1 where ours is faster
     (for memory: ours by reference); spread: the quartiles of these ratios (or of ours, where nothing is compared).
     goal: a comparison of `ratio`, `ours` or `change` (|ours - reference|), such as "ratio >= 4.5".
+    allowed: the ratio that the measured machine would reach if nothing but its limit cost time; the runner sets it, and
+    a goal from it, for rows with `work`. first_goal: the goal that was set on another processor.
     limit: what stands in the way of the goal, where the benchmark itself measures that. measured: the day and the
     commit, as the runner found them.
     """
@@ -67,6 +69,8 @@ class Row:
     note: str = ""
     limit: str = ""
     work: Work | None = None
+    allowed: float | None = None
+    first_goal: str = ""
     measured: str = ""
 
     @property

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 import torch
 
 from benchmarks.measure import Options, Row, quartiles, seconds_of
 from leukosr.engine.device import choose_device
 
+WITHIN = 1.6  # a goal is reached by what takes at most so many times as long as the machine's limit
 FP32, BF16, COPY = "matrix product, fp32", "matrix product, bf16", "memory copy"
 
 
@@ -28,6 +32,23 @@ def run(options: Options) -> list[Row]:
         ),
         Row("roofline", COPY, "GB/s", None, float(np.median(copy)), None, quartiles(copy), rounds=rounds),
     ]  # fmt: skip
+
+
+def with_goal(row: Row, rows: Sequence[Row]) -> Row:
+    """The row with the goal that this machine allows: to take at most WITHIN times as long as its limit.
+
+    The limit of a network is a matrix product in its precision, found among `rows`; other benchmarks measure their own
+    (`allowed`). Rows with neither keep their goal, which asks nothing of the processor.
+    """
+    best = {other.name: other.ours for other in rows if other.benchmark == "roofline"}
+    allowed = row.allowed
+    if row.work is not None and row.reference is not None and best:
+        reference = 1 / row.reference if row.unit.endswith("/s") else row.reference
+        allowed = reference / (row.work.flops / best[BF16 if row.work.precision == "bf16" else FP32] / 1e9)
+    if allowed is None or row.goal is None:
+        return row
+    goal = f"ratio >= {allowed / WITHIN:.2f}"
+    return replace(row, allowed=allowed, goal=goal, first_goal=row.first_goal or row.goal)
 
 
 def _product(side: int, dtype: torch.dtype, device: torch.device, rounds: int) -> list[float]:

@@ -15,6 +15,7 @@ from benchmarks import measure
 from benchmarks.machine import machine_facts
 from benchmarks.measure import Growth, Options, Row
 from benchmarks.results import Results, growth_table, merged, read_results, table_of, write_results
+from benchmarks.roofline import with_goal
 from leukosr.versions import git_commit
 
 BENCHMARKS = (
@@ -34,7 +35,8 @@ def run_all(chosen: Sequence[str], options: Options, target: Path | None) -> Res
     for name in chosen:
         console.print(f"[bold]{name}[/] …")
         found = measure.in_child(run_one, name, options)
-        rows = [replace(item, measured=now) for item in found if isinstance(item, Row)]
+        known = [*(kept.rows if kept is not None else []), *shown.rows]
+        rows = [with_goal(replace(item, measured=now), known) for item in found if isinstance(item, Row)]
         growth = [replace(item, measured=now) for item in found if isinstance(item, Growth)]
         shown = Results(machine, shown.rows + rows, shown.growth + growth)
         kept = merged(kept, Results(machine, rows, growth), [name], BENCHMARKS)

@@ -49,20 +49,21 @@ def run(options: Options) -> list[Row]:
         share = seconds_of(lambda: dense_sharpen(batch)) / (float(np.median(found.reference)) * BATCH)
         note = f"{workers} workers; the dense 51 x 51 blur takes {100 * share:.0f} % of the reference"
         name = "second_order degradation, 256 to 64"
-        limit = _limit(files, found, workers, options.pick(120, 12))
-        speed = found.row("second_order", name, "images/s", f"ratio >= {SPEED_GOAL}", note=note, limit=limit)
+        allowed, limit = _limit(files, found, workers, options.pick(120, 12))
+        goal = f"ratio >= {SPEED_GOAL}"
+        speed = found.row("second_order", name, "images/s", goal, note=note, limit=limit, allowed=allowed)
         return [speed, _memory(files, workers, few=100, some=options.pick(1000, 200), many=options.pick(10_000, 400))]
 
 
-def _limit(files: Sequence[Path], found: Comparison, workers: int, count: int) -> str:
-    """What one core needs for an image and for its parts, and what cores that lose nothing would reach."""
+def _limit(files: Sequence[Path], found: Comparison, workers: int, count: int) -> tuple[float, str]:
+    """The ratio that cores which lose nothing would reach; what one needs for an image and for its parts, in words."""
     tasks = [(files[i % len(files)], i) for i in range(count)]
     whole = seconds_of(lambda: [degrade_one(task) for task in tasks]) / count
     batches = [to_batch(read_rgb(file)[None], torch.device("cpu"), channels_last=False) for file, _ in tasks]
     sharpening = seconds_of(lambda: [usm_sharpen(batch) for batch in batches]) / count
     reference = float(np.median(found.reference))
     share, best = 100 * sharpening / whole, reference / whole * workers
-    return (
+    return best, (
         f"an image takes one core {1000 * whole:.1f} ms (sharpening {share:.0f} %, the two rounds the rest) and the "
         f"reference {1000 * reference:.0f} ms on all cores, so {workers} cores that lose nothing reach {best:.1f}x. "
         "The goal was set where the reference took 278 ms"

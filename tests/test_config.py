@@ -137,7 +137,7 @@ WRONG = [
     ("runtime.device", "gpu", ["'gpu'", "'auto', 'cpu' or 'cuda'"]),
     ("study.name", "My Study", ["'My Study'", "lower-case letters, digits and _"]),
     ("study.seeds", [], ["[]", "at least 1"]),
-    ("budget.precision", "fp16", ["'fp16'", "'fp32' or 'bf16'"]),
+    ("budget.precision", "fp16", ["'fp16'", "'auto', 'fp32' or 'bf16'"]),
     ("prepare.sr_fraction", 1.0, ["1.0", "less than 1"]),
     ("prepare.per_class.classifier", 1, ["1", "greater than or equal to 2"]),
     ("train_sr.srgan.losses.image", float("inf"), ["inf", "finite"]),

@@ -13,6 +13,10 @@ from typing import Annotated
 
 import typer
 
+# Before torch is imported: threads that wait for each other sleep. As they come, they spin, and beside another busy
+# process each wait then lasts until the scheduler's next turn, which makes a training many times as long.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 from leukosr import __version__, cli_statistics
 from leukosr.config import Params, load_params
 from leukosr.engine.processes import ALONE, Processes

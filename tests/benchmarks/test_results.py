@@ -15,9 +15,13 @@ from benchmarks.machine import machine_facts
 from benchmarks.measure import Growth, Row, Work
 from benchmarks.page import write_page
 from benchmarks.results import Results, merged, read_results, write_results
+from benchmarks.roofline import with_goal
 from leukosr.errors import LeukoError
 
-MACHINE = {"cpu": "a processor", "cores": 2, "amx": False, "avx512_bf16": True, "device": "cpu", "torch": "2"}
+MACHINE = {
+    "cpu": "a processor", "cores": 2, "cpu_capability": "AVX512", "amx": False, "bf16_native": True, "limited_by": [],
+    "device": "cpu", "torch": "2",
+}  # fmt: skip
 ORDER = ("roofline", "first", "second", "growth")
 BEST = [
     Row("roofline", "matrix product, bf16", "GFLOP/s", 100.0, 200.0),
@@ -53,7 +57,8 @@ def test_the_page_shows_the_rows_and_the_limit_of_a_missed_goal(tmp_path: Path) 
     write_results(tmp_path / "results.json", Results(MACHINE, [*BEST, SLOW, FAST], GROWTH))
     write_page([tmp_path / "results.json"], tmp_path / "page.md")
     page = (tmp_path / "page.md").read_text()
-    assert "a processor, 2 cores, with AVX-512 BF16; no AMX" in page
+    assert "## On a processor with AVX-512 BF16" in page
+    assert "a processor, 2 cores; torch 2 uses AVX512, without AMX; precision `auto` means bf16." in page
     assert "| upscaling | images/s | 1 | 2 | 2 (1.9 … 2.1) | ratio ≥ 4 ✗ | 5 |" in page
     assert "| comparing | pairs/s | 10 | 50 | 5 (4.9 … 5.2) | ratio ≥ 4 ✓ | 5 |" in page
     assert "- comparing: two workers." in page
@@ -65,6 +70,33 @@ def test_the_page_shows_the_rows_and_the_limit_of_a_missed_goal(tmp_path: Path) 
     assert "comparing" not in missed.partition("### Growth")[0]
     assert "| degrade | 2.0 s, 100 MiB | 8.0 s, 101 MiB (800) |" in page
     assert "Measured at an unknown commit: roofline, first, second; then: growth." in page
+
+
+def test_the_goal_of_a_network_is_what_the_measured_machine_allows(tmp_path: Path) -> None:
+    # 5e10 operations at 200 GFLOP/s take 0.25 s where the reference takes 1 s: 4 times as fast, and 1.6 times less will do
+    row = with_goal(SLOW, BEST)
+    assert (row.allowed, row.goal, row.first_goal, row.met) == (4.0, "ratio >= 2.50", "ratio >= 4", False)
+    assert with_goal(row, BEST) == row
+    assert with_goal(replace(SLOW, ratio=2.5), BEST).met
+    assert with_goal(replace(FAST, allowed=5.6), BEST).goal == "ratio >= 3.50"
+    assert with_goal(FAST, BEST) == FAST  # nothing of it depends on the processor
+    assert with_goal(SLOW, []) == SLOW  # the roofline was not measured
+    write_results(tmp_path / "results.json", Results(MACHINE, [*BEST, row], []))
+    write_page([tmp_path / "results.json"], tmp_path / "page.md")
+    page = (tmp_path / "page.md").read_text()
+    assert "- upscaling: the first goal, ratio >= 4, was set for a processor with AMX." in page
+
+
+def test_an_older_processor_has_a_chapter_of_its_own(tmp_path: Path) -> None:
+    limits = ["ATEN_CPU_CAPABILITY=avx2", "ONEDNN_MAX_CPU_ISA=AVX2"]
+    older = {**MACHINE, "cpu_capability": "AVX2", "bf16_native": False, "limited_by": limits}
+    write_results(tmp_path / "results.json", Results(MACHINE, [FAST], []))
+    write_results(tmp_path / "results-avx2.json", Results(older, [FAST], []))
+    write_page([tmp_path / "results.json", tmp_path / "results-avx2.json"], tmp_path / "page.md")
+    page = (tmp_path / "page.md").read_text()
+    assert "## On a processor without bf16 instructions (AVX2)" in page
+    assert "made to behave like an older one by ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2" in page
+    assert "precision `auto` means fp32" in page
 
 
 def test_machine_facts_are_whole() -> None:

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import math
 import os
+import subprocess
+import sys
 from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from leukosr.data.images import read_rgb
-from leukosr.engine.parallel import count_workers, ordered_map
+from leukosr.engine.parallel import count_workers, ordered_map, usable_cores
 from leukosr.errors import LeukoError
 
 # what the workers call is builtin or the package's own: a spawned worker does not find the functions of a test
@@ -74,7 +76,31 @@ def test_nothing_gives_nothing() -> None:
     assert list(ordered_map(math.sqrt, [], 4)) == []
 
 
-def test_auto_takes_the_cores_that_this_process_may_use() -> None:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+@pytest.mark.parametrize(
+    ("asked", "usable"), [("1", 1), ("3", 3), ("3,2", 3), ("64", 8), ("", 8), ("0", 8), ("many", 8)]
+)
+def test_auto_takes_the_granted_cores_or_the_fewer_that_are_asked_for(
+    asked: str, usable: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("joblib.cpu_count", lambda: 8)
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    assert usable_cores() == usable
     assert count_workers("auto") == usable
     assert count_workers(5) == 5
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity to set")
+def test_a_process_that_may_use_one_core_counts_one() -> None:
+    code = (
+        "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); os.environ.pop('OMP_NUM_THREADS', None); "
+        "from leukosr.engine.parallel import usable_cores; print(usable_cores())"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "1\n"
+
+
+def test_a_quota_of_the_container_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    from joblib.externals.loky.backend import context
+
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(context, "_cpu_count_cgroup", lambda cores: 1)
+    assert usable_cores() == 1

@@ -76,7 +76,12 @@ def _write_quality(folder: Path, arm: str, ids: list[str], random: np.random.Gen
     psnr = [""] * len(ids) if exact else list(random.uniform(20, 30, len(ids)))
     rows = {"image": ids, "class": "x", "role": "classifier_test", "psnr": psnr, "ssim": 0.5, "mse": 1.0}
     pd.DataFrame(rows).to_csv(folder / "per_image.csv", index=False)
-    metrics = {"n": len(ids), "precision": "fp32" if arm == "srgan" else None, "psnr": None if exact else 24.125, "psnr_sd": None if exact else 1.5}
+    metrics = {
+        "n": len(ids),
+        "precision": "fp32" if arm == "srgan" else None,
+        "psnr": None if exact else 24.125,
+        "psnr_sd": None if exact else 1.5,
+    }
     metrics |= {"ssim": 0.5, "ssim_sd": 0.0, "mse": 1.0, "mse_sd": 0.0}
     (folder / "metrics.json").write_text(json.dumps(metrics))
 
