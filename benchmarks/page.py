@@ -27,9 +27,9 @@ ours by reference), with the quartiles of the rounds' ratios.
 (PSNR, SSIM), equal images and losses up to rounding (inference, the first step of each training). For `second_order`,
 whose two sides draw differently, sharpening and filtering are equal up to rounding and the whole is alike.
 
-A goal is what the measured machine allows: a network is to take at most 1.6 times as long as a matrix product of as many
-operations would, in the precision that `auto` means there; the data stages at most 1.6 times as long as workers that
-lose nothing. The goals were first set for a processor with AMX; those older ones stand in the notes.
+A goal is what the measured machine allows: a network is to take at most 1.6 times as long as a matrix product of as
+many operations would, in the precision that `auto` means there; a degradation at most 1.6 times as long as workers
+that lose nothing. The goals were first set for a processor with AMX; those older ones stand in the notes.
 """
 
 
@@ -44,7 +44,8 @@ def _chapter(results: Results) -> str:
     limits = f", made to behave like an older one by {' '.join(facts['limited_by'])}" if facts["limited_by"] else ""
     machine = (
         f"{facts['cpu']}, {facts['cores']} cores{limits}; torch {facts['torch']} uses {facts['cpu_capability']}, "
-        f"{'with' if facts['amx'] else 'without'} AMX; precision `auto` means {'bf16' if facts['bf16_native'] else 'fp32'}."
+        f"{'with' if facts['amx'] else 'without'} AMX; precision `auto` means "
+        f"{'bf16' if facts['bf16_native'] else 'fp32'}."
     )
     parts = [f"## On {_title(facts)}", machine, _measured(results), _table(results.rows)]
     if notes := [f"- {row.name}: {_note(row)}." for row in results.rows if row.note or row.first_goal]:
