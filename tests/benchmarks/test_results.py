@@ -73,7 +73,7 @@ def test_the_page_shows_the_rows_and_the_limit_of_a_missed_goal(tmp_path: Path) 
 
 
 def test_the_goal_of_a_network_is_what_the_measured_machine_allows(tmp_path: Path) -> None:
-    # 5e10 operations at 200 GFLOP/s take 0.25 s where the reference takes 1 s: 4 times as fast, of which 1.6 may be lost
+    # 5e10 operations at 200 GFLOP/s take 0.25 s where the reference takes 1 s: 4 times as fast; 1.6 may be lost
     row = with_goal(SLOW, BEST)
     assert (row.allowed, row.goal, row.first_goal, row.met) == (4.0, "ratio >= 2.50", "ratio >= 4", False)
     assert with_goal(row, BEST) == row

@@ -100,6 +100,17 @@ def test_the_share_of_test_images_with_siblings_in_training_stands_beside_the_ac
     assert "0 of 2 test images (0 %) share a micrograph with SR training images." in text
 
 
+def test_a_page_says_in_which_precision_its_networks_computed(page: Path, params: Params, tmp_path: Path) -> None:
+    assert "All networks computed in fp32." in page.read_text(encoding="utf-8")
+    outputs = fabricate(tmp_path / "outputs")
+    for file in outputs.rglob("raw/**/metrics.json"):
+        file.write_text(file.read_text().replace('"fp32"', '"bf16"'))
+    mixed = write_report(tmp_path / "report", params, load_results(Layout("demo", outputs), ARMS, "paper"), {})
+    text = " ".join(mixed.read_text(encoding="utf-8").split())
+    assert "Networks computed in bf16 (classify@raw) and in fp32 (" in text
+    assert "differences between these include rounding" in text
+
+
 def test_both_protocols_stand_side_by_side(compose_params: Callable[..., Params], tmp_path: Path) -> None:
     params = compose_params("study=demo", "budget=smoke", "report.grid_cells=2", "study.protocol=both")
     layout = Layout("demo", fabricate(tmp_path / "outputs"))

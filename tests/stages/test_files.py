@@ -8,9 +8,11 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from leukosr.degradation.resample import resize
+from leukosr.engine.precision import resolve
 from leukosr.engine.weights import read_tensors
 from leukosr.superres.trainer import HISTORY_COLUMNS
 from leukosr.superres.weights import load_generator
@@ -37,7 +39,7 @@ def pixels(path: Path) -> np.ndarray:
 
 
 def ids_below(folder: Path) -> set[str]:
-    return {path.relative_to(folder).as_posix().removesuffix(".png") for path in folder.rglob("*") if path.is_file()}
+    return {path.relative_to(folder).as_posix().removesuffix(".png") for path in folder.rglob("*.png")}
 
 
 def ids_with(study: Study, *roles: str) -> list[str]:
@@ -117,7 +119,7 @@ def test_quality_has_a_row_an_image_and_their_means(arm: str, study: Study) -> N
     metrics = values(study.outputs / "quality" / arm / "metrics.json")
     assert list(rows.columns) == ["image", "class", "role", "psnr", "ssim", "mse"]
     assert sorted(rows["image"]) == sorted(ids_with(study, "classifier_train", "classifier_test"))
-    assert metrics.keys() == {"n", "psnr", "psnr_sd", "ssim", "ssim_sd", "mse", "mse_sd"}
+    assert metrics.keys() == {"n", "precision", "psnr", "psnr_sd", "ssim", "ssim_sd", "mse", "mse_sd"}
     assert metrics["n"] == len(rows) == 20
     if arm == "ground_truth":
         assert set(rows["psnr"]) == {""}
@@ -178,7 +180,7 @@ def test_classification_metrics_are_those_of_the_predictions(arm: str, study: St
         assert metrics["per_class"][name]["support"] == 1
     assert (metrics["n_runs"], metrics["n_train"], metrics["n_test"]) == (2, 15, 5)
     assert metrics["n_test_sources"] == predictions["source"].nunique()
-    assert (metrics["epochs"], metrics["batch"], metrics["precision"]) == (2, 8, "bf16")
+    assert (metrics["epochs"], metrics["batch"]) == (2, 8)
     assert all(0 <= metrics[name] <= 1 for name in SCORES)
 
 
@@ -189,6 +191,21 @@ def test_report_shows_all_arms_and_feeds_dvc_plots(study: Study) -> None:
     for plot in ("confusion", "training"):
         assert {path.stem for path in (folder / "plots" / plot).iterdir()} == set(ARMS)
     assert {path.stem for path in (folder / "plots" / "super_resolution").iterdir()} == set(METHODS)
+
+
+def test_the_precision_that_was_computed_in_stands_in_every_record(inside: Study) -> None:
+    native = resolve("auto", torch.device("cpu"))
+    plain = {inside.outputs / "quality" / arm for arm in ("raw", "bicubic", "ground_truth")}  # no network made these
+    records = sorted(inside.outputs.rglob("metrics.json"))
+    assert {values(path)["precision"] for path in records if path.parent not in plain} == {native}
+    assert {values(folder / "metrics.json")["precision"] for folder in plain} == {None}
+    assert values(inside.outputs / "sweep" / "variance.json")["precision"] == native
+    weights = sorted(inside.outputs.rglob("*.safetensors"))
+    assert {read_tensors(path)[1]["precision"] for path in weights} == {native}
+    runs = mlflow.search_runs(experiment_names=["demo"], output_format="list")
+    logged = {value for run in runs for name, value in run.data.params.items() if name.endswith("precision")}
+    assert logged == {native}
+    assert f"All networks computed in {native}." in (inside.folder / "reports" / "demo" / "index.html").read_text()
 
 
 def test_nothing_half_written_and_no_resume_state_is_left(study: Study) -> None:
