@@ -52,7 +52,7 @@ def test_a_missing_file_is_named_with_the_command_that_makes_it(outputs: Path, f
 
 def test_damaged_metrics_name_the_missing_entry(outputs: Path) -> None:
     path = outputs / "demo/quality/raw/metrics.json"
-    path.write_text(json.dumps({"n": 1}))
+    path.write_text(json.dumps({"n": 1, "precision": None}))
     with pytest.raises(LeukoError, match=r"metrics\.json has no entry 'psnr'.*quality@raw"):
         load_results(Layout("demo", outputs), ARMS, "paper")
 
