@@ -6,8 +6,8 @@ import platform
 import subprocess
 from importlib import metadata
 
-PACKAGES = ("leukosr", "torch", "torchvision", "numpy", "opencv-python-headless", "pillow", "scikit-image",
-            "pandas", "matplotlib", "dvc", "mlflow", "optuna")  # fmt: skip
+PACKAGES = ("leukosr", "torch", "torchvision", "numpy", "opencv-python-headless", "pillow", "scipy",
+            "scikit-learn", "pandas", "matplotlib", "dvc", "mlflow", "optuna")  # fmt: skip
 
 
 # what a study itself writes; parameters and hashes are kept with every result anyway
