@@ -29,8 +29,9 @@ from leukosr.evaluate.designs import Cell, Finished, factorial, independent_runs
 from leukosr.files import new_folder
 from leukosr.layout import Layout, image_file, require
 from leukosr.report.sweep import said_in, write_sweep
+from leukosr.trial_attempt import Attempt, Space
 from leukosr.trial_storage import storage_url
-from leukosr.trial_store import Attempt, Space, TrialStore
+from leukosr.trial_store import TrialStore
 
 POLL_SECONDS = 0.5
 
