@@ -83,7 +83,7 @@ def _train_with_mlflow(folder: Path, count: int, epochs: int) -> tuple[list[floa
     from leukosr import tracking
     from leukosr.engine.device import choose_device
     from leukosr.engine.resume import Resume
-    from leukosr.stages.classify import _log_epoch
+    from leukosr.tracking.records import log_epoch
 
     settings = published_params(f"classify.epochs={epochs}").classify
     files = image_set(folder / "set", count)
@@ -97,7 +97,7 @@ def _train_with_mlflow(folder: Path, count: int, epochs: int) -> tuple[list[floa
 
         def report(row: dict[str, Any]) -> None:
             rows.append(row)
-            logged.append(seconds_of(lambda: _log_epoch(tracked, row)))
+            logged.append(seconds_of(lambda: log_epoch(tracked, row)))
 
         training.run(Resume("none", float("inf"), folder), report)
         closing = time.perf_counter()

@@ -28,6 +28,7 @@ from leukosr.degradation.resample import shrink_into
 from leukosr.superres.archs.srgan import SRGANGenerator
 from leukosr.superres.upscaler import upscale_batch
 from leukosr.superres.weights import save_generator
+from leukosr.versions import git_commit
 
 MONITOR = logging.getLogger("mlflow.system_metrics.system_metrics_monitor")
 TAGS = {"study": "demo", "stage": "classify", "arm": "raw"}
@@ -87,7 +88,7 @@ def test_run_holds_parameters_metrics_tags_data_and_files(
     assert [(m.step, m.value) for m in history] == [(1, 1.0), (2, 0.5), (3, pytest.approx(1 / 3))]
     assert "undefined" not in found.data.metrics
     assert TAGS.items() <= found.data.tags.items()
-    assert found.data.tags["git_commit"] == tracking.git_commit()
+    assert found.data.tags["git_commit"] == git_commit()
     (dataset,) = found.inputs.dataset_inputs
     assert (dataset.dataset.name, dataset.dataset.digest) == ("demo", "0123456789abcdef" * 2 + "0123")
     files = [file.path for file in MlflowClient().list_artifacts(found.info.run_id)]
@@ -98,7 +99,7 @@ def test_run_holds_parameters_metrics_tags_data_and_files(
 def test_git_commit_is_that_of_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert tracking.git_commit() == "unknown"
+    assert git_commit() == "unknown"
     identity = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
     for name in ("code.py", "params.yaml"):
         (tmp_path / name).touch()
@@ -106,9 +107,9 @@ def test_git_commit_is_that_of_the_working_folder(tmp_path: Path, monkeypatch: p
         subprocess.run(["git", *command], check=True)
     head = subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
     (tmp_path / "params.yaml").write_text("study: {}")
-    assert tracking.git_commit() == head, "what a study writes does not make its code another one"
+    assert git_commit() == head, "what a study writes does not make its code another one"
     (tmp_path / "code.py").write_text("1")
-    assert tracking.git_commit() == f"{head}-dirty"
+    assert git_commit() == f"{head}-dirty"
 
 
 def test_run_of_a_few_seconds_has_system_metrics(mlflow_store: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,9 +207,9 @@ def noise(count: int, height: int, width: int) -> np.ndarray:
     return np.random.default_rng(height).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
 
 
-def logged_model(weights: Path, example: np.ndarray, output: np.ndarray, terminal: Terminal) -> str:
+def logged_model(weights: Path, terminal: Terminal) -> str:
     with tracking.run("with model", experiment="demo", tags={}, console=terminal.console) as run:
-        run.model(weights, example, output)
+        run.model(weights)
     assert terminal.text == ""
     (model,) = mlflow.search_logged_models(output_format="list")
     return str(model.model_uri)
@@ -222,7 +223,7 @@ def test_logged_classifier_predicts_batches_and_images_of_any_size_without_pickl
         torch.manual_seed(0)
         network = ResNet50(3).eval()
     save_classifier(tmp_path / "seed-1.safetensors", network, "resnet50", classes, (48, 48))
-    uri = logged_model(tmp_path / "seed-1.safetensors", noise(2, 32, 32), np.full((2, 3), 1 / 3), terminal)
+    uri = logged_model(tmp_path / "seed-1.safetensors", terminal)
     (tmp_path / "seed-1.safetensors").unlink()  # the model has its own copy
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     model, large = mlflow.pyfunc.load_model(uri), noise(2, 96, 96)
@@ -243,7 +244,7 @@ def test_logged_generator_upscales_batches_and_images_of_any_size_without_pickle
         torch.manual_seed(0)
         network = SRGANGenerator(scale=2, features=4, blocks=1).eval()
     save_generator(tmp_path / "last.safetensors", network, "srgan", 2, {"features": 4, "blocks": 1})
-    uri = logged_model(tmp_path / "last.safetensors", noise(2, 8, 8), noise(2, 16, 16), terminal)
+    uri = logged_model(tmp_path / "last.safetensors", terminal)
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     images = noise(5, 12, 20)
     found = mlflow.pyfunc.load_model(uri).predict(images)
@@ -270,7 +271,7 @@ def work(terminal: Terminal, tmp_path: Path, between: Callable[[], None] | None 
                 if between is not None and seed == 1:
                     between()
                 one.metrics({"loss": 1.0}, step=2)
-                one.model(tmp_path / "file.txt", noise(2, 8, 8), np.zeros((2, 3)))
+                one.model(tmp_path / "file.txt")
                 done.append(f"seed {seed}")
         run.metrics({"accuracy": 1.0})
         run.file(tmp_path / "file.txt")

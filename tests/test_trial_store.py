@@ -12,9 +12,11 @@ import pytest
 from optuna.trial import TrialState
 
 from leukosr import trial_store
+from leukosr.engine.this_process import this_process
 from leukosr.errors import Diverged, LeukoError
+from leukosr.trial_attempt import Attempt, Space
 from leukosr.trial_storage import open_storage, storage_url
-from leukosr.trial_store import Attempt, Space, TrialStore, _this_process
+from leukosr.trial_store import TrialStore
 
 FIXED = [{"learning_rate": rate, "init": seed} for rate in (0.1, 0.01) for seed in (1, 2)]
 CHOICES = {"learning_rate": [0.01, 0.1], "init": [1, 2]}
@@ -73,7 +75,7 @@ def test_trials_of_a_dead_process_are_done_again(url: str) -> None:
     dead = store(url)
     dead.start(FIXED)
     trial = dead.study.ask()  # as a process that is killed right after
-    host = "another host" if "sqlite" in url else _this_process()[0]
+    host = "another host" if "sqlite" in url else this_process()[0]
     trial.set_user_attr("process", [host, os.getpid(), 1.0])  # the number is in use again, by a later process
     if "sqlite" in url:
         dead.storage.record_heartbeat(trial._trial_id)  # type: ignore[attr-defined]

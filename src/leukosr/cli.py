@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from leukosr import __version__, cli_statistics
 from leukosr.config import Params, load_params
 from leukosr.engine.processes import ALONE, Processes
+from leukosr.engine.stopping import INTERRUPTED, stopped_like_ctrl_c
 from leukosr.errors import LeukoError
 from leukosr.layout import Layout
 
@@ -41,9 +41,13 @@ PARAMS = Path("params.yaml")
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one sentence and exit code 1, Ctrl-C is exit code 130."""
+    """Run the command line; a user's mistake is one sentence and exit code 1.
+
+    Ctrl-C is exit code 130, SIGTERM 143, a terminal that closes 129.
+    """
     try:
-        app(standalone_mode=True)
+        with stopped_like_ctrl_c():
+            app(standalone_mode=True)
     except LeukoError as error:
         errors.print(f"[bold red]error:[/] {_escaped(str(error))}")
         sys.exit(1)
@@ -51,7 +55,7 @@ def main() -> None:
         errors.print("[bold red]error:[/] out of memory: lower the batch size or set a tile, then run again")
         sys.exit(1)
     except SystemExit as stop:
-        if stop.code == 130:  # how Typer passes Ctrl-C on
+        if stop.code in INTERRUPTED:  # 130 is how Typer passes Ctrl-C on
             errors.print("interrupted; nothing half-written is left, the same command goes on where it can")
         raise
 
@@ -73,13 +77,14 @@ def _stage(name: str, params_file: Path, out: Path | None = None) -> Iterator[tu
     if not os.environ.get("MLFLOW_RUN_ID") or out is not None:
         yield params, layout, out
         return
-    with tempfile.TemporaryDirectory(prefix="leukosr-") as temporary:
-        yield params, layout, Path(temporary) / name
-        if name not in ("train_sr", "classify", "sweep"):  # these log their own run
-            from leukosr import tracking
+    from leukosr import tracking
+    from leukosr.tracking.attached import results_of_run
 
+    with results_of_run(name) as target:
+        yield params, layout, target
+        if name not in ("train_sr", "classify", "sweep"):  # these log their own run
             with tracking.run(name, experiment=params.study.name, tags={"stage": name}) as tracked:
-                tracked.folder(Path(temporary) / name)
+                tracked.folder(target)
 
 
 @contextmanager
@@ -299,6 +304,25 @@ def doctor(
         print(json.dumps(found.as_json(), indent=2))
         return
     show_diagnosis(found, console)
+
+
+@app.command()
+def sync(params: ParamsFile = PARAMS) -> None:
+    """Log what finished stages hold to MLflow, where it was lost: a server that failed, a store that is gone."""
+    from leukosr.tracking.sync import sync as log_later
+
+    settings = load_params(params)
+    found = log_later(settings, params, Layout(settings.study.name))
+    for name in found.logged:
+        console.print(f"logged: {name}")
+    for stage in found.outdated:
+        console.print(
+            f"not logged: {stage}, as params.yaml or the manifest has changed since; `dvc repro` makes it anew"
+        )
+    if found.unfinished:
+        console.print(f"no results yet: {', '.join(found.unfinished)}")
+    left_out = len(found.outdated) + len(found.unfinished)
+    console.print(f"sync: {len(found.logged)} logged, {len(found.held)} there already, {left_out} not to be logged")
 
 
 @app.command()

@@ -12,8 +12,10 @@ from typing import Any
 from optuna.exceptions import OptunaError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
+from sqlalchemy import Connection, event
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, ProgrammingError, SQLAlchemyError
 
+from leukosr.engine.databases import SQLITE, making_tables, without_password
 from leukosr.errors import LeukoError
 
 DEFAULT_STORAGE = "sqlite:///optuna.db"
@@ -21,6 +23,7 @@ ENVIRONMENT = "LEUKOSR_OPTUNA_STORAGE"
 JOURNAL = "journal:"
 ATTEMPTS = 3
 WAIT_SECONDS = 1.0
+BUSY_SECONDS = 60  # for which a process waits for others that use the file
 
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
@@ -36,29 +39,33 @@ def open_storage(url: str, heartbeat_seconds: int) -> BaseStorage:
         path = Path(url.removeprefix(JOURNAL))
         path.parent.mkdir(parents=True, exist_ok=True)
         return JournalStorage(JournalFileBackend(str(path)))
-    options = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
     try:
         for _ in range(ATTEMPTS):
-            with suppress(IntegrityError, ProgrammingError):  # another process made the tables at the same moment
-                return _database(url, options, heartbeat_seconds)
+            with suppress(IntegrityError, ProgrammingError):  # another machine made the tables at the same moment
+                return _database(url, heartbeat_seconds)
             time.sleep(WAIT_SECONDS)
-        return _database(url, options, heartbeat_seconds)
+        return _database(url, heartbeat_seconds)
     except (SQLAlchemyError, ArgumentError, NoSuchModuleError, ImportError, OptunaError, OSError) as error:
         first = str(error).strip().splitlines()[0][:200]
         raise LeukoError(
-            f"the trials' storage {_shown(url)} cannot be opened ({first}): correct runtime.optuna_storage or "
-            f"{ENVIRONMENT}, e.g. {DEFAULT_STORAGE}, postgresql://user@host/name or {JOURNAL}PATH"
+            f"the trials' storage {without_password(url)} cannot be opened ({first}): correct runtime.optuna_storage "
+            f"or {ENVIRONMENT}, e.g. {DEFAULT_STORAGE}, postgresql://user@host/name or {JOURNAL}PATH"
         ) from None
 
 
-def _database(url: str, options: dict[str, Any], heartbeat_seconds: int) -> RDBStorage:
-    return RDBStorage(
-        url, engine_kwargs=options, heartbeat_interval=heartbeat_seconds, grace_period=3 * heartbeat_seconds
-    )
+def _database(url: str, heartbeat_seconds: int) -> RDBStorage:
+    in_a_file = url.startswith(SQLITE)
+    options: dict[str, Any] = {"connect_args": {"timeout": BUSY_SECONDS}} if in_a_file else {"pool_pre_ping": True}
+    with making_tables(url, BUSY_SECONDS):
+        storage = RDBStorage(
+            url, engine_kwargs=options, heartbeat_interval=heartbeat_seconds, grace_period=3 * heartbeat_seconds
+        )
+    if in_a_file:
+        # Optuna reads a trial's state and then changes it, with a lock that SQLite does not know: two processes would
+        # take the same trial. Here a transaction has the file for itself from its first statement on.
+        event.listen(storage.engine, "begin", _for_itself)
+    return storage
 
 
-def _shown(url: str) -> str:
-    """The URL without a password."""
-    head, at, tail = url.rpartition("@")
-    scheme, slashes, user = head.partition("//")
-    return f"{scheme}{slashes}{user.partition(':')[0]}{at}{tail}" if at else url
+def _for_itself(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

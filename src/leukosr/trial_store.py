@@ -8,27 +8,24 @@ a database, at the next start in a journal) and its cell is put into the queue a
 from __future__ import annotations
 
 import hashlib
-import os
-import socket
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import optuna
-import psutil
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 from optuna.exceptions import ExperimentalWarning, OptunaError, TrialPruned, UpdateFinishedTrialError
 from optuna.storages import fail_stale_trials
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from leukosr.engine.seeding import stream_seed
+from leukosr.engine.this_process import has_ended, this_host, this_process
 from leukosr.errors import Diverged
 from leukosr.evaluate.designs import Finished
+from leukosr.trial_attempt import Attempt
 from leukosr.trial_storage import open_storage
 
 ARTIFACTS = Path("optuna_artifacts")
@@ -39,52 +36,6 @@ PATIENCE_SECONDS = 60.0
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 warnings.filterwarnings("ignore", category=ExperimentalWarning)
-
-
-@dataclass(frozen=True)
-class Space:
-    """What a search draws: learning rate and weight decay in log scale, augmentation from 0 to its bound."""
-
-    learning_rate: tuple[float, float]
-    weight_decay: tuple[float, float]
-    augmentation: float
-
-
-class Attempt:
-    """One trial under way: what it was given, and where it says what it found. `gave_up`: others did better."""
-
-    def __init__(self, trial: Trial, seed: int) -> None:
-        self._trial, self._seed = trial, seed
-        self.number = trial.number
-        self.cell = int(trial.user_attrs["cell"])
-        self.gave_up = False
-
-    def given(self, choices: Mapping[str, Sequence[Any]], values: Mapping[str, Any]) -> None:
-        """Tell Optuna the cell's own values, of parameters with known choices, for its plots and importances."""
-        for name, options in choices.items():
-            self._trial.suggest_categorical(name, list(options))
-        self._trial.set_user_attr("given", dict(values))
-
-    def drawn(self, space: Space) -> dict[str, float]:
-        """Parameters that the sampler draws for a search: its first ones at random, by the trial's number alone."""
-        self._trial.study.sampler = _sampler(self._seed, self.number)
-        found = {"learning_rate": self._trial.suggest_float("learning_rate", *space.learning_rate, log=True)}
-        if space.weight_decay[1] > 0:
-            found["weight_decay"] = self._trial.suggest_float("weight_decay", *space.weight_decay, log=True)
-        if space.augmentation > 0:
-            found["augmentation"] = self._trial.suggest_float("augmentation", 0, space.augmentation)
-        return found
-
-    def hopeless(self, value: float, step: int) -> bool:
-        """Report a value on the way; whether to give up, as others did better at this step."""
-        self._trial.report(value, step)
-        self.gave_up = self._trial.should_prune()
-        return self.gave_up
-
-    def note(self, **values: Any) -> None:
-        """Keep facts with the trial."""
-        for name, value in values.items():
-            self._trial.set_user_attr(name, value)
 
 
 class TrialStore:
@@ -124,7 +75,7 @@ class TrialStore:
     def _elsewhere(self) -> list[FrozenTrial]:
         """Trials that processes of other machines, or containers, have under way."""
         running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        return [each for each in running if each.user_attrs.get("process", [_this_host()])[0] != _this_host()]
+        return [each for each in running if each.user_attrs.get("process", [this_host()])[0] != this_host()]
 
     def _give_up_dead(self) -> None:
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
@@ -193,7 +144,7 @@ class TrialStore:
     def _one(self, trial: Trial, measure: Callable[[Attempt], Mapping[str, float]]) -> float:
         if "cell" not in trial.user_attrs:  # the queue was emptied by others between two looks
             raise TrialPruned
-        trial.set_user_attr("process", _this_process())
+        trial.set_user_attr("process", this_process())
         attempt, started = Attempt(trial, self.seed), time.perf_counter()
         if self._taken(attempt):
             raise TrialPruned
@@ -212,11 +163,13 @@ class TrialStore:
         return metrics[self.metric]
 
     def _taken(self, attempt: Attempt) -> bool:
-        """Whether another trial has this cell: a finished one, or one under way that started first."""
+        """Whether another trial has this cell: one that is done, or the first of those in the queue and under way.
+
+        Processes that start together may each queue a cell. The first of its trials was there before the others, so
+        every process sees it and all agree.
+        """
         others = [t for t in self.study.get_trials(deepcopy=False) if t.user_attrs.get("cell") == attempt.cell]
-        return any(
-            _is_done(other) or (other.state == TrialState.RUNNING and other.number < attempt.number) for other in others
-        )
+        return any(_is_done(other) or (_counts(other) and other.number < attempt.number) for other in others)
 
     def finished(self) -> list[Finished]:
         """What is done, a cell once, by cell."""
@@ -255,12 +208,6 @@ class TrialStore:
         self.keep("figures", digest)
 
 
-def _sampler(seed: int, number: int) -> optuna.samplers.TPESampler:
-    """TPE whose random numbers depend on the trial's number, whichever process makes it."""
-    own = stream_seed(seed, "order", "search", number) % 2**32
-    return optuna.samplers.TPESampler(seed=own, constant_liar=True)
-
-
 def _is_done(trial: FrozenTrial) -> bool:
     """Complete, failed for a reason, or given up by the pruner; what is pruned as a double is not done."""
     if "cell" not in trial.user_attrs:
@@ -279,25 +226,7 @@ def _is_dead(trial: FrozenTrial) -> bool:
     if "process" not in trial.user_attrs:
         started = trial.datetime_start
         return started is not None and (datetime.now() - started).total_seconds() > NAMELESS_SECONDS
-    host, number, born = trial.user_attrs["process"]
-    if host != _this_host():
-        return False
-    try:
-        return abs(psutil.Process(number).create_time() - born) > 1
-    except psutil.NoSuchProcess:
-        return True
-
-
-def _this_host() -> str:
-    """This machine, and which of its process numberings (containers have their own)."""
-    with suppress(OSError):
-        return f"{socket.gethostname()} {os.readlink('/proc/self/ns/pid')}"
-    return socket.gethostname()
-
-
-def _this_process() -> list[Any]:
-    """What tells this process from others, also from a later one of the same number."""
-    return [_this_host(), os.getpid(), psutil.Process().create_time()]
+    return has_ended(trial.user_attrs["process"])
 
 
 def _finished(trial: FrozenTrial) -> Finished:

@@ -23,6 +23,7 @@ from leukosr.config import Runtime
 from leukosr.engine.device import choose_device
 from leukosr.engine.parallel import without_interrupts
 from leukosr.engine.processes import ALONE, Processes
+from leukosr.engine.stopping import ENDING
 from leukosr.errors import LeukoError
 
 # how long the others wait for the first process to validate, test and write
@@ -35,7 +36,7 @@ def launched(runtime: Runtime) -> Iterator[Processes]:
     """Join the processes that torchrun, Fabric's CLI or a cluster started, or start those that `runtime` asks for.
 
     Inside, all of them do the same work. One that fails ends all; the first to fail says why, the others exit
-    with 1 in silence. Ctrl-C is the first process's to answer.
+    with 1 in silence. Ctrl-C, SIGTERM and SIGHUP are the first process's to answer.
     """
     devices, nodes = _wanted(runtime)
     if devices * nodes == 1:
@@ -45,11 +46,12 @@ def launched(runtime: Runtime) -> Iterator[Processes]:
     silent = False
     try:
         # held back also in the processes that are started here: a terminal sends Ctrl-C to all of them
-        with without_interrupts():
+        with without_interrupts(*ENDING):
             _observe_patiently()
             fabric.launch()
         if fabric.global_rank:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            for number in (signal.SIGINT, *ENDING):
+                signal.signal(number, signal.SIG_IGN)
         yield Processes(fabric.global_rank, fabric.world_size, fabric)
         fabric.barrier()  # the others wait until the first has written
         dist.destroy_process_group()
@@ -122,12 +124,12 @@ def _started_by(fabric: Any) -> Sequence[subprocess.Popen[bytes]]:
 
 
 def _end(processes: Sequence[subprocess.Popen[bytes]], grace: float | None) -> None:
-    """Wait `grace` seconds for processes to end by themselves (None: as long as it takes), then stop them."""
+    """Wait `grace` seconds for processes to end by themselves (None: as long as it takes), then kill them."""
     for process in processes:
         try:
             process.wait(grace)
         except subprocess.TimeoutExpired:
-            process.terminate()
+            process.kill()  # they heed nothing else, and have nothing to write
             process.wait()
 
 

@@ -79,15 +79,15 @@ def _worker_environment() -> Iterator[None]:
 
 
 @contextmanager
-def without_interrupts() -> Iterator[None]:
-    """Hold Ctrl-C back in this thread and in the processes that it starts, for good in those.
+def without_interrupts(*others: signal.Signals) -> Iterator[None]:
+    """Hold Ctrl-C, and other signals, back in this thread and in the processes that it starts, for good in those.
 
     A terminal sends it to all of them; workers would answer with tracebacks. This process alone stops the work.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *others})
     try:
         yield
     finally:

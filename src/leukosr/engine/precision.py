@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 
 import torch
 
-from leukosr.config import Classify, Precision, TrainSR, UpscaleLearned
+from leukosr.config import Classify, Params, Precision, TrainSR, UpscaleLearned
 from leukosr.engine.processes import ALONE, Processes
 
 Resolved = Literal["fp32", "bf16"]
@@ -47,6 +47,16 @@ def resolve(wanted: Precision, device: torch.device) -> Resolved:
     if wanted == "auto":
         return "bf16" if native else "fp32"
     return wanted
+
+
+def as_computed(params: Params, word: Resolved) -> Params:
+    """The parameters with `word` for every precision that is still auto."""
+
+    def fixed(settings: Settings) -> Settings:
+        return settings.model_copy(update={"precision": word}) if settings.precision == "auto" else settings
+
+    methods = {name: fixed(settings) for name, settings in params.train_sr.items()}
+    return params.model_copy(update={"classify": fixed(params.classify), "train_sr": methods})
 
 
 def with_precision(settings: Settings, device: torch.device, processes: Processes = ALONE) -> Settings:

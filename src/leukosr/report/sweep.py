@@ -19,13 +19,10 @@ from leukosr.report.style import budget_note
 from leukosr.report.variance_figures import importance_words, search_figure, sentences, variance_figures
 
 
-def write_sweep(
-    params: Params, finished: Sequence[Finished], facts: Mapping[str, Any], folder: Path
-) -> dict[str, float]:
+def write_sweep(params: Params, finished: Sequence[Finished], facts: Mapping[str, Any], folder: Path) -> None:
     """Write trials.csv and what it says: variance.json with three figures, or search.json with one.
 
-    facts: what else the record is to hold. Returns the numbers worth a line in a table. Raises LeukoError where too few
-    trials succeeded.
+    facts: what else the record is to hold. Raises LeukoError where too few trials succeeded.
     """
     table = _table(params, finished)
     path = folder / "trials.csv"
@@ -35,7 +32,8 @@ def write_sweep(
     if params.sweep.target == "train_sr":
         note = f"{budget_note(params.budget)}; {params.swept_arm}, validation images"
     if params.sweep.design == "search":
-        return _write_search(params, table, facts, folder, note)
+        _write_search(params, table, facts, folder, note)
+        return
     trials = read_trials(path, params.sweep.objective)
     found = analyse(trials)
     record = {
@@ -45,10 +43,6 @@ def write_sweep(
     }  # fmt: skip
     write_json(folder / "variance.json", record)
     variance_figures(folder, trials, found, note)
-    sd = {} if found.run_sd is None else {"run_sd": found.run_sd}
-    parts = {f"sd_{name.replace('+', '_')}": part.sd for name, part in found.components.by_stream.items()}
-    highest = max(spread.mean.value for spread in found.by_learning_rate.values())
-    return {"trials": float(found.trials), "highest_mean": highest, "range": found.range, **sd, **parts}
 
 
 def _mixed(table: pd.DataFrame) -> Iterator[str]:
@@ -72,9 +66,7 @@ def training_words(settings: Classify, epochs: int) -> Iterator[str]:
         yield f"{settings.ensemble} classifiers a run"
 
 
-def _write_search(
-    params: Params, table: pd.DataFrame, facts: Mapping[str, Any], folder: Path, note: str
-) -> dict[str, float]:
+def _write_search(params: Params, table: pd.DataFrame, facts: Mapping[str, Any], folder: Path, note: str) -> None:
     objective = params.sweep.objective
     done = table[table["state"] == "COMPLETE"]
     if done.empty:
@@ -95,7 +87,6 @@ def _write_search(
     record["sentences"] += [*importance_words(facts["importances"]), *_mixed(table)]
     write_json(folder / "search.json", record)
     search_figure(folder / "search.png", table, drawn, objective, note)
-    return {"trials": float(len(table)), objective: float(best[objective]), **chosen}
 
 
 def _table(params: Params, finished: Sequence[Finished]) -> pd.DataFrame:
@@ -116,8 +107,29 @@ def _table(params: Params, finished: Sequence[Finished]) -> pd.DataFrame:
 
 def said_in(folder: Path) -> list[str]:
     """The sentences of a sweep's record; empty without one."""
+    said: list[str] = record_of(folder).get("sentences", [])
+    return said
+
+
+def record_of(folder: Path) -> dict[str, Any]:
+    """What variance.json or search.json holds; empty where there is none."""
     for name in ("variance.json", "search.json"):
         if (folder / name).is_file():
-            said: list[str] = json.loads((folder / name).read_text(encoding="utf-8"))["sentences"]
-            return said
-    return []
+            record: dict[str, Any] = json.loads((folder / name).read_text(encoding="utf-8"))
+            return record
+    return {}
+
+
+def summary_of(folder: Path, objective: str) -> dict[str, float | None]:
+    """The numbers of a sweep's record that are worth a line in a table; None is undefined."""
+    record = record_of(folder)
+    if record["design"] == "search":
+        return {"trials": record["trials"], objective: record[objective], **record["best"]}
+    streams = {name: part["sd"] for name, part in record["components"].items() if name != "residual"}
+    return {
+        "trials": record["trials"],
+        "highest_mean": max(spread["mean"]["value"] for spread in record["by_learning_rate"].values()),
+        "range": record["range"],
+        "run_sd": record["run_sd"],
+        **{f"sd_{name.replace('+', '_')}": sd for name, sd in streams.items()},
+    }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ from leukosr.evaluate.classification import METRICS, Classification, mean_and_sd
 from leukosr.files import new_folder, write_json
 from leukosr.layout import Layout, image_file, require
 from leukosr.report.figures import budget_note, classifier_curves, confusion_figure
+from leukosr.tracking.records import SYNC, ClassifierRecord, log_epoch
+
+Log = Callable[[dict[str, Any]], None]  # hears of every epoch
 
 
 def run(
@@ -61,24 +65,22 @@ def run(
         for each in work:
             _train_along(params, each.data, each.seeds, each.resume, processes)
         return
-    data_digest = hashlib.sha256(layout.manifest.read_bytes()).hexdigest()
-    tags = {
-        "study": params.study.name, "stage": "classify", "arm": arm, "protocol": params.study.protocol,
-        "budget": params.budget.name, "data_digest": data_digest[:16],
-    }  # fmt: skip
-    with tracking.run(f"classify {arm}", experiment=params.study.name, tags=tags) as tracked:
-        count = {"n_seeds": len(work[0].seeds)}
-        tracked.parameters({"arm": arm, "protocol": params.study.protocol, **count, **params.classify.model_dump()})
-        tracked.data(layout.manifest, data_digest, params.study.name)
+    targets: dict[str, Path] = {each.data.protocol: layout.classify(arm, each.data.protocol) for each in work}
+    if out is not None:
+        targets = {protocol: out if len(work) == 1 else out / protocol for protocol in targets}
+    record = ClassifierRecord(params, arm, layout, work[0].seeds, targets)
+    with tracking.run(
+        record.name, experiment=params.study.name, tags=record.tags, remedy=SYNC if out is None else ""
+    ) as tracked:
+        record.begin(tracked)
         for each in work:
-            target = layout.classify(arm, each.data.protocol)
-            if out is not None:
-                target = out if len(work) == 1 else out / each.data.protocol
-            metrics = _run_protocol(each, target, tags, tracked, alone=len(work) == 1, processes=processes)
+            target = targets[each.data.protocol]
+            metrics = _run_protocol(each, target, record, tracked, processes)
             console.print(
                 f"classify {arm} ({each.data.protocol}): accuracy {_percent(metrics, 'accuracy')}, macro F1 "
                 f"{_percent(metrics, 'macro_f1')}, {len(each.seeds)} runs, {metrics['n_test']} test images -> {target}"
             )
+        record.finish(tracked)
     for each in work:
         each.resume.clear()
 
@@ -96,29 +98,16 @@ class _Work:
 
 
 def _run_protocol(
-    work: _Work, target: Path, tags: dict[str, str], tracked: tracking.Run, *, alone: bool, processes: Processes
+    work: _Work, target: Path, record: ClassifierRecord, tracked: tracking.Run, processes: Processes
 ) -> dict[str, Any]:
-    """All seeds under one protocol. A single one is logged in `tracked` itself, others in runs below it."""
-    params, data, protocol = work.params, work.data, work.data.protocol
+    """All seeds under one protocol."""
+    params, data = work.params, work.data
     with new_folder(target) as folder:
         for seed in work.seeds:
-            if alone and len(work.seeds) == 1:
-                tracked.parameters({"seed": seed})
-                _run_seed(params, seed, data, work.resume, folder, tracked, processes)
-                continue
-            name = f"classify {work.arm}{'' if alone else f' {protocol}'} seed {seed}"
-            own = {**tags, "seed": str(seed), "protocol": protocol}
-            with tracking.run(name, experiment=params.study.name, tags=own, parent=tracked) as child:
-                facts = {"arm": work.arm, "protocol": protocol, "seed": seed}
-                child.parameters({**facts, **params.classify.model_dump()})
-                _run_seed(params, seed, data, work.resume, folder, child, processes)
+            with record.of_seed(tracked, data.protocol, seed) as child:
+                _run_seed(params, seed, data, work.resume, folder, record, child, processes)
         metrics = _summarise(folder, work.arm, data, params, work.seeds, processes.count)
-    prefix = "" if alone else f"{protocol}_"
-    tracked.metrics({prefix + key: value for key, value in metrics.items() if not isinstance(value, dict | str)})
-    for path in sorted(target.iterdir()):
-        if path.name != "weights" or not params.runtime.log_models:  # else they are in the logged models
-            below = [] if alone else [protocol]
-            tracked.file(path, "/".join([*below, *([path.name] if path.is_dir() else [])]) or None)
+    record.finish_protocol(tracked, data.protocol)
     return metrics
 
 
@@ -145,24 +134,26 @@ def _training(
 
 
 def _run_seed(
-    params: Params, seed: int, data: ArmData, resume: Resume, folder: Path, tracked: tracking.Run, processes: Processes
-) -> None:
+    params: Params, seed: int, data: ArmData, resume: Resume, folder: Path, record: ClassifierRecord,
+    tracked: tracking.Run, processes: Processes,
+) -> None:  # fmt: skip
     """Train and test with one seed, each fold where there are any, and log the scores of all test images."""
+    log = partial(log_epoch, tracked)
     predictions = pd.concat(
-        [_run_split(params, seed, data, split, resume, folder, tracked, processes) for split in data.splits]
+        [_run_split(params, seed, data, split, resume, folder, log, processes) for split in data.splits]
     )
     scored = score(list(predictions["true"]), list(predictions["predicted"]), data.classes)
-    tracked.metrics({name: getattr(scored, name) for name in METRICS})
+    record.finish_seed(tracked, seed, {name: getattr(scored, name) for name in METRICS}, folder)
 
 
 def _run_split(
-    params: Params, seed: int, data: ArmData, split: Split, resume: Resume, folder: Path, tracked: tracking.Run,
+    params: Params, seed: int, data: ArmData, split: Split, resume: Resume, folder: Path, log: Log,
     processes: Processes,
 ) -> pd.DataFrame:  # fmt: skip
     """Train one classifier, or one ensemble, or take what a cut attempt finished, and test it; its predictions."""
     settings = params.classify
     trained = [
-        _trained(params, seed, data, split, member, resume, folder, tracked, processes)
+        _trained(params, seed, data, split, member, resume, folder, log, processes)
         for member in range(settings.ensemble)
     ]
     network = together(trained)
@@ -172,15 +163,12 @@ def _run_split(
     save_classifier(weights, network, settings.backbone, data.classes, settings.size, note)
     predictions = _predictions(data, split, seed, probabilities)
     _append(folder / "predictions.csv", predictions)
-    if params.runtime.log_models:
-        example = np.stack([split.test.images[0]] * 2)
-        tracked.model(weights, example, probabilities[:1].repeat(2, axis=0))
     return predictions
 
 
 def _trained(
-    params: Params, seed: int, data: ArmData, split: Split, member: int, resume: Resume, folder: Path,
-    tracked: tracking.Run, processes: Processes,
+    params: Params, seed: int, data: ArmData, split: Split, member: int, resume: Resume, folder: Path, log: Log,
+    processes: Processes,
 ) -> nn.Module:  # fmt: skip
     """One trained network, or the finished one of an earlier, cut attempt; its history is written and logged."""
     training = _training(params, seed, data, split, member, processes)
@@ -188,8 +176,12 @@ def _trained(
     processes.from_first(finished is None)
     apart = {"fold": split.name} if split.name else {}
     apart |= {"member": f"member-{member + 1}"} if params.classify.ensemble > 1 else {}
+
+    def log_row(row: dict[str, Any]) -> None:
+        log({**row, **apart})
+
     if finished is None:
-        _train(training, "_".join(apart.values()), resume, tracked)
+        _train(training, resume, log_row)
         model = {key: value.cpu() for key, value in training.result.state_dict().items()}
         resume.save(f"finished-{training.label}", {"model": model, "history": training.history.rows})
         resume.drop(training.label)
@@ -197,27 +189,20 @@ def _trained(
         training.result.load_state_dict(finished["model"])
         training.history.rows = finished["history"]
         for row in training.history.rows:
-            _log_epoch(tracked, row, "_".join(apart.values()))
+            log_row(row)
     _append(folder / "history.csv", pd.DataFrame(training.history.rows).assign(**apart))
     return training.result
 
 
-def _train(training: ClassifierTraining, name: str, resume: Resume, tracked: tracking.Run) -> None:
+def _train(training: ClassifierTraining, resume: Resume, log: Log) -> None:
     epochs = training.settings.epochs
     with progress(epochs, training.label) as advance:
 
         def report(row: dict[str, Any]) -> None:
             advance(1, f"loss {row['loss']:.3f}, training accuracy {100 * row['accuracy']:.1f} %")
-            _log_epoch(tracked, row, name)
+            log(row)
 
         training.run(resume, report)
-
-
-def _log_epoch(tracked: tracking.Run, row: dict[str, Any], name: str = "") -> None:
-    """`name` tells trainings of one run apart; it is empty where there is one."""
-    prefix = f"{name}_" if name else ""
-    values = {f"{prefix}train_loss": row["loss"], f"{prefix}train_accuracy": row["accuracy"]}
-    tracked.metrics(values, step=row["epoch"])
 
 
 def _predictions(data: ArmData, split: Split, seed: int, probabilities: np.ndarray) -> pd.DataFrame:

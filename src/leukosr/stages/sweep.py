@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from filelock import FileLock
 from rich.console import Console
 
 from leukosr import tracking
 from leukosr.config import Params
 from leukosr.data.manifest import SR_ROLES, check_disjoint, for_classifiers, read_manifest, with_role
 from leukosr.engine.device import choose_device
-from leukosr.engine.parallel import usable_cores
 from leukosr.engine.precision import with_precision
 from leukosr.engine.progress import progress
 from leukosr.engine.resume import work_digest
@@ -31,10 +26,14 @@ from leukosr.evaluate.designs import Cell, Finished, factorial, independent_runs
 from leukosr.files import new_folder
 from leukosr.layout import Layout, image_file, require
 from leukosr.report.sweep import said_in, write_sweep
+from leukosr.tracking.records import SYNC
+from leukosr.tracking.sweep_record import SweepRecord
+from leukosr.trial_attempt import Attempt, Space
 from leukosr.trial_storage import storage_url
-from leukosr.trial_store import Attempt, Space, TrialStore
+from leukosr.trial_store import TrialStore
+from leukosr.trial_workers import make_trials, threads_each
 
-POLL_SECONDS = 0.5
+LOCKS = Path(".leukosr/locks")
 
 
 class Subject(Protocol):
@@ -77,30 +76,30 @@ def run(
     plan = _plan(params, layout)
     store = _open(params, plan)
     target = out or layout.sweep
-    tags = {"study": params.study.name, "stage": "sweep", "arm": params.swept_arm, "protocol": params.swept_protocol,
-            "budget": params.budget.name}  # fmt: skip
+    record = SweepRecord(params, target)
     with tracking.run(
-        f"sweep {params.swept_arm}", experiment=params.study.name, tags=tags, again=store.attribute("mlflow_run_id")
-    ) as tracked:
+        record.name, experiment=params.study.name, tags=record.tags, again=store.attribute("mlflow_run_id"),
+        remedy=SYNC if out is None else "",
+    ) as tracked:  # fmt: skip
         if tracked.run_id is not None and store.attribute("mlflow_run_id") != tracked.run_id:
             store.keep("mlflow_run_id", tracked.run_id)
-        tracked.parameters({"optuna_study": plan.name, **params.sweep.model_dump(), **_training_settings(params)})
+        record.begin(tracked, plan.name)
         store.start(_fixed(params, plan), take_over=take_over)
         if workers > 1:
-            _in_processes(store, workers, params_file, tracked.run_id)
-            torch.set_num_threads(_threads(workers))  # rounding depends on it
-        work(params, layout, plan, store, tracked)  # alone, or what the processes left
+            make_trials(store, workers, params_file, tracked.run_id)
+            torch.set_num_threads(threads_each(workers))  # rounding depends on it
+        work(params, layout, plan, store, record, tracked)  # alone, or what the processes left
         tracking.end_lost(store.abandoned_runs())
         finished = store.finished()
         _refuse_failures(finished, plan)
-        with new_folder(target) as folder:
-            facts: dict[str, Any] = {"optuna_study": plan.name, "precision": _precision(params)}
-            if params.sweep.design == "search":
-                facts["importances"] = store.importances()
-            summary = write_sweep(params, finished, facts, folder)
-        tracked.metrics(summary)
-        tracked.file(target)
-        store.attach(sorted(target.glob("*.png")))
+        with _alone(params):
+            with new_folder(target) as folder:
+                facts: dict[str, Any] = {"optuna_study": plan.name, "precision": record.precision}
+                if params.sweep.design == "search":
+                    facts["importances"] = store.importances()
+                write_sweep(params, finished, facts, folder)
+            record.finish(tracked, complete=all(trial.run_id for trial in finished))
+            store.attach(sorted(target.glob("*.png")))
     failed = sum(trial.error is not None for trial in finished)
     console.print(
         f"sweep {params.swept_arm}: {len(finished)} trials ({params.sweep.design}"
@@ -109,6 +108,12 @@ def run(
     )
     for sentence in said_in(target):
         console.print(sentence)
+
+
+def _alone(params: Params) -> FileLock:
+    """Held while a sweep writes: its processes, and others that were started beside it, end at the same moment."""
+    LOCKS.mkdir(parents=True, exist_ok=True)
+    return FileLock(LOCKS / f"sweep-{params.study.name}.lock")
 
 
 def _refuse_failures(finished: Sequence[Finished], plan: Plan) -> None:
@@ -131,33 +136,29 @@ def join(params: Params, layout: Layout, name: str, parent_id: str | None) -> No
         raise LeukoError(
             f"sweep: parameters, images, code or precision are those of {plan.name}, not of {name}: start it again"
         )
-    work(params, layout, plan, _open(params, plan), parent_id=parent_id)
+    record = SweepRecord(params, layout.sweep)
+    work(params, layout, plan, _open(params, plan), record, tracking.of_another_process(parent_id))
 
 
 def work(
-    params: Params, layout: Layout, plan: Plan, store: TrialStore, around: tracking.Run | None = None,
-    parent_id: str | None = None,
-) -> None:  # fmt: skip
-    """Make trials until all are done. Images are only read where there is something to do.
-
-    around: the sweep's run in MLflow, where this process has opened it; else parent_id is that run's.
-    """
+    params: Params, layout: Layout, plan: Plan, store: TrialStore, record: SweepRecord, around: tracking.Run
+) -> None:
+    """Make trials until all are done, logged below the run of the sweep. Images are only read where there is need."""
     if len(store.finished()) == plan.count:
         return
     subject = _subject(params, layout)
-    experiment = params.study.name
     with progress(plan.count, "sweep") as advance:
         shown = len(store.finished())
         advance(shown, "")
 
         def measure(attempt: Attempt) -> Mapping[str, float]:
             nonlocal shown
-            tags = {"study": experiment, "stage": "sweep", "arm": params.swept_arm, "trial": str(attempt.number)}
-            name = f"sweep {params.swept_arm} trial {attempt.cell}"
-            with tracking.run(name, experiment=experiment, tags=tags, parent=around, parent_id=parent_id) as tracked:
+            with record.of_trial(attempt.cell, attempt.number, around) as tracked:
                 attempt.note(mlflow_run_id=tracked.run_id, ran_on=_machine(subject.device))
                 metrics = _measure(params, plan, subject, attempt, tracked)
                 tracked.metrics(metrics)
+            if tracked.lost:
+                attempt.note(mlflow_run_id=None)  # so that `leukosr sync` logs it
             done = len(store.finished()) + 1
             advance(max(0, done - shown), f"{params.sweep.objective} {metrics[params.sweep.objective]:.3f}")
             shown = max(done, shown)
@@ -221,7 +222,7 @@ def _plan(params: Params, layout: Layout) -> Plan:
             cells = streams_design(sweep.learning_rates[0], sweep.runs, sweep.repeats, streams)
         count = len(cells)
     image, window = params.image.model_dump(), params.quality.ssim_window
-    settings = [sweep.model_dump(), image, params.study.seed, window, _training_settings(params)]
+    settings = [sweep.model_dump(), image, params.study.seed, window, SweepRecord(params, layout.sweep).settings]
     digest = work_digest(settings, _inputs(params, layout))
     return Plan(f"{params.study.name}-{params.swept_arm}-{sweep.design}-{digest[:12]}", cells, count)
 
@@ -234,20 +235,6 @@ def _with_precision(params: Params) -> Params:
     return params.model_copy(
         update={"train_sr": {**params.train_sr, swept: with_precision(params.train_sr[swept], device)}}
     )
-
-
-def _precision(params: Params) -> str:
-    """What the sweep's trainings compute in."""
-    if params.sweep.target == "classify":
-        return params.classify.precision
-    return params.train_sr[params.swept_arm].precision
-
-
-def _training_settings(params: Params) -> dict[str, dict[str, Any]]:
-    """What trains, under the name of its section, without what the sweep says itself."""
-    if params.sweep.target == "classify":
-        return {"classify": params.classify.model_dump(exclude={"epochs", "learning_rate"})}
-    return {"train_sr": params.train_sr[params.swept_arm].model_dump()}
 
 
 def _inputs(params: Params, layout: Layout) -> list[Path]:
@@ -302,49 +289,3 @@ def _subject(params: Params, layout: Layout) -> Subject:
     if not len(val):
         raise LeukoError("sweep: no image has the role sr_val: give every class two or more images to train SR on")
     return SRSubject(params, params.swept_arm, train, val)
-
-
-def _threads(workers: int) -> int:
-    """Threads of each of so many processes."""
-    return max(1, usable_cores() // workers)
-
-
-def _in_processes(store: TrialStore, workers: int, params_file: Path, parent_id: str | None) -> None:
-    """Let so many processes make trials, each with its part of the cores, and wait until they have ended.
-
-    One that is killed leaves its trial to the others. Raises LeukoError where all end with a mistake.
-    """
-    environment = {**os.environ, "OMP_NUM_THREADS": str(_threads(workers))}
-    environment.pop("MLFLOW_RUN_ID", None)
-    command = [sys.executable, "-m", "leukosr", "sweep", "--join", store.name, "--params", str(params_file)]
-    if parent_id is not None:
-        command += ["--parent", parent_id]
-    with ExitStack() as stack:
-        said = [stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8")) for _ in range(workers)]
-        processes = [subprocess.Popen(command, env=environment, stderr=file) for file in said]
-        try:
-            with progress(store.cells, "sweep") as advance:
-                shown = 0
-                while any(process.poll() is None for process in processes):
-                    done = len(store.finished())
-                    advance(done - shown, f"{sum(process.poll() is None for process in processes)} processes")
-                    shown = done
-                    time.sleep(POLL_SECONDS)
-        finally:
-            for process in processes:
-                if process.poll() is None:
-                    process.terminate()
-                    process.wait()
-        failed = [number for number, process in enumerate(processes) if process.returncode]
-        words = [_last_line(said[number]) for number in failed]
-    if len(failed) == workers:
-        raise LeukoError(f"sweep: every process failed, the first one so: {words[0]}")
-    for number, word in zip(failed, words, strict=True):
-        print(f"sweep: process {number + 1} ended early: {word}", file=sys.stderr)
-
-
-def _last_line(file: IO[str]) -> str:
-    """What a process said last, without the word `error`."""
-    file.seek(0)
-    lines = [line.strip() for line in file if line.strip()]
-    return lines[-1].removeprefix("error: ") if lines else "it was killed"

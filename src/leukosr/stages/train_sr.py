@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from leukosr.data.manifest import SR_ROLES, Row, read_manifest, with_role
 from leukosr.data.pairs import Pairs
 from leukosr.data.store import ImageStore
 from leukosr.engine.device import choose_device
-from leukosr.engine.precision import with_precision
+from leukosr.engine.precision import as_computed, with_precision
 from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.progress import progress
 from leukosr.engine.resume import Resume, work_digest
@@ -31,6 +30,7 @@ from leukosr.report.figures import budget_note, sample_grid, sr_curves
 from leukosr.superres.trainer import HISTORY_COLUMNS, SRTraining
 from leukosr.superres.upscaler import upscale_batch
 from leukosr.superres.weights import save_generator
+from leukosr.tracking.records import SYNC, TrainingRecord
 
 SAMPLES = 4
 
@@ -71,21 +71,16 @@ def run(
     if not processes.first:
         training.run(resume, lambda iteration, row: None)
         return
-    tags = {"study": params.study.name, "stage": "train_sr", "arm": method, "budget": params.budget.name}
-    data_digest = hashlib.sha256(layout.manifest.read_bytes()).hexdigest()
     target = out or layout.sr(method)
+    record = TrainingRecord(as_computed(params, settings.precision), method, layout, target)
     with tracking.run(
-        f"train_sr {method}", experiment=params.study.name, tags={**tags, "data_digest": data_digest[:16]}
+        record.name, experiment=params.study.name, tags=record.tags, remedy=SYNC if out is None else ""
     ) as tracked:
-        tracked.parameters({"method": method, "seed": params.study.seed, **settings.model_dump()})
-        tracked.data(layout.manifest, data_digest, params.study.name)
-        _train(training, resume, tracked)
+        record.begin(tracked)
+        _train(training, resume, record, tracked)
         with new_folder(target) as folder:
             metrics = _write(training, params, folder)
-        tracked.metrics({key: value for key, value in metrics.items() if isinstance(value, int | float)})
-        tracked.file(target)
-        if params.runtime.log_models:
-            _log_model(tracked, target, train)
+        record.finish(tracked)
     resume.clear()
     console.print(
         f"train_sr {method}: {metrics['iterations']} iterations in {metrics['seconds']:.0f} s, validation PSNR "
@@ -111,7 +106,7 @@ def pairs_of(rows: list[Row], role: str, params: Params, layout: Layout) -> Pair
     return Pairs(ImageStore(chosen, lr), ImageStore(chosen, hr), image.scale)
 
 
-def _train(training: SRTraining, resume: Resume, tracked: tracking.Run) -> None:
+def _train(training: SRTraining, resume: Resume, record: TrainingRecord, tracked: tracking.Run) -> None:
     with progress(training.iterations, f"train_sr {training.method}") as advance:
         shown = 0
 
@@ -121,8 +116,7 @@ def _train(training: SRTraining, resume: Resume, tracked: tracking.Run) -> None:
             advance(iteration - shown, note)
             shown = iteration
             if row is not None:
-                numbers = {k: v for k, v in row.items() if k not in ("iteration", "stage", "seconds")}
-                tracked.metrics(numbers, step=iteration)
+                record.row(tracked, row)
 
         training.run(resume, report)
 
@@ -176,10 +170,3 @@ def _metrics(training: SRTraining) -> dict[str, Any]:
         "processes": training.processes.count,
         "seconds": round(done.seconds, 1),
     }
-
-
-def _log_model(tracked: tracking.Run, target: Path, train: Pairs) -> None:
-    weights = target / "last.safetensors"
-    example = np.stack([train.lr[0][:16, :16]] * 2)
-    scale = train.scale
-    tracked.model(weights, example, example.repeat(scale, axis=1).repeat(scale, axis=2))

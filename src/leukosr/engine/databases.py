@@ -1,0 +1,33 @@
+"""URLs of databases and servers: making the tables of a new file once, and naming them without a password."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+SQLITE = "sqlite"
+
+
+def making_tables(url: str, seconds: float = -1) -> AbstractContextManager[object]:
+    """A lock beside the file of a SQLite URL, to hold while the database is opened for the first time.
+
+    Processes that start together would each make the tables, and all but one fail. Other databases need no lock.
+    Raises TimeoutError where others hold it for longer than `seconds`; negative waits for ever.
+    """
+    if not url.startswith(SQLITE):
+        return nullcontext()
+    from filelock import FileLock
+    from sqlalchemy.engine import make_url
+
+    file = make_url(url).database
+    # FileLock would make a folder that is missing; whoever opens the database says so
+    if not file or file == ":memory:" or not Path(file).parent.is_dir():
+        return nullcontext()
+    return FileLock(f"{file}.lock", timeout=seconds)
+
+
+def without_password(url: str) -> str:
+    """The URL as it may be shown."""
+    head, at, tail = url.rpartition("@")
+    scheme, slashes, user = head.partition("//")
+    return f"{scheme}{slashes}{user.partition(':')[0]}{at}{tail}" if at else url

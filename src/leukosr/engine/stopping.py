@@ -1,0 +1,50 @@
+"""Being told to end: SIGTERM and SIGHUP (a terminal that closes) work as Ctrl-C does."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+# Windows has no SIGHUP
+ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+# what shells expect of a process that a signal has ended
+INTERRUPTED = tuple(128 + number for number in (signal.SIGINT, *ENDING))
+
+_received: int | None = None
+
+
+def asked_to_stop() -> bool:
+    """Whether this process was told to end by SIGTERM or SIGHUP; errors that follow are no mistakes."""
+    return _received is not None
+
+
+@contextmanager
+def stopped_like_ctrl_c() -> Iterator[None]:
+    """Interrupt the work inside at the first SIGTERM or SIGHUP, and then exit with 128 + the signal's number.
+
+    Whatever error comes of it (others may have got the signal, too, and the terminal may be gone) is not passed on.
+    A signal that is ignored, as under nohup, stays so.
+    """
+    global _received
+    taken = [number for number in ENDING if signal.getsignal(number) == signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, _interrupt)
+    try:
+        yield
+    except BaseException as error:
+        if _received is None:
+            raise
+        raise SystemExit(128 + _received) from error
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
+        _received = None
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    global _received
+    if _received is None:  # a second one would cut the clearing up
+        _received = number
+        raise KeyboardInterrupt

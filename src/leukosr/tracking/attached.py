@@ -1,0 +1,40 @@
+"""Stages under `mlflow run`: what they write becomes artifacts of that run, never files that DVC tracks."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from leukosr.errors import LeukoError
+from leukosr.tracking.run import losses
+
+KEPT = Path(".leukosr/kept")
+
+
+@contextmanager
+def results_of_run(stage: str) -> Iterator[Path]:
+    """A temporary folder for what a stage writes and logs inside; where MLflow did not take all of it, it is kept.
+
+    Raises LeukoError where that is not possible either.
+    """
+    before = losses()
+    with tempfile.TemporaryDirectory(prefix="leukosr-") as temporary:
+        written = Path(temporary) / stage
+        yield written
+        if losses() == before or not written.exists():
+            return
+        try:
+            KEPT.mkdir(parents=True, exist_ok=True)
+            kept = Path(tempfile.mkdtemp(prefix=f"{stage}-", dir=KEPT))
+            shutil.copytree(written, kept, dirs_exist_ok=True)
+        except (OSError, shutil.Error) as error:
+            raise LeukoError(
+                f"{stage}: its results are not kept: MLflow did not take them, and they cannot be copied to {KEPT} "
+                f"({error}): make room or the folder writable, or unset MLFLOW_RUN_ID, then run again"
+            ) from None
+    Console(stderr=True).print(f"{stage}: MLflow did not take all results; they are kept in {kept}", soft_wrap=True)

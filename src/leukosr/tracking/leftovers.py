@@ -1,0 +1,33 @@
+"""Runs that nobody has ended: their process was killed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+
+import mlflow
+from mlflow import MlflowClient
+
+from leukosr.engine.this_process import has_ended
+
+PROCESS = "process"  # the tag with the process that logs a run
+NAMING = ("stage", "arm")  # the tags that say what a run is of
+
+
+def end_lost(run_ids: Iterable[str]) -> None:
+    """Mark runs as killed that a process left open when it died; in silence where the store does not answer."""
+    for run_id in run_ids:
+        with suppress(Exception):
+            if mlflow.get_run(run_id).info.status == "RUNNING":
+                MlflowClient().set_terminated(run_id, "KILLED")
+
+
+def end_killed(experiment_id: str, tags: Mapping[str, str]) -> None:
+    """Mark the runs of the same stage and arm as killed whose process ran on this host and has ended."""
+    wanted = [f"tags.{name} = '{tags[name]}'" for name in NAMING if name in tags]
+    client = MlflowClient()
+    for run in client.search_runs([experiment_id], " and ".join(["attributes.status = 'RUNNING'", *wanted])):
+        process = run.data.tags.get(PROCESS)
+        if process is not None and has_ended(json.loads(process)):
+            client.set_terminated(run.info.run_id, "KILLED")

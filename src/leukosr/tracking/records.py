@@ -1,0 +1,206 @@
+"""What MLflow holds of a stage: the stage logs it as it works, `leukosr sync` from the files that it left."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from leukosr.config import Params
+from leukosr.evaluate.classification import METRICS
+from leukosr.layout import Layout
+from leukosr.tracking.run import Run, run
+
+RESULTS = "results_digest"  # the tag of a run that holds all that its stage wrote
+SYNC = "Once it answers, `leukosr sync` logs it."
+
+
+def results_digest(folders: Sequence[Path]) -> str:
+    """A digest of the tables and measurements in folders; they name times, so no two trainings share one."""
+    digest = hashlib.sha256()
+    for folder in folders:
+        for path in sorted(path for path in folder.rglob("*") if path.suffix in (".csv", ".json")):
+            digest.update(path.relative_to(folder).as_posix().encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:32]
+
+
+def rows_of(table: Path) -> list[dict[str, Any]]:
+    """The rows of a table that a stage wrote, with its very numbers; empty cells are left out."""
+    read = pd.read_csv(table, float_precision="round_trip")
+    rows = read.to_dict("records")
+    return [{str(name): value for name, value in row.items() if not pd.isna(value)} for row in rows]
+
+
+def _data_digest(layout: Layout) -> str:
+    return hashlib.sha256(layout.manifest.read_bytes()).hexdigest()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return values
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """Of the training of one SR method, which wrote to `folder`."""
+
+    params: Params
+    method: str
+    layout: Layout
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """Of the run."""
+        return f"train_sr {self.method}"
+
+    @property
+    def stage(self) -> str:
+        """As DVC calls it."""
+        return f"train_sr@{self.method}"
+
+    @property
+    def folders(self) -> list[Path]:
+        """What the stage writes; each holds metrics.json once it is done."""
+        return [self.folder]
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Of the run."""
+        return {"study": self.params.study.name, "stage": "train_sr", "arm": self.method,
+                "budget": self.params.budget.name, "data_digest": _data_digest(self.layout)[:16]}  # fmt: skip
+
+    def begin(self, tracked: Run) -> None:
+        """Log the parameters and which data are used."""
+        settings = self.params.train_sr[self.method].model_dump()
+        tracked.parameters({"method": self.method, "seed": self.params.study.seed, **settings})
+        tracked.data(self.layout.manifest, _data_digest(self.layout), self.params.study.name)
+
+    def row(self, tracked: Run, row: Mapping[str, Any]) -> None:
+        """Log a row of the history."""
+        numbers = {key: value for key, value in row.items() if key not in ("iteration", "stage", "seconds")}
+        tracked.metrics(numbers, step=row["iteration"])
+
+    def finish(self, tracked: Run) -> None:
+        """Log what the stage has written."""
+        metrics = _read(self.folder / "metrics.json")
+        tracked.metrics({key: value for key, value in metrics.items() if isinstance(value, int | float)})
+        tracked.file(self.folder)
+        if self.params.runtime.log_models:
+            tracked.model(self.folder / "last.safetensors")
+        tracked.tag(RESULTS, results_digest(self.folders))
+
+    def replay(self, tracked: Run) -> None:
+        """Log everything from the files."""
+        self.begin(tracked)
+        for row in rows_of(self.folder / "history.csv"):
+            self.row(tracked, row)
+        self.finish(tracked)
+
+
+def log_epoch(tracked: Run, row: Mapping[str, Any]) -> None:
+    """Log a row of a classifier's history; `fold` and `member` tell apart what one seed trains, where that is much."""
+    prefix = "".join(f"{row[name]}_" for name in ("fold", "member") if row.get(name))
+    values = {f"{prefix}train_loss": row["loss"], f"{prefix}train_accuracy": row["accuracy"]}
+    tracked.metrics(values, step=row["epoch"])
+
+
+@dataclass(frozen=True)
+class ClassifierRecord:
+    """Of the classifiers of one arm, one a seed, which wrote to a folder a protocol."""
+
+    params: Params
+    arm: str
+    layout: Layout
+    seeds: Sequence[int]
+    by_protocol: Mapping[str, Path]
+
+    @property
+    def name(self) -> str:
+        """Of the run."""
+        return f"classify {self.arm}"
+
+    @property
+    def stage(self) -> str:
+        """As DVC calls it."""
+        return f"classify@{self.arm}"
+
+    @property
+    def folders(self) -> list[Path]:
+        """What the stage writes; each holds metrics.json once it is done."""
+        return list(self.by_protocol.values())
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Of the run."""
+        return {"study": self.params.study.name, "stage": "classify", "arm": self.arm,
+                "protocol": self.params.study.protocol, "budget": self.params.budget.name,
+                "data_digest": _data_digest(self.layout)[:16]}  # fmt: skip
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is one protocol."""
+        return len(self.by_protocol) == 1
+
+    def begin(self, tracked: Run) -> None:
+        """Log the parameters and which data are used."""
+        facts = {"arm": self.arm, "protocol": self.params.study.protocol, "n_seeds": len(self.seeds)}
+        tracked.parameters({**facts, **self.params.classify.model_dump()})
+        tracked.data(self.layout.manifest, _data_digest(self.layout), self.params.study.name)
+
+    @contextmanager
+    def of_seed(self, tracked: Run, protocol: str, seed: int) -> Iterator[Run]:
+        """The run of one seed: that of the stage itself where there is no other, else one below it."""
+        if self.alone and len(self.seeds) == 1:
+            tracked.parameters({"seed": seed})
+            yield tracked
+            return
+        name = f"{self.name}{'' if self.alone else f' {protocol}'} seed {seed}"
+        tags = {**self.tags, "seed": str(seed), "protocol": protocol}
+        with run(name, experiment=self.params.study.name, tags=tags, parent=tracked) as child:
+            facts = {"arm": self.arm, "protocol": protocol, "seed": seed}
+            child.parameters({**facts, **self.params.classify.model_dump()})
+            yield child
+
+    def finish_seed(self, tracked: Run, seed: int, scores: Mapping[str, float], folder: Path) -> None:
+        """Log the scores of a seed and, where asked for, its weights in `folder` as models."""
+        tracked.metrics({name: scores[name] for name in METRICS})
+        if self.params.runtime.log_models:
+            for weights in sorted((folder / "weights").iterdir()):
+                if weights.stem == f"seed-{seed}" or weights.stem.startswith(f"seed-{seed}-"):  # one a fold
+                    tracked.model(weights)
+
+    def finish_protocol(self, tracked: Run, protocol: str) -> None:
+        """Log what the stage has written for one protocol."""
+        folder, prefix = self.by_protocol[protocol], "" if self.alone else f"{protocol}_"
+        metrics = _read(folder / "metrics.json")
+        tracked.metrics({prefix + key: value for key, value in metrics.items() if not isinstance(value, dict | str)})
+        for path in sorted(folder.iterdir()):
+            if path.name != "weights" or not self.params.runtime.log_models:  # else they are in the logged models
+                below = [] if self.alone else [protocol]
+                tracked.file(path, "/".join([*below, *([path.name] if path.is_dir() else [])]) or None)
+
+    def finish(self, tracked: Run) -> None:
+        """Say that all is logged."""
+        tracked.tag(RESULTS, results_digest(self.folders))
+
+    def replay(self, tracked: Run) -> None:
+        """Log everything from the files."""
+        self.begin(tracked)
+        for protocol, folder in self.by_protocol.items():
+            history, scores = rows_of(folder / "history.csv"), _read(folder / "metrics.json")["per_seed"]
+            for seed in self.seeds:
+                with self.of_seed(tracked, protocol, seed) as child:
+                    for row in history:
+                        if row["seed"] == seed:
+                            log_epoch(child, row)
+                    self.finish_seed(child, seed, scores[str(seed)], folder)
+            self.finish_protocol(tracked, protocol)
+        self.finish(tracked)

@@ -1,0 +1,237 @@
+"""One run of MLflow."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.meta_dataset import MetaDataset
+from rich.console import Console
+from rich.markup import escape
+
+from leukosr.engine.databases import making_tables, without_password
+from leukosr.engine.stopping import asked_to_stop
+from leukosr.engine.this_process import this_process
+from leukosr.tracking.calls import Caller
+from leukosr.tracking.leftovers import PROCESS, end_killed
+from leukosr.tracking.models import log_model
+from leukosr.versions import git_commit
+
+# whatever a store or its drivers raise must not cost a finished training; Ctrl-C still comes through
+FAILURES: tuple[type[BaseException], ...] = (Exception,)
+DEADLINE_SECONDS = 60.0  # of a call
+LAST_SECONDS = 10.0  # of the last call to a server that has failed
+BYTES_A_SECOND = 1_000_000  # of the slowest server that files are sent to
+
+_failures: list[str] = []
+
+
+def losses() -> int:
+    """How often MLflow has failed this process, so that a run is not logged to its end."""
+    return len(_failures)
+
+
+class Run:
+    """One MLflow run. After the first failure it says so once and drops what follows, also in the runs around it."""
+
+    def __init__(self, console: Console, parent: Run | None = None, *, remedy: str = "", watched: bool = True) -> None:
+        """`remedy` ends the warning: what to do once the server answers again. `watched`: with system metrics."""
+        self.console, self.parent = console, parent
+        self.remedy: str = remedy if parent is None else parent.remedy
+        self.watched: bool = watched if parent is None else parent.watched
+        self.lost: bool = parent is not None and parent.lost
+        self.run_id: str | None = None
+        self.experiment_id: str | None = None
+        self.caller: Caller = Caller() if parent is None else parent.caller
+
+    def attempt(self, action: Callable[[], Any], size: int = 0) -> Any:
+        """Do something with MLflow that sends `size` bytes; on failure warn once and go on without."""
+        if self.lost:
+            return None
+        try:
+            return self.caller.call(action, DEADLINE_SECONDS + size / BYTES_A_SECOND)
+        except FAILURES as error:
+            self._lose()
+            first_line = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+            _failures.append(first_line)
+            uri = without_password(mlflow.get_tracking_uri())
+            self.console.print(
+                f"[yellow]warning:[/] MLflow at {escape(uri)} failed ({escape(first_line)}). The work goes on and its "
+                f"results are kept on disk, but the rest of this run is not logged. {self.remedy}".rstrip()
+            )
+            return None
+
+    def _lose(self) -> None:
+        self.lost = True
+        # MLflow's own thread would say the same again, in a long line
+        logging.getLogger("mlflow.system_metrics.system_metrics_monitor").setLevel(logging.ERROR)
+        if self.parent is not None:
+            self.parent._lose()
+
+    def end(self, status: str) -> None:
+        """Close the run; tried once more, in silence, after a failure, as the server may be back."""
+
+        def end() -> None:
+            if self.run_id is not None:  # asked here, as Ctrl-C may come while the run is opened
+                mlflow.end_run(status)
+
+        if not self.lost:
+            self.attempt(end)
+        elif not self.caller.stuck:
+            with suppress(*FAILURES):
+                self.caller.call(end, LAST_SECONDS)
+
+    def holds(self, run_id: str | None) -> bool:
+        """Whether the store has a run of that id, which is not deleted."""
+        return bool(self.attempt(lambda: _resumable(run_id)))
+
+    def tag(self, name: str, value: str) -> None:
+        """Set a tag."""
+        self.attempt(lambda: mlflow.set_tag(name, value))
+
+    def parameters(self, values: Mapping[str, Any]) -> None:
+        """Log parameters, nested ones with dotted names; those that the run already holds are left alone."""
+        run_id = self.run_id
+        if run_id is None:
+            return
+        flat = dict(_flatten(values))
+
+        def log() -> None:
+            held = mlflow.get_run(run_id).data.params
+            mlflow.log_params({key: value for key, value in flat.items() if key not in held})
+
+        self.attempt(log)
+
+    def metrics(self, values: Mapping[str, float | None], step: int | None = None) -> None:
+        """Log metrics; None (undefined) is left out."""
+        defined = {key: float(value) for key, value in values.items() if value is not None}
+        self.attempt(lambda: mlflow.log_metrics(defined, step=step, run_id=self.run_id))
+
+    def file(self, path: Path, folder: str | None = None) -> None:
+        """Log one file, or all files of a folder."""
+        if path.is_dir():
+            size = sum(each.stat().st_size for each in path.rglob("*") if each.is_file())
+            self.attempt(lambda: mlflow.log_artifacts(str(path), folder, run_id=self.run_id), size)
+        else:
+            self.attempt(lambda: mlflow.log_artifact(str(path), folder, run_id=self.run_id), path.stat().st_size)
+
+    def folder(self, path: Path) -> None:
+        """Log what a stage wrote: its files, or one zip where they are many images."""
+        if sum(1 for _ in path.rglob("*")) <= 50:
+            self.file(path)
+            return
+        with tempfile.TemporaryDirectory() as temporary:
+            self.file(Path(shutil.make_archive(str(Path(temporary) / path.name), "zip", path)))
+
+    def data(self, manifest: Path, digest: str, name: str) -> None:
+        """Log which data were used, by digest."""
+        source = CodeDatasetSource({"manifest": str(manifest)})
+        dataset = MetaDataset(source, name=name, digest=digest[:36])  # type: ignore[abstract]
+        self.attempt(lambda: mlflow.log_input(dataset, context="study"))
+
+    def model(self, weights: Path) -> None:
+        """Log the weights (safetensors) of a classifier or a generator as a model."""
+        self.attempt(lambda: log_model(weights), weights.stat().st_size)
+
+
+def of_another_process(run_id: str | None, console: Console | None = None) -> Run:
+    """The run that another process has opened, as a parent; without an id, what stands below it is by itself."""
+    handle = Run(console or Console(stderr=True), watched=False)
+    handle.run_id = run_id
+    return handle
+
+
+@contextmanager
+def run(
+    name: str,
+    *,
+    experiment: str,
+    tags: Mapping[str, str],
+    parent: Run | None = None,
+    again: str | None = None,
+    remedy: str = "",
+    watched: bool = True,
+    console: Console | None = None,
+) -> Iterator[Run]:
+    """An MLflow run around a piece of work; with `parent` a run nested in that one.
+
+    `again` is the id of a run to go on with, `remedy` what the warning advises where MLflow fails, `watched` asks for
+    system metrics. Under `mlflow run` the code
+    attaches to that run and leaves the experiment as it is. An error inside marks the run failed and goes on upwards.
+    """
+    handle = Run(console or Console(stderr=True), parent, remedy=remedy, watched=watched)
+
+    def start() -> None:
+        _open_store(mlflow.get_tracking_uri())
+        # taken out of the environment, or MLflow would attach the nested runs to it as well
+        attached = (os.environ.pop("MLFLOW_RUN_ID", "") or None) if parent is None else None
+        attached = attached or _resumable(again)
+        above = parent.run_id if parent is not None else None
+        if above is not None:
+            handle.experiment_id = mlflow.get_run(above).info.experiment_id
+        elif attached is None:
+            handle.experiment_id = mlflow.set_experiment(experiment).experiment_id
+            end_killed(handle.experiment_id, tags)
+        active = mlflow.start_run(
+            run_id=attached,
+            run_name=None if attached else name,
+            experiment_id=handle.experiment_id,
+            nested=above is not None,
+            parent_run_id=above,
+            tags={"git_commit": git_commit(), PROCESS: json.dumps(this_process()), **tags},
+            log_system_metrics=handle.watched,
+        )
+        handle.run_id = active.info.run_id
+
+    status = "FAILED"
+    try:
+        handle.attempt(start)
+        yield handle
+        status = "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    finally:
+        handle.end("KILLED" if asked_to_stop() else status)
+        if parent is None:
+            handle.caller.close()
+
+
+@cache
+def _open_store(uri: str) -> None:
+    """Open the store, once a process; the first of all processes makes the tables of a new file."""
+    with making_tables(uri, DEADLINE_SECONDS):
+        MlflowClient(uri)
+
+
+def _resumable(run_id: str | None) -> str | None:
+    """The id of a run that can be gone on with; None for one that the store does not have, or has deleted."""
+    if run_id is None:
+        return None
+    try:
+        found = mlflow.get_run(run_id)
+    except mlflow.exceptions.MlflowException:
+        return None
+    return run_id if found.info.lifecycle_stage == "active" else None
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{name}.")
+        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+            yield from _flatten({str(item.get("name", i)): item for i, item in enumerate(value)}, f"{name}.")
+        else:
+            yield name, value

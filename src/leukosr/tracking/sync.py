@@ -1,0 +1,139 @@
+"""Logging later what the stages have written: their runs were lost, as MLflow did not answer."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import yaml
+from mlflow import MlflowClient
+
+from leukosr.config import Params
+from leukosr.config.load import parse_params
+from leukosr.engine.databases import without_password
+from leukosr.engine.precision import Resolved, as_computed
+from leukosr.errors import LeukoError
+from leukosr.layout import Layout
+from leukosr.tracking.calls import Caller
+from leukosr.tracking.records import RESULTS, ClassifierRecord, TrainingRecord, results_digest
+from leukosr.tracking.run import DEADLINE_SECONDS, run
+from leukosr.tracking.sweep_record import SweepRecord
+
+Record = TrainingRecord | ClassifierRecord | SweepRecord
+
+
+@dataclass
+class Synced:
+    """What became of the stages that log: names of runs that were logged, or were there; stages that were not logged.
+
+    unfinished: they have written nothing yet. outdated: params.yaml or the manifest is not what made their results.
+    """
+
+    logged: list[str] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
+    unfinished: list[str] = field(default_factory=list)
+    outdated: list[str] = field(default_factory=list)
+
+
+def sync(params: Params, params_file: Path, layout: Layout) -> Synced:
+    """Log the results of every stage of which the store has no complete run; a second call logs nothing.
+
+    Raises LeukoError where MLflow fails; runs that are complete by then are not logged again.
+    """
+    os.environ.pop("MLFLOW_RUN_ID", None)  # that run is of something else
+    synced, made_with = Synced(), _Lock(params_file)
+    for record in _records(params, layout):
+        if not _is_finished(record):
+            synced.unfinished.append(record.stage)
+        elif made_with.differs(record.stage, params, layout.manifest):
+            synced.outdated.append(record.stage)
+        elif _is_held(record, params.study.name):
+            synced.held.append(record.name)
+        else:
+            # by which commit it was trained is not known any more
+            tags = {**record.tags, "synced": "true", "git_commit": "unknown"}
+            with run(record.name, experiment=params.study.name, tags=tags, watched=False) as tracked:
+                replace(record, params=as_computed(params, _precision(record))).replay(tracked)
+            if tracked.lost:
+                raise LeukoError(f"sync: {record.name} is not logged to its end, as MLflow failed: call it again later")
+            synced.logged.append(record.name)
+    return synced
+
+
+def _records(params: Params, layout: Layout) -> Iterator[Record]:
+    for method in params.train_sr:
+        yield TrainingRecord(params, method, layout, layout.sr(method))
+    for arm in params.arms:
+        folders: dict[str, Path] = {each: layout.classify(arm, each) for each in params.study.protocols}
+        yield ClassifierRecord(params, arm, layout, params.study.seeds, folders)
+    yield SweepRecord(params, layout.sweep)
+
+
+def _is_finished(record: Record) -> bool:
+    return all(any((folder / name).is_file() for name in ("metrics.json", "trials.csv")) for folder in record.folders)
+
+
+def _is_held(record: Record, experiment: str) -> bool:
+    """Whether the store has a run with all of the results."""
+    digest, caller = results_digest(record.folders), Caller()
+
+    def look() -> bool:
+        found = MlflowClient().get_experiment_by_name(experiment)
+        wanted = f"tags.{RESULTS} = '{digest}'"
+        return found is not None and len(MlflowClient().search_runs([found.experiment_id], wanted, max_results=1)) > 0
+
+    try:
+        return bool(caller.call(look, DEADLINE_SECONDS))
+    except Exception as error:
+        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        uri = without_password(mlflow.get_tracking_uri())
+        raise LeukoError(f"sync: MLflow at {uri} failed ({first_line}): call it again once it answers") from None
+    finally:
+        caller.close()
+
+
+def _precision(record: Record) -> Resolved:
+    """What a finished stage computed in, by its own files."""
+    files = (record.folders[0] / name for name in ("metrics.json", "variance.json", "search.json"))
+    found: Resolved = json.loads(next(filter(Path.is_file, files)).read_text(encoding="utf-8"))["precision"]
+    return found
+
+
+class _Lock:
+    """What dvc.lock, beside params.yaml, says of how results were made; without one everything counts as current."""
+
+    def __init__(self, params_file: Path) -> None:
+        path = params_file.with_name("dvc.lock")
+        self.raw = yaml.safe_load(params_file.read_text(encoding="utf-8"))
+        read = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        self.stages: Mapping[str, Any] = read.get("stages", {})
+
+    def differs(self, stage: str, params: Params, manifest: Path) -> bool:
+        """Whether a stage was made with other parameters, or from another manifest."""
+        entry = self.stages.get(stage)
+        if entry is None:
+            return False
+        made = copy.deepcopy(self.raw)
+        for key, value in entry.get("params", {}).get("params.yaml", {}).items():
+            *above, last = key.split(".")
+            section = made
+            for name in above:
+                section = section.setdefault(name, {})
+            section[last] = value
+        used = {each["path"]: each.get("md5") for each in entry.get("deps", [])}
+        now = hashlib.md5(manifest.read_bytes(), usedforsecurity=False).hexdigest()
+        return used.get(manifest.as_posix()) != now or not _equal(made, params)
+
+
+def _equal(made: Any, params: Params) -> bool:
+    try:
+        return parse_params(made, "dvc.lock") == params
+    except LeukoError:
+        return False
