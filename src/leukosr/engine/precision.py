@@ -49,7 +49,7 @@ def resolve(wanted: Precision, device: torch.device) -> Resolved:
     return wanted
 
 
-def as_computed(params: Params, word: Resolved) -> Params:
+def as_computed(params: Params, word: Precision) -> Params:
     """The parameters with `word` for every precision that is still auto."""
 
     def fixed(settings: Settings) -> Settings:
