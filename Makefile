@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := PATH="$$PWD/$(VENV)/bin:$$PATH"
 .DEFAULT_GOAL := help
-.PHONY: help setup repro demo test test-slow campaign lint bench ui dashboard
+.PHONY: help setup repro demo test test-avx2 test-slow campaign lint bench ui dashboard
 # EXTRA_PIP_ARGS reaches every installation: another package index, a proxy, a cache. UV= installs by pip even where uv is.
 EXTRA_PIP_ARGS ?=
 UV ?= $(shell command -v uv)
@@ -15,7 +15,7 @@ RUNTIME := $(if $(HASHED),--requirement requirements-hashed.txt,--requirement re
 TOOLS := $(if $(HASHED),--requirement requirements-hashed.txt,--requirement requirements-dev.in --constraint requirements-dev.txt)
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 setup: $(VENV)/.ready ## Make the environment in .venv from the pinned requirements; again after a cut download
 
@@ -37,7 +37,7 @@ $(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.in requirements-dev.txt
 	$(INSTALL) --quiet $(TOOLS) $(EXTRA_PIP_ARGS)
 	@touch $(VENV)/.ready-dev
 
-test test-slow campaign lint bench: $(VENV)/.ready-dev
+test test-avx2 test-slow campaign lint bench: $(VENV)/.ready-dev
 
 repro: setup ## Run the study that params.yaml holds; a second run does nothing new
 	@$(RUN) leukosr which
@@ -54,6 +54,10 @@ test: setup ## Run all tests, those of the pipeline beside the others
 	python -m pytest --ignore=tests/pipeline; others=$$?; \
 	echo "the pipeline's tests, which run beside these:"; wait $$pipeline; pipeline=$$?; cat "$$log"; \
 	exit $$((others | pipeline))
+
+test-avx2: ## Run the pipeline's end-to-end tests as a processor without bf16 instructions would
+	$(RUN) ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 python -m pytest \
+	  tests/pipeline/test_finished.py tests/pipeline/test_mlflow_project.py tests/engine/test_precision.py
 
 test-slow: ## Run the tests that `make test` leaves out as too slow
 	$(RUN) python -m pytest -m slow

@@ -27,6 +27,14 @@ def test_one_command_makes_the_page_and_the_figures_of_all_arms(finished: Clone)
     assert not list((finished.root / ".leukosr").rglob("*.pt")), "a finished training leaves no state behind"
 
 
+def test_all_networks_compute_in_what_auto_means_on_this_processor(finished: Clone) -> None:
+    found = finished.json("leukosr", "doctor", "--json")
+    records = {path: json.loads(path.read_text()) for path in (finished.root / "outputs").rglob("metrics.json")}
+    assert {each["precision"] for each in records.values()} - {None} == {found["precision"]}
+    assert found["problems"] == []
+    assert found["lock"]["fits"]
+
+
 def test_every_training_is_one_run_in_the_store_in_the_clone(finished: Clone) -> None:
     runs = finished.runs()
     stages = sorted((run.data.tags["stage"], run.data.tags["arm"]) for run in runs)
