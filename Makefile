@@ -58,7 +58,7 @@ test: setup ## Run all tests, those of the pipeline beside the others
 test-slow: ## Run the tests that `make test` leaves out as too slow
 	$(RUN) python -m pytest -m slow
 
-campaign: ## Inject every fault of tests/faults (hours) and write docs/reliability.md
+campaign: ## Inject all faults of tests/faults and write docs/reliability.md (long)
 	@table=$$(mktemp); trap 'rm -f "$$table"' EXIT; export $(RUN); \
 	LEUKOSR_CAMPAIGN=1 LEUKOSR_CAMPAIGN_TABLE="$$table" python -m pytest --timeout 7200 tests/faults; failed=$$?; \
 	test $$failed -le 1 && python -m tests.faults.page "$$table" docs/reliability.md && exit $$failed
