@@ -48,10 +48,11 @@ demo: setup ## Go back to the committed demo study and run it
 	git checkout --quiet HEAD -- params.yaml dvc.lock
 	@$(MAKE) --no-print-directory repro
 
-test: setup ## Run all tests, those of the pipeline beside the others
+# Two processes, each with one thread for its networks (conftest.py), so that neither waits for the other.
+test: ## Run the tests, those of the pipeline beside the others
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; export $(RUN); \
-	python -m pytest tests/pipeline > "$$log" 2>&1 & pipeline=$$!; \
-	python -m pytest --ignore=tests/pipeline; others=$$?; \
+	python -m pytest -m "not slow" tests/pipeline > "$$log" 2>&1 & pipeline=$$!; \
+	python -m pytest -m "not slow" --ignore=tests/pipeline; others=$$?; \
 	echo "the pipeline's tests, which run beside these:"; wait $$pipeline; pipeline=$$?; cat "$$log"; \
 	exit $$((others | pipeline))
 
@@ -67,12 +68,12 @@ campaign: ## Inject all faults of tests/faults and write docs/reliability.md (lo
 	LEUKOSR_CAMPAIGN=1 LEUKOSR_CAMPAIGN_TABLE="$$table" python -m pytest --timeout 7200 tests/faults; failed=$$?; \
 	test $$failed -le 1 && python -m tests.faults.page "$$table" docs/reliability.md && exit $$failed
 
-lint: setup ## Check style and types
+lint: ## Check style and types
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
 
-bench: setup ## Measure the speed against plain reference loops
+bench: ## Measure the speed against plain reference loops
 	$(RUN) python -m benchmarks
 
 ui: setup ## Show all runs in MLflow on http://127.0.0.1:5000

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
 from tests.faults.tally import Tally
 
+BROKEN = pytest.StashKey[bool]()
 CAMPAIGN = os.environ.get("LEUKOSR_CAMPAIGN") == "1"
 
 
@@ -30,11 +31,22 @@ def sample(campaign: bool) -> Callable[[int, int], int]:
     return lambda whole, part: whole if campaign else part
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep whether the test itself failed: outside its trials, that is a failure that no trial has counted."""
+    report = yield
+    if report.when == "call":
+        item.stash[BROKEN] = report.failed
+    return report
+
+
 @pytest.fixture
 def tally(request: pytest.FixtureRequest) -> Iterator[Tally]:
     """The trials of the test; set `kind` to the name of the row in docs/reliability.md."""
     trials = Tally(kind=request.node.name)
     yield trials
+    if request.node.stash.get(BROKEN, False):
+        trials.failures["the test itself"] = "failed outside its trials"
     table = os.environ.get("LEUKOSR_CAMPAIGN_TABLE")
     if table:
         row = {"kind": trials.kind, "tried": trials.tried, "failed": sorted(trials.failures)}
