@@ -335,11 +335,18 @@ def enhance(
     precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware has it.")] = "fp32",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
-    """Super-resolve any image or folder of images."""
+    """Super-resolve any image or folder of images. An image that cannot be read is named, and the exit code is 1."""
     from leukosr.superres.enhance import enhance_path
 
-    count = enhance_path(source, target, weights, tile=tile, overlap=overlap, precision=precision, device_name=device)
-    console.print(f"enhance: {count} images -> {target}")
+    done = enhance_path(source, target, weights, tile=tile, overlap=overlap, precision=precision, device_name=device)
+    for sentence in done.left_out:
+        errors.print(f"left out: {sentence}")
+    for sentence in done.failed:
+        errors.print(f"failed: {sentence}")
+    count = f"{done.written} images -> {target}, {len(done.failed)} failed, {len(done.left_out)} files left out"
+    console.print(f"enhance: {count}")
+    if done.failed:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +12,7 @@ import pytest
 from PIL import Image
 
 from leukosr.config import Params, Prepare
-from leukosr.data.catalogue import Checked, Found, Rejected, check_images, find_images
+from leukosr.data.catalogue import Checked, Found, Rejected, check_images, find_images, unused_folders
 from leukosr.errors import LeukoError
 
 MAX_PIXELS = 1_000_000
@@ -164,9 +166,60 @@ def test_a_folder_without_class_folders_is_refused(flat: Prepare, tmp_path: Path
 
 def test_hidden_files_and_what_desktops_leave_are_ignored(flat: Prepare, tmp_path: Path) -> None:
     add(tmp_path, "a/1.png", "a/._1.png", "a/.ipynb_checkpoints/1-checkpoint.png", ".cache/x.png", "__MACOSX/a.png")
+    add(tmp_path, "@eaDir/1.png/SYNOPHOTO_THUMB_XL.jpg", "a/@eaDir/1.jpg", "a/.@__thumb/1.png", "#recycle/1.png")
     for name in ("a/.DS_Store", "a/Thumbs.db", "a/desktop.ini"):
         add_text(tmp_path, name)
     assert [item.path for item in find_images(flat)] == ["a/1.png"]
+
+
+@pytest.mark.parametrize(
+    ("names", "remedy"),
+    [
+        (("TRAIN", "TEST"), "prepare.train: TRAIN, prepare.test: TEST"),
+        (("train", "val"), "prepare.train: train, prepare.test: val"),
+        (("Training", "Validation", "Testing"), "prepare.train: Training, prepare.test: Testing"),
+        (("Train", "Test-A", "Test-B"), "prepare.train: Train, prepare.test: Test-A"),
+        (("TRAIN", "TEST", "TEST_SIMPLE"), "prepare.train: TRAIN, prepare.test: TEST"),
+    ],
+)
+def test_parts_of_a_set_never_become_its_classes(
+    flat: Prepare, tmp_path: Path, names: tuple[str, ...], remedy: str
+) -> None:
+    add(tmp_path, *(f"{name}/{label}/1.png" for name in names for label in "ab"))
+    for classes in (None, ["a", "b"]):
+        with pytest.raises(LeukoError, match=f"parts of a set, not classes; name {re.escape(remedy)}"):
+            find_images(flat.model_copy(update={"classes": classes}))
+
+
+def test_parts_without_class_folders_are_no_classes_either(flat: Prepare, tmp_path: Path) -> None:
+    add(tmp_path, "train/1.png", "test/2.png")
+    with pytest.raises(LeukoError, match="put the images of each class into a folder of its own in each, and name"):
+        find_images(flat)
+
+
+def test_one_class_may_be_called_like_a_part(flat: Prepare, tmp_path: Path) -> None:
+    add(tmp_path, "test/1.png", "control/2.png", "trained/3.png", "value/4.png")
+    assert {item.label for item in find_images(flat)} == {"test", "control", "trained", "value"}
+
+
+def test_folders_that_nothing_comes_from_are_told(flat: Prepare, parted: Prepare, tmp_path: Path) -> None:
+    add(tmp_path, "TRAIN/a/1.png", "TRAIN/b/2.png", "TEST/a/3.png", "TEST/b/4.png", "TEST/c/5.png", "VAL/a/6.png")
+    add(tmp_path, "masks/1.png", "TRAIN/_old/7.png", "@eaDir/1.png")
+    chosen = parted.model_copy(update={"reference": None, "classes": ["a", "b"]})
+    assert unused_folders(chosen, find_images(chosen)) == ["VAL", "TRAIN/_old", "TEST/c"]
+    some = flat.model_copy(update={"root": str(tmp_path / "TEST"), "classes": ["a", "c"]})
+    assert unused_folders(some, find_images(some)) == ["b"]
+
+
+def test_a_name_that_is_no_utf8_is_refused_by_name(flat: Prepare, tmp_path: Path) -> None:
+    add(tmp_path, "a/1.png", "a/2.png", "b/3.png")
+    os.rename(tmp_path / "a" / "2.png", os.fsencode(tmp_path / "a") + b"/Neutr\xf3filo.png")
+    good, rejected = check(tmp_path, find_images(flat))
+    assert good == ["a/1.png", "b/3.png"]
+    assert rejected == {"a/Neutr\\udcf3filo.png": "has a name that is no UTF-8: rename it"}
+    os.rename(tmp_path / "b", os.fsencode(tmp_path) + b"/Neutr\xf3filo")
+    with pytest.raises(LeukoError, match=r"Neutr\\udcf3filo has a name that is no UTF-8: rename it"):
+        find_images(flat)
 
 
 def test_masks_are_no_class_unless_asked_for(flat: Prepare, tmp_path: Path) -> None:
@@ -184,7 +237,7 @@ def test_files_that_are_no_images_are_listed_and_refused(flat: Prepare, tmp_path
     assert good == ["a/1.png"]
     assert set(rejected) == {"a/notes.txt", "a/movie", "a/text.jpg"}
     assert rejected["a/notes.txt"] == "is no image file; accepted are .bmp, .jpeg, .jpg, .png, .tif, .tiff"
-    assert "is not an image, whatever its suffix" in rejected["a/text.jpg"]
+    assert rejected["a/text.jpg"] == "is not a JPEG: it holds no known image format"
 
 
 def test_suffixes_in_capitals_are_images(flat: Prepare, tmp_path: Path) -> None:

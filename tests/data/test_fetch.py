@@ -265,12 +265,12 @@ def test_added_images_are_checked_copied_and_put_under_dvc(dvc_project: Path) ->
 
 def test_links_are_added_as_the_images_they_lead_to(project: Path) -> None:
     source = images(project.parent / "set", "a/1.png", "b/2.png")
-    (source / "a/1.png").rename(source / "elsewhere.png")
-    (source / "a/1.png").symlink_to("../elsewhere.png")
+    (source / "a/1.png").rename(project.parent / "elsewhere.png")
+    (source / "a/1.png").symlink_to("../../elsewhere.png")
     add("cells", source, leave_out=False)
     added = project / "datasets" / "cells" / "a" / "1.png"
     assert not added.is_symlink()
-    assert added.read_bytes() == (source / "elsewhere.png").read_bytes()
+    assert added.read_bytes() == (project.parent / "elsewhere.png").read_bytes()
 
 
 def test_train_and_test_folders_stay_where_they_are(project: Path, compose_params: Callable[..., Params]) -> None:

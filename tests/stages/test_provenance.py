@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from rich.console import Console
 from tests.data.provenance.disguise import STRENGTHS, disguised, field, write_jpeg
 
@@ -56,6 +59,28 @@ def test_sources_splits_copies_and_contradictions_are_told(folder: Path, tmp_pat
     assert summary["label_conflicts"] == {source["TRAIN/b/1.jpg"]: {"a": 1, "b": 1}}
     assert "broken.jpg" in (tmp_path / "out" / "rejected.csv").read_text()
     assert not (tmp_path / "state").exists() or not any((tmp_path / "state").iterdir())
+
+
+def test_what_is_left_out_is_told_and_links_are_followed(folder: Path, tmp_path: Path) -> None:
+    root = tmp_path / "smears"
+    root.mkdir()
+    (root / "TRAIN").symlink_to(folder / "TRAIN")
+    shutil.copytree(folder / "TEST", root / "TEST")
+    for name in ("README.txt", "TEST/slide.svs", "TEST/Thumbs.db"):
+        (root / name).write_text("x")
+    Image.fromarray(np.zeros((32, 40_000, 3), np.uint8)).save(root / "TEST" / "thread.png")
+    os.rename(shutil.copy(root / "TEST/a/v0.jpg", tmp_path), os.fsencode(root) + b"/TEST/Neutr\xf3filo.jpg")
+    said = run(root, tmp_path / "out")
+    assert "2 of 4 TEST images (50 %) share a micrograph with TRAIN images." in said
+    assert "12 images show 8 sources, 4 left out" in said
+    for sentence in (
+        "left out: README.txt is no image file",
+        "left out: TEST/Neutr\\udcf3filo.jpg has a name that is no UTF-8: rename it",
+        "left out: TEST/slide.svs is no image file",
+        "left out: TRAIN/b/broken.jpg is not a JPEG: it holds no known image format",
+    ):
+        assert sentence in said
+        assert sentence.split()[2] in (tmp_path / "out" / "rejected.csv").read_text()
 
 
 def test_the_page_shows_every_group_as_a_strip(folder: Path, tmp_path: Path) -> None:

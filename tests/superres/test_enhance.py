@@ -11,7 +11,7 @@ from PIL import Image
 from leukosr.errors import LeukoError
 from leukosr.superres.archs.real_esrgan import RRDBNet
 from leukosr.superres.archs.srgan import SRGANGenerator
-from leukosr.superres.enhance import enhance_path
+from leukosr.superres.enhance import Enhanced, enhance_path
 from leukosr.superres.weights import save_generator
 
 
@@ -42,7 +42,7 @@ def read(path: Path) -> np.ndarray:
         return np.asarray(image)
 
 
-def enhance(source: Path, target: Path, weights: Path, **changes: Any) -> int:
+def enhance(source: Path, target: Path, weights: Path, **changes: Any) -> Enhanced:
     settings: dict[str, Any] = {"tile": 0, "overlap": 0, "precision": "fp32", "device_name": "cpu"}
     return enhance_path(source, target, weights, **(settings | changes))
 
@@ -60,7 +60,8 @@ def assert_close(found: np.ndarray, wanted: np.ndarray) -> None:
 
 def test_one_file_becomes_one_larger_png(generator: SRGANGenerator, weights: Path, tmp_path: Path) -> None:
     image = draw(tmp_path / "cell.jpg")
-    assert enhance(tmp_path / "cell.jpg", tmp_path / "new" / "cell_x2.png", weights) == 1
+    done = enhance(tmp_path / "cell.jpg", tmp_path / "new" / "cell_x2.png", weights)
+    assert done == Enhanced(1, [], [])
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["cell_x2.png"]
     assert_close(read(tmp_path / "new" / "cell_x2.png"), expected(generator, image))
 
@@ -77,7 +78,13 @@ def test_folder_keeps_its_subfolders_and_mixed_sizes(generator: SRGANGenerator, 
     names = {"b.png": (9, 12), "deep/er/a.JPG": (16, 8), "deep/c.tiff": (9, 12)}
     images = {name: draw(source / name, *size, seed=len(name)) for name, size in names.items()}
     (source / "notes.txt").write_text("not an image")
-    assert enhance(source, target, weights) == 3
+    draw(source / "b.webp")
+    (source / "._b.png").write_text("a resource fork")
+    done = enhance(source, target, weights)
+    assert (done.written, done.failed) == (3, [])
+    assert [sentence.split(" is no image file")[0] for sentence in done.left_out] == [
+        str(source / name) for name in ("b.webp", "notes.txt")
+    ]
     written = sorted(path.relative_to(target).as_posix() for path in target.rglob("*.*"))
     assert written == ["b.png", "deep/c.png", "deep/er/a.png"]
     for name, image in images.items():
@@ -125,7 +132,7 @@ def test_mistakes_are_refused_in_one_sentence_before_anything_is_written(weights
         (image, tmp_path / "out.jpg", weights, {}, "results are written as PNG"),
         (image, image, weights, {}, "would replace its own input"),
         (image, folder, weights, {}, "would replace its own input"),
-        (folder, folder, weights, {}, "would replace its own input"),
+        (folder, folder, weights, {}, "holds the images themselves"),
         (folder, out, tmp_path / "none.safetensors", {}, "none.safetensors"),
         (folder, out, tmp_path / "text.safetensors", {}, "text.safetensors"),
         (folder, out, tmp_path / "text.pth", {}, "text.pth"),
@@ -155,16 +162,52 @@ def test_two_inputs_for_one_result_are_refused(weights: Path, tmp_path: Path) ->
         enhance(tmp_path / "in", tmp_path / "out", weights)
 
 
-def test_damaged_image_is_named_and_leaves_no_file_of_its_own(weights: Path, tmp_path: Path) -> None:
-    draw(tmp_path / "in" / "a.png")
-    (tmp_path / "in" / "b.png").write_bytes((tmp_path / "in" / "a.png").read_bytes()[:200])
-    with pytest.raises(LeukoError, match=r"b\.png cannot be read as an image"):
-        enhance(tmp_path / "in", tmp_path / "out", weights)
-    assert [path.name for path in (tmp_path / "out").rglob("*")] in ([], ["a.png"])
+def test_one_bad_image_is_named_and_does_not_stop_the_others(weights: Path, tmp_path: Path) -> None:
+    source, target = tmp_path / "in", tmp_path / "out"
+    for name in ("a.png", "d.png"):
+        draw(source / name)
+    (source / "b.png").write_bytes((source / "a.png").read_bytes()[:200])
+    (source / "c.png").write_text("text")
+    draw(source / "e.png", height=1)
+    done = enhance(source, target, weights)
+    assert done.written == 2
+    assert [sentence.removeprefix(f"{source}/")[:20] for sentence in done.failed] == [
+        "b.png is corrupt or ",
+        "c.png is not a PNG: ",
+        "e.png is 14x1; netwo",
+    ]
+    assert sorted(path.name for path in target.rglob("*")) == ["a.png", "d.png"]
 
 
-def test_decompression_bomb_is_refused(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bad_image_alone_is_an_error(weights: Path, tmp_path: Path) -> None:
+    (tmp_path / "b.png").write_text("text")
+    draw(tmp_path / "b.webp")
+    for name, reason in (("b.png", "is not a PNG"), ("b.webp", "is no image file; accepted are")):
+        with pytest.raises(LeukoError, match=rf"{name} {reason}"):
+            enhance(tmp_path / name, tmp_path / "out.png", weights)
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_results_below_the_input_are_no_input(weights: Path, tmp_path: Path) -> None:
+    for name in ("a.png", "deep/b.png"):
+        draw(tmp_path / "in" / name)
+    for _ in range(2):
+        assert enhance(tmp_path / "in", tmp_path / "in" / "sr", weights).written == 2
+    assert not (tmp_path / "in" / "sr" / "sr").exists()
+
+
+def test_an_image_of_very_many_pixels_is_refused(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     draw(tmp_path / "cell.png", 40, 50)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40 * 50 // 2 - 1)
-    with pytest.raises(LeukoError, match=r"cell\.png cannot be read as an image"):
+    monkeypatch.setattr("leukosr.data.decoding.MAX_PIXELS", 40 * 50 - 1)
+    with pytest.raises(LeukoError, match=r"cell\.png has 50x40 pixels, more than the 1999 that are read"):
         enhance(tmp_path / "cell.png", tmp_path / "big.png", weights)
+
+
+def test_a_photograph_is_enlarged_upright(generator: SRGANGenerator, weights: Path, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(draw(tmp_path / "cell.png")).save(tmp_path / "turned.png", exif=exif)
+    enhance(tmp_path / "turned.png", tmp_path / "big.png", weights)
+    assert_close(read(tmp_path / "big.png"), expected(generator, np.rot90(read(tmp_path / "cell.png"), -1).copy()))

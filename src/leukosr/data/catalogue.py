@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -10,20 +11,26 @@ from pathlib import Path, PurePosixPath
 import yaml
 
 from leukosr.config import Prepare, Provenance
-from leukosr.data.images import SUFFIXES, ImageFacts, inspect_image
+from leukosr.data.decoding import SUFFIXES
+from leukosr.data.images import ImageFacts, inspect_image
+from leukosr.data.listing import is_utf8, left_by_system, list_files, printable
 from leukosr.errors import LeukoError
 
-IGNORED = frozenset({"Thumbs.db", "desktop.ini"})
+_PART = re.compile(r"(train|test|val)(?:ing|id|idation)?(?:[-_ ].*|\d+)?", re.IGNORECASE)  # TEST_SIMPLE, Test-A, too
 PARTS = {"train": "train", "val": "test", "valid": "test", "validation": "test", "test": "test"}
 
 
 @dataclass(frozen=True)
 class Found:
-    """One file of the set before it is checked. `part` is train, test, reference or all."""
+    """One file of the set before it is opened. `part` is train, test, reference or all.
+
+    `reason` says why it cannot be used, as far as its name and place tell.
+    """
 
     path: str
     label: str
     part: str
+    reason: str | None = None
 
     @property
     def image_id(self) -> str:
@@ -88,23 +95,77 @@ def _from_class_folders(root: Path, below: str, classes: list[str] | None, part:
     folder = root / below
     if not folder.is_dir():
         raise LeukoError(f"the folder {folder} is missing: prepare.train, test and reference must name folders")
-    present = sorted(child.name for child in folder.iterdir() if child.is_dir() and child.name[0] not in "._")
+    present = subfolders(folder)
     spelling = _spellings(classes or [], present, folder)
     for name in classes or []:
         if name not in spelling.values():
+            _refuse_parts(folder, present)
             raise LeukoError(f"the class folder {folder / name} is missing; {folder} holds {', '.join(present)}")
-    names = classes or [name for name in present if name != "masks"]  # masks of the images, not a class
+    names = classes or [name for name in present if name != "masks" and name[0] != "_"]
     if not names:
         raise LeukoError(f"{folder} holds no class folders: put the images of each class into a folder of its own")
-    loose = (file for file in sorted(folder.iterdir()) if file.is_file() and file.suffix.lower() in SUFFIXES)
-    found = [Found(file.relative_to(root).as_posix(), "", "loose") for file in loose]
+    if not classes:
+        _refuse_parts(folder, names)
+    found = loose_images(root, folder)
     for name in names:
         own = next((written for written, meant in spelling.items() if meant == name), name)
-        files = visible_files(folder / own)
+        files = list_files(folder / own)
         if not files:
             raise LeukoError(f"the class folder {folder / own} is empty: add images or remove the folder")
-        found += [Found(file.relative_to(root).as_posix(), name, part) for file in files]
+        found += [Found(file.path.relative_to(root).as_posix(), name, part, file.reason) for file in files]
     return found
+
+
+def subfolders(folder: Path) -> list[str]:
+    """The names of the folders in `folder`, but for those that systems leave."""
+    names = sorted(child.name for child in folder.iterdir() if child.is_dir() and not left_by_system(child.name))
+    for name in names:
+        if not is_utf8(name):
+            raise LeukoError(f"the folder {folder / printable(name)} has a name that is no UTF-8: rename it")
+    return names
+
+
+def loose_images(root: Path, folder: Path) -> list[Found]:
+    """The images in `folder` itself, which have no class."""
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and not file.is_dir())
+    return [Found(file.relative_to(root).as_posix(), "", "loose") for file in files if not left_by_system(file.name)]
+
+
+def _refuse_parts(folder: Path, names: Sequence[str]) -> None:
+    """Raise LeukoError where folders are parts of a set, as in most downloads: they would become its classes."""
+    parts = {name: match[1].lower() for name in sorted(names, key=len) if (match := _PART.fullmatch(name))}
+    hold_classes = any(subfolders(folder / name) for name in parts)
+    if not hold_classes and len(parts) < 2:
+        return
+    train = next((name for name, part in parts.items() if part == "train"), None)
+    test = next((name for wanted in ("test", "val") for name, part in parts.items() if part == wanted), None)
+    remedy = f"name prepare.train: {train or '…'}, prepare.test: {test or '…'}"
+    if not hold_classes:
+        remedy = f"put the images of each class into a folder of its own in each, and {remedy}"
+    raise LeukoError(f"{folder} holds {', '.join(sorted(parts))}: parts of a set, not classes; {remedy}")
+
+
+def unused_folders(settings: Prepare | Provenance, found: Iterable[Found]) -> list[str]:
+    """The folders beside class folders and parts, below the root, that hold nothing of the set; masks are known.
+
+    Empty for a set with a `split.csv`, beside which single images are refused.
+    """
+    root = Path(settings.root)
+    if (root / "split.csv").is_file():
+        return []
+    used = {
+        str(folder)
+        for place in {PurePosixPath(item.path).parent for item in found}
+        for folder in (place, *place.parents)
+    }
+    parts = [] if settings.train is None else [settings.train, settings.test, settings.reference]
+    names = [
+        PurePosixPath(part, name)
+        for part in ("", *filter(None, parts))
+        for name in subfolders(root / part)
+        if name != "masks"
+    ]
+    return [str(name) for name in names if str(name) not in used]
 
 
 def _spellings(classes: Sequence[str], written: Iterable[str], where: Path) -> dict[str, str]:
@@ -120,12 +181,6 @@ def _spellings(classes: Sequence[str], written: Iterable[str], where: Path) -> d
             raise LeukoError(f"{where} writes the class {name} as {' and '.join(alike)}: write it in one way")
         found |= dict.fromkeys(alike, name)
     return found
-
-
-def visible_files(folder: Path) -> list[Path]:
-    """The files below a folder, sorted, but for hidden ones, those in hidden folders and what desktops leave."""
-    files = (file for file in folder.rglob("*") if file.is_file() and file.name not in IGNORED)
-    return sorted(file for file in files if all(part[0] != "." for part in file.relative_to(folder).parts))
 
 
 def _same_classes(root: Path, settings: Prepare | Provenance, found: Iterable[Found]) -> None:
@@ -161,7 +216,7 @@ def _from_split_csv(root: Path, classes: list[str] | None) -> list[Found]:
             raise LeukoError(f"{root / 'split.csv'} line {number}: needs a path below the folder and a label")
         found.append(Found(str(place), spelling.get(row["label"], row["label"]), part))
     listed = {item.path for item in found}
-    for path in visible_files(root):
+    for path in (item.path for item in list_files(root)):
         name = path.relative_to(root).as_posix()
         if path.suffix.lower() in SUFFIXES and name not in listed:
             found.append(Found(name, "", "unlisted"))
@@ -198,7 +253,7 @@ def check_images(
             first_id[item.image_id] = item.path
             good.append(Checked(item, fact.width, fact.height))
         else:
-            rejected.append(Rejected(item.path, fact.reason))
+            rejected.append(Rejected(printable(item.path), fact.reason))
     return good, rejected
 
 
@@ -208,10 +263,8 @@ def _set_reason(item: Found, fact: ImageFacts, first_with: dict[str, str], first
         return "is not listed in split.csv"
     if item.part == "loose":
         return "lies in no class folder"
-    if PurePosixPath(item.path).suffix.lower() not in SUFFIXES:
-        return f"is no image file; accepted are {', '.join(sorted(SUFFIXES))}"
-    if fact.reason is not None:
-        return fact.reason
+    if (reason := item.reason or fact.reason) is not None:
+        return reason
     if fact.digest in first_with:
         return f"is a duplicate of {first_with[fact.digest]} (same bytes)"
     if item.image_id in first_id:

@@ -14,8 +14,9 @@ from typing import Any
 import yaml
 
 from leukosr.config import PerClass, Prepare, SourceDisjoint
-from leukosr.data.catalogue import Found, Rejected, check_images, drawn_sets, find_images, visible_files
+from leukosr.data.catalogue import Found, Rejected, check_images, drawn_sets, find_images, loose_images
 from leukosr.data.images import inspect_image
+from leukosr.data.listing import list_files
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
@@ -150,10 +151,13 @@ def _listed(path: Path) -> list[Found]:
 
 
 def _walk(path: Path) -> list[Found]:
-    files = [file for file in visible_files(path) if file.parent != path]
+    files = [file for file in list_files(path) if file.path.parent != path]
     if not files:
         raise LeukoError(f"{path} holds no class folders: put the images of each class into a folder of its own")
-    return [Found(f.relative_to(path).as_posix(), f.parent.name, "all") for f in files]
+    in_folders = [
+        Found(file.path.relative_to(path).as_posix(), file.path.parent.name, "all", file.reason) for file in files
+    ]
+    return loose_images(path, path) + in_folders
 
 
 def _flat(path: Path) -> Prepare:

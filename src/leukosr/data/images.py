@@ -1,27 +1,30 @@
-"""Checking and reading single image files."""
+"""Checking, reading and writing single image files."""
 
 from __future__ import annotations
 
 import hashlib
-import io
-import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 
+from leukosr.data.decoding import Unusable, decode, opened, stored_mode, whole
 from leukosr.degradation.resample import Kernel, resize
 from leukosr.errors import LeukoError
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
 MIN_SIDE = 32
 
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What a look at one file found; `reason` is None for a good image."""
+    """What a look at one file found: the size of the upright image and the SHA-256 of the file.
+
+    `reason` is None for a good image; of another one nothing else is known.
+    """
 
     width: int
     height: int
@@ -32,90 +35,57 @@ class ImageFacts:
 def inspect_image(path: Path, max_pixels: int) -> ImageFacts:
     """Decode one file fully and say what it is or why it cannot be used; never raises on bad content."""
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        return ImageFacts(0, 0, "", f"cannot be read ({error.strerror})")
-    digest = hashlib.sha256(content).hexdigest()
-    if not content:
-        return ImageFacts(0, 0, digest, "is empty (0 bytes)")
-    try:
-        # Pillow only warns above its own limit; the header alone is read here, so our limit decides first
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                width, height = image.size
-                reason = _refusal(image, max_pixels)
-                if reason is None:
-                    image.load()
-    except UnidentifiedImageError:
-        return ImageFacts(0, 0, digest, f"is not an image, whatever its suffix {path.suffix} says")
-    except Image.DecompressionBombError:
-        return ImageFacts(0, 0, digest, f"has more pixels than prepare.max_pixels {max_pixels} allows")
-    except (OSError, SyntaxError, ValueError) as error:
-        return ImageFacts(0, 0, digest, f"is corrupt or truncated ({error})")
-    return ImageFacts(width, height, digest, reason)
+        with opened(path) as (image, file):
+            _refuse_for_studies(image, max_pixels)
+            content = whole(file)
+            height, width = decode(image, content).shape[:2]
+    except Unusable as error:
+        return ImageFacts(0, 0, "", str(error))
+    return ImageFacts(width, height, hashlib.sha256(content).hexdigest(), None)
 
 
-def _refusal(image: Image.Image, max_pixels: int) -> str | None:
+def _refuse_for_studies(image: ImageFile, max_pixels: int) -> None:
     width, height = image.size
     if width * height > max_pixels:
-        return f"has {width}x{height} pixels, more than prepare.max_pixels {max_pixels} allows"
-    if (mode := _other_mode(image)) is not None:
-        return f"has mode {mode}; convert it to 8-bit RGB"
+        raise Unusable(f"has {width}x{height} pixels, more than prepare.max_pixels {max_pixels} allows")
+    _refuse_other_mode(image)
     if min(width, height) < MIN_SIDE:
-        return f"is {width}x{height}, smaller than {MIN_SIDE} pixels on a side"
-    return None
+        raise Unusable(f"is {width}x{height}, smaller than {MIN_SIDE} pixels on a side")
 
 
-def _other_mode(image: Image.Image) -> str | None:
-    """The mode of an image that is not 8-bit RGB. Pillow calls 16-bit RGB files RGB too and drops the low bits."""
-    tiles = getattr(image, "tile", ())  # how the file stores its pixels; only files have it
-    deep = any(";16" in str(tile.args) for tile in tiles)
-    if image.mode != "RGB":
-        return image.mode
-    return "RGB;16" if deep else None
+def _refuse_other_mode(image: ImageFile) -> None:
+    if (mode := stored_mode(image)) != "RGB":
+        raise Unusable(f"has mode {mode}; convert it to 8-bit RGB")
 
 
 def read_rgb(path: Path) -> np.ndarray:
-    """Read one image as uint8 RGB, height x width x 3. Raises LeukoError that names an unreadable file.
-
-    The pixels are those that Pillow gives; OpenCV decodes whole JPEG and PNG files faster.
-    """
-    try:
-        content = path.read_bytes()
-        with Image.open(io.BytesIO(content)) as image:
-            if (mode := _other_mode(image)) is not None:
-                raise LeukoError(f"{path} has mode {mode}; convert it to 8-bit RGB")
-            fast = _decoded(content) if image.format in _LAST_BYTES else None
-            return np.asarray(image) if fast is None else fast
-    except FileNotFoundError:
-        raise LeukoError(f"{path} does not exist; the stage that makes it has to run first") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise LeukoError(f"{path} cannot be read as an image ({error}); replace or remove it") from None
-
-
-_LAST_BYTES = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
-
-
-def _decoded(content: bytes) -> np.ndarray | None:
-    """OpenCV's decoding, or None where it fails or the file is cut: OpenCV fills the rest of such a JPEG with grey."""
-    if not content.endswith(tuple(_LAST_BYTES.values())):
-        return None
-    return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    """Read one 8-bit RGB image, upright, as uint8, height x width x 3. Raises LeukoError that names a bad file."""
+    with _naming(path), opened(path) as (image, file):
+        _refuse_other_mode(image)
+        return decode(image, whole(file))
 
 
 def read_as_rgb(path: Path) -> np.ndarray:
     """Read any 8-bit image as uint8 RGB, upright: grey, palette and CMYK are converted, transparency is dropped.
 
-    Raises LeukoError that names an unreadable file, and one of more than 8 bits a channel.
+    Raises LeukoError that names a bad file, and one of more than 8 bits a channel.
     """
+    with _naming(path), opened(path) as (image, file):
+        mode = stored_mode(image)
+        if mode in ("I", "F") or ";16" in mode:
+            raise Unusable(f"has more than 8 bits a channel (mode {mode}); scale and convert it to 8 bits")
+        return decode(image, whole(file))
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Turn the reason why a file cannot be used into a LeukoError that names it."""
     try:
-        with Image.open(path) as image:
-            if (_other_mode(image) or "") in ("I", "F", "RGB;16") or image.mode.startswith("I;"):
-                raise LeukoError(f"{path} has more than 8 bits a channel; convert it to 8 bits, scaled as it should be")
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise LeukoError(f"{path} cannot be read as an image ({error}); replace or remove it") from None
+        yield
+    except Unusable as error:
+        if not path.exists():
+            raise LeukoError(f"{path} does not exist; the stage that makes it has to run first") from None
+        raise LeukoError(f"{path} {error}") from None
 
 
 def fit_to(image: np.ndarray, height: int, width: int, fit: str, kernel: Kernel) -> np.ndarray:

@@ -13,6 +13,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from PIL import Image
 
+from leukosr.data.images import read_as_rgb
 from leukosr.errors import LeukoError
 from leukosr.layout import Layout, image_file
 from leukosr.report.style import arm_colour, arm_label, new_figure, size_text
@@ -166,14 +167,9 @@ def _mark(panel: Axes, view: View, colour: str) -> None:
 
 def _read(path: Path, arm: str) -> RGB:
     try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except FileNotFoundError:
-        raise LeukoError(f"{path} does not exist: make it with `dvc repro upscale@{arm}`") from None
-    except OSError as error:
-        raise LeukoError(
-            f"{path} cannot be read ({error}): make it again with `dvc repro --force --single-item upscale@{arm}`"
-        ) from None
+        return read_as_rgb(path)
+    except LeukoError as error:
+        raise LeukoError(f"{error}: make it again with `dvc repro upscale@{arm}`") from None
 
 
 def _reduced(image: RGB) -> RGB:

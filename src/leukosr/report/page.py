@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from PIL import Image
 
 from leukosr.config import Params
+from leukosr.data.images import read_as_rgb
 from leukosr.files import new_file, new_folder, write_json
 from leukosr.report import sections
 from leukosr.report.charts import (
@@ -238,10 +239,9 @@ def _draw(folder: Path, params: Params, results: StudyResults, note: str) -> dic
 
 def data_uri(path: Path, photo: bool) -> str:
     """A picture as a data URI: charts as PNG, photographs as JPEG, which is several times smaller."""
-    with Image.open(path) as picture:
-        if picture.width <= PAGE_WIDTH and not photo:
-            return _uri("png", path.read_bytes())
-        reduced = picture.convert("RGB")
+    reduced = Image.fromarray(read_as_rgb(path))
+    if reduced.width <= PAGE_WIDTH and not photo:
+        return _uri("png", path.read_bytes())
     if reduced.width > PAGE_WIDTH:
         height = round(reduced.height * PAGE_WIDTH / reduced.width)
         reduced = reduced.resize((PAGE_WIDTH, height), Image.Resampling.LANCZOS)

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from leukosr.config import Budget
+from leukosr.data.images import read_as_rgb
 from leukosr.files import new_file
 
 # Okabe & Ito's colours (Color Universal Design, 2008), told apart with any kind of colour vision
@@ -97,6 +98,5 @@ def new_figure(
         with new_file(path) as temporary:
             figure.savefig(temporary, format="png", metadata={"Software": None})
             if not photo:
-                with Image.open(temporary) as drawn:
-                    palette = drawn.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+                palette = Image.fromarray(read_as_rgb(temporary)).quantize(256, dither=Image.Dither.NONE)
                 palette.save(temporary, optimize=True)

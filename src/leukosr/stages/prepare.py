@@ -10,7 +10,7 @@ import pandas as pd
 from rich.console import Console
 
 from leukosr.config import Params, Prepare
-from leukosr.data.catalogue import Checked, Rejected, check_images, find_images
+from leukosr.data.catalogue import Checked, Rejected, check_images, find_images, unused_folders
 from leukosr.data.images import ImageFacts, inspect_image
 from leukosr.data.manifest import check_disjoint, make_rows, read_sources, write_manifest, write_rejected
 from leukosr.data.source_disjoint import source_disjoint_roles
@@ -32,6 +32,8 @@ def run(params: Params, console: Console, out: Path, processes: Processes = ALON
     settings = params.prepare
     root = Path(settings.root)
     found = find_images(settings)
+    if processes.first and (unused := unused_folders(settings, found)):
+        console.print(f"prepare: not of the set: {', '.join(unused)} (no class folder or part that params.yaml names)")
     workers = count_workers(params.runtime.workers)
     look = partial(inspect_image, max_pixels=settings.max_pixels)
 

@@ -15,8 +15,9 @@ from rich.console import Console
 
 import leukosr.data.provenance
 from leukosr.config import Params
-from leukosr.data.catalogue import check_images, find_images, visible_files
-from leukosr.data.images import SUFFIXES, ImageFacts, inspect_image
+from leukosr.data.catalogue import check_images, find_images
+from leukosr.data.images import ImageFacts, inspect_image
+from leukosr.data.listing import TABLES, list_files, printable
 from leukosr.data.provenance.facts import Facts, folder_labels, folder_splits, gather_facts, name_sources
 from leukosr.data.provenance.geometry import Limits
 from leukosr.data.provenance.search import find_sources
@@ -30,6 +31,7 @@ from leukosr.report.provenance_page import write_provenance_page
 STATE = Path(".leukosr/resume")
 WRITTEN = frozenset({"sources.csv", "rejected.csv", "summary.json", "index.html", "groups.png", "strips"})
 MAX_PIXELS = 50_000_000
+SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,10 @@ def _find(
     shutil.rmtree(work, ignore_errors=True)
     for shared in facts.shared:
         console.print(f"provenance: {shared.sentence}")
+    for name, reason in listed.rejected[:SHOWN]:
+        console.print(f"left out: {name} {reason}")
+    if len(listed.rejected) > SHOWN:
+        console.print(f"left out: {len(listed.rejected) - SHOWN} more, see {out / 'rejected.csv'}")
     console.print(
         f"provenance: {len(images)} images show {len(facts.groups)} sources, {len(listed.rejected)} left out, "
         f"{len(facts.conflicts)} sources with more than one label -> {out / 'index.html'}"
@@ -149,12 +155,13 @@ def summary(facts: Facts) -> dict[str, object]:
 
 def _readable(root: Path, workers: int) -> tuple[list[str], list[tuple[str, str]]]:
     """The images below `root` that can be used, and the others with the reason."""
-    files = [path for path in visible_files(root) if path.suffix.lower() in SUFFIXES]
+    files = [file for file in list_files(root) if file.path.parent != root or file.path.name not in TABLES]
     look = partial(inspect_image, max_pixels=MAX_PIXELS)
-    facts = list(track(ordered_map(look, files, workers), len(files), "checking images"))
-    names = [path.relative_to(root).as_posix() for path in files]
-    good = [name for name, fact in zip(names, facts, strict=True) if fact.reason is None]
-    bad = [(name, fact.reason) for name, fact in zip(names, facts, strict=True) if fact.reason is not None]
+    facts = track(ordered_map(look, [file.path for file in files], workers), len(files), "checking images")
+    reasons = [file.reason or fact.reason for file, fact in zip(files, facts, strict=True)]
+    names = [file.path.relative_to(root).as_posix() for file in files]
+    good = [name for name, reason in zip(names, reasons, strict=True) if reason is None]
+    bad = [(printable(name), reason) for name, reason in zip(names, reasons, strict=True) if reason is not None]
     return good, bad
 
 

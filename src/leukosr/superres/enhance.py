@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
+
 from leukosr.config import Precision
-from leukosr.data.images import SUFFIXES, read_as_rgb, write_png
+from leukosr.data.decoding import NO_IMAGE, SUFFIXES
+from leukosr.data.images import read_as_rgb, write_png
+from leukosr.data.listing import list_files
 from leukosr.engine.device import choose_device, place
 from leukosr.engine.precision import Resolved, resolve
 from leukosr.engine.progress import track
@@ -23,13 +29,34 @@ class _How:
     channels_last: bool = True
 
 
+@dataclass(frozen=True)
+class Enhanced:
+    """What became of the files: how many images were written, and a sentence on each other one.
+
+    failed: images that could not be enlarged. left_out: files that are no images.
+    """
+
+    written: int
+    failed: list[str]
+    left_out: list[str]
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Pairs of input and output, and what `Enhanced` says of the other files."""
+
+    pairs: list[tuple[Path, Path]]
+    failed: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+
 def enhance_path(
     source: Path, target: Path, weights: Path, *, tile: int, overlap: int, precision: str, device_name: str
-) -> int:
+) -> Enhanced:
     """Upscale one image to the PNG `target`, or all images below a folder into the folder `target`.
 
-    Returns the number of images. Each file appears complete or not at all. Raises LeukoError for missing
-    input, a target that is the input, unreadable images and unusable weights.
+    Each file appears complete or not at all, and an image that cannot be read does not stop the others. Raises
+    LeukoError for missing input, a target that is the input, unusable weights, and a single image that cannot be read.
     """
     if precision not in get_args(Precision):
         raise LeukoError(f"--precision is '{precision}'; allowed are {', '.join(get_args(Precision))}")
@@ -41,34 +68,67 @@ def enhance_path(
     device = choose_device(device_name)  # type: ignore[arg-type]
     loaded = load_generator(weights, device)
     model, how = place(loaded.model, device, channels_last=True), _How(resolve(precision, device))  # type: ignore[arg-type]
-    images = (read_as_rgb(file) for file, _ in files)
+    outputs: deque[Path] = deque()
+    images = _read(files, outputs)
     upscaled = upscale_images(model, images, loaded.scale, how, device, batch=1, tile=tile, overlap=overlap)
-    for (_, output), image in zip(files, track(upscaled, len(files), "enhancing"), strict=True):
-        with new_file(output) as temporary:
+    written = 0
+    for image in track(upscaled, len(files.pairs), "enhancing"):
+        with new_file(outputs.popleft()) as temporary:
             write_png(temporary, image)
-    return len(files)
+        written += 1
+    if files.failed and not source.is_dir():
+        raise LeukoError(files.failed[0])
+    return Enhanced(written, files.failed, files.left_out)
 
 
-def _list(source: Path, target: Path) -> list[tuple[Path, Path]]:
-    """Input and output file pairs."""
-    if source.is_file():
+def _read(files: _Files, outputs: deque[Path]) -> Iterator[np.ndarray]:
+    """The images that can be read, and into `outputs` the place of each one's result."""
+    for file, output in files.pairs:
+        try:
+            image = read_as_rgb(file)
+            if min(image.shape[:2]) < 2:
+                raise LeukoError(f"{file} is {image.shape[1]}x{image.shape[0]}; networks need 2 pixels a side")
+        except LeukoError as error:
+            files.failed.append(str(error))
+            continue
+        outputs.append(output)
+        yield image
+
+
+def _list(source: Path, target: Path) -> _Files:
+    if source.is_dir():
+        files = _list_folder(source, target)
+    elif source.exists():
         if target.is_dir():
             target = target / f"{source.stem}.png"
         if target.suffix.lower() != ".png":
             raise LeukoError(f"{target}: results are written as PNG, name the file .png")
-        files = [(source, target)]
-    elif source.is_dir():
-        if target.is_file():
-            raise LeukoError(f"{target} is a file, but {source} is a folder: name a folder to write to")
-        found = sorted(file for file in source.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-        if not found:
-            raise LeukoError(f"{source} holds no images ({', '.join(sorted(SUFFIXES))})")
-        files = [(file, (target / file.relative_to(source)).with_suffix(".png")) for file in found]
+        files = _Files([(source, target)])
     else:
         raise LeukoError(f"{source} does not exist: name an image or a folder of images")
-    for file, output in files:
+    for file, output in files.pairs:
         if file.resolve() == output.resolve():
             raise LeukoError(f"{output} would replace its own input: choose another place for the results")
-    if len({output for _, output in files}) != len(files):
-        raise LeukoError(f"two images below {source} differ only in their suffix: rename one")
+    return files
+
+
+def _list_folder(source: Path, target: Path) -> _Files:
+    if target.exists() and not target.is_dir():
+        raise LeukoError(f"{target} is a file, but {source} is a folder: name a folder to write to")
+    if target.resolve() == source.resolve():
+        raise LeukoError(f"{target} holds the images themselves: choose another place for the results")
+    input_of: dict[Path, Path] = {}
+    files = _Files([])
+    for item in list_files(source, without=target):
+        if item.reason is not None:
+            sentences = files.left_out if item.reason == NO_IMAGE else files.failed
+            sentences.append(f"{item.path} {item.reason}")
+            continue
+        output = (target / item.path.relative_to(source)).with_suffix(".png")
+        if (other := input_of.setdefault(output, item.path)) != item.path:
+            raise LeukoError(f"{other} and {item.path.name} differ only in their suffix: rename one")
+        files.pairs.append((item.path, output))
+    if not files.pairs:
+        others = f", {len(files.left_out) + len(files.failed)} other files"
+        raise LeukoError(f"{source} holds no images ({', '.join(sorted(SUFFIXES))}){others}")
     return files

@@ -76,7 +76,7 @@ def _detail(green: np.ndarray, content: np.ndarray) -> tuple[np.ndarray, np.ndar
         cv2.GaussianBlur(values, (0, 0), s) / np.maximum(cv2.GaussianBlur(inside, (0, 0), s), 0.05) for s in (1.2, 6)
     )
     band = np.clip((near - far) * 2, -127, 127) * inside
-    height, width = (round(side * DETAIL / SIDE) for side in green.shape)
+    height, width = (max(1, round(side * DETAIL / SIDE)) for side in green.shape)
     detail, mask = np.zeros((DETAIL, DETAIL), np.int8), np.zeros((DETAIL, DETAIL), bool)
     detail[:height, :width] = np.rint(cv2.resize(band, (width, height), interpolation=cv2.INTER_AREA)).astype(np.int8)
     mask[:height, :width] = cv2.resize(inside, (width, height), interpolation=cv2.INTER_AREA) > 0.99

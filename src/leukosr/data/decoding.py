@@ -1,0 +1,174 @@
+"""Decoding image files that anyone may have made: the one place where the project opens them."""
+
+from __future__ import annotations
+
+import stat
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+import cv2
+import numpy as np
+import simplejpeg
+from PIL import BmpImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
+
+FORMATS = {"BMP": (".bmp",), "JPEG": (".jpeg", ".jpg"), "PNG": (".png",), "TIFF": (".tif", ".tiff")}
+FORMAT_OF = {suffix: name for name, suffixes in FORMATS.items() for suffix in suffixes}
+SUFFIXES = frozenset(FORMAT_OF)
+NO_IMAGE = f"is no image file; accepted are {', '.join(sorted(SUFFIXES))}"
+MAX_PIXELS = 2**30 // 12  # above it Pillow warns of a decompression bomb
+BYTES_A_PIXEL = 8  # the most that one takes in a file: 16-bit RGBA
+BESIDE_PIXELS = 16 * 2**20  # bytes for metadata, thumbnails, the short film of a phone
+MAX_SCANS = 200  # of a JPEG: encoders write up to a dozen, and each is a pass over all pixels
+MAX_FRAMES = 1000  # that are counted
+
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # on metadata; they name no file
+# Four parsers, called by name. Image.open would try all of Pillow's, and that of PostScript runs a program.
+_PARSERS: dict[str, Callable[[BinaryIO, str], ImageFile.ImageFile]] = {
+    "BMP": BmpImagePlugin.BmpImageFile,
+    "JPEG": JpegImagePlugin.jpeg_factory,
+    "PNG": PngImagePlugin.PngImageFile,
+    "TIFF": TiffImagePlugin.TiffImageFile,
+}
+_ORIENTATION = 0x0112  # the EXIF tag, and how an image that has it is turned upright
+_TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: np.rot90(pixels, -1),
+    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
+    8: lambda pixels: np.rot90(pixels),
+}
+
+
+class Unusable(Exception):
+    """Why a file cannot be used, as the rest of a sentence that begins with its name."""
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[ImageFile.ImageFile, BinaryIO]]:
+    """The parsed header of an image, and its file to read on from.
+
+    Raises Unusable for a file that is not what its suffix says, larger than it can need to be, or damaged; errors of
+    decoders that are called meanwhile become Unusable, too.
+    """
+    try:
+        name = FORMAT_OF.get(path.suffix.lower())
+        status = path.stat()
+        if name is None or not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for its writer
+            raise Unusable(NO_IMAGE if name is None else "is no file, but a folder, pipe or device")
+        if status.st_size > MAX_PIXELS * BYTES_A_PIXEL + BESIDE_PIXELS:
+            raise Unusable(f"is {status.st_size:,} bytes long, more than any image that is read")
+        with path.open("rb") as file:
+            image = _header(file, name)
+            size, pixels = f"{image.width}x{image.height}", image.width * image.height
+            if pixels > MAX_PIXELS:
+                raise Unusable(f"has {size} pixels, more than the {MAX_PIXELS} that are read")
+            if status.st_size > pixels * BYTES_A_PIXEL + BESIDE_PIXELS:
+                raise Unusable(f"is {status.st_size:,} bytes long, more than its {size} pixels can need")
+            yield image, file
+    except (Unusable, MemoryError):
+        raise
+    except OSError as error:  # Pillow's own have no number
+        damage = f"is corrupt or truncated ({error})"
+        raise Unusable(damage if error.errno is None else f"cannot be read ({error.strerror})") from None
+    except Exception as error:  # parsers raise all kinds on hostile bytes
+        raise Unusable(f"is corrupt or truncated ({error or type(error).__name__})") from None
+
+
+def _header(file: BinaryIO, name: str) -> ImageFile.ImageFile:
+    start = file.read(16)
+    if not start:
+        raise Unusable("is empty (0 bytes)")
+    accept = Image.OPEN[name][1]
+    if accept is None or not accept(start):
+        raise Unusable(f"is not a {name}: it holds {_format_by(start)}")
+    file.seek(0)
+    try:
+        image = _PARSERS[name](file, "")
+    except SyntaxError as error:
+        kind = f"is a damaged {name}, or one of a kind that is not read here ({error})"
+        raise Unusable(f"{kind}; save it as 8-bit RGB") from None
+    if getattr(image, "is_animated", False) and image.format != "MPO":  # a JPEG with previews of itself behind it
+        raise Unusable(f"holds {_count_frames(image)} frames; save the one that is meant as a file of its own")
+    return image
+
+
+def _format_by(start: bytes) -> str:
+    """What Pillow would take a file for by its first bytes; it is not parsed."""
+    Image.init()
+    for name, (_, accept) in Image.OPEN.items():
+        with suppress(Exception):  # some expect more bytes
+            if accept is not None and accept(start) is True:
+                return name
+    return "no known image format"
+
+
+def _count_frames(image: ImageFile.ImageFile) -> str:
+    if isinstance(image, PngImagePlugin.PngImageFile):
+        return str(image.n_frames)
+    for frame in range(1, MAX_FRAMES):
+        try:
+            image.seek(frame)
+        except EOFError:
+            return str(frame)
+    return f"{MAX_FRAMES} or more"
+
+
+def stored_mode(image: ImageFile.ImageFile) -> str:
+    """Pillow's mode, with `;16` for more than 8 bits a channel: of some images Pillow cuts them off without a word."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        deep = max(image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (1,))) > 8
+    else:
+        deep = image.format == "PNG" and ";16" in str(image.tile)
+    return f"{image.mode};16" if deep and image.mode not in ("I", "F", "I;16") else image.mode
+
+
+def whole(file: BinaryIO) -> bytes:
+    """The content of an opened file."""
+    file.seek(0)
+    return file.read()
+
+
+def decode(image: ImageFile.ImageFile, content: bytes) -> np.ndarray:
+    """Decode the file `content` whose header is `image`: the pixels that Pillow gives, uint8 RGB, upright.
+
+    TurboJPEG and OpenCV decode faster; and TurboJPEG refuses a JPEG whose missing parts Pillow fills with grey.
+    """
+    pixels = None
+    if image.format in ("JPEG", "MPO"):
+        if (scans := content.count(b"\xff\xda")) > MAX_SCANS:
+            raise Unusable(f"has {scans} scans, more than any encoder writes; save it again")
+        colours = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}[image.mode]
+        decoded = simplejpeg.decode_jpeg(content, colours)
+        pixels = decoded if image.mode == "RGB" else None
+    elif image.format == "PNG" and image.mode == "RGB" and _has_pixels_only(content):
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
+    if pixels is None:
+        pixels = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+    turn = _TURNS.get(_orientation(image))
+    return pixels if turn is None else np.ascontiguousarray(turn(pixels))
+
+
+_PIXEL_CHUNKS = frozenset({b"IHDR", b"IDAT", b"sRGB", b"gAMA", b"cHRM", b"iCCP", b"sBIT", b"pHYs", b"bKGD", b"tIME"})
+
+
+def _has_pixels_only(png: bytes) -> bool:
+    """Whether a PNG is whole and holds nothing that may turn, animate or mask the image, as text and EXIF may."""
+    position = 8
+    while png[position + 4 : position + 8] in _PIXEL_CHUNKS:
+        position += 12 + int.from_bytes(png[position : position + 4])
+    return png[position : position + 12] == b"\0\0\0\0IEND\xaeB`\x82"
+
+
+def _orientation(image: ImageFile.ImageFile) -> int:
+    """The EXIF orientation; 1, upright, where there is none, and of a TIFF, which Pillow has turned itself."""
+    if not any(key in image.info for key in ("exif", "xmp", "Raw profile type exif")):
+        return 1
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # as viewers do, show an image with damaged metadata as it is stored
+        return 1
