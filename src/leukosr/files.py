@@ -50,7 +50,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     """
     temporary, replaced = _temporary(path), _temporary(path, ".old")
     with saying_why(path):
-        if os.path.lexists(path) and (path.is_symlink() or not path.is_dir()):
+        if path.is_symlink() or (path.exists() and not path.is_dir()):
             found = "link" if path.is_symlink() else "file"
             raise LeukoError(f"{path} is a {found} where a folder is to be written: remove it or choose another place")
         try:
