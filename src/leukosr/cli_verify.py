@@ -42,9 +42,11 @@ def _print(found: Verified, root: Path, remedies: list[str]) -> None:
     lines += [f"missing: {count} of {path} {where}" for (path, where), count in _missing(found).items()]
     lines += [f"not checked: {path}, which DVC knows by no MD5" for path in found.unchecked]
     lines += remedies
-    count = len(found.good) + len(found.bad)
+    if found.missing:
+        lines.append("What is missing comes by `dvc checkout` from the cache, `dvc pull` from a remote, or `dvc repro`")
+    checked, bad, missing = (len({copy.place for copy in part}) for part in (found.good, found.bad, found.missing))
     lines.append(
-        f"verify: {count} copies in workspace and cache, {len(found.bad)} bad, {len(found.missing)} not there, "
+        f"verify: {checked + bad} files in workspace and cache hashed, {bad} bad, {missing} missing, "
         f"{len(found.unchecked)} not checked"
     )
     for line in lines:

@@ -115,7 +115,8 @@ def _entries(file: Path, root: Path) -> list[tuple[str, dict[str, Any]]]:
             return [(file.relative_to(root).as_posix(), dict(entry)) for entry in content["outs"]]
         return [(name, dict(entry)) for name, stage in content["stages"].items() for entry in stage.get("outs", ())]
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, yaml.YAMLError) as error:
-        raise LeukoError(f"{file} cannot be read ({error}): take it from git again") from None
+        words = " ".join(str(error).split())[:200]
+        raise LeukoError(f"{file} cannot be read ({words}): take it from git again") from None
 
 
 def _copies(output: Output, root: Path, objects: Path) -> Iterator[Copy]:
