@@ -9,11 +9,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from leukosr.errors import LeukoError
-from leukosr.files import new_file, new_folder, write_json
+from leukosr.files import new_file, new_folder, this_host, write_json
 
 FAILURES = [ValueError, KeyboardInterrupt]
 
@@ -124,20 +125,163 @@ def test_the_folders_of_dead_processes_are_cleared_and_those_of_living_ones_stay
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     living = os.getppid()
-    for name in (f".raw.{dead.pid}", f".raw.{dead.pid}.old", f".raw.{living}", f".raw_too.{dead.pid}", ".raw.notes"):
+    here = f"leukosr-{this_host()}"
+    left = {f".raw.{here}-{dead.pid}", f".raw.{here}-{dead.pid}.old"}
+    kept = {f".raw.{here}-{living}", f".raw_too.{here}-{dead.pid}", ".raw.notes"}
+    kept |= {f".raw.leukosr-0a1b2c3d-{dead.pid}"}  # of another machine, whose processes nobody here knows
+    for name in left | kept:
         (tmp_path / name).mkdir()
     with new_folder(tmp_path / "raw"):
         pass
-    assert names(tmp_path) == {"raw", f".raw.{living}", f".raw_too.{dead.pid}", ".raw.notes"}
+    assert names(tmp_path) == {"raw"} | kept
+
+
+def test_the_files_of_dead_processes_are_cleared_and_those_of_living_ones_stay(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    here = f"leukosr-{this_host()}"
+    left = {f".table.csv.{here}-{dead.pid}.csv", f".other.png.{here}-{dead.pid}.png", f".bare.{here}-{dead.pid}"}
+    kept = {f".table.csv.{here}-{os.getppid()}.csv", f".table.csv.leukosr-0a1b2c3d-{dead.pid}.csv", ".table.csv.swp"}
+    for name in left | kept:
+        (tmp_path / name).write_text("half")
+    with new_file(tmp_path / "table.csv") as temporary:
+        temporary.write_text("whole")
+    assert names(tmp_path) == {"table.csv"} | kept
 
 
 def test_what_a_killed_process_left_behind_does_no_harm(tmp_path: Path) -> None:
-    (tmp_path / f".lr.{os.getpid()}").mkdir()
-    (tmp_path / f".lr.{os.getpid()}" / "stale.txt").write_text("stale")
+    left = tmp_path / f".lr.leukosr-{this_host()}-{os.getpid()}"
+    left.mkdir()
+    (left / "stale.txt").write_text("stale")
     with new_folder(tmp_path / "lr") as temporary:
         (temporary / "newer.txt").write_text("newer")
     assert content(tmp_path / "lr") == {"newer.txt": "newer"}
     assert names(tmp_path) == {"lr"}
+
+
+def test_the_last_good_copy_of_a_killed_process_comes_back(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left = tmp_path / f".lr.leukosr-{this_host()}-{dead.pid}.old"
+    left.mkdir()
+    (left / "good.txt").write_text("good")
+    with pytest.raises(KeyboardInterrupt), new_folder(tmp_path / "lr"):
+        raise KeyboardInterrupt
+    assert content(tmp_path / "lr") == {"good.txt": "good"}
+    assert names(tmp_path) == {"lr"}
+
+
+@pytest.mark.parametrize("older", [True, False], ids=["older", "none"])
+def test_of_two_writers_of_one_folder_the_second_says_that_it_was_beaten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, older: bool
+) -> None:
+    path, replace = tmp_path / "lr", os.replace
+    if older:
+        path.mkdir()
+        (path / "older.txt").write_text("older")
+
+    def beaten(source: Path, target: Path) -> None:
+        if target == path and not path.exists():  # another process comes just before
+            path.mkdir()
+            (path / "first.txt").write_text("first")
+        replace(source, target)
+
+    monkeypatch.setattr("leukosr.files.os.replace", beaten)
+    beaten_words = "was written by another process at the same time: its result stays"
+    with pytest.raises(LeukoError, match=beaten_words), new_folder(path) as temporary:
+        (temporary / "second.txt").write_text("second")
+    assert content(path) == {"first.txt": "first"}
+    assert names(tmp_path) == {"lr"}
+
+
+def test_a_folder_that_another_writer_moves_away_first_is_his(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, replace = tmp_path / "lr", os.replace
+    path.mkdir()
+
+    def beaten(source: Path, target: Path) -> None:
+        if source == path:
+            path.rmdir()
+        replace(source, target)
+
+    monkeypatch.setattr("leukosr.files.os.replace", beaten)
+    with pytest.raises(LeukoError, match="was written by another process at the same time"), new_folder(path):
+        pass
+    assert names(tmp_path) == set()
+
+
+LONG = {
+    "ASCII": "x" * 251 + ".csv",
+    "of two bytes a letter": "ö" * 125 + ".csv",
+    "long suffix": "x." + "y" * 253,
+    "not UTF-8": os.fsdecode(b"\xf3" * 251 + b".csv"),
+}
+
+
+@pytest.mark.parametrize("name", LONG.values(), ids=LONG)
+def test_names_may_be_as_long_as_the_file_system_allows(tmp_path: Path, name: str) -> None:
+    with new_file(tmp_path / name) as temporary:
+        temporary.write_text("x")
+    with new_folder(tmp_path / "folders" / name) as folder:
+        (folder / "x").write_text("x")
+    with new_folder(tmp_path / "folders" / name) as folder:
+        (folder / "y").write_text("y")
+    assert (tmp_path / name).read_text() == "x"
+    assert content(tmp_path / "folders" / name) == {"y": "y"}
+    assert (names(tmp_path), names(tmp_path / "folders")) == ({name, "folders"}, {name})
+
+
+@pytest.mark.parametrize("make", [new_file, new_folder])
+@pytest.mark.parametrize(
+    ("place", "remedy"),
+    [
+        ("file.txt/out", "a file lies where a folder is needed"),
+        ("file.txt/deep/out", "a file lies where a folder is needed"),
+        ("loop/out", "a file lies where a folder is needed|links lead in a circle"),
+        ("x" * 256, "choose a shorter name"),
+    ],
+)
+def test_a_place_that_cannot_be_is_named_with_a_remedy(tmp_path: Path, make: Any, place: str, remedy: str) -> None:
+    (tmp_path / "file.txt").write_text("mine")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(LeukoError, match=remedy) as error, make(tmp_path / place) as temporary:
+        temporary.touch()
+    assert f"cannot write {tmp_path / place}: " in str(error.value)
+    assert names(tmp_path) == {"file.txt", "loop"}
+    assert (tmp_path / "file.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "dangling link"])
+def test_a_folder_takes_the_place_of_no_file_and_no_link(tmp_path: Path, kind: str) -> None:
+    path, mine = tmp_path / "out", tmp_path / "mine"
+    if kind == "file":
+        path.write_text("mine")
+    else:
+        path.symlink_to(mine)
+    if kind == "link":
+        mine.mkdir()
+        (mine / "thesis.txt").write_text("mine")
+    before = names(tmp_path)
+    words = f"out is a {kind.split()[-1]} where a folder is to be written: remove it"
+    with pytest.raises(LeukoError, match=words), new_folder(path):
+        pass
+    assert names(tmp_path) == before
+    assert kind != "link" or content(mine) == {"thesis.txt": "mine"}
+
+
+def test_a_folder_lies_where_a_file_is_to_be_written(tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").mkdir()
+    with pytest.raises(
+        LeukoError, match=r"cannot write .*metrics\.json: .*a folder lies where a file is to be written"
+    ):
+        write_json(tmp_path / "metrics.json", {})
+    assert names(tmp_path) == {"metrics.json"}
+
+
+@pytest.mark.parametrize("make", [new_file, new_folder])
+def test_an_input_that_may_not_be_read_is_not_called_the_output(tmp_path: Path, make: Any) -> None:
+    source = str(tmp_path / "source.png")
+    with pytest.raises(PermissionError, match=r"source\.png"), make(tmp_path / "out"):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), source)
 
 
 @pytest.fixture

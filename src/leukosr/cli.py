@@ -17,11 +17,13 @@ import typer
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from leukosr import __version__, cli_statistics
+from leukosr.cli_verify import verify
 from leukosr.config import Params, load_params
 from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.stopping import INTERRUPTED, stopped_like_ctrl_c
 from leukosr.errors import LeukoError
 from leukosr.layout import Layout
+from leukosr.outputs import claimed
 
 app = typer.Typer(
     name="leukosr", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich",
@@ -29,7 +31,7 @@ app = typer.Typer(
 )  # fmt: skip
 data_app = typer.Typer(no_args_is_help=True, help="Bring data sets in.")
 app.add_typer(data_app, name="data")
-for command in (cli_statistics.compare, cli_statistics.calibrate, cli_statistics.variance):
+for command in (cli_statistics.compare, cli_statistics.calibrate, cli_statistics.variance, verify):
     app.command()(command)
 
 console, errors = cli_statistics.console, cli_statistics.errors
@@ -74,8 +76,12 @@ def _stage(name: str, params_file: Path, out: Path | None = None) -> Iterator[tu
     """
     params = _load(params_file)
     layout = Layout(params.study.name)
-    if not os.environ.get("MLFLOW_RUN_ID") or out is not None:
-        yield params, layout, out
+    if out is not None:
+        with claimed(out, name.replace("_", "-"), layout):
+            yield params, layout, out
+        return
+    if not os.environ.get("MLFLOW_RUN_ID"):
+        yield params, layout, None
         return
     from leukosr import tracking
     from leukosr.tracking.attached import results_of_run

@@ -59,13 +59,15 @@ def calibrate(
     from leukosr.evaluate.calibration import STUDIES
     from leukosr.evaluate.calibration import calibrate as simulate
     from leukosr.files import new_file
+    from leukosr.outputs import claimed
     from leukosr.report.calibration_figure import calibration_figure
 
     judged = track(simulate(comparisons, count_workers("auto")), STUDIES, "simulating")
     found = [each for both in judged for each in both]
-    with new_file(out / "calibration.csv") as file:
-        pd.DataFrame([each.as_record() for each in found]).to_csv(file, index=False, lineterminator="\n")
-    calibration_figure(out / "calibration.png", found)
+    with claimed(out, "calibrate"):
+        with new_file(out / "calibration.csv") as file:
+            pd.DataFrame([each.as_record() for each in found]).to_csv(file, index=False, lineterminator="\n")
+        calibration_figure(out / "calibration.png", found)
     worst = max(each.called for each in found if each.design.difference == 0)
     console.print(f"calibrate: {STUDIES} designs; equal arms called different in at most {100 * worst:.1f} % -> {out}")
 
@@ -92,6 +94,7 @@ def variance(
     from leukosr.evaluate.variance import analyse, as_record
     from leukosr.evaluate.variance import as_json as text_of
     from leukosr.files import write_json
+    from leukosr.outputs import claimed
     from leukosr.report.variance_figures import print_variance, variance_figures
 
     if len(files) > 1:
@@ -100,8 +103,9 @@ def variance(
     table = read_trials(files[0], metric)
     found = analyse(table)
     if out is not None:
-        write_json(out / "variance.json", as_record(found))
-        variance_figures(out, table, found, note or f"{files[0].name}: {found.trials} trials")
+        with claimed(out, "variance"):
+            write_json(out / "variance.json", as_record(found))
+            variance_figures(out, table, found, note or f"{files[0].name}: {found.trials} trials")
     if as_json:
         typer.echo(text_of(found))
         return
@@ -116,13 +120,15 @@ def _compare_spreads(files: list[Path], metric: str, out: Path | None, note: str
     from leukosr.evaluate.sd_ratio import as_records, steadiness
     from leukosr.evaluate.trials import read_trials
     from leukosr.files import write_json
+    from leukosr.outputs import claimed
     from leukosr.report.spreads_figure import print_spreads, spreads_figure
 
     tables = [(name, read_trials(path, metric)) for name, path in zip(names_of(files), files, strict=True)]
     found = steadiness(tables)
     if out is not None:
-        write_json(out / "spreads.json", as_records(found))
-        spreads_figure(out / "spreads.png", tables, found, note)
+        with claimed(out, "variance"):
+            write_json(out / "spreads.json", as_records(found))
+            spreads_figure(out / "spreads.png", tables, found, note)
     if as_json:
         typer.echo(text_of(found))
         return

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import os
 import re
 import shutil
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,75 +19,156 @@ import psutil
 
 from leukosr.errors import LeukoError
 
+LONGEST_NAME = 64  # bytes of a name that its temporary name repeats; a file system may allow no more than 143
+LONGEST_SUFFIX = 16
+
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it replaces `path`, on any failure it is removed.
+    """Yield a temporary path beside `path`, of its suffix; on success it replaces `path`, on failure it is removed.
 
-    Raises LeukoError when the folder cannot be written or the disk is full.
+    Raises LeukoError when the place cannot be written or the disk is full.
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    with _writable(path):
+    temporary = _temporary(path, path.suffix if len(os.fsencode(path.suffix)) <= LONGEST_SUFFIX else "")
+    with saying_why(path):
+        _clear_files(path.parent.absolute())
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
             os.replace(temporary, path)
         finally:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; on success it takes the place of `path`, else it is removed.
 
-    Raises LeukoError when the parent cannot be written or the disk is full.
+    Raises LeukoError when the parent cannot be written, the disk is full, `path` is a file or a link, or another
+    process wrote it meanwhile, whose result then stays.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    replaced = path.with_name(f".{path.name}.{os.getpid()}.old")
-    with _writable(path):
+    temporary, replaced = _temporary(path), _temporary(path, ".old")
+    with saying_why(path):
+        if path.is_symlink() or (path.exists() and not path.is_dir()):
+            found = "link" if path.is_symlink() else "file"
+            raise LeukoError(f"{path} is a {found} where a folder is to be written: remove it or choose another place")
         try:
-            _clear_leftovers(path)
+            _clear_folders(path)
             temporary.mkdir(parents=True)
             yield temporary
-            if path.exists():
-                # moved aside first: removing many files takes long and may be interrupted half-way
-                os.replace(path, replaced)
-            os.replace(temporary, path)
+            _swap(temporary, path, replaced)
         finally:
-            if replaced.exists() and not path.exists():
-                os.replace(replaced, path)
             shutil.rmtree(temporary, ignore_errors=True)
+            if not path.exists() and replaced.exists():
+                os.replace(replaced, path)
             shutil.rmtree(replaced, ignore_errors=True)
 
 
-def _clear_leftovers(path: Path) -> None:
+def _swap(temporary: Path, path: Path, replaced: Path) -> None:
+    try:
+        if path.exists():
+            # moved aside first: removing many files takes long and may be interrupted half-way
+            os.replace(path, replaced)
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY):
+            raise
+        raise LeukoError(
+            f"{path} was written by another process at the same time: its result stays, this one is dropped; run "
+            "the command once more if that is not what you want"
+        ) from error
+
+
+def _temporary(path: Path, ending: str = "") -> Path:
+    """A hidden name beside `path` that no other process uses, never longer than a file system allows."""
+    return path.with_name(f".{_named(path)}.leukosr-{this_host()}-{os.getpid()}{ending}")
+
+
+def _named(path: Path) -> str:
+    """The name of `path`, or a digest of a long one."""
+    name = os.fsencode(path.name)
+    return path.name if len(name) <= LONGEST_NAME else hashlib.sha256(name).hexdigest()[:32]
+
+
+@cache
+def this_host() -> str:
+    """This machine, and which of its process numberings (containers have their own), as 8 hexadecimal digits."""
+    names = [socket.gethostname()]
+    with suppress(OSError):
+        names.append(os.readlink("/proc/self/ns/pid"))
+    return hashlib.sha256(" ".join(names).encode()).hexdigest()[:8]
+
+
+def _is_left_over(host: str, process: str) -> bool:
+    """Whether the process that wrote a temporary file is gone. One of another machine may well be at work."""
+    return host == this_host() and (int(process) == os.getpid() or not psutil.pid_exists(int(process)))
+
+
+def _clear_folders(path: Path) -> None:
     """Remove the temporary folders of killed processes: DVC would count them to the folder that holds `path`."""
-    name = re.compile(rf"\.{re.escape(path.name)}\.(\d+)(\.old)?")
-    for other in path.parent.iterdir() if path.parent.is_dir() else ():
+    name = re.compile(rf"\.{re.escape(_named(path))}\.leukosr-(\w{{8}})-(\d+)(\.old)?")
+    for other in _entries(path.parent):
         found = name.fullmatch(other.name)
-        if found and (int(found[1]) == os.getpid() or not psutil.pid_exists(int(found[1]))):
-            if found[2] and not path.exists():
+        if found and other.is_dir() and _is_left_over(found[1], found[2]):
+            if found[3] and not path.exists():
                 os.replace(other, path)  # killed between the two renames: this is the last good copy
             else:
                 shutil.rmtree(other, ignore_errors=True)
 
 
+@cache
+def _clear_files(folder: Path) -> None:
+    """Remove the temporary files that killed processes left in a folder; once a process, as it may hold many files."""
+    for other in _entries(folder):
+        found = _TEMPORARY.fullmatch(other.name)
+        if found and other.is_file() and int(found[2]) != os.getpid() and _is_left_over(found[1], found[2]):
+            with suppress(OSError):  # another process may have removed it
+                other.unlink()
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What lies in a folder; nothing where it is not there or may not be listed."""
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
+
+
+_TEMPORARY = re.compile(r"\..+\.leukosr-(\w{8})-(\d+)(\.[^.]*)?", re.DOTALL)
+
+
 @contextmanager
-def _writable(path: Path) -> Iterator[None]:
+def saying_why(path: Path) -> Iterator[None]:
+    """Turn what the system refuses about `path`, its folder or the disk into a LeukoError with a remedy."""
     try:
         yield
     except OSError as error:
-        if error.errno in _REMEDIES:
+        if error.errno in _REMEDIES and _concerns(error, path):
             raise LeukoError(f"cannot write {path}: {error.strerror}; {_REMEDIES[error.errno]}") from error
         raise
 
 
+def _concerns(error: OSError, path: Path) -> bool:
+    """Whether an error is about `path`, what lies around or beside it, or no file by name, and not about an input."""
+    if not isinstance(error.filename, str | bytes):
+        return error.filename is None
+    place = Path(os.fsdecode(error.filename))
+    return place in (path, *path.parents) or any(_TEMPORARY.fullmatch(part) for part in place.parts)
+
+
+_IN_THE_WAY = "a file lies where a folder is needed, choose another place"
 _REMEDIES = {
-    1: "make the folder writable for you",
-    13: "make the folder writable for you",
-    28: "free some space on the disk and run the command again",
-    30: "the file system is read-only, choose another place for the project",
-    122: "your disk quota is used up, free some space and run the command again",
+    errno.EPERM: "make the folder writable for you",
+    errno.EACCES: "make the folder writable for you",
+    errno.ENOSPC: "free some space on the disk and run the command again",
+    errno.EROFS: "the file system is read-only, choose another place for the project",
+    errno.EDQUOT: "your disk quota is used up, free some space and run the command again",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ELOOP: "its links lead in a circle, choose another place",
+    errno.ENOTDIR: _IN_THE_WAY,
+    errno.EEXIST: _IN_THE_WAY,
+    errno.EISDIR: "a folder lies where a file is to be written, remove it or choose another place",
 }
 
 

@@ -81,7 +81,7 @@ def dvc_project(empty_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.fixture
 def project(dvc_project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The same for tests that end before `dvc add` and `dvc commit`, which take a second or two each."""
-    monkeypatch.setattr("leukosr.data.fetch._dvc", lambda *_: None)
+    monkeypatch.setattr("leukosr.data.fetch.run_dvc", lambda *_: "")
     return dvc_project
 
 
@@ -99,13 +99,38 @@ def test_a_folder_with_the_right_hash_comes_to_data(
     point(dvc_project, out)
     pointer = yaml.safe_load((dvc_project / "data.dvc").read_text())
     if older:
-        images(dvc_project / "data", "old.jpg")
+        images(dvc_project / "data", "TEST/A/3 é.jpg")  # another image of that name: a damaged copy
     assert fetch("bccd", source) == 3
     assert contents(dvc_project / "data") == contents(source)
     assert yaml.safe_load((dvc_project / "data.dvc").read_text()) == pointer
     with Repo(str(dvc_project)) as repo:
         assert repo.status() == {}
     assert entries(dvc_project) == {".git", ".dvc", ".dvcignore", ".gitignore", "data", "data.dvc"}
+
+
+def test_files_in_data_that_are_not_bccds_are_not_lost(project: Path, tracked: tuple[Path, dict[str, Any]]) -> None:
+    point(project, tracked[1])
+    images(project / "data", "TEST/A/3 é.jpg", "thesis/figure.png", ".notes.png")
+    before = contents(project / "data")
+    with pytest.raises(LeukoError, match=r"data holds files that are not BCCD's .*: \.notes\.png, thesis/figure\.png"):
+        fetch("bccd", tracked[0])
+    assert contents(project / "data") == before
+
+
+@pytest.mark.parametrize("command", ["fetch", "add"])
+def test_a_set_is_brought_to_the_project_from_a_folder_below_it(
+    project: Path, tracked: tuple[Path, dict[str, Any]], command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point(project, tracked[1])
+    (project / "docs" / "deep").mkdir(parents=True)
+    monkeypatch.chdir(project / "docs" / "deep")
+    source = Path(os.path.relpath(tracked[0]))
+    count = fetch("bccd", source) if command == "fetch" else add("cells", source / "TRAIN", leave_out=False)[0]
+    assert count == (3 if command == "fetch" else 2)
+    brought = project / ("data/TRAIN" if command == "fetch" else "datasets/cells")
+    assert contents(brought) == contents(tracked[0] / "TRAIN")
+    assert Path.cwd() == project / "docs" / "deep"
+    assert list(Path.cwd().iterdir()) == []
 
 
 def test_the_folder_that_was_copied_is_not_touched(dvc_project: Path, tracked: tuple[Path, dict[str, Any]]) -> None:
@@ -172,7 +197,7 @@ def test_only_bccd_can_be_fetched(project: Path) -> None:
 
 
 def test_fetching_elsewhere_than_in_the_project_is_refused(project: Path) -> None:
-    with pytest.raises(LeukoError, match=r"data\.dvc is missing: run the command in the root"):
+    with pytest.raises(LeukoError, match=r"data\.dvc is missing in .*a project: take it from git again"):
         fetch("bccd", project)
 
 
@@ -335,9 +360,54 @@ def test_a_folder_that_a_study_draws_is_refused(project: Path) -> None:
 def test_a_set_of_that_name_is_not_overwritten(project: Path) -> None:
     old = images(project / "datasets" / "cells", "a/1.png")
     before = contents(old)
-    with pytest.raises(LeukoError, match=r"datasets/cells exists already: remove it and datasets/cells\.dvc first"):
+    with pytest.raises(LeukoError, match=r"datasets/cells exists already, unknown to DVC: move it away"):
         add("cells", images(project.parent / "set", "a/1.png", "b/2.png"), leave_out=False)
     assert contents(old) == before
+
+
+def test_a_pointer_without_its_images_is_not_replaced(project: Path) -> None:
+    pointer = project / "datasets" / "cells.dvc"
+    pointer.parent.mkdir()
+    pointer.write_text("outs: []\n")  # as after git clone, before dvc pull
+    with pytest.raises(
+        LeukoError, match=r"cells\.dvc exists already: `dvc pull datasets/cells\.dvc` or .* brings the set"
+    ):
+        add("cells", images(project.parent / "set", "a/1.png", "b/2.png"), leave_out=False)
+    assert contents(pointer.parent) == {"cells.dvc": b"outs: []\n"}
+
+
+@pytest.mark.parametrize("ignored", [True, False], ids=["older .gitignore", "no .gitignore"])
+@pytest.mark.parametrize("failure", [LeukoError("dvc"), KeyboardInterrupt()])
+def test_a_set_that_dvc_could_not_take_leaves_nothing_behind(
+    project: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException, ignored: bool
+) -> None:
+    if ignored:
+        (project / "datasets").mkdir()
+        (project / "datasets" / ".gitignore").write_text("/older\n")
+
+    def half_done(*_: str) -> str:
+        (project / "datasets" / "cells.dvc").write_text("half")
+        (project / "datasets" / ".gitignore").write_text("/cells\n")
+        raise failure
+
+    monkeypatch.setattr("leukosr.data.fetch.run_dvc", half_done)
+    with pytest.raises(type(failure)):
+        add("cells", images(project.parent / "set", "a/1.png", "b/2.png"), leave_out=False)
+    if ignored:
+        assert contents(project / "datasets") == {".gitignore": b"/older\n"}
+    else:
+        assert not (project / "datasets").exists()
+
+
+def test_the_error_of_dvc_is_shown_and_not_its_last_line(dvc_project: Path) -> None:
+    (dvc_project / ".gitignore").write_text("/datasets\n")
+    with pytest.raises(LeukoError) as error:
+        add("cells", images(dvc_project.parent / "set", "a/1.png", "b/2.png"), leave_out=False)
+    assert str(error.value) == (
+        "`dvc add datasets/cells` failed (bad DVC file name 'datasets/cells.dvc' is git-ignored.): take the rule that "
+        "covers it out of .gitignore"
+    )
+    assert not (dvc_project / "datasets").exists()
 
 
 @pytest.mark.parametrize("present", [True, False], ids=["no class folders", "nothing"])
@@ -353,7 +423,7 @@ def test_adding_outside_a_dvc_project_brings_nothing(tmp_path: Path, monkeypatch
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     source = images(tmp_path / "set", "a/1.png", "b/2.png")
-    with pytest.raises(LeukoError, match=r"`dvc add datasets/cells` failed .*: run the command in the root"):
+    with pytest.raises(LeukoError, match=r"work lies in no DVC project: run the command inside your clone"):
         add("cells", source, leave_out=False)
     assert not os.path.lexists("datasets/cells")
     assert entries(source) == {"a", "b"}

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import io
-import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -136,11 +136,61 @@ def test_the_digest_depends_on_the_code(tmp_path: Path, monkeypatch: pytest.Monk
     assert work_digest({}, []) != digest
 
 
-def test_a_state_that_nobody_came_back_to_is_forgotten_after_a_month(tmp_path: Path) -> None:
-    for name, days in (("old", 31), ("recent", 29)):
-        Resume(name, 0, tmp_path).save("sr", {"iteration": 1})
-        then = time.time() - days * 86400
-        for path in (tmp_path / name / "sr.pt", tmp_path / name):
-            os.utime(path, (then, then))
-    Resume("new", 0, tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["recent"]
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Set the clock that old states are judged by, to so many days from now."""
+    now = time.time()
+
+    def set_to(days: float) -> None:
+        monkeypatch.setattr("leukosr.engine.resume.time.time", lambda: now + days * 86400)
+
+    return set_to
+
+
+def test_a_state_that_nobody_came_back_to_is_forgotten(tmp_path: Path, clock: Callable[[float], None]) -> None:
+    Resume("old", 0, tmp_path).save("sr", {"iteration": 1})
+    for day, kept in ((29, True), (31, True), (60, True), (62, False)):
+        clock(day)
+        Resume("another", 0, tmp_path)
+        assert (tmp_path / "old").exists() == kept, day
+
+
+@pytest.mark.parametrize("days", [31, 400, 40_000])
+def test_a_clock_that_jumps_forward_and_back_forgets_nothing(
+    tmp_path: Path, clock: Callable[[float], None], days: float
+) -> None:
+    Resume("cut", 0, tmp_path).save("sr", {"iteration": 1})
+    clock(days)
+    for _ in range(3):
+        Resume("another", 0, tmp_path)
+    clock(0)
+    Resume("another", 0, tmp_path)
+    clock(days)
+    Resume("another", 0, tmp_path)
+    assert Resume("cut", 0, tmp_path).load("sr") == {"iteration": 1}
+
+
+def test_a_state_that_somebody_came_back_to_is_kept_for_another_month(
+    tmp_path: Path, clock: Callable[[float], None]
+) -> None:
+    Resume("cut", 0, tmp_path).save("sr", {"iteration": 1})
+    clock(31)
+    assert Resume("cut", 0, tmp_path).load("sr") == {"iteration": 1}
+    clock(62)
+    assert Resume("cut", 0, tmp_path).load("sr") == {"iteration": 1}
+
+
+@pytest.mark.parametrize("place", [0, 100, -70, -66, -1])
+def test_a_state_with_a_changed_byte_is_refused(resume: Resume, place: int) -> None:
+    resume.save("srgan", {"iteration": 1, "weights": torch.arange(100.0)})
+    path = resume.folder / "srgan.pt"
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(LeukoError, match=r"srgan\.pt, the state of a cut training, is damaged: remove it"):
+        resume.load("srgan")
+
+
+def test_a_state_is_a_file_that_torch_reads(resume: Resume) -> None:
+    resume.save("srgan", {"iteration": 1})
+    assert torch.load(resume.folder / "srgan.pt", weights_only=True) == {"iteration": 1}

@@ -53,7 +53,7 @@ def test_folder_gets_the_record_and_figures(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["variance", str(written(tmp_path, table())), "--out", str(out)])
     assert result.exit_code == 0
     assert "split carries more than init" in result.output
-    assert sorted(path.name for path in out.iterdir()) == [
+    assert sorted(path.name for path in out.iterdir() if path.name[0] != ".") == [
         "components.png", "differences.png", "runs.png", "variance.json",
     ]  # fmt: skip
     for path in out.glob("*.png"):

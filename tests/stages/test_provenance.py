@@ -103,7 +103,7 @@ def test_the_same_folder_gives_the_same_bytes(folder: Path, tmp_path: Path) -> N
 def test_other_folders_are_not_written_over(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("mine")
-    with pytest.raises(LeukoError, match="holds other files than an earlier result"):
+    with pytest.raises(LeukoError, match="holds files that are no earlier result of this command"):
         run(folder, tmp_path / "out")
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["thesis.txt"]
 

@@ -3,6 +3,8 @@
 import inspect
 import json
 import os
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,10 +12,10 @@ import safetensors
 import safetensors.torch
 import torch
 from spandrel import ModelLoader
-from torch import nn
+from torch import Tensor, nn
 
 import leukosr
-from leukosr.engine.weights import read_tensors, write_tensors
+from leukosr.engine.weights import CHECKED, DIGEST_KEY, read_tensors, write_tensors
 from leukosr.errors import LeukoError
 from leukosr.superres import GENERATORS
 from leukosr.superres.archs.real_esrgan import RRDBNet, UNetDiscriminatorSN
@@ -132,7 +134,9 @@ def test_header_names_network_version_and_notes(tmp_path: Path) -> None:
     with safetensors.safe_open(path, framework="pt") as file:
         header = file.metadata()
     assert json.loads(header.pop("arguments")) == {"features": 8, "blocks": 2}
+    assert re.fullmatch("[0-9a-f]{64}", header.pop(DIGEST_KEY))
     assert header == {
+        **CHECKED,
         "architecture": "srgan",
         "scale": "4",
         "leukosr_version": leukosr.__version__,
@@ -239,11 +243,110 @@ def test_other_endings_are_refused(tmp_path: Path) -> None:
         load_generator(tmp_path / "weights.onnx")
 
 
-def test_safetensors_without_our_header_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "foreign.safetensors"
-    safetensors.torch.save_file(small_generator("srgan").state_dict(), path)
-    with pytest.raises(LeukoError, match="lacks architecture, scale, arguments"):
-        load_generator(path)
+@pytest.mark.parametrize("missing", ["scale", "arguments"])
+def test_header_that_lacks_an_entry_is_refused(tmp_path: Path, missing: str) -> None:
+    header = {"architecture": "srgan", "scale": "4", "arguments": "{}"}
+    del header[missing]
+    write_tensors(tmp_path / "w.safetensors", {"a": torch.zeros(1)}, header)
+    with pytest.raises(LeukoError, match=f"damaged header: .*{missing} is 'missing'"):
+        load_generator(tmp_path / "w.safetensors")
+
+
+def test_older_weights_without_a_checksum_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "old.safetensors"
+    model = small_generator("srgan")
+    header = {"architecture": "srgan", "scale": "4", "arguments": '{"features": 8, "blocks": 2}'}
+    safetensors.torch.save_file(model.state_dict(), path, {**header, "leukosr_version": "0.1.0"})
+    assert torch.equal(load_generator(path).model.state_dict()["tail.weight"], model.state_dict()["tail.weight"])
+
+
+WRAPPED = {
+    "Lightning": ("state_dict", "generator."),
+    "Lightning of a module": ("state_dict", "model."),
+    "DataParallel": ("params", "module."),
+    "torch.compile": ("params", "_orig_mod."),
+    "compiled DataParallel": (None, "module._orig_mod."),
+    "mmagic": ("state_dict", "generator_ema."),
+    "mmagic, averaged by torch": ("state_dict", "generator_ema.module."),
+    "a bare module": (None, ""),
+    "a training of one's own": ("model_state_dict", ""),
+    "KAIR": ("netG", ""),
+}
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".safetensors"])
+@pytest.mark.parametrize("wrapper", WRAPPED)
+@pytest.mark.parametrize("method", GENERATORS)
+def test_weights_are_found_in_the_wrappers_of_frameworks(
+    tmp_path: Path, method: str, wrapper: str, suffix: str
+) -> None:
+    model = small_generator(method)
+    key, prefix = WRAPPED[wrapper]
+    state = {prefix + name: tensor for name, tensor in model.state_dict().items()}
+    if prefix:  # other networks of the same training
+        state |= {"discriminator.0.weight": torch.zeros(3), "step_counter": torch.tensor(5)}
+    path = tmp_path / f"wrapped{suffix}"
+    if suffix == ".safetensors":
+        safetensors.torch.save_file(state, path)
+    else:
+        torch.save(state if key is None else {"epoch": 3, "optimizer": {"state": {}}, key: state}, path)
+    loaded = load_generator(path)
+    assert (loaded.method, loaded.scale) == (method, 4)
+    with torch.no_grad():
+        assert torch.equal(loaded.model(IMAGES), model(IMAGES))
+
+
+def test_averaged_weights_win_under_prefixes_too(tmp_path: Path) -> None:
+    averaged, latest = small_generator("srgan", seed=1).state_dict(), small_generator("srgan", seed=2).state_dict()
+    state = {f"generator.{name}": tensor for name, tensor in latest.items()}
+    state |= {f"generator_ema.{name}": tensor for name, tensor in averaged.items()}
+    torch.save({"state_dict": state}, tmp_path / "both.pth")
+    loaded = load_generator(tmp_path / "both.pth").model.state_dict()
+    assert torch.equal(loaded["tail.weight"], averaged["tail.weight"])
+
+
+def with_value(value: float) -> Callable[[Tensor], Tensor]:
+    def changed(tensor: Tensor) -> Tensor:
+        tensor = tensor.clone()
+        tensor.view(-1)[0] = value
+        return tensor
+
+    return changed
+
+
+UNFIT = {
+    "NaN": (with_value(float("nan")), "values that are not finite, 1 of 576 NaN or infinite"),
+    "Inf": (with_value(float("inf")), "values that are not finite"),
+    "too large for float32": (lambda tensor: with_value(1e300)(tensor.double()), "values that are not finite"),
+    "integer": (lambda tensor: (100 * tensor).to(torch.int8), "values of type int8"),
+    "long": (lambda tensor: (100 * tensor).long(), "values of type int64"),
+    "bool": (lambda tensor: tensor > 0, "values of type bool"),
+    "complex": (lambda tensor: tensor.to(torch.complex64), "values of type complex64"),
+    "float8": (lambda tensor: tensor.to(torch.float8_e4m3fn), "values of type float8_e4m3fn"),
+    "sparse": (lambda tensor: tensor.to_sparse(), "a sparse or nested tensor"),
+    "quantised": (lambda tensor: torch.quantize_per_tensor(tensor, 0.1, 0, torch.qint8), "quantised values"),
+    "meta": (lambda tensor: tensor.to("meta"), "no values, only shapes"),
+}
+PLAIN = ("NaN", "Inf", "too large for float32", "integer", "long", "bool", "complex", "float8")
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # torch's own quantisation is on its way out
+@pytest.mark.parametrize(
+    ("fault", "suffix"), [*((fault, ".pth") for fault in UNFIT), *((fault, ".safetensors") for fault in PLAIN)]
+)
+def test_values_that_no_network_computes_with_are_refused_by_name(tmp_path: Path, fault: str, suffix: str) -> None:
+    change, words = UNFIT[fault]
+    name, state = "conv_up1.weight", small_generator("real_esrgan").state_dict()
+    state[name] = change(state[name])
+    path = tmp_path / f"unfit{suffix}"
+    if suffix == ".pth":
+        torch.save({"params": state}, path)
+    else:
+        header = {"architecture": "real_esrgan", "scale": "4", "arguments": json.dumps(SMALL)}
+        write_tensors(path, state, header)
+    for load in (load_generator, lambda path: init_from(small_generator("real_esrgan", seed=2), path)):
+        with pytest.raises(LeukoError, match=rf"unfit\{suffix} holds {re.escape(words)}.* \(tensor {name}\): use"):
+            load(path)
 
 
 def test_safetensors_of_an_unknown_architecture_is_refused(tmp_path: Path) -> None:

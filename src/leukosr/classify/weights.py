@@ -12,8 +12,11 @@ from torch import nn
 
 from leukosr.classify import BACKBONES
 from leukosr.classify.ensemble import Ensemble, together
-from leukosr.engine.weights import read_tensors, write_tensors
+from leukosr.engine.weights import first_difference, load_into, read_tensors, shown, write_tensors
 from leukosr.errors import LeukoError
+
+MOST = 1000  # classes, or members of an ensemble
+WIDEST = 65_536
 
 
 @dataclass(frozen=True)
@@ -27,31 +30,57 @@ class LoadedClassifier:
 
 
 def save_classifier(
-    path: Path, model: nn.Module, backbone: str, classes: list[str], size: tuple[int, int] | None,
+    path: Path,
+    model: nn.Module,
+    backbone: str,
+    classes: list[str],
+    size: tuple[int, int] | None,
     note: Mapping[str, str] | None = None,
-) -> None:  # fmt: skip
-    """Write a classifier, or an ensemble of them, atomically.
+) -> None:
+    """Write a classifier, or an ensemble of them, atomically; `size` (height, width) is what images were shrunk to.
 
-    `size` (height, width) is what images were shrunk to; `note` adds entries to the header.
+    `note` adds entries to the header.
     """
-    header = {**(note or {}), "architecture": backbone, "classes": json.dumps(classes), "size": json.dumps(size)}
+    header = {"architecture": backbone, "classes": json.dumps(classes), "size": json.dumps(size)}
     if isinstance(model, Ensemble):
         header["ensemble"] = str(len(model.members))
-    write_tensors(path, model.state_dict(), header)
+    if clash := header.keys() & (note or {}).keys():
+        raise ValueError(f"the note may not replace the header's {sorted(clash)}")
+    write_tensors(path, model.state_dict(), {**header, **(note or {})})
 
 
 def load_classifier(path: Path, device: str | torch.device = "cpu") -> LoadedClassifier:
-    """Read a classifier. Raises LeukoError for a damaged file or weights of another network."""
+    """Read a classifier. Raises LeukoError for a damaged file, weights of another network or no finite numbers."""
     tensors, header = read_tensors(path, required=("architecture", "classes", "size"))
-    backbone, classes, size = header["architecture"], json.loads(header["classes"]), json.loads(header["size"])
+    backbone = header["architecture"]
     if backbone not in BACKBONES:
         known = ", ".join(BACKBONES)
-        raise LeukoError(f"{path} holds weights of '{backbone}', which is no classifier here; known are {known}")
+        raise LeukoError(f"{path} holds weights of '{shown(backbone)}', which is no classifier here; known are {known}")
+    classes, size, members = _described(path, header)
+    with torch.device("meta"):  # no memory: what is built must have the size of what the file holds
+        one = BACKBONES[backbone](len(classes)).state_dict()
+    ensemble = {f"members.{i}.{name}": tensor for i in range(members) for name, tensor in one.items()}
+    if difference := first_difference(ensemble if members > 1 else one, tensors):
+        raise LeukoError(f"{path} does not fit {backbone} with {len(classes)} classes: {difference}")
     with torch.random.fork_rng(devices=[]):
-        model = together([BACKBONES[backbone](len(classes)) for _ in range(int(header.get("ensemble", "1")))])
+        model = together([BACKBONES[backbone](len(classes)) for _ in range(members)])
+    load_into(model, tensors, path)
+    return LoadedClassifier(model.to(device).eval(), backbone, classes, size)
+
+
+def _described(path: Path, header: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[int, int] | None, int]:
+    """Classes, size and number of members, as the header says."""
     try:
-        model.load_state_dict(tensors)
-    except RuntimeError as error:
-        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
-        raise LeukoError(f"{path} does not fit {backbone} with {len(classes)} classes: {first}") from None
-    return LoadedClassifier(model.to(device).eval(), backbone, tuple(classes), size and tuple(size))
+        classes, size = json.loads(header["classes"]), json.loads(header["size"])
+        members = int(header.get("ensemble", "1"))
+        if not (isinstance(classes, list) and classes and all(type(name) is str for name in classes)):
+            raise ValueError("classes is no list of names")
+        if len(set(classes)) < len(classes) or len(classes) > MOST:
+            raise ValueError(f"classes repeat, or are more than {MOST}")
+        if size is not None and not (len(size) == 2 and all(type(side) is int and 0 < side < WIDEST for side in size)):
+            raise ValueError("size is no pair of pixels")
+        if not 1 <= members <= MOST:
+            raise ValueError(f"ensemble is not between 1 and {MOST}")
+    except (ValueError, TypeError, RecursionError) as error:
+        raise LeukoError(f"{path} has a damaged header ({shown(str(error))}): save it again") from error
+    return tuple(classes), size and tuple(size), members

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,8 @@ from leukosr.data.listing import list_files
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
-from leukosr.files import new_folder
+from leukosr.files import new_folder, saying_why
+from leukosr.project import dvc_error, project_root, run_dvc
 
 POINTER = Path("data.dvc")
 
@@ -29,14 +32,20 @@ def fetch(name: str, source: Path | None) -> int:
     """Bring BCCD to data/: from the public repository named in data.dvc, or from a folder on disk.
 
     The folder must have the hash that data.dvc holds. Returns the number of files. Raises LeukoError
-    otherwise, and data/ stays as it was.
+    otherwise, or where data/ holds files that are not BCCD's, and data/ stays as it was.
     """
     if name != "bccd":
         raise LeukoError(f"data fetch knows bccd only, not '{name}'; any folder comes in by `leukosr data add`")
-    pointer = _pointer()
-    out, meta = pointer["outs"][0], pointer["meta"]
     if source is not None and not source.is_dir():
         raise LeukoError(f"--from {source} is no folder: name the folder that holds TRAIN, TEST and TEST_SIMPLE")
+    source = source and source.absolute()
+    with contextlib.chdir(project_root()):
+        return _fetch(source)
+
+
+def _fetch(source: Path | None) -> int:
+    pointer = _pointer()
+    out, meta = pointer["outs"][0], pointer["meta"]
     target = Path(out["path"])
     with new_folder(target) as folder:
         if source is not None:
@@ -49,13 +58,23 @@ def fetch(name: str, source: Path | None) -> int:
                 f"the images are not BCCD as data.dvc describes it: hash {found}, expected {out['md5']} "
                 f"({out['nfiles']} files, {out['size']} bytes). Check that {source or meta['url']} is complete"
             )
-    _dvc("commit", "--force", "--quiet", str(POINTER))
+        _refuse_others(target, folder)
+    run_dvc("commit", "--force", "--quiet", str(POINTER))
     return int(out["nfiles"])
+
+
+def _refuse_others(target: Path, folder: Path) -> None:
+    """Raise LeukoError where `target`, which `folder` is to replace, holds files that `folder` does not."""
+    there = sorted(path.relative_to(target) for path in target.rglob("*") if path.is_symlink() or not path.is_dir())
+    others = [path.as_posix() for path in there if not (folder / path).exists()]
+    if others:
+        listed = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
+        raise LeukoError(f"{target} holds files that are not BCCD's and would be lost: {listed}. Move them away")
 
 
 def _pointer() -> dict[str, Any]:
     if not POINTER.exists():
-        raise LeukoError(f"{POINTER} is missing: run the command in the root of the project")
+        raise LeukoError(f"{POINTER} is missing in {Path.cwd()}: take it from git again")
     content: dict[str, Any] = yaml.safe_load(POINTER.read_text(encoding="utf-8"))
     return content
 
@@ -76,10 +95,9 @@ def _download(url: str, rev: str, path: str, target: Path) -> None:
         command = [sys.executable, "-m", "dvc", "get", "--rev", rev, "--out", str(got), url, path]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode:
-            last = (result.stderr.strip().splitlines() or ["no message"])[-1][:300]
             raise LeukoError(
-                f"{url} could not be reached ({last}): connect to the internet, or take a folder on disk with "
-                "`leukosr data fetch bccd --from PATH`"
+                f"{url} could not be reached ({dvc_error(result.stderr)}): connect to the internet, or take a folder "
+                "on disk with `leukosr data fetch bccd --from PATH`"
             )
         shutil.copytree(got, target, dirs_exist_ok=True)
 
@@ -97,18 +115,21 @@ def _dvc_hash(folder: Path) -> str:
 
 
 def add(name: str, path: Path, *, leave_out: bool) -> tuple[int, list[Rejected]]:
-    """Check every image of a folder, bring the good ones to datasets/NAME and run `dvc add`.
+    """Check every image of a folder, bring the good ones to datasets/NAME of the project and run `dvc add`.
 
     Returns the number of images and those left out. Raises LeukoError when an image cannot be used (unless
-    `leave_out`), when the folder has no class folders, or when datasets/NAME exists.
+    `leave_out`), when the folder has no class folders, or when datasets/NAME or its .dvc file exists; then nothing
+    is left behind.
     """
-    target = Path("datasets") / name
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise LeukoError(f"'{name}' is no name for a folder below datasets/: use letters, digits, - and _")
-    if target.as_posix() in drawn_sets():
-        raise LeukoError(f"{target} is drawn by `leukosr synthesize` for a study: choose another name")
-    if target.exists():
-        raise LeukoError(f"{target} exists already: remove it and {target}.dvc first, or choose another name")
+    path = path.absolute()
+    with contextlib.chdir(project_root()):
+        return _add(Path("datasets") / name, path, leave_out=leave_out)
+
+
+def _add(target: Path, path: Path, *, leave_out: bool) -> tuple[int, list[Rejected]]:
+    _refuse_known(target)
     found = _listed(path)
     look = partial(inspect_image, max_pixels=50_000_000)
     workers = count_workers("auto")
@@ -119,28 +140,63 @@ def add(name: str, path: Path, *, leave_out: bool) -> tuple[int, list[Rejected]]
     if rejected and not leave_out:
         listed = "; ".join(f"{item.path} {item.reason}" for item in rejected[:20])
         raise LeukoError(f"{len(rejected)} files of {path} cannot be used: {listed}. Mend them or add --leave-out")
-    with new_folder(target) as folder:
-        for image in good:
-            file = folder / image.found.path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path / image.found.path, file)
-        for extra in ("split.csv", "sources.csv"):
-            if (path / extra).is_file():
-                shutil.copyfile(path / extra, folder / extra)
-    try:
-        _dvc("add", str(target))
-    except LeukoError:
-        shutil.rmtree(target, ignore_errors=True)
-        raise
+    with _undone(target):
+        with new_folder(target) as folder:
+            for image in good:
+                file = folder / image.found.path
+                file.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path / image.found.path, file)
+            for extra in ("split.csv", "sources.csv"):
+                if (path / extra).is_file():
+                    shutil.copyfile(path / extra, folder / extra)
+        run_dvc("add", str(target))
     return len(good), rejected
 
 
-def _dvc(*arguments: str) -> None:
-    """Run a DVC command. Raises LeukoError with its last line when it fails."""
-    result = subprocess.run([sys.executable, "-m", "dvc", *arguments], capture_output=True, text=True, check=False)
-    if result.returncode:
-        last = (result.stderr.strip().splitlines() or ["no message"])[-1]
-        raise LeukoError(f"`dvc {' '.join(arguments)}` failed ({last}): run the command in the root of the project")
+def _refuse_known(target: Path) -> None:
+    """Raise LeukoError where a study draws this set, DVC knows it already, or something lies in its place."""
+    pointer = _pointer_of(target)
+    if target.as_posix() in drawn_sets():
+        raise LeukoError(f"{target} is drawn by `leukosr synthesize` for a study: choose another name")
+    if pointer.exists():
+        raise LeukoError(
+            f"{pointer} exists already: `dvc pull {pointer}` or `dvc checkout {pointer}` brings the set that it "
+            "names; choose another name, or remove the set with `dvc remove` first"
+        )
+    if target.exists() or target.is_symlink():
+        raise LeukoError(_EXISTS.format(target))
+
+
+_EXISTS = "{} exists already, unknown to DVC: move it away, or choose another name"
+
+
+def _pointer_of(target: Path) -> Path:
+    return target.with_name(f"{target.name}.dvc")
+
+
+@contextlib.contextmanager
+def _undone(target: Path) -> Iterator[None]:
+    """Make `target`, for no other process to take; where anything fails, remove it and what DVC wrote beside it."""
+    ignored = target.with_name(".gitignore")
+    before = ignored.read_bytes() if ignored.exists() else None
+    with saying_why(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            target.mkdir()
+        except FileExistsError:
+            raise LeukoError(_EXISTS.format(target)) from None
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(target, ignore_errors=True)
+        _pointer_of(target).unlink(missing_ok=True)
+        if before is not None:
+            ignored.write_bytes(before)
+        else:
+            ignored.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            target.parent.rmdir()  # empty where nothing was there before
+        raise
 
 
 def _listed(path: Path) -> list[Found]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterable
@@ -20,6 +21,8 @@ from leukosr.files import new_file
 
 ROOT = Path(".leukosr/resume")
 KEPT_DAYS = 30  # a state that nobody came back to for so long, as settings or code have changed, is in the way
+UNUSED = "unused"  # a file in the folder of a state, as old as the knowledge that the state is old
+SEAL = 66  # bytes of `_seal`
 
 
 def work_digest(settings: object, inputs: Iterable[Path]) -> str:
@@ -65,9 +68,13 @@ class Resume:
         path = self.folder / f"{name}.pt"
         if not path.exists():
             return None
+        (self.folder / UNUSED).unlink(missing_ok=True)
         try:
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # on damaged bytes torch raises nearly any type of error
+            content = memoryview(path.read_bytes())
+            if content[-SEAL:] != _seal(content[:-SEAL]):
+                raise ValueError("its SHA-256 is not that of its bytes")
+            state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        except Exception as error:  # another version of torch raises nearly any type of error
             raise LeukoError(f"{path}, the state of a cut training, is damaged: remove it and run again") from error
         return state
 
@@ -80,7 +87,10 @@ class Resume:
         with new_file(self.folder / f"{name}.pt") as temporary:
             content = io.BytesIO()  # torch hides a full disk behind an error of its own
             torch.save(state, content)
-            temporary.write_bytes(content.getbuffer())
+            archive = content.getbuffer()[:-2]
+            with temporary.open("wb") as file:
+                file.write(archive)
+                file.write(_seal(archive))
         self._last = time.monotonic()
 
     def drop(self, name: str) -> None:
@@ -92,9 +102,30 @@ class Resume:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def _seal(archive: memoryview) -> bytes:
+    """The last bytes of a zip archive: a comment that holds its SHA-256, in place of the comment of length 0.
+
+    `archive` is all but these; `torch.load` reads the archive with either.
+    """
+    digest = hashlib.sha256(archive).hexdigest().encode()
+    return len(digest).to_bytes(2, "little") + digest
+
+
 def _forget_old(root: Path) -> None:
-    """Remove the states that were last saved more than KEPT_DAYS ago."""
+    """Remove the states that were older than KEPT_DAYS already KEPT_DAYS ago.
+
+    One look at the clock is not enough: one that jumps forward makes every state old at once. The first look leaves
+    a mark, and only a second one, KEPT_DAYS later by the same clock, removes the state.
+    """
+    now = time.time()
     for folder in root.iterdir() if root.is_dir() else ():
         with suppress(OSError):  # another process may have removed it
-            if time.time() - max(path.stat().st_mtime for path in (folder, *folder.iterdir())) > KEPT_DAYS * 86400:
+            mark = folder / UNUSED
+            saved = max((path.stat().st_mtime for path in folder.iterdir() if path != mark), default=0)
+            if now - saved <= KEPT_DAYS * 86400:
+                mark.unlink(missing_ok=True)
+            elif not mark.exists() or mark.stat().st_mtime > now:
+                mark.touch()
+                os.utime(mark, (now, now))
+            elif now - mark.stat().st_mtime > KEPT_DAYS * 86400:
                 shutil.rmtree(folder, ignore_errors=True)

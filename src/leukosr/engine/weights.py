@@ -1,20 +1,32 @@
-"""Weight files: safetensors whose header says what the tensors are, so that no file needs guessing."""
+"""Weight files: safetensors whose header says what the tensors are, so that no file needs guessing.
 
+Nothing in a file is believed before it is checked against what the file holds: sizes, numbers and values.
+"""
+
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import leukosr
 from leukosr.errors import LeukoError
+from leukosr.files import new_file
 
 SUFFIX = ".safetensors"
 VERSION_KEY = "leukosr_version"
+DIGEST_KEY = "leukosr_sha256"
+# says that there is a digest, so that a changed byte in the name of that entry is noticed, too
+CHECKED = {"leukosr_checksum": DIGEST_KEY}
+LONGEST_HEADER = 16 << 20  # bytes; that of a network of 1,000 tensors takes 0.1 MB
+MOST_TENSORS = 20_000
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
@@ -22,8 +34,8 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], header: Mappi
 
     The file appears under its name only when it is complete: it is written beside it under a temporary name
     first, and an older file stays untouched if that fails. Parent folders are made. The version of LeukoSR
-    is added to the header. Raises LeukoError when the name does not end in .safetensors or the file cannot
-    be written.
+    and the SHA-256 of header and tensors are added to the header. Equal tensors and headers are equal files.
+    Raises LeukoError when the name does not end in .safetensors or the file cannot be written.
     """
     path = Path(path)
     if path.suffix != SUFFIX:
@@ -32,50 +44,57 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], header: Mappi
     plain = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
     }
-    content = _with_sorted_header(safetensors.torch.save(plain, {**header, VERSION_KEY: leukosr.__version__}))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    content = safetensors.torch.save(plain, {**header, VERSION_KEY: leukosr.__version__, **CHECKED})
+    start = 8 + int.from_bytes(content[:8], "little")  # a length, a JSON header of it, then the tensors
+    table, body = json.loads(content[8:start]), memoryview(content)[start:]
+    digest = _digest_of(table)
+    digest.update(body)
+    table["__metadata__"][DIGEST_KEY] = digest.hexdigest()
+    text = _sorted(table)
+    text += b" " * (-len(text) % 8)  # the tensors start at a multiple of 8
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
+        with new_file(path) as temporary, temporary.open("wb") as file:
+            file.write(len(text).to_bytes(8, "little") + text)
+            file.write(body)
             file.flush()
             os.fsync(file.fileno())  # or a crash after the rename could leave an empty file under the name
-        os.replace(temporary, path)
     except OSError as error:
         raise LeukoError(f"The weights {path} could not be written: {error}.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
-def _with_sorted_header(content: bytes) -> bytes:
-    """The same file with its metadata sorted.
+def _sorted(table: Mapping[str, Any]) -> bytes:
+    """A header with sorted metadata.
 
     safetensors writes them in an order that changes from call to call; equal weights are to be equal files,
     or DVC would take every repeated training for a new one.
     """
-    start = 8 + int.from_bytes(content[:8], "little")  # a length, a JSON header of it, then the tensors
-    header = json.loads(content[8:start])
-    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)  # the tensors start at a multiple of 8
-    return len(text).to_bytes(8, "little") + text + content[start:]
+    metadata = dict(sorted(table["__metadata__"].items()))
+    return json.dumps({**table, "__metadata__": metadata}, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _digest_of(table: Mapping[str, Any]) -> "hashlib._Hash":
+    """SHA-256 of a header but for the entry of the digest itself; the bytes of the tensors are to follow."""
+    metadata = {key: value for key, value in table["__metadata__"].items() if key != DIGEST_KEY}
+    return hashlib.sha256(_sorted({**table, "__metadata__": metadata}))
 
 
 def read_tensors(path: str | Path, required: Iterable[str] = ()) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors (on the CPU) and header of a .safetensors file; the header must hold the `required` keys.
 
-    Raises LeukoError for a missing, damaged or foreign file and for a header that lacks a required key.
+    Raises LeukoError for a missing, damaged or foreign file and for a header that lacks a required key. A file
+    that LeukoSR wrote is damaged when its SHA-256 says so; only older files of LeukoSR, and others', have none.
     """
     path = require_file(path)
     try:
+        _check_header(path)
         with safetensors.safe_open(path, framework="pt") as file:
             header = dict(file.metadata() or {})
             # A copy: what safetensors hands out may be a view into the file on disk.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-    except (safetensors.SafetensorError, OSError) as error:
+    except (safetensors.SafetensorError, OSError, ValueError, RecursionError, AttributeError, TypeError) as error:
         raise LeukoError(
-            f"{path} cannot be read as a safetensors file ({error}): it is damaged, cut short or something "
-            "else; make or copy it again."
+            f"{path} cannot be read as a safetensors file ({shown(str(error), 200)}): it is damaged, cut short or "
+            "something else; make or copy it again."
         ) from error
     missing = [key for key in required if key not in header]
     if missing:
@@ -83,13 +102,85 @@ def read_tensors(path: str | Path, required: Iterable[str] = ()) -> tuple[dict[s
             f"{path} is a safetensors file, but its header lacks {', '.join(missing)}, so LeukoSR did not "
             "write it and cannot tell what network it holds; use weights that LeukoSR saved."
         )
-    return tensors, header
+    return tensors, {key: value for key, value in header.items() if key not in (DIGEST_KEY, *CHECKED)}
+
+
+def _check_header(path: Path) -> None:
+    """Raise ValueError for a header that promises too much, or whose SHA-256 is not that of the file."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > min(LONGEST_HEADER, path.stat().st_size - 8):
+            raise ValueError(f"its header is said to have {length} bytes")
+        table = json.loads(file.read(length))
+        metadata = table.get("__metadata__", {})
+        if len(table) > MOST_TENSORS:
+            raise ValueError(f"it is said to hold {len(table)} tensors, at most {MOST_TENSORS} are read")
+        if {DIGEST_KEY, *CHECKED} & metadata.keys():
+            found = hashlib.file_digest(file, lambda: _digest_of(table)).hexdigest()
+            if found != metadata.get(DIGEST_KEY):
+                raise ValueError("its SHA-256 is not that of its bytes")
 
 
 def require_file(path: str | Path) -> Path:
-    """`path` as a Path if it is a file; LeukoError when it is missing or a folder."""
+    """`path` as a Path if it is a file; LeukoError when it is missing or something else."""
     path = Path(path)
     if path.is_file():
         return path
-    found = "is a folder" if path.is_dir() else "does not exist"
+    found = "is a folder" if path.is_dir() else "is no regular file" if path.exists() else "does not exist"
     raise LeukoError(f"The weights {path} cannot be read: the path {found}; give the path of a weight file.")
+
+
+def shown(text: str, length: int = 60) -> str:
+    """A name from a file, for a message: cut to `length`, and nothing in it that could move a terminal's cursor."""
+    cut = text if len(text) <= length else f"{text[: length - 1]}…"
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in cut)
+
+
+def first_difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str | None:
+    """The first tensor that is missing, of another shape or too many, in words; None when all fit."""
+    for name, tensor in expected.items():
+        shape = tuple(tensor.shape)
+        if name not in found:
+            return f"tensor {name} of shape {shape} is missing"
+        if tuple(found[name].shape) != shape:
+            return f"tensor {name} has shape {tuple(found[name].shape)} where {shape} is expected"
+    extra = next((name for name in found if name not in expected), None)
+    return extra and f"tensor {shown(extra)} of shape {tuple(found[extra].shape)} is not expected"
+
+
+def load_into(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Copy tensors of the model's names and shapes into it, in its own types.
+
+    Raises LeukoError that names `path`, and leaves the model as it was, where one of them holds anything but finite
+    numbers in plain memory.
+    """
+    fitted = {}
+    for name, wanted in model.state_dict().items():
+        tensor = tensors[name].detach()
+        if fault := _fault(tensor, wanted.dtype):
+            raise LeukoError(f"{path} holds {fault} (tensor {name}): use other weights")
+        fitted[name] = tensor.to(wanted.dtype)
+    model.load_state_dict(fitted)
+
+
+def _fault(tensor: Tensor, wanted: torch.dtype) -> str | None:
+    """Why a network whose tensor is of type `wanted` cannot compute with this one, in words."""
+    if tensor.is_quantized:
+        return "quantised values"
+    if tensor.layout != torch.strided or tensor.is_nested:
+        return "a sparse or nested tensor where a dense one is needed"
+    if tensor.is_meta:
+        return "no values, only shapes"
+    if tensor.dtype not in FLOATS and (wanted.is_floating_point or tensor.is_floating_point() or tensor.is_complex()):
+        return f"values of type {_word(tensor.dtype)} where floating-point numbers are needed"
+    cast = tensor.to(wanted) if wanted.is_floating_point else tensor  # a large float64 is infinite as float32
+    broken = int(tensor.numel() - cast.isfinite().sum())
+    return (
+        f"values that are not finite, {broken} of {tensor.numel()} NaN or infinite as {_word(wanted)}"
+        if broken
+        else None
+    )
+
+
+def _word(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

@@ -26,10 +26,10 @@ from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.files import new_file, new_folder, write_json
+from leukosr.outputs import claimed
 from leukosr.report.provenance_page import write_provenance_page
 
 STATE = Path(".leukosr/resume")
-WRITTEN = frozenset({"sources.csv", "rejected.csv", "summary.json", "index.html", "groups.png", "strips"})
 MAX_PIXELS = 50_000_000
 SHOWN = 20
 
@@ -87,18 +87,18 @@ def run_folder(
         raise LeukoError(f"{root} is no folder: name the folder that holds the images")
     _refuse_out(root, out)
     workers = count_workers("auto")
-    images, rejected = _readable(root, workers)
-    listed = Listed(root, images, folder_labels(images), folder_splits(root, images), rejected)
-    _find(listed, out, console, limits, max_features, neighbours, workers, state, f"Sources of {root.resolve().name}")
+    with claimed(out, "provenance"):
+        images, rejected = _readable(root, workers)
+        listed = Listed(root, images, folder_labels(images), folder_splits(root, images), rejected)
+        title = f"Sources of {root.resolve().name}"
+        _find(listed, out, console, limits, max_features, neighbours, workers, state, title)
 
 
 def _refuse_out(root: Path, out: Path) -> None:
-    """`out` is replaced as a whole, so it must be new, or hold nothing but an earlier result."""
+    """`out` is replaced as a whole, so no image may lie in it."""
     inside, around = out.resolve(), root.resolve()
     if inside == around or inside in around.parents or around in inside.parents:
         raise LeukoError(f"{out} and the images in {root} overlap: name a folder elsewhere")
-    if out.is_dir() and not {path.name for path in out.iterdir()} <= WRITTEN:
-        raise LeukoError(f"{out} holds other files than an earlier result: name a new folder")
 
 
 def _find(

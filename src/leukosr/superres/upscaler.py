@@ -11,7 +11,7 @@ from torch import nn
 
 from leukosr.config import Precision
 from leukosr.engine.device import autocast, to_batch, to_uint8
-from leukosr.errors import LeukoError
+from leukosr.errors import Diverged, LeukoError
 
 
 class Computing(Protocol):
@@ -30,12 +30,20 @@ class Computing(Protocol):
 def upscale_batch(
     model: nn.Module, images: Sequence[np.ndarray], how: Computing, device: torch.device
 ) -> list[np.ndarray]:
-    """Upscale images of one size, uint8 H x W x 3 each; `model` is put in eval mode and back."""
+    """Upscale images of one size, uint8 H x W x 3 each; `model` is put in eval mode and back.
+
+    Raises Diverged where the network's output is not finite: as pixels it would be black.
+    """
     training = model.training
     model.eval()
     try:
         with autocast(device, how.precision):
             upscaled = model(to_batch(np.stack(images), device, how.channels_last))
+        if not upscaled.isfinite().all():
+            raise Diverged(
+                f"the network gives values that are not finite in {how.precision}: its weights are damaged or have "
+                "diverged, use others; or set precision to fp32"
+            )
         return list(to_uint8(upscaled).numpy())
     finally:
         model.train(training)

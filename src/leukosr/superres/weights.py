@@ -1,21 +1,21 @@
-"""Generators on disk: our own safetensors files, and published PyTorch checkpoints read safely."""
+"""Generators on disk: our own safetensors files, and the weights of others read safely."""
 
 import json
-import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from leukosr.engine.weights import SUFFIX, read_tensors, require_file, write_tensors
+from leukosr.engine.weights import SUFFIX, first_difference, load_into, read_tensors, shown, write_tensors
 from leukosr.errors import LeukoError
 from leukosr.superres import GENERATORS
+from leukosr.superres.checkpoints import held, read_checkpoint, state_dicts
 
 HEADER_KEYS = ("architecture", "scale", "arguments")
 CHECKPOINT_SUFFIXES = (".pth", ".pt")
-STATE_KEYS = ("params_ema", "params")  # the averaged weights first: they are the ones meant for use
+LARGEST_SCALE, MOST_BLOCKS, WIDEST = 64, 500, 65_536
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def save_generator(
     if clash := header.keys() & (note or {}).keys():
         raise ValueError(f"the note may not replace the header's {sorted(clash)}")
     state = model.state_dict()
-    if difference := _first_difference(_expected_tensors(method, scale, arguments), state):
+    if difference := first_difference(_expected_tensors(method, scale, arguments), state):
         raise ValueError(f"the model is not {method} x{scale} with {arguments}: {difference}")
     write_tensors(path, state, {**header, **(note or {})})
 
@@ -68,21 +68,23 @@ def save_generator(
 def load_generator(path: str | Path, device: str | torch.device = "cpu") -> LoadedGenerator:
     """Read a generator from our .safetensors or from a foreign .pth checkpoint, on `device`, in eval mode.
 
-    A .safetensors file's header names the network. A .pth file is read with `weights_only=True` (it runs no
-    code); its network is told from the names and shapes of the tensors found under `params_ema`, `params`
-    or bare. Raises LeukoError when the file is missing, damaged, of no network in GENERATORS, or does not
-    fit it. The global random state is left as it was.
+    A .safetensors file of ours has a header that names the network. Other files are read without running code
+    (`weights_only=True`), and their network is told from the names and shapes of the tensors, bare or in the wrappers
+    of common frameworks. Raises LeukoError when the file is missing, damaged, of no network in GENERATORS, does not
+    fit it, promises more than it holds, or holds values that are not finite numbers. The global random state is left
+    as it was.
     """
-    stored = _read(Path(path))
+    path = Path(path)
+    stored = _read(path)
     try:
         expected = _expected_tensors(stored.method, stored.scale, stored.arguments)
     except (LeukoError, TypeError, RuntimeError) as error:  # arguments that the constructor refuses
         raise LeukoError(f"{path} holds {stored}, which cannot be built: {error}") from error
-    if difference := _first_difference(expected, stored.tensors):
+    if difference := first_difference(expected, stored.tensors):
         raise LeukoError(f"{path} looks like {stored}, but {difference}; it is damaged or another network.")
     with torch.random.fork_rng(devices=[]):  # building initialises weights that are replaced at once
         model = GENERATORS[stored.method](scale=stored.scale, **stored.arguments)
-    model.load_state_dict(stored.tensors)
+    load_into(model, stored.tensors, path)
     return LoadedGenerator(model.to(device).eval(), stored.method, stored.scale, dict(stored.arguments))
 
 
@@ -92,112 +94,88 @@ def init_from(model: nn.Module, path: str | Path) -> None:
     Every tensor must be there with its shape. Raises LeukoError, and leaves the model as it was, when the
     file cannot be read or is of another network or another size.
     """
-    stored = _read(Path(path))
-    if difference := _first_difference(model.state_dict(), stored.tensors):
+    path = Path(path)
+    stored = _read(path)
+    if difference := first_difference(model.state_dict(), stored.tensors):
         expected = _identify(model.state_dict()) or type(model).__name__
         raise LeukoError(
             f"{path} holds {stored} where {expected} is to be initialised: {difference}; choose weights of "
             "the same network, scale and size, or change the configuration to theirs."
         )
-    model.load_state_dict(stored.tensors)
+    load_into(model, stored.tensors, path)
 
 
 def _read(path: Path) -> _Stored:
     """The tensors and the network of a weight file of either kind."""
     if path.suffix == SUFFIX:
-        return _read_own(path)
-    if path.suffix in CHECKPOINT_SUFFIXES:
-        return _read_checkpoint(path)
-    endings = ", ".join((SUFFIX, *CHECKPOINT_SUFFIXES))
-    raise LeukoError(f"Weights are read from files ending in {endings}; {path} is none of them.")
+        tensors, header = read_tensors(path)
+        stored = _described(path, tensors, header) if "architecture" in header else _recognised(path, tensors)
+    elif path.suffix in CHECKPOINT_SUFFIXES:
+        stored = _recognised(path, read_checkpoint(path))
+    else:
+        endings = ", ".join((SUFFIX, *CHECKPOINT_SUFFIXES))
+        raise LeukoError(f"Weights are read from files ending in {endings}; {path} is none of them.")
+    _check_numbers(path, stored)
+    return stored
 
 
-def _read_own(path: Path) -> _Stored:
-    """A file that `save_generator` wrote."""
-    tensors, header = read_tensors(path, required=HEADER_KEYS)
+def _described(path: Path, tensors: dict[str, Tensor], header: Mapping[str, str]) -> _Stored:
+    """What the header that `save_generator` wrote says."""
     method = header["architecture"]
     if method not in GENERATORS:
         raise LeukoError(
-            f"{path} holds weights of {method!r}, which is no generator here; known are {', '.join(GENERATORS)}."
+            f"{path} holds weights of {shown(method)!r}, which is no generator here; known are {', '.join(GENERATORS)}."
         )
     try:
-        scale = int(header["scale"])
-        arguments = {str(name): int(value) for name, value in json.loads(header["arguments"]).items()}
-    except (ValueError, TypeError, AttributeError) as error:
+        scale, arguments = int(header["scale"]), json.loads(header["arguments"])
+        if not all(type(value) is int for value in arguments.values()):
+            raise ValueError("numbers are whole")
+    except (KeyError, ValueError, AttributeError, RecursionError) as error:
+        found = [shown(header.get(key, "missing")) for key in ("scale", "arguments")]
         raise LeukoError(
-            f"{path} has a damaged header: scale is {header['scale']!r} where a whole number is expected, or "
-            f"arguments is {header['arguments']!r} where a JSON object of whole numbers is; save it again."
+            f"{path} has a damaged header: scale is {found[0]!r} where a whole number is expected, or "
+            f"arguments is {found[1]!r} where a JSON object of whole numbers is; save it again."
         ) from error
     return _Stored(tensors, method, scale, arguments)
 
 
-def _read_checkpoint(path: Path) -> _Stored:
-    """A foreign PyTorch checkpoint, its network told from names and shapes."""
-    state = _state_dict(path, _unpickle_safely(require_file(path)))
-    if stored := _identify(state):
-        return stored
+def _check_numbers(path: Path, stored: _Stored) -> None:
+    """Refuse numbers that no real network has, before anything of that size is built."""
+    most = {"scale": LARGEST_SCALE, "blocks": min(MOST_BLOCKS, len(stored.tensors))}
+    for name, value in {"scale": stored.scale, **stored.arguments}.items():
+        if abs(value) > most.get(name, WIDEST):
+            raise LeukoError(
+                f"{path} holds {len(stored.tensors)} tensors of a network whose {shown(name)} is said to be above "
+                f"{most.get(name, WIDEST)}: it is damaged or made to fill the memory; use other weights"
+            )
+
+
+def _recognised(path: Path, content: object) -> _Stored:
+    """A network known by the names and shapes of its tensors, in whatever wrapper they are."""
+    states = state_dicts(path, content)
+    for state in states:
+        if stored := _identify(state):
+            return replace(stored, tensors=held(path, stored.tensors))
     raise LeukoError(
         f"{path} holds weights of no network known here ({', '.join(GENERATORS)}): its tensors begin with "
-        f"{', '.join(list(state)[:4])}."
+        f"{', '.join(shown(name) for name in list(states[0])[:4])}."
     )
 
 
 def _identify(state: dict[str, Tensor]) -> _Stored | None:
     """The network that a state dict belongs to, told from its names and shapes; None for an unknown one."""
     for method, network in GENERATORS.items():
-        arguments = network.arguments_from(state)
+        try:
+            arguments = network.arguments_from(state)
+        except IndexError:  # a tensor of fewer dimensions than that network's
+            continue
         if arguments is not None:
             scale = arguments.pop("scale")
             return _Stored(state, method, scale, arguments)
     return None
 
 
-def _unpickle_safely(path: Path) -> object:
-    """What `torch.save` wrote, tensors and plain containers only."""
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if "Unsupported global" in str(error) or "Unsupported class" in str(error):
-            raise LeukoError(
-                f"{path} is refused: it holds Python objects besides tensors, and unpickling those can run "
-                "any code; save its state dict alone and use that."
-            ) from error
-        raise LeukoError(_not_a_checkpoint(path)) from error
-    except Exception as error:  # on bytes that are no checkpoint torch raises nearly any type of error
-        raise LeukoError(_not_a_checkpoint(path)) from error
-
-
-def _not_a_checkpoint(path: Path) -> str:
-    return f"{path} cannot be read as a PyTorch checkpoint: it is damaged, cut short or something else; copy it again."
-
-
-def _state_dict(path: Path, content: object) -> dict[str, Tensor]:
-    """The state dict in a checkpoint: under one of STATE_KEYS, or the whole of it."""
-    found = content
-    if isinstance(content, Mapping):
-        found = next((content[key] for key in STATE_KEYS if key in content), content)
-    if isinstance(found, Mapping) and found and all(isinstance(value, Tensor) for value in found.values()):
-        return {str(name): tensor for name, tensor in found.items()}
-    keys = ", ".join(map(str, list(content)[:6])) if isinstance(content, Mapping) else type(content).__name__
-    raise LeukoError(
-        f"{path} holds no state dict: expected tensors by name, under {' or '.join(STATE_KEYS)} or bare, "
-        f"and found {keys or 'nothing'}."
-    )
-
-
 def _expected_tensors(method: str, scale: int, arguments: Mapping[str, int]) -> dict[str, Tensor]:
     """Names and shapes of a generator's tensors, on the meta device: no memory, no random numbers."""
     with torch.device("meta"):
         return GENERATORS[method](scale=scale, **arguments).state_dict()
-
-
-def _first_difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str | None:
-    """The first tensor that is missing, of another shape or too many, in words; None when all fit."""
-    for name, tensor in expected.items():
-        shape = tuple(tensor.shape)
-        if name not in found:
-            return f"tensor {name} of shape {shape} is missing"
-        if tuple(found[name].shape) != shape:
-            return f"tensor {name} has shape {tuple(found[name].shape)} where {shape} is expected"
-    extra = next((name for name in found if name not in expected), None)
-    return extra and f"tensor {extra} of shape {tuple(found[extra].shape)} is not expected"

@@ -1,0 +1,79 @@
+"""`leukosr verify`: what DVC keeps, hashed again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from leukosr.cli_statistics import console
+
+if TYPE_CHECKING:
+    from leukosr.verify import Copy, Verified
+
+
+def verify(as_json: Annotated[bool, typer.Option("--json", help="Print an object instead of lines.")] = False) -> None:
+    """Hash everything again that dvc.lock and .dvc files name, in the workspace and in DVC's cache.
+
+    Names what is damaged and how to get it back; exit code 1 where anything is. What is not there is listed apart.
+    """
+    from leukosr import verify as checking
+    from leukosr.project import project_root, run_dvc
+
+    root = project_root()
+    with contextlib.chdir(root):
+        cache = Path(run_dvc("cache", "dir").strip())
+        found = checking.verify(root, cache)
+    if as_json:
+        typer.echo(json.dumps(_record(found, root), indent=2))
+    else:
+        _print(found, root, checking.remedies(found))
+    if found.bad:
+        raise typer.Exit(1)
+
+
+def _print(found: Verified, root: Path, remedies: list[str]) -> None:
+    lines = [f"bad: {_place(copy, root)}, MD5 {md5}, recorded {copy.digest}" for copy, md5 in _each_once(found.bad)]
+    lines += [f"missing: {count} of {path} {where}" for (path, where), count in _missing(found).items()]
+    lines += [f"not checked: {path}, which DVC knows by no MD5" for path in found.unchecked]
+    lines += remedies
+    if found.missing:
+        lines.append("What is missing comes by `dvc checkout` from the cache, `dvc pull` from a remote, or `dvc repro`")
+    checked, bad, missing = (len({copy.place for copy in part}) for part in (found.good, found.bad, found.missing))
+    lines.append(
+        f"verify: {checked + bad} files in workspace and cache hashed, {bad} bad, {missing} missing, "
+        f"{len(found.unchecked)} not checked"
+    )
+    for line in lines:
+        console.print(line, markup=False)
+
+
+def _each_once(bad: dict[Copy, str]) -> list[tuple[Copy, str]]:
+    """One cached object may be a copy of several files."""
+    return list({copy.place: (copy, md5) for copy, md5 in bad.items()}.values())
+
+
+def _missing(found: Verified) -> Counter[tuple[str, str]]:
+    places = {True: "in the cache", False: "in the workspace"}
+    return Counter((copy.output.path, places[copy.cached]) for copy in found.missing)
+
+
+def _place(copy: Copy, root: Path) -> str:
+    of = "/".join(part for part in (copy.output.path, copy.name) if part)
+    place = os.path.relpath(copy.place, root) if copy.place.is_relative_to(root) else str(copy.place)
+    return f"{place} ({of})" if copy.cached else place
+
+
+def _record(found: Verified, root: Path) -> dict[str, object]:
+    bad = [
+        {"path": str(copy.place), "output": copy.output.path, "target": copy.output.target, "cached": copy.cached,
+         "md5": md5, "recorded": copy.digest}
+        for copy, md5 in _each_once(found.bad)
+    ]  # fmt: skip
+    missing = [{"path": str(copy.place), "output": copy.output.path, "cached": copy.cached} for copy in found.missing]
+    return {"good": len(found.good), "bad": bad, "missing": missing, "unchecked": found.unchecked}

@@ -1,0 +1,82 @@
+"""Folders that people name with --out: what lies in them is theirs, unless the same command wrote it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from leukosr.errors import LeukoError
+from leukosr.files import saying_why, write_json
+from leukosr.layout import Layout
+
+MARKER = ".leukosr-output"  # names the command and the files that it wrote
+LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # what desktops leave in folders that somebody looks at
+
+
+@contextmanager
+def claimed(out: Path, command: str, layout: Layout | None = None) -> Iterator[None]:
+    """Let `command` write into `out`, a new or empty folder or an earlier result of it, and mark what it wrote.
+
+    Raises LeukoError, and nothing is touched, where `out` is a link, a file, the folder of the project or around it,
+    holds anything else, or belongs to DVC (`layout`). Of several processes the first alone looks and marks.
+    """
+    if any(os.environ.get(name, "0") not in ("", "0") for name in ("RANK", "LOCAL_RANK", "NODE_RANK")):
+        yield
+        return
+    with saying_why(out):
+        _refuse_place(out, layout)
+        _refuse_content(out, command)
+    try:
+        yield
+    finally:
+        if out.is_dir() and (files := _files(out)):
+            write_json(out / MARKER, {"command": command, "files": files})
+
+
+def _refuse_place(out: Path, layout: Layout | None) -> None:
+    if out.is_symlink():
+        raise LeukoError(f"{out} is a link: name the folder that it leads to, or a new one")
+    around = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not around.is_dir():
+        raise LeukoError(f"{around} is a file: name a new folder to write into")
+    if not os.access(around, os.W_OK | os.X_OK):  # a training of hours would find it out at its end
+        raise LeukoError(f"cannot write {out}: {around} is read-only for you; name a folder elsewhere")
+    place, here = out.resolve(), Path.cwd().resolve()
+    if place == here or place in here.parents:
+        raise LeukoError(f"{out} is the folder that the command runs in, or around it: name a new folder")
+    for own in (layout.root, layout.report) if layout else ():
+        if place == own.resolve() or own.resolve() in place.parents:
+            raise LeukoError(f"{out} belongs to DVC, which keeps the study's results there: leave --out away, or name "
+                             "a folder elsewhere")  # fmt: skip
+
+
+def _refuse_content(out: Path, command: str) -> None:
+    made_by, written = _marked(out)
+    if made_by not in (None, command):
+        raise LeukoError(f"{out} holds results of `leukosr {made_by}`: remove it or name a new folder")
+    entries = sorted({path.name for path in out.iterdir()} - LITTER) if out.is_dir() else []
+    strange = entries if made_by is None else [file for file in _files(out) if file not in written]
+    if strange:
+        more = f" and {len(strange) - 3} more" if len(strange) > 3 else ""
+        raise LeukoError(
+            f"{out} holds files that are no earlier result of this command ({', '.join(strange[:3])}{more}): name a "
+            "new folder, or move them away"
+        )
+
+
+def _marked(out: Path) -> tuple[str | None, frozenset[str]]:
+    """The command that wrote a folder and the files that it wrote; None where no readable marker says so."""
+    try:
+        marker = json.loads((out / MARKER).read_text(encoding="utf-8"))
+        return str(marker["command"]), frozenset(marker["files"])
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return None, frozenset()
+
+
+def _files(folder: Path) -> list[str]:
+    """The files below a folder but the marker and litter, as sorted POSIX paths."""
+    files = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    return sorted(path.relative_to(folder).as_posix() for path in files if path.name not in LITTER | {MARKER})

@@ -1,0 +1,47 @@
+"""The DVC project around the working directory: its root and DVC's commands."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from leukosr.errors import LeukoError
+
+
+def project_root() -> Path:
+    """The nearest folder from the working directory upwards that DVC manages. Raises LeukoError where there is none."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / ".dvc").is_dir():
+            return folder
+    raise LeukoError(f"{here} lies in no DVC project: run the command inside your clone of LeukoSR")
+
+
+def run_dvc(*arguments: str) -> str:
+    """Run a DVC command in the working directory; what it prints. Raises LeukoError with DVC's error and a remedy."""
+    command = [sys.executable, "-m", "dvc", *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, errors="backslashreplace", check=False)
+    if result.returncode:
+        said = dvc_error(result.stderr)
+        remedy = next((remedy for words, remedy in _REMEDIES.items() if words in said), None)
+        raise LeukoError(f"`dvc {' '.join(arguments)}` failed ({said}): {remedy or 'add -v to see what DVC did'}")
+    return result.stdout
+
+
+def dvc_error(stderr: str) -> str:
+    """The line that says what went wrong: not the last one, in which DVC offers its help."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    errors = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR:")]
+    return (errors or lines[-1:] or ["no message"])[0][:300]
+
+
+_REMEDIES = {
+    "surrogates not allowed": "rename the files whose names are not UTF-8",
+    "is git-ignored": "take the rule that covers it out of .gitignore",
+    "already tracked by SCM": "take it out of git first, with `git rm -r --cached`",
+    "lock": "wait until the other DVC command has ended, then run this one again",
+    "No space left": "free some space on the disk and run the command again",
+    "Permission denied": "make the folder writable for you",
+    "not inside of a DVC repository": "run the command inside your clone of LeukoSR",
+}
