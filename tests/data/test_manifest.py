@@ -15,7 +15,6 @@ from leukosr.data.manifest import (
     check_disjoint,
     make_rows,
     read_manifest,
-    read_sources,
     seen_by_classifiers,
     used_rows,
     with_role,
@@ -116,15 +115,6 @@ def test_a_manifest_that_is_not_disjoint_is_refused(parts: list[tuple[str, str]]
         check_disjoint(played(*parts))
 
 
-def test_sources_that_were_found_are_read_where_the_set_has_none(tmp_path: Path) -> None:
-    found = tmp_path / "found"
-    found.mkdir()
-    (found / "sources.csv").write_text("image,source,confidence\nTEST/a/1.jpeg,source-0001,0.9\n")
-    assert read_sources(tmp_path, found) == {"TEST/a/1": "source-0001"}
-    (tmp_path / "sources.csv").write_text("path,source\nTEST/a/1.jpeg,smear 7\n")
-    assert read_sources(tmp_path, found) == {"TEST/a/1": "smear 7"}
-
-
 def test_a_missing_manifest_comes_with_the_command_that_makes_it(tmp_path: Path) -> None:
     with pytest.raises(LeukoError, match=r"manifest\.csv does not exist: run `dvc repro prepare`"):
         read_manifest(tmp_path / "manifest.csv")
@@ -151,32 +141,3 @@ def test_rejected_files_are_written_with_their_reasons(tmp_path: Path) -> None:
         assert list(csv.reader(file)) == [["path", "reason"], ["a/1.jpg", "is a duplicate of b/1.jpg, x (same bytes)"]]
     write_rejected(path, [])
     assert path.read_text() == "path,reason\n"
-
-
-def test_sources_are_known_by_the_id_of_the_image(tmp_path: Path) -> None:
-    (tmp_path / "sources.csv").write_text("path,source,note\nTEST/a/1.b.jpg,smear 7,\n./TEST/a/2.png,smear 8,\n")
-    assert read_sources(tmp_path) == {"TEST/a/1.b": "smear 7", "TEST/a/2": "smear 8"}
-
-
-def test_sources_may_come_from_a_spreadsheet_and_other_encodings_are_named(tmp_path: Path) -> None:
-    text = "path,source\na/1.png,größer\n"
-    (tmp_path / "sources.csv").write_text(text, encoding="utf-8-sig")
-    assert read_sources(tmp_path) == {"a/1": "größer"}
-    (tmp_path / "sources.csv").write_text(text, encoding="latin-1")
-    with pytest.raises(LeukoError, match=r"sources\.csv is no UTF-8 text .*: save it as CSV UTF-8"):
-        read_sources(tmp_path)
-
-
-def test_images_with_an_empty_source_have_none_in_common(tmp_path: Path) -> None:
-    (tmp_path / "sources.csv").write_text("path,source\na/1.png,smear 7\na/2.png,\na/3.png\n,smear 8\n")
-    assert read_sources(tmp_path) == {"a/1": "smear 7"}
-
-
-def test_a_set_without_sources_has_none(tmp_path: Path) -> None:
-    assert read_sources(tmp_path) == {}
-
-
-def test_sources_without_their_columns_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "sources.csv").write_text("file,source\na/1.png,smear 7\n")
-    with pytest.raises(LeukoError, match="needs the columns path and source"):
-        read_sources(tmp_path)

@@ -28,8 +28,9 @@ from leukosr.engine.resume import Resume, work_digest
 from leukosr.errors import LeukoError
 from leukosr.evaluate.classification import METRICS, Classification, mean_and_sd, score
 from leukosr.files import new_folder, write_json
-from leukosr.layout import Layout, image_file, require
+from leukosr.layout import Layout, image_file, require, require_all, stage_again
 from leukosr.report.figures import budget_note, classifier_curves, confusion_figure
+from leukosr.tables import escaped, read_own_table
 
 
 def run(
@@ -86,7 +87,8 @@ class _Work:
     def __init__(self, params: Params, arm: str, data: ArmData, seeds: list[int] | None, layout: Layout) -> None:
         self.params, self.arm, self.data = params, arm, data
         self.seeds = seeds or params.study.seeds
-        used = [image_file(layout.arm(arm), row.id) for row in data.used_rows]
+        files = [image_file(layout.arm(arm), row.id) for row in data.used_rows]
+        used = require_all(files, stage_again(f"upscale@{arm}"))
         settings = [params.classify.model_dump(), arm, data.protocol, self.seeds]
         digest = work_digest(settings, [layout.manifest, *used])
         self.resume = Resume(digest, params.runtime.checkpoint_seconds)
@@ -232,18 +234,18 @@ def _predictions(data: ArmData, split: Split, seed: int, probabilities: np.ndarr
 
 
 def _append(path: Path, table: pd.DataFrame) -> None:
-    table.to_csv(path, mode="a", header=not path.exists(), index=False, lineterminator="\n")
+    escaped(table).to_csv(path, mode="a", header=not path.exists(), index=False, lineterminator="\n")
 
 
 def _summarise(
     folder: Path, arm: str, data: ArmData, params: Params, seeds: list[int], processes: int
 ) -> dict[str, Any]:
     """metrics.json and the figures, from the files of all seeds."""
-    predictions = pd.read_csv(folder / "predictions.csv", keep_default_na=False)
+    predictions = read_own_table(folder / "predictions.csv")
     history = pd.read_csv(folder / "history.csv")
     scored: dict[int, Classification] = {}
     for seed in seeds:
-        own = predictions[predictions["seed"] == seed]
+        own = predictions[predictions["seed"] == str(seed)]
         scored[seed] = score(list(own["true"]), list(own["predicted"]), data.classes)
     sources = {row.source for row in data.test_rows if row.source}
     metrics: dict[str, Any] = {}
