@@ -13,7 +13,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from leukosr.errors import LeukoError
 
@@ -37,19 +37,34 @@ def unescape_cell(cell: str) -> str:
     return cell[1:] if _MARKED.match(cell) else cell
 
 
-def escaped(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with the text of its cells escaped; to be written with `index=False`."""
-    words = table.select_dtypes(["object", "string"]).columns
-    cells = {name: table[name].map(lambda cell: escape_cell(cell) if isinstance(cell, str) else cell) for name in words}
-    return table.assign(**cells)
+class _LineFeeds(io.TextIOBase):
+    """A text file for `csv.writer`, which quotes a carriage return in a cell only where it also ends lines with one."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self.file = file
+
+    def write(self, line: str) -> int:
+        """Called with a whole row."""
+        return self.file.write(line.removesuffix("\r\n") + "\n")
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
     """Write a CSV file (UTF-8, comma, LF) with the text of its cells escaped."""
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv.writer(_LineFeeds(file), lineterminator="\r\n")
         writer.writerow(columns)
         writer.writerows([escape_cell(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+
+
+def write_frame(path: Path, table: pd.DataFrame, float_format: str | None = None) -> None:
+    """Write a table as `write_table` does, without its index; rows are added where the file is there already."""
+    words = table.select_dtypes(["object", "string"]).columns
+    cells = {name: table[name].map(lambda cell: escape_cell(cell) if isinstance(cell, str) else cell) for name in words}
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        table.assign(**cells).to_csv(
+            _LineFeeds(file), index=False, header=new, float_format=float_format, lineterminator="\r\n"
+        )
 
 
 def read_own_rows(path: Path) -> list[list[str]]:
@@ -114,11 +129,15 @@ def read_table(path: Path, needed: Sequence[str], what: str) -> pd.DataFrame:
     return pd.DataFrame(columns, index=pd.Index([line for line, _ in lines[1:]], name="line"), dtype=str)
 
 
-def listed(names: Iterable[str], most: int = 12) -> str:
-    """Names or cells for an error message, not more and not longer than anybody reads."""
-    names = list(names)
-    shown = [name if len(name) <= 60 else f"{name[:60]}…" for name in names[:most]]
-    return ", ".join([*shown, f"and {len(names) - most} more"] if len(names) > most > 1 else shown) or "none"
+def listed(names: Sequence[str], most: int = 12) -> str:
+    """Names for an error message, not more and not longer than anybody reads."""
+    more = [f"and {len(names) - most} more"] if len(names) > most else []
+    return ", ".join([*map(short, names[:most]), *more]) or "none"
+
+
+def short(cell: str) -> str:
+    """A cell for an error message."""
+    return cell if len(cell) <= 60 else f"{cell[:60]}…"
 
 
 def one_spelling(names: Iterable[str], what: str) -> None:
@@ -126,7 +145,7 @@ def one_spelling(names: Iterable[str], what: str) -> None:
     spelt: dict[str, str] = {}
     for name in names:
         if (other := spelt.setdefault(spelling_key(name), name)) != name:
-            raise LeukoError(f"{what} as {listed([repr(other)])} and {listed([repr(name)])}: write it in one way")
+            raise LeukoError(f"{what} as {short(repr(other))} and {short(repr(name))}: write it in one way")
 
 
 def spelling_key(name: str) -> str:

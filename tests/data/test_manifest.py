@@ -57,10 +57,17 @@ def test_the_file_has_the_documented_columns(tmp_path: Path) -> None:
     assert tuple(pd.read_csv(tmp_path / "manifest.csv").columns) == COLUMNS
 
 
-def test_rows_come_back_as_they_were_written(tmp_path: Path) -> None:
+def test_rows_come_back_as_they_were_written_and_are_no_formulas(tmp_path: Path) -> None:
     odd = Row('a,"b"/é 1', 'a,"b"/é 1.png', "a\nb", "NA", 1, 2, "unused", "")
-    write_manifest(tmp_path / "deep" / "manifest.csv", [*rows(), odd])
-    assert read_manifest(tmp_path / "deep" / "manifest.csv") == [*rows(), odd]
+    formulas = [
+        Row(f"{sign}cmd|'/C calc'!A{n}", f"{sign}1.png", f"{sign}a", f" '{sign}", 1, 2, "unused", "fold_3")
+        for n, sign in enumerate(("=", "+", "-", "@", "\t", "\r", "'=", "''@", "'"))
+    ]
+    write_manifest(tmp_path / "deep" / "manifest.csv", [*rows(), odd, *formulas])
+    assert read_manifest(tmp_path / "deep" / "manifest.csv") == [*rows(), odd, *formulas]
+    with (tmp_path / "deep" / "manifest.csv").open(newline="") as file:
+        cells = [cell for row in csv.reader(file) for cell in row]
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
 
 
 def test_rows_are_chosen_by_their_role_under_a_protocol() -> None:
@@ -123,14 +130,34 @@ def test_a_missing_manifest_comes_with_the_command_that_makes_it(tmp_path: Path)
 @pytest.mark.parametrize("content", ["", "id,path\n", "id,path,label,source,width,height,role_paper,x\n"])
 def test_a_manifest_with_other_columns_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "manifest.csv").write_text(content)
-    with pytest.raises(LeukoError, match=r"has the columns .*, expected \('id', 'path', 'class'"):
+    with pytest.raises(LeukoError, match=r"has the columns .*, expected id, path, class, .*: run `dvc repro prepare`"):
         read_manifest(tmp_path / "manifest.csv")
 
 
-@pytest.mark.parametrize("row", ["a/1,a/1.png", "a/1,a/1.png,a,,wide,3,unused,"], ids=["cut", "no number"])
+@pytest.mark.parametrize(
+    "row",
+    [
+        "a/1,a/1.png",
+        "a/1,a/1.png,a,,wide,3,unused,",
+        f"a/1,a/1.png,a,,{'9' * 5000},3,unused,",
+        f"a/1,a/1.png,{'a' * 200_000},,9,9,unused,",
+        'a/1,a/1.png,"a,,9,9,unused,',
+        "a/1,a/1.png,a,,9,9,unused,\na/1,a/2.png,a,,9,9,unused,",
+        "a/1,a/1.png,a,,9,9,fold_x,",
+        "a/1,a/1.png,a,,9,9,unused,tests",
+        "a/1,/etc/passwd,a,,9,9,unused,",
+        "a/1,../1.png,a,,9,9,unused,",
+        "../../a/1,a/1.png,a,,9,9,unused,",
+        "C:\\a\\1,a/1.png,a,,9,9,unused,",
+        "a/1,b\\..\\..\\1.png,a,,9,9,unused,",
+        "a/1,,a,,9,9,unused,",
+        ".,a/1.png,a,,9,9,unused,",
+        "a/\x001,a/1.png,a,,9,9,unused,",
+    ],
+)
 def test_a_damaged_manifest_is_refused(tmp_path: Path, row: str) -> None:
     (tmp_path / "manifest.csv").write_text(",".join(COLUMNS) + f"\n{row}\n")
-    with pytest.raises(LeukoError, match=r"manifest\.csv is damaged .*: run `dvc repro prepare`"):
+    with pytest.raises(LeukoError, match=r"manifest\.csv .*: run `dvc repro prepare`"):
         read_manifest(tmp_path / "manifest.csv")
 
 

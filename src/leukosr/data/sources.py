@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from leukosr.data.catalogue import Checked
 from leukosr.data.paths import readings
 from leukosr.errors import LeukoError
-from leukosr.tables import listed, one_spelling, read_table
+from leukosr.tables import listed, one_spelling, read_table, short
 
 NAME = "sources.csv"
 
@@ -37,23 +37,23 @@ def read_sources(root: Path, images: Sequence[Checked], found: Path | None = Non
     table = read_table(path, ("source",), "the sources of a set (path, source)")
     column = next((name for name in ("path", "image") if name in table), None)
     if column is None:
-        raise LeukoError(f"{path} needs the columns path and source; it has {listed(table.columns)}")
+        raise LeukoError(f"{path} needs the columns path and source; it has {listed(list(table.columns))}")
     one_spelling(table["source"], f"{path} writes one source")
     known = table[table["source"] != ""]
     by_image, unmatched = _matched(path, list(known[[column, "source"]].itertuples()), images)
     if len(known) and not by_image:
         example = f"; the images are called e.g. {images[0].found.path}" if images else ""
         raise LeukoError(
-            f"none of the {len(known)} paths in {path} is an image of the set, e.g. {listed(unmatched, 1)}{example}"
+            f"none of the {len(known)} paths in {path} is an image of the set, e.g. {short(unmatched[0])}{example}"
         )
     notes = []
     if unmatched:
         notes.append(
-            f"{len(unmatched)} of {len(known)} rows of {path} name no image of the set, e.g. {listed(unmatched, 1)}"
+            f"{len(unmatched)} of {len(known)} rows of {path} name no image of the set, e.g. {short(unmatched[0])}"
         )
     without = [image.found.path for image in images if image.found.image_id not in by_image]
     if without and folder == root:  # the stage `provenance` looks only at what the budget can use
-        notes.append(f"{len(without)} of {len(images)} images have no source in {path}, e.g. {listed(without, 1)}")
+        notes.append(f"{len(without)} of {len(images)} images have no source in {path}, e.g. {short(without[0])}")
     return Sources(by_image, tuple(notes))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from leukosr.data.paths import find_file, stays_below
 from leukosr.errors import LeukoError
-from leukosr.tables import listed, read_table
+from leukosr.tables import read_table, short
 
 NAME = "split.csv"
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -35,7 +35,7 @@ def read_split(root: Path) -> list[SplitRow]:
     for line, path, label, split in frame[["path", "label", "split"]].itertuples():
         where = f"{table} line {line}"
         if split.casefold() not in SPLITS:
-            raise LeukoError(f"{where}: split is '{listed([split])}', allowed are {', '.join(SPLITS)}")
+            raise LeukoError(f"{where}: split is '{short(split)}', allowed are {', '.join(SPLITS)}")
         if not label or not stays_below(path):
             raise LeukoError(f"{where}: needs a path below the folder and a label")
         row = SplitRow(find_file(root, path), label, SPLITS[split.casefold()])

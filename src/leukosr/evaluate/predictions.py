@@ -13,7 +13,7 @@ import pandas as pd
 
 from leukosr.errors import LeukoError
 from leukosr.evaluate.labels import agreed_labels
-from leukosr.tables import integral, listed, read_table
+from leukosr.tables import integral, read_table, short
 
 COLUMNS = ("image", "source", "seed", "true", "predicted")
 LARGEST_SEED = 2**64 - 1  # what torch.seed() may give
@@ -98,8 +98,8 @@ def _seeds(path: Path, column: pd.Series) -> pd.Series:
     odd = ~whole | (seeds.abs() > LARGEST_SEED)
     if odd.any():
         raise LeukoError(
-            f"{path} has the seed '{listed(column[odd], 1)}', line {odd.idxmax()}; seeds are whole numbers of at most "
-            "64 bits"
+            f"{path} has the seed '{short(column[odd].iloc[0])}', line {odd.idxmax()}; seeds are whole numbers of at "
+            "most 64 bits"
         )
     return seeds
 

@@ -11,7 +11,7 @@ import pandas as pd
 from leukosr.engine.seeding import STREAMS
 from leukosr.errors import LeukoError
 from leukosr.evaluate.significance import METRICS
-from leukosr.tables import integral, listed, read_table
+from leukosr.tables import integral, read_table, short
 
 MOST_TRIALS = 5000  # every pair of runs is compared
 LARGEST = 1e15  # of a metric: its squares are summed
@@ -54,7 +54,7 @@ def read_trials(path: Path, metric: str) -> Trials:
     if len(raw) > MOST_TRIALS:
         raise LeukoError(f"{path} holds {len(raw):,} trials; more than {MOST_TRIALS:,} are not taken apart")
     if raw["trial"].duplicated().any():
-        twice = listed(raw["trial"][raw["trial"].duplicated()], 1)
+        twice = short(raw["trial"][raw["trial"].duplicated()].iloc[0])
         raise LeukoError(f"{path} has trial {twice} twice: one row a trial")
     raw["value"] = _numbers(path, raw, metric)
     raw["learning_rate"] = _numbers(path, raw, "learning_rate")
@@ -95,7 +95,7 @@ def _numbers(path: Path, raw: pd.DataFrame, column: str) -> pd.Series:
     odd = numbers.isna() & ~raw[column].str.lower().isin(("", "nan", "none", "null", "inf", "-inf"))
     odd |= np.isfinite(numbers) & (numbers.abs() > LARGEST)
     if odd.any():
-        cell = listed(raw[column][odd], 1)
+        cell = short(raw[column][odd].iloc[0])
         raise LeukoError(
             f"{path} has '{cell}' in the column {column}, line {odd.idxmax()}, which is no number of this kind"
             + (": write a decimal point" if "," in cell else "")

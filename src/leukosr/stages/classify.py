@@ -30,7 +30,7 @@ from leukosr.evaluate.classification import METRICS, Classification, mean_and_sd
 from leukosr.files import new_folder, write_json
 from leukosr.layout import Layout, image_file, require, require_all, stage_again
 from leukosr.report.figures import budget_note, classifier_curves, confusion_figure
-from leukosr.tables import escaped, read_own_table
+from leukosr.tables import read_own_table, write_frame
 
 
 def run(
@@ -169,7 +169,7 @@ def _run_split(
     weights = folder / "weights" / f"{training_label(seed, split.name)}.safetensors"
     save_classifier(weights, network, settings.backbone, data.classes, settings.size)
     predictions = _predictions(data, split, seed, probabilities)
-    _append(folder / "predictions.csv", predictions)
+    write_frame(folder / "predictions.csv", predictions)
     if params.runtime.log_models:
         example = np.stack([split.test.images[0]] * 2)
         tracked.model(weights, example, probabilities[:1].repeat(2, axis=0))
@@ -196,7 +196,7 @@ def _trained(
         training.history.rows = finished["history"]
         for row in training.history.rows:
             _log_epoch(tracked, row, "_".join(apart.values()))
-    _append(folder / "history.csv", pd.DataFrame(training.history.rows).assign(**apart))
+    write_frame(folder / "history.csv", pd.DataFrame(training.history.rows).assign(**apart))
     return training.result
 
 
@@ -231,10 +231,6 @@ def _predictions(data: ArmData, split: Split, seed: int, probabilities: np.ndarr
     for number, name in enumerate(data.classes):
         table[f"p_{name}"] = probabilities[:, number]
     return table
-
-
-def _append(path: Path, table: pd.DataFrame) -> None:
-    escaped(table).to_csv(path, mode="a", header=not path.exists(), index=False, lineterminator="\n")
 
 
 def _summarise(

@@ -26,7 +26,7 @@ from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.files import new_file, new_folder, write_json
 from leukosr.report.provenance_page import write_provenance_page
-from leukosr.tables import escaped, write_table
+from leukosr.tables import write_frame, write_table
 
 STATE = Path(".leukosr/resume")
 WRITTEN = frozenset({"sources.csv", "rejected.csv", "summary.json", "index.html", "groups.png", "strips"})
@@ -123,7 +123,7 @@ def _find(
     with new_folder(out) as folder:
         table = pd.DataFrame({"image": images, "source": name_sources(sources.group), "confidence": sources.confidence})
         with new_file(folder / "sources.csv") as file:
-            escaped(table).to_csv(file, index=False, float_format="%.4f", lineterminator="\n")
+            write_frame(file, table, float_format="%.4f")
         with new_file(folder / "rejected.csv") as file:
             write_table(file, ("path", "reason"), listed.rejected)
         write_json(folder / "summary.json", summary(facts))

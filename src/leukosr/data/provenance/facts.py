@@ -16,7 +16,7 @@ from leukosr.data.provenance.search import Sources
 from leukosr.data.split_table import NAME as SPLIT_TABLE
 from leukosr.data.split_table import read_split
 from leukosr.errors import LeukoError
-from leukosr.tables import listed
+from leukosr.tables import short
 
 SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing", "test_simple"})
 
@@ -130,12 +130,14 @@ def folder_splits(root: Path, images: Sequence[str]) -> tuple[list[str], tuple[s
     if len(unmatched) == len(known):
         raise LeukoError(
             f"none of the {len(known)} paths in {root / SPLIT_TABLE} is a usable image of {root}, e.g. "
-            f"{listed(unmatched, 1)}"
+            f"{short(unmatched[0])}"
         )
     notes = []
     if unmatched:
         many = f"{len(unmatched)} of {len(known)}"
-        notes.append(f"{many} rows of {SPLIT_TABLE} name no usable image, e.g. {unmatched[0]}")
+        notes.append(f"{many} rows of {SPLIT_TABLE} name no usable image, e.g. {short(unmatched[0])}")
     if without := [image for image in images if image not in known]:
-        notes.append(f"{len(without)} of {len(images)} images stand in no row of {SPLIT_TABLE}, e.g. {without[0]}")
+        notes.append(
+            f"{len(without)} of {len(images)} images stand in no row of {SPLIT_TABLE}, e.g. {short(without[0])}"
+        )
     return [known.get(image, "") for image in images], tuple(notes)
