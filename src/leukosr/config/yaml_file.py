@@ -9,7 +9,7 @@ import yaml
 
 from leukosr.errors import LeukoError
 
-MOST_BYTES = 2**20
+MOST_BYTES = 2**18  # half a second of PyYAML's time
 MOST_VALUES = 100_000  # with aliases followed: nine lines of them can stand for a billion values
 DEEPEST = 50
 
@@ -17,7 +17,7 @@ DEEPEST = 50
 def read_yaml(path: Path) -> Any:
     """What a YAML file holds.
 
-    Raises FileNotFoundError where there is none, and LeukoError for one that is unreadable, larger than 1 MB, no YAML,
+    Raises FileNotFoundError where there is none, and LeukoError for one that is unreadable, larger than 256 KB, no YAML,
     nested too deeply or too large once its aliases are followed, and for a key that stands twice in one mapping.
     """
     try:
@@ -28,7 +28,7 @@ def read_yaml(path: Path) -> Any:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise LeukoError(f"{path} cannot be read ({getattr(error, 'strerror', None) or error})") from None
     if len(content) > MOST_BYTES:
-        raise LeukoError(f"{path} is larger than {MOST_BYTES // 2**20} MB, which no file of settings is")
+        raise LeukoError(f"{path} is larger than {MOST_BYTES // 2**10} KB, which no file of settings is")
     try:
         loader = yaml.SafeLoader(content.decode("utf-8-sig"))
         node = loader.get_single_node()
@@ -39,7 +39,7 @@ def read_yaml(path: Path) -> Any:
     except RecursionError:
         raise LeukoError(f"{path} is nested too deeply for a file of settings") from None
     # PyYAML answers values that are not what their tag says with nearly any error
-    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         raise LeukoError(f"{path} is not valid YAML: {' '.join(str(error).split())[:300]}") from None
 
 
