@@ -144,7 +144,10 @@ def test_missing_lr_and_weights_name_their_stages(leukosr_cli: Callable[..., Out
     write_manifest(project)
     assert "run `dvc repro degrade`" in error_line(leukosr_cli("upscale", "--arm", "bicubic"))
     assert "run `dvc repro degrade`" in error_line(leukosr_cli("train-sr", "--method", "srgan"))
-    (project / "outputs" / "demo" / "lr").mkdir()
+    for image in ("a/0", "a/1", "b/0", "b/1"):
+        file = project / "outputs" / "demo" / "lr" / "TEST" / f"{image}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
     assert "run `dvc repro train_sr@srgan`" in error_line(leukosr_cli("upscale", "--arm", "srgan"))
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
+from rich.text import Text
 
 # Before torch is imported: threads that wait for each other sleep. As they come, they spin, and beside another busy
 # process each wait then lasts until the scheduler's next turn, which makes a training many times as long.
@@ -19,11 +21,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from leukosr import __version__, cli_statistics
 from leukosr.cli_verify import verify
 from leukosr.config import Params, load_params
-from leukosr.engine.processes import ALONE, Processes
+from leukosr.crash_report import save_report, without_credentials
+from leukosr.engine.processes import ALONE, Processes, launcher_number
 from leukosr.engine.stopping import INTERRUPTED, stopped_like_ctrl_c
 from leukosr.errors import LeukoError
 from leukosr.layout import Layout
 from leukosr.outputs import claimed
+from leukosr.terminal import BROKEN_PIPE, discard_output, tolerate_narrow_encodings
 
 app = typer.Typer(
     name="leukosr", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich",
@@ -40,32 +44,58 @@ ParamsFile = Annotated[Path, typer.Option("--params", help="The composed paramet
 Arm = Annotated[str, typer.Option(help="The arm: raw, bicubic, srgan, real_esrgan or ground_truth.")]
 Out = Annotated[Path | None, typer.Option(help="Write here instead of where DVC keeps this stage's output.")]
 PARAMS = Path("params.yaml")
+# no fault of LeukoSR, and not each one foreseen where it occurs
+ENVIRONMENT_ERRORS = (errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO, errno.EMFILE)
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one sentence and exit code 1.
+    """Run the command line.
 
-    Ctrl-C is exit code 130, SIGTERM 143, a terminal that closes 129.
+    A user's mistake is one sentence and exit code 1, Ctrl-C is 130, SIGTERM 143, a terminal that closes 129, an output
+    that nobody reads on is 141, and what nobody foresaw is one sentence with the path of a report, and 70.
     """
+    tolerate_narrow_encodings()
     try:
-        with stopped_like_ctrl_c():
-            app(standalone_mode=True)
+        try:
+            with stopped_like_ctrl_c():
+                app(standalone_mode=True)
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except LeukoError as error:
-        errors.print(f"[bold red]error:[/] {_escaped(str(error))}")
-        sys.exit(1)
+        _fail(str(error))
     except MemoryError:
-        errors.print("[bold red]error:[/] out of memory: lower the batch size or set a tile, then run again")
-        sys.exit(1)
+        _fail("out of memory: lower the batch size or set a tile, then run again")
+    except BrokenPipeError:
+        discard_output()
+        sys.exit(BROKEN_PIPE)
     except SystemExit as stop:
         if stop.code in INTERRUPTED:  # 130 is how Typer passes Ctrl-C on
             errors.print("interrupted; nothing half-written is left, the same command goes on where it can")
         raise
+    except OSError as error:
+        if error.errno not in ENVIRONMENT_ERRORS:
+            _report(error)
+        if error.filename is None:
+            discard_output()
+        _fail(f"{error.filename or 'the output'}: {error.strerror}; mend that and run again")
+    except Exception as error:
+        _report(error)
 
 
-def _escaped(text: str) -> str:
-    from rich.markup import escape
+def _fail(sentence: str, code: int = 1) -> NoReturn:
+    errors.print(Text("error:", "bold red"), sentence)
+    sys.exit(code)
 
-    return escape(text)
+
+def _report(error: Exception) -> NoReturn:
+    """Say in one sentence that LeukoSR failed, and where the rest stands."""
+    first_line = without_credentials((str(error).strip().splitlines() or [""])[0][:200])
+    try:
+        saved = f"what to report stands in {save_report(error)}"
+    except OSError as unsaved:
+        saved = f"no report could be saved ({unsaved.strerror})"
+    _fail(f"{type(error).__name__}: {first_line} - that is a fault of LeukoSR, which nobody foresaw; {saved}", 70)
 
 
 @contextmanager
@@ -96,7 +126,7 @@ def _stage(name: str, params_file: Path, out: Path | None = None) -> Iterator[tu
 @contextmanager
 def _shards(params: Params) -> Iterator[Processes]:
     """The processes that a launcher started for a data stage; alone, nothing of torch is loaded."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if launcher_number("WORLD_SIZE", 1) == 1:
         yield ALONE
         return
     from leukosr.engine.distributed import launched
@@ -110,7 +140,7 @@ def _load(params_file: Path) -> Params:
     try:
         return load_params(params_file)
     except LeukoError:
-        if int(os.environ.get("RANK", "0")):
+        if launcher_number("RANK", 0):
             sys.exit(1)
         raise
 
@@ -225,8 +255,8 @@ def classify(
                 "classify: --seed alone would replace the results of all seeds that DVC keeps: add --out FOLDER, "
                 "or change study.seeds"
             )
-        if seed is not None and seed < 0:
-            raise LeukoError(f"classify: --seed is {seed}; seeds are whole numbers from 0 on")
+        if seed is not None and not 0 <= seed < 2**53:
+            raise LeukoError(f"classify: --seed is {seed}; seeds are whole numbers from 0 to 2**53 - 1")
         seeds = None if seed is None else [seed]
         stage.run(settings, arm, console, layout, seeds=seeds, out=target, processes=processes)
 
@@ -393,7 +423,7 @@ def data_add(
 
     count, left_out = add(name, path, leave_out=leave_out)
     for item in left_out:
-        errors.print(f"left out: {_escaped(item.path)} {_escaped(item.reason)}")
+        errors.print(f"left out: {item.path} {item.reason}")
     console.print(f"data add {name}: {count} images in datasets/{name}, {len(left_out)} left out")
     study = name.lower().replace("-", "_")  # what study.name allows
     console.print(f"next: write conf/study/{study}.yaml with prepare.root datasets/{name} (README, Your own images)")

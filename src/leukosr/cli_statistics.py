@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from leukosr.errors import LeukoError
+from leukosr.terminal import Terminal, print_raw
 
-console = Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
-errors = Console(stderr=True, soft_wrap=True, highlight=False)
+console = Terminal(soft_wrap=sys.stdout is None or not sys.stdout.isatty())
+errors = Terminal(stderr=True, soft_wrap=True)
 
 
 def compare(
@@ -36,12 +36,14 @@ def compare(
     first, *others = [read_predictions(path, name) for path, name in zip(files, names_of(files), strict=True)]
     pairs = [pair(first, other) for other in others]
     found = compare_pairs(pairs, metric)
-    if as_json:
-        typer.echo(comparisons.as_json(found))
-        return
+    for note in (note for arm in (first, *others) for note in arm.notes):
+        errors.print(note)
     for each in pairs:
         if each.left_out:
             errors.print(f"{each.a} – {each.b}: {each.left_out} predictions left out, which only one of them has")
+    if as_json:
+        print_raw(comparisons.as_json(found))
+        return
     comparisons.print_comparisons(found, [sample_size(arm) for arm in (first, *others)], console)
 
 
@@ -107,7 +109,7 @@ def variance(
             write_json(out / "variance.json", as_record(found))
             variance_figures(out, table, found, note or f"{files[0].name}: {found.trials} trials")
     if as_json:
-        typer.echo(text_of(found))
+        print_raw(text_of(found))
         return
     print_variance(found, table, console)
     if out is not None:
@@ -130,7 +132,7 @@ def _compare_spreads(files: list[Path], metric: str, out: Path | None, note: str
             write_json(out / "spreads.json", as_records(found))
             spreads_figure(out / "spreads.png", tables, found, note)
     if as_json:
-        typer.echo(text_of(found))
+        print_raw(text_of(found))
         return
     print_spreads(found, tables[0][1], console)
     if out is not None:

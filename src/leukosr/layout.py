@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,3 +79,20 @@ def require(path: Path, target: str) -> Path:
     if not path.exists():
         raise LeukoError(f"{path} does not exist yet: run `dvc repro {target}`")
     return path
+
+
+def require_all(paths: Sequence[Path], remedy: str) -> Sequence[Path]:
+    """The paths, or a LeukoError that names the first one that is no file, counts the others and ends in `remedy`."""
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        others = f", and {len(missing) - 1} more are missing" if len(missing) > 1 else ""
+        raise LeukoError(f"{missing[0]} does not exist{others} (of {len(paths)}): {remedy}")
+    return paths
+
+
+BRING_BACK = "bring it back (`dvc checkout`), or run `dvc repro prepare`"  # an original that the manifest lists
+
+
+def stage_again(target: str) -> str:
+    """The command that makes the output of a stage again, also where DVC takes it for complete."""
+    return f"make it again with `dvc repro --force --single-item {target}`"

@@ -326,12 +326,36 @@ def test_files_that_split_csv_lists_and_that_are_missing_are_refused(flat: Prepa
     assert check(tmp_path, find_images(flat)) == (["1.png"], {"2.png": "cannot be read (No such file or directory)"})
 
 
-def test_an_image_that_split_csv_lists_twice_plays_one_role(flat: Prepare, tmp_path: Path) -> None:
+@pytest.mark.parametrize("again", ["1.png,a,test", "1.png,a,train", ".\\1.png,a,train"])
+def test_an_image_that_split_csv_lists_twice_is_refused(flat: Prepare, tmp_path: Path, again: str) -> None:
     add(tmp_path, "1.png")
-    split(tmp_path, "1.png,a,train", "1.png,a,test")
-    good, rejected = check_images(tmp_path, find_images(flat), MAX_PIXELS)
-    assert [(item.found.path, item.found.part) for item in good] == [("1.png", "train")]
-    assert [item.path for item in rejected] == ["1.png"]
+    split(tmp_path, "1.png,a,train", again)
+    with pytest.raises(LeukoError, match=r"line 3: 1\.png stands in line 2 already; keep one of the two"):
+        find_images(flat)
+
+
+def test_one_split_csv_in_any_form_says_the_same(flat: Prepare, tmp_path: Path) -> None:
+    add(tmp_path, "x/1.png", "x/mu\u0308de.png")
+    rows = "path,label,split\nx/1.png,a,train\nx/müde.png,b,test\n"
+    expected = [Found("x/1.png", "a", "train"), Found("x/mu\u0308de.png", "b", "test")]
+    forms = [
+        rows, rows.replace(",", ";"), rows.replace(",", "\t"), rows.replace(",", " , "), rows.replace("/", "\\"),
+        rows.replace("\n", "\r\n").replace("x/", "./x/"),
+    ]  # fmt: skip
+    for form in forms:
+        for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+            (tmp_path / "split.csv").write_bytes(form.encode(encoding))
+            assert find_images(flat) == expected
+
+
+def test_labels_of_split_csv_in_two_spellings_are_refused_unless_the_study_names_both(
+    flat: Prepare, tmp_path: Path
+) -> None:
+    add(tmp_path, "1.png", "2.png")
+    split(tmp_path, "1.png,Baso,train", "2.png,baso,train")
+    with pytest.raises(LeukoError, match=r"split\.csv writes one class as 'Baso' and 'baso': write it in one way"):
+        find_images(flat)
+    assert len(find_images(flat.model_copy(update={"classes": ["Baso", "baso"]}))) == 2
 
 
 @pytest.mark.parametrize(
@@ -339,12 +363,16 @@ def test_an_image_that_split_csv_lists_twice_plays_one_role(flat: Prepare, tmp_p
     [
         ("1.png,a,dev", "line 3: split is 'dev', allowed are train, val, valid, validation, test"),
         ("1.png,a,", "line 3: split is ''"),
-        ("1.png,a", "line 3: split is 'None'"),
+        ("1.png,a", "line 3: split is ''"),
         ("1.png,,train", "line 3: needs a path below the folder and a label"),
         (",a,train", "line 3: needs a path below the folder and a label"),
         ("../outside.png,a,train", "line 3: needs a path below the folder and a label"),
         ("b/../../outside.png,a,train", "line 3: needs a path below the folder and a label"),
         ("/etc/hostname,a,train", "line 3: needs a path below the folder and a label"),
+        ("..\\outside.png,a,train", "line 3: needs a path below the folder and a label"),
+        ("C:\\outside.png,a,train", "line 3: needs a path below the folder and a label"),
+        (".,a,train", "line 3: needs a path below the folder and a label"),
+        ("1.png,a,train,more", "line 3 has 4 cells, but 3 columns have names"),
     ],
 )
 def test_a_bad_row_of_split_csv_is_named_by_its_line(flat: Prepare, tmp_path: Path, row: str, said: str) -> None:
@@ -364,14 +392,14 @@ def test_a_row_without_its_path_is_named_by_its_line(flat: Prepare, tmp_path: Pa
 
 def test_a_split_csv_without_its_columns_is_refused(flat: Prepare, tmp_path: Path) -> None:
     split(tmp_path, "1.png,train", header="file,split")
-    with pytest.raises(LeukoError, match=r"needs the columns path, label, split; it has \['file', 'split'\]"):
+    with pytest.raises(LeukoError, match=r"lacks the columns path, label of the split of a set .* it has file, split"):
         find_images(flat)
 
 
 @pytest.mark.parametrize("content", [b"path,label,split\n\xff\xfe.png,a,train\n"], ids=["latin"])
 def test_a_split_csv_that_is_no_text_is_refused(flat: Prepare, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "split.csv").write_bytes(content)
-    with pytest.raises(LeukoError, match=r"split\.csv is no UTF-8 CSV file"):
+    with pytest.raises(LeukoError, match=r"split\.csv is no UTF-8 text"):
         find_images(flat)
 
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from leukosr.config import Params, Prepare, parse_params
 from leukosr.data.catalogue import Checked, Found
+from leukosr.data.manifest import ROLES
 from leukosr.data.source_disjoint import _whole_shares, source_disjoint_roles
-from leukosr.data.splits import ROLES, looked_at, outside_sr, paper_roles, training_images, with_fewer
+from leukosr.data.splits import looked_at, outside_sr, paper_roles, training_images, with_fewer
 from leukosr.errors import LeukoError
 
 BCCD = {

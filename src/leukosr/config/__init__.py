@@ -7,6 +7,7 @@ from leukosr.config.load import load_params, parse_params
 from leukosr.config.params import LEARNED_ARMS, Params
 from leukosr.config.study import Budget, PerClass, Protocol, Runtime, Study
 from leukosr.config.superres import TrainSR, TrainStage, UpscaleLearned, UpscalePlain
+from leukosr.config.yaml_file import read_yaml
 
 __all__ = [
     "LEARNED_ARMS",
@@ -30,4 +31,5 @@ __all__ = [
     "UpscalePlain",
     "load_params",
     "parse_params",
+    "read_yaml",
 ]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from leukosr.config.fields import Count, Fraction, PositiveInt, Section
+from leukosr.config.fields import Fraction, PositiveInt, Section, Seed
 from leukosr.config.study import PerClass
 
 
@@ -19,7 +19,7 @@ class SyntheticSet(Section):
     train_sources: PositiveInt
     test_sources: PositiveInt
     views: PositiveInt
-    seed: Count
+    seed: Seed
 
 
 class SourceDisjoint(Section):
@@ -76,7 +76,7 @@ class Provenance(Section):
     max_pixels: PositiveInt
     sr_fraction: Fraction
     per_class: PerClass
-    seed: Count
+    seed: Seed
     max_features: Annotated[int, Field(ge=20)]
     neighbours: PositiveInt
     inliers: Annotated[int, Field(ge=4)]

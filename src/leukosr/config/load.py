@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import reprlib
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from leukosr.config.params import Params
+from leukosr.config.yaml_file import read_yaml
 from leukosr.errors import LeukoError
 
 
@@ -18,14 +19,12 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     Raises LeukoError that names the file, the key, the value and what is allowed.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = read_yaml(path)
     except FileNotFoundError:
         raise LeukoError(
             f"{path} does not exist: run the command in the root of the project (`git checkout params.yaml` "
             "brings the committed one back)"
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise LeukoError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     return parse_params(raw, str(path))
 
 
@@ -52,8 +51,19 @@ def _explain(problem: Any, raw: Any) -> str:
     if problem["type"] == "union_tag_invalid":
         return f"{key}.method = {problem['ctx']['tag']!r}: input should be {problem['ctx']['expected_tags']}"
     value = problem["input"]
-    shown = "" if isinstance(value, dict | BaseModel) else f" = {value!r}"
+    if problem["type"] == "string_type" and isinstance(value, bool):
+        message += "; YAML reads yes, no, on, off, true and false as truth values unless they stand in quotes"
+    elif problem["type"] == "string_type" and isinstance(value, int | float):
+        message += "; put it in quotes"
+    shown = "" if isinstance(value, dict | BaseModel) else f" = {_short(value)}"
     return f"{key}{shown}: {message[:1].lower()}{message[1:]}" if key else message
+
+
+def _short(value: Any) -> str:
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # an integer with more digits than Python writes
+        return "a number of thousands of digits"
 
 
 _PATTERN_WORDS = {

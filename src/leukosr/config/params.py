@@ -62,6 +62,17 @@ class Params(Section):
             _check_patch(method, train, self.image)
         return self
 
+    @model_validator(mode="after")
+    def _window_fits(self) -> Params:
+        window, height, width = self.quality.ssim_window, self.image.height, self.image.width
+        if window > min(height, width):
+            largest = (min(height, width) - 1) // 2 * 2 + 1
+            raise ValueError(
+                f"quality.ssim_window = {window}: must be at most {largest}, as image.height is {height} and "
+                f"image.width {width}"
+            )
+        return self
+
     @property
     def swept_arm(self) -> str:
         """The arm, or the SR method, that the sweep trains."""

@@ -17,6 +17,7 @@ from leukosr.config.fields import (
     Precision,
     PretrainedWeights,
     Section,
+    Seed,
 )
 
 Protocol = Literal["paper", "source_disjoint"]
@@ -28,8 +29,8 @@ class Study(Section):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
     title: str
-    seed: Count
-    seeds: Annotated[list[Count], Field(min_length=1)]
+    seed: Seed
+    seeds: Annotated[list[Seed], Field(min_length=1)]
     protocol: Literal["paper", "source_disjoint", "both"]
     primary: Literal["macro_f1", "accuracy"]
     comparisons: Annotated[list[tuple[str, str]], Field(min_length=1)] | None
@@ -114,7 +115,7 @@ class Budget(Section):
     precision: Precision
     pretrained: PretrainedWeights
     per_class: PerClass
-    seeds: list[Count]
+    seeds: list[Seed]
     classify: BudgetClassify
     sweep: BudgetSweep
     srgan: BudgetSRGAN

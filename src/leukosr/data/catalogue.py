@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-import yaml
-
-from leukosr.config import Prepare, Provenance
+from leukosr.config import Prepare, Provenance, read_yaml
 from leukosr.data.decoding import SUFFIXES
 from leukosr.data.images import ImageFacts, inspect_image
 from leukosr.data.listing import is_utf8, left_by_system, list_files, printable
+from leukosr.data.split_table import read_split
 from leukosr.errors import LeukoError
+from leukosr.tables import one_spelling
 
 _PART = re.compile(r"(train|test|val)(?:ing|id|idation)?(?:[-_ ].*|\d+)?", re.IGNORECASE)  # TEST_SIMPLE, Test-A, too
-PARTS = {"train": "train", "val": "test", "valid": "test", "validation": "test", "test": "test"}
 
 
 @dataclass(frozen=True)
@@ -64,9 +62,14 @@ def bringing(root: str) -> str:
 
 def drawn_sets() -> dict[str, str]:
     """The folders that studies of this project draw themselves, with the names of their sets."""
-    studies = (yaml.safe_load(path.read_text(encoding="utf-8")) for path in Path("conf/study").glob("*.yaml"))
-    sets = (((study or {}).get("synthesize") or {}).items() for study in studies)
-    return {drawn["folder"]: name for each in sets for name, drawn in each}
+    sets: dict[str, str] = {}
+    for path in sorted(Path("conf/study").glob("*.yaml")):
+        study = read_yaml(path)
+        drawn = study.get("synthesize") if isinstance(study, dict) else None
+        for name, settings in drawn.items() if isinstance(drawn, dict) else ():
+            if isinstance(settings, dict) and "folder" in settings:
+                sets[str(settings["folder"])] = str(name)
+    return sets
 
 
 def find_images(settings: Prepare | Provenance) -> list[Found]:
@@ -196,32 +199,18 @@ def _same_classes(root: Path, settings: Prepare | Provenance, found: Iterable[Fo
 
 
 def _from_split_csv(root: Path, classes: list[str] | None) -> list[Found]:
-    try:
-        with (root / "split.csv").open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns, rows = reader.fieldnames or [], list(reader)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise LeukoError(f"{root / 'split.csv'} is no UTF-8 CSV file ({error}): save it as one") from None
-    if not {"path", "label", "split"} <= set(columns):
-        raise LeukoError(f"{root / 'split.csv'} needs the columns path, label, split; it has {list(columns)}")
-    spelling = _spellings(classes or [], (row["label"] or "" for row in rows), root / "split.csv")
-    found = []
-    for number, row in enumerate(rows, start=2):
-        part = PARTS.get((row["split"] or "").strip().lower())
-        if part is None:
-            allowed = ", ".join(PARTS)
-            raise LeukoError(f"{root / 'split.csv'} line {number}: split is '{row['split']}', allowed are {allowed}")
-        place = PurePosixPath(row["path"] or "/")
-        if place.is_absolute() or ".." in place.parts or not row["label"]:
-            raise LeukoError(f"{root / 'split.csv'} line {number}: needs a path below the folder and a label")
-        found.append(Found(str(place), spelling.get(row["label"], row["label"]), part))
+    rows = read_split(root)
+    if classes is None:
+        one_spelling((row.label for row in rows), f"{root / 'split.csv'} writes one class")
+    spelling = _spellings(classes or [], (row.label for row in rows), root / "split.csv")
+    found = [
+        Found(row.path, spelling.get(row.label, row.label), "train" if row.split == "train" else "test") for row in rows
+    ]
     listed = {item.path for item in found}
     for path in (item.path for item in list_files(root)):
         name = path.relative_to(root).as_posix()
         if path.suffix.lower() in SUFFIXES and name not in listed:
             found.append(Found(name, "", "unlisted"))
-    if not found:
-        raise LeukoError(f"{root / 'split.csv'} lists no image: add rows `path,label,split`")
     for name in classes or []:
         if name not in {item.label for item in found}:
             raise LeukoError(f"{root / 'split.csv'} has no label {name}, which prepare.classes lists")

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from leukosr.config import Protocol, Study
 from leukosr.data.catalogue import Checked, Rejected
+from leukosr.data.paths import stays_below
 from leukosr.errors import LeukoError
 from leukosr.files import new_file
+from leukosr.tables import listed, read_own_rows, write_table
 
 SR_ROLES = ("sr_train", "sr_val")
 CLASSIFIER_ROLES = ("classifier_train", "classifier_val", "classifier_test")
+ROLES = (*SR_ROLES, *CLASSIFIER_ROLES, "reference", "unused")
 FOLD = "fold_"  # and the fold's number from 1: tested by classifiers that train on the other folds
+_FOLD_NUMBER = re.compile(rf"{FOLD}[0-9]{{1,2}}")
 
 
 @dataclass(frozen=True)
@@ -59,34 +63,50 @@ def make_rows(
 
 
 def write_manifest(path: Path, rows: Iterable[Row]) -> None:
-    """Write manifest.csv atomically."""
-    with new_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(astuple(row) for row in rows)
+    """Write manifest.csv atomically, by the convention of `leukosr.tables`."""
+    with new_file(path) as temporary:
+        write_table(temporary, COLUMNS, map(astuple, rows))
 
 
 def write_rejected(path: Path, rejected: Iterable[Rejected]) -> None:
-    """Write rejected.csv (`path, reason`) atomically."""
-    with new_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("path", "reason"))
-        writer.writerows((item.path, item.reason) for item in rejected)
+    """Write rejected.csv (`path, reason`) atomically, by the convention of `leukosr.tables`."""
+    with new_file(path) as temporary:
+        write_table(temporary, ("path", "reason"), ((item.path, item.reason) for item in rejected))
 
 
 def read_manifest(path: Path) -> list[Row]:
-    """Read manifest.csv. Raises LeukoError when it is missing or has other columns."""
+    """Read manifest.csv.
+
+    Raises LeukoError when it is missing, has other columns or is damaged: a row with an unknown role, with an id or a
+    path that leaves its folder, or with the id of an earlier row.
+    """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.reader(file)
-            header = tuple(next(reader, ()))
-            if header != COLUMNS:
-                raise LeukoError(f"{path} has the columns {header}, expected {COLUMNS}: run `dvc repro prepare`")
-            return [Row(r[0], r[1], r[2], r[3], int(r[4]), int(r[5]), r[6], r[7]) for r in reader]
+        header, *cells = read_own_rows(path) or [[]]
+        if tuple(header) != COLUMNS:
+            raise LeukoError(f"{path} has the columns {listed(header)}, expected {listed(COLUMNS)}")
+        rows = [Row(r[0], r[1], r[2], r[3], int(r[4]), int(r[5]), r[6], r[7]) for r in cells]
+        _check_rows(rows)
     except FileNotFoundError:
         raise LeukoError(f"{path} does not exist: run `dvc repro prepare`") from None
-    except (IndexError, ValueError) as error:
+    except ValueError as error:
         raise LeukoError(f"{path} is damaged ({error}): run `dvc repro prepare`") from None
+    except LeukoError as error:
+        raise LeukoError(f"{error}: run `dvc repro prepare`") from None
+    return rows
+
+
+def _check_rows(rows: Iterable[Row]) -> None:
+    """Raise ValueError for a row that `prepare` cannot have written: stages write files that are called like ids."""
+    ids = set()
+    for row in rows:
+        if not (stays_below(row.id) and stays_below(row.path)):
+            raise ValueError(f"{row.id!r}, {row.path!r}: no path below its folder")
+        if row.id in ids:
+            raise ValueError(f"{row.id!r} stands twice")
+        ids.add(row.id)
+        for role in (row.role_paper, row.role_source_disjoint):
+            if role not in (*ROLES, "") and not _FOLD_NUMBER.fullmatch(role):
+                raise ValueError(f"{row.id!r} has the unknown role {role!r}")
 
 
 def with_role(rows: Iterable[Row], protocol: Protocol, *roles: str) -> list[Row]:
@@ -140,30 +160,3 @@ def check_disjoint(rows: Iterable[Row]) -> None:
             )
     if not part_of:
         raise LeukoError("the manifest gives no image a role under source_disjoint: run `dvc repro prepare`")
-
-
-def read_sources(root: Path, found: Path | None = None) -> dict[str, str]:
-    """Image id -> source from `sources.csv` in the data root, where the set comes with one.
-
-    Else from that in the folder `found`, which the stage `provenance` wrote; else empty. The images stand in a column
-    `path` or, as `leukosr provenance` writes it, `image`.
-    """
-    for folder in (root, found):
-        if folder is None or not (path := folder / "sources.csv").is_file():
-            continue
-        with path.open(newline="", encoding="utf-8-sig") as file:  # as spreadsheets write it
-            reader = csv.DictReader(_decoded(path, file))
-            names = reader.fieldnames or []
-            column = "path" if "path" in names else "image"
-            if not {column, "source"} <= set(names):
-                raise LeukoError(f"{path} needs the columns path and source; it has {', '.join(names) or 'none'}")
-            known = [row for row in reader if row[column] and row["source"]]  # an empty cell is no common source
-            return {str(Path(row[column]).with_suffix("").as_posix()): row["source"] for row in known}
-    return {}
-
-
-def _decoded(path: Path, lines: Iterable[str]) -> Iterator[str]:
-    try:
-        yield from lines
-    except UnicodeDecodeError as error:
-        raise LeukoError(f"{path} is no UTF-8 text ({error.reason}): save it as CSV UTF-8") from None

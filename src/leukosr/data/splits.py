@@ -12,8 +12,6 @@ from leukosr.data.manifest import FOLD
 from leukosr.engine.seeding import stream_rng
 from leukosr.errors import LeukoError
 
-ROLES = ("sr_train", "sr_val", "classifier_train", "classifier_val", "classifier_test", "reference", "unused")
-
 
 def outside_sr(images: Sequence[Checked], disjoint: Mapping[str, str]) -> list[Checked]:
     """The images with what SR uses under source_disjoint as TRAIN and the rest as TEST, where a set has no such parts.

@@ -22,7 +22,7 @@ import torch.distributed as dist
 from leukosr.config import Runtime
 from leukosr.engine.device import choose_device
 from leukosr.engine.parallel import without_interrupts
-from leukosr.engine.processes import ALONE, Processes
+from leukosr.engine.processes import ALONE, Processes, launcher_number
 from leukosr.engine.stopping import ENDING
 from leukosr.errors import LeukoError
 
@@ -68,9 +68,13 @@ def launched(runtime: Runtime) -> Iterator[Processes]:
 
 def _wanted(runtime: Runtime) -> tuple[int, int]:
     """Processes on this machine and machines: as torchrun started them, else as params.yaml says."""
-    if "LOCAL_WORLD_SIZE" in os.environ and "WORLD_SIZE" in os.environ:
-        here = int(os.environ["LOCAL_WORLD_SIZE"])
-        return here, int(os.environ["WORLD_SIZE"]) // here
+    if os.environ.get("LOCAL_WORLD_SIZE") and os.environ.get("WORLD_SIZE"):
+        here, everywhere = launcher_number("LOCAL_WORLD_SIZE", 1), launcher_number("WORLD_SIZE", 1)
+        if everywhere % here:
+            raise LeukoError(f"WORLD_SIZE {everywhere} is no multiple of LOCAL_WORLD_SIZE {here}: start by torchrun")
+        for name in ("RANK", "LOCAL_RANK"):
+            launcher_number(name, 0)
+        return here, everywhere // here
     if runtime.nodes > 1 and not {"MASTER_ADDR", "SLURM_JOB_ID"} & os.environ.keys():
         raise LeukoError(
             f"runtime.nodes = {runtime.nodes}: the machines do not know each other: start the command on each of "

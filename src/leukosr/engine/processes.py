@@ -5,6 +5,7 @@ Free of torch until there are several, because the data stages start in a blink 
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -108,6 +109,20 @@ class Processes:
 
 
 ALONE = Processes()
+
+
+def launcher_number(name: str, default: int) -> int:
+    """A number that a launcher such as torchrun puts into the environment; `default` where it is not set, or empty.
+
+    Raises LeukoError for anything but a whole number that is not below `default`.
+    """
+    text = os.environ.get(name, "").strip()
+    if text and not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= default):
+        raise LeukoError(
+            f"the environment variable {name} is '{text[:40]}'; launchers set it to a whole number from {default} on: "
+            f"unset it, or start by torchrun"
+        )
+    return int(text or default)
 
 
 @contextmanager

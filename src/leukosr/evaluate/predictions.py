@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,19 +12,24 @@ import numpy as np
 import pandas as pd
 
 from leukosr.errors import LeukoError
-from leukosr.evaluate.tables import read_table
+from leukosr.evaluate.labels import agreed_labels
+from leukosr.tables import integral, read_table, short
 
 COLUMNS = ("image", "source", "seed", "true", "predicted")
+LARGEST_SEED = 2**64 - 1  # what torch.seed() may give
+MOST_COUNTS = 20_000_000  # runs x sources x classes of a pair: six arrays of 160 MB
 
 
 @dataclass(frozen=True)
 class Predictions:
     """What the classifiers of one arm said: one row an image and a seed, with the columns of `COLUMNS`, all text
-    but the integer `seed`. `classes` are those of the file's `p_<class>` columns, or the labels that occur."""
+    but the integer `seed`. `classes` are those of the file's `p_<class>` columns, or the labels that occur. `notes` say
+    what was understood that is not written so."""
 
     name: str
     table: pd.DataFrame
     classes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,23 +70,38 @@ def read_predictions(path: Path, name: str) -> Predictions:
     table = read_table(path, COLUMNS, "the predictions.csv of an arm")
     if table.empty:
         raise LeukoError(f"{path} holds no predictions")
-    if not table["seed"].str.fullmatch(r"-?\d+").all():
-        wrong = table["seed"][~table["seed"].str.fullmatch(r"-?\d+")].iloc[0]
-        raise LeukoError(f"{path} has the seed '{wrong}'; seeds are whole numbers")
     for column in ("image", "true", "predicted"):
-        if (table[column] == "").any():
+        empty = table[column].str.lower().isin(("", "nan"))
+        if empty.any():
             raise LeukoError(
-                f"{path} has an empty cell in the column {column}, row {int((table[column] == '').argmax()) + 2}"
+                f"{path} has an empty cell in the column {column}, line {empty.idxmax()}: every prediction needs one"
             )
-    table["seed"] = table["seed"].astype(int)
+    table["seed"] = _seeds(path, table["seed"])
+    named = tuple(column.removeprefix("p_").strip() for column in table.columns if column.startswith("p_"))
+    spelling, notes = agreed_labels(path, table["true"], table["predicted"], named)
+    for column in ("true", "predicted"):
+        table[column] = table[column].map(lambda label: spelling.get(label, label))
     _refuse_contradictions(path, table)
-    named = tuple(column.removeprefix("p_") for column in table.columns if column.startswith("p_"))
     occurring = set(table["true"]) | set(table["predicted"])
     if named and occurring - set(named):
         raise LeukoError(
             f"{path} has the label '{min(occurring - set(named))}' but no column p_{min(occurring - set(named))}"
         )
-    return Predictions(name, table[list(COLUMNS)], named or tuple(sorted(occurring)))
+    return Predictions(name, table[list(COLUMNS)], named or tuple(sorted(occurring)), notes)
+
+
+def _seeds(path: Path, column: pd.Series) -> pd.Series:
+    """Seeds as Python's integers: those of 64 bits fit into no column of numbers that pandas has."""
+    text = column.map(integral)
+    whole = text.str.fullmatch(r"-?[0-9]{1,20}")
+    seeds = text.where(whole, "-1").map(int).astype(object)
+    odd = ~whole | (seeds.abs() > LARGEST_SEED)
+    if odd.any():
+        raise LeukoError(
+            f"{path} has the seed '{short(column[odd].iloc[0])}', line {odd.idxmax()}; seeds are whole numbers of at "
+            "most 64 bits"
+        )
+    return seeds
 
 
 def _refuse_contradictions(path: Path, table: pd.DataFrame) -> None:
@@ -103,8 +125,11 @@ def pair(a: Predictions, b: Predictions) -> Pair:
     keys = ["image", "seed"]
     both = a.table.merge(b.table, on=keys, suffixes=("", "_b"))
     if both.empty:
-        shared = "seeds" if set(a.table["seed"]).isdisjoint(b.table["seed"]) else "images"
-        raise LeukoError(f"{a.name} and {b.name} have no common {shared}, so they cannot be compared")
+        shared = "seed" if set(a.table["seed"]).isdisjoint(b.table["seed"]) else "image"
+        raise LeukoError(
+            f"{a.name} and {b.name} have no common {shared}s, so they cannot be compared: theirs are e.g. "
+            f"'{a.table[shared].iloc[0]}' and '{b.table[shared].iloc[0]}'"
+        )
     for column, word in (("true", "label"), ("source", "source")):
         other = both[column] != both[f"{column}_b"]
         if other.any():
@@ -122,6 +147,11 @@ def pair(a: Predictions, b: Predictions) -> Pair:
     seeds, run = np.unique(both["seed"], return_inverse=True)
     names, source = np.unique(both["source"].astype(str), return_inverse=True)
     shape = (len(seeds), len(names), len(a.classes))
+    if math.prod(shape) > MOST_COUNTS:
+        raise LeukoError(
+            f"{a.name} and {b.name} have {len(seeds)} seeds, {len(names)} sources and {len(a.classes)} classes, too "
+            "many to count together: check the columns true and predicted"
+        )
     number = {label: i for i, label in enumerate(a.classes)}
     true = both["true"].map(number).to_numpy()
     first, second = (
@@ -160,7 +190,8 @@ def names_of(paths: Sequence[Path]) -> list[str]:
     stems = [path.stem for path in paths]
     if len(set(stems)) == len(stems):
         return stems
-    parts = [path.resolve().with_suffix("").parts[::-1] for path in paths]
+    whole = [Path(os.path.abspath(path)) for path in paths]
+    parts = [(path.stem, *path.parts[-2::-1]) for path in whole]
     depth = min(map(len, parts))
     differing = [i for i in range(depth) if len({part[i] for part in parts}) > 1]
     names = ["/".join(part[i] for i in reversed(differing)) for part in parts]

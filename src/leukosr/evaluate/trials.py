@@ -11,8 +11,10 @@ import pandas as pd
 from leukosr.engine.seeding import STREAMS
 from leukosr.errors import LeukoError
 from leukosr.evaluate.significance import METRICS
-from leukosr.evaluate.tables import read_table
+from leukosr.tables import integral, read_table, short
 
+MOST_TRIALS = 5000  # every pair of runs is compared
+LARGEST = 1e15  # of a metric: its squares are summed
 EVERYTHING = "all"  # in the column `varied`: runs in which every stream differs
 
 
@@ -49,8 +51,11 @@ def read_trials(path: Path, metric: str) -> Trials:
     (only COMPLETE counts) and `varied` (which stream a designed trial varies, or `all`).
     """
     raw = read_table(path, ("trial", "learning_rate", metric), "a table of trials")
+    if len(raw) > MOST_TRIALS:
+        raise LeukoError(f"{path} holds {len(raw):,} trials; more than {MOST_TRIALS:,} are not taken apart")
     if raw["trial"].duplicated().any():
-        raise LeukoError(f"{path} has trial {raw['trial'][raw['trial'].duplicated()].iloc[0]} twice: one row a trial")
+        twice = short(raw["trial"][raw["trial"].duplicated()].iloc[0])
+        raise LeukoError(f"{path} has trial {twice} twice: one row a trial")
     raw["value"] = _numbers(path, raw, metric)
     raw["learning_rate"] = _numbers(path, raw, "learning_rate")
     _one_unit(path, raw["value"], metric)
@@ -59,6 +64,8 @@ def read_trials(path: Path, metric: str) -> Trials:
         done &= raw["state"].str.upper().isin(("COMPLETE", "COMPLETED", "FINISHED", ""))
     table = raw[done].reset_index(drop=True)
     streams = tuple(stream for stream in STREAMS if stream in raw)
+    for stream in streams:
+        table[stream] = table[stream].map(integral)
     for column in ("learning_rate", *streams):
         empty = table[column].isna() | (table[column] == "")
         if empty.any():
@@ -84,9 +91,13 @@ def _one_unit(path: Path, values: pd.Series, metric: str) -> None:
 
 def _numbers(path: Path, raw: pd.DataFrame, column: str) -> pd.Series:
     """A column as float; empty, nan and infinite cells are NaN."""
-    text = raw[column].str.strip()
-    numbers = pd.to_numeric(text.where(text != ""), errors="coerce")
-    odd = numbers.isna() & ~text.str.lower().isin(("", "nan", "none", "null", "inf", "-inf"))
+    numbers = pd.to_numeric(raw[column].where(raw[column] != ""), errors="coerce").astype(float)
+    odd = numbers.isna() & ~raw[column].str.lower().isin(("", "nan", "none", "null", "inf", "-inf"))
+    odd |= np.isfinite(numbers) & (numbers.abs() > LARGEST)
     if odd.any():
-        raise LeukoError(f"{path} has '{text[odd].iloc[0]}' in the column {column}, which is no number")
-    return numbers.where(np.isfinite(numbers)).astype(float)
+        cell = short(raw[column][odd].iloc[0])
+        raise LeukoError(
+            f"{path} has '{cell}' in the column {column}, line {odd.idxmax()}, which is no number of this kind"
+            + (": write a decimal point" if "," in cell else "")
+        )
+    return numbers.where(np.isfinite(numbers))

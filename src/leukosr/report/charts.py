@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from leukosr.data.splits import ROLES
+from leukosr.data.manifest import ROLES
 from leukosr.report.results import StudyResults
 from leukosr.report.style import SEQUENCE, arm_colour, arm_label, new_figure
 from leukosr.report.tables import UNDEFINED, mean_sd, number, percent

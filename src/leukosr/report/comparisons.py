@@ -12,6 +12,7 @@ from rich.table import Table
 
 from leukosr.evaluate.sample_size import SampleSize
 from leukosr.evaluate.significance import LEVEL, Comparison, smallest_p
+from leukosr.terminal import Terminal
 
 NAMES = {"accuracy": "accuracy", "macro_f1": "macro F1"}
 
@@ -41,7 +42,7 @@ def print_comparisons(found: Sequence[Comparison], sizes: Sequence[SampleSize], 
         )
     # as wide as it is: a narrow terminal breaks the lines, and nothing is cut off
     width = Measurement.get(console, console.options.update(max_width=1000), table).maximum
-    Console(file=console.file, width=width, force_terminal=console.is_terminal, highlight=False).print(table)
+    Terminal(file=console.file, width=width, force_terminal=console.is_terminal).print(table)
     console.print(reach_sentence(found))
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 from leukosr.config import LEARNED_ARMS
 from leukosr.errors import LeukoError
 from leukosr.layout import Layout
+from leukosr.tables import read_own_table
 
 TEXT_COLUMNS = frozenset(
     ("id", "path", "class", "source", "role", "role_paper", "role_source_disjoint", "reason", "image",
@@ -167,10 +168,10 @@ def _metrics(path: Path, build: Callable[[dict[str, Any]], Any], stage: str) -> 
 def _table(path: Path, required: Sequence[str], stage: str) -> pd.DataFrame:
     """A CSV file with text columns as str and the others as float, empty cells NaN."""
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        table = read_own_table(path)
     except FileNotFoundError:
         raise _missing(path, stage) from None
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+    except LeukoError as error:
         raise _damaged(path, f"cannot be read ({error})", stage) from None
     for name in required:
         if name not in table.columns:

@@ -48,6 +48,7 @@ _RC: dict[Any, Any] = {
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
     "text.usetex": False,
+    "text.parse_math": False,  # a dollar sign in a name is no formula
 }
 
 

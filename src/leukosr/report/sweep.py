@@ -17,6 +17,7 @@ from leukosr.evaluate.variance import analyse, as_record
 from leukosr.files import write_json
 from leukosr.report.style import budget_note
 from leukosr.report.variance_figures import importance_words, search_figure, sentences, variance_figures
+from leukosr.tables import write_frame
 
 
 def write_sweep(params: Params, finished: Sequence[Finished], facts: Mapping[str, Any], folder: Path) -> None:
@@ -26,7 +27,7 @@ def write_sweep(params: Params, finished: Sequence[Finished], facts: Mapping[str
     """
     table = _table(params, finished)
     path = folder / "trials.csv"
-    table.to_csv(path, index=False, lineterminator="\n")
+    write_frame(path, table)
     how = ", ".join(training_words(params.classify, params.sweep.epochs))
     note = f"{budget_note(params.budget)}; {params.swept_arm}, {params.swept_protocol}, {how}"
     if params.sweep.target == "train_sr":

@@ -200,6 +200,7 @@ def search_figure(path: Path, table: pd.DataFrame, drawn: list[str], objective: 
             )
             if name != "augmentation":
                 panel.set_xscale("log")
+                panel.xaxis.set_major_formatter("{x:g}")
             panel.set_xlabel(name.replace("_", " "))
             panel.grid(True)
         panels[0].set_ylabel(f"{objective.replace('_', ' ')},\nmean over seeds, validation")

@@ -30,8 +30,9 @@ from leukosr.engine.resume import Resume, work_digest
 from leukosr.errors import LeukoError
 from leukosr.evaluate.classification import METRICS, Classification, mean_and_sd, score
 from leukosr.files import new_folder, write_json
-from leukosr.layout import Layout, image_file, require
+from leukosr.layout import Layout, image_file, require, require_all, stage_again
 from leukosr.report.figures import budget_note, classifier_curves, confusion_figure
+from leukosr.tables import read_own_table, write_frame
 from leukosr.tracking.records import SYNC, ClassifierRecord, log_epoch
 
 Log = Callable[[dict[str, Any]], None]  # hears of every epoch
@@ -91,7 +92,8 @@ class _Work:
     def __init__(self, params: Params, arm: str, data: ArmData, seeds: list[int] | None, layout: Layout) -> None:
         self.params, self.arm, self.data = params, arm, data
         self.seeds = seeds or params.study.seeds
-        used = [image_file(layout.arm(arm), row.id) for row in data.used_rows]
+        files = [image_file(layout.arm(arm), row.id) for row in data.used_rows]
+        used = require_all(files, stage_again(f"upscale@{arm}"))
         settings = [params.classify.model_dump(exclude={"precision"}), arm, data.protocol, self.seeds]
         digest = work_digest(settings, [layout.manifest, *used])
         self.resume = Resume.computed_in(params.classify.precision, digest, params.runtime.checkpoint_seconds)
@@ -162,7 +164,7 @@ def _run_split(
     note = {"precision": settings.precision}
     save_classifier(weights, network, settings.backbone, data.classes, settings.size, note)
     predictions = _predictions(data, split, seed, probabilities)
-    _append(folder / "predictions.csv", predictions)
+    write_frame(folder / "predictions.csv", predictions)
     return predictions
 
 
@@ -190,7 +192,7 @@ def _trained(
         training.history.rows = finished["history"]
         for row in training.history.rows:
             log_row(row)
-    _append(folder / "history.csv", pd.DataFrame(training.history.rows).assign(**apart))
+    write_frame(folder / "history.csv", pd.DataFrame(training.history.rows).assign(**apart))
     return training.result
 
 
@@ -220,19 +222,15 @@ def _predictions(data: ArmData, split: Split, seed: int, probabilities: np.ndarr
     return table
 
 
-def _append(path: Path, table: pd.DataFrame) -> None:
-    table.to_csv(path, mode="a", header=not path.exists(), index=False, lineterminator="\n")
-
-
 def _summarise(
     folder: Path, arm: str, data: ArmData, params: Params, seeds: list[int], processes: int
 ) -> dict[str, Any]:
     """metrics.json and the figures, from the files of all seeds."""
-    predictions = pd.read_csv(folder / "predictions.csv", keep_default_na=False)
+    predictions = read_own_table(folder / "predictions.csv")
     history = pd.read_csv(folder / "history.csv")
     scored: dict[int, Classification] = {}
     for seed in seeds:
-        own = predictions[predictions["seed"] == seed]
+        own = predictions[predictions["seed"] == str(seed)]
         scored[seed] = score(list(own["true"]), list(own["predicted"]), data.classes)
     sources = {row.source for row in data.test_rows if row.source}
     metrics: dict[str, Any] = {}

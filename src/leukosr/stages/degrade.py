@@ -19,7 +19,7 @@ from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.processes import ALONE, Processes, shared_folder
 from leukosr.engine.progress import track
 from leukosr.engine.seeding import stream_seed
-from leukosr.layout import Layout, image_file
+from leukosr.layout import BRING_BACK, Layout, image_file, require_all
 
 SHOWN = 6
 
@@ -43,6 +43,7 @@ def run(params: Params, console: Console, layout: Layout, out: Path, processes: 
     Several processes each make the images that they own.
     """
     rows = used_rows(read_manifest(layout.manifest), params.study)
+    require_all([Path(params.prepare.root) / row.path for row in rows if processes.owns(row.id)], BRING_BACK)
     settings = degradation_settings(params)
     workers = count_workers(params.runtime.workers)
     with shared_folder(out / "lr", processes) as folder:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-import pandas as pd
 from rich.console import Console
 
 from leukosr.config import Params, Prepare
 from leukosr.data.catalogue import Checked, Rejected, check_images, find_images, unused_folders
 from leukosr.data.images import ImageFacts, inspect_image
-from leukosr.data.manifest import check_disjoint, make_rows, read_sources, write_manifest, write_rejected
+from leukosr.data.manifest import check_disjoint, make_rows, write_manifest, write_rejected
 from leukosr.data.source_disjoint import source_disjoint_roles
+from leukosr.data.sources import read_sources
 from leukosr.data.splits import outside_sr, paper_roles, training_images, with_fewer
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.report.figures import budget_note, class_distribution
+from leukosr.tables import read_own_table
 
 SHOWN = 20
 
@@ -47,14 +49,18 @@ def run(params: Params, console: Console, out: Path, processes: Processes = ALON
     _refuse(rejected, settings)
     if not processes.first:
         return
-    paper, disjoint, sources = _roles(good, params)
-    rows = make_rows(good, sources, paper, disjoint)
-    if "source_disjoint" in params.study.protocols:
+    disjoint_too = "source_disjoint" in params.study.protocols
+    sources = read_sources(root, good, Path(settings.sources) if disjoint_too else None)
+    for note in sources.notes:
+        console.print(f"prepare: {note}")
+    paper, disjoint = _roles(good, sources.by_image, params)
+    rows = make_rows(good, sources.by_image, paper, disjoint)
+    if disjoint_too:
         check_disjoint(rows)
     manifest = out / "manifest.csv"
     write_manifest(manifest, rows)
     write_rejected(out / "rejected.csv", rejected)
-    table = pd.read_csv(manifest, keep_default_na=False)
+    table = read_own_table(manifest)
     role = f"role_{params.study.protocols[0]}"
     class_distribution(out / "distribution.png", table, budget_note(params.budget), role)
     for protocol in params.study.protocols:
@@ -64,24 +70,24 @@ def run(params: Params, console: Console, out: Path, processes: Processes = ALON
         console.print(f"prepare: {len(rows)} images ({under}{shown}), {len(rejected)} left out -> {manifest}")
 
 
-def _roles(good: list[Checked], params: Params) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
-    """The roles under the protocols of the study (empty for one that is not asked for), and the known sources."""
+def _roles(good: list[Checked], sources: Mapping[str, str], params: Params) -> tuple[dict[str, str], dict[str, str]]:
+    """The roles under the protocols of the study, empty for one that is not asked for."""
     settings, seed, protocols = params.prepare, params.study.seed, params.study.protocols
-    root = Path(settings.root)
     if "source_disjoint" not in protocols:
-        return paper_roles(good, settings, seed), {}, read_sources(root)
-    sources = read_sources(root, Path(settings.sources))
+        return paper_roles(good, settings, seed), {}
     if not sources:
-        raise LeukoError(f"the sources of the images in {root} are not known: `dvc repro prepare` finds them first")
+        raise LeukoError(
+            f"the sources of the images in {settings.root} are not known: `dvc repro prepare` finds them first"
+        )
     disjoint = source_disjoint_roles(good, sources, settings, seed)
     if "paper" not in protocols:
-        return {}, disjoint, sources
+        return {}, disjoint
     paper = paper_roles(outside_sr(good, disjoint), settings, seed)
     # as many training images under both, so that the split alone differs
     counts = training_images(good, paper)
     disjoint = source_disjoint_roles(good, sources, settings, seed, counts)
     allowed = training_images(good, disjoint, settings.source_disjoint.folds)
-    return with_fewer(good, paper, allowed, seed), disjoint, sources
+    return with_fewer(good, paper, allowed, seed), disjoint
 
 
 def _refuse(rejected: list[Rejected], settings: Prepare) -> None:

@@ -28,6 +28,7 @@ from leukosr.errors import LeukoError
 from leukosr.files import new_file, new_folder, write_json
 from leukosr.outputs import claimed
 from leukosr.report.provenance_page import write_provenance_page
+from leukosr.tables import write_frame, write_table
 
 STATE = Path(".leukosr/resume")
 MAX_PIXELS = 50_000_000
@@ -89,7 +90,10 @@ def run_folder(
     workers = count_workers("auto")
     with claimed(out, "provenance"):
         images, rejected = _readable(root, workers)
-        listed = Listed(root, images, folder_labels(images), folder_splits(root, images), rejected)
+        splits, notes = folder_splits(root, images)
+        for note in notes:
+            console.print(f"provenance: {note}")
+        listed = Listed(root, images, folder_labels(images), splits, rejected)
         title = f"Sources of {root.resolve().name}"
         _find(listed, out, console, limits, max_features, neighbours, workers, state, title)
 
@@ -121,9 +125,9 @@ def _find(
     with new_folder(out) as folder:
         table = pd.DataFrame({"image": images, "source": name_sources(sources.group), "confidence": sources.confidence})
         with new_file(folder / "sources.csv") as file:
-            table.to_csv(file, index=False, float_format="%.4f", lineterminator="\n")
+            write_frame(file, table, float_format="%.4f")
         with new_file(folder / "rejected.csv") as file:
-            pd.DataFrame(listed.rejected, columns=["path", "reason"]).to_csv(file, index=False, lineterminator="\n")
+            write_table(file, ("path", "reason"), listed.rejected)
         write_json(folder / "summary.json", summary(facts))
         confidence = dict(zip(images, sources.confidence.tolist(), strict=True))
         write_provenance_page(folder, root, facts, confidence, title)

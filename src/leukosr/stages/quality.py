@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,8 @@ from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.evaluate.image_quality import ImageQuality, compare_images
 from leukosr.files import new_folder, write_json
-from leukosr.layout import Layout, image_file, require
+from leukosr.layout import BRING_BACK, Layout, image_file, require, require_all, stage_again
+from leukosr.tables import write_table
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,8 @@ def run(
         _Task(arm, image_file(images, row.id), Path(params.prepare.root) / row.path, params.image, params.quality)
         for row in own
     ]
+    require_all([task.made for task in tasks], stage_again(f"upscale@{arm}"))
+    require_all([task.original for task in tasks], BRING_BACK)
     workers = count_workers(params.runtime.workers)
     compared = list(track(ordered_map(_compare, tasks, workers), len(tasks), f"quality {arm}"))
     quality_of = dict(processes.gather(list(zip((row.id for row in own), compared, strict=True))))
@@ -63,12 +65,11 @@ def run(
     metrics |= _summary("psnr", [r.psnr for r in results])
     metrics |= _summary("ssim", [r.ssim for r in results]) | _summary("mse", [r.mse for r in results])
     with new_folder(target) as folder:
-        with (folder / "per_image.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(("image", "class", "role", "psnr", "ssim", "mse"))
-            for row, found in zip(rows, results, strict=True):
-                psnr = "" if found.psnr is None else found.psnr
-                writer.writerow((row.id, row.label, row.role(params.study.protocols[0]), psnr, found.ssim, found.mse))
+        cells = (
+            (row.id, row.label, row.role(params.study.protocols[0]), found.psnr, found.ssim, found.mse)
+            for row, found in zip(rows, results, strict=True)
+        )
+        write_table(folder / "per_image.csv", ("image", "class", "role", "psnr", "ssim", "mse"), cells)
         write_json(folder / "metrics.json", metrics)
     shown = "–" if metrics["psnr"] is None else f"{metrics['psnr']:.2f}"
     console.print(f"quality {arm}: PSNR {shown} dB, SSIM {metrics['ssim']:.4f}, n {metrics['n']} -> {target}")

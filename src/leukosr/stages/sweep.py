@@ -24,7 +24,7 @@ from leukosr.engine.seeding import Stream, StreamRoots, stream_seed
 from leukosr.errors import LeukoError
 from leukosr.evaluate.designs import Cell, Finished, factorial, independent_runs, streams_design
 from leukosr.files import new_folder
-from leukosr.layout import Layout, image_file, require
+from leukosr.layout import Layout, image_file, require, require_all, stage_again
 from leukosr.report.sweep import said_in, write_sweep
 from leukosr.tracking.records import SYNC
 from leukosr.tracking.sweep_record import SweepRecord
@@ -242,10 +242,11 @@ def _inputs(params: Params, layout: Layout) -> list[Path]:
     if params.sweep.target == "classify":
         folder = require(layout.arm(params.swept_arm), f"upscale@{params.swept_arm}")
         used = [row for row in rows if for_classifiers(row.role(params.swept_protocol))]
-        return [layout.manifest, *(image_file(folder, row.id) for row in used)]
+        files = [image_file(folder, row.id) for row in used]
+        return [layout.manifest, *require_all(files, stage_again(f"upscale@{params.swept_arm}"))]
     require(layout.lr, "degrade")
-    used = with_role(rows, params.study.sr_protocol, *SR_ROLES)
-    return [layout.manifest, *(image_file(layout.lr, row.id) for row in used)]
+    files = [image_file(layout.lr, row.id) for row in with_role(rows, params.study.sr_protocol, *SR_ROLES)]
+    return [layout.manifest, *require_all(files, stage_again("degrade"))]
 
 
 def _open(params: Params, plan: Plan) -> TrialStore:

@@ -25,7 +25,7 @@ from leukosr.engine.progress import progress
 from leukosr.engine.resume import Resume, work_digest
 from leukosr.errors import LeukoError
 from leukosr.files import new_folder, write_json
-from leukosr.layout import Layout, image_file, require
+from leukosr.layout import BRING_BACK, Layout, image_file, require, require_all, stage_again
 from leukosr.report.figures import budget_note, sample_grid, sr_curves
 from leukosr.superres.trainer import HISTORY_COLUMNS, SRTraining
 from leukosr.superres.upscaler import upscale_batch
@@ -59,9 +59,12 @@ def run(
         compiling=params.runtime.compile, processes=processes,
     )  # fmt: skip
     used = with_role(rows, params.study.sr_protocol, *SR_ROLES)
-    inputs = [image_file(layout.lr, row.id) for row in used]
-    inputs += [Path(params.prepare.root) / row.path for row in used]
-    inputs += [Path(settings.init)] if settings.init is not None else []
+    originals = [Path(params.prepare.root) / row.path for row in used]
+    inputs = [
+        *require_all([image_file(layout.lr, row.id) for row in used], stage_again("degrade")),
+        *require_all(originals, BRING_BACK),
+        *require_all([Path(settings.init)] if settings.init is not None else [], f"correct train_sr.{method}.init"),
+    ]
     digest = work_digest(
         [settings.model_dump(exclude={"precision"}), params.image.model_dump(), params.quality.ssim_window,
          params.study.seed, method],

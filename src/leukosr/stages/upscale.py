@@ -17,7 +17,7 @@ from leukosr.engine.processes import ALONE, Processes, shared_folder
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.files import write_json
-from leukosr.layout import Layout, image_file, require
+from leukosr.layout import BRING_BACK, Layout, image_file, require, require_all, stage_again
 
 
 def run(
@@ -60,11 +60,11 @@ def _images(
     image = params.image
     size = (image.height, image.width)
     if arm == "ground_truth":
-        for row in rows:
-            yield read_hr(Path(params.prepare.root) / row.path, image)
+        for original in require_all([Path(params.prepare.root) / row.path for row in rows], BRING_BACK):
+            yield read_hr(original, image)
         return
-    require(layout.lr, "degrade")
-    lr = (read_rgb(image_file(layout.lr, row.id)) for row in rows)
+    files = [image_file(require(layout.lr, "degrade"), row.id) for row in rows]
+    lr = (read_rgb(file) for file in require_all(files, stage_again("degrade")))
     if isinstance(settings, UpscaleLearned):
         yield from _learned(params, arm, settings, lr, layout)
     elif arm == "bicubic":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,10 @@ import numpy as np
 
 from leukosr.data.provenance.geometry import View
 from leukosr.data.provenance.search import Sources
+from leukosr.data.split_table import NAME as SPLIT_TABLE
+from leukosr.data.split_table import read_split
+from leukosr.errors import LeukoError
+from leukosr.tables import short
 
 SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing", "test_simple"})
 
@@ -112,13 +115,29 @@ def folder_labels(images: Sequence[str]) -> list[str]:
     return ["" if name.lower() in SPLITS else name for name in names]
 
 
-def folder_splits(root: Path, images: Sequence[str]) -> list[str]:
-    """The split of each image: by `split.csv` (`path, label, split`) where there is one, else by a top folder whose
-    name is that of a split (train, val, test …); empty where there is none."""
-    table = root / "split.csv"
-    if table.is_file():
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            known = {row.get("path", ""): row.get("split", "") for row in csv.DictReader(file)}
-        return [known.get(image, "") for image in images]
-    tops = [PurePosixPath(image).parts[0] if len(PurePosixPath(image).parts) > 1 else "" for image in images]
-    return [top if top.lower() in SPLITS else "" for top in tops]
+def folder_splits(root: Path, images: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+    """The split of each image, and which rows and images do not match, in words.
+
+    By `split.csv` where there is one, else by a top folder whose name is that of a split (train, val, test …); empty
+    where there is none. Raises LeukoError for a `split.csv` that is wrong, or of which no row names an image.
+    """
+    if not (root / SPLIT_TABLE).is_file():
+        tops = [PurePosixPath(image).parts[0] if len(PurePosixPath(image).parts) > 1 else "" for image in images]
+        return [top if top.lower() in SPLITS else "" for top in tops], ()
+    known = {row.path: row.split for row in read_split(root)}
+    present = set(images)
+    unmatched = [path for path in known if path not in present]
+    if len(unmatched) == len(known):
+        raise LeukoError(
+            f"none of the {len(known)} paths in {root / SPLIT_TABLE} is a usable image of {root}, e.g. "
+            f"{short(unmatched[0])}"
+        )
+    notes = []
+    if unmatched:
+        many = f"{len(unmatched)} of {len(known)}"
+        notes.append(f"{many} rows of {SPLIT_TABLE} name no usable image, e.g. {short(unmatched[0])}")
+    if without := [image for image in images if image not in known]:
+        notes.append(
+            f"{len(without)} of {len(images)} images stand in no row of {SPLIT_TABLE}, e.g. {short(without[0])}"
+        )
+    return [known.get(image, "") for image in images], tuple(notes)

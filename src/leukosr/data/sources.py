@@ -1,0 +1,82 @@
+"""The `sources.csv` of a set: which images show the same micrograph, cell or patient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from leukosr.data.catalogue import Checked
+from leukosr.data.paths import readings
+from leukosr.errors import LeukoError
+from leukosr.tables import listed, one_spelling, read_table, short
+
+NAME = "sources.csv"
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Image id -> source, of the images whose source is known; `notes` say which rows and images do not match."""
+
+    by_image: dict[str, str]
+    notes: tuple[str, ...] = ()
+
+
+def read_sources(root: Path, images: Sequence[Checked], found: Path | None = None) -> Sources:
+    """The sources of images from `sources.csv` in the data root, where the set comes with one.
+
+    Else from that in the folder `found`, which the stage `provenance` wrote; else none. The images stand in a column
+    `path` or, as `leukosr provenance` writes it, `image`; suffixes need not agree. An empty cell is no common source.
+    Raises LeukoError where no row names an image, for two sources of one image and for a source that is spelt in two
+    ways.
+    """
+    folder = next((each for each in (root, found) if each is not None and (each / NAME).is_file()), None)
+    if folder is None:
+        return Sources({})
+    path = folder / NAME
+    table = read_table(path, ("source",), "the sources of a set (path, source)")
+    column = next((name for name in ("path", "image") if name in table), None)
+    if column is None:
+        raise LeukoError(f"{path} needs the columns path and source; it has {listed(list(table.columns))}")
+    one_spelling(table["source"], f"{path} writes one source")
+    known = table[table["source"] != ""]
+    by_image, unmatched = _matched(path, list(known[[column, "source"]].itertuples()), images)
+    if len(known) and not by_image:
+        example = f"; the images are called e.g. {images[0].found.path}" if images else ""
+        raise LeukoError(
+            f"none of the {len(known)} paths in {path} is an image of the set, e.g. {short(unmatched[0])}{example}"
+        )
+    notes = []
+    if unmatched:
+        notes.append(
+            f"{len(unmatched)} of {len(known)} rows of {path} name no image of the set, e.g. {short(unmatched[0])}"
+        )
+    without = [image.found.path for image in images if image.found.image_id not in by_image]
+    if without and folder == root:  # the stage `provenance` looks only at what the budget can use
+        notes.append(f"{len(without)} of {len(images)} images have no source in {path}, e.g. {short(without[0])}")
+    return Sources(by_image, tuple(notes))
+
+
+def _matched(
+    path: Path, rows: Sequence[tuple[int, str, str]], images: Sequence[Checked]
+) -> tuple[dict[str, str], list[str]]:
+    """Image id -> source, and the paths of the rows that match no image. A path with its suffix beats one without."""
+    exact = {image.found.path: image.found.image_id for image in images}
+    ids = {image.found.image_id for image in images}
+    given: dict[bool, dict[str, tuple[str, int]]] = {True: {}, False: {}}
+    unmatched = []
+    for line, name, source in rows:
+        image_id = next((exact[text] for text in readings(name) if text in exact), None)
+        whole = image_id is not None
+        if image_id is None:
+            bare = (str(PurePosixPath(text).with_suffix("")) for text in readings(name) if PurePosixPath(text).name)
+            image_id = next((text for text in (*readings(name), *bare) if text in ids), None)
+        if image_id is None:
+            unmatched.append(name)
+            continue
+        other, earlier = given[whole].setdefault(image_id, (source, line))
+        if other != source:
+            raise LeukoError(
+                f"{path} line {line} gives {name} the source {source}, line {earlier} the source {other}: keep one"
+            )
+    return {image_id: source for image_id, (source, _) in (given[False] | given[True]).items()}, unmatched
