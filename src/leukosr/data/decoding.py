@@ -94,6 +94,8 @@ def _header(file: BinaryIO, name: str) -> ImageFile.ImageFile:
     try:
         image = _PARSERS[name](file, "")
     except SyntaxError as error:
+        if error.__cause__ is not None:  # of bytes that Pillow missed
+            raise Unusable("is corrupt or truncated (in its header)") from None
         kind = f"is a damaged {name}, or one of a kind that is not read here ({error})"
         raise Unusable(f"{kind}; save it as 8-bit RGB") from None
     if getattr(image, "is_animated", False) and image.format != "MPO":  # a JPEG with previews of itself behind it
