@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from leukosr.config import Prepare, Provenance, read_yaml
@@ -131,7 +131,8 @@ def subfolders(folder: Path) -> list[str]:
 def loose_images(root: Path, folder: Path) -> list[Found]:
     """The images in `folder` itself, which have no class."""
     files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and not file.is_dir())
-    return [Found(file.relative_to(root).as_posix(), "", "loose") for file in files if not left_by_system(file.name)]
+    names = [file.relative_to(root).as_posix() for file in files if not left_by_system(file.name)]
+    return [Found(name, "", "loose", "lies in no class folder") for name in names]
 
 
 def _refuse_parts(folder: Path, names: Sequence[str]) -> None:
@@ -210,7 +211,9 @@ def _from_split_csv(root: Path, classes: list[str] | None) -> list[Found]:
     for path in (item.path for item in list_files(root)):
         name = path.relative_to(root).as_posix()
         if path.suffix.lower() in SUFFIXES and name not in listed:
-            found.append(Found(name, "", "unlisted"))
+            found.append(Found(name, "", "unlisted", "is not listed in split.csv"))
+    if not found:
+        raise LeukoError(f"{root / 'split.csv'} lists no image: add rows `path,label,split`")
     for name in classes or []:
         if name not in {item.label for item in found}:
             raise LeukoError(f"{root / 'split.csv'} has no label {name}, which prepare.classes lists")
@@ -224,36 +227,31 @@ def check_images(
     max_pixels: int,
     inspect_all: Callable[[list[Path]], Iterable[ImageFacts]] | None = None,
 ) -> tuple[list[Checked], list[Rejected]]:
-    """Decode every file; return the good images and the refused ones, each with its reason.
+    """Decode every file without a reason; return the good images and the refused ones, each with its reason.
 
     The first of several byte-identical files is kept. `inspect_all` maps `inspect_image` over the paths, in
     order; the default does so in this process.
     """
-    paths = [root / item.path for item in found]
-    facts = inspect_all(paths) if inspect_all else (inspect_image(path, max_pixels) for path in paths)
+    paths = [root / item.path for item in found if item.reason is None]
+    inspected = inspect_all(paths) if inspect_all else (inspect_image(path, max_pixels) for path in paths)
+    facts = dict(zip(paths, inspected, strict=True))
     good: list[Checked] = []
     rejected: list[Rejected] = []
     first_with: dict[str, str] = {}
     first_id: dict[str, str] = {}
-    for item, fact in zip(found, facts, strict=True):
-        fact = replace(fact, reason=_set_reason(item, fact, first_with, first_id))
-        if fact.reason is None:
+    for item in found:
+        fact = facts[root / item.path] if item.reason is None else ImageFacts(0, 0, "", item.reason)
+        if (reason := fact.reason or _copy_of(item, fact, first_with, first_id)) is None:
             first_with[fact.digest] = item.path
             first_id[item.image_id] = item.path
             good.append(Checked(item, fact.width, fact.height))
         else:
-            rejected.append(Rejected(printable(item.path), fact.reason))
+            rejected.append(Rejected(printable(item.path), reason))
     return good, rejected
 
 
-def _set_reason(item: Found, fact: ImageFacts, first_with: dict[str, str], first_id: dict[str, str]) -> str | None:
-    """Why this file cannot be part of the set, given the ones before it."""
-    if item.part == "unlisted":
-        return "is not listed in split.csv"
-    if item.part == "loose":
-        return "lies in no class folder"
-    if (reason := item.reason or fact.reason) is not None:
-        return reason
+def _copy_of(item: Found, fact: ImageFacts, first_with: dict[str, str], first_id: dict[str, str]) -> str | None:
+    """Why this good image cannot be part of the set beside the ones before it."""
     if fact.digest in first_with:
         return f"is a duplicate of {first_with[fact.digest]} (same bytes)"
     if item.image_id in first_id:

@@ -24,7 +24,10 @@ BESIDE_PIXELS = 16 * 2**20  # bytes for metadata, thumbnails, the short film of 
 MAX_SCANS = 200  # of a JPEG: encoders write up to a dozen, and each is a pass over all pixels
 MAX_FRAMES = 1000  # that are counted
 
-warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # on metadata; they name no file
+# what decoders warn of, without the name of a file: what matters becomes an error here
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+
 # Four parsers, called by name. Image.open would try all of Pillow's, and that of PostScript runs a program.
 _PARSERS: dict[str, Callable[[BinaryIO, str], ImageFile.ImageFile]] = {
     "BMP": BmpImagePlugin.BmpImageFile,
@@ -76,7 +79,8 @@ def opened(path: Path) -> Iterator[tuple[ImageFile.ImageFile, BinaryIO]]:
         damage = f"is corrupt or truncated ({error})"
         raise Unusable(damage if error.errno is None else f"cannot be read ({error.strerror})") from None
     except Exception as error:  # parsers raise all kinds on hostile bytes
-        raise Unusable(f"is corrupt or truncated ({error or type(error).__name__})") from None
+        text = " ".join(str(error).split())[:200]
+        raise Unusable(f"is corrupt or truncated ({text or type(error).__name__})") from None
 
 
 def _header(file: BinaryIO, name: str) -> ImageFile.ImageFile:
@@ -90,6 +94,8 @@ def _header(file: BinaryIO, name: str) -> ImageFile.ImageFile:
     try:
         image = _PARSERS[name](file, "")
     except SyntaxError as error:
+        if error.__cause__ is not None:  # of bytes that Pillow missed
+            raise Unusable("is corrupt or truncated (in its header)") from None
         kind = f"is a damaged {name}, or one of a kind that is not read here ({error})"
         raise Unusable(f"{kind}; save it as 8-bit RGB") from None
     if getattr(image, "is_animated", False) and image.format != "MPO":  # a JPEG with previews of itself behind it
@@ -136,32 +142,34 @@ def whole(file: BinaryIO) -> bytes:
 def decode(image: ImageFile.ImageFile, content: bytes) -> np.ndarray:
     """Decode the file `content` whose header is `image`: the pixels that Pillow gives, uint8 RGB, upright.
 
-    TurboJPEG and OpenCV decode faster; and TurboJPEG refuses a JPEG whose missing parts Pillow fills with grey.
+    TurboJPEG and OpenCV decode faster, and refuse files whose missing parts Pillow fills with grey or black.
     """
-    pixels = None
     if image.format in ("JPEG", "MPO"):
         if (scans := content.count(b"\xff\xda")) > MAX_SCANS:
             raise Unusable(f"has {scans} scans, more than any encoder writes; save it again")
-        colours = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}[image.mode]
-        decoded = simplejpeg.decode_jpeg(content, colours)
-        pixels = decoded if image.mode == "RGB" else None
-    elif image.format == "PNG" and image.mode == "RGB" and _has_pixels_only(content):
-        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
-    if pixels is None:
+        pixels = simplejpeg.decode_jpeg(content, {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}[image.mode])
+    elif image.format == "PNG":
+        flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+        if pixels is None:
+            raise Unusable("is corrupt or truncated")
+        if _has_metadata_behind(content):
+            image.load()  # their orientation is known then
+    else:
+        pixels = None
+    if pixels is None or image.mode != "RGB":
         pixels = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
     turn = _TURNS.get(_orientation(image))
     return pixels if turn is None else np.ascontiguousarray(turn(pixels))
 
 
-_PIXEL_CHUNKS = frozenset({b"IHDR", b"IDAT", b"sRGB", b"gAMA", b"cHRM", b"iCCP", b"sBIT", b"pHYs", b"bKGD", b"tIME"})
-
-
-def _has_pixels_only(png: bytes) -> bool:
-    """Whether a PNG is whole and holds nothing that may turn, animate or mask the image, as text and EXIF may."""
-    position = 8
-    while png[position + 4 : position + 8] in _PIXEL_CHUNKS:
+def _has_metadata_behind(png: bytes) -> bool:
+    """Whether chunks behind the pixels may turn the image; those before them stand in Pillow's header."""
+    position = behind = 8
+    while (kind := png[position + 4 : position + 8]) not in (b"", b"IEND"):
         position += 12 + int.from_bytes(png[position : position + 4])
-    return png[position : position + 12] == b"\0\0\0\0IEND\xaeB`\x82"
+        behind = position if kind == b"IDAT" else behind
+    return any(name in png[behind:position] for name in (b"eXIf", b"exif", b"xmp"))
 
 
 def _orientation(image: ImageFile.ImageFile) -> int:

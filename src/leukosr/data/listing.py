@@ -77,5 +77,5 @@ def is_utf8(name: str) -> bool:
 
 
 def printable(name: str) -> str:
-    """A name with bytes that are no UTF-8 as escapes (`\\udcf3` for 0xf3)."""
+    """A name or path whose bytes that are no UTF-8 are escaped (`\\udcf3` for 0xf3)."""
     return name.encode("utf-8", "backslashreplace").decode()

@@ -161,8 +161,9 @@ def _readable(root: Path, workers: int) -> tuple[list[str], list[tuple[str, str]
     """The images below `root` that can be used, and the others with the reason."""
     files = [file for file in list_files(root) if file.path.parent != root or file.path.name not in TABLES]
     look = partial(inspect_image, max_pixels=MAX_PIXELS)
-    facts = track(ordered_map(look, [file.path for file in files], workers), len(files), "checking images")
-    reasons = [file.reason or fact.reason for file, fact in zip(files, facts, strict=True)]
+    paths = [file.path for file in files if file.reason is None]
+    facts = dict(zip(paths, track(ordered_map(look, paths, workers), len(paths), "checking images"), strict=True))
+    reasons = [file.reason or facts[file.path].reason for file in files]
     names = [file.path.relative_to(root).as_posix() for file in files]
     good = [name for name, reason in zip(names, reasons, strict=True) if reason is None]
     bad = [(printable(name), reason) for name, reason in zip(names, reasons, strict=True) if reason is not None]
