@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.faults.tally import Tally
 
 CAMPAIGN = os.environ.get("LEUKOSR_CAMPAIGN") == "1"
