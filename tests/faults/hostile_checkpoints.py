@@ -204,7 +204,7 @@ BOMBS: dict[str, Make] = {
     "expanded to 5 TB.pth": partial(expanded, "srgan", features=100_000),
     "expanded to 5 GB.pth": partial(expanded, "srgan", features=3000),
     "expanded RRDB.pth": partial(expanded, "real_esrgan", features=3000),
-    "compressed.pth": partial(bomb, 256 << 20),
+    "compressed.pth": partial(bomb, 100 << 20),
     "overlapping parts.pth": overlapping,
     "storage of 1 GB claimed.pth": partial(lying_storage, 1 << 28),
     "storage a little larger claimed.pth": partial(lying_storage, 5),
@@ -213,7 +213,7 @@ BOMBS: dict[str, Make] = {
     "view of 4 GB, old format.pth": lambda: archive({"a": View(10**9)}, _use_new_zipfile_serialization=False),
     "wrappers in a circle.pth": cyclic,
     "a thousand prefixes.pth": lambda: archive({"module." * 1000 + name: tensor for name, tensor in state().items()}),
-    "200,000 tensors.safetensors": lambda: ours({f"body.{number}.conv1.weight": EMPTY for number in range(200_000)}),
+    "30,000 tensors.safetensors": lambda: ours({f"body.{number}.conv1.weight": EMPTY for number in range(30_000)}),
     "20,000 blocks.pth": lambda: archive(
         state("real_esrgan") | {f"body.{number}.rdb1.conv1.weight": EMPTY for number in range(2, 20_000)}
     ),

@@ -33,6 +33,23 @@ def killed_at(step: int, action: Callable[[], object]) -> bool:
     return _ended_by_kill(_forked(work))
 
 
+def steps_of(action: Callable[[], object]) -> int:
+    """How often `action`, in a fork, asks something of the file system."""
+    reading, writing = os.pipe()
+
+    def work() -> None:
+        asked: list[str] = []
+        sys.addaudithook(lambda event, _: asked.append(event) if event in FILE_SYSTEM else None)
+        action()
+        os.write(writing, str(len(asked)).encode())
+
+    pid = _forked(work)
+    os.close(writing)
+    os.waitpid(pid, 0)
+    with os.fdopen(reading) as pipe:
+        return int(pipe.read())
+
+
 def killed_after(seconds: float, action: Callable[[], object]) -> bool:
     """Kill a fork that does `action` after some time; False where it was done before."""
     pid = _forked(action)

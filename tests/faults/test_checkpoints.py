@@ -94,7 +94,7 @@ def some(names: list[str], campaign: bool, stride: int) -> list[str]:
 
 def test_hostile_generators_are_refused(tally: Tally, campaign: bool, inside: Path) -> None:
     tally.kind = "hostile checkpoints"
-    for name in some(list(HOSTILE), campaign, 3):
+    for name in some(list(HOSTILE), campaign, 4):
         path = inside / name
         with tally.trial(name):
             path.write_bytes(HOSTILE[name]())
@@ -104,7 +104,7 @@ def test_hostile_generators_are_refused(tally: Tally, campaign: bool, inside: Pa
 
 def test_hostile_starting_weights_are_refused(tally: Tally, campaign: bool, inside: Path) -> None:
     tally.kind = "hostile checkpoints as train_sr.init"
-    for name in some([*PROGRAMS, *BOMBS], campaign, 6):
+    for name in some([*PROGRAMS, *BOMBS], campaign, 8):
         path = inside / name
         with tally.trial(name):
             path.write_bytes(HOSTILE[name]())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from tests.faults.killing import killed_after, killed_at
+from tests.faults.killing import killed_after, killed_at, steps_of
 from tests.faults.tally import Tally
 
 from leukosr.classify.trainer import ClassifierTraining, LabelledImages
@@ -98,16 +99,16 @@ def test_a_training_that_was_killed_resumes_to_the_same_bits(
 ) -> None:
     tally.kind = f"killed and resumed: {trainer}"
     train = partial(TRAINERS[trainer], params)
+    started = time.monotonic()
     whole = train(tmp_path / "whole")
-    chance = random.Random(trainer)
-    resumed = 0
+    seconds = time.monotonic() - started
+    steps = steps_of(partial(train, tmp_path / "counted"))
+    chance, resumed = random.Random(trainer), 0
     for number in range(sample(20, 2)):
         folder = tmp_path / str(number)
         with tally.trial(f"training {number}"):
-            kills = 0
-            while not kills:  # a strike may come too late
-                kills += killed_at(chance.randint(8, 40), partial(train, folder))
-                kills += killed_after(chance.uniform(0.02, 0.2), partial(train, folder))
+            assert killed_at(chance.randint(steps // 3, steps), partial(train, folder))
             resumed += any(folder.rglob("*.pt"))
+            killed_after(chance.uniform(0, seconds), partial(train, folder))  # or done before
             assert_equal(train(folder), whole)
     assert resumed, "no training was killed late enough to leave a state"

@@ -90,6 +90,11 @@ def _damaged(file: Path) -> LeukoError:
     return LeukoError(f"{file}, a part of a cut search, is damaged: remove {file.parent} and run again")
 
 
+def write_sums(folder: Path) -> None:
+    """Write the SHA-256 of every array of a store beside them."""
+    write_json(folder / SUMS, {name: _sum(folder / f"{name}.npy") for name in ARRAYS})
+
+
 def _check_sums(folder: Path) -> None:
     """Raise LeukoError where the bytes of an array are not those that were written."""
     try:
@@ -124,4 +129,4 @@ def _merge(files: Sequence[Path], target: Path) -> None:
         np.save(folder / "starts.npy", np.concatenate([[0], np.cumsum(counts)]))
         for name in ARRAYS[1:]:
             np.save(folder / f"{name}.npy", np.concatenate([read_part(file, name) for file in files]))
-        write_json(folder / SUMS, {name: _sum(folder / f"{name}.npy") for name in ARRAYS})
+        write_sums(folder)
