@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from leukosr.errors import LeukoError
-from leukosr.files import new_file, new_folder, this_host, write_json
+from leukosr.files import _host, new_file, new_folder, write_json
 
 FAILURES = [ValueError, KeyboardInterrupt]
 
@@ -125,7 +125,7 @@ def test_the_folders_of_dead_processes_are_cleared_and_those_of_living_ones_stay
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     living = os.getppid()
-    here = f"leukosr-{this_host()}"
+    here = f"leukosr-{_host()}"
     left = {f".raw.{here}-{dead.pid}", f".raw.{here}-{dead.pid}.old"}
     kept = {f".raw.{here}-{living}", f".raw_too.{here}-{dead.pid}", ".raw.notes"}
     kept |= {f".raw.leukosr-0a1b2c3d-{dead.pid}"}  # of another machine, whose processes nobody here knows
@@ -139,7 +139,7 @@ def test_the_folders_of_dead_processes_are_cleared_and_those_of_living_ones_stay
 def test_the_files_of_dead_processes_are_cleared_and_those_of_living_ones_stay(tmp_path: Path) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    here = f"leukosr-{this_host()}"
+    here = f"leukosr-{_host()}"
     left = {f".table.csv.{here}-{dead.pid}.csv", f".other.png.{here}-{dead.pid}.png", f".bare.{here}-{dead.pid}"}
     kept = {f".table.csv.{here}-{os.getppid()}.csv", f".table.csv.leukosr-0a1b2c3d-{dead.pid}.csv", ".table.csv.swp"}
     for name in left | kept:
@@ -150,7 +150,7 @@ def test_the_files_of_dead_processes_are_cleared_and_those_of_living_ones_stay(t
 
 
 def test_what_a_killed_process_left_behind_does_no_harm(tmp_path: Path) -> None:
-    left = tmp_path / f".lr.leukosr-{this_host()}-{os.getpid()}"
+    left = tmp_path / f".lr.leukosr-{_host()}-{os.getpid()}"
     left.mkdir()
     (left / "stale.txt").write_text("stale")
     with new_folder(tmp_path / "lr") as temporary:
@@ -162,7 +162,7 @@ def test_what_a_killed_process_left_behind_does_no_harm(tmp_path: Path) -> None:
 def test_the_last_good_copy_of_a_killed_process_comes_back(tmp_path: Path) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    left = tmp_path / f".lr.leukosr-{this_host()}-{dead.pid}.old"
+    left = tmp_path / f".lr.leukosr-{_host()}-{dead.pid}.old"
     left.mkdir()
     (left / "good.txt").write_text("good")
     with pytest.raises(KeyboardInterrupt), new_folder(tmp_path / "lr"):

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shutil
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -17,6 +16,7 @@ from typing import Any
 
 import psutil
 
+from leukosr.engine.this_process import this_host
 from leukosr.errors import LeukoError
 
 LONGEST_NAME = 64  # bytes of a name that its temporary name repeats; a file system may allow no more than 143
@@ -82,7 +82,7 @@ def _swap(temporary: Path, path: Path, replaced: Path) -> None:
 
 def _temporary(path: Path, ending: str = "") -> Path:
     """A hidden name beside `path` that no other process uses, never longer than a file system allows."""
-    return path.with_name(f".{_named(path)}.leukosr-{this_host()}-{os.getpid()}{ending}")
+    return path.with_name(f".{_named(path)}.leukosr-{_host()}-{os.getpid()}{ending}")
 
 
 def _named(path: Path) -> str:
@@ -92,17 +92,14 @@ def _named(path: Path) -> str:
 
 
 @cache
-def this_host() -> str:
-    """This machine, and which of its process numberings (containers have their own), as 8 hexadecimal digits."""
-    names = [socket.gethostname()]
-    with suppress(OSError):
-        names.append(os.readlink("/proc/self/ns/pid"))
-    return hashlib.sha256(" ".join(names).encode()).hexdigest()[:8]
+def _host() -> str:
+    """This host as 8 hexadecimal digits."""
+    return hashlib.sha256(this_host().encode()).hexdigest()[:8]
 
 
 def _is_left_over(host: str, process: str) -> bool:
     """Whether the process that wrote a temporary file is gone. One of another machine may well be at work."""
-    return host == this_host() and (int(process) == os.getpid() or not psutil.pid_exists(int(process)))
+    return host == _host() and (int(process) == os.getpid() or not psutil.pid_exists(int(process)))
 
 
 def _clear_folders(path: Path) -> None:

@@ -12,11 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from leukosr.data.provenance.geometry import NO_VIEW, Limits, View, best_view
-from leukosr.data.provenance.store import build_store, open_store
+from leukosr.data.provenance.store import build_store, open_store, read_part, write_part
 from leukosr.data.provenance.words import WordIndex
 from leukosr.engine.parallel import ordered_map
 from leukosr.engine.progress import progress
-from leukosr.files import new_file
 
 BATCH = 16384  # pairs that are compared between two savings; every batch starts its workers anew
 BETWEEN = 3  # pairs of images that are compared for two groups that are not linked yet
@@ -101,13 +100,10 @@ def _compare(pairs: list[tuple[int, int, bool]], folder: Path, number: int, limi
     with progress(len(pairs), f"comparing, round {number + 1}") as advance:
         for start in range(0, len(pairs), BATCH):
             part = pairs[start : start + BATCH]
-            file = folder / f"round-{number}-{start:08d}.npy"
-            if file.exists():
-                rows = np.load(file)
-            else:
-                rows = np.array(list(ordered_map(look, part, workers)), np.float64)
-                with new_file(file) as temporary, temporary.open("wb") as stream:
-                    np.save(stream, rows)
+            file = folder / f"round-{number}-{start:08d}.npz"
+            if not file.exists():
+                write_part(file, rows=np.array(list(ordered_map(look, part, workers)), np.float64))
+            rows = read_part(file, "rows")
             for (a, b, flipped), row in zip(part, rows, strict=True):
                 if row[0]:
                     found.append(Link(a, b, flipped, View(row[3:].reshape(2, 3), int(row[0]), row[1], row[2])))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import zipfile
+import zlib
 from collections.abc import Sequence
 from functools import lru_cache, partial
 from pathlib import Path
@@ -11,10 +15,12 @@ import numpy as np
 from leukosr.data.provenance.features import DETAIL, Features, describe
 from leukosr.engine.parallel import ordered_map
 from leukosr.engine.progress import progress
-from leukosr.files import new_file, new_folder
+from leukosr.errors import LeukoError
+from leukosr.files import new_file, new_folder, write_json
 
 BLOCK = 2048  # images that are described between two savings; every block starts its workers anew
 ARRAYS = ("starts", "points", "descriptors", "detail", "content")
+SUMS = "sha256.json"
 
 
 class FeatureStore:
@@ -48,6 +54,7 @@ def build_store(paths: Sequence[Path], folder: Path, max_features: int, workers:
     """Describe all images; finished blocks in `folder` are taken as they are."""
     target = folder / "features"
     if target.is_dir():
+        _check_sums(target)
         open_store.cache_clear()
         return open_store(target)
     blocks = [(start, folder / f"features-{start:07d}.npz") for start in range(0, len(paths), BLOCK)]
@@ -64,27 +71,62 @@ def build_store(paths: Sequence[Path], folder: Path, max_features: int, workers:
     return open_store(target)
 
 
-def _write_block(file: Path, described: list[Features]) -> None:
+def write_part(file: Path, **arrays: np.ndarray) -> None:
+    """Keep a finished part of the work, all or nothing, with checksums."""
     with new_file(file) as temporary, temporary.open("wb") as stream:
-        np.savez(
-            stream,
-            counts=np.array([len(each.points) for each in described], np.int64),
-            points=np.concatenate([each.points for each in described]),
-            descriptors=np.concatenate([each.descriptors for each in described]),
-            detail=np.stack([each.detail for each in described]),
-            content=np.stack([np.packbits(each.content) for each in described]),
-        )
+        np.savez(stream, **arrays)  # type: ignore[arg-type]
+
+
+def read_part(file: Path, name: str) -> np.ndarray:
+    """One array of a finished part. Raises LeukoError where its bytes have changed."""
+    try:
+        with np.load(file) as arrays:
+            return np.asarray(arrays[name])
+    except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, OSError, NotImplementedError) as error:
+        raise _damaged(file) from error
+
+
+def _damaged(file: Path) -> LeukoError:
+    return LeukoError(f"{file}, a part of a cut search, is damaged: remove {file.parent} and run again")
+
+
+def write_sums(folder: Path) -> None:
+    """Write the SHA-256 of every array of a store beside them."""
+    write_json(folder / SUMS, {name: _sum(folder / f"{name}.npy") for name in ARRAYS})
+
+
+def _check_sums(folder: Path) -> None:
+    """Raise LeukoError where the bytes of an array are not those that were written."""
+    try:
+        wanted = json.loads((folder / SUMS).read_text(encoding="utf-8"))
+        good = all(wanted.get(name) == _sum(folder / f"{name}.npy") for name in ARRAYS)
+    except (OSError, ValueError, AttributeError):
+        good = False
+    if not good:
+        raise _damaged(folder / SUMS)
+
+
+def _sum(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _write_block(file: Path, described: list[Features]) -> None:
+    write_part(
+        file,
+        counts=np.array([len(each.points) for each in described], np.int64),
+        points=np.concatenate([each.points for each in described]),
+        descriptors=np.concatenate([each.descriptors for each in described]),
+        detail=np.stack([each.detail for each in described]),
+        content=np.stack([np.packbits(each.content) for each in described]),
+    )
 
 
 def _merge(files: Sequence[Path], target: Path) -> None:
     """Join the blocks, one array at a time, so that memory holds one of them."""
     with new_folder(target) as folder:
-        counts = np.concatenate([_part(file, "counts") for file in files])
+        counts = np.concatenate([read_part(file, "counts") for file in files])
         np.save(folder / "starts.npy", np.concatenate([[0], np.cumsum(counts)]))
         for name in ARRAYS[1:]:
-            np.save(folder / f"{name}.npy", np.concatenate([_part(file, name) for file in files]))
-
-
-def _part(file: Path, name: str) -> np.ndarray:
-    with np.load(file) as arrays:
-        return np.asarray(arrays[name])
+            np.save(folder / f"{name}.npy", np.concatenate([read_part(file, name) for file in files]))
+        write_sums(folder)

@@ -1,0 +1,58 @@
+"""Publishing replaces snapshots and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leukosr.errors import LeukoError
+from leukosr.layout import Layout
+from leukosr.report import publish
+from leukosr.report.publish import WRITTEN, publish_results
+
+RESULTS = Path(__file__).resolve().parents[2] / "results"
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compose_params: Any) -> Any:
+    """A finished study in the working directory, as far as publishing looks at it; publishes it under a name."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(publish.subprocess, "run", lambda *_, **__: type("Result", (), {"returncode": 0})())
+    monkeypatch.setattr(publish, "git_commit", lambda: "unknown")
+    for file in ("reports/demo/index.html", "outputs/demo/quality/raw/metrics.json", "params.yaml", "dvc.lock"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text("new")
+    params = compose_params("study=demo", "budget=smoke")
+    return lambda name: publish_results(params, Path("params.yaml"), Layout("demo"), Path("results") / name)
+
+
+def test_a_snapshot_is_written_and_replaced(project: Any) -> None:
+    (project("demo-smoke") / "index.html").write_text("older")
+    folder = project("demo-smoke")
+    assert (folder / "index.html").read_text() == "new"
+    assert {path.name for path in folder.iterdir()} <= WRITTEN
+
+
+@pytest.mark.parametrize("name", ["split.csv", "thesis.txt", ".notes"])
+def test_a_folder_with_files_of_somebody_else_stays(project: Any, name: str) -> None:
+    mine = project("demo-smoke") / name
+    mine.write_text("mine")
+    with pytest.raises(LeukoError, match=rf"results/demo-smoke holds files that are no earlier result .*\({name}\)"):
+        project("demo-smoke")
+    assert mine.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "/tmp/x"])
+def test_a_name_that_is_no_folder_below_results_is_refused(project: Any, name: str) -> None:
+    with pytest.raises(LeukoError, match="is no name for a folder below results/"):
+        project(name)
+    assert not Path("results").exists()
+
+
+def test_what_was_published_is_known_as_such() -> None:
+    snapshots = [folder for folder in RESULTS.iterdir() if (folder / "about.json").exists()]
+    assert snapshots
+    for folder in snapshots:
+        assert {path.name for path in folder.iterdir()} - WRITTEN <= {"split.csv"}  # added by hand to pbc-leakage
