@@ -1,6 +1,8 @@
 """The command line: results on stdout, one `error:` line and exit code 1 for a user's mistake."""
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -204,6 +206,21 @@ def test_interruption_and_lack_of_memory_are_said_in_one_line(
     assert outcome[0] == code
     assert outcome[2].startswith(said)
     assert len(outcome[2].splitlines()) == 1
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_to_end_is_answered_like_ctrl_c(
+    number: signal.Signals, code: int,
+    leukosr_cli: Callable[..., Outcome], project: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("leukosr.stages.prepare.run", lambda *_: os.kill(os.getpid(), number))
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        outcome = leukosr_cli("prepare")
+    finally:
+        signal.signal(number, before)
+    assert outcome[0] == code
+    assert outcome[2].startswith("interrupted; nothing half-written is left")
 
 
 def test_enhance_reports_its_mistakes_like_a_stage(leukosr_cli: Callable[..., Outcome], project: Path) -> None:

@@ -15,7 +15,7 @@ from optuna.storages.journal import JournalFileBackend
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, ProgrammingError, SQLAlchemyError
 
-from leukosr.engine.databases import SQLITE, making_tables, without_password
+from leukosr.engine.databases import SQLITE, making_tables, said_by, without_password
 from leukosr.errors import LeukoError
 
 DEFAULT_STORAGE = "sqlite:///optuna.db"
@@ -46,10 +46,10 @@ def open_storage(url: str, heartbeat_seconds: int) -> BaseStorage:
             time.sleep(WAIT_SECONDS)
         return _database(url, heartbeat_seconds)
     except (SQLAlchemyError, ArgumentError, NoSuchModuleError, ImportError, OptunaError, OSError) as error:
-        first = str(error).strip().splitlines()[0][:200]
         raise LeukoError(
-            f"the trials' storage {without_password(url)} cannot be opened ({first}): correct runtime.optuna_storage "
-            f"or {ENVIRONMENT}, e.g. {DEFAULT_STORAGE}, postgresql://user@host/name or {JOURNAL}PATH"
+            f"the trials' storage {without_password(url)} cannot be opened ({said_by(error, url)}): "
+            f"correct runtime.optuna_storage or {ENVIRONMENT}, e.g. {DEFAULT_STORAGE}, postgresql://user@host/name "
+            f"or {JOURNAL}PATH"
         ) from None
 
 

@@ -297,7 +297,11 @@ def test_the_first_process_cleans_up_after_another_has_failed(
 
 
 @pytest.mark.pipeline
-def test_ctrl_c_ends_all_processes_and_is_answered_once(study: Path, compose_params: Callable[..., Params]) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_to_end_ends_all_processes_and_is_answered_once(
+    number: signal.Signals, code: int, study: Path, compose_params: Callable[..., Params]
+) -> None:
+    shutil.rmtree(study / ".leukosr", ignore_errors=True)
     params = write_params(
         study, compose_params(*TINY, "budget.srgan.iterations=100000"), devices=2, checkpoint_seconds=0
     )
@@ -307,10 +311,15 @@ def test_ctrl_c_ends_all_processes_and_is_answered_once(study: Path, compose_par
         time.sleep(0.05)
     others = psutil.Process(process.pid).children()
     assert len(others) == 1
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, number)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors
+    assert process.returncode == code, errors
     assert errors.count("interrupted") == 1
     assert "Traceback" not in errors
     assert not any(other.is_running() for other in others)
     assert not (study / "cut").exists()
+    assert list(study.glob(".leukosr/resume/*/sr.pt"))
+    (run,) = mlflow.tracking.MlflowClient(f"sqlite:///{study / 'mlflow.db'}").search_runs(
+        ["1"], order_by=["attributes.start_time DESC"], max_results=1
+    )
+    assert run.info.status == "KILLED"

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import optuna
 import pandas as pd
+import psutil
 import pytest
 import yaml
 from mlflow import MlflowClient
@@ -171,3 +172,21 @@ def test_a_killed_sweep_goes_on_at_its_next_start(folder: Path, kind: str) -> No
     output, _ = again.communicate(timeout=PATIENCE)
     assert again.returncode == 0, output
     check_done(folder, url, lost=1)
+
+
+def test_a_sweep_that_is_told_to_end_ends_its_processes_and_goes_on_at_its_next_start(folder: Path) -> None:
+    url = f"sqlite:///{folder / 'trials.db'}"
+    first = start(folder, url, "--workers", "2")
+    workers = processes_under_way(url, 2)
+    first.terminate()
+    output, _ = first.communicate(timeout=PATIENCE)
+    assert first.returncode == 143, output
+    assert output.count("interrupted") == 1 and "Traceback" not in output
+    assert not any(psutil.pid_exists(worker) for worker in workers)
+    runs = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}").search_runs(["1"])
+    assert {run.info.status for run in runs} <= {"KILLED", "FINISHED"}
+    again = start(folder, url)
+    output, _ = again.communicate(timeout=PATIENCE)
+    assert again.returncode == 0, output
+    done = Counter(t.user_attrs["cell"] for t in study_at(url).trials if t.state == TrialState.COMPLETE)
+    assert done == dict.fromkeys(range(CELLS), 1)

@@ -31,3 +31,9 @@ def without_password(url: str) -> str:
     head, at, tail = url.rpartition("@")
     scheme, slashes, user = head.partition("//")
     return f"{scheme}{slashes}{user.partition(':')[0]}{at}{tail}" if at else url
+
+
+def said_by(error: BaseException, url: str) -> str:
+    """What went wrong with the database or server at a URL, in a line of 200 characters and without its password."""
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0].replace(url, without_password(url))[:200]

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from leukosr.errors import LeukoError
-from leukosr.tracking.run import losses
+from leukosr.tracking.runs import losses
 
 KEPT = Path(".leukosr/kept")
 

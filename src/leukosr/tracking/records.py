@@ -15,7 +15,7 @@ import pandas as pd
 from leukosr.config import Params
 from leukosr.evaluate.classification import METRICS
 from leukosr.layout import Layout
-from leukosr.tracking.run import Run, run
+from leukosr.tracking.runs import Run, run
 
 RESULTS = "results_digest"  # the tag of a run that holds all that its stage wrote
 SYNC = "Once it answers, `leukosr sync` logs it."

@@ -12,7 +12,7 @@ from leukosr.config import STREAMS_OF, Params
 from leukosr.errors import Diverged
 from leukosr.report.sweep import record_of, summary_of
 from leukosr.tracking.records import RESULTS, results_digest, rows_of
-from leukosr.tracking.run import Run, run
+from leukosr.tracking.runs import Run, run
 
 # columns of trials.csv that are neither parameters nor metrics
 FACTS = {"trial", "state", "seconds", "ran_on", "optuna_trial", "mlflow_run", "error"}

@@ -17,13 +17,13 @@ from mlflow import MlflowClient
 
 from leukosr.config import Params
 from leukosr.config.load import parse_params
-from leukosr.engine.databases import without_password
+from leukosr.engine.databases import said_by, without_password
 from leukosr.engine.precision import Resolved, as_computed
 from leukosr.errors import LeukoError
 from leukosr.layout import Layout
 from leukosr.tracking.calls import Caller
 from leukosr.tracking.records import RESULTS, ClassifierRecord, TrainingRecord, results_digest
-from leukosr.tracking.run import DEADLINE_SECONDS, run
+from leukosr.tracking.runs import DEADLINE_SECONDS, run
 from leukosr.tracking.sweep_record import SweepRecord
 
 Record = TrainingRecord | ClassifierRecord | SweepRecord
@@ -92,9 +92,10 @@ def _is_held(record: Record, experiment: str) -> bool:
     try:
         return bool(caller.call(look, DEADLINE_SECONDS))
     except Exception as error:
-        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        uri = without_password(mlflow.get_tracking_uri())
-        raise LeukoError(f"sync: MLflow at {uri} failed ({first_line}): call it again once it answers") from None
+        uri = mlflow.get_tracking_uri()
+        raise LeukoError(
+            f"sync: MLflow at {without_password(uri)} failed ({said_by(error, uri)}): call it again once it answers"
+        ) from None
     finally:
         caller.close()
 

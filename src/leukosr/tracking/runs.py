@@ -17,10 +17,11 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
+from mlflow.exceptions import MlflowException
 from rich.console import Console
 from rich.markup import escape
 
-from leukosr.engine.databases import making_tables, without_password
+from leukosr.engine.databases import making_tables, said_by, without_password
 from leukosr.engine.stopping import asked_to_stop
 from leukosr.engine.this_process import this_process
 from leukosr.tracking.calls import Caller
@@ -63,12 +64,12 @@ class Run:
             return self.caller.call(action, DEADLINE_SECONDS + size / BYTES_A_SECOND)
         except FAILURES as error:
             self._lose()
-            first_line = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-            _failures.append(first_line)
-            uri = without_password(mlflow.get_tracking_uri())
+            uri = mlflow.get_tracking_uri()
+            failure = escape(f"MLflow at {without_password(uri)} failed ({said_by(error, uri)})")
+            _failures.append(failure)
             self.console.print(
-                f"[yellow]warning:[/] MLflow at {escape(uri)} failed ({escape(first_line)}). The work goes on and its "
-                f"results are kept on disk, but the rest of this run is not logged. {self.remedy}".rstrip()
+                f"[yellow]warning:[/] {failure}. The work goes on and its results are kept on disk, but the rest of "
+                f"this run is not logged. {self.remedy}".rstrip()
             )
             return None
 
@@ -181,7 +182,7 @@ def run(
         if above is not None:
             handle.experiment_id = mlflow.get_run(above).info.experiment_id
         elif attached is None:
-            handle.experiment_id = mlflow.set_experiment(experiment).experiment_id
+            handle.experiment_id = _experiment(experiment)
             end_killed(handle.experiment_id, tags)
         active = mlflow.start_run(
             run_id=attached,
@@ -215,13 +216,31 @@ def _open_store(uri: str) -> None:
         MlflowClient(uri)
 
 
+def _experiment(name: str) -> str:
+    """The id of an experiment, which is made where there is none.
+
+    Not by `mlflow.set_experiment`: that holds a lock of the whole process for as long as the server answers.
+    """
+    client = MlflowClient()
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return found.experiment_id
+    try:
+        return client.create_experiment(name)
+    except MlflowException:
+        found = client.get_experiment_by_name(name)  # another process has made it meanwhile
+        if found is None:
+            raise
+        return found.experiment_id
+
+
 def _resumable(run_id: str | None) -> str | None:
     """The id of a run that can be gone on with; None for one that the store does not have, or has deleted."""
     if run_id is None:
         return None
     try:
         found = mlflow.get_run(run_id)
-    except mlflow.exceptions.MlflowException:
+    except MlflowException:
         return None
     return run_id if found.info.lifecycle_stage == "active" else None
 

@@ -1,9 +1,11 @@
 """What MLflow holds after a run, and that no failure of MLflow costs a result."""
 
 import io
+import json
 import logging
 import os
 import re
+import signal
 import socket
 import subprocess
 import threading
@@ -25,6 +27,8 @@ from leukosr import tracking
 from leukosr.classify.backbones import ResNet50
 from leukosr.classify.weights import save_classifier
 from leukosr.degradation.resample import shrink_into
+from leukosr.engine.stopping import stopped_like_ctrl_c
+from leukosr.engine.this_process import this_process
 from leukosr.superres.archs.srgan import SRGANGenerator
 from leukosr.superres.upscaler import upscale_batch
 from leukosr.superres.weights import save_generator
@@ -165,6 +169,21 @@ def test_error_inside_goes_on_and_marks_the_run_and_its_parent(
     assert mlflow.active_run() is None
 
 
+def test_a_signal_to_end_marks_the_run_as_killed_whatever_error_comes_of_it(mlflow_store: str) -> None:
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with (
+        pytest.raises(SystemExit),
+        stopped_like_ctrl_c(),
+        tracking.run("stopped", experiment="demo", tags={}),
+    ):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except KeyboardInterrupt:
+            raise RuntimeError("the other processes are gone") from None
+    signal.signal(signal.SIGTERM, before)
+    assert stored("stopped").info.status == "KILLED"
+
+
 @pytest.fixture
 def waiting_run(mlflow_store: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The run that `mlflow run -P learning_rate=1e-4` would have made for this process."""
@@ -211,7 +230,8 @@ def logged_model(weights: Path, terminal: Terminal) -> str:
     with tracking.run("with model", experiment="demo", tags={}, console=terminal.console) as run:
         run.model(weights)
     assert terminal.text == ""
-    (model,) = mlflow.search_logged_models(output_format="list")
+    demo = mlflow.get_experiment_by_name("demo").experiment_id
+    (model,) = mlflow.search_logged_models(experiment_ids=[demo], output_format="list")
     return str(model.model_uri)
 
 
@@ -342,3 +362,58 @@ def test_server_that_dies_midway_costs_one_warning_and_no_result(
     assert stored("outer").data.params == {"a": "1"}
     history = MlflowClient().get_metric_history(stored("seed 1").info.run_id, "loss")
     assert [metric.step for metric in history] == [1]
+
+
+def open_run(tags: dict[str, str]) -> str:
+    """A run that nobody has ended; its id."""
+    experiment = MlflowClient().get_experiment_by_name("demo")
+    number = experiment.experiment_id if experiment is not None else MlflowClient().create_experiment("demo")
+    return str(MlflowClient().create_run(number, tags=tags).info.run_id)
+
+
+def test_runs_of_a_killed_process_are_ended_at_the_next_start_of_the_same_work(mlflow_store: str) -> None:
+    here, dead = this_process(), json.dumps([this_process()[0], this_process()[1], 1.0])
+    killed = open_run({**TAGS, "process": dead})
+    untouched = [
+        open_run({**TAGS, "arm": "bicubic", "process": dead}),
+        open_run({**TAGS, "process": json.dumps(here)}),
+        open_run({**TAGS, "process": json.dumps(["another host", 1, 1.0])}),
+        open_run(TAGS),
+    ]
+    with tracking.run("next", experiment="demo", tags=TAGS):
+        pass
+    assert mlflow.get_run(killed).info.status == "KILLED"
+    assert {mlflow.get_run(run).info.status for run in untouched} == {"RUNNING"}
+    assert stored("next").info.status == "FINISHED"
+
+
+def test_runs_below_that_of_another_process_share_its_experiment_and_one_warning(
+    mlflow_store: str, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    above = open_run({})
+    parent = tracking.of_another_process(above, terminal.console)
+    with tracking.run("below", experiment="another", tags={}, parent=parent, console=terminal.console) as run:
+        run.metrics({"accuracy": 0.5})
+    assert stored("below").data.tags["mlflow.parentRunId"] == above
+    assert stored("below").info.experiment_id == mlflow.get_run(above).info.experiment_id
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    for _ in range(3):
+        with tracking.run("lost", experiment="demo", tags={}, parent=parent, console=terminal.console) as run:
+            assert run.lost
+    assert terminal.text.count("warning") == 1
+
+
+def test_the_warning_shows_no_password_and_says_what_to_do(
+    mlflow_store: str, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
+    with tracking.run("lost", experiment="demo", tags={}, remedy="Call somebody.", console=terminal.console):
+        pass
+    assert "http://me@127.0.0.1:9 failed" in terminal.text and "secret" not in terminal.text
+    assert terminal.text.endswith("is not logged. Call somebody.\n")
+
+
+def test_nothing_is_sent_to_anybody_else() -> None:
+    from mlflow.telemetry.utils import is_telemetry_disabled
+
+    assert is_telemetry_disabled()

@@ -1,0 +1,60 @@
+"""SIGTERM and a closed terminal end work as Ctrl-C does."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from leukosr.engine.stopping import ENDING, asked_to_stop, stopped_like_ctrl_c
+
+
+@pytest.fixture(autouse=True)
+def as_a_shell_starts_commands() -> Iterator[None]:
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in ENDING}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_the_work_is_interrupted_cleared_up_and_ends_with_the_code_that_shells_expect(number: signal.Signals) -> None:
+    seen = []
+    with pytest.raises(SystemExit) as end, stopped_like_ctrl_c():
+        try:
+            os.kill(os.getpid(), number)
+            seen.append("went on")
+        except KeyboardInterrupt:
+            os.kill(os.getpid(), number)  # as an impatient user does; the clearing up goes on
+            seen.append(asked_to_stop())
+            raise
+    assert seen == [True]
+    assert end.value.code == 128 + number
+    assert not asked_to_stop()
+    assert signal.getsignal(number) == signal.SIG_DFL
+
+
+@pytest.mark.parametrize("error", [OSError("the terminal is gone"), SystemExit(130), RuntimeError("workers are gone")])
+def test_whatever_error_comes_of_it_is_no_mistake(error: BaseException) -> None:
+    with pytest.raises(SystemExit) as end, stopped_like_ctrl_c():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except KeyboardInterrupt:
+            raise error from None
+    assert end.value.code == 143
+
+
+@pytest.mark.parametrize("error", [ValueError("mine"), KeyboardInterrupt(), SystemExit(1)])
+def test_without_a_signal_everything_comes_through(error: BaseException) -> None:
+    with pytest.raises(type(error)) as end, stopped_like_ctrl_c():
+        raise error
+    assert end.value is error
+
+
+def test_a_signal_that_is_ignored_as_under_nohup_stays_ignored() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with stopped_like_ctrl_c():
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert not asked_to_stop()
