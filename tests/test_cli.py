@@ -74,6 +74,27 @@ def test_which_names_study_and_budget(leukosr_cli: Callable[..., Outcome], proje
     assert leukosr_cli("which") == (0, "study demo (Demo: synthetic smears, 5 classes), budget smoke\n", "")
 
 
+@pytest.mark.parametrize(
+    ("study", "said"),
+    [
+        ("synthesize: [1\n", "conf/study/mine.yaml is not valid YAML"),
+        ("study: 1\nstudy: 2\n", "conf/study/mine.yaml line 2: the key 'study' stands twice"),
+        ("- synthesize\n", "bring them with `leukosr data add none PATH`"),
+        ("synthesize: {none: 3, other: {folder: datasets/none}}\n", "bring them with `leukosr synthesize --set other`"),
+    ],
+)
+def test_studies_of_any_form_are_looked_at(
+    study: str, said: str, leukosr_cli: Callable[..., Outcome], project: Path, compose_raw: Callable[..., Any]
+) -> None:
+    raw = compose_raw("study=demo", "budget=smoke", "prepare.root=datasets/none")
+    write_params(project, raw)
+    (project / "conf" / "study").mkdir(parents=True)
+    (project / "conf" / "study" / "mine.yaml").write_text(study)
+    code, _, err = leukosr_cli("which")
+    assert (code, len(err.splitlines())) == (1, 1)
+    assert said in err
+
+
 def test_help_lists_a_command_a_stage(leukosr_cli: Callable[..., Outcome]) -> None:
     code, out, _ = leukosr_cli("--help")
     assert code == 0
@@ -280,3 +301,24 @@ def test_installed_command_prints_one_error_line(project: Path) -> None:
     result = subprocess.run([command, "degrade"], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == "error: outputs/demo/manifest.csv does not exist: run `dvc repro prepare`\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "stage"),
+    [
+        (("upscale", "--arm", "bicubic"), "degrade"),
+        (("train-sr", "--method", "srgan"), "degrade"),
+        (("quality", "--arm", "raw"), "upscale@raw"),
+        (("classify", "--arm", "raw"), "upscale@raw"),
+    ],
+)
+def test_a_missing_image_names_the_stage_that_makes_it_again(
+    command: tuple[str, ...], stage: str, leukosr_cli: Callable[..., Outcome], project: Path
+) -> None:
+    rows = [f"a/{i},a/{i}.jpg,a,,128,128,{role}," for i, role in
+            enumerate(("sr_train", "sr_val", "classifier_train", "classifier_test"))]  # fmt: skip
+    for folder in ("lr", "arms/raw"):
+        (project / "outputs" / "demo" / folder).mkdir(parents=True)
+    (project / "outputs" / "demo" / "manifest.csv").write_text("\n".join([",".join(COLUMNS), *rows]) + "\n")
+    message = error_line(leukosr_cli(*command))
+    assert f"(2 of 2 missing): make it again with `dvc repro --force --single-item {stage}`" in message

@@ -17,8 +17,8 @@ DEEPEST = 50
 def read_yaml(path: Path) -> Any:
     """What a YAML file holds.
 
-    Raises FileNotFoundError where there is none, and LeukoError for one that is unreadable, larger than 256 KB, no YAML,
-    nested too deeply or too large once its aliases are followed, and for a key that stands twice in one mapping.
+    Raises FileNotFoundError where there is none, and LeukoError for one that is unreadable, larger than 256 KB, no
+    YAML, nested too deeply or too large once its aliases are followed, and for a key that stands twice in one mapping.
     """
     try:
         with path.open("rb") as file:
