@@ -76,6 +76,27 @@ def test_which_names_study_and_budget(leukosr_cli: Callable[..., Outcome], proje
     assert leukosr_cli("which") == (0, "study demo (Demo: synthetic smears, 5 classes), budget smoke\n", "")
 
 
+@pytest.mark.parametrize(
+    ("study", "said"),
+    [
+        ("synthesize: [1\n", "conf/study/mine.yaml is not valid YAML"),
+        ("study: 1\nstudy: 2\n", "conf/study/mine.yaml line 2: the key 'study' stands twice"),
+        ("- synthesize\n", "bring them with `leukosr data add none PATH`"),
+        ("synthesize: {none: 3, other: {folder: datasets/none}}\n", "bring them with `leukosr synthesize --set other`"),
+    ],
+)
+def test_studies_of_any_form_are_looked_at(
+    study: str, said: str, leukosr_cli: Callable[..., Outcome], project: Path, compose_raw: Callable[..., Any]
+) -> None:
+    raw = compose_raw("study=demo", "budget=smoke", "prepare.root=datasets/none")
+    write_params(project, raw)
+    (project / "conf" / "study").mkdir(parents=True)
+    (project / "conf" / "study" / "mine.yaml").write_text(study)
+    code, _, err = leukosr_cli("which")
+    assert (code, len(err.splitlines())) == (1, 1)
+    assert said in err
+
+
 def test_help_lists_a_command_a_stage(leukosr_cli: Callable[..., Outcome]) -> None:
     code, out, _ = leukosr_cli("--help")
     assert code == 0
@@ -198,10 +219,7 @@ def test_interruption_and_lack_of_memory_are_said_in_one_line(
     error: BaseException, code: int, said: str,
     leukosr_cli: Callable[..., Outcome], project: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    def fail(*_: object) -> None:
-        raise error
-
-    monkeypatch.setattr("leukosr.stages.prepare.run", fail)
+    monkeypatch.setattr("leukosr.stages.prepare.run", raising(error))
     outcome = leukosr_cli("prepare")
     assert outcome[0] == code
     assert outcome[2].startswith(said)
@@ -223,6 +241,72 @@ def test_a_signal_to_end_is_answered_like_ctrl_c(
     assert outcome[2].startswith("interrupted; nothing half-written is left")
 
 
+def raising(error: BaseException) -> Callable[..., None]:
+    def fail(*_: object) -> None:
+        raise error
+
+    return fail
+
+
+def test_what_nobody_foresaw_is_one_sentence_with_a_report(
+    leukosr_cli: Callable[..., Outcome], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET_TOKEN", "hunter2")
+    error = RuntimeError("no [b]such thing[/b] at postgresql://me:hunter2@host/db\nsecond line")
+    monkeypatch.setattr("leukosr.stages.prepare.run", raising(error))
+    code, out, err = leukosr_cli("prepare", "--params", "params.yaml")
+    assert (code, out, len(err.splitlines())) == (70, "", 1)
+    assert err.startswith(
+        "error: RuntimeError: no [b]such thing[/b] at postgresql://…@host/db - that is a fault of LeukoSR"
+    )
+    report = Path(err.strip().rsplit(" in ", 1)[1])
+    assert project / ".leukosr" / "crashes" in report.resolve().parents
+    content = report.read_text()
+    assert "leukosr prepare --params params.yaml" in content
+    assert f"leukosr {leukosr.__version__}" in content and "torch " in content
+    assert "Traceback" in content and "in fail" in content and "second line" in content
+    assert "hunter2" not in content and "SECRET_TOKEN" not in content
+
+
+def test_a_report_goes_elsewhere_where_the_folder_cannot_be_written(
+    leukosr_cli: Callable[..., Outcome], project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("leukosr.stages.prepare.run", raising(KeyError("x")))
+    (project / ".leukosr").write_text("a file in the way")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    code, _, err = leukosr_cli("prepare")
+    assert code == 70
+    assert Path(err.strip().rsplit(" in ", 1)[1]).parent == tmp_path
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    code, _, err = leukosr_cli("prepare")
+    assert code == 70
+    assert err.endswith("nobody foresaw; no report could be saved (No such file or directory)\n")
+
+
+def test_errors_of_the_system_are_not_called_faults(
+    leukosr_cli: Callable[..., Outcome], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("leukosr.stages.prepare.run", raising(PermissionError(13, "Permission denied", "outputs")))
+    assert error_line(leukosr_cli("prepare")) == "outputs: Permission denied; mend that and run again"
+    monkeypatch.setattr("leukosr.stages.prepare.run", raising(FileNotFoundError(2, "No such file", "x")))
+    assert leukosr_cli("prepare")[0] == 70
+
+
+@pytest.mark.parametrize("name", ["WORLD_SIZE", "RANK", "LOCAL_WORLD_SIZE", "LOCAL_RANK"])
+def test_what_launchers_set_is_read_with_care(
+    name: str, leukosr_cli: Callable[..., Outcome], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launched = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_WORLD_SIZE": "2", "LOCAL_RANK": "0"}
+    for value in ("two", "-1", "1e3", "9" * 5000, "²"):
+        for each in launched:
+            monkeypatch.setenv(each, value if each == name else launched[each])
+        message = error_line(leukosr_cli("prepare"))
+        assert f"the environment variable {name} is '{value[:40]}'; launchers set it to a whole number" in message
+    for each in launched:
+        monkeypatch.setenv(each, "")
+    assert "dvc repro prepare" in error_line(leukosr_cli("upscale", "--arm", "raw"))
+
+
 def test_enhance_reports_its_mistakes_like_a_stage(leukosr_cli: Callable[..., Outcome], project: Path) -> None:
     message = error_line(leukosr_cli("enhance", "none.png", "out.png", "--weights", "none.pth"))
     assert message == "none.png does not exist: name an image or a folder of images"
@@ -234,3 +318,24 @@ def test_installed_command_prints_one_error_line(project: Path) -> None:
     result = subprocess.run([command, "degrade"], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == "error: outputs/demo/manifest.csv does not exist: run `dvc repro prepare`\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "stage"),
+    [
+        (("upscale", "--arm", "bicubic"), "degrade"),
+        (("train-sr", "--method", "srgan"), "degrade"),
+        (("quality", "--arm", "raw"), "upscale@raw"),
+        (("classify", "--arm", "raw"), "upscale@raw"),
+    ],
+)
+def test_a_missing_image_names_the_stage_that_makes_it_again(
+    command: tuple[str, ...], stage: str, leukosr_cli: Callable[..., Outcome], project: Path
+) -> None:
+    rows = [f"a/{i},a/{i}.jpg,a,,128,128,{role}," for i, role in
+            enumerate(("sr_train", "sr_val", "classifier_train", "classifier_test"))]  # fmt: skip
+    for folder in ("lr", "arms/raw"):
+        (project / "outputs" / "demo" / folder).mkdir(parents=True)
+    (project / "outputs" / "demo" / "manifest.csv").write_text("\n".join([",".join(COLUMNS), *rows]) + "\n")
+    message = error_line(leukosr_cli(*command))
+    assert f"(2 of 2 missing): make it again with `dvc repro --force --single-item {stage}`" in message

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from hydra.errors import MissingConfigException
+from omegaconf import OmegaConf
 from pydantic import ValidationError
 
 from leukosr.config import Params, load_params, parse_params
@@ -141,11 +142,15 @@ WRONG = [
     ("prepare.sr_fraction", 1.0, ["1.0", "less than 1"]),
     ("prepare.per_class.classifier", 1, ["1", "greater than or equal to 2"]),
     ("train_sr.srgan.losses.image", float("inf"), ["inf", "finite"]),
+    ("budget.name", True, ["True", "YAML reads yes, no", "quotes"]),
+    ("budget.name", 1.5, ["1.5", "put it in quotes"]),
+    ("study.seed", 2**53, ["9007199254740992", "less than 9007199254740992"]),
+    ("study.seed", 16**5000, ["thousands of digits"]),
     ("degrade.noise_sigma", float("nan"), ["nan", "finite"]),
 ]
 
 
-@pytest.mark.parametrize(("key", "value", "said"), WRONG, ids=[f"{key}={value}" for key, value, _ in WRONG])
+@pytest.mark.parametrize(("key", "value", "said"), WRONG, ids=[key for key, _, _ in WRONG])
 def test_a_wrong_value_is_named_with_its_key_and_what_is_allowed(
     demo: Any, key: str, value: Any, said: list[str]
 ) -> None:
@@ -325,3 +330,25 @@ def test_the_sweep_takes_the_first_arm_and_protocol_and_the_streams_that_count(
     assert compose_params("study=demo", *beside).swept_streams == ("split", "init", "order")
     assert compose_params("study=demo", *beside, "sweep.protocol=source_disjoint").swept_streams == ("init", "order")
     assert compose_params("study=demo", "sweep.target=train_sr").swept_streams == ("sr_init", "order", "augment")
+
+
+@pytest.mark.parametrize(("height", "width", "largest"), [(128, 64, 63), (64, 72, 63), (72, 128, 71)])
+def test_the_ssim_window_fits_into_the_image(demo: Any, height: int, width: int, largest: int) -> None:
+    raw = changed(changed(demo, "image.height", height), "image.width", width)
+    assert parse_params(changed(raw, "quality.ssim_window", largest), "params.yaml").quality.ssim_window == largest
+    assert refusal(changed(raw, "quality.ssim_window", largest + 2)) == (
+        f"params.yaml: quality.ssim_window = {largest + 2}: must be at most {largest}, as image.height is {height} and "
+        f"image.width {width}"
+    )
+
+
+def test_classes_called_yes_and_no_are_read_when_they_are_quoted(demo: Any, tmp_path: Path) -> None:
+    text = yaml.safe_dump(changed(demo, "prepare.classes", ["x"])).replace("- x\n", "- NO\n", 1)
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(LeukoError, match=r"prepare\.classes\.0 = False: .* YAML reads yes, no, on, off, true"):
+        load_params(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text(text.replace("- NO\n", "- 'NO'\n"))
+    assert load_params(tmp_path / "params.yaml").prepare.classes == ["NO"]
+    # and DVC keeps the quotes of conf/ when it composes params.yaml
+    (tmp_path / "params.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(changed(demo, "prepare.classes", ["NO"]))))
+    assert load_params(tmp_path / "params.yaml").prepare.classes == ["NO"]

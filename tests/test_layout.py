@@ -8,7 +8,7 @@ import yaml
 
 from leukosr.config import Params
 from leukosr.errors import LeukoError
-from leukosr.layout import Layout, image_file, require
+from leukosr.layout import Layout, image_file, require, require_all, stage_again
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -64,3 +64,13 @@ def test_what_is_missing_comes_with_the_command_that_makes_it(tmp_path: Path) ->
     with pytest.raises(LeukoError, match="does not exist yet: run `dvc repro upscale@raw`") as error:
         require(tmp_path / "arms" / "raw", "upscale@raw")
     assert str(tmp_path / "arms" / "raw") in str(error.value)
+
+
+def test_missing_files_are_named_counted_and_made_again(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("1.png", "2.png", "3.png")]
+    paths[0].touch()
+    with pytest.raises(LeukoError, match=r"2\.png does not exist \(2 of 3 missing\): make it again with `dvc"):
+        require_all(paths, stage_again("degrade"))
+    for path in paths:
+        path.touch()
+    assert require_all(paths, "") == paths

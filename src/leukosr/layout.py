@@ -85,8 +85,7 @@ def require_all(paths: Sequence[Path], remedy: str) -> Sequence[Path]:
     """The paths, or a LeukoError that names the first one that is no file, counts the others and ends in `remedy`."""
     missing = [path for path in paths if not path.is_file()]
     if missing:
-        others = f", and {len(missing) - 1} more are missing" if len(missing) > 1 else ""
-        raise LeukoError(f"{missing[0]} does not exist{others} (of {len(paths)}): {remedy}")
+        raise LeukoError(f"{missing[0]} does not exist ({len(missing)} of {len(paths)} missing): {remedy}")
     return paths
 
 

@@ -122,3 +122,55 @@ def test_a_folder_without_images_is_refused(tmp_path: Path, make: bool, message:
         (tmp_path / "empty").mkdir()
     with pytest.raises(LeukoError, match=message):
         run(tmp_path / "empty", tmp_path / "out")
+
+
+@pytest.fixture(scope="module")
+def copies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three fields, and a turned copy of each, in one class folder."""
+    root = tmp_path_factory.mktemp("copies") / "set"
+    for number in range(3):
+        write_jpeg(root / "A" / f"a{number}.jpg", field(number), 92)
+        write_jpeg(root / "A" / f"b{number}.jpg", np.rot90(field(number)), 92)
+    return root
+
+
+PARTS = {"a": "train", "b": "Test "}
+ROWS = ["path,label,split", *(f"A/{name}{n}.jpg,A,{part}" for name, part in PARTS.items() for n in range(3))]
+
+
+@pytest.mark.parametrize(
+    "table",
+    ["\n".join(ROWS), "\r\n".join(ROWS).replace(",", ";"), "\n".join(ROWS).replace("/", "\\"), " \n".join(ROWS)],
+    ids=["comma", "semicolon", "backslash", "blanks"],
+)
+def test_a_leak_between_the_parts_of_split_csv_is_said_in_whatever_form_it_is_written(
+    copies: Path, tmp_path: Path, table: str
+) -> None:
+    (copies / "split.csv").write_text(table)
+    said = run(copies, tmp_path / "out")
+    assert "3 of 3 test images (100 %) share a micrograph with train images." in said
+    assert "split.csv" not in said
+
+
+def test_rows_and_images_that_split_csv_leaves_without_partner_are_said(copies: Path, tmp_path: Path) -> None:
+    (copies / "split.csv").write_text("\n".join([*ROWS[:-1], "A/other.jpg,A,test"]))
+    said = run(copies, tmp_path / "out")
+    assert "2 of 2 test images (100 %) share a micrograph with train images." in said
+    assert "1 of 6 rows of split.csv name no usable image, e.g. A/other.jpg" in said
+    assert "1 of 6 images stand in no row of split.csv, e.g. A/b2.jpg" in said
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("file,part\n", r"split\.csv lacks the columns path, label, split"),
+        ("path,label,split\nA/a0.jpg,A,dev\n", r"split\.csv line 2: split is 'dev'"),
+        ("path,label,split\nX/a0.jpg,A,train\n", r"none of the 1 paths in .*split\.csv is a usable image .* X/a0\.jpg"),
+    ],
+)
+def test_a_split_csv_that_is_wrong_is_refused_as_everywhere(
+    copies: Path, tmp_path: Path, table: str, message: str
+) -> None:
+    (copies / "split.csv").write_text(table)
+    with pytest.raises(LeukoError, match=message):
+        run(copies, tmp_path / "out")
