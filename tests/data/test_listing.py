@@ -19,7 +19,7 @@ def listed(folder: Path, without: Path | None = None) -> dict[str, str | None]:
 
 
 def test_files_are_listed_by_path_and_others_than_images_with_the_reason(tmp_path: Path) -> None:
-    add(tmp_path, "b.png", "a/2.JPG", "a/10.tif", "notes.txt", "b.webp")
+    add(tmp_path, "b.png", "a/2.JPG", "a/10.tif", "notes.txt", "b.webp", ".hidden.png", ".cache/c.png")
     expected = {"a/10.tif": None, "a/2.JPG": None, "b.png": None, "b.webp": NO_IMAGE, "notes.txt": NO_IMAGE}
     assert listed(tmp_path) == expected
     assert list(listed(tmp_path)) == list(expected)

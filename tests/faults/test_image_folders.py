@@ -34,7 +34,7 @@ NAMES = [
         "<img src=x>",
         "a.b.c",
     ),
-    *("per%cent%2e", "{braces}", "[red]markup", "[/]", "tab\t", "..dots", "trailing ", "back\\slash", "esc\x1b[31mred"),
+    *("per%cent%2e", "{braces}", "[red]markup", "[/]", "tab\t", "dots..", "trailing ", "back\\slash", "esc\x1b[31mred"),
     *(
         "$(touch MARKER)",
         "`id`",

@@ -114,6 +114,10 @@ def _find(
     Finished parts of cut work are kept in `state`.
     """
     root, images = listed.root, listed.images
+    for name, reason in listed.rejected[:SHOWN]:
+        console.print(f"left out: {name} {reason}")
+    if len(listed.rejected) > SHOWN:
+        console.print(f"left out: {len(listed.rejected) - SHOWN} more, listed in rejected.csv")
     if len(images) < 2:
         left = len(listed.rejected)
         raise LeukoError(f"{root} holds {len(images)} usable images, at least 2 are needed ({left} left out)")
@@ -134,10 +138,6 @@ def _find(
     shutil.rmtree(work, ignore_errors=True)
     for shared in facts.shared:
         console.print(f"provenance: {shared.sentence}")
-    for name, reason in listed.rejected[:SHOWN]:
-        console.print(f"left out: {name} {reason}")
-    if len(listed.rejected) > SHOWN:
-        console.print(f"left out: {len(listed.rejected) - SHOWN} more, see {out / 'rejected.csv'}")
     console.print(
         f"provenance: {len(images)} images show {len(facts.groups)} sources, {len(listed.rejected)} left out, "
         f"{len(facts.conflicts)} sources with more than one label -> {out / 'index.html'}"
