@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from leukosr.config import Params, load_params
 from leukosr.doctor.diagnosis import Diagnosis, Problem
@@ -57,11 +57,12 @@ def show_diagnosis(found: Diagnosis, console: Console) -> None:
         "git": facts["git"],
     }
     for name, text in lines.items():
-        console.print(f"[bold]{name:10}[/] {escape(text)}")
+        console.print(Text(f"{name:10}", "bold"), text)
     for each in found.problems:
-        console.print(f"[bold red]problem:[/] {escape(each.what)}\n  [bold]remedy:[/] {escape(each.remedy)}")
+        console.print(Text("problem:", "bold red"), each.what)
+        console.print(Text("  remedy:", "bold"), each.remedy)
     if not found.problems:
-        console.print("[bold green]no problem found[/]")
+        console.print(Text("no problem found", "bold green"))
 
 
 def _lock_words(lock: dict[str, object]) -> str:

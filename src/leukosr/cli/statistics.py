@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from leukosr.cli.options import console, errors
 from leukosr.errors import LeukoError
-from leukosr.terminal import Terminal, print_raw
-
-console = Terminal(soft_wrap=sys.stdout is None or not sys.stdout.isatty())
-errors = Terminal(stderr=True, soft_wrap=True)
+from leukosr.terminal import print_raw
 
 
 def compare(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from leukosr.cli_statistics import console
+from leukosr.cli.options import console
 
 if TYPE_CHECKING:
     from leukosr.verify import Copy, Verified

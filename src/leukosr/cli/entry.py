@@ -1,0 +1,100 @@
+"""All commands, and what becomes of their errors."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+from rich.text import Text
+
+# Before torch is imported: threads that wait for each other sleep. As they come, they spin, and beside another busy
+# process each wait then lasts until the scheduler's next turn, which makes a training many times as long.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+from leukosr import __version__
+from leukosr.cli import images, project, stages, statistics
+from leukosr.cli.options import console, errors
+from leukosr.cli.verify import verify
+from leukosr.crash_report import save_report, without_credentials
+from leukosr.engine.stopping import INTERRUPTED, stopped_like_ctrl_c
+from leukosr.errors import LeukoError
+from leukosr.terminal import BROKEN_PIPE, discard_output, tolerate_narrow_encodings
+
+app = typer.Typer(
+    name="leukosr", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich",
+    help="Does super-resolution help white-blood-cell classification? One command a stage of the DVC pipeline.",
+)  # fmt: skip
+data_app = typer.Typer(no_args_is_help=True, help="Bring data sets in.")
+for command in (
+    statistics.compare, statistics.calibrate, statistics.variance, verify,
+    stages.synthesize, stages.prepare, stages.provenance, stages.degrade, stages.train_sr, stages.upscale,
+    stages.quality, stages.classify, stages.sweep, stages.report,
+    project.show, project.which, project.doctor, project.sync, images.enhance, project.publish,
+):  # fmt: skip
+    app.command()(command)
+app.add_typer(data_app, name="data")
+data_app.command("fetch")(images.data_fetch)
+data_app.command("add")(images.data_add)
+
+# no fault of LeukoSR, and not each one foreseen where it occurs
+ENVIRONMENT_ERRORS = (errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO, errno.EMFILE)
+
+
+def main() -> None:
+    """Run the command line.
+
+    A user's mistake is one sentence and exit code 1, Ctrl-C is 130, SIGTERM 143, a terminal that closes 129, an output
+    that nobody reads on is 141, and what nobody foresaw is one sentence with the path of a report, and 70.
+    """
+    tolerate_narrow_encodings()
+    try:
+        try:
+            with stopped_like_ctrl_c():
+                app(standalone_mode=True)
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except LeukoError as error:
+        _fail(str(error))
+    except MemoryError:
+        _fail("out of memory: lower the batch size or set a tile, then run again")
+    except BrokenPipeError:
+        discard_output()
+        sys.exit(BROKEN_PIPE)
+    except SystemExit as stop:
+        if stop.code in INTERRUPTED:  # 130 is how Typer passes Ctrl-C on
+            errors.print("interrupted; nothing half-written is left, the same command goes on where it can")
+        raise
+    except OSError as error:
+        if error.errno not in ENVIRONMENT_ERRORS:
+            _report(error)
+        if error.filename is None:
+            discard_output()
+        _fail(f"{error.filename or 'the output'}: {error.strerror}; mend that and run again")
+    except Exception as error:
+        _report(error)
+
+
+def _fail(sentence: str, code: int = 1) -> NoReturn:
+    errors.print(Text("error:", "bold red"), sentence)
+    sys.exit(code)
+
+
+def _report(error: Exception) -> NoReturn:
+    """Say in one sentence that LeukoSR failed, and where the rest stands."""
+    first_line = without_credentials((str(error).strip().splitlines() or [""])[0][:200])
+    try:
+        saved = f"what to report stands in {save_report(error)}"
+    except OSError as unsaved:
+        saved = f"no report could be saved ({unsaved.strerror})"
+    _fail(f"{type(error).__name__}: {first_line} - that is a fault of LeukoSR, which nobody foresaw; {saved}", 70)
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
+    if version:
+        console.print(f"leukosr {__version__}")
+        raise typer.Exit

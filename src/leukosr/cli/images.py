@@ -1,0 +1,62 @@
+"""Commands for people's own images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from leukosr.cli.options import console, errors
+
+
+def enhance(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="An image or a folder of images.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="The image (.png) or folder to write.")],
+    weights: Annotated[Path, typer.Option(help="Generator weights: .safetensors of a study, or a published .pth.")],
+    tile: Annotated[int, typer.Option(min=0, help="LR pixels a side of a tile; 0: whole images.")] = 256,
+    overlap: Annotated[int, typer.Option(min=0, help="LR pixels that tiles share.")] = 64,
+    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware has it.")] = "fp32",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Super-resolve any image or folder of images. An image that cannot be read is named, and the exit code is 1."""
+    from leukosr.superres.enhance import enhance_path
+
+    done = enhance_path(source, target, weights, tile=tile, overlap=overlap, precision=precision, device_name=device)
+    for sentence in done.left_out:
+        errors.print(f"left out: {sentence}")
+    for sentence in done.failed:
+        errors.print(f"failed: {sentence}")
+    count = f"{done.written} images -> {target}, {len(done.failed)} failed, {len(done.left_out)} files left out"
+    console.print(f"enhance: {count}")
+    if done.failed:
+        raise typer.Exit(1)
+
+
+def data_fetch(
+    name: Annotated[str, typer.Argument(help="The set to fetch: bccd.")],
+    source: Annotated[
+        Path | None, typer.Option("--from", help="A folder already on disk, instead of a download.")
+    ] = None,
+) -> None:
+    """Bring BCCD to data/ and check it against the hash in data.dvc."""
+    from leukosr.data.fetch import fetch
+
+    count = fetch(name, source)
+    console.print(f"data fetch {name}: {count} files in data/, hash as in data.dvc")
+
+
+def data_add(
+    name: Annotated[str, typer.Argument(help="The name below datasets/.")],
+    path: Annotated[Path, typer.Argument(help="The folder of class folders, or with a split.csv.")],
+    leave_out: Annotated[bool, typer.Option(help="Leave unusable images out instead of stopping.")] = False,
+) -> None:
+    """Check a folder of images, bring it to datasets/NAME and put it under DVC."""
+    from leukosr.data.fetch import add
+
+    count, left_out = add(name, path, leave_out=leave_out)
+    for item in left_out:
+        errors.print(f"left out: {item.path} {item.reason}")
+    console.print(f"data add {name}: {count} images in datasets/{name}, {len(left_out)} left out")
+    study = name.lower().replace("-", "_")  # what study.name allows
+    console.print(f"next: write conf/study/{study}.yaml with prepare.root datasets/{name} (README, Your own images)")

@@ -1,0 +1,84 @@
+"""Commands about the study that the workspace holds, and about the project itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from leukosr.cli.options import PARAMS, ParamsFile, console
+from leukosr.config import load_params
+from leukosr.errors import LeukoError
+from leukosr.layout import Layout
+from leukosr.terminal import print_raw
+
+
+def show(params: ParamsFile = PARAMS) -> None:
+    """Print the comparison of the study that params.yaml holds."""
+    from leukosr.stages import report as stage
+
+    settings = load_params(params)
+    stage.show(settings, console, Layout(settings.study.name))
+
+
+def which(params: ParamsFile = PARAMS) -> None:
+    """Say which study and budget params.yaml holds, and whether its images are there."""
+    from leukosr.data.catalogue import bringing
+
+    settings = load_params(params)
+    console.print(f"study {settings.study.name} ({settings.study.title}), budget {settings.budget.name}")
+    drawn = {wanted.folder for wanted in settings.synthesize.values()}
+    if settings.prepare.root not in drawn and not Path(settings.prepare.root).is_dir():
+        raise LeukoError(
+            f"the images of this study belong into {settings.prepare.root}, which does not exist: bring them with "
+            f"`{bringing(settings.prepare.root)}`, or with `dvc checkout` where DVC has them"
+        )
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Say what this machine offers, what `auto` means on it, and what stands in the way of a study.
+
+    The exit code is 0 whatever is found.
+    """
+    from leukosr.doctor import examine, show_diagnosis
+
+    found = examine(params)
+    if as_json:
+        print_raw(json.dumps(found.as_json(), indent=2))
+        return
+    show_diagnosis(found, console)
+
+
+def sync(params: ParamsFile = PARAMS) -> None:
+    """Log what finished stages hold to MLflow, where it was lost: a server that failed, a store that is gone."""
+    from leukosr.tracking.sync import sync as log_later
+
+    settings = load_params(params)
+    found = log_later(settings, params, Layout(settings.study.name))
+    for name in found.logged:
+        console.print(f"logged: {name}")
+    for stage in found.outdated:
+        console.print(
+            f"not logged: {stage}, as params.yaml or the manifest has changed since; `dvc repro` makes it anew"
+        )
+    if found.unfinished:
+        console.print(f"no results yet: {', '.join(found.unfinished)}")
+    left_out = len(found.outdated) + len(found.unfinished)
+    console.print(f"sync: {len(found.logged)} logged, {len(found.held)} there already, {left_out} not to be logged")
+
+
+def publish(
+    name: Annotated[str, typer.Option(help="The folder below results/ to write.")],
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Copy what is to last of a finished study to results/NAME, which git keeps."""
+    from leukosr.report.publish import publish_results
+
+    settings = load_params(params)
+    folder = publish_results(settings, params, Layout(settings.study.name), Path("results") / name)
+    console.print(f"publish: {folder}; commit it with git")
