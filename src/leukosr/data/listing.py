@@ -49,12 +49,12 @@ def list_files(folder: Path, without: Path | None = None) -> list[Listed]:
             found.append(Listed(top, f"is a link to {real}, which is listed elsewhere or lies around it"))
             continue
         for here, folders, names in os.walk(top, onerror=errors.append):
-            folders[:] = sorted(name for name in folders if not left_by_system(name))
-            waiting += [Path(here, name) for name in folders if os.path.islink(os.path.join(here, name))]
             if (real := Path(here).resolve()) in walked:
                 folders.clear()
                 continue
             walked.add(real)
+            folders[:] = sorted(name for name in folders if not left_by_system(name))
+            waiting += [Path(here, name) for name in folders if os.path.islink(os.path.join(here, name))]
             below = here[len(str(folder)) :]
             found += [Listed(Path(here, name), _reason(below, name)) for name in names if not left_by_system(name)]
     found += [Listed(Path(error.filename), f"cannot be listed ({error.strerror})") for error in errors]
