@@ -147,11 +147,11 @@ def test_a_place_that_cannot_be_is_refused_before_the_work(tmp_path: Path, out: 
     assert (tmp_path / "file").read_text() == "mine"
 
 
-@pytest.mark.parametrize("out", ["shared", "shared/out"])
+@pytest.mark.parametrize("out", ["shared", "shared/new", "shared/empty"])
 def test_a_read_only_place_is_refused_before_the_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
 ) -> None:
-    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared/empty").mkdir(parents=True)
     monkeypatch.setattr("leukosr.outputs.os.access", lambda path, mode: path != tmp_path / "shared")
     with pytest.raises(LeukoError, match=f"cannot write .*{out}: .*shared is read-only for you"):
         write(tmp_path / out, "1.png")

@@ -40,7 +40,7 @@ _REMEDIES = {
     "surrogates not allowed": "rename the files whose names are not UTF-8",
     "is git-ignored": "take the rule that covers it out of .gitignore",
     "already tracked by SCM": "take it out of git first, with `git rm -r --cached`",
-    "lock": "wait until the other DVC command has ended, then run this one again",
+    "acquire lock": "wait until the other DVC command has ended, then run this one again",
     "No space left": "free some space on the disk and run the command again",
     "Permission denied": "make the folder writable for you",
     "not inside of a DVC repository": "run the command inside your clone of LeukoSR",

@@ -38,7 +38,7 @@ def verify(as_json: Annotated[bool, typer.Option("--json", help="Print an object
 
 
 def _print(found: Verified, root: Path, remedies: list[str]) -> None:
-    lines = [f"bad: {_place(copy, root)}, MD5 {md5}, recorded {copy.digest}" for copy, md5 in _each_once(found.bad)]
+    lines = [f"bad: {_place(copy, root)}: MD5 {md5}, recorded {copy.digest}" for copy, md5 in _each_once(found.bad)]
     lines += [f"missing: {count} of {path} {where}" for (path, where), count in _missing(found).items()]
     lines += [f"not checked: {path}, which DVC knows by no MD5" for path in found.unchecked]
     lines += remedies
@@ -66,7 +66,7 @@ def _missing(found: Verified) -> Counter[tuple[str, str]]:
 def _place(copy: Copy, root: Path) -> str:
     of = "/".join(part for part in (copy.output.path, copy.name) if part)
     place = os.path.relpath(copy.place, root) if copy.place.is_relative_to(root) else str(copy.place)
-    return f"{place} ({of})" if copy.cached else place
+    return f"{place} (of {of})" if copy.cached else f"{place} (damaged, or changed since DVC recorded it)"
 
 
 def _record(found: Verified, root: Path) -> dict[str, object]:

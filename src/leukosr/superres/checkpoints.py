@@ -33,7 +33,7 @@ def read_checkpoint(path: Path) -> object:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch announces the TorchScript archive that it then refuses
             return torch.load(path, map_location="cpu", weights_only=True, mmap=archive)
-    except LeukoError:
+    except (LeukoError, MemoryError):
         raise
     except Exception as error:  # on bytes that are no checkpoint torch raises nearly any type of error
         if not _PROGRAM.search(str(error)):
