@@ -39,15 +39,15 @@ def claimed(out: Path, command: str, layout: Layout | None = None) -> Iterator[N
 def _refuse_place(out: Path, layout: Layout | None) -> None:
     if out.is_symlink():
         raise LeukoError(f"{out} is a link: name the folder that it leads to, or a new one")
+    place, here = out.resolve(), Path.cwd().resolve()
+    if place == here or place in here.parents:
+        raise LeukoError(f"{out} is the folder that the command runs in, or around it: name a new folder")
     around = next(path for path in out.absolute().parents if path.exists())
     for folder in (around, out) if out.exists() else (around,):
         if not folder.is_dir():
             raise LeukoError(f"{folder} is a file: name a new folder to write into")
         if not os.access(folder, os.W_OK | os.X_OK):  # a training of hours would find it out at its end
             raise LeukoError(f"cannot write {out}: {folder} is read-only for you; name a folder elsewhere")
-    place, here = out.resolve(), Path.cwd().resolve()
-    if place == here or place in here.parents:
-        raise LeukoError(f"{out} is the folder that the command runs in, or around it: name a new folder")
     for own in (layout.root, layout.report) if layout else ():
         if place == own.resolve() or own.resolve() in place.parents:
             raise LeukoError(f"{out} belongs to DVC, which keeps the study's results there: leave --out away, or name "
