@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import shutil
 import sqlite3
 import time
@@ -14,30 +13,17 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 from mlflow import MlflowClient
-from rich.console import Console
 from tests.faults.broken_server import FAULTS, BrokenServer
+from tests.faults.small_study import LAYOUT, QUIET, SMALL, make_study
 from tests.faults.tally import Tally
 
 from leukosr.config import Params
-from leukosr.layout import Layout
-from leukosr.stages import classify, degrade, prepare, synthesize, upscale
+from leukosr.stages import classify
 from leukosr.tracking.records import RESULTS
 from leukosr.tracking.sync import sync
 
-SMALL = (
-    "study=demo", "budget=smoke", "arms=[raw,bicubic]",
-    "synthesize.demo.folder=set", "synthesize.demo.height=64", "synthesize.demo.width=64",
-    "synthesize.demo.train_sources=2", "synthesize.demo.test_sources=2", "synthesize.demo.views=2",
-    "prepare.root=set", "image.height=64", "image.width=64", "study.seeds=[1, 2]",
-    "budget.per_class.sr_train=2", "budget.per_class.sr_val=1", "budget.per_class.classifier=4",
-    "budget.classify.epochs=2", "budget.classify.batch=8", "runtime.device=cpu", "runtime.workers=1",
-    "runtime.log_models=false",
-)  # fmt: skip
 BOUND_SECONDS = 60  # of a stage whose calls have a deadline of one second, on a busy machine
-LAYOUT = Layout("demo")
-QUIET = Console(file=io.StringIO())
 Mend = Callable[[], object]
 
 
@@ -56,13 +42,9 @@ def small(
     session_small_resnet: Callable[[pytest.MonkeyPatch], None],
 ) -> Iterator[Small]:
     folder, params = tmp_path_factory.mktemp("small"), compose_params(*SMALL)
-    (folder / "params.yaml").write_text(yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False))
-    with pytest.MonkeyPatch.context() as patch, contextlib.chdir(folder):
+    make_study(folder, params)
+    with pytest.MonkeyPatch.context() as patch:
         session_small_resnet(patch)
-        synthesize.run(params, "demo", QUIET)
-        prepare.run(params, QUIET, LAYOUT.root)
-        degrade.run(params, QUIET, LAYOUT, LAYOUT.root)
-        upscale.run(params, "raw", QUIET, LAYOUT)
         yield Small(params, folder)
 
 

@@ -26,8 +26,7 @@ def end_lost(run_ids: Iterable[str]) -> None:
 def end_killed(experiment_id: str, tags: Mapping[str, str]) -> None:
     """Mark the runs of the same stage and arm as killed whose process ran on this host and has ended."""
     wanted = [f"tags.{name} = '{tags[name]}'" for name in NAMING if name in tags]
-    client = MlflowClient()
-    for run in client.search_runs([experiment_id], " and ".join(["attributes.status = 'RUNNING'", *wanted])):
-        process = run.data.tags.get(PROCESS)
-        if process is not None and has_ended(json.loads(process)):
-            client.set_terminated(run.info.run_id, "KILLED")
+    open_runs = MlflowClient().search_runs([experiment_id], " and ".join(["attributes.status = 'RUNNING'", *wanted]))
+    processes = {run.info.run_id: run.data.tags.get(PROCESS) for run in open_runs}
+    # a process that has ended by now may have ended its run after the search, so the run is looked at once more
+    end_lost(run_id for run_id, process in processes.items() if process and has_ended(json.loads(process)))

@@ -1,0 +1,36 @@
+"""A study that is ready to classify, made in a second."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from pathlib import Path
+
+import yaml
+from rich.console import Console
+
+from leukosr.config import Params
+from leukosr.layout import Layout
+from leukosr.stages import degrade, prepare, synthesize, upscale
+
+SMALL = (
+    "study=demo", "budget=smoke", "arms=[raw,bicubic]",
+    "synthesize.demo.folder=set", "synthesize.demo.height=64", "synthesize.demo.width=64",
+    "synthesize.demo.train_sources=2", "synthesize.demo.test_sources=2", "synthesize.demo.views=2",
+    "prepare.root=set", "image.height=64", "image.width=64", "study.seeds=[1, 2]",
+    "budget.per_class.sr_train=2", "budget.per_class.sr_val=1", "budget.per_class.classifier=4",
+    "budget.classify.epochs=2", "budget.classify.batch=8", "runtime.device=cpu", "runtime.workers=1",
+    "runtime.log_models=false",
+)  # fmt: skip
+LAYOUT = Layout("demo")
+QUIET = Console(file=io.StringIO())
+
+
+def make_study(folder: Path, params: Params) -> None:
+    """Write params.yaml and the images of the arm `raw` to a folder."""
+    (folder / "params.yaml").write_text(yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False))
+    with contextlib.chdir(folder):
+        synthesize.run(params, "demo", QUIET)
+        prepare.run(params, QUIET, LAYOUT.root)
+        degrade.run(params, QUIET, LAYOUT, LAYOUT.root)
+        upscale.run(params, "raw", QUIET, LAYOUT)
