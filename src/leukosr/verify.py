@@ -114,7 +114,9 @@ def _entries(file: Path, root: Path) -> list[tuple[str, dict[str, Any]]]:
         if file.name != "dvc.lock":
             return [(file.relative_to(root).as_posix(), dict(entry)) for entry in content["outs"]]
         return [(name, dict(entry)) for name, stage in content["stages"].items() for entry in stage.get("outs", ())]
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, yaml.YAMLError) as error:
+    except (
+        OSError, ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError, yaml.YAMLError,
+    ) as error:  # fmt: skip
         words = " ".join(str(error).split())[:200]
         raise LeukoError(f"{file} cannot be read ({words}): take it from git again") from None
 

@@ -185,6 +185,17 @@ def test_a_folder_with_another_hash_is_refused_and_data_stays(
     assert entries(project) - {"data"} == {".git", ".dvc", ".dvcignore", ".gitignore", "data.dvc"}
 
 
+@pytest.mark.parametrize(
+    "content",
+    ["", "outs: 3\n", "outs: []\nmeta: {}\n", "outs: [{path: x, md5: a, nfiles: 1, size: 1}]\nmeta: 1\n", "a: [\n",
+     "- 1\n", "outs: [{path: ../x, md5: a, nfiles: 1, size: 1}]\nmeta: {url: u, rev: r, path: p}\n"],
+)  # fmt: skip
+def test_a_pointer_that_was_changed_is_refused(project: Path, content: str) -> None:
+    (project / "data.dvc").write_text(content)
+    with pytest.raises(LeukoError, match=r"^data\.dvc is not "):
+        fetch("bccd", project)
+
+
 def test_a_folder_that_is_not_there_is_named(project: Path, tracked: tuple[Path, dict[str, Any]]) -> None:
     point(project, tracked[1])
     with pytest.raises(LeukoError, match=r"--from .*/nowhere is no folder: name the folder that holds TRAIN"):
@@ -338,6 +349,15 @@ def test_bad_images_can_be_left_out(project: Path) -> None:
     assert count == 2
     assert {item.path for item in left_out} == {"a/empty.jpg", "b/notes.txt", "b/copy.png"}
     assert set(contents(project / "datasets" / "cells")) == {"a/1.png", "b/2.png"}
+
+
+def test_sources_of_other_images_are_refused_at_the_door(project: Path) -> None:
+    source = project.parent / "set"
+    images(source, "a/1.png", "b/2.png")
+    (source / "sources.csv").write_text("path,source\nx/1.png,P1\n")
+    with pytest.raises(LeukoError, match=r"none of the 1 paths in .*sources\.csv is an image of the set, e\.g\. x/1"):
+        add("cells", source, leave_out=False)
+    assert not (project / "datasets" / "cells").exists()
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "/tmp/x", ".", "my cells"])

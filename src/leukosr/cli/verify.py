@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from leukosr.cli.options import console
+from leukosr.terminal import print_raw
 
 if TYPE_CHECKING:
     from leukosr.verify import Copy, Verified
@@ -30,7 +31,7 @@ def verify(as_json: Annotated[bool, typer.Option("--json", help="Print an object
         cache = Path(run_dvc("cache", "dir").strip())
         found = checking.verify(root, cache)
     if as_json:
-        typer.echo(json.dumps(_record(found, root), indent=2))
+        print_raw(json.dumps(_record(found, root), indent=2))
     else:
         _print(found, root, checking.remedies(found))
     if found.bad:
@@ -50,7 +51,7 @@ def _print(found: Verified, root: Path, remedies: list[str]) -> None:
         f"{len(found.unchecked)} not checked"
     )
     for line in lines:
-        console.print(line, markup=False)
+        console.print(line)
 
 
 def _each_once(bad: dict[Copy, str]) -> list[tuple[Copy, str]]:

@@ -13,12 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from leukosr.config import PerClass, Prepare, SourceDisjoint
+from leukosr.config import PerClass, Prepare, SourceDisjoint, read_yaml
 from leukosr.data.catalogue import Found, Rejected, check_images, drawn_sets, find_images, loose_images
 from leukosr.data.images import inspect_image
 from leukosr.data.listing import list_files
+from leukosr.data.paths import stays_below
+from leukosr.data.sources import read_sources
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
@@ -73,9 +73,17 @@ def _refuse_others(target: Path, folder: Path) -> None:
 
 
 def _pointer() -> dict[str, Any]:
-    if not POINTER.exists():
-        raise LeukoError(f"{POINTER} is missing in {Path.cwd()}: take it from git again")
-    content: dict[str, Any] = yaml.safe_load(POINTER.read_text(encoding="utf-8"))
+    try:
+        content: dict[str, Any] = read_yaml(POINTER)
+        out, meta = content["outs"][0], content["meta"]
+        if not {"path", "md5", "nfiles", "size"} <= set(out) or not {"url", "rev", "path"} <= set(meta):
+            raise KeyError("outs and meta")
+        if not stays_below(out["path"]):
+            raise KeyError(out["path"])
+    except FileNotFoundError:
+        raise LeukoError(f"{POINTER} is missing in {Path.cwd()}: take it from git again") from None
+    except (LookupError, TypeError) as error:
+        raise LeukoError(f"{POINTER} is not what git has ({error}): take it from git again") from None
     return content
 
 
@@ -140,6 +148,7 @@ def _add(target: Path, path: Path, *, leave_out: bool) -> tuple[int, list[Reject
     if rejected and not leave_out:
         listed = "; ".join(f"{item.path} {item.reason}" for item in rejected[:20])
         raise LeukoError(f"{len(rejected)} files of {path} cannot be used: {listed}. Mend them or add --leave-out")
+    read_sources(path, good)  # a table of other names is refused at the door
     with _undone(target):
         with new_folder(target) as folder:
             for image in good:
