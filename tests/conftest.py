@@ -15,8 +15,9 @@ from omegaconf import OmegaConf
 
 from leukosr.config import Params, parse_params
 
-# before torch is imported: on tensors as small as the tests' threads only wait for each other
+# before torch is imported: on tensors as small as the tests' threads only wait for each other, and never spin for it
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
