@@ -30,7 +30,7 @@ def killed_at(step: int, action: Callable[[], object]) -> bool:
         sys.addaudithook(strike)
         action()
 
-    return _ended_by_kill(_forked(work))
+    return _ended_by_kill(forked(work))
 
 
 def steps_of(action: Callable[[], object]) -> int:
@@ -43,7 +43,7 @@ def steps_of(action: Callable[[], object]) -> int:
         action()
         os.write(writing, str(len(asked)).encode())
 
-    pid = _forked(work)
+    pid = forked(work)
     os.close(writing)
     os.waitpid(pid, 0)
     with os.fdopen(reading) as pipe:
@@ -52,13 +52,14 @@ def steps_of(action: Callable[[], object]) -> int:
 
 def killed_after(seconds: float, action: Callable[[], object]) -> bool:
     """Kill a fork that does `action` after some time; False where it was done before."""
-    pid = _forked(action)
+    pid = forked(action)
     time.sleep(seconds)
     os.kill(pid, signal.SIGKILL)  # it cannot be another process: this one has not waited for it yet
     return _ended_by_kill(pid)
 
 
-def _forked(action: Callable[[], object]) -> int:
+def forked(action: Callable[[], object]) -> int:
+    """Do `action` in a fork, which ends with it whatever happens; the fork's number."""
     pid = os.fork()
     if pid:
         return pid

@@ -25,6 +25,7 @@ from tests.faults.hostile_checkpoints import (
     state,
     zipped,
 )
+from tests.faults.killing import forked
 from tests.faults.tally import Tally
 
 from leukosr.classify.weights import load_classifier
@@ -41,9 +42,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWa
 def outcome(load: Load, path: Path) -> str:
     """What loading a file ends in: `loaded`, the sentence that refuses it, or what went wrong; in a fork of its own."""
     reading, writing = os.pipe()
-    pid = os.fork()
-    if not pid:
-        os.close(reading)
+
+    def work() -> None:
         held = psutil.Process().memory_info().vms
         resource.setrlimit(resource.RLIMIT_AS, (held + MEMORY, held + MEMORY))
         try:
@@ -54,7 +54,8 @@ def outcome(load: Load, path: Path) -> str:
         except BaseException as error:
             said = f"{type(error).__name__}: {error}"
         os.write(writing, said[:2000].encode(errors="backslashreplace"))
-        os._exit(0)
+
+    pid = forked(work)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
         deadline = time.monotonic() + SECONDS

@@ -208,6 +208,31 @@ def test_missing_file_is_named(tmp_path: Path, name: str) -> None:
         load_generator(tmp_path / name)
 
 
+@pytest.mark.parametrize("name", ["w.safetensors", "w.pth"])
+def test_file_that_may_not_be_read_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / name).write_bytes(b"")
+    monkeypatch.setattr("leukosr.engine.weights.os.access", lambda path, mode: False)  # root may read anything
+    with pytest.raises(LeukoError, match=f"{name} cannot be read: you may not; make the file readable for you"):
+        load_generator(tmp_path / name)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_read_only_weights_in_a_read_only_folder_are_read(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / "shared" / f"w{suffix}"
+    model = save_small(path.with_suffix(".safetensors"), "srgan")
+    if suffix == ".pth":
+        torch.save(model.state_dict(), path)
+    path.chmod(0o444)
+    path.parent.chmod(0o555)
+    try:
+        loaded = load_generator(path).model.state_dict()
+    finally:
+        path.parent.chmod(0o755)
+    assert torch.equal(loaded["tail.weight"], model.state_dict()["tail.weight"])
+
+
 def test_folder_is_named_as_one(tmp_path: Path) -> None:
     (tmp_path / "folder.pth").mkdir()
     with pytest.raises(LeukoError, match="is a folder"):

@@ -122,9 +122,11 @@ def _check_header(path: Path) -> None:
 
 
 def require_file(path: str | Path) -> Path:
-    """`path` as a Path if it is a file; LeukoError when it is missing or something else."""
+    """`path` as a Path if it is a file that may be read; LeukoError when it is missing or something else."""
     path = Path(path)
     if path.is_file():
+        if not os.access(path, os.R_OK):
+            raise LeukoError(f"The weights {path} cannot be read: you may not; make the file readable for you.")
         return path
     found = "is a folder" if path.is_dir() else "is no regular file" if path.exists() else "does not exist"
     raise LeukoError(f"The weights {path} cannot be read: the path {found}; give the path of a weight file.")
