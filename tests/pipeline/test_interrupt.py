@@ -56,8 +56,13 @@ def test_a_training_cut_twice_resumes_to_the_same_weights(finished: Clone, clone
     assert steps(clone, runs[-1].info.run_id) == history["iteration"].tolist(), "its curves are whole all the same"
 
 
-@pytest.mark.parametrize("stage", COMMANDS)
-def test_ctrl_c_leaves_the_former_output_and_nothing_half_written(clone: Clone, stage: str) -> None:
+@pytest.mark.parametrize(
+    ("stage", "by"),
+    [*((stage, signal.SIGINT) for stage in COMMANDS), ("prepare", signal.SIGTERM), ("upscale", signal.SIGHUP)],
+)
+def test_a_stage_that_is_interrupted_leaves_the_former_output_and_nothing_half_written(
+    clone: Clone, stage: str, by: signal.Signals
+) -> None:
     if stage == "prepare":
         clone.edit_params({"runtime.workers": 2})
     before = clone.run("git", "hash-object", "dvc.lock")
@@ -65,10 +70,10 @@ def test_ctrl_c_leaves_the_former_output_and_nothing_half_written(clone: Clone, 
     def working(pid: int) -> bool:
         return has_workers(pid) if stage == "prepare" else bool(clone.hidden())
 
-    code, output = clone.interrupted("leukosr", *COMMANDS[stage], when=working, by=signal.SIGINT)
+    code, output = clone.interrupted("leukosr", *COMMANDS[stage], when=working, by=by)
     if code == 0:
         pytest.skip("the stage was done before the signal came")
-    assert code in (130, -signal.SIGINT), output
+    assert code in (128 + by, -by), output
     assert clone.hidden() == []
     assert "Traceback" not in output
     assert clone.changed_stages() == set(), "the finished output is still in place"

@@ -46,7 +46,7 @@ def launched(runtime: Runtime) -> Iterator[Processes]:
     silent = False
     try:
         # held back also in the processes that are started here: a terminal sends Ctrl-C to all of them
-        with without_interrupts(*ENDING):
+        with without_interrupts(signal.SIGTERM):
             _observe_patiently()
             fabric.launch()
         if fabric.global_rank:

@@ -80,14 +80,15 @@ def _worker_environment() -> Iterator[None]:
 
 @contextmanager
 def without_interrupts(*others: signal.Signals) -> Iterator[None]:
-    """Hold Ctrl-C, and other signals, back in this thread and in the processes that it starts, for good in those.
+    """Hold what a terminal sends, and other signals, back in this thread and, for good, in processes that it starts.
 
-    A terminal sends it to all of them; workers would answer with tracebacks. This process alone stops the work.
+    Ctrl-C and the end of a terminal reach all of them; workers would answer with tracebacks. This process alone stops
+    the work.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *others})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP, *others})
     try:
         yield
     finally:

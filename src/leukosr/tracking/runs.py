@@ -168,8 +168,8 @@ def run(
     """An MLflow run around a piece of work; with `parent` a run nested in that one.
 
     `again` is the id of a run to go on with, `remedy` what the warning advises where MLflow fails, `watched` asks for
-    system metrics. Under `mlflow run` the code
-    attaches to that run and leaves the experiment as it is. An error inside marks the run failed and goes on upwards.
+    system metrics. Under `mlflow run` the code attaches to that run and leaves the experiment as it is. An error inside
+    marks the run failed and goes on upwards.
     """
     handle = Run(console or Console(stderr=True), parent, remedy=remedy, watched=watched)
 
