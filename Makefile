@@ -78,7 +78,7 @@ bench: ## Measure the speed against plain reference loops
 
 ui: setup ## Show all runs in MLflow on http://127.0.0.1:5000
 	@echo "MLflow starts; when it says 'Application startup complete', open http://127.0.0.1:5000 (Ctrl-C stops it)"
-	@$(RUN) mlflow ui --host 127.0.0.1
+	@$(RUN) MLFLOW_DISABLE_TELEMETRY="$${MLFLOW_DISABLE_TELEMETRY:-true}" mlflow ui --host 127.0.0.1
 
 dashboard: setup ## Show the trials of sweeps in Optuna's dashboard on http://127.0.0.1:8080
 	@mkdir -p optuna_artifacts

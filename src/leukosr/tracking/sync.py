@@ -52,7 +52,7 @@ def sync(params: Params, params_file: Path, layout: Layout) -> Synced:
     for record in _records(params, layout):
         if not _is_finished(record):
             synced.unfinished.append(record.stage)
-        elif made_with.differs(record.stage, params, layout.manifest):
+        elif (precision := _precision(record)) is None or made_with.differs(record.stage, params, layout.manifest):
             synced.outdated.append(record.stage)
         elif _is_held(record, params.study.name):
             synced.held.append(record.name)
@@ -60,7 +60,7 @@ def sync(params: Params, params_file: Path, layout: Layout) -> Synced:
             # by which commit it was trained is not known any more
             tags = {**record.tags, "synced": "true", "git_commit": "unknown"}
             with run(record.name, experiment=params.study.name, tags=tags, watched=False) as tracked:
-                replace(record, params=as_computed(params, _precision(record))).replay(tracked)
+                replace(record, params=as_computed(params, precision)).replay(tracked)
             if tracked.lost:
                 raise LeukoError(f"sync: {record.name} is not logged to its end, as MLflow failed: call it again later")
             synced.logged.append(record.name)
@@ -100,11 +100,11 @@ def _is_held(record: Record, experiment: str) -> bool:
         caller.close()
 
 
-def _precision(record: Record) -> Resolved:
-    """What a finished stage computed in, by its own files."""
+def _precision(record: Record) -> Resolved | None:
+    """What a finished stage computed in, by its own files; None where an older version wrote them."""
     files = (record.folders[0] / name for name in ("metrics.json", "variance.json", "search.json"))
-    found: Resolved = json.loads(next(filter(Path.is_file, files)).read_text(encoding="utf-8"))["precision"]
-    return found
+    found: dict[str, Any] = json.loads(next(filter(Path.is_file, files)).read_text(encoding="utf-8"))
+    return found.get("precision")
 
 
 class _Lock:
