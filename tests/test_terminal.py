@@ -39,7 +39,8 @@ def test_ordinary_text_stays_as_it_is() -> None:
 def run(code: str, **environment: str) -> subprocess.Popen[bytes]:
     """A process of its own with a command `flood` beside those of `leukosr`."""
     script = (
-        "import sys; from leukosr import cli\n@cli.app.command()\ndef flood() -> None:\n"
+        "import sys; from leukosr import cli; from leukosr.cli import options\n"
+        "@cli.app.command()\ndef flood() -> None:\n"
         f"    {code}\nsys.argv = ['leukosr', 'flood']; cli.main()"
     )
     command, pipe = [sys.executable, "-c", script], subprocess.PIPE
@@ -48,7 +49,7 @@ def run(code: str, **environment: str) -> subprocess.Popen[bytes]:
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii", "cp1252", "utf-8"])
 def test_signs_that_an_encoding_lacks_are_replaced(encoding: str) -> None:
-    process = run("cli.console.print('größer – \\udcff'); cli.errors.print('±')", PYTHONIOENCODING=encoding)
+    process = run("options.console.print('größer – \\udcff'); options.errors.print('±')", PYTHONIOENCODING=encoding)
     out, err = process.communicate()
     assert (process.returncode, err) == (0, "±\n".encode(encoding, errors="replace"))
     assert out == "größer – \\udcff\n".encode(encoding, errors="replace")
@@ -57,7 +58,7 @@ def test_signs_that_an_encoding_lacks_are_replaced(encoding: str) -> None:
 @pytest.mark.parametrize(
     "code",
     [
-        "[cli.console.print('x' * 200) for _ in range(2000)]",
+        "[options.console.print('x' * 200) for _ in range(2000)]",
         "from leukosr.terminal import print_raw; print_raw('x\\n' * 10**6)",
     ],
 )

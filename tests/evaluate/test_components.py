@@ -49,6 +49,7 @@ DRAWS = 500
 SD = {"split": 0.02, "init": 0.01, "order": 0.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("design", ["crossed", "one_at_a_time"])
 def test_estimates_are_unbiased_and_intervals_keep_their_level(design: str) -> None:
     found: list[Components] = []
@@ -69,6 +70,7 @@ def test_estimates_are_unbiased_and_intervals_keep_their_level(design: str) -> N
     assert np.mean([r.ci_low <= 0.005 <= r.ci_high for r in residuals]) >= 0.92
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("design", ["factorial", "streams"])
 def test_intervals_keep_their_level_in_the_designs_of_sweeps(design: str) -> None:
     names = ("split", "init", "order")

@@ -52,6 +52,7 @@ def test_equal_protocols_show_no_effect_and_the_sign_is_that_of_paper() -> None:
     assert accuracy.difference.value == 1
 
 
+@pytest.mark.slow
 def test_intervals_of_the_difference_cover_no_effect_as_often_as_they_say() -> None:
     inside = 0
     for seed in range(100):

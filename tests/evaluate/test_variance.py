@@ -89,6 +89,7 @@ def one_at_a_time(tmp_path: Path, interaction: float, noise: float) -> list[str]
     return CliRunner().invoke(app, ["variance", str(path)]).output.splitlines()
 
 
+@pytest.mark.slow
 def test_streams_that_do_not_add_up_are_told(tmp_path: Path) -> None:
     adding = "\n".join(one_at_a_time(tmp_path, 0.0, 0.0))
     assert "Exact repeats are equal: that is the hardware." in adding

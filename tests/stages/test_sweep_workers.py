@@ -139,6 +139,7 @@ def check_done(folder: Path, url: str, lost: int) -> None:
             assert status == ("FINISHED" if trial.state == TrialState.COMPLETE else "KILLED")
 
 
+@pytest.mark.slow
 def test_killed_workers_leave_their_trials_to_the_others(folder: Path, postgresql: str) -> None:
     (folder / "params.yaml").rename(folder / "mine.yaml")
     parent = start(folder, postgresql, "--workers", "4", "--params", "mine.yaml")
@@ -151,6 +152,7 @@ def test_killed_workers_leave_their_trials_to_the_others(folder: Path, postgresq
     check_done(folder, postgresql, lost=2)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_of_a_journal_leaves_its_trial_to_the_others(folder: Path) -> None:
     url = f"journal:{folder / 'trials.log'}"
     parent = start(folder, url, "--workers", "2")
@@ -161,6 +163,7 @@ def test_a_killed_worker_of_a_journal_leaves_its_trial_to_the_others(folder: Pat
     check_done(folder, url, lost=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sqlite", "journal"])
 def test_a_killed_sweep_goes_on_at_its_next_start(folder: Path, kind: str) -> None:
     url = f"sqlite:///{folder / 'trials.db'}" if kind == "sqlite" else f"journal:{folder / 'trials.log'}"
@@ -174,6 +177,7 @@ def test_a_killed_sweep_goes_on_at_its_next_start(folder: Path, kind: str) -> No
     check_done(folder, url, lost=1)
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_told_to_end_ends_its_processes_and_goes_on_at_its_next_start(folder: Path) -> None:
     url = f"sqlite:///{folder / 'trials.db'}"
     first = start(folder, url, "--workers", "2")

@@ -38,6 +38,7 @@ def test_copies_are_grouped_whatever_was_done_to_them(disguises: list[Path], tmp
     assert recall >= 0.97
 
 
+@pytest.mark.slow
 def test_distinct_fields_of_similar_look_stay_apart(tmp_path: Path) -> None:
     files = [tmp_path / f"{number:04d}.jpg" for number in range(300)]
     for number, file in enumerate(files):
