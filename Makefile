@@ -19,7 +19,7 @@ help: ## Show this help
 
 setup: $(VENV)/.ready ## Make the environment in .venv from the pinned requirements; again after a cut download
 
-# What a cut run left is kept where it is whole: a package without the file INSTALLER, which pip and uv write last, is
+# What a cut run left is kept where it is whole: a package without the file INSTALLER, which pip and uv write near the end, is
 # installed anew, and without pip, or for another Python, so is everything.
 $(VENV)/.ready: requirements.in requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "LeukoSR needs Python 3.11 or newer; name one with PYTHON=python3.11"; exit 1; }

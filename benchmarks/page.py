@@ -41,7 +41,8 @@ def write_page(results: Sequence[Path], page: Path) -> None:
 
 def _chapter(results: Results) -> str:
     facts = results.machine
-    limits = f", made to behave like an older one by {' '.join(facts['limited_by'])}" if facts["limited_by"] else ""
+    limited = facts["limited_by"]
+    limits = f", made to behave like an older one by {' '.join(limited)}" if limited else ""
     machine = (
         f"{facts['cpu']}, {facts['cores']} cores{limits}; torch {facts['torch']} uses {facts['cpu_capability']}, "
         f"{'with' if facts['amx'] else 'without'} AMX; precision `auto` means "

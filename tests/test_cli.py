@@ -257,9 +257,9 @@ def test_what_nobody_foresaw_is_one_sentence_with_a_report(
     code, out, err = leukosr_cli("prepare", "--params", "params.yaml")
     assert (code, out, len(err.splitlines())) == (70, "", 1)
     assert err.startswith(
-        "error: RuntimeError: no [b]such thing[/b] at postgresql://…@host/db - that is a fault of LeukoSR"
+        "error: RuntimeError: no [b]such thing[/b] at postgresql://…@host/db - this is a bug in LeukoSR"
     )
-    report = Path(err.strip().rsplit(" in ", 1)[1])
+    report = Path(err.strip().rsplit(" file ", 1)[1])
     assert project / ".leukosr" / "crashes" in report.resolve().parents
     content = report.read_text()
     assert "leukosr prepare --params params.yaml" in content
@@ -276,18 +276,18 @@ def test_a_report_goes_elsewhere_where_the_folder_cannot_be_written(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     code, _, err = leukosr_cli("prepare")
     assert code == 70
-    assert Path(err.strip().rsplit(" in ", 1)[1]).parent == tmp_path
+    assert Path(err.strip().rsplit(" file ", 1)[1]).parent == tmp_path
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
     code, _, err = leukosr_cli("prepare")
     assert code == 70
-    assert err.endswith("nobody foresaw; no report could be saved (No such file or directory)\n")
+    assert err.endswith("this is a bug in LeukoSR; no report could be saved (No such file or directory)\n")
 
 
 def test_errors_of_the_system_are_not_called_faults(
     leukosr_cli: Callable[..., Outcome], project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("leukosr.stages.prepare.run", raising(PermissionError(13, "Permission denied", "outputs")))
-    assert error_line(leukosr_cli("prepare")) == "outputs: Permission denied; mend that and run again"
+    assert error_line(leukosr_cli("prepare")) == "outputs: Permission denied; fix that and run again"
     monkeypatch.setattr("leukosr.stages.prepare.run", raising(FileNotFoundError(2, "No such file", "x")))
     assert leukosr_cli("prepare")[0] == 70
 

@@ -172,3 +172,28 @@ def test_an_explicit_bf16_without_hardware_is_named(clone: Path, monkeypatch: py
     params["classify"]["precision"] = "bf16"
     Path("params.yaml").write_text(yaml.safe_dump(params))
     assert any("set budget.precision to auto" in each for each in problems())
+
+
+def test_passwords_are_not_shown(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:hunter2@host/mlflow?token=hunter2")
+    monkeypatch.setenv("LEUKOSR_OPTUNA_STORAGE", "postgresql://host/db?user=me&password=hunter2")
+    for command in (["doctor"], ["doctor", "--json"]):
+        shown = CliRunner().invoke(app, command).stdout
+        assert "host" in shown
+        assert "hunter2" not in shown
+
+
+@pytest.mark.parametrize("content", ["stages:\n  a:\n", "<<<<<<< HEAD\n", "", "stages: {a: {outs: [1]}}"])
+def test_no_damage_of_the_lock_stops_doctor(content: str, clone: Path) -> None:
+    Path("dvc.lock").write_text(content)
+    (found,) = problems()
+    assert "dvc.lock cannot be read" in found
+
+
+def test_local_stores_are_looked_for(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("j.log").touch()
+    monkeypatch.setenv("LEUKOSR_OPTUNA_STORAGE", "journal:j.log")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "./mlruns")
+    facts = doctor.examine().facts
+    assert facts["optuna"] == {"storage": "journal:j.log", "there": True}
+    assert facts["mlflow"] == {"uri": "./mlruns", "there": False}

@@ -117,7 +117,7 @@ def test_the_folder_of_the_project_and_those_around_it_are_refused(project: Path
 @pytest.mark.parametrize("out", ["outputs/demo", "outputs/demo/arms/raw", "outputs/demo/mine", "reports/demo"])
 def test_what_dvc_keeps_is_refused(project: Path, out: str) -> None:
     before = tree(project)
-    with pytest.raises(LeukoError, match=f"{out} belongs to DVC, .*: leave --out away"):
+    with pytest.raises(LeukoError, match=f"{out} belongs to DVC, .*: omit --out"):
         write(Path(out), "1.png")
     assert tree(project) == before
 
@@ -212,3 +212,20 @@ def test_every_stage_refuses_a_folder_of_somebody_else(
     said = capsys.readouterr().err
     assert "precious holds files that are no earlier result of this command (thesis.txt): name a new folder" in said
     assert tree(project / "precious") == {"thesis.txt": "mine"}
+
+
+def test_what_a_killed_command_left_is_replaced_by_the_same_command(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / MARKER).write_text('{"command": "degrade", "files": null}')
+    (out / ".lr.half").write_text("half-written")
+    with claimed(out, "degrade"):
+        (out / "lr.png").write_text("whole")
+    with pytest.raises(LeukoError, match="holds results of `leukosr degrade`"), claimed(out, "upscale"):
+        pass
+
+
+def test_a_command_that_fails_at_once_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="nothing"), claimed(tmp_path / "out", "degrade"):
+        raise ValueError("nothing was written")
+    assert not (tmp_path / "out").exists()

@@ -77,7 +77,7 @@ def test_a_full_disk_behind_the_output_is_one_sentence() -> None:
     command = [sys.executable, "-c", f"import sys; {SHOW_VERSION}"]
     with open("/dev/full", "wb") as full:
         result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    said = "error: the output: No space left on device; mend that and run again\n"
+    said = "error: the output: No space left on device; fix that and run again\n"
     assert (result.returncode, result.stderr) == (1, said)
 
 

@@ -11,6 +11,7 @@ import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
+from leukosr.engine.databases import without_password_in_query
 from leukosr.versions import installed_versions
 
 FOLDER = Path(".leukosr/crashes")
@@ -44,4 +45,4 @@ def save_report(error: BaseException) -> Path:
 
 def without_credentials(text: str) -> str:
     """The text with user names and passwords of URLs left out, as a database or a tracking server may have them."""
-    return _CREDENTIALS.sub(r"\1…@", text)
+    return _CREDENTIALS.sub(r"\1…@", without_password_in_query(text))

@@ -29,11 +29,17 @@ def claimed(out: Path, command: str, layout: Layout | None = None) -> Iterator[N
     with saying_why(out):
         _refuse_place(out, layout)
         _refuse_content(out, command)
+        new = not out.exists()
+        write_json(out / MARKER, {"command": command, "files": None})  # what a killed command leaves is its own, too
     try:
         yield
     finally:
-        if out.is_dir() and (files := _files(out)):
+        if files := _files(out) if out.is_dir() else []:
             write_json(out / MARKER, {"command": command, "files": files})
+        else:
+            (out / MARKER).unlink(missing_ok=True)
+            if new and out.is_dir():
+                out.rmdir()
 
 
 def _refuse_place(out: Path, layout: Layout | None) -> None:
@@ -50,7 +56,7 @@ def _refuse_place(out: Path, layout: Layout | None) -> None:
             raise LeukoError(f"cannot write {out}: {folder} is read-only for you; name a folder elsewhere")
     for own in (layout.root, layout.report) if layout else ():
         if place == own.resolve() or own.resolve() in place.parents:
-            raise LeukoError(f"{out} belongs to DVC, which keeps the study's results there: leave --out away, or name "
+            raise LeukoError(f"{out} belongs to DVC, which keeps the study's results there: omit --out, or name "
                              "a folder elsewhere")  # fmt: skip
 
 
@@ -59,7 +65,9 @@ def _refuse_content(out: Path, command: str) -> None:
     if made_by not in (None, command):
         raise LeukoError(f"{out} holds results of `leukosr {made_by}`: remove it or name a new folder")
     entries = sorted({path.name for path in out.iterdir()} - LITTER) if out.is_dir() else []
-    strange = entries if made_by is None else [file for file in _files(out) if file not in written]
+    strange = (
+        entries if made_by is None else [file for file in _files(out) if written is not None and file not in written]
+    )
     if strange:
         more = f" and {len(strange) - 3} more" if len(strange) > 3 else ""
         raise LeukoError(
@@ -68,11 +76,11 @@ def _refuse_content(out: Path, command: str) -> None:
         )
 
 
-def _marked(out: Path) -> tuple[str | None, frozenset[str]]:
-    """The command that wrote a folder and the files that it wrote; None where no readable marker says so."""
+def _marked(out: Path) -> tuple[str | None, frozenset[str] | None]:
+    """The command that wrote a folder, None where no readable marker says so; the files, None where it was killed."""
     try:
         marker = json.loads((out / MARKER).read_text(encoding="utf-8"))
-        return str(marker["command"]), frozenset(marker["files"])
+        return str(marker["command"]), None if marker["files"] is None else frozenset(marker["files"])
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None, frozenset()
 

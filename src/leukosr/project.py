@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from leukosr.errors import LeukoError
 
@@ -16,6 +21,37 @@ def project_root() -> Path:
         if (folder / ".dvc").is_dir():
             return folder
     raise LeukoError(f"{here} lies in no DVC project: run the command inside your clone of LeukoSR")
+
+
+@dataclass(frozen=True)
+class LockedStage:
+    """What dvc.lock says of one stage: its parameters, and the digests of its inputs and outputs by path."""
+
+    params: Mapping[str, Any]
+    deps: Mapping[str, str | None]
+    outs: Mapping[str, str | None]
+
+
+def read_lock(path: Path, params_file: str = "params.yaml") -> dict[str, LockedStage]:
+    """The stages of a dvc.lock; none where there is no such file. Raises LeukoError for one that cannot be read."""
+    if not path.is_file():
+        return {}
+    try:
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        content = yaml.load(path.read_text(encoding="utf-8"), loader)
+        return {
+            name: LockedStage(
+                dict(stage.get("params", {}).get(params_file, {})),
+                {each["path"]: each.get("md5") for each in stage.get("deps", ())},
+                {each["path"]: each.get("md5") for each in stage.get("outs", ())},
+            )
+            for name, stage in content["stages"].items()
+        }
+    except (
+        OSError, ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError, yaml.YAMLError,
+    ) as error:  # fmt: skip
+        words = " ".join(str(error).split())[:200]
+        raise LeukoError(f"{path} cannot be read ({words}): run `git checkout {path}`, or `dvc repro`") from None
 
 
 def run_dvc(*arguments: str) -> str:

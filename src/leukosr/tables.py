@@ -11,6 +11,7 @@ import csv
 import io
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -113,8 +114,9 @@ def read_table(path: Path, needed: Sequence[str], what: str) -> pd.DataFrame:
     missing = [name for name in needed if name not in named]
     if missing:
         raise LeukoError(f"{path} lacks the columns {', '.join(missing)} of {what}; it has {listed(named)}")
-    if twice := [name for name in named if named.count(name) > 1]:
-        raise LeukoError(f"{path} has the column {twice[0]} {named.count(twice[0])} times: keep one of them")
+    (name, times), *_ = Counter(named).most_common(1)
+    if times > 1:
+        raise LeukoError(f"{path} has the column {short(name)} {times} times: keep one of them")
     columns: dict[str, list[str]] = {name: [] for name in named}
     for line, cells in lines[1:]:
         if any(cells[len(header) :]):

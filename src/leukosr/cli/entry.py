@@ -73,7 +73,7 @@ def main() -> None:
             _report(error)
         if error.filename is None:
             discard_output()
-        _fail(f"{error.filename or 'the output'}: {error.strerror}; mend that and run again")
+        _fail(f"{error.filename or 'the output'}: {error.strerror}; fix that and run again")
     except Exception as error:
         _report(error)
 
@@ -87,10 +87,10 @@ def _report(error: Exception) -> NoReturn:
     """Say in one sentence that LeukoSR failed, and where the rest stands."""
     first_line = without_credentials((str(error).strip().splitlines() or [""])[0][:200])
     try:
-        saved = f"what to report stands in {save_report(error)}"
+        saved = f"please report it with the file {save_report(error)}"
     except OSError as unsaved:
         saved = f"no report could be saved ({unsaved.strerror})"
-    _fail(f"{type(error).__name__}: {first_line} - that is a fault of LeukoSR, which nobody foresaw; {saved}", 70)
+    _fail(f"{type(error).__name__}: {first_line} - this is a bug in LeukoSR; {saved}", 70)
 
 
 @app.callback(invoke_without_command=True)

@@ -69,7 +69,7 @@ def sync(params: ParamsFile = PARAMS) -> None:
     if found.unfinished:
         console.print(f"no results yet: {', '.join(found.unfinished)}")
     left_out = len(found.outdated) + len(found.unfinished)
-    console.print(f"sync: {len(found.logged)} logged, {len(found.held)} there already, {left_out} not to be logged")
+    console.print(f"sync: {len(found.logged)} logged, {len(found.held)} there already, {left_out} skipped")
 
 
 def publish(

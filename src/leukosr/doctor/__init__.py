@@ -75,4 +75,6 @@ def _store_words(place: str, facts: dict[str, object], rows: str) -> str:
     there = facts["there"]
     if there is None:
         return f"{place} (a server: not asked)"
-    return f"{place} ({facts.get(rows, 'unreadable')} {rows})" if there else f"{place} (made at the first run)"
+    if not there:
+        return f"{place} (made at the first run)"
+    return f"{place} ({facts[rows]} {rows})" if rows in facts else f"{place} (there)"

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from leukosr.config import Params
+from leukosr.config import Params, read_yaml
 from leukosr.data.catalogue import bringing
 from leukosr.doctor.diagnosis import Diagnosis
+from leukosr.engine.databases import without_password
+from leukosr.errors import LeukoError
+from leukosr.project import read_lock
 from leukosr.versions import git_commit
 
 MLFLOW_DATABASE, OPTUNA_DATABASE = "sqlite:///mlflow.db", "sqlite:///optuna.db"
@@ -46,19 +48,16 @@ def _lock(found: Diagnosis, params_file: Path) -> None:
     if not path.is_file() or not params_file.is_file():
         return
     try:
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        stages = yaml.load(path.read_text(encoding="utf-8"), loader).get("stages", {})
-        params = yaml.load(params_file.read_text(encoding="utf-8"), loader)
-    except (yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
-        found.problem(f"{path} cannot be read ({error})", f"run `git checkout {path}` or `dvc repro`")
+        stages, params = read_lock(path, params_file.name), read_yaml(params_file)
+    except LeukoError as error:
+        found.problem(str(error), "then run `leukosr doctor` again")
         return
-    kept = {name: stage.get("params", {}).get(params_file.name, {}) for name, stage in stages.items()}
     changed = [
         name
-        for name, values in kept.items()
-        if any(_plain(_at(params, key)) != _plain(value) for key, value in values.items())
+        for name, stage in stages.items()
+        if any(_plain(_at(params, key)) != _plain(value) for key, value in stage.params.items())
     ]
-    outs = [out["path"] for stage in stages.values() for out in stage.get("outs", [])]
+    outs = [out for stage in stages.values() for out in stage.outs]
     missing = [out for out in outs if not Path(out).exists()]
     found.facts["lock"] = {"fits": not changed, "stages": len(stages), "changed": changed, "missing": missing}
     if changed:
@@ -98,8 +97,8 @@ def _stores(found: Diagnosis, params: Params | None) -> None:
     tracking = os.environ.get("MLFLOW_TRACKING_URI") or MLFLOW_DATABASE
     wanted = OPTUNA_DATABASE if params is None else params.runtime.optuna_storage
     trials = os.environ.get("LEUKOSR_OPTUNA_STORAGE") or wanted
-    found.facts["mlflow"] = {"uri": tracking, **_database(found, "MLflow's", tracking, "runs")}
-    found.facts["optuna"] = {"storage": trials, **_database(found, "Optuna's", trials, "trials")}
+    found.facts["mlflow"] = {"uri": without_password(tracking), **_store(found, "MLflow's", tracking, "runs")}
+    found.facts["optuna"] = {"storage": without_password(trials), **_store(found, "Optuna's", trials, "trials")}
     if run := os.environ.get("MLFLOW_RUN_ID"):
         found.problem(
             f"MLFLOW_RUN_ID is {run}, so every stage takes itself for a part of that run",
@@ -107,11 +106,13 @@ def _stores(found: Diagnosis, params: Params | None) -> None:
         )
 
 
-def _database(found: Diagnosis, whose: str, url: str, table: str) -> dict[str, Any]:
-    """How many rows a local database holds; nothing of servers, which may be slow to answer."""
-    path = Path(url.removeprefix("sqlite:///"))
+def _store(found: Diagnosis, whose: str, url: str, table: str) -> dict[str, Any]:
+    """Whether a store on this disk is there, and how many rows a database holds; None of servers, which may be slow."""
+    path = Path(re.sub(r"^(sqlite:///|journal:|file:(//)?)", "", url))
+    if "://" in str(url).removeprefix("sqlite://").removeprefix("file://"):
+        return {"there": None}
     if not url.startswith("sqlite:///") or not path.is_file():
-        return {"there": None if not url.startswith("sqlite:///") else False}
+        return {"there": path.exists()}
     try:
         with sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0.5) as connection:
             (count,) = connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()

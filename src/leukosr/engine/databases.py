@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 SQLITE = "sqlite"
+_IN_QUERY = re.compile(r"(?i)([?&](?:password|passwd|token|secret)=)[^&\s]*")
 
 
 def making_tables(url: str, seconds: float = -1) -> AbstractContextManager[object]:
@@ -27,10 +29,16 @@ def making_tables(url: str, seconds: float = -1) -> AbstractContextManager[objec
 
 
 def without_password(url: str) -> str:
-    """The URL as it may be shown."""
+    """The URL as it may be shown: no password before the host, and none in the query."""
+    url = without_password_in_query(url)
     head, at, tail = url.rpartition("@")
     scheme, slashes, user = head.partition("//")
     return f"{scheme}{slashes}{user.partition(':')[0]}{at}{tail}" if at else url
+
+
+def without_password_in_query(text: str) -> str:
+    """The text with passwords and tokens in the queries of URLs left out."""
+    return _IN_QUERY.sub(r"\1…", text)
 
 
 def said_by(error: BaseException, url: str) -> str:

@@ -32,7 +32,7 @@ from leukosr.versions import git_commit
 # whatever a store or its drivers raise must not cost a finished training; Ctrl-C still comes through
 FAILURES: tuple[type[BaseException], ...] = (Exception,)
 DEADLINE_SECONDS = 60.0  # of a call
-LAST_SECONDS = 10.0  # of the last call to a server that has failed
+LAST_SECONDS = 5.0  # of the last call to a server that has failed
 BYTES_A_SECOND = 1_000_000  # of the slowest server that files are sent to
 
 _failures: list[str] = []
@@ -87,7 +87,10 @@ class Run:
             if self.run_id is not None:  # asked here, as Ctrl-C may come while the run is opened
                 mlflow.end_run(status)
 
-        if not self.lost:
+        if status == "KILLED" and not self.caller.stuck:
+            with suppress(*FAILURES, TimeoutError):  # whoever ends this process does not wait for a server
+                self.caller.call(end, LAST_SECONDS)
+        elif not self.lost:
             self.attempt(end)
         elif not self.caller.stuck:
             with suppress(*FAILURES):

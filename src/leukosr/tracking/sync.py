@@ -6,7 +6,7 @@ import copy
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from leukosr.config.load import parse_params
 from leukosr.engine.databases import said_by, without_password
 from leukosr.engine.precision import Resolved, as_computed
 from leukosr.errors import LeukoError
-from leukosr.layout import Layout
+from leukosr.layout import Layout, require
+from leukosr.project import read_lock
 from leukosr.tracking.calls import Caller
 from leukosr.tracking.records import RESULTS, ClassifierRecord, TrainingRecord, results_digest
 from leukosr.tracking.runs import DEADLINE_SECONDS, run
@@ -48,6 +49,7 @@ def sync(params: Params, params_file: Path, layout: Layout) -> Synced:
     Raises LeukoError where MLflow fails; runs that are complete by then are not logged again.
     """
     os.environ.pop("MLFLOW_RUN_ID", None)  # that run is of something else
+    require(layout.manifest, "prepare")
     synced, made_with = Synced(), _Lock(params_file)
     for record in _records(params, layout):
         if not _is_finished(record):
@@ -113,8 +115,7 @@ class _Lock:
     def __init__(self, params_file: Path) -> None:
         path = params_file.with_name("dvc.lock")
         self.raw = yaml.safe_load(params_file.read_text(encoding="utf-8"))
-        read = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        self.stages: Mapping[str, Any] = read.get("stages", {})
+        self.stages = read_lock(path)
 
     def differs(self, stage: str, params: Params, manifest: Path) -> bool:
         """Whether a stage was made with other parameters, or from another manifest."""
@@ -122,15 +123,14 @@ class _Lock:
         if entry is None:
             return False
         made = copy.deepcopy(self.raw)
-        for key, value in entry.get("params", {}).get("params.yaml", {}).items():
+        for key, value in entry.params.items():
             *above, last = key.split(".")
             section = made
             for name in above:
                 section = section.setdefault(name, {})
             section[last] = value
-        used = {each["path"]: each.get("md5") for each in entry.get("deps", [])}
         now = hashlib.md5(manifest.read_bytes(), usedforsecurity=False).hexdigest()
-        return used.get(manifest.as_posix()) != now or not _equal(made, params)
+        return entry.deps.get(manifest.as_posix()) != now or not _equal(made, params)
 
 
 def _equal(made: Any, params: Params) -> bool:
