@@ -146,12 +146,17 @@ def test_too_little_room_is_named(
 
 
 def test_the_memory_of_a_container_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    limit = tmp_path / "memory.max"
-    limit.write_text(f"{2**30}\n")
-    monkeypatch.setattr(machine, "MEMORY_LIMIT", limit)
+    for name, text in (
+        ("max", f"{2**30}\n"),
+        ("current", f"{3 * 2**28}\n"),
+        ("stat", f"file 5\ninactive_file {2**28}\n"),
+    ):
+        (tmp_path / f"memory.{name}").write_text(text)
+    monkeypatch.setattr(machine, "CGROUP", tmp_path)
     found = Diagnosis()
     machine._room(found)
     assert found.facts["memory_gib"] == 1.0
+    assert found.facts["memory_free_gib"] == 0.5  # three quarters are used, one of them by files that can go
 
 
 def test_a_driver_without_a_device_that_torch_finds_is_named(

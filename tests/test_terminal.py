@@ -10,7 +10,8 @@ import sys
 import pytest
 from rich.table import Table
 
-from leukosr.terminal import Terminal, visible
+from leukosr.quoting import visible
+from leukosr.terminal import Terminal
 
 
 def printed(*what: object) -> str:

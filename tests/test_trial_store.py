@@ -12,10 +12,11 @@ import pytest
 from optuna.trial import TrialState
 
 from leukosr import trial_store
+from leukosr.engine.databases import storage_url
 from leukosr.engine.this_process import this_process
 from leukosr.errors import Diverged, LeukoError
 from leukosr.trial_attempt import Attempt, Space
-from leukosr.trial_storage import open_storage, storage_url
+from leukosr.trial_storage import open_storage
 from leukosr.trial_store import TrialStore
 
 FIXED = [{"learning_rate": rate, "init": seed} for rate in (0.1, 0.01) for seed in (1, 2)]

@@ -11,6 +11,7 @@ from pathlib import Path
 from leukosr.errors import LeukoError
 from leukosr.files import saying_why, write_json
 from leukosr.layout import Layout
+from leukosr.quoting import listed
 
 MARKER = ".leukosr-output"  # names the command and the files that it wrote
 LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # what desktops leave in folders that somebody looks at
@@ -34,7 +35,7 @@ def claimed(out: Path, command: str, layout: Layout | None = None) -> Iterator[N
     try:
         yield
     finally:
-        if files := _files(out) if out.is_dir() else []:
+        if files := files_below(out) if out.is_dir() else []:
             write_json(out / MARKER, {"command": command, "files": files})
         else:
             (out / MARKER).unlink(missing_ok=True)
@@ -65,14 +66,12 @@ def _refuse_content(out: Path, command: str) -> None:
     if made_by not in (None, command):
         raise LeukoError(f"{out} holds results of `leukosr {made_by}`: remove it or name a new folder")
     entries = sorted({path.name for path in out.iterdir()} - LITTER) if out.is_dir() else []
-    strange = (
-        entries if made_by is None else [file for file in _files(out) if written is not None and file not in written]
-    )
+    added = [file for file in files_below(out) if written is not None and file not in written]
+    strange = entries if made_by is None else added
     if strange:
-        more = f" and {len(strange) - 3} more" if len(strange) > 3 else ""
         raise LeukoError(
-            f"{out} holds files that are no earlier result of this command ({', '.join(strange[:3])}{more}): name a "
-            "new folder, or move them away"
+            f"{out} holds files that are no earlier result of this command ({listed(strange, 3)}): name a new folder, "
+            "or move them away"
         )
 
 
@@ -85,7 +84,7 @@ def _marked(out: Path) -> tuple[str | None, frozenset[str] | None]:
         return None, frozenset()
 
 
-def _files(folder: Path) -> list[str]:
+def files_below(folder: Path) -> list[str]:
     """The files below a folder but the marker and litter, as sorted POSIX paths."""
     files = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
     return sorted(path.relative_to(folder).as_posix() for path in files if path.name not in LITTER | {MARKER})

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from leukosr.errors import LeukoError
+from leukosr.quoting import listed, short
 
 if TYPE_CHECKING:  # half a second that stages without tables do not need
     import pandas as pd
@@ -129,17 +130,6 @@ def read_table(path: Path, needed: Sequence[str], what: str) -> pd.DataFrame:
             if name:
                 columns[name].append(cell)
     return pd.DataFrame(columns, index=pd.Index([line for line, _ in lines[1:]], name="line"), dtype=str)
-
-
-def listed(names: Sequence[str], most: int = 12) -> str:
-    """Names for an error message, not more and not longer than anybody reads."""
-    more = [f"and {len(names) - most} more"] if len(names) > most else []
-    return ", ".join([*map(short, names[:most]), *more]) or "none"
-
-
-def short(cell: str) -> str:
-    """A cell for an error message."""
-    return cell if len(cell) <= 60 else f"{cell[:60]}…"
 
 
 def one_spelling(names: Iterable[str], what: str) -> None:

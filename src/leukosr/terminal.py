@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from leukosr.quoting import visible
+
 BROKEN_PIPE = 141  # as the shell names a program that SIGPIPE ended: `leukosr compare … | head`
 
 
@@ -29,13 +31,6 @@ class Terminal(Console):
         """Whoever read the output has enough of it."""
         discard_output()
         raise SystemExit(BROKEN_PIPE)
-
-
-def visible(text: str) -> str:
-    """The text with control characters, half surrogates and marks of direction as escapes (`\\x1b`)."""
-    if text.isprintable():
-        return text
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 def tolerate_narrow_encodings() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -15,22 +14,15 @@ from optuna.storages.journal import JournalFileBackend
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, ProgrammingError, SQLAlchemyError
 
-from leukosr.engine.databases import SQLITE, making_tables, said_by, without_password
+from leukosr.engine.databases import OPTUNA_DATABASE, OPTUNA_VARIABLE, SQLITE, making_tables, said_by, without_password
 from leukosr.errors import LeukoError
 
-DEFAULT_STORAGE = "sqlite:///optuna.db"
-ENVIRONMENT = "LEUKOSR_OPTUNA_STORAGE"
 JOURNAL = "journal:"
 ATTEMPTS = 3
 WAIT_SECONDS = 1.0
 BUSY_SECONDS = 60  # for which a process waits for others that use the file
 
 logging.getLogger("alembic").setLevel(logging.WARNING)
-
-
-def storage_url(wanted: str) -> str:
-    """Where trials are kept: the environment's LEUKOSR_OPTUNA_STORAGE, or what the parameters say."""
-    return os.environ.get(ENVIRONMENT) or wanted
 
 
 def open_storage(url: str, heartbeat_seconds: int) -> BaseStorage:
@@ -48,7 +40,7 @@ def open_storage(url: str, heartbeat_seconds: int) -> BaseStorage:
     except (SQLAlchemyError, ArgumentError, NoSuchModuleError, ImportError, OptunaError, OSError) as error:
         raise LeukoError(
             f"the trials' storage {without_password(url)} cannot be opened ({said_by(error, url)}): "
-            f"correct runtime.optuna_storage or {ENVIRONMENT}, e.g. {DEFAULT_STORAGE}, postgresql://user@host/name "
+            f"correct runtime.optuna_storage or {OPTUNA_VARIABLE}, e.g. {OPTUNA_DATABASE}, postgresql://user@host/name "
             f"or {JOURNAL}PATH"
         ) from None
 

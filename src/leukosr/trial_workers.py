@@ -18,6 +18,7 @@ from leukosr.errors import LeukoError
 from leukosr.trial_store import TrialStore
 
 POLL_SECONDS = 0.5
+WARNING = "warning"  # how the lines begin that are said although all goes well
 ENDING_SECONDS = 90.0  # for a process to end its run in MLflow, whose server may be slow to answer
 
 
@@ -31,7 +32,8 @@ def make_trials(store: TrialStore, workers: int, params_file: Path, parent_id: s
 
     One that is killed leaves its trial to the others. Raises LeukoError where all end with a mistake.
     """
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads_each(workers))}
+    # as wide as any sentence, so that each is a line of what the processes say
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads_each(workers)), "COLUMNS": "2000"}
     environment.pop("MLFLOW_RUN_ID", None)
     command = [sys.executable, "-m", "leukosr", "sweep", "--join", store.name, "--params", str(params_file)]
     if parent_id is not None:
@@ -50,7 +52,12 @@ def make_trials(store: TrialStore, workers: int, params_file: Path, parent_id: s
         finally:
             _end(processes)
         failed = [number for number, process in enumerate(processes) if process.returncode]
-        words = [_last_line(said[number]) for number in failed]
+        lines = [_lines(file) for file in said]
+    # the same warning by every process is said once
+    for warning in dict.fromkeys(line for each in lines for line in each if line.startswith(WARNING)):
+        print(warning, file=sys.stderr)
+    killed = {number for number in failed if processes[number].returncode < 0 or not lines[number]}
+    words = ["it was killed" if number in killed else lines[number][-1].removeprefix("error: ") for number in failed]
     if len(failed) == workers:
         raise LeukoError(f"sweep: every process failed, the first one so: {words[0]}")
     for number, word in zip(failed, words, strict=True):
@@ -70,8 +77,7 @@ def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
             process.wait()
 
 
-def _last_line(file: IO[str]) -> str:
-    """What a process said last, without the word `error`."""
+def _lines(file: IO[str]) -> list[str]:
+    """What a process said."""
     file.seek(0)
-    lines = [line.strip() for line in file if line.strip()]
-    return lines[-1].removeprefix("error: ") if lines else "it was killed"
+    return [line.strip() for line in file if line.strip()]

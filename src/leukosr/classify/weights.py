@@ -12,8 +12,9 @@ from torch import nn
 
 from leukosr.classify import BACKBONES
 from leukosr.classify.ensemble import Ensemble, together
-from leukosr.engine.weights import first_difference, load_into, read_tensors, shown, write_tensors
+from leukosr.engine.weights import first_difference, load_into, read_tensors, write_tensors
 from leukosr.errors import LeukoError
+from leukosr.quoting import short
 
 MOST = 1000  # classes, or members of an ensemble
 WIDEST = 65_536
@@ -55,7 +56,7 @@ def load_classifier(path: Path, device: str | torch.device = "cpu") -> LoadedCla
     backbone = header["architecture"]
     if backbone not in BACKBONES:
         known = ", ".join(BACKBONES)
-        raise LeukoError(f"{path} holds weights of '{shown(backbone)}', which is no classifier here; known are {known}")
+        raise LeukoError(f"{path} holds weights of '{short(backbone)}', which is no classifier here; known are {known}")
     classes, size, members = _described(path, header)
     with torch.device("meta"):  # no memory: what is built must have the size of what the file holds
         one = BACKBONES[backbone](len(classes)).state_dict()
@@ -82,5 +83,5 @@ def _described(path: Path, header: Mapping[str, str]) -> tuple[tuple[str, ...], 
         if not 1 <= members <= MOST:
             raise ValueError(f"ensemble is not between 1 and {MOST}")
     except (ValueError, TypeError, RecursionError) as error:
-        raise LeukoError(f"{path} has a damaged header ({shown(str(error))}): save it again") from error
+        raise LeukoError(f"{path} has a damaged header ({short(str(error))}): save it again") from error
     return tuple(classes), size and tuple(size), members

@@ -10,9 +10,10 @@ from pathlib import Path, PurePosixPath
 from leukosr.config import Prepare, Provenance, read_yaml
 from leukosr.data.decoding import SUFFIXES
 from leukosr.data.images import ImageFacts, inspect_image
-from leukosr.data.listing import is_utf8, left_by_system, list_files, printable
+from leukosr.data.listing import is_utf8, left_by_system, list_files
 from leukosr.data.split_table import read_split
 from leukosr.errors import LeukoError
+from leukosr.quoting import visible
 from leukosr.tables import one_spelling
 
 _PART = re.compile(r"(train|test|val)(?:ing|id|idation)?(?:[-_ ].*|\d+)?", re.IGNORECASE)  # TEST_SIMPLE, Test-A, too
@@ -124,7 +125,7 @@ def subfolders(folder: Path) -> list[str]:
     names = sorted(child.name for child in folder.iterdir() if child.is_dir() and not left_by_system(child.name))
     for name in names:
         if not is_utf8(name):
-            raise LeukoError(f"the folder {folder / printable(name)} has a name that is no UTF-8: rename it")
+            raise LeukoError(f"the folder {folder / visible(name)} has a name that is no UTF-8: rename it")
     return names
 
 
@@ -246,7 +247,7 @@ def check_images(
             first_id[item.image_id] = item.path
             good.append(Checked(item, fact.width, fact.height))
         else:
-            rejected.append(Rejected(printable(item.path), reason))
+            rejected.append(Rejected(visible(item.path), reason))
     return good, rejected
 
 

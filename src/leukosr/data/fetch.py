@@ -23,7 +23,9 @@ from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.files import new_folder, saying_why
+from leukosr.outputs import files_below
 from leukosr.project import dvc_error, project_root, run_dvc
+from leukosr.quoting import listed
 
 POINTER = Path("data.dvc")
 
@@ -65,11 +67,11 @@ def _fetch(source: Path | None) -> int:
 
 def _refuse_others(target: Path, folder: Path) -> None:
     """Raise LeukoError where `target`, which `folder` is to replace, holds files that `folder` does not."""
-    there = sorted(path.relative_to(target) for path in target.rglob("*") if path.is_symlink() or not path.is_dir())
-    others = [path.as_posix() for path in there if not (folder / path).exists()]
+    others = [file for file in files_below(target) if not (folder / file).exists()]
     if others:
-        listed = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
-        raise LeukoError(f"{target} holds files that are not BCCD's and would be lost: {listed}. Move them away")
+        raise LeukoError(
+            f"{target} holds files that are not BCCD's and would be lost: {listed(others, 3)}. Move them away"
+        )
 
 
 def _pointer() -> dict[str, Any]:

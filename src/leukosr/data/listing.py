@@ -74,8 +74,3 @@ def is_utf8(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def printable(name: str) -> str:
-    """A name or path whose bytes that are no UTF-8 are escaped (`\\udcf3` for 0xf3)."""
-    return name.encode("utf-8", "backslashreplace").decode()

@@ -12,7 +12,8 @@ from leukosr.data.catalogue import Checked, Rejected
 from leukosr.data.paths import stays_below
 from leukosr.errors import LeukoError
 from leukosr.files import new_file
-from leukosr.tables import listed, read_own_rows, write_table
+from leukosr.quoting import listed
+from leukosr.tables import read_own_rows, write_table
 
 SR_ROLES = ("sr_train", "sr_val")
 CLASSIFIER_ROLES = ("classifier_train", "classifier_val", "classifier_test")

@@ -9,7 +9,8 @@ from pathlib import Path, PurePosixPath
 from leukosr.data.catalogue import Checked
 from leukosr.data.paths import readings
 from leukosr.errors import LeukoError
-from leukosr.tables import listed, one_spelling, read_table, short
+from leukosr.quoting import listed, short
+from leukosr.tables import one_spelling, read_table
 
 NAME = "sources.csv"
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from leukosr.data.paths import find_file, stays_below
 from leukosr.errors import LeukoError
-from leukosr.tables import read_table, short
+from leukosr.quoting import short
+from leukosr.tables import read_table
 
 NAME = "split.csv"
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}

@@ -18,7 +18,7 @@ from leukosr.versions import installed_versions
 
 GIB = 2**30
 LEAST_MEMORY_GIB, LEAST_DISK_GIB = 4, 5
-MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")
+CGROUP = Path("/sys/fs/cgroup")  # of a container: what it may use, and what it uses
 DRIVER = Path("/proc/driver/nvidia/version")
 CHECKED = ("torch", "torchvision", "mlflow", "dvc", "optuna", "numpy", "pydantic", "opencv-python-headless")
 FEATURES = ("avx2", "avx512_f", "avx512_bf16", "amx_bf16", "neon", "sve", "bf16")
@@ -97,18 +97,33 @@ def _threads(found: Diagnosis) -> None:
         found.problem(f"OMP_NUM_THREADS is {asked} on {cores} cores: threads will wait for each other", "unset it")
 
 
+def usable_memory() -> tuple[int, int]:
+    """Bytes of memory that this process may use in all, and of them free: of the machine, or of its container."""
+    memory = psutil.virtual_memory()
+    limit, used = (CGROUP / name for name in ("memory.max", "memory.current"))
+    allowed = limit.read_text(encoding="utf-8").strip() if limit.is_file() else "max"
+    if allowed == "max" or int(allowed) >= memory.total:
+        return memory.total, memory.available
+    taken = int(used.read_text(encoding="utf-8")) - _reclaimable()
+    return int(allowed), max(0, min(memory.available, int(allowed) - taken))
+
+
+def _reclaimable() -> int:
+    """Bytes of the container's memory that hold files and are given back when programs need them."""
+    lines = (CGROUP / "memory.stat").read_text(encoding="utf-8").splitlines()
+    return next((int(line.split()[1]) for line in lines if line.startswith("inactive_file ")), 0)
+
+
 def _room(found: Diagnosis) -> None:
     """Memory that this process may use, and disk."""
-    memory = psutil.virtual_memory()
-    limit = MEMORY_LIMIT.read_text(encoding="utf-8").strip() if MEMORY_LIMIT.is_file() else "max"
-    total = memory.total if limit == "max" else min(memory.total, int(limit))
+    total, free = usable_memory()
     disk = shutil.disk_usage(".")
     found.facts |= {
         "memory_gib": round(total / GIB, 1),
-        "memory_free_gib": round(min(memory.available, total) / GIB, 1),
+        "memory_free_gib": round(free / GIB, 1),
         "disk_free_gib": round(disk.free / GIB, 1),
     }
-    if min(memory.available, total) < LEAST_MEMORY_GIB * GIB:
+    if free < LEAST_MEMORY_GIB * GIB:
         found.problem(
             f"{found.facts['memory_free_gib']} GiB of memory are free, the demo takes {LEAST_MEMORY_GIB}",
             "close other programs, or lower runtime.workers and the batch sizes of the budget",

@@ -12,12 +12,13 @@ from typing import Any
 from leukosr.config import Params, read_yaml
 from leukosr.data.catalogue import bringing
 from leukosr.doctor.diagnosis import Diagnosis
-from leukosr.engine.databases import without_password
+from leukosr.engine.databases import OPTUNA_DATABASE, storage_url, without_password
 from leukosr.errors import LeukoError
 from leukosr.project import read_lock
+from leukosr.quoting import listed
 from leukosr.versions import git_commit
 
-MLFLOW_DATABASE, OPTUNA_DATABASE = "sqlite:///mlflow.db", "sqlite:///optuna.db"
+MLFLOW_DATABASE = "sqlite:///mlflow.db"  # MLflow's own default
 
 
 def examine_project(found: Diagnosis, params: Params | None, params_file: Path) -> None:
@@ -62,11 +63,11 @@ def _lock(found: Diagnosis, params_file: Path) -> None:
     found.facts["lock"] = {"fits": not changed, "stages": len(stages), "changed": changed, "missing": missing}
     if changed:
         found.problem(
-            f"dvc.lock holds other parameters than {params_file} for {_some(changed)}",
+            f"dvc.lock holds other parameters than {params_file} for {listed(changed)}",
             "run `dvc repro` to make these stages anew, or `make demo` to go back to the committed study",
         )
     elif 0 < len(missing) < len(outs):
-        found.problem(f"{_some(missing)} of dvc.lock are missing", "run `dvc checkout`, or `dvc repro` to make them")
+        found.problem(f"{listed(missing)} of dvc.lock are missing", "run `dvc checkout`, or `dvc repro` to make them")
 
 
 def _at(params: Any, dotted: str) -> Any:
@@ -88,15 +89,10 @@ def _plain(value: Any) -> Any:
         return value
 
 
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
 def _stores(found: Diagnosis, params: Params | None) -> None:
     """Where MLflow and Optuna keep their records, and whether local ones open."""
     tracking = os.environ.get("MLFLOW_TRACKING_URI") or MLFLOW_DATABASE
-    wanted = OPTUNA_DATABASE if params is None else params.runtime.optuna_storage
-    trials = os.environ.get("LEUKOSR_OPTUNA_STORAGE") or wanted
+    trials = storage_url(OPTUNA_DATABASE if params is None else params.runtime.optuna_storage)
     found.facts["mlflow"] = {"uri": without_password(tracking), **_store(found, "MLflow's", tracking, "runs")}
     found.facts["optuna"] = {"storage": without_password(trials), **_store(found, "Optuna's", trials, "trials")}
     if run := os.environ.get("MLFLOW_RUN_ID"):

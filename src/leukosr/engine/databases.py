@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 SQLITE = "sqlite"
+OPTUNA_DATABASE = "sqlite:///optuna.db"
+OPTUNA_VARIABLE = "LEUKOSR_OPTUNA_STORAGE"
 _IN_QUERY = re.compile(r"(?i)([?&](?:password|passwd|token|secret)=)[^&\s]*")
+
+
+def storage_url(wanted: str) -> str:
+    """Where trials are kept: the environment's LEUKOSR_OPTUNA_STORAGE, or what the parameters say."""
+    return os.environ.get(OPTUNA_VARIABLE) or wanted
 
 
 def making_tables(url: str, seconds: float = -1) -> AbstractContextManager[object]:

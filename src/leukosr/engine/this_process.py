@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -20,7 +21,7 @@ def this_host() -> str:
 
 def this_process() -> list[Any]:
     """Host, number and start time: what tells this process from others, also from a later one of the same number."""
-    return [this_host(), os.getpid(), psutil.Process().create_time()]
+    return [this_host(), os.getpid(), _birth(os.getpid())]
 
 
 def has_ended(process: Sequence[Any]) -> bool:
@@ -29,6 +30,23 @@ def has_ended(process: Sequence[Any]) -> bool:
     if host != this_host():
         return False
     try:
-        return abs(psutil.Process(number).create_time() - born) > 1
+        return _birth(number) != born
     except psutil.NoSuchProcess:
         return True
+
+
+def _birth(number: int) -> str | float:
+    """When a process began, in a form that no change of the clock alters where the system has one.
+
+    Linux counts clock ticks since its start, which has an id. Elsewhere it is the time of day.
+    Raises psutil.NoSuchProcess.
+    """
+    start, boot = Path(f"/proc/{number}/stat"), Path("/proc/sys/kernel/random/boot_id")
+    if not boot.exists():
+        return psutil.Process(number).create_time()
+    try:
+        # the name, second of the fields, may hold blanks and brackets
+        ticks = start.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
+    except (FileNotFoundError, ProcessLookupError):
+        raise psutil.NoSuchProcess(number) from None
+    return f"{boot.read_text(encoding='utf-8').strip()} {ticks}"

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 import leukosr
 from leukosr.errors import LeukoError
 from leukosr.files import new_file
+from leukosr.quoting import short
 
 SUFFIX = ".safetensors"
 VERSION_KEY = "leukosr_version"
@@ -93,7 +94,7 @@ def read_tensors(path: str | Path, required: Iterable[str] = ()) -> tuple[dict[s
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, OSError, ValueError, RecursionError, AttributeError, TypeError) as error:
         raise LeukoError(
-            f"{path} cannot be read as a safetensors file ({shown(str(error), 200)}): it is damaged, cut short or "
+            f"{path} cannot be read as a safetensors file ({short(str(error), 200)}): it is damaged, cut short or "
             "something else; make or copy it again."
         ) from error
     missing = [key for key in required if key not in header]
@@ -132,12 +133,6 @@ def require_file(path: str | Path) -> Path:
     raise LeukoError(f"The weights {path} cannot be read: the path {found}; give the path of a weight file.")
 
 
-def shown(text: str, length: int = 60) -> str:
-    """A name from a file, for a message: cut to `length`, and nothing in it that could move a terminal's cursor."""
-    cut = text if len(text) <= length else f"{text[: length - 1]}…"
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in cut)
-
-
 def first_difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str | None:
     """The first tensor that is missing, of another shape or too many, in words; None when all fit."""
     for name, tensor in expected.items():
@@ -147,7 +142,7 @@ def first_difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]
         if tuple(found[name].shape) != shape:
             return f"tensor {name} has shape {tuple(found[name].shape)} where {shape} is expected"
     extra = next((name for name in found if name not in expected), None)
-    return extra and f"tensor {shown(extra)} of shape {tuple(found[extra].shape)} is not expected"
+    return extra and f"tensor {short(extra)} of shape {tuple(found[extra].shape)} is not expected"
 
 
 def load_into(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:

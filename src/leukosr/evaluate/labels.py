@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from leukosr.errors import LeukoError
-from leukosr.tables import listed, one_spelling, spelling_key
+from leukosr.quoting import listed
+from leukosr.tables import one_spelling, spelling_key
 
 
 def agreed_labels(

@@ -13,7 +13,8 @@ import pandas as pd
 
 from leukosr.errors import LeukoError
 from leukosr.evaluate.labels import agreed_labels
-from leukosr.tables import integral, read_table, short
+from leukosr.quoting import short
+from leukosr.tables import integral, read_table
 
 COLUMNS = ("image", "source", "seed", "true", "predicted")
 LARGEST_SEED = 2**64 - 1  # what torch.seed() may give

@@ -11,7 +11,8 @@ import pandas as pd
 from leukosr.engine.seeding import STREAMS
 from leukosr.errors import LeukoError
 from leukosr.evaluate.significance import METRICS
-from leukosr.tables import integral, read_table, short
+from leukosr.quoting import short
+from leukosr.tables import integral, read_table
 
 MOST_TRIALS = 5000  # every pair of runs is compared
 LARGEST = 1e15  # of a metric: its squares are summed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -12,13 +11,8 @@ from leukosr.config import Params
 from leukosr.errors import LeukoError
 from leukosr.files import new_folder, write_json
 from leukosr.layout import Layout, require
-from leukosr.outputs import LITTER
+from leukosr.outputs import claimed
 from leukosr.versions import git_commit, installed_versions
-
-WRITTEN = frozenset({
-    "index.html", "comparison.csv", "summary.json", "figures", "plots", "metrics", "manifest.csv", "params.yaml",
-    "dvc.lock", "about.json",
-})  # fmt: skip
 
 
 def publish_results(params: Params, params_file: Path, layout: Layout, target: Path) -> Path:
@@ -29,11 +23,12 @@ def publish_results(params: Params, params_file: Path, layout: Layout, target: P
     An existing snapshot of that name is replaced. Raises LeukoError when the study is not finished, or something
     else lies at `target`.
     """
-    _refuse(target)
+    if target.name.startswith(".") or target.parent != Path("results"):
+        raise LeukoError(f"'{target.name}' is no name for a folder below results/")
     require(layout.report / "index.html", "report")
     if subprocess.run([sys.executable, "-m", "dvc", "status", "--quiet", "dvc.yaml"], check=False).returncode:
         raise LeukoError("params.yaml, the data or the results changed since the last run: run `dvc repro` first")
-    with new_folder(target) as folder:
+    with claimed(target, "publish"), new_folder(target) as folder:
         shutil.copytree(layout.report, folder, dirs_exist_ok=True)
         for metrics in sorted(layout.root.rglob("metrics.json")):
             place = folder / "metrics" / metrics.parent.relative_to(layout.root)
@@ -53,15 +48,3 @@ def publish_results(params: Params, params_file: Path, layout: Layout, target: P
         }
         write_json(folder / "about.json", about)
     return target
-
-
-def _refuse(target: Path) -> None:
-    """Raise LeukoError where `target` is no place for a snapshot, or holds what `publish` did not write."""
-    if target.name.startswith(".") or target.parent != Path("results"):
-        raise LeukoError(f"'{target.name}' is no name for a folder below results/")
-    others = sorted(set(os.listdir(target)) - WRITTEN - LITTER) if target.is_dir() else []
-    if others:
-        raise LeukoError(
-            f"{target} holds files that are no earlier result of this command ({', '.join(others[:3])}): choose "
-            "another name, or move them away"
-        )

@@ -94,9 +94,9 @@ def _refuse(rejected: list[Rejected], settings: Prepare) -> None:
     """Stop on files that cannot be used, unless they may be left out."""
     if not rejected or settings.bad_images == "leave_out":
         return
-    listed = "; ".join(f"{item.path} {item.reason}" for item in rejected[:SHOWN])
+    first = "; ".join(f"{item.path} {item.reason}" for item in rejected[:SHOWN])
     more = f"; and {len(rejected) - SHOWN} more" if len(rejected) > SHOWN else ""
     raise LeukoError(
-        f"{len(rejected)} files of {settings.root} cannot be used: {listed}{more}. Mend or remove them, or set "
+        f"{len(rejected)} files of {settings.root} cannot be used: {first}{more}. Mend or remove them, or set "
         "prepare.bad_images to leave_out"
     )

@@ -17,7 +17,7 @@ import leukosr.data.provenance
 from leukosr.config import Params
 from leukosr.data.catalogue import check_images, find_images
 from leukosr.data.images import ImageFacts, inspect_image
-from leukosr.data.listing import TABLES, list_files, printable
+from leukosr.data.listing import TABLES, list_files
 from leukosr.data.provenance.facts import Facts, folder_labels, folder_splits, gather_facts, name_sources
 from leukosr.data.provenance.geometry import Limits
 from leukosr.data.provenance.search import find_sources
@@ -27,6 +27,7 @@ from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.files import new_file, new_folder, write_json
 from leukosr.outputs import claimed
+from leukosr.quoting import visible
 from leukosr.report.provenance_page import write_provenance_page
 from leukosr.tables import write_frame, write_table
 
@@ -166,7 +167,7 @@ def _readable(root: Path, workers: int) -> tuple[list[str], list[tuple[str, str]
     reasons = [file.reason or facts[file.path].reason for file in files]
     names = [file.path.relative_to(root).as_posix() for file in files]
     good = [name for name, reason in zip(names, reasons, strict=True) if reason is None]
-    bad = [(printable(name), reason) for name, reason in zip(names, reasons, strict=True) if reason is not None]
+    bad = [(visible(name), reason) for name, reason in zip(names, reasons, strict=True) if reason is not None]
     return good, bad
 
 

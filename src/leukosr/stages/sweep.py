@@ -16,6 +16,7 @@ from rich.console import Console
 from leukosr import tracking
 from leukosr.config import Params
 from leukosr.data.manifest import SR_ROLES, check_disjoint, for_classifiers, read_manifest, with_role
+from leukosr.engine.databases import storage_url
 from leukosr.engine.device import choose_device
 from leukosr.engine.precision import with_precision
 from leukosr.engine.progress import progress
@@ -29,7 +30,6 @@ from leukosr.report.sweep import said_in, write_sweep
 from leukosr.tracking.records import SYNC
 from leukosr.tracking.sweep_record import SweepRecord
 from leukosr.trial_attempt import Attempt, Space
-from leukosr.trial_storage import storage_url
 from leukosr.trial_store import TrialStore
 from leukosr.trial_workers import make_trials, threads_each
 

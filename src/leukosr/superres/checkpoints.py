@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from leukosr.engine.weights import require_file, shown
+from leukosr.engine.weights import require_file
 from leukosr.errors import LeukoError
+from leukosr.quoting import short
 
 # what frameworks put a generator's tensors under, and before their names (BasicSR, Lightning, DataParallel,
 # torch.compile, mmagic); averaged weights first: they are the ones meant for use
@@ -43,7 +44,7 @@ def read_checkpoint(path: Path) -> object:
             ) from error
         name = re.search(r"GLOBAL ([\w.]+)", str(error))
         raise LeukoError(
-            f"{path} is refused: it holds Python objects besides tensors{f' ({shown(name[1])})' if name else ''}, and "
+            f"{path} is refused: it holds Python objects besides tensors{f' ({short(name[1])})' if name else ''}, and "
             "unpickling those can run any code; save its state dict alone and use that."
         ) from error
 
@@ -77,7 +78,7 @@ def state_dicts(path: Path, content: object) -> list[dict[str, Tensor]]:
     """The state dicts in what a checkpoint holds, the likeliest first. Raises LeukoError where there is none."""
     if states := list(_states(content, set())):
         return states
-    keys = [shown(key) for key in content if isinstance(key, str)][:6] if isinstance(content, Mapping) else []
+    keys = [short(key) for key in content if isinstance(key, str)][:6] if isinstance(content, Mapping) else []
     raise LeukoError(
         f"{path} holds no state dict: expected tensors by name, bare or under one of {', '.join(WRAPPERS)}, and found "
         f"{', '.join(keys) or type(content).__name__}."

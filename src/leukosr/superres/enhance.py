@@ -13,12 +13,13 @@ import numpy as np
 from leukosr.config import Precision
 from leukosr.data.decoding import NO_IMAGE, SUFFIXES
 from leukosr.data.images import read_as_rgb, write_png
-from leukosr.data.listing import list_files, printable
+from leukosr.data.listing import list_files
 from leukosr.engine.device import choose_device, place
 from leukosr.engine.precision import Resolved, resolve
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.files import new_file
+from leukosr.quoting import visible
 from leukosr.superres.upscaler import upscale_images
 from leukosr.superres.weights import load_generator
 
@@ -122,7 +123,7 @@ def _list_folder(source: Path, target: Path) -> _Files:
     for item in list_files(source, without=target):
         if item.reason is not None:
             sentences = files.left_out if item.reason == NO_IMAGE else files.failed
-            sentences.append(f"{printable(str(item.path))} {item.reason}")
+            sentences.append(f"{visible(str(item.path))} {item.reason}")
             continue
         output = (target / item.path.relative_to(source)).with_suffix(".png")
         if (other := input_of.setdefault(output, item.path)) != item.path:

@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from leukosr.engine.weights import SUFFIX, first_difference, load_into, read_tensors, shown, write_tensors
+from leukosr.engine.weights import SUFFIX, first_difference, load_into, read_tensors, write_tensors
 from leukosr.errors import LeukoError
+from leukosr.quoting import short
 from leukosr.superres import GENERATORS
 from leukosr.superres.checkpoints import held, read_checkpoint, state_dicts
 
@@ -124,14 +125,14 @@ def _described(path: Path, tensors: dict[str, Tensor], header: Mapping[str, str]
     method = header["architecture"]
     if method not in GENERATORS:
         raise LeukoError(
-            f"{path} holds weights of {shown(method)!r}, which is no generator here; known are {', '.join(GENERATORS)}."
+            f"{path} holds weights of {short(method)!r}, which is no generator here; known are {', '.join(GENERATORS)}."
         )
     try:
         scale, arguments = int(header["scale"]), json.loads(header["arguments"])
         if not all(type(value) is int for value in arguments.values()):
             raise ValueError("numbers are whole")
     except (KeyError, ValueError, AttributeError, RecursionError) as error:
-        found = [shown(header.get(key, "missing")) for key in ("scale", "arguments")]
+        found = [short(header.get(key, "missing")) for key in ("scale", "arguments")]
         raise LeukoError(
             f"{path} has a damaged header: scale is {found[0]!r} where a whole number is expected, or "
             f"arguments is {found[1]!r} where a JSON object of whole numbers is; save it again."
@@ -145,7 +146,7 @@ def _check_numbers(path: Path, stored: _Stored) -> None:
     for name, value in {"scale": stored.scale, **stored.arguments}.items():
         if abs(value) > most.get(name, WIDEST):
             raise LeukoError(
-                f"{path} holds {len(stored.tensors)} tensors of a network whose {shown(name)} is said to be above "
+                f"{path} holds {len(stored.tensors)} tensors of a network whose {short(name)} is said to be above "
                 f"{most.get(name, WIDEST)}: it is damaged or made to fill the memory; use other weights"
             )
 
@@ -158,7 +159,7 @@ def _recognised(path: Path, content: object) -> _Stored:
             return replace(stored, tensors=held(path, stored.tensors))
     raise LeukoError(
         f"{path} holds weights of no network known here ({', '.join(GENERATORS)}): its tensors begin with "
-        f"{', '.join(shown(name) for name in list(states[0])[:4])}."
+        f"{', '.join(short(name) for name in list(states[0])[:4])}."
     )
 
 

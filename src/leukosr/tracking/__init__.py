@@ -14,7 +14,7 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # what runs in a laboratory is nobody else's business
 
 from leukosr.tracking.leftovers import end_lost
-from leukosr.tracking.runs import Run, losses, of_another_process, run
+from leukosr.tracking.runs import Run, failures, of_another_process, run
 
 for chatty in (
     "mlflow.system_metrics.system_metrics_monitor",
@@ -25,4 +25,4 @@ for chatty in (
 # it prints a traceback of every database error that it also raises; Run.attempt says it in one line
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
-__all__ = ["Run", "end_lost", "losses", "of_another_process", "run"]
+__all__ = ["Run", "end_lost", "failures", "of_another_process", "run"]

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
-
 from leukosr.errors import LeukoError
-from leukosr.tracking.runs import losses
+from leukosr.terminal import Terminal
+from leukosr.tracking.runs import failures
 
 KEPT = Path(".leukosr/kept")
 
@@ -22,11 +21,11 @@ def results_of_run(stage: str) -> Iterator[Path]:
 
     Raises LeukoError where that is not possible either.
     """
-    before = losses()
+    before = failures()
     with tempfile.TemporaryDirectory(prefix="leukosr-") as temporary:
         written = Path(temporary) / stage
         yield written
-        if losses() == before or not written.exists():
+        if failures() == before or not written.exists():
             return
         try:
             KEPT.mkdir(parents=True, exist_ok=True)
@@ -37,4 +36,4 @@ def results_of_run(stage: str) -> Iterator[Path]:
                 f"{stage}: its results are not kept: MLflow did not take them, and they cannot be copied to {KEPT} "
                 f"({error}): make room or the folder writable, or unset MLFLOW_RUN_ID, then run again"
             ) from None
-    Console(stderr=True).print(f"{stage}: MLflow did not take all results; they are kept in {kept}", soft_wrap=True)
+    Terminal(stderr=True).print(f"{stage}: MLflow did not take all results; they are kept in {kept}", soft_wrap=True)

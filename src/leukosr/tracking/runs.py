@@ -19,11 +19,12 @@ from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.exceptions import MlflowException
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from leukosr.engine.databases import making_tables, said_by, without_password
 from leukosr.engine.stopping import asked_to_stop
 from leukosr.engine.this_process import this_process
+from leukosr.terminal import Terminal
 from leukosr.tracking.calls import Caller
 from leukosr.tracking.leftovers import PROCESS, end_killed
 from leukosr.tracking.models import log_model
@@ -38,7 +39,7 @@ BYTES_A_SECOND = 1_000_000  # of the slowest server that files are sent to
 _failures: list[str] = []
 
 
-def losses() -> int:
+def failures() -> int:
     """How often MLflow has failed this process, so that a run is not logged to its end."""
     return len(_failures)
 
@@ -65,11 +66,12 @@ class Run:
         except FAILURES as error:
             self._lose()
             uri = mlflow.get_tracking_uri()
-            failure = escape(f"MLflow at {without_password(uri)} failed ({said_by(error, uri)})")
+            failure = f"MLflow at {without_password(uri)} failed ({said_by(error, uri)})"
             _failures.append(failure)
             self.console.print(
-                f"[yellow]warning:[/] {failure}. The work goes on and its results are kept on disk, but the rest of "
-                f"this run is not logged. {self.remedy}".rstrip()
+                Text("warning:", "yellow"),
+                f"{failure}. The work goes on and its results are kept on disk, but the rest of "
+                f"this run is not logged. {self.remedy}".rstrip(),
             )
             return None
 
@@ -151,7 +153,7 @@ class Run:
 
 def of_another_process(run_id: str | None, console: Console | None = None) -> Run:
     """The run that another process has opened, as a parent; without an id, what stands below it is by itself."""
-    handle = Run(console or Console(stderr=True), watched=False)
+    handle = Run(console or Terminal(stderr=True), watched=False)
     handle.run_id = run_id
     return handle
 
@@ -174,7 +176,7 @@ def run(
     system metrics. Under `mlflow run` the code attaches to that run and leaves the experiment as it is. An error inside
     marks the run failed and goes on upwards.
     """
-    handle = Run(console or Console(stderr=True), parent, remedy=remedy, watched=watched)
+    handle = Run(console or Terminal(stderr=True), parent, remedy=remedy, watched=watched)
 
     def start() -> None:
         _open_store(mlflow.get_tracking_uri())

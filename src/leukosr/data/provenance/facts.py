@@ -16,7 +16,7 @@ from leukosr.data.provenance.search import Sources
 from leukosr.data.split_table import NAME as SPLIT_TABLE
 from leukosr.data.split_table import read_split
 from leukosr.errors import LeukoError
-from leukosr.tables import short
+from leukosr.quoting import short
 
 SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing", "test_simple"})
 
