@@ -15,9 +15,9 @@ import numpy as np
 from benchmarks.images import SIZE, image_set, published_params
 from benchmarks.measure import Comparison, Options, Row, compare, seconds_of
 from leukosr.config import Params
-from leukosr.data.images import read_rgb, write_png
 from leukosr.degradation import DEGRADATIONS, image_rng
 from leukosr.engine.parallel import count_workers, ordered_map
+from leukosr.images.reading import read_rgb, write_png
 from leukosr.stages import degrade
 
 SEED = 0

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from leukosr.config import Params, parse_params
-from leukosr.data.images import read_rgb
-from leukosr.data.synthetic import CLASSES, SmearSettings, write_demo
-from leukosr.degradation.resample import resize
+from leukosr.data.synthetic.smears import CLASSES, SmearSettings, write_demo
 from leukosr.engine.device import choose_device
 from leukosr.engine.precision import resolve
+from leukosr.images.reading import read_rgb
+from leukosr.images.resampling import resize
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "data"  # BCCD, where it has been fetched

@@ -15,10 +15,10 @@ from benchmarks.counting import count_work
 from benchmarks.images import ROOT, SIZE, image_set, published_params, read_resized
 from benchmarks.measure import Options, Row, compare, quartiles
 from leukosr.config import Params, UpscaleLearned
-from leukosr.data.images import read_rgb
 from leukosr.degradation import Capstone, CapstoneSettings, image_rng
 from leukosr.engine.device import choose_device, place
 from leukosr.evaluate.image_quality import compare_images
+from leukosr.images.reading import read_rgb
 from leukosr.superres import GENERATORS
 from leukosr.superres.upscaler import upscale_images
 from leukosr.superres.weights import load_generator

@@ -131,9 +131,9 @@ def _sweep(images: int, trials: int) -> tuple[float, list[float], list[float]]:
     from benchmarks.resnet50 import labels_of
     from leukosr.classify import subject
     from leukosr.classify.trainer import ClassifierTraining, predict
-    from leukosr.data.images import read_rgb, write_png
     from leukosr.data.manifest import Row as Image
     from leukosr.data.manifest import write_manifest
+    from leukosr.images.reading import read_rgb, write_png
     from leukosr.layout import Layout, image_file
     from leukosr.stages import sweep
 

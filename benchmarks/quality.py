@@ -14,10 +14,10 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from benchmarks.images import SIZE, image_set, published_params, read_resized
 from benchmarks.measure import Options, Row, compare, seconds_of
 from leukosr.config import Params
-from leukosr.data.images import read_rgb, write_png
-from leukosr.degradation.resample import resize
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.evaluate.image_quality import ImageQuality
+from leukosr.images.reading import read_rgb, write_png
+from leukosr.images.resampling import resize
 from leukosr.stages import quality
 
 GOAL, TOLERANCE = 4, 1e-6

@@ -20,10 +20,10 @@ from benchmarks.measure import Options, Row, compare_within
 from leukosr.classify import BACKBONES
 from leukosr.classify.trainer import ClassifierTraining, LabelledImages
 from leukosr.config import Classify
-from leukosr.data.images import read_rgb
-from leukosr.data.store import ImageStore
 from leukosr.engine.device import choose_device
 from leukosr.engine.resume import Resume
+from leukosr.images.reading import read_rgb
+from leukosr.images.store import ImageStore
 
 BATCH, GOAL = 8, 4
 

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from benchmarks.images import image_set, read_resized
 from benchmarks.measure import MIB, Comparison, Options, Row, compare, peak_memory, seconds_of
-from leukosr.data.images import read_rgb, write_png
 from leukosr.degradation import SecondOrder, SecondOrderSettings, image_rng
 from leukosr.degradation.kernels import BlurKernel
 from leukosr.degradation.rounds import Noise, RoundDraw
 from leukosr.engine.device import choose_device, to_batch, to_uint8
 from leukosr.engine.parallel import count_workers, ordered_map
+from leukosr.images.reading import read_rgb, write_png
 from leukosr.superres.losses import usm_sharpen
 
 BATCH, SIDE, SCALE = 12, 256, 4

@@ -15,10 +15,10 @@ from benchmarks.counting import count_work
 from benchmarks.images import image_set, read_resized
 from benchmarks.measure import Comparison, Work, compare_within
 from leukosr.config import TrainSR
-from leukosr.data.images import read_rgb
 from leukosr.data.pairs import Pairs, PatchSampler
-from leukosr.data.store import ImageStore
 from leukosr.engine.resume import Resume
+from leukosr.images.reading import read_rgb
+from leukosr.images.store import ImageStore
 from leukosr.superres.trainer import SRTraining
 
 SCALE, IMAGES, WARM_UP = 4, 16, 2

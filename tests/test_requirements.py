@@ -18,7 +18,7 @@ OWN = {"leukosr", "benchmarks", "tests"} | {file.stem for file in (ROOT / "tests
 RUNTIME_BY_NAME = {
     "dvc": ("Makefile", "dvc repro"),
     "optuna-dashboard": ("Makefile", "optuna-dashboard"),
-    "psycopg": ("src/leukosr/trial_storage.py", "postgresql://"),
+    "psycopg": ("src/leukosr/tracking/trial_storage.py", "postgresql://"),
     "ipykernel": ("README.md", "the kernel in `.venv`"),
     "setuptools": ("pyproject.toml", "setuptools.build_meta"),
 }

@@ -12,10 +12,10 @@ import yaml
 from sklearn.metrics import accuracy_score, f1_score
 
 from leukosr.data.manifest import check_disjoint, read_manifest
-from leukosr.evaluate.predictions import read_predictions
-from leukosr.evaluate.sd_ratio import as_records, steadiness
-from leukosr.evaluate.trials import read_trials
-from leukosr.evaluate.variance import analyse, as_json
+from leukosr.evaluate.arms.predictions import read_predictions
+from leukosr.evaluate.runs.sd_ratio import as_records, steadiness
+from leukosr.evaluate.runs.trials import read_trials
+from leukosr.evaluate.runs.variance import analyse, as_json
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 SNAPSHOTS = sorted(path.parent for path in RESULTS.glob("*/params.yaml"))

@@ -13,7 +13,7 @@ import torch
 from benchmarks import images
 from benchmarks.counting import count_work
 from benchmarks.measure import MIB, Comparison, Row, compare, compare_within, in_child, peak_memory
-from leukosr.data.images import read_rgb
+from leukosr.images.reading import read_rgb
 
 
 def test_reference_and_ours_run_in_turns_after_a_warm_up() -> None:

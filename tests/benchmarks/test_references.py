@@ -15,12 +15,12 @@ from benchmarks.measure import Options
 from benchmarks.real_esrgan_step import PlainRealESRGAN
 from benchmarks.srgan_step import PlainSRGAN
 from leukosr.config import Params, TrainSR
-from leukosr.data.images import read_rgb, write_png
 from leukosr.data.pairs import Pairs
-from leukosr.data.store import ImageStore
-from leukosr.degradation.resample import resize
 from leukosr.engine.resume import Resume
 from leukosr.evaluate.image_quality import compare_images
+from leukosr.images.reading import read_rgb, write_png
+from leukosr.images.resampling import resize
+from leukosr.images.store import ImageStore
 from leukosr.superres import GENERATORS
 from leukosr.superres.losses import usm_sharpen
 

@@ -15,9 +15,9 @@ from leukosr.classify.ensemble import Ensemble, together
 from leukosr.classify.trainer import ClassifierTraining, LabelledImages
 from leukosr.classify.weights import load_classifier, save_classifier
 from leukosr.config import Params
-from leukosr.data.store import ImageStore
 from leukosr.engine.weights import read_tensors, write_tensors
 from leukosr.errors import LeukoError
+from leukosr.images.store import ImageStore
 
 CPU = torch.device("cpu")
 CLASSES = ["a", "b", "c"]

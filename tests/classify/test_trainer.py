@@ -10,10 +10,10 @@ import torch
 
 from leukosr.classify.trainer import ClassifierTraining, LabelledImages, predict
 from leukosr.config import Classify, Params
-from leukosr.data.store import ImageStore
 from leukosr.engine.resume import Resume
 from leukosr.engine.seeding import Stream, StreamRoots
 from leukosr.errors import LeukoError
+from leukosr.images.store import ImageStore
 
 CPU = torch.device("cpu")
 

@@ -416,7 +416,7 @@ def test_inspection_can_be_done_elsewhere(tmp_path: Path) -> None:
     asked: list[Path] = []
 
     def inspect_all(paths: list[Path]) -> list[object]:
-        from leukosr.data.images import inspect_image
+        from leukosr.images.reading import inspect_image
 
         asked.extend(paths)
         return [replace(inspect_image(path, MAX_PIXELS), reason="is blurred") for path in paths]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from leukosr.data.pairs import Pairs, PatchSampler
-from leukosr.data.store import ImageStore
+from leukosr.images.store import ImageStore
 
 HEIGHT, WIDTH = 18, 23
 

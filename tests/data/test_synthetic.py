@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from leukosr.data.synthetic import (
+from leukosr.data.synthetic.smears import (
     CLASSES,
     CYTOPLASM,
     NUCLEUS,

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from leukosr.data.images import read_rgb
 from leukosr.engine.parallel import count_workers, ordered_map, usable_cores
 from leukosr.errors import LeukoError
+from leukosr.images.reading import read_rgb
 
 # what the workers call is builtin or the package's own: a spawned worker does not find the functions of a test
 PROCESS = "__import__('os').getpid()"

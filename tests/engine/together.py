@@ -18,11 +18,11 @@ from torch import nn
 from leukosr.classify.trainer import ClassifierTraining, LabelledImages
 from leukosr.config import Params, parse_params
 from leukosr.data.pairs import Pairs
-from leukosr.data.store import ImageStore
 from leukosr.engine.batch_norm import SynchronisedBatchNorm2d
 from leukosr.engine.distributed import launched
 from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.resume import Resume
+from leukosr.images.store import ImageStore
 from leukosr.superres.trainer import SRTraining
 
 CPU = torch.device("cpu")

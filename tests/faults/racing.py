@@ -13,8 +13,8 @@ import mlflow
 from rich.console import Console
 
 from leukosr import tracking
-from leukosr.trial_attempt import Attempt
-from leukosr.trial_store import TrialStore
+from leukosr.tracking.trial_attempt import Attempt
+from leukosr.tracking.trial_store import TrialStore
 
 # what the libraries import when they need it: here once, and not in every process
 for name in ("alembic.command", "optuna.storages._rdb.models", "mlflow.store.tracking.sqlalchemy_store"):

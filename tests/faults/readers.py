@@ -33,14 +33,14 @@ def read_all_tables(path: Path) -> None:
 
 
 def _predictions(path: Path) -> None:
-    from leukosr.evaluate.predictions import pair, read_predictions
+    from leukosr.evaluate.arms.predictions import pair, read_predictions
 
     arm = read_predictions(path, "arm")
     pair(arm, arm)
 
 
 def _trials(path: Path) -> None:
-    from leukosr.evaluate.trials import read_trials
+    from leukosr.evaluate.runs.trials import read_trials
 
     read_trials(path, "accuracy")
 

@@ -22,9 +22,9 @@ from PIL import Image, ImageOps
 from tests.faults.hostile_images import Outcome, encoded, exif, hostile_images, pixels
 from tests.faults.tally import Tally
 
-from leukosr.data.decoding import FORMAT_OF, FORMATS
-from leukosr.data.images import inspect_image, read_as_rgb, read_rgb
 from leukosr.errors import LeukoError
+from leukosr.images.decoding import FORMAT_OF, FORMATS
+from leukosr.images.reading import inspect_image, read_as_rgb, read_rgb
 
 MAX_PIXELS = 50_000_000
 SECONDS = 20  # an image of 50 million pixels takes two

@@ -19,8 +19,8 @@ from tests.faults.tally import Tally
 from leukosr.classify.trainer import ClassifierTraining, LabelledImages
 from leukosr.config import Params
 from leukosr.data.pairs import Pairs
-from leukosr.data.store import ImageStore
 from leukosr.engine.resume import Resume
+from leukosr.images.store import ImageStore
 from leukosr.superres.trainer import SRTraining
 
 CPU = torch.device("cpu")

@@ -18,7 +18,7 @@ from tests.faults.small_study import SMALL, make_study
 from tests.faults.tally import Tally
 
 from leukosr.config import Params
-from leukosr.trial_storage import open_storage
+from leukosr.tracking.trial_storage import open_storage
 
 CELLS = 20
 STORAGES = {"a new database": "sqlite:///{}/trials.db", "a new journal": "journal:{}/trials.log"}

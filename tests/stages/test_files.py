@@ -11,9 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
-from leukosr.degradation.resample import resize
 from leukosr.engine.precision import resolve
 from leukosr.engine.weights import read_tensors
+from leukosr.images.resampling import resize
 from leukosr.superres.trainer import HISTORY_COLUMNS
 from leukosr.superres.weights import load_generator
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from leukosr.cli import app
 from leukosr.config import Params
 from leukosr.data.manifest import read_manifest
-from leukosr.evaluate.predictions import read_predictions
+from leukosr.evaluate.arms.predictions import read_predictions
 from leukosr.layout import Layout
 from leukosr.report.results import load_results
 from leukosr.stages import classify, degrade, prepare, quality, upscale

@@ -23,7 +23,7 @@ from mlflow import MlflowClient
 from optuna.trial import TrialState
 
 from leukosr.config import Params
-from leukosr.trial_storage import open_storage
+from leukosr.tracking.trial_storage import open_storage
 
 from .conftest import TINY, Study
 

@@ -8,9 +8,9 @@ import torch
 
 from leukosr.config import Params
 from leukosr.data.pairs import Pairs
-from leukosr.data.store import ImageStore
 from leukosr.engine.precision import with_precision
 from leukosr.engine.resume import Resume
+from leukosr.images.store import ImageStore
 from leukosr.stages import train_sr
 from leukosr.superres.trainer import SRTraining
 from leukosr.superres.weights import load_generator

@@ -200,7 +200,7 @@ def test_an_image_of_very_many_pixels_is_refused(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw(tmp_path / "cell.png", 40, 50)
-    monkeypatch.setattr("leukosr.data.decoding.MAX_PIXELS", 40 * 50 - 1)
+    monkeypatch.setattr("leukosr.images.decoding.MAX_PIXELS", 40 * 50 - 1)
     with pytest.raises(LeukoError, match=r"cell\.png has 50x40 pixels, more than the 1999 that are read"):
         enhance(tmp_path / "cell.png", tmp_path / "big.png", weights)
 

@@ -11,9 +11,9 @@ import torch
 
 from leukosr.config import Params, TrainSR
 from leukosr.data.pairs import Pairs
-from leukosr.data.store import ImageStore
 from leukosr.engine.resume import Resume
 from leukosr.errors import LeukoError
+from leukosr.images.store import ImageStore
 from leukosr.superres.trainer import HISTORY_COLUMNS, SRTraining
 from leukosr.superres.weights import save_generator
 

@@ -26,9 +26,9 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from leukosr import tracking
 from leukosr.classify.backbones import ResNet50
 from leukosr.classify.weights import save_classifier
-from leukosr.degradation.resample import shrink_into
 from leukosr.engine.stopping import stopped_like_ctrl_c
 from leukosr.engine.this_process import this_process
+from leukosr.images.resampling import shrink_into
 from leukosr.superres.archs.srgan import SRGANGenerator
 from leukosr.superres.upscaler import upscale_batch
 from leukosr.superres.weights import save_generator

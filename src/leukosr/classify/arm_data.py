@@ -9,10 +9,10 @@ import numpy as np
 
 from leukosr.classify.trainer import LabelledImages
 from leukosr.config import Classify, Protocol
-from leukosr.data.images import read_rgb
 from leukosr.data.manifest import Row, folds_of, with_role
-from leukosr.data.store import ImageStore
-from leukosr.degradation.resample import shrink_into
+from leukosr.images.reading import read_rgb
+from leukosr.images.resampling import shrink_into
+from leukosr.images.store import ImageStore
 from leukosr.layout import image_file
 
 

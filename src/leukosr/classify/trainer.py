@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from leukosr.classify import BACKBONES
 from leukosr.config import Classify
 from leukosr.data.augment import augment
-from leukosr.data.store import ImageStore
 from leukosr.engine.averaging import average_of
 from leukosr.engine.device import Compiling, autocast, compiled, place, to_batch
 from leukosr.engine.prefetch import prefetched
@@ -25,6 +24,7 @@ from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.resume import Resume
 from leukosr.engine.seeding import Root, run_number, stream_rng, stream_seed
 from leukosr.errors import Diverged
+from leukosr.images.store import ImageStore
 
 
 @dataclass(frozen=True)

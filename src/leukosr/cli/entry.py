@@ -16,9 +16,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from leukosr import __version__
 from leukosr.cli import images, project, stages, statistics
+from leukosr.cli.crash_report import save_report, without_credentials
 from leukosr.cli.options import console, errors
 from leukosr.cli.verify import verify
-from leukosr.crash_report import save_report, without_credentials
 from leukosr.engine.stopping import INTERRUPTED, stopped_like_ctrl_c
 from leukosr.errors import LeukoError
 from leukosr.terminal import BROKEN_PIPE, discard_output, tolerate_narrow_encodings

@@ -20,10 +20,10 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects instead of a table.")] = False,
 ) -> None:
     """Say whether the first arm is better than each other one, from per-image predictions."""
-    from leukosr.evaluate.predictions import names_of, pair, read_predictions
-    from leukosr.evaluate.sample_size import sample_size
-    from leukosr.evaluate.significance import METRICS
-    from leukosr.evaluate.significance import compare as compare_pairs
+    from leukosr.evaluate.arms.predictions import names_of, pair, read_predictions
+    from leukosr.evaluate.arms.sample_size import sample_size
+    from leukosr.evaluate.arms.significance import METRICS
+    from leukosr.evaluate.arms.significance import compare as compare_pairs
     from leukosr.report import comparisons
 
     if len(files) < 2:
@@ -55,8 +55,8 @@ def calibrate(
 
     from leukosr.engine.parallel import count_workers
     from leukosr.engine.progress import track
-    from leukosr.evaluate.calibration import STUDIES
-    from leukosr.evaluate.calibration import calibrate as simulate
+    from leukosr.evaluate.arms.calibration import STUDIES
+    from leukosr.evaluate.arms.calibration import calibrate as simulate
     from leukosr.files import new_file
     from leukosr.outputs import claimed
     from leukosr.report.calibration_figure import calibration_figure
@@ -89,9 +89,9 @@ def variance(
 
     Of several tables: whose runs lie closer together?
     """
-    from leukosr.evaluate.trials import read_trials
-    from leukosr.evaluate.variance import analyse, as_record
-    from leukosr.evaluate.variance import as_json as text_of
+    from leukosr.evaluate.runs.trials import read_trials
+    from leukosr.evaluate.runs.variance import analyse, as_record
+    from leukosr.evaluate.runs.variance import as_json as text_of
     from leukosr.files import write_json
     from leukosr.outputs import claimed
     from leukosr.report.variance_figures import print_variance, variance_figures
@@ -114,10 +114,10 @@ def variance(
 
 
 def _compare_spreads(files: list[Path], metric: str, out: Path | None, note: str, as_json: bool) -> None:
-    from leukosr.evaluate.predictions import names_of
-    from leukosr.evaluate.sd_ratio import as_json as text_of
-    from leukosr.evaluate.sd_ratio import as_records, steadiness
-    from leukosr.evaluate.trials import read_trials
+    from leukosr.evaluate.arms.predictions import names_of
+    from leukosr.evaluate.runs.sd_ratio import as_json as text_of
+    from leukosr.evaluate.runs.sd_ratio import as_records, steadiness
+    from leukosr.evaluate.runs.trials import read_trials
     from leukosr.files import write_json
     from leukosr.outputs import claimed
     from leukosr.report.spreads_figure import print_spreads, spreads_figure

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from leukosr.config import Prepare, Provenance, read_yaml
-from leukosr.data.decoding import SUFFIXES
-from leukosr.data.images import ImageFacts, inspect_image
-from leukosr.data.listing import is_utf8, left_by_system, list_files
 from leukosr.data.split_table import read_split
 from leukosr.errors import LeukoError
+from leukosr.images.decoding import SUFFIXES
+from leukosr.images.listing import is_utf8, left_by_system, list_files
+from leukosr.images.reading import ImageFacts, inspect_image
 from leukosr.quoting import visible
 from leukosr.tables import one_spelling
 

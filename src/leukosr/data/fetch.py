@@ -15,14 +15,14 @@ from typing import Any
 
 from leukosr.config import PerClass, Prepare, SourceDisjoint, read_yaml
 from leukosr.data.catalogue import Found, Rejected, check_images, drawn_sets, find_images, loose_images
-from leukosr.data.images import inspect_image
-from leukosr.data.listing import list_files
 from leukosr.data.paths import stays_below
 from leukosr.data.sources import read_sources
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.files import new_folder, saying_why
+from leukosr.images.listing import list_files
+from leukosr.images.reading import inspect_image
 from leukosr.outputs import files_below
 from leukosr.project import dvc_error, project_root, run_dvc
 from leukosr.quoting import listed

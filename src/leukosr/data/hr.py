@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from leukosr.config import Image
-from leukosr.data.images import fit_to, read_rgb
+from leukosr.images.reading import fit_to, read_rgb
 
 
 def read_hr(path: Path, image: Image) -> np.ndarray:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leukosr.data.store import ImageStore
 from leukosr.engine.seeding import Root, stream_rng
+from leukosr.images.store import ImageStore
 
 
 @dataclass(frozen=True)

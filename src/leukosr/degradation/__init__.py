@@ -12,8 +12,8 @@ import numpy as np
 from leukosr.degradation.bicubic import Bicubic, BicubicSettings
 from leukosr.degradation.capstone import Capstone, CapstoneSettings
 from leukosr.degradation.checks import Image8
-from leukosr.degradation.resample import RESAMPLING, Kernel, resize
 from leukosr.degradation.second_order import SecondOrder, SecondOrderSettings
+from leukosr.images.resampling import RESAMPLING, Kernel, resize
 
 
 class Degradation(Protocol):

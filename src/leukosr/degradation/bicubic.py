@@ -6,7 +6,7 @@ from typing import ClassVar, cast
 import numpy as np
 
 from leukosr.degradation.checks import Image8, low_resolution_size, require
-from leukosr.degradation.resample import RESAMPLING, Kernel, resize
+from leukosr.images.resampling import RESAMPLING, Kernel, resize
 
 FACTORS = (2, 4, 8)
 

@@ -15,7 +15,7 @@ from leukosr.degradation.checks import (
 )
 from leukosr.degradation.jpeg import jpeg
 from leukosr.degradation.noise import add_signed_noise, add_wrapped_noise
-from leukosr.degradation.resample import RESAMPLING, Kernel, resize
+from leukosr.images.resampling import RESAMPLING, Kernel, resize
 
 Noise = Literal["wrapped", "gaussian"]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 
-from leukosr.evaluate.calibration import Calibration
-from leukosr.evaluate.simulation import Design
+from leukosr.evaluate.arms.calibration import Calibration
+from leukosr.evaluate.arms.simulation import Design
 from leukosr.report.style import SEQUENCE, new_figure
 
 MARKS = {"accuracy": ("o", SEQUENCE[0]), "macro_f1": ("s", SEQUENCE[2])}

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-from leukosr.evaluate.sample_size import SampleSize
-from leukosr.evaluate.significance import LEVEL, Comparison, smallest_p
+from leukosr.evaluate.arms.sample_size import SampleSize
+from leukosr.evaluate.arms.significance import LEVEL, Comparison, smallest_p
 from leukosr.terminal import Terminal
 
 NAMES = {"accuracy": "accuracy", "macro_f1": "macro F1"}

@@ -13,8 +13,8 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from PIL import Image
 
-from leukosr.data.images import read_as_rgb
 from leukosr.errors import LeukoError
+from leukosr.images.reading import read_as_rgb
 from leukosr.layout import Layout, image_file
 from leukosr.report.style import arm_colour, arm_label, new_figure, size_text
 

@@ -17,8 +17,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from PIL import Image
 
 from leukosr.config import Params
-from leukosr.data.images import read_as_rgb
 from leukosr.files import new_file, new_folder, write_json
+from leukosr.images.reading import read_as_rgb
 from leukosr.report import sections
 from leukosr.report.charts import (
     accuracy_figure,

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from leukosr.data.images import read_rgb
 from leukosr.data.provenance.facts import Facts
 from leukosr.files import new_file
+from leukosr.images.reading import read_rgb
 from leukosr.report.page import data_uri, template
 from leukosr.report.style import SEQUENCE, new_figure
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from leukosr.evaluate.arms.split_effect import SplitEffect, split_effect
 from leukosr.evaluate.estimate import Estimate
-from leukosr.evaluate.split_effect import SplitEffect, split_effect
 from leukosr.report.comparisons import NAMES
 from leukosr.report.results import StudyResults
 from leukosr.report.style import arm_colour, arm_label, new_figure

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from leukosr.evaluate.estimate import Estimate
-from leukosr.evaluate.sd_ratio import Steadiness
-from leukosr.evaluate.trials import Trials
+from leukosr.evaluate.runs.sd_ratio import Steadiness
+from leukosr.evaluate.runs.trials import Trials
 from leukosr.report.style import SEQUENCE, new_figure
 
 

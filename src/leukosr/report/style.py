@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from leukosr.config import Budget
-from leukosr.data.images import read_as_rgb
 from leukosr.files import new_file
+from leukosr.images.reading import read_as_rgb
 
 # Okabe & Ito's colours (Color Universal Design, 2008), told apart with any kind of colour vision
 ARM_COLOURS = {

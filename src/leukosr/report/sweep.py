@@ -11,9 +11,9 @@ import pandas as pd
 
 from leukosr.config import STREAMS_OF, Classify, Params
 from leukosr.errors import LeukoError
-from leukosr.evaluate.designs import Finished
-from leukosr.evaluate.trials import read_trials
-from leukosr.evaluate.variance import analyse, as_record
+from leukosr.evaluate.runs.designs import Finished
+from leukosr.evaluate.runs.trials import read_trials
+from leukosr.evaluate.runs.variance import analyse, as_record
 from leukosr.files import write_json
 from leukosr.report.style import budget_note
 from leukosr.report.variance_figures import importance_words, search_figure, sentences, variance_figures

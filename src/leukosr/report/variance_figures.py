@@ -10,10 +10,10 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from leukosr.evaluate.components import Component
-from leukosr.evaluate.spread import MOST_SEEDS, differences
-from leukosr.evaluate.trials import Trials
-from leukosr.evaluate.variance import Variance, larger
+from leukosr.evaluate.runs.components import Component
+from leukosr.evaluate.runs.spread import MOST_SEEDS, differences
+from leukosr.evaluate.runs.trials import Trials
+from leukosr.evaluate.runs.variance import Variance, larger
 from leukosr.report.style import SEQUENCE, new_figure
 
 FEWEST_RUNS = 6  # of one learning rate: the sd of fewer may be a third of what it looks like, or three times as much

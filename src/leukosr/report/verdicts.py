@@ -10,9 +10,9 @@ import pandas as pd
 from leukosr.config import LEARNED_ARMS, Params
 from leukosr.data.manifest import CLASSIFIER_ROLES, FOLD, SR_ROLES
 from leukosr.data.provenance.facts import Shared
-from leukosr.evaluate.predictions import Predictions, pair
-from leukosr.evaluate.sample_size import SampleSize, sample_size
-from leukosr.evaluate.significance import Comparison, compare
+from leukosr.evaluate.arms.predictions import Predictions, pair
+from leukosr.evaluate.arms.sample_size import SampleSize, sample_size
+from leukosr.evaluate.arms.significance import Comparison, compare
 from leukosr.report.comparisons import NAMES, difference_text, p_text
 from leukosr.report.results import StudyResults
 from leukosr.report.style import arm_label

@@ -11,7 +11,6 @@ from rich.console import Console
 
 from leukosr.config import Image, Params
 from leukosr.data.hr import read_hr
-from leukosr.data.images import read_rgb, write_png
 from leukosr.data.manifest import Row, read_manifest, used_rows
 from leukosr.degradation import DEGRADATIONS, image_rng
 from leukosr.degradation.rounds import KernelMix, ResizeMix, Round
@@ -19,6 +18,7 @@ from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.processes import ALONE, Processes, shared_folder
 from leukosr.engine.progress import track
 from leukosr.engine.seeding import stream_seed
+from leukosr.images.reading import read_rgb, write_png
 from leukosr.layout import BRING_BACK, Layout, image_file, require_all
 
 SHOWN = 6

@@ -11,7 +11,6 @@ from rich.console import Console
 
 from leukosr.config import Params, Prepare
 from leukosr.data.catalogue import Checked, Rejected, check_images, find_images, unused_folders
-from leukosr.data.images import ImageFacts, inspect_image
 from leukosr.data.manifest import check_disjoint, make_rows, write_manifest, write_rejected
 from leukosr.data.source_disjoint import source_disjoint_roles
 from leukosr.data.sources import read_sources
@@ -20,6 +19,7 @@ from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
+from leukosr.images.reading import ImageFacts, inspect_image
 from leukosr.report.figures import budget_note, class_distribution
 from leukosr.tables import read_own_table
 

@@ -16,8 +16,6 @@ from rich.console import Console
 import leukosr.data.provenance
 from leukosr.config import Params
 from leukosr.data.catalogue import check_images, find_images
-from leukosr.data.images import ImageFacts, inspect_image
-from leukosr.data.listing import TABLES, list_files
 from leukosr.data.provenance.facts import Facts, folder_labels, folder_splits, gather_facts, name_sources
 from leukosr.data.provenance.geometry import Limits
 from leukosr.data.provenance.search import find_sources
@@ -26,6 +24,8 @@ from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.files import new_file, new_folder, write_json
+from leukosr.images.listing import TABLES, list_files
+from leukosr.images.reading import ImageFacts, inspect_image
 from leukosr.outputs import claimed
 from leukosr.quoting import visible
 from leukosr.report.provenance_page import write_provenance_page

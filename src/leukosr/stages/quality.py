@@ -12,15 +12,15 @@ from rich.console import Console
 
 from leukosr.config import Image, Params, Quality
 from leukosr.data.hr import read_hr
-from leukosr.data.images import read_rgb
 from leukosr.data.manifest import read_manifest, seen_by_classifiers
-from leukosr.degradation.resample import resize
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.evaluate.image_quality import ImageQuality, compare_images
 from leukosr.files import new_folder, write_json
+from leukosr.images.reading import read_rgb
+from leukosr.images.resampling import resize
 from leukosr.layout import BRING_BACK, Layout, image_file, require, require_all, stage_again
 from leukosr.tables import write_table
 

@@ -23,15 +23,15 @@ from leukosr.engine.progress import progress
 from leukosr.engine.resume import work_digest
 from leukosr.engine.seeding import Stream, StreamRoots, stream_seed
 from leukosr.errors import LeukoError
-from leukosr.evaluate.designs import Cell, Finished, factorial, independent_runs, streams_design
+from leukosr.evaluate.runs.designs import Cell, Finished, factorial, independent_runs, streams_design
 from leukosr.files import new_folder
 from leukosr.layout import Layout, image_file, require, require_all, stage_again
 from leukosr.report.sweep import said_in, write_sweep
 from leukosr.tracking.records import SYNC
 from leukosr.tracking.sweep_record import SweepRecord
-from leukosr.trial_attempt import Attempt, Space
-from leukosr.trial_store import TrialStore
-from leukosr.trial_workers import make_trials, threads_each
+from leukosr.tracking.trial_attempt import Attempt, Space
+from leukosr.tracking.trial_store import TrialStore
+from leukosr.tracking.trial_workers import make_trials, threads_each
 
 LOCKS = Path(".leukosr/locks")
 

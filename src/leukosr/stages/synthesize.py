@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from leukosr.config import Params
-from leukosr.data.synthetic import CLASSES, SmearSettings, write_demo
+from leukosr.data.synthetic.smears import CLASSES, SmearSettings, write_demo
 from leukosr.engine.progress import progress
 from leukosr.errors import LeukoError
 

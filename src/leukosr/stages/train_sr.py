@@ -14,10 +14,8 @@ from rich.console import Console
 from leukosr import tracking
 from leukosr.config import Params
 from leukosr.data.hr import read_hr
-from leukosr.data.images import read_rgb
 from leukosr.data.manifest import SR_ROLES, Row, read_manifest, with_role
 from leukosr.data.pairs import Pairs
-from leukosr.data.store import ImageStore
 from leukosr.engine.device import choose_device
 from leukosr.engine.precision import as_computed, with_precision
 from leukosr.engine.processes import ALONE, Processes
@@ -25,6 +23,8 @@ from leukosr.engine.progress import progress
 from leukosr.engine.resume import Resume, work_digest
 from leukosr.errors import LeukoError
 from leukosr.files import new_folder, write_json
+from leukosr.images.reading import read_rgb
+from leukosr.images.store import ImageStore
 from leukosr.layout import BRING_BACK, Layout, image_file, require, require_all, stage_again
 from leukosr.report.figures import budget_note, sample_grid, sr_curves
 from leukosr.superres.trainer import HISTORY_COLUMNS, SRTraining

@@ -10,13 +10,13 @@ from rich.console import Console
 
 from leukosr.config import Params, UpscaleLearned, UpscalePlain
 from leukosr.data.hr import read_hr
-from leukosr.data.images import read_rgb, write_png
 from leukosr.data.manifest import Row, read_manifest, seen_by_classifiers
-from leukosr.degradation.resample import resize
 from leukosr.engine.processes import ALONE, Processes, shared_folder
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.files import write_json
+from leukosr.images.reading import read_rgb, write_png
+from leukosr.images.resampling import resize
 from leukosr.layout import BRING_BACK, Layout, image_file, require, require_all, stage_again
 
 

@@ -11,14 +11,14 @@ from typing import get_args
 import numpy as np
 
 from leukosr.config import Precision
-from leukosr.data.decoding import NO_IMAGE, SUFFIXES
-from leukosr.data.images import read_as_rgb, write_png
-from leukosr.data.listing import list_files
 from leukosr.engine.device import choose_device, place
 from leukosr.engine.precision import Resolved, resolve
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.files import new_file
+from leukosr.images.decoding import NO_IMAGE, SUFFIXES
+from leukosr.images.listing import list_files
+from leukosr.images.reading import read_as_rgb, write_png
 from leukosr.quoting import visible
 from leukosr.superres.upscaler import upscale_images
 from leukosr.superres.weights import load_generator

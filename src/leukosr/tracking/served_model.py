@@ -16,9 +16,9 @@ import torch
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
 from leukosr.classify.weights import load_classifier
-from leukosr.degradation.resample import shrink_into
 from leukosr.engine.device import to_batch, to_uint8
 from leukosr.engine.weights import read_tensors
+from leukosr.images.resampling import shrink_into
 from leukosr.superres.weights import load_generator
 
 

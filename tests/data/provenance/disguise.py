@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from leukosr.data.synthetic import CLASSES, draw_source
+from leukosr.data.synthetic.smears import CLASSES, draw_source
 
 
 @dataclass(frozen=True)

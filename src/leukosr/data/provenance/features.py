@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from leukosr.data.images import read_rgb
+from leukosr.images.reading import read_rgb
 
 SIDE = 320  # the longer side at which features are found
 DETAIL = 160  # side of the square that holds the small picture

@@ -1,0 +1,1 @@
+"""Drawn blood smears, for a demo that needs no download."""

@@ -1,0 +1,1 @@
+"""Comparing arms: predictions of the same images, paired by image, source and seed."""

@@ -1,0 +1,67 @@
+"""How many independent observations a test set holds, when several images show one source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from leukosr.evaluate.arms.predictions import Predictions
+from leukosr.evaluate.arms.significance import wilson
+
+
+@dataclass(frozen=True)
+class SampleSize:
+    """Test images of one arm and what they are worth. Fractions in [0, 1].
+
+    known: whether every image names its source; one that does not counts as its own. accuracy: mean over runs; low,
+    high: its Wilson interval at as many observations as there are sources, which is conservative. icc: how alike the
+    images of a source are classified, by one-way analysis of variance, mean over runs; effective: n / (1 + (m - 1) icc)
+    with m images a source. Both are None where they are undefined (one image in every source, or every image
+    classified alike).
+    """
+
+    name: str
+    images: int
+    sources: int
+    known: bool
+    accuracy: float
+    low: float
+    high: float
+    icc: float | None
+    effective: float | None
+
+
+def sample_size(predictions: Predictions) -> SampleSize:
+    """Count images and sources of an arm; an image without a source is its own."""
+    table = predictions.table
+    correct = table["true"] == table["predicted"]
+    source = table["source"].where(table["source"] != "", "image:" + table["image"])
+    frame = pd.DataFrame({"seed": table["seed"], "image": table["image"], "source": source, "correct": correct})
+    accuracy = float(frame.groupby("seed")["correct"].mean().mean())
+    images, sources = frame["image"].nunique(), frame["source"].nunique()
+    low, high = wilson(accuracy * sources, sources)
+    found = [intraclass(own["correct"], own["source"]) for _, own in frame.groupby("seed")]
+    defined = [icc for icc in found if icc is not None]
+    icc = float(np.mean(defined)) if defined else None
+    effective = None if icc is None else images / (1 + (images / sources - 1) * icc)
+    known = bool((table["source"] != "").all())
+    return SampleSize(predictions.name, images, sources, known, accuracy, low, high, icc, effective)
+
+
+def intraclass(correct: pd.Series, source: pd.Series) -> float | None:
+    """Intraclass correlation of correctness in a source, within [0, 1]: the one-way analysis-of-variance estimator.
+
+    None where no source has two images, there is one source, or all images are alike.
+    """
+    groups = correct.astype(float).groupby(source).agg(["size", "mean"])
+    sizes, rates = groups["size"].to_numpy(), groups["mean"].to_numpy()
+    total, count = sizes.sum(), len(sizes)
+    if count < 2 or total == count:
+        return None
+    between = (sizes * (rates - correct.mean()) ** 2).sum() / (count - 1)
+    within = (sizes * rates * (1 - rates)).sum() / (total - count)
+    typical = (total - (sizes**2).sum() / total) / (count - 1)
+    whole = between + (typical - 1) * within
+    return float(np.clip((between - within) / whole, 0, 1)) if whole > 0 else None

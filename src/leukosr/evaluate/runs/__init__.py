@@ -1,0 +1,1 @@
+"""Comparing runs of one arm: how far they lie apart, and why."""

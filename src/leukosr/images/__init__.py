@@ -1,0 +1,1 @@
+"""Reading, listing, checking and resampling images: what every domain package shares."""

@@ -1,0 +1,76 @@
+"""Listing the files of a folder that somebody brings: what cannot be used is listed, too, with its reason."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+
+from leukosr.images.decoding import NO_IMAGE, SUFFIXES
+
+TABLES = frozenset({"split.csv", "sources.csv"})  # of a set, in its root
+# Thumbnails, indexes and bins of Windows, macOS (netatalk), Synology, QNAP and file systems, in lower case. Names that
+# begin with a dot are hidden: .DS_Store and resource forks of macOS, .ipynb_checkpoints, .@__thumb, .Trash-1000 …
+LEFT_BY_SYSTEMS = frozenset(
+    {"thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "$recycle.bin", "recycler", "icon\r"}
+    | {"system volume information", "__macosx", "network trash folder", "temporary items", "lost+found"}
+    | {"@eadir", "@tmp", "#recycle", "#snapshot", "@recycle", "@recently-snapshot"}
+)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One file; `reason` says why it cannot be used, as far as that is known without opening it."""
+
+    path: Path
+    reason: str | None
+
+
+def left_by_system(name: str) -> bool:
+    """Whether a file or folder of this name is hidden or was made by a system, not by a person."""
+    return name.startswith(".") or name.casefold() in LEFT_BY_SYSTEMS
+
+
+def list_files(folder: Path, without: Path | None = None) -> list[Listed]:
+    """All files below a folder, sorted by path, but for what systems leave and the folder `without`.
+
+    Linked folders are followed; each real folder is listed once. A folder that cannot be listed, and a link to one that
+    is listed elsewhere or lies around `folder`, are entries with their reasons.
+    """
+    around = folder.resolve().parents
+    walked = set() if without is None else {without.resolve()}
+    found: list[Listed] = []
+    errors: list[OSError] = []
+    waiting = deque([folder])
+    while waiting:  # linked folders come last, so that every folder is listed at its own place
+        top = waiting.popleft()
+        if (real := top.resolve()) in walked or real in around:
+            found.append(Listed(top, f"is a link to {real}, which is listed elsewhere or lies around it"))
+            continue
+        for here, folders, names in os.walk(top, onerror=errors.append):
+            if (real := Path(here).resolve()) in walked:
+                folders.clear()
+                continue
+            walked.add(real)
+            folders[:] = sorted(name for name in folders if not left_by_system(name))
+            waiting += [Path(here, name) for name in folders if os.path.islink(os.path.join(here, name))]
+            below = here[len(str(folder)) :]
+            found += [Listed(Path(here, name), _reason(below, name)) for name in names if not left_by_system(name)]
+    found += [Listed(Path(error.filename), f"cannot be listed ({error.strerror})") for error in errors]
+    return sorted(found, key=lambda item: item.path)
+
+
+def _reason(below: str, name: str) -> str | None:
+    if not is_utf8(below + name):
+        return "has a name that is no UTF-8: rename it"
+    return None if Path(name).suffix.lower() in SUFFIXES else NO_IMAGE
+
+
+def is_utf8(name: str) -> bool:
+    """Whether a name can be written to a table; Python keeps the bytes of one that cannot as surrogates."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

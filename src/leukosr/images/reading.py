@@ -1,0 +1,116 @@
+"""Checking, reading and writing single image files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL.ImageFile import ImageFile
+
+from leukosr.errors import LeukoError
+from leukosr.images.decoding import Unusable, decode, opened, stored_mode, whole
+from leukosr.images.resampling import Kernel, resize
+
+MIN_SIDE = 32
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What a look at one file found: the size of the upright image and the SHA-256 of the file.
+
+    `reason` is None for a good image; of another one nothing else is known.
+    """
+
+    width: int
+    height: int
+    digest: str
+    reason: str | None
+
+
+def inspect_image(path: Path, max_pixels: int) -> ImageFacts:
+    """Decode one file fully and say what it is or why it cannot be used; never raises on bad content."""
+    try:
+        with opened(path) as (image, file):
+            _refuse_for_studies(image, max_pixels)
+            content = whole(file)
+            height, width = decode(image, content).shape[:2]
+    except Unusable as error:
+        return ImageFacts(0, 0, "", str(error))
+    return ImageFacts(width, height, hashlib.sha256(content).hexdigest(), None)
+
+
+def _refuse_for_studies(image: ImageFile, max_pixels: int) -> None:
+    width, height = image.size
+    if width * height > max_pixels:
+        raise Unusable(f"has {width}x{height} pixels, more than prepare.max_pixels {max_pixels} allows")
+    _refuse_other_mode(image)
+    if min(width, height) < MIN_SIDE:
+        raise Unusable(f"is {width}x{height}, smaller than {MIN_SIDE} pixels on a side")
+
+
+def _refuse_other_mode(image: ImageFile) -> None:
+    if (mode := stored_mode(image)) != "RGB":
+        raise Unusable(f"has mode {mode}; convert it to 8-bit RGB")
+
+
+def read_rgb(path: Path) -> np.ndarray:
+    """Read one 8-bit RGB image, upright, as uint8, height x width x 3. Raises LeukoError that names a bad file."""
+    with _naming(path), opened(path) as (image, file):
+        _refuse_other_mode(image)
+        return decode(image, whole(file))
+
+
+def read_as_rgb(path: Path) -> np.ndarray:
+    """Read any 8-bit image as uint8 RGB, upright: grey, palette and CMYK are converted, transparency is dropped.
+
+    Raises LeukoError that names a bad file, and one of more than 8 bits a channel.
+    """
+    with _naming(path), opened(path) as (image, file):
+        mode = stored_mode(image)
+        if mode in ("I", "F") or ";16" in mode:
+            raise Unusable(f"has more than 8 bits a channel (mode {mode}); scale and convert it to 8 bits")
+        return decode(image, whole(file))
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Turn the reason why a file cannot be used into a LeukoError that names it."""
+    try:
+        yield
+    except Unusable as error:
+        if not path.exists():
+            raise LeukoError(f"{path} does not exist; the stage that makes it has to run first") from None
+        raise LeukoError(f"{path} {error}") from None
+
+
+def fit_to(image: np.ndarray, height: int, width: int, fit: str, kernel: Kernel) -> np.ndarray:
+    """Bring an image to height x width: `center_crop` cuts the middle out, `resize` resamples with `kernel`.
+
+    An image that has the size already comes back unchanged.
+    """
+    if image.shape[:2] == (height, width):
+        return image
+    if fit == "center_crop":
+        top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+        if top < 0 or left < 0:
+            raise LeukoError(
+                f"an image of {image.shape[0]}x{image.shape[1]} (height x width) is smaller than the crop "
+                f"{height}x{width}: lower image.height and image.width, or set image.fit to resize"
+            )
+        return image[top : top + height, left : left + width]
+    return resize(image, (height, width), kernel)
+
+
+def write_png(path: Path, image: np.ndarray) -> None:
+    """Write uint8 RGB losslessly; the folder is made. OpenCV's encoder is about twice as fast as Pillow's, as small."""
+    content = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
+    try:
+        path.write_bytes(content)
+    except FileNotFoundError:  # rarely, so not asked for every image
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from leukosr.errors import LeukoError
+from leukosr.evaluate.arms.predictions import Predictions, names_of, pair, read_predictions
+
+HEADER = "image,source,seed,true,predicted,p_a,p_b\n"
+GOOD = HEADER + "x,s,1,a,a,0.9,0.1\ny,,1,b,a,0.6,0.4\nx,s,2,a,b,0.2,0.8\ny,,2,b,b,0.3,0.7\n"
+
+
+def read(tmp_path: Path, content: str, name: str = "arm") -> Predictions:
+    path = tmp_path / f"{name}.csv"
+    path.write_text(content)
+    return read_predictions(path, name)
+
+
+def test_a_file_is_read_with_its_classes(tmp_path: Path) -> None:
+    found = read(tmp_path, GOOD)
+    assert found.classes == ("a", "b")
+    assert list(found.table["seed"]) == [1, 1, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "is empty; it should be the predictions.csv of an arm"),
+        (HEADER, "holds no predictions"),
+        ("image,source,true,predicted\nx,s,a,a\n", "lacks the columns seed"),
+        (HEADER + "x,s,one,a,a,1,0\n", "the seed 'one', line 2; seeds are whole numbers"),
+        (HEADER + "x,s,1,a,a,1,0\nx,s,1,a,b,0,1\n", "image x twice for seed 1"),
+        (HEADER + "x,s,1,a,a,1,0\nx,s,2,b,a,1,0\n", "image x more than one value of true"),
+        (HEADER + "x,s,1,a,a,1,0\nx,t,2,a,a,1,0\n", "image x more than one value of source"),
+        (HEADER + "x,s,1,a,c,1,0\n", "the label 'c' but no column p_c"),
+        (HEADER + f"x,s,{2**64},a,a,1,0\n", "the seed '18446744073709551616', line 2; seeds are .* of at most 64 bits"),
+        (HEADER + f"x,s,{'9' * 5000},a,a,1,0\n", "the seed '9{60}…'"),
+        (HEADER + "x,s,1,a,nan,1,0\n", "an empty cell in the column predicted, line 2"),
+        (HEADER + "x,s,1,a,a,1,0,0\n", "line 2 has 8 cells, but 7 columns have names"),
+        (HEADER.replace("p_b", "p_a"), "the column p_a 2 times"),
+        ("image,source,seed,true,predicted\nx,s,1,a,a\ny,s,1,A,a\n", "writes one true label as 'A' and 'a'"),
+        (
+            "image,source,seed,true,predicted\nx,s,1,a,0\ny,s,1,b,1\n",
+            "no predicted label occurs among the true ones, which are a, b; predicted are 0, 1",
+        ),
+        (HEADER + "x,s,1,a,,1,0\n", "an empty cell in the column predicted, line 2"),
+    ],
+)
+def test_a_bad_file_is_refused_by_name(tmp_path: Path, content: str, message: str) -> None:
+    with pytest.raises(LeukoError, match=message) as error:
+        read(tmp_path, content)
+    assert "arm.csv" in str(error.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LeukoError, match=r"none\.csv does not exist"):
+        read_predictions(tmp_path / "none.csv", "none")
+
+
+PLAIN = "image,source,seed,true,predicted\nx,s,1,0,0\ny,t,1,1,0\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "respelt"),
+    [
+        (PLAIN, False),
+        (PLAIN.replace(",", ", "), False),
+        (PLAIN.replace(",", ";"), False),
+        (PLAIN.replace("0,0", "0,0.0").replace("1,0\n", "1,0.0\n"), True),
+        (PLAIN.replace("s,1", "s,1.0").replace("t,1", "t,1.0"), False),
+    ],
+)
+def test_one_table_in_any_form_says_the_same(tmp_path: Path, content: str, respelt: bool) -> None:
+    found, expected = read(tmp_path, content), read(tmp_path, PLAIN)
+    pd.testing.assert_frame_equal(found.table, expected.table, check_index_type=False)
+    assert found.classes == expected.classes
+    said = (f"{tmp_path / 'arm.csv'}: '0.0' is read as '0'",) if respelt else ()
+    assert found.notes == said
+
+
+def test_labels_are_spelt_as_the_columns_name_them(tmp_path: Path) -> None:
+    found = read(tmp_path, HEADER + "x,s,1,A,a,1,0\ny,s,1,B,A ,1,0\n")
+    assert (list(found.table["true"]), list(found.table["predicted"]), found.classes) == (
+        ["a", "b"],
+        ["a", "a"],
+        ("a", "b"),
+    )
+    both = HEADER.replace("p_a,p_b", "p_a,p_A")
+    assert read(tmp_path, both + "x,s,1,A,a,1,0\n").notes == ()  # two classes, as the file says
+
+
+def test_seeds_of_64_bits_stay_apart(tmp_path: Path) -> None:
+    one, other = 2**64 - 1, 2**64 - 2
+    content = HEADER + f"x,s,{one},a,a,1,0\nx,s,{other},a,b,0,1\nx,s,-3,b,b,0,1\n".replace("-3,b", "-3,a")
+    found = pair(read(tmp_path, content), read(tmp_path, content, "other"))
+    assert found.seeds == (-3, other, one)
+    assert found.first.hits.sum((1, 2)).tolist() == [0, 0, 1]
+
+
+def test_tables_that_would_take_all_memory_are_refused(tmp_path: Path) -> None:
+    rows = "".join(f"{i},{i},1,{i},{i}\n" for i in range(5000))
+    arm = read(tmp_path, "image,source,seed,true,predicted\n" + rows)
+    with pytest.raises(LeukoError, match="1 seeds, 5000 sources and 5000 classes, too many"):
+        pair(arm, arm)
+
+
+def test_counts_are_kept_by_run_source_and_class(tmp_path: Path) -> None:
+    found = pair(read(tmp_path, GOOD), read(tmp_path, GOOD, "other"))
+    assert (found.seeds, found.sources, found.images, found.left_out) == ((1, 2), 2, 2, 0)  # y is a source of its own
+    assert found.first.hits.tolist() == [[[0, 0], [1, 0]], [[0, 1], [0, 0]]]
+    assert found.first.predicted.tolist() == [[[1, 0], [1, 0]], [[0, 1], [0, 1]]]
+    assert np.array_equal(found.first.true.sum((0, 1)), [2, 2])
+    assert found.strata.tolist() == [1, 0]
+
+
+def test_only_what_both_have_is_compared(tmp_path: Path) -> None:
+    found = pair(read(tmp_path, GOOD), read(tmp_path, "".join(GOOD.splitlines(True)[:3]), "other"))
+    assert (found.seeds, found.left_out) == ((1,), 2)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (HEADER + "x,s,3,a,a,1,0\n", "no common seeds"),
+        (HEADER + "z,s,1,a,a,1,0\n", "no common images"),
+        (HEADER + "x,s,1,b,a,1,0\n", "disagree about the label of image x"),
+        (HEADER + "x,t,1,a,a,1,0\n", "disagree about the source of image x"),
+        (HEADER.replace("p_b", "p_c") + "x,s,1,a,a,1,0\n", "different classes"),
+    ],
+)
+def test_arms_that_do_not_fit_are_refused(tmp_path: Path, content: str, message: str) -> None:
+    with pytest.raises(LeukoError, match=message):
+        pair(read(tmp_path, GOOD), read(tmp_path, content, "other"))
+
+
+def test_names_tell_the_files_apart(tmp_path: Path) -> None:
+    assert names_of([Path("raw.csv"), Path("b.csv")]) == ["raw", "b"]
+    deep = [tmp_path / "classify" / arm / "paper" / "predictions.csv" for arm in ("raw", "bicubic")]
+    assert names_of(deep) == ["raw", "bicubic"]
+    with pytest.raises(LeukoError, match="not all different"):
+        names_of([deep[0], deep[0]])
+    assert len(set(names_of([Path("/"), Path(".")]))) == 2

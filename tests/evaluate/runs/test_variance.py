@@ -1,0 +1,167 @@
+"""`leukosr variance`: tables of trials, anyone's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from leukosr.cli import app
+from leukosr.errors import LeukoError
+from leukosr.evaluate.runs.components import Component, Components
+from leukosr.evaluate.runs.trials import read_trials
+from leukosr.evaluate.runs.variance import larger
+
+
+def table(count: int = 64) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    split, init = rng.integers(8, size=count), rng.integers(8, size=count)
+    rates = np.array([0.001, 0.01])[np.arange(count) % 2]
+    value = 0.8 + rng.normal(0, 0.03, 8)[split] + rng.normal(0, 0.003, 8)[init] + rng.normal(0, 0.002, count)
+    return pd.DataFrame(
+        {"trial": range(count), "learning_rate": rates, "split": split, "init": init, "accuracy": value}
+    )
+
+
+def written(tmp_path: Path, frame: pd.DataFrame) -> Path:
+    path = tmp_path / "trials.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+def test_json_names_rates_streams_and_points(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["variance", str(written(tmp_path, table())), "--json"])
+    assert result.exit_code == 0
+    found = json.loads(result.output)
+    assert set(found["by_learning_rate"]) == {"0.001", "0.01"}
+    assert set(found["components"]) == {"split", "init", "residual"}
+    assert set(found["components"]["split"]) >= {"sd", "ci_low", "ci_high"}
+    assert found["components"]["split"]["ci_low"] <= 0.03 <= found["components"]["split"]["ci_high"]
+    assert found["carries_more"] == [["split", "init"]]
+    assert set(found["two_runs_differ_by"]) == {"1", "2", "5"}
+    by_rate = [own["accuracy"].max() - own["accuracy"].min() for _, own in table().groupby("learning_rate")]
+    assert found["range"] == pytest.approx(max(by_rate))
+
+
+def test_folder_gets_the_record_and_figures(tmp_path: Path) -> None:
+    out = tmp_path / "new" / "folder"
+    result = CliRunner().invoke(app, ["variance", str(written(tmp_path, table())), "--out", str(out)])
+    assert result.exit_code == 0
+    assert "split carries more than init" in result.output
+    assert sorted(path.name for path in out.iterdir() if path.name[0] != ".") == [
+        "components.png", "differences.png", "runs.png", "variance.json",
+    ]  # fmt: skip
+    for path in out.glob("*.png"):
+        with Image.open(path) as picture:
+            assert picture.width > 300
+
+
+def test_failed_and_pruned_trials_are_left_out_and_counted(tmp_path: Path) -> None:
+    frame = table().assign(state="COMPLETE")
+    frame.loc[3, "accuracy"] = np.nan
+    frame.loc[5, ["accuracy", "state"]] = [0.1, "PRUNED"]
+    trials = read_trials(written(tmp_path, frame), "accuracy")
+    assert (len(trials.table), trials.failed) == (62, 2)
+    assert trials.table["value"].min() > 0.5
+
+
+def test_designed_trials_do_not_count_as_whole_runs(tmp_path: Path) -> None:
+    frame = table().assign(varied=["all", "split"] * 32)
+    trials = read_trials(written(tmp_path, frame), "accuracy")
+    assert trials.runs.tolist() == [True, False] * 32
+
+
+def one_at_a_time(tmp_path: Path, interaction: float, noise: float) -> list[str]:
+    """Ten draws of each of two streams, ten of both, five repeats; what is said of them."""
+    rng = np.random.default_rng(0)
+    effects = {name: rng.normal(0, 0.02, 21) for name in ("init", "order")}
+    rows = [("init", k, 0) for k in range(1, 11)] + [("order", 0, k) for k in range(1, 11)]
+    rows += [("all", k, k) for k in range(11, 21)] + [("none", 0, 0)] * 5
+    frame = pd.DataFrame(rows, columns=["varied", "init", "order"])
+    value = 0.8 + effects["init"][frame["init"]] + effects["order"][frame["order"]] + rng.normal(0, noise, len(frame))
+    value = value + np.where(frame["varied"] == "all", rng.normal(0, interaction, len(frame)), 0)
+    path = written(tmp_path, frame.assign(trial=range(len(frame)), learning_rate=0.001, accuracy=value))
+    return CliRunner().invoke(app, ["variance", str(path)]).output.splitlines()
+
+
+@pytest.mark.slow
+def test_streams_that_do_not_add_up_are_told(tmp_path: Path) -> None:
+    adding = "\n".join(one_at_a_time(tmp_path, 0.0, 0.0))
+    assert "Exact repeats are equal: that is the hardware." in adding
+    assert "if the streams added up it would be" in adding and ", which the interval does not exclude." in adding
+    assert "They do more together than by themselves." in "\n".join(one_at_a_time(tmp_path, 0.15, 0.0))
+    assert "Exact repeats differ by an sd of 0." in "\n".join(one_at_a_time(tmp_path, 0.0, 0.002))
+
+
+def test_importances_rank_what_moves_the_value(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["variance", str(written(tmp_path, table())), "--json"])
+    found = json.loads(result.output)["importances"]
+    assert set(found) == {"learning_rate", "split", "init"}
+    assert sum(found.values()) == pytest.approx(1)
+    assert max(found, key=found.get) == "split"
+    shown = CliRunner().invoke(app, ["variance", str(written(tmp_path, table()))]).output
+    assert "Importances by Optuna's fANOVA, without intervals: split" in shown
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.drop(columns="learning_rate"), "lacks the columns learning_rate"),
+        (lambda t: t.assign(trial=0), "has trial 0 twice"),
+        (lambda t: t.assign(accuracy="high"), "has 'high' in the column accuracy"),
+        (lambda t: t.assign(split=""), "empty cell in the column split, trial 0"),
+        (lambda t: t.assign(accuracy=""), "holds 0 finished trials"),
+        (lambda t: t.assign(accuracy=["61.5", *t["accuracy"][1:].astype(str)]), "has both .* and 61.5 in the column"),
+    ],
+)
+def test_mistakes_are_named(change: object, message: str, tmp_path: Path) -> None:
+    path = written(tmp_path, change(table()))  # type: ignore[operator]
+    with pytest.raises(LeukoError, match=message):
+        read_trials(path, "accuracy")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LeukoError, match=r"none\.csv does not exist"):
+        read_trials(tmp_path / "none.csv", "accuracy")
+    with pytest.raises(LeukoError, match="is a folder; name the CSV file in it"):
+        read_trials(tmp_path, "accuracy")
+
+
+def test_other_metrics_may_lie_on_both_sides_of_one(tmp_path: Path) -> None:
+    frame = table()
+    frame["loss"] = [0.8, 1.2] * (len(frame) // 2)
+    assert read_trials(written(tmp_path, frame), "loss").table["value"].max() == 1.2
+
+
+def test_few_runs_say_that_they_are_few(tmp_path: Path) -> None:
+    runs = pd.DataFrame({"trial": range(6), "learning_rate": 0.001, "init": range(6), "accuracy": [0.5, 0.7] * 3})
+    few, enough = (
+        CliRunner().invoke(app, ["variance", str(written(tmp_path, runs[:count]))]).output for count in (5, 6)
+    )
+    assert "5 runs of one configuration cannot say how far runs lie apart: 6 or more can." in few
+    assert "paired runs" not in few
+    assert "paired runs" in enough
+    assert "cannot say" not in enough
+
+
+def test_one_carries_more_only_where_intervals_are_apart() -> None:
+    wide, low, high = Component(0.02, 0.0, 0.05, 9), Component(0.01, 0.0, 0.015, 9), Component(0.03, 0.02, 0.04, 9)
+    assert larger(Components({"split": low, "init": high, "order": wide}, None, {})) == [("init", "split")]
+
+
+def test_runs_that_are_all_equal_say_nothing_and_no_rounding_passes_for_variance(tmp_path: Path) -> None:
+    equal = table().assign(accuracy=0.1 + 0.2)  # 0.30000000000000004
+    file, out = written(tmp_path, equal), tmp_path / "out"
+    result = CliRunner().invoke(app, ["variance", str(file), "--out", str(out)])
+    assert result.exit_code == 0
+    assert "All runs of one learning rate have the same score" in result.output
+    assert "paired runs" not in result.output
+    record = json.loads((out / "variance.json").read_text())
+    parts = [part for part in record["components"].values() if part is not None]
+    assert {part[name] for part in parts for name in ("sd", "ci_low", "ci_high")} == {0.0}
+    assert record["seeds_needed"] == {}
