@@ -67,6 +67,26 @@ def test_people_read_lines(clone: Path) -> None:
     assert "remedy: move mlflow.db away" in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("native", "speedup", "words"),
+    [
+        (False, None, "auto means fp32 here: no bf16 instructions that torch could use"),
+        (True, 4.1, "auto means bf16 here; a matrix product is 4.1 times as fast in bf16 as in fp32"),
+        (True, 0.5, "0.5 times as fast in bf16 as in fp32, so studies may be faster with -S budget.precision=fp32"),
+        (True, None, "auto means bf16 here"),  # CUDA
+    ],
+)
+def test_what_auto_means_is_told_with_what_it_brings(native: bool, speedup: float | None, words: str) -> None:
+    facts = {"precision": "bf16" if native else "fp32", "bf16_native": native, "bf16_speedup": speedup}
+    assert doctor._precision_words(facts).endswith(words)
+
+
+def test_the_gain_by_bf16_is_measured_where_it_is_native(clone: Path) -> None:
+    facts = doctor.examine().facts
+    measured = facts["bf16_native"] and facts["device"] == "cpu"
+    assert (facts["bf16_speedup"] or 0) > 0 if measured else facts["bf16_speedup"] is None
+
+
 def test_parameters_that_are_wrong_are_named(clone: Path) -> None:
     text = Path("params.yaml").read_text().replace("scale: 4", "scale: 5")
     Path("params.yaml").write_text(text)
