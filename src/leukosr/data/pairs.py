@@ -28,8 +28,8 @@ class Pairs:
 class PatchSampler:
     """Batches of random aligned patches; a batch depends on the seed and its number alone.
 
-    So a resumed training sees the batches it would have seen. Images come in epochs, each a new permutation;
-    patch places, flips and quarter turns are drawn for every batch.
+    So a resumed training sees the batches it would have seen. Images come in epochs, each a new permutation; patch
+    places, flips and quarter turns are drawn for every batch. `name` is that of the training: it keys the streams.
     """
 
     pairs: Pairs
@@ -37,11 +37,11 @@ class PatchSampler:
     batch: int
     flips: bool
     seed: Root
-    method: str
+    name: str
 
     def __call__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """Batch `number`: uint8 LR and HR, N x h x w x 3 each, HR patches `patch` pixels a side."""
-        rng = stream_rng(self.seed, "augment", self.method, number)
+        rng = stream_rng(self.seed, "augment", self.name, number)
         cuts = [self._cut(index, rng) for index in self._indices(number)]
         return np.stack([lr for lr, _ in cuts]), np.stack([hr for _, hr in cuts])
 
@@ -49,7 +49,7 @@ class PatchSampler:
         count = len(self.pairs)
         positions = range(number * self.batch, (number + 1) * self.batch)
         epochs = {position // count for position in positions}
-        orders = {e: stream_rng(self.seed, "order", self.method, e).permutation(count) for e in epochs}
+        orders = {e: stream_rng(self.seed, "order", self.name, e).permutation(count) for e in epochs}
         return [int(orders[position // count][position % count]) for position in positions]
 
     def _cut(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -19,6 +19,7 @@ from leukosr.classify.weights import load_classifier
 from leukosr.engine.device import to_batch, to_uint8
 from leukosr.engine.weights import read_tensors
 from leukosr.images.resampling import shrink_into
+from leukosr.superres.edge import input_of, output_of
 from leukosr.superres.weights import load_generator
 
 
@@ -46,10 +47,10 @@ class ServedModel(PythonModel):
             if self.size is not None:
                 images = np.stack([shrink_into(image, self.size) for image in images])
             batch = to_batch(images, torch.device("cpu"), channels_last=True)
-            output = self.network(batch)
             if self.is_classifier:
-                return torch.softmax(output.double(), 1).numpy()
-            return to_uint8(output).numpy()
+                return torch.softmax(self.network(batch).double(), 1).numpy()
+            output = self.network(input_of(self.network, batch))
+            return to_uint8(output_of(self.network, output, batch)).numpy()
 
 
 mlflow.models.set_model(ServedModel())
