@@ -41,7 +41,7 @@ def every(stage: str, *more: str) -> set[str]:
         ),
         ({"train_sr.srgan.losses.image": 2.0}, {"train_sr@srgan", "sweep", "report"}),
         ({"upscale.real_esrgan.weights": "best"}, {"upscale@real_esrgan", "report"}),
-        ({"degrade.jpeg_quality": 90}, {"degrade", "report"}),
+        ({"degrade.jpeg_quality": 90}, {"degrade", *TRAININGS, "sweep", "report"}),
         ({"synthesize.demo.views": 3}, {"synthesize@demo", "report"}),
         ({"study.comparisons": [["srgan", "raw"]]}, {"report"}),
         ({"report.crop": 0.5}, {"report"}),

@@ -221,8 +221,9 @@ def _plan(params: Params, layout: Layout) -> Plan:
         else:
             cells = streams_design(sweep.learning_rates[0], sweep.runs, sweep.repeats, streams)
         count = len(cells)
-    image, window = params.image.model_dump(), params.quality.ssim_window
-    settings = [sweep.model_dump(), image, params.study.seed, window, SweepRecord(params, layout.sweep).settings]
+    image, scored, degrade = (part.model_dump() for part in (params.image, params.quality, params.degrade))
+    trained = SweepRecord(params, layout.sweep).settings
+    settings = [sweep.model_dump(), image, params.study.seed, scored, degrade, trained]
     digest = work_digest(settings, _inputs(params, layout))
     return Plan(f"{params.study.name}-{params.swept_arm}-{sweep.design}-{digest[:12]}", cells, count)
 

@@ -16,6 +16,7 @@ from leukosr.config import Params
 from leukosr.data.hr import read_hr
 from leukosr.data.manifest import SR_ROLES, Row, read_manifest, with_role
 from leukosr.data.pairs import Pairs
+from leukosr.degradation import DEGRADATIONS
 from leukosr.engine.device import choose_device
 from leukosr.engine.precision import as_computed, with_precision
 from leukosr.engine.processes import ALONE, Processes
@@ -27,6 +28,7 @@ from leukosr.images.reading import read_rgb
 from leukosr.images.store import ImageStore
 from leukosr.layout import BRING_BACK, Layout, image_file, require, require_all, stage_again
 from leukosr.report.figures import budget_note, sample_grid, sr_curves
+from leukosr.stages.degrade import degradation_settings
 from leukosr.superres.trainer import SRTraining, history_columns
 from leukosr.superres.upscaler import upscale_batch
 from leukosr.superres.weights import save_generator
@@ -67,7 +69,7 @@ def run(
     ]
     digest = work_digest(
         [settings.model_dump(exclude={"precision"}), params.image.model_dump(), params.quality.model_dump(),
-         params.study.seed, name],
+         params.degrade.model_dump(), params.study.seed, name],
         [layout.manifest, *inputs],
     )  # fmt: skip
     resume = Resume.computed_in(settings.precision, digest, params.runtime.checkpoint_seconds)
@@ -118,7 +120,9 @@ def pairs_of(rows: list[Row], role: str, params: Params, name: str, layout: Layo
     def lr(row: Row) -> np.ndarray:
         return read_rgb(image_file(layout.lr, row.id))
 
-    return Pairs(ImageStore(chosen, lr), ImageStore(chosen, hr), image.scale)
+    fresh = role == "sr_train" and params.degrade.on_the_fly
+    degrade = DEGRADATIONS[params.degrade.method](degradation_settings(params)) if fresh else None
+    return Pairs(ImageStore(chosen, lr), ImageStore(chosen, hr), image.scale, degrade)
 
 
 def _train(training: SRTraining, resume: Resume, record: TrainingRecord, tracked: tracking.Run) -> None:
