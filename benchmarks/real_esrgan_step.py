@@ -37,7 +37,7 @@ class PlainRealESRGAN:
     def __init__(self, training: SRTraining) -> None:
         """Start from the networks of a training of ours that has not begun."""
         settings, device = training.settings, training.device
-        assert isinstance(settings, RealESRGAN)
+        assert isinstance(settings, RealESRGAN) and training.discriminator is not None
         self.generator = settings.build_generator(training.train.scale)
         self.discriminator = settings.build_discriminator()
         self.generator.load_state_dict(training.generator.state_dict())

@@ -113,7 +113,7 @@ class Params(Section):
     def _check_sweep(self) -> None:
         known = self.arms if self.sweep.target == "classify" else tuple(self.train_sr)
         if not known:
-            raise ValueError("sweep.target: this study trains no SR network; set it to classify")
+            raise ValueError("sweep.target: this study trains no SR method; set it to classify")
         if self.sweep.arm is not None and self.sweep.arm not in known:
             raise ValueError(
                 f"sweep.arm: unknown '{self.sweep.arm}'; known to {self.sweep.target} are {', '.join(known)}"

@@ -24,7 +24,9 @@ def sr_curves(path: Path, training: str, history: pd.DataFrame, note: str) -> No
     with new_figure(path, 5.6, 6.6, note) as figure:
         losses, psnr, ssim = figure.subplots(3, 1, sharex=True, height_ratios=(1.7, 1, 1))
         losses.set_title(f"{arm_label(training)}: training")
-        for column, colour in zip([name for name in history if name.startswith(LOSS)], SEQUENCE, strict=False):
+        for column, colour in zip(
+            [name for name in map(str, history) if name.startswith(LOSS)], SEQUENCE, strict=False
+        ):
             if (history[column] > 0).any():
                 values = history[column].where(history[column] > 0)
                 label = "generator, total" if column == f"{LOSS}generator" else column[len(LOSS) :].replace("_", " ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,7 @@ def _shown(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
 
 
-def start_of(params: Params, name: str) -> list[Path]:
+def start_of(params: Params, name: str) -> Sequence[Path]:
     """The weights that a training starts from; none for a random start."""
     start = params.train_sr[name].start
     return require_all([Path(start)] if start is not None else [], f"correct train_sr.{name}.start")

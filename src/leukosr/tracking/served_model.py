@@ -33,10 +33,10 @@ class ServedModel(PythonModel):
         self.is_classifier = "classes" in header
         self.size: tuple[int, int] | None = None
         if self.is_classifier:
-            classifier = load_classifier(path)
-            self.network, self.size = classifier.model, classifier.size
+            loaded = load_classifier(path)
+            self.classifier, self.size = loaded.model, loaded.size
         else:
-            self.network = load_generator(path).model
+            self.generator = load_generator(path).model
 
     def predict(
         self, context: PythonModelContext, model_input: np.ndarray, params: dict[str, Any] | None = None
@@ -48,9 +48,9 @@ class ServedModel(PythonModel):
                 images = np.stack([shrink_into(image, self.size) for image in images])
             batch = to_batch(images, torch.device("cpu"), channels_last=True)
             if self.is_classifier:
-                return torch.softmax(self.network(batch).double(), 1).numpy()
-            output = self.network(input_of(self.network, batch))
-            return to_uint8(output_of(self.network, output, batch)).numpy()
+                return torch.softmax(self.classifier(batch).double(), 1).numpy()
+            output = self.generator(input_of(self.generator, batch))
+            return to_uint8(output_of(self.generator, output, batch)).numpy()
 
 
 mlflow.models.set_model(ServedModel())
