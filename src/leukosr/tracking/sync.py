@@ -135,6 +135,6 @@ class _Lock:
 
 def _equal(made: Any, params: Params) -> bool:
     try:
-        return parse_params(made, "dvc.lock") == params
+        return parse_params(made, "dvc.lock").model_dump() == params.model_dump()
     except LeukoError:
         return False
