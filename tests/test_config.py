@@ -17,6 +17,7 @@ from leukosr.config import Params, load_params, parse_params
 from leukosr.degradation import DEGRADATIONS, CapstoneSettings, SecondOrderSettings
 from leukosr.errors import LeukoError
 from leukosr.stages.degrade import degradation_settings
+from leukosr.superres.methods import METHODS
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 STUDIES = sorted(path.stem for path in (CONF / "study").glob("*.yaml"))
@@ -58,8 +59,12 @@ def test_every_study_composes_with_every_budget(compose_params: Callable[..., Pa
     assert (params.study.name, params.budget.name, params.arms) == (study, budget, ALL_ARMS)
     assert params.classify.epochs == params.budget.classify.epochs
     assert params.prepare.per_class == params.budget.per_class
-    assert params.train_sr["srgan"].stages[0].iterations == params.budget.srgan.iterations
-    assert params.train_sr["real_esrgan"].stages[1].iterations == params.budget.real_esrgan.gan_iterations
+    srgan = params.train_sr["srgan"]
+    assert srgan.stages[0].iterations == srgan.sizes[params.budget.column]["iterations"]
+    sizes = params.train_sr["real_esrgan"].sizes[params.budget.column]
+    assert [stage.iterations for stage in params.train_sr["real_esrgan"].stages] == [
+        sizes["net_iterations"], sizes["gan_iterations"]
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("study", STUDIES)
@@ -162,7 +167,8 @@ def test_a_wrong_value_is_named_with_its_key_and_what_is_allowed(
 
 
 @pytest.mark.parametrize(
-    "key", ["stduy", "image.hight", "degrade.nois", "upscale.srgan.tiel", "upscale.raw.tiel", "budget.srgan.iters"]
+    "key",
+    ["stduy", "image.hight", "degrade.nois", "upscale.srgan.tiel", "upscale.raw.tiel", "train_sr.srgan.losses.pixel"],
 )
 def test_an_unknown_key_is_named_as_it_stands_in_the_file(demo: Any, key: str) -> None:
     assert refusal(changed(demo, key, 1)) == f"params.yaml: unknown key '{key}': remove it or correct its spelling"
@@ -227,9 +233,9 @@ def test_an_arm_with_the_settings_of_the_other_kind_is_refused(demo: Any) -> Non
 
 
 def test_an_unknown_sr_method_is_refused_with_the_known_ones(demo: Any) -> None:
-    message = refusal(changed(demo, "train_sr.edsr", demo["train_sr"]["srgan"]))
-    assert "'edsr'" in message
-    assert "srgan, real_esrgan" in message
+    message = refusal(changed(demo, "train_sr.srgan.method", "edsr"))
+    assert "train_sr.srgan.method = 'edsr'" in message
+    assert all(f"'{method}'" in message for method in METHODS)
 
 
 def test_stages_of_one_name_are_refused(demo: Any) -> None:

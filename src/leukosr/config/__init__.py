@@ -6,8 +6,9 @@ from leukosr.config.fields import Precision
 from leukosr.config.load import load_params, parse_params
 from leukosr.config.params import LEARNED_ARMS, Params
 from leukosr.config.study import Budget, PerClass, Protocol, Runtime, Study
-from leukosr.config.superres import TrainSR, TrainStage, UpscaleLearned, UpscalePlain
+from leukosr.config.superres import UpscaleLearned, UpscalePlain
 from leukosr.config.yaml_file import read_yaml
+from leukosr.superres.methods.method import TrainSR, TrainStage
 
 __all__ = [
     "LEARNED_ARMS",

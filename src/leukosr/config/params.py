@@ -7,9 +7,11 @@ from pydantic import model_validator
 from leukosr.config.classify import STREAMS_OF, Classify, Sweep, SweptStream
 from leukosr.config.data import FindSources, Image, Prepare, Provenance, Quality, SyntheticSet
 from leukosr.config.degradation import Degrade
-from leukosr.config.fields import Section
+from leukosr.config.fields import Name, Section
 from leukosr.config.study import Budget, Protocol, Report, Runtime, Study
-from leukosr.config.superres import TrainSR, Upscale, UpscaleLearned
+from leukosr.config.superres import Upscale, UpscaleLearned
+from leukosr.superres.methods import AnyTrainSR
+from leukosr.superres.methods.method import TrainSR
 
 LEARNED_ARMS = ("srgan", "real_esrgan")
 PLAIN_ARMS = ("raw", "bicubic", "ground_truth")
@@ -26,7 +28,7 @@ class Params(Section):
     prepare: Prepare
     image: Image
     degrade: Degrade
-    train_sr: dict[str, TrainSR]
+    train_sr: dict[Name, AnyTrainSR]
     upscale: dict[str, Upscale]
     quality: Quality
     classify: Classify
@@ -56,10 +58,8 @@ class Params(Section):
                     f"study.comparisons: {list(pair)} must be two different arms of {', '.join(self.upscale)}"
                 )
         self._check_sweep()
-        for method, train in self.train_sr.items():
-            if method not in LEARNED_ARMS:
-                raise ValueError(f"train_sr: unknown method '{method}'; known are {', '.join(LEARNED_ARMS)}")
-            _check_patch(method, train, self.image)
+        for name, train in self.train_sr.items():
+            _check_patch(name, train, self.image)
         return self
 
     @model_validator(mode="after")
@@ -73,9 +73,14 @@ class Params(Section):
             )
         return self
 
+    def sr_seed(self, training: str) -> int:
+        """The root seed of a training of SR: its own, or the study's."""
+        seed = self.train_sr[training].seed
+        return self.study.seed if seed is None else seed
+
     @property
     def swept_arm(self) -> str:
-        """The arm, or the SR method, that the sweep trains."""
+        """The arm, or the training of SR, that the sweep repeats."""
         known = self.arms if self.sweep.target == "classify" else tuple(self.train_sr)
         return self.sweep.arm or known[0]
 
@@ -130,11 +135,11 @@ class Params(Section):
             )
 
 
-def _check_patch(method: str, train: TrainSR, image: Image) -> None:
+def _check_patch(name: str, train: TrainSR, image: Image) -> None:
     """A patch must tile into whole LR pixels."""
     if train.patch % image.scale:
         lower = train.patch - train.patch % image.scale
         raise ValueError(
-            f"train_sr.{method}.patch {train.patch} is not divisible by image.scale {image.scale}: "
+            f"train_sr.{name}.patch {train.patch} is not divisible by image.scale {image.scale}: "
             f"use {max(lower, 32)} or {lower + image.scale}"
         )

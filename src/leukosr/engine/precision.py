@@ -55,8 +55,8 @@ def as_computed(params: Params, word: Precision) -> Params:
     def fixed(settings: Settings) -> Settings:
         return settings.model_copy(update={"precision": word}) if settings.precision == "auto" else settings
 
-    methods = {name: fixed(settings) for name, settings in params.train_sr.items()}
-    return params.model_copy(update={"classify": fixed(params.classify), "train_sr": methods})
+    trainings = {name: fixed(settings) for name, settings in params.train_sr.items()}
+    return params.model_copy(update={"classify": fixed(params.classify), "train_sr": trainings})
 
 
 def with_precision(settings: Settings, device: torch.device, processes: Processes = ALONE) -> Settings:

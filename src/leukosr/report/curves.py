@@ -11,29 +11,25 @@ from matplotlib.ticker import MaxNLocator
 
 from leukosr.report.style import SEQUENCE, arm_colour, arm_label, new_figure
 
-LOSSES = {
-    "loss_generator": "generator, total",
-    "loss_image": "image",
-    "loss_perceptual": "perceptual",
-    "loss_adversarial": "adversarial",
-    "loss_total_variation": "total variation",
-    "loss_discriminator": "discriminator",
-}
+LOSS = "loss_"  # begins the columns of the losses
 
 
-def sr_curves(path: Path, method: str, history: pd.DataFrame, note: str) -> None:
-    """Losses (log scale) and validation PSNR and SSIM of one SR method by iteration, stages told apart.
+def sr_curves(path: Path, training: str, history: pd.DataFrame, note: str) -> None:
+    """Losses (log scale) and validation PSNR and SSIM of one training of SR by iteration, stages told apart.
 
-    `history` has the columns of sr/<method>/history.csv. Iterations may run
+    `history` has the columns of sr/<training>/history.csv. Iterations may run
     through or start anew in each stage.
     """
     iterations = _running(history)
     with new_figure(path, 5.6, 6.6, note) as figure:
         losses, psnr, ssim = figure.subplots(3, 1, sharex=True, height_ratios=(1.7, 1, 1))
-        losses.set_title(f"{arm_label(method)}: training")
-        for (column, label), colour in zip(LOSSES.items(), SEQUENCE, strict=False):
-            if column in history and (history[column] > 0).any():
+        losses.set_title(f"{arm_label(training)}: training")
+        for column, colour in zip(
+            [name for name in map(str, history) if name.startswith(LOSS)], SEQUENCE, strict=False
+        ):
+            if (history[column] > 0).any():
                 values = history[column].where(history[column] > 0)
+                label = "generator, total" if column == f"{LOSS}generator" else column[len(LOSS) :].replace("_", " ")
                 losses.plot(iterations, values, color=colour, label=label, linewidth=1.5, marker=".")
         losses.set_yscale("log")
         losses.set_ylabel("loss (log scale)")
@@ -43,7 +39,7 @@ def sr_curves(path: Path, method: str, history: pd.DataFrame, note: str) -> None
             panel.plot(
                 iterations[known],
                 history[column][known],
-                color=arm_colour(method),
+                color=arm_colour(training),
                 linewidth=1.8,
                 marker="o",
                 markersize=3,

@@ -52,7 +52,7 @@ def _write_dvc_plots(folder: Path, params: Params, layout: Layout) -> None:
     tables = {
         "confusion": {name: folder / "predictions.csv" for name, folder in classified.items()},
         "training": {name: folder / "history.csv" for name, folder in classified.items()},
-        "super_resolution": {method: layout.sr(method) / "history.csv" for method in params.train_sr},
+        "super_resolution": {name: layout.sr(name) / "history.csv" for name in params.train_sr},
     }
     for name, files in tables.items():
         (folder / name).mkdir(parents=True, exist_ok=True)

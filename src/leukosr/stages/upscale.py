@@ -83,9 +83,10 @@ def _learned(
     weights = require(layout.sr(arm) / f"{settings.weights}.safetensors", f"train_sr@{arm}")
     device = choose_device(params.runtime.device)
     loaded = load_generator(weights, device)
-    if loaded.method != arm or loaded.scale != params.image.scale:
+    expected = params.train_sr[arm].architecture
+    if loaded.architecture != expected or loaded.scale != params.image.scale:
         raise LeukoError(
-            f"{weights} holds {loaded.method} x{loaded.scale}, expected {arm} x{params.image.scale}: "
+            f"{weights} holds {loaded.architecture} x{loaded.scale}, expected {expected} x{params.image.scale}: "
             f"run `dvc repro train_sr@{arm}`"
         )
     model = place(loaded.model, device, settings.channels_last)
