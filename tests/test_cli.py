@@ -298,8 +298,8 @@ def test_what_launchers_set_is_read_with_care(
 ) -> None:
     launched = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_WORLD_SIZE": "2", "LOCAL_RANK": "0"}
     for value in ("two", "-1", "1e3", "9" * 5000, "²"):
-        for each in launched:
-            monkeypatch.setenv(each, value if each == name else launched[each])
+        for each, usual in launched.items():
+            monkeypatch.setenv(each, value if each == name else usual)
         message = error_line(leukosr_cli("prepare"))
         assert f"the environment variable {name} is '{value[:40]}'; launchers set it to a whole number" in message
     for each in launched:

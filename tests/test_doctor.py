@@ -32,7 +32,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "LEUKOSR_OPTUNA_STORAGE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setattr(project.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr("leukosr.doctor.project.shutil.which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(project, "git_commit", lambda: "0" * 40)
     return tmp_path
 
@@ -142,7 +142,7 @@ def test_what_the_shell_has_left_is_named(clone: Path, monkeypatch: pytest.Monke
 
 
 def test_commands_that_the_pipeline_calls_are_looked_for(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(project.shutil, "which", lambda name: None)
+    monkeypatch.setattr("leukosr.doctor.project.shutil.which", lambda name: None)
     assert any("leukosr, dvc, git not found on PATH" in each for each in problems())
 
 

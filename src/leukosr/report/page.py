@@ -31,7 +31,6 @@ from leukosr.report.comparisons import reach_sentence, size_sentence, worth_sent
 from leukosr.report.curves import classifier_curves, sr_curves
 from leukosr.report.grids import arm_grid, read_cell
 from leukosr.report.published import published_figures
-from leukosr.report.reproduce import reproduction
 from leukosr.report.results import StudyResults
 from leukosr.report.split_effect import effect_figure, effect_rows, split_effects
 from leukosr.report.style import arm_label, budget_note
@@ -67,6 +66,8 @@ def write_report(
     The same inputs give the same bytes.
     Raises LeukoError when an image of the grid is missing or `folder` cannot be written.
     """
+    from leukosr.report.reproduce import reproduction
+
     note = f"{results.study}: {budget_note(params.budget)}"
     published = published_figures(params.study.published)
     everything = [results, *others]
