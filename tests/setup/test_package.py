@@ -15,10 +15,10 @@ from zipfile import ZipFile
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from tests.test_requirements import direct, pins
 
 import leukosr
 from leukosr.cli.entry import EXTRAS
-from tests.test_requirements import direct, pins
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -28,7 +28,12 @@ OPTIONAL = {
 }
 CORE = {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]}
 # the command line where no extra is installed
-WITHOUT_EXTRAS = f"import sys; sys.modules.update(dict.fromkeys({sorted(EXTRAS)})); from leukosr.cli import main; main()"
+WITHOUT_EXTRAS = f"""
+import sys
+sys.modules.update(dict.fromkeys({sorted(EXTRAS)}))
+from leukosr.cli import main
+main()
+"""
 PREDICTIONS = ROOT / "results/demo-smoke/plots/confusion"
 TRIALS = ROOT / "results/case1-variance/raw/factorial/trials.csv"
 
