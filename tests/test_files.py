@@ -347,7 +347,7 @@ def test_a_folder_of_somebody_else_is_named_with_a_remedy() -> None:
 )
 @pytest.mark.parametrize("make", [new_file, new_folder])
 def test_what_the_system_refuses_comes_with_a_remedy(tmp_path: Path, make: object, number: int, remedy: str) -> None:
-    with pytest.raises(LeukoError, match=remedy) as error, make(tmp_path / "out"):  # type: ignore[operator]
+    with pytest.raises(LeukoError, match=remedy) as error, make(tmp_path / "out"):
         raise OSError(number, os.strerror(number))
     assert f"cannot write {tmp_path / 'out'}" in str(error.value)
     assert names(tmp_path) == set()
