@@ -85,7 +85,7 @@ def _train_with_mlflow(folder: Path, count: int, epochs: int) -> tuple[list[floa
     from leukosr.engine.resume import Resume
     from leukosr.tracking.records import log_epoch
 
-    settings = published_params(f"classify.epochs={epochs}").classify
+    settings = published_params(f"classifier.epochs={epochs}").classifier
     files = image_set(folder / "set", count)
     training = build(settings, files, labels_of(files), choose_device("auto"))
     logged: list[float] = []

@@ -17,9 +17,9 @@ from torchvision.transforms.functional import to_tensor
 from benchmarks.counting import count_work
 from benchmarks.images import image_set, published_params
 from benchmarks.measure import Options, Row, compare_within
-from leukosr.classify import BACKBONES
+from leukosr.classify.backbones import ClassifierNetwork
 from leukosr.classify.trainer import ClassifierTraining, LabelledImages
-from leukosr.config import Classify
+from leukosr.config import Classifier
 from leukosr.engine.device import choose_device
 from leukosr.engine.resume import Resume
 from leukosr.images.reading import read_rgb
@@ -48,7 +48,7 @@ class PlainTraining:
     """fp32, contiguous, a default DataLoader, Adam."""
 
     def __init__(
-        self, model: nn.Module, files: Sequence[Path], labels: Sequence[int], settings: Classify, device: torch.device
+        self, model: nn.Module, files: Sequence[Path], labels: Sequence[int], settings: Classifier, device: torch.device
     ) -> None:
         self.model, self.device = model.to(device), device
         self.loader = DataLoader(Files(files, labels), batch_size=settings.batch, shuffle=True)
@@ -76,14 +76,14 @@ def labels_of(files: Sequence[Path]) -> np.ndarray:
 
 def run(options: Options) -> list[Row]:
     """One row: images a second. The first epoch, in which ours reads the files into memory, warms up."""
-    settings = published_params(f"budget.classify.batch={BATCH}", "classify.epochs=1").classify
+    settings = published_params(f"budget.classify.batch={BATCH}", "classifier.epochs=1").classifier
     device, count = choose_device("auto"), options.pick(48, 16)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         files = image_set(folder / "set", count)
         labels = labels_of(files)
         training = build(settings.model_copy(update={"epochs": 1 + options.rounds}), files, labels, device)
-        network = BACKBONES[settings.backbone](int(labels.max()) + 1, weights="none")
+        network = ClassifierNetwork(settings, int(labels.max()) + 1)
         network.load_state_dict(training.model.state_dict())
         reference = PlainTraining(network, files, list(labels), settings, device)
 
@@ -100,7 +100,7 @@ def run(options: Options) -> list[Row]:
     return [found.row("resnet50", name, "images/s", f"ratio >= {GOAL}", note=note, work=work)]
 
 
-def build(settings: Classify, files: Sequence[Path], labels: np.ndarray, device: torch.device) -> ClassifierTraining:
+def build(settings: Classifier, files: Sequence[Path], labels: np.ndarray, device: torch.device) -> ClassifierTraining:
     """Our training on image files, as the stage `classify` sets it up."""
     images = LabelledImages(ImageStore(files, read_rgb), labels)
     return ClassifierTraining(settings, int(labels.max()) + 1, images, seed=0, device=device)

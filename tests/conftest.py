@@ -84,7 +84,7 @@ def patch_small_resnet(patch: pytest.MonkeyPatch) -> None:
     import torch
     from torch import nn
 
-    from leukosr.classify import BACKBONES
+    from leukosr.classify.backbones import BACKBONES
 
     class SmallResNet(nn.Module):
         def __init__(self, num_classes: int, weights: str = "none") -> None:

@@ -125,7 +125,7 @@ def test_wrong_parameter_is_named_with_its_value(
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("classify", "batch"), 1, "classify.batch = 1: input should be greater than or equal to 2"),
+        (("classifier", "batch"), 1, "classifier.batch = 1: input should be greater than or equal to 2"),
         (("train_sr", "real_esrgan", "stages", 1, "name"), "net", "names of the stages must differ"),
     ],
 )

@@ -57,7 +57,7 @@ def refusal(raw: Any) -> str:
 def test_every_study_composes_with_every_budget(compose_params: Callable[..., Params], study: str, budget: str) -> None:
     params = compose_params(f"study={study}", f"budget={budget}")
     assert (params.study.name, params.budget.name, params.arms) == (study, budget, ALL_ARMS)
-    assert params.classify.epochs == params.budget.classify.epochs
+    assert params.classify["raw"].classifier.epochs == params.budget.classify.epochs
     assert params.prepare.per_class == params.budget.per_class
     srgan = params.train_sr["srgan"]
     assert srgan.stages[0].iterations == srgan.sizes[params.budget.column]["iterations"]
@@ -129,7 +129,7 @@ def test_an_unknown_arm_in_the_file_is_refused_with_the_known_ones(demo: Any) ->
 
 # key, value, what the message must say beside `key`
 WRONG = [
-    ("classify.learning_rate", -0.001, ["-0.001", "greater than 0"]),
+    ("classifier.learning_rate", -0.001, ["-0.001", "greater than 0"]),
     ("train_sr.srgan.stages.0.learning_rate", -1, ["-1", "greater than 0"]),
     ("train_sr.srgan.stages.0.betas.1", 1.0, ["1.0", "less than 1"]),
     ("degrade.noise", "pink", ["'pink'", "'wrapped' or 'gaussian'"]),
@@ -300,7 +300,7 @@ def test_the_committed_params_are_the_demo_study_as_conf_composes_it(compose_raw
         (["sweep.streams=[sr_init]"], "streams: 'sr_init' is none of split, init, order, augment"),
         (["sweep.design=streams"], "takes one of learning_rates"),
         (["sweep.learning_rates=[0.1,0.1]"], "learning_rates must differ"),
-        (["sweep.protocol=source_disjoint"], "is none of the study's, paper"),
+        (["sweep.protocol=source_disjoint"], "is none of those of raw, paper"),
         (["sweep.space.learning_rate=[0.1,0.01]"], "the lower one first"),
         (
             ["sweep.design=search", "study.protocol=source_disjoint", "prepare.source_disjoint.folds=3"],
@@ -327,7 +327,11 @@ def test_the_sweep_takes_the_first_arm_and_protocol_and_the_streams_that_count(
         "paper",
         ("split", "init", "order"),
     )
-    augmented = compose_params("study=demo", "classify.augmentation=0.5", "study.protocol=source_disjoint")
+    augmented = compose_params(
+        "study=demo",
+        "classifier.augmentations=[{kind: flips_and_light, strength: 0.5}]",
+        "study.protocol=source_disjoint",
+    )
     assert augmented.swept_protocol == "source_disjoint"
     assert augmented.swept_streams == ("init", "order", "augment")  # the budget limits the images
     unlimited = compose_params("study=demo", "study.protocol=source_disjoint", "budget.per_class.classifier=null")

@@ -54,9 +54,9 @@ class Layout:
         """Image quality of one arm."""
         return self.root / "quality" / arm
 
-    def classify(self, arm: str, protocol: str) -> Path:
-        """Predictions and figures of one arm's classifiers."""
-        return self.root / "classify" / arm / protocol
+    def classify(self, experiment: str, protocol: str) -> Path:
+        """Predictions and figures of one experiment's classifiers."""
+        return self.root / "classify" / experiment / protocol
 
     @property
     def sweep(self) -> Path:

@@ -161,11 +161,11 @@ def test_classifier_row_is_that_of_whole_epochs(files: list[Path], monkeypatch: 
 
 @pytest.mark.usefixtures("small_resnet")
 def test_first_epoch_of_one_batch_has_the_loss_of_ours(files: list[Path], params: Params, tmp_path: Path) -> None:
-    settings = params.classify.model_copy(update={"precision": "fp32", "epochs": 1, "batch": len(files)})
+    settings = params.classifier.model_copy(update={"precision": "fp32", "epochs": 1, "batch": len(files)})
     labels = resnet50.labels_of(files)
     training = resnet50.build(settings, files, labels, CPU)
     torch.manual_seed(0)
-    network = resnet50.BACKBONES["resnet50"](2)
+    network = resnet50.ClassifierNetwork(settings, 2)
     network.load_state_dict(training.model.state_dict())
     expected = resnet50.PlainTraining(network, files, list(labels), settings, CPU).epoch()
     training.run(Resume("none", float("inf"), tmp_path), lambda *_: None)

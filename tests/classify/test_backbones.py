@@ -1,71 +1,192 @@
-"""ResNet50: torchvision's network behind ImageNet's normalisation."""
+"""Classification networks: every family of torchvision's and some of timm's, what trains in them, and their heads."""
 
 import http.client
+import re
+from pathlib import Path
 from urllib.error import URLError
 
 import pytest
 import torch
-from torch import Tensor
-from torchvision.models import ResNet50_Weights, resnet18, resnet50
+from torch import Tensor, nn
+from torchvision.models import ResNet50_Weights, get_model_weights, resnet18, resnet50
 
-from leukosr.classify.backbones import IMAGENET_MEAN, IMAGENET_SD, ResNet18, ResNet50
+from leukosr.classify.backbones import BACKBONES, ClassifierNetwork
+from leukosr.classify.weights import load_classifier, save_classifier
+from leukosr.config import Architecture, Head
 from leukosr.errors import LeukoError
 
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_SD = (0.229, 0.224, 0.225)
+RESNET18 = Architecture(backbone="resnet18")
+RESNET50 = Architecture(backbone="resnet50")
+TIMM = ["timm/resnet10t", "timm/convnext_atto", "timm/vit_tiny_patch16_224", "timm/efficientnet_lite0"]
 
-@pytest.fixture(scope="module")
-def network() -> ResNet50:
+
+def family(name: str) -> str:
+    """resnet, vgg_bn, mobilenet_v3, … without depth and width."""
+    kept = re.sub(r"v(\d)", lambda found: "v" + int(found[1]) * "i", name)
+    return re.sub(
+        r"_(tiny|small|base|large|[tsbml]|b\d)$|_?x?[\d_]+[mg]f$|\d+(_32x4d|_32x8d|_64x4d|_2)?|_x\d_\d", "", kept
+    )
+
+
+def smallest_of_each_family() -> list[str]:
+    """Each family that is registered by its smallest network."""
+    sizes = {name: get_model_weights(name).DEFAULT.meta["num_params"] for name in BACKBONES}  # type: ignore[attr-defined]
+    return sorted({family(name): name for name in sorted(sizes, key=lambda name: -sizes[name])}.values())
+
+
+NAMES = [*smallest_of_each_family(), *TIMM]
+
+
+def build(architecture: Architecture, classes: int = 4, seed: int = 0, **options: str) -> ClassifierNetwork:
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return ResNet50(num_classes=4).eval()
+        torch.manual_seed(seed)
+        return ClassifierNetwork(architecture, classes, **options)  # type: ignore[arg-type]
 
 
 def images(count: int, height: int, width: int) -> Tensor:
     return torch.rand(count, 3, height, width, generator=torch.Generator().manual_seed(7))
 
 
-def test_resnet50_for_four_classes_has_23516228_parameters(network: ResNet50) -> None:
-    assert sum(parameter.numel() for parameter in network.parameters()) == 23_516_228
-
-
-@torch.inference_mode()
-def test_logits_are_those_of_torchvision_on_normalised_images(network: ResNet50) -> None:
-    reference = resnet50(num_classes=4)
-    reference.load_state_dict(network.state_dict())
-    batch = images(2, 40, 56)
-    mean, sd = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_SD))
-    torch.testing.assert_close(network(batch), reference.eval()((batch - mean) / sd))
-
-
-@torch.inference_mode()
-def test_resnet18_is_torchvisions_too() -> None:
+def step(network: ClassifierNetwork, batch: Tensor) -> None:
+    """One step of gradient descent on the sum of the logits' squares."""
     with torch.random.fork_rng(devices=[]):
-        network, reference = ResNet18(num_classes=5).eval(), resnet18(num_classes=5).eval()
-    assert sum(parameter.numel() for parameter in network.parameters()) == 11_179_077
-    reference.load_state_dict(network.state_dict())
+        torch.manual_seed(1)
+        network.train()(batch).square().sum().backward()
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    torch.optim.SGD(trained, lr=0.1).step()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_family_trains_to_its_first_weight_and_comes_back_from_its_file(name: str, tmp_path: Path) -> None:
+    architecture, batch = Architecture(backbone=name), images(2, 64, 72)
+    network = build(architecture)
+    step(network, batch)
+    for parameter_name, parameter in network.named_parameters():
+        assert parameter.grad is not None, parameter_name
+        assert torch.isfinite(parameter.grad).all(), parameter_name
+    save_classifier(tmp_path / "a.safetensors", network, architecture, list("abcd"), None)
+    loaded = load_classifier(tmp_path / "a.safetensors")
+    with torch.inference_mode():
+        logits = network.eval()(batch)
+        assert logits.shape == (2, 4)
+        torch.testing.assert_close(loaded.model(batch), logits, equal_nan=True)
+
+
+@pytest.mark.parametrize("frozen", ["backbone", "all_but_last_stage"])
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_frozen_stays_as_it_was_and_all_else_trains(name: str, frozen: str) -> None:
+    network = build(Architecture(backbone=name), frozen=frozen)
+    before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
+    step(network, images(2, 64, 72))
+    changed = {key for key, tensor in network.state_dict().items() if not torch.equal(tensor, before[key])}
+    trainable = {key for key, parameter in network.named_parameters() if parameter.requires_grad}
+    assert f"network.{network.head}.weight" in changed
+    head = {key for key in before if key.startswith(f"network.{network.head}.")}
+    if frozen == "backbone":
+        assert changed == trainable == head
+    else:
+        assert head < trainable < set(dict(network.named_parameters()))
+        parts = {key.rpartition(".")[0] for key in trainable}  # whose running statistics may follow
+        assert {key.rpartition(".")[0] for key in changed} <= parts
+
+
+def test_the_last_stage_of_a_resnet_is_its_fourth() -> None:
+    network = build(RESNET50, frozen="all_but_last_stage")
+    trained = {name.split(".")[1] for name, parameter in network.named_parameters() if parameter.requires_grad}
+    assert trained == {"layer4", "fc"}
+
+
+@pytest.mark.parametrize("name", ["resnet18", "timm/resnet10t", "timm/efficientnet_lite0"])
+@pytest.mark.parametrize("kind", ["group", "layer"])
+def test_other_norms_take_the_place_of_batch_norm(kind: str, name: str, tmp_path: Path) -> None:
+    architecture = Architecture(backbone=name, norm_layers=kind)  # type: ignore[arg-type]
+    network = build(architecture)
+    assert not any(isinstance(part, nn.BatchNorm2d) for part in network.modules())
+    groups = {part.num_groups for part in network.modules() if isinstance(part, nn.GroupNorm)}
+    assert groups == {1} if kind == "layer" else max(groups) == 32
+    step(network, images(2, 32, 32))
+    with torch.inference_mode():  # an image says the same in any company
+        batch = images(3, 40, 40)
+        torch.testing.assert_close(network.train()(batch)[:1], network(batch[:1]), atol=1e-4, rtol=1e-4)
+    save_classifier(tmp_path / "a.safetensors", network, architecture, list("abcd"), None)
+    assert load_classifier(tmp_path / "a.safetensors").architecture == architecture
+
+
+@pytest.mark.parametrize("name", ["resnet18", "timm/convnext_atto", "efficientnet_b0"])
+def test_an_mlp_takes_the_place_of_the_linear_head(name: str, tmp_path: Path) -> None:
+    architecture = Architecture(backbone=name, head=Head(hidden=(16, 8), dropout=0.25))
+    network = build(architecture)
+    head = network.network.get_submodule(network.head)
+    assert [type(layer).__name__ for layer in head] == ["Linear", "ReLU", "Linear", "ReLU", "Dropout", "Linear"]  # type: ignore[arg-type]
+    assert network(images(2, 32, 32)).shape == (2, 4)
+    save_classifier(tmp_path / "a.safetensors", network, architecture, list("abcd"), None)
+    assert load_classifier(tmp_path / "a.safetensors").architecture == architecture
+
+
+def test_a_head_that_is_a_convolution_takes_no_mlp() -> None:
+    with pytest.raises(LeukoError, match=r"classifier\.head: .* convolution"):
+        build(Architecture(backbone="squeezenet1_1", head=Head(hidden=(8,))))
+
+
+@pytest.mark.parametrize(
+    ("normalisation", "black", "white"),
+    [("minus1_1", -1, 1), ("unit", 0, 1), ("none", 0, 255), ("imagenet", -2.1179, 2.2489)],
+)
+def test_the_backbone_is_fed_what_the_recipe_says(normalisation: str, black: float, white: float) -> None:
+    network = build(Architecture(backbone="resnet18", normalisation=normalisation))  # type: ignore[arg-type]
+    fed: list[Tensor] = []
+    network.network.register_forward_pre_hook(lambda module, inputs: fed.append(inputs[0]))
+    network.eval()(torch.stack([torch.zeros(3, 32, 32), torch.ones(3, 32, 32)]))
+    assert [float(image[0, 0, 0]) for image in fed[0]] == pytest.approx([black, white], abs=1e-3)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(
+    ("architecture", "reference", "count"), [(RESNET50, resnet50, 23_516_228), (RESNET18, resnet18, 11_178_564)]
+)
+def test_a_resnet_is_torchvisions_on_normalised_images(architecture, reference, count) -> None:  # type: ignore[no-untyped-def]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = ClassifierNetwork(architecture, 4).eval()
+        torch.manual_seed(0)
+        plain = reference(num_classes=4).eval()  # the same draws
+    assert sum(parameter.numel() for parameter in network.parameters()) == count
     batch = images(2, 40, 56)
     mean, sd = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_SD))
-    torch.testing.assert_close(network(batch), reference((batch - mean) / sd))
+    assert torch.equal(network(batch), plain((batch - mean) / sd))
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (33, 71), (60, 80)])
 @torch.inference_mode()
-def test_images_of_any_size_give_logits(network: ResNet50, height: int, width: int) -> None:
-    logits = network(images(2, height, width))
+def test_images_of_any_size_give_logits(height: int, width: int) -> None:
+    logits = build(RESNET50).eval()(images(2, height, width))
     assert logits.shape == (2, 4)
     assert torch.isfinite(logits).all()
 
 
-def test_imagenet_weights_fill_everything_but_the_head(network: ResNet50, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("resnet51", "'resnet51' is no classifier here: .* resnet50"),
+        ("vit_b_16", "'vit_b_16' is no classifier here"),
+        ("timm/resnet51", "'timm/resnet51' is no network of timm's: did you mean timm/resnet"),
+    ],
+)
+def test_an_unknown_backbone_is_answered_with_what_comes_close(name: str, said: str) -> None:
+    with pytest.raises(LeukoError, match=said):
+        build(Architecture(backbone=name))
+
+
+def test_imagenet_weights_fill_everything_but_the_head(monkeypatch: pytest.MonkeyPatch) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
         downloaded = resnet50(num_classes=1000).state_dict()
     monkeypatch.setattr(type(ResNet50_Weights.IMAGENET1K_V2), "get_state_dict", lambda self, **_: downloaded)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        loaded = ResNet50(num_classes=4, weights="imagenet").state_dict()
+    random, loaded = (build(RESNET50, weights=weights).network.state_dict() for weights in ("none", "imagenet"))
     for name, tensor in loaded.items():
-        source = network.state_dict() if name.startswith("fc.") else downloaded
-        assert torch.equal(tensor, source[name]), name
+        assert torch.equal(tensor, (random if name.startswith("fc.") else downloaded)[name]), name
 
 
 @pytest.mark.parametrize(
@@ -84,5 +205,5 @@ def test_imagenet_weights_that_cannot_be_fetched_are_a_clear_error(
         raise failure
 
     monkeypatch.setattr(type(ResNet50_Weights.IMAGENET1K_V2), "get_state_dict", fail)
-    with pytest.raises(LeukoError, match=r"could not be fetched.*set classify\.weights to none"):
-        ResNet50(num_classes=4, weights="imagenet")
+    with pytest.raises(LeukoError, match=r"could not be fetched.*set classifier\.weights to none"):
+        build(RESNET50, weights="imagenet")

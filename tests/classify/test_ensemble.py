@@ -10,22 +10,23 @@ import numpy as np
 import pytest
 import torch
 
-from leukosr.classify import BACKBONES
+from leukosr.classify.backbones import ClassifierNetwork
 from leukosr.classify.ensemble import Ensemble, together
 from leukosr.classify.trainer import ClassifierTraining, LabelledImages
 from leukosr.classify.weights import load_classifier, save_classifier
-from leukosr.config import Params
+from leukosr.config import Architecture, Params
 from leukosr.engine.weights import read_tensors, write_tensors
 from leukosr.errors import LeukoError
 from leukosr.images.store import ImageStore
 
 CPU = torch.device("cpu")
+RESNET18 = Architecture(backbone="resnet18")
 CLASSES = ["a", "b", "c"]
 
 
 def networks(count: int) -> list[torch.nn.Module]:
     torch.manual_seed(0)
-    return [BACKBONES["resnet18"](len(CLASSES)).eval() for _ in range(count)]
+    return [ClassifierNetwork(RESNET18, len(CLASSES)).eval() for _ in range(count)]
 
 
 def noise(count: int = 2, side: int = 32) -> torch.Tensor:
@@ -46,7 +47,7 @@ def test_a_single_member_is_itself() -> None:
 
 def test_a_file_holds_all_members_and_names_how_many(tmp_path: Path) -> None:
     ensemble, images, path = Ensemble(networks(2)), noise(), tmp_path / "seed-1.safetensors"
-    save_classifier(path, ensemble, "resnet18", CLASSES, None)
+    save_classifier(path, ensemble, RESNET18, CLASSES, None)
     assert read_tensors(path)[1]["ensemble"] == "2"
     loaded = load_classifier(path)
     assert isinstance(loaded.model, Ensemble)
@@ -66,10 +67,10 @@ def test_weights_of_an_ensemble_do_not_pass_for_those_of_one_classifier(tmp_path
 def test_members_start_from_other_weights_and_see_images_in_another_order(
     compose_params: Callable[..., Params],
 ) -> None:
-    settings = compose_params("study=demo", "budget=smoke").classify.model_copy(update={"backbone": "resnet18"})
+    settings = compose_params("study=demo", "budget=smoke").classifier.model_copy(update={"backbone": "resnet18"})
     pixels = np.zeros((8, 32, 32, 3), np.uint8)
     data = LabelledImages(ImageStore(range(8), lambda i: pixels[i]), np.arange(8, dtype=np.int64) % 2)
     first, second = (ClassifierTraining(settings, 2, data, seed=1, member=member, device=CPU) for member in range(2))
     assert (first.label, second.label) == ("seed-1", "seed-1-member-2")
-    assert not torch.equal(first.model.conv1.weight, second.model.conv1.weight)  # type: ignore[arg-type,union-attr]
+    assert not torch.equal(first.model.network.conv1.weight, second.model.network.conv1.weight)  # type: ignore[arg-type,union-attr]
     assert first._batches(1) != second._batches(1)

@@ -7,15 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from leukosr.classify.trainer import ClassifierTraining, LabelledImages, predict
-from leukosr.config import Classify, Params
+from leukosr.config import Classifier, FlipsAndLight, Head, Params
 from leukosr.engine.resume import Resume
 from leukosr.engine.seeding import Stream, StreamRoots
 from leukosr.errors import LeukoError
 from leukosr.images.store import ImageStore
 
 CPU = torch.device("cpu")
+STRONG = FlipsAndLight(kind="flips_and_light", strength=0.8)
 
 
 class Cut(Exception):
@@ -31,13 +33,14 @@ def bright_and_dark(count: int, side: int = 32, seed: int = 0) -> LabelledImages
 
 
 @pytest.fixture(scope="module")
-def settings(compose_params: Callable[..., Params]) -> Callable[..., Classify]:
-    published = compose_params("study=demo", "budget=smoke").classify
+def settings(compose_params: Callable[..., Params]) -> Callable[..., Classifier]:
+    published = compose_params("study=demo", "budget=smoke").classifier
     return lambda **changes: published.model_copy(update={"epochs": 3, "batch": 4, "precision": "fp32"} | changes)
 
 
-def start(settings: Classify, seed: int = 1, data: LabelledImages | None = None) -> ClassifierTraining:
-    return ClassifierTraining(settings, 2, data or bright_and_dark(10), seed=seed, device=CPU)
+def start(settings: Classifier, seed: int = 1, data: LabelledImages | None = None) -> ClassifierTraining:
+    validation = bright_and_dark(6, seed=5) if settings.validation else None
+    return ClassifierTraining(settings, 2, data or bright_and_dark(10), validation=validation, seed=seed, device=CPU)
 
 
 def train(
@@ -62,7 +65,9 @@ def equal_weights(one: ClassifierTraining, other: ClassifierTraining) -> bool:
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.usefixtures("small_resnet")
-def test_classifier_learns_bright_from_dark(precision: str, settings: Callable[..., Classify], tmp_path: Path) -> None:
+def test_classifier_learns_bright_from_dark(
+    precision: str, settings: Callable[..., Classifier], tmp_path: Path
+) -> None:
     wanted = settings(epochs=6, learning_rate=0.02, precision=precision)
     training = train(start(wanted, data=bright_and_dark(16)), tmp_path)
     rows = training.history.rows
@@ -76,7 +81,7 @@ def test_classifier_learns_bright_from_dark(precision: str, settings: Callable[.
 
 
 def test_resnet50_cut_after_an_epoch_and_resumed_equals_an_uninterrupted_training(
-    settings: Callable[..., Classify], tmp_path: Path
+    settings: Callable[..., Classifier], tmp_path: Path
 ) -> None:
     wanted, data = settings(epochs=2, precision="bf16"), bright_and_dark(4)
     whole = train(start(wanted, data=data), tmp_path / "whole")
@@ -90,7 +95,7 @@ def test_resnet50_cut_after_an_epoch_and_resumed_equals_an_uninterrupted_trainin
 @pytest.mark.parametrize("cut_after", [1, 2, 3])
 @pytest.mark.usefixtures("small_resnet")
 def test_training_resumes_exactly_after_any_epoch(
-    cut_after: int, settings: Callable[..., Classify], tmp_path: Path
+    cut_after: int, settings: Callable[..., Classifier], tmp_path: Path
 ) -> None:
     whole = train(start(settings()), tmp_path / "whole")
     with pytest.raises(Cut):
@@ -105,7 +110,7 @@ def test_training_resumes_exactly_after_any_epoch(
 
 @pytest.mark.usefixtures("small_resnet")
 def test_same_seed_gives_the_same_classifier_and_another_seed_another(
-    settings: Callable[..., Classify], tmp_path: Path
+    settings: Callable[..., Classifier], tmp_path: Path
 ) -> None:
     one, same, other = (train(start(settings(), seed), tmp_path) for seed in (1, 1, 2))
     assert equal_weights(one, same)
@@ -129,7 +134,7 @@ class Recording(ImageStore[int]):
 
 @pytest.mark.usefixtures("small_resnet")
 def test_arms_start_from_the_same_weights_and_see_images_in_the_same_order(
-    settings: Callable[..., Classify], tmp_path: Path
+    settings: Callable[..., Classifier], tmp_path: Path
 ) -> None:
     labels = np.arange(10, dtype=np.int64) % 2
     arms = [Recording(16), Recording(48)]
@@ -146,7 +151,7 @@ def test_arms_start_from_the_same_weights_and_see_images_in_the_same_order(
 # 9 images in batches of 4 leave one image; so do 5, in a single other batch
 @pytest.mark.parametrize("count", [5, 9, 13])
 def test_last_image_alone_joins_the_batch_before_it(
-    count: int, settings: Callable[..., Classify], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    count: int, settings: Callable[..., Classifier], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = bright_and_dark(count)
     batches: list[list[int]] = []
@@ -164,7 +169,7 @@ def test_last_image_alone_joins_the_batch_before_it(
 
 
 @pytest.mark.usefixtures("small_resnet")
-def test_reported_loss_and_accuracy_are_means_over_images(settings: Callable[..., Classify], tmp_path: Path) -> None:
+def test_reported_loss_and_accuracy_are_means_over_images(settings: Callable[..., Classifier], tmp_path: Path) -> None:
     data = bright_and_dark(10)
     training = start(settings(epochs=1, batch=10), data=data)
     batch = torch.stack([torch.from_numpy(data.images[i]).permute(2, 0, 1).float() / 255 for i in range(10)])
@@ -178,31 +183,34 @@ def test_reported_loss_and_accuracy_are_means_over_images(settings: Callable[...
 
 
 @pytest.mark.usefixtures("small_resnet")
-def test_loss_that_is_not_finite_stops_the_training(settings: Callable[..., Classify], tmp_path: Path) -> None:
+def test_loss_that_is_not_finite_stops_the_training(settings: Callable[..., Classifier], tmp_path: Path) -> None:
     training = start(settings())
     with torch.no_grad():
-        training.model.fc.bias.fill_(float("nan"))
+        training.model.network.fc.bias.fill_(float("nan"))
     with pytest.raises(LeukoError, match="not finite in epoch 1 of seed 1"):
         train(training, tmp_path)
 
 
 @pytest.mark.usefixtures("small_resnet")
-def test_predictions_do_not_depend_on_the_batch_size(settings: Callable[..., Classify], tmp_path: Path) -> None:
+def test_predictions_do_not_depend_on_the_batch_size(settings: Callable[..., Classifier], tmp_path: Path) -> None:
     training, images = train(start(settings()), tmp_path), bright_and_dark(7, seed=2).images
     alone = predict(training.model, images, settings(), CPU, batch=1)
     np.testing.assert_allclose(alone, predict(training.model, images, settings(), CPU, batch=4), atol=1e-6)
 
 
 @pytest.mark.usefixtures("small_resnet")
-def test_training_leaves_the_global_random_state_alone(settings: Callable[..., Classify], tmp_path: Path) -> None:
+def test_training_leaves_the_global_random_state_alone(settings: Callable[..., Classifier], tmp_path: Path) -> None:
     before = torch.get_rng_state()
     train(start(settings()), tmp_path)
     assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.usefixtures("small_resnet")
-def test_training_with_all_options_resumes_exactly(settings: Callable[..., Classify], tmp_path: Path) -> None:
-    wanted = settings(ema=0.9, augmentation=0.8, weight_decay=0.01, warm_up=0.2, decay="cosine")
+def test_training_with_all_options_resumes_exactly(settings: Callable[..., Classifier], tmp_path: Path) -> None:
+    wanted = settings(
+        ema=0.9, augmentations=[STRONG], optimizer="adamw", weight_decay=0.01, warm_up=0.2, schedule="cosine",
+        head=Head(hidden=(8,), dropout=0.5), validation=0.2, keep="best", norm_layers="group",
+    )  # fmt: skip
     whole = train(start(wanted), tmp_path / "whole")
     with pytest.raises(Cut):
         train(start(wanted), tmp_path / "cut", cut_after=2, seconds=0)
@@ -213,7 +221,7 @@ def test_training_with_all_options_resumes_exactly(settings: Callable[..., Class
 
 
 @pytest.mark.usefixtures("small_resnet")
-def test_the_average_is_tested_where_there_is_one(settings: Callable[..., Classify], tmp_path: Path) -> None:
+def test_the_average_is_tested_where_there_is_one(settings: Callable[..., Classifier], tmp_path: Path) -> None:
     plain, averaged = (train(start(settings(ema=ema)), tmp_path / str(ema)) for ema in (0.0, 0.9))
     assert plain.result is plain.model
     assert equal_weights(plain, averaged)  # what is trained stays the same
@@ -222,8 +230,8 @@ def test_the_average_is_tested_where_there_is_one(settings: Callable[..., Classi
 
 
 @pytest.mark.usefixtures("small_resnet")
-def test_the_learning_rate_rises_and_falls(settings: Callable[..., Classify]) -> None:
-    training = start(settings(warm_up=0.1, decay="cosine", learning_rate=0.01))
+def test_the_learning_rate_rises_and_falls(settings: Callable[..., Classifier]) -> None:
+    training = start(settings(warm_up=0.1, schedule="cosine", learning_rate=0.01))
     seen = []
     for step in range(100):
         training._set_learning_rate(step, 100)
@@ -240,9 +248,9 @@ def test_the_learning_rate_rises_and_falls(settings: Callable[..., Classify]) ->
 @pytest.mark.usefixtures("small_resnet")
 @pytest.mark.parametrize("stream", ["init", "order", "augment"])
 def test_each_stream_moves_the_training_by_itself(
-    stream: Stream, settings: Callable[..., Classify], tmp_path: Path
+    stream: Stream, settings: Callable[..., Classifier], tmp_path: Path
 ) -> None:
-    wanted = settings(augmentation=0.8, epochs=1)
+    wanted = settings(augmentations=[STRONG], epochs=1)
 
     def trained(**roots: int) -> ClassifierTraining:
         seeds = {"init": 1, "order": 1, "augment": 1, **roots}
@@ -257,8 +265,89 @@ def test_each_stream_moves_the_training_by_itself(
 
 
 @pytest.mark.usefixtures("small_resnet")
-def test_weights_decay_where_that_is_asked(settings: Callable[..., Classify]) -> None:
+def test_weights_decay_where_that_is_asked(settings: Callable[..., Classifier]) -> None:
     assert type(start(settings()).optimizer) is torch.optim.Adam
-    decaying = start(settings(weight_decay=0.01)).optimizer
+    decaying = start(settings(optimizer="adamw", weight_decay=0.01)).optimizer
     assert type(decaying) is torch.optim.AdamW
     assert decaying.param_groups[0]["weight_decay"] == 0.01
+    sgd = start(settings(optimizer="sgd", momentum=0.8)).optimizer
+    assert type(sgd) is torch.optim.SGD
+    assert sgd.param_groups[0]["momentum"] == 0.8
+
+
+def losses(training: ClassifierTraining, monkeypatch: pytest.MonkeyPatch, *values: float) -> list[dict[str, Tensor]]:
+    """Let the training find these validation losses, one an epoch; the weights that it had at each."""
+    seen: list[dict[str, Tensor]] = []
+
+    def found(self: ClassifierTraining) -> dict[str, float]:
+        seen.append({name: tensor.clone() for name, tensor in self.model.state_dict().items()})
+        return {"val_loss": values[len(seen) - 1], "val_accuracy": 0.5}
+
+    monkeypatch.setattr(ClassifierTraining, "_validated", found)
+    return seen
+
+
+@pytest.mark.usefixtures("small_resnet")
+def test_the_epoch_of_the_best_validation_loss_is_kept(
+    settings: Callable[..., Classifier], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = start(settings(validation=0.2, keep="best", epochs=4))
+    seen = losses(training, monkeypatch, 0.9, 0.5, 0.7, 0.5)
+    train(training, tmp_path)
+    assert all(torch.equal(tensor, seen[1][name]) for name, tensor in training.result.state_dict().items())
+
+
+@pytest.mark.usefixtures("small_resnet")
+def test_a_training_stops_where_the_validation_loss_no_longer_falls(
+    settings: Callable[..., Classifier], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = start(settings(validation=0.2, patience=2, epochs=9))
+    losses(training, monkeypatch, 0.9, 1.0, 0.8, 0.8, 0.9)
+    assert len(train(training, tmp_path).history.rows) == 5
+
+
+@pytest.mark.usefixtures("small_resnet")
+def test_the_learning_rate_falls_on_a_plateau_as_torch_lets_it(
+    settings: Callable[..., Classifier], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = (0.9, 1.0, 0.95, 0.8, 0.8, 0.9, 0.85, 0.9, 0.7)
+    training = start(settings(validation=0.2, schedule="plateau", epochs=len(values)))  # factor 0.1, patience 2
+    losses(training, monkeypatch, *values)
+    rates = [row["learning_rate"] for row in train(training, tmp_path).history.rows]
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.001)
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.1, patience=2, threshold=0)
+    expected = []
+    for value in values:
+        expected.append(optimizer.param_groups[0]["lr"])
+        scheduler.step(value)
+    assert rates == pytest.approx(expected)
+    assert rates[-1] < rates[0]
+
+
+@pytest.mark.usefixtures("small_resnet")
+def test_validation_images_change_nothing_of_what_is_trained(
+    settings: Callable[..., Classifier], tmp_path: Path
+) -> None:
+    plain, watched = (train(start(settings(validation=part)), tmp_path / str(part)) for part in (None, 0.2))
+    assert equal_weights(plain, watched)
+    assert not {"val_loss", "val_accuracy"} & plain.history.rows[0].keys()
+    row = watched.history.rows[-1]
+    probabilities = predict(watched.result, watched.validation.images, watched.settings, CPU)  # type: ignore[union-attr]
+    labels = torch.from_numpy(watched.validation.labels)  # type: ignore[union-attr]
+    expected = torch.nn.functional.nll_loss(torch.from_numpy(probabilities).log(), labels)
+    assert row["val_loss"] == pytest.approx(float(expected))
+    assert row["val_accuracy"] == pytest.approx((probabilities.argmax(1) == labels.numpy()).mean())
+
+
+@pytest.mark.parametrize("backbone", ["mobilenet_v3_small", "squeezenet1_1", "timm/convnext_atto"])
+def test_networks_that_draw_dropout_resume_exactly(
+    backbone: str, settings: Callable[..., Classifier], tmp_path: Path
+) -> None:
+    wanted, data = settings(backbone=backbone, epochs=2, frozen="all_but_last_stage"), bright_and_dark(4, side=64)
+    whole = train(start(wanted, data=data), tmp_path / "whole")
+    with pytest.raises(Cut):
+        train(start(wanted, data=data), tmp_path / "cut", cut_after=1, seconds=0)
+    torch.rand(3)  # whatever else has drawn since
+    resumed = train(start(wanted, data=data), tmp_path / "cut")
+    assert equal_weights(whole, resumed)
+    assert rows_of(whole) == rows_of(resumed)

@@ -64,8 +64,8 @@ TINY = (
     "synthesize.demo.train_sources=2", "synthesize.demo.test_sources=2", "synthesize.demo.views=2",
     "prepare.root=set", "image.height=64", "image.width=64", "study.seeds=[1]",
     "budget.per_class.sr_train=2", "budget.per_class.sr_val=1", "budget.per_class.classifier=4",
-    "budget.classify.epochs=2", "budget.classify.batch=8", "classify.learning_rate=1e-4", "budget.precision=fp32",
-"train_sr.real_esrgan.losses.perceptual=0.0",
+    "budget.classify.epochs=2", "budget.classify.batch=8", "classifier.learning_rate=1e-4", "budget.precision=fp32",
+    "train_sr.real_esrgan.losses.perceptual=0.0",
     "runtime.device=cpu", "runtime.workers=1", "runtime.log_models=false",
     *(f"train_sr.{name}.sizes.smoke.{key}={value}" for name, sizes in SIZES.items() for key, value in sizes.items()),
 )  # fmt: skip
@@ -203,9 +203,9 @@ def test_batch_that_cannot_be_shared_equally_is_refused(
     with pytest.raises(LeukoError, match=rf"^train_sr\.srgan\.batch {key}"):
         method = params.train_sr["srgan"].model_copy(update={"batch": batch})
         train_sr("srgan", params.model_copy(update={"train_sr": {"srgan": method}}), Path(), three)
-    with pytest.raises(LeukoError, match=rf"^classify\.batch {key}"):
-        classify = params.classify.model_copy(update={"batch": batch})
-        train_classifier(params.model_copy(update={"classify": classify}), Path(), three)
+    with pytest.raises(LeukoError, match=rf"^classifier\.batch {key}"):
+        classifier = params.classifier.model_copy(update={"batch": batch})
+        train_classifier(params.model_copy(update={"classifier": classifier}), Path(), three)
 
 
 @pytest.fixture(scope="module")

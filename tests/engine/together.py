@@ -74,7 +74,7 @@ def train_classifier(
     """
     noise = np.random.default_rng(0).integers(0, 256, (9, 64, 64, 3), dtype=np.uint8)
     images = LabelledImages(ImageStore(range(9), lambda i: noise[i]), np.arange(9, dtype=np.int64) % 2)
-    training = ClassifierTraining(params.classify, 2, images, seed=1, device=CPU, processes=processes)
+    training = ClassifierTraining(params.classifier, 2, images, seed=1, device=CPU, processes=processes)
     if double:
         training.model.double().register_forward_pre_hook(lambda model, inputs: (inputs[0].double(),))
 

@@ -23,7 +23,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from leukosr.classify import BACKBONES
+from leukosr.classify.backbones import BACKBONES
 from leukosr.engine.weights import CHECKED, DIGEST_KEY, _digest_of, _sorted
 from leukosr.superres import GENERATORS
 
@@ -294,7 +294,7 @@ HOSTILE: dict[str, Make] = {**PROGRAMS, **BOMBS, **LIES}
 def classifier(tensors: dict[str, Tensor] | None = None, **header: str) -> bytes:
     """A classifier's file, changed."""
     torch.manual_seed(0)
-    return ours(tensors or BACKBONES["resnet50"](3).state_dict(), **{**CLASSIFIER_HEADER, **header})
+    return ours(tensors or BACKBONES["resnet50"](3, "none").state_dict(), **{**CLASSIFIER_HEADER, **header})
 
 
 CLASSIFIERS: dict[str, Make] = {
@@ -318,5 +318,7 @@ CLASSIFIERS: dict[str, Make] = {
     "ensemble of a word": lambda: classifier(ensemble="many"),
     "ensemble of 5,000 digits": lambda: classifier(ensemble="9" * 5000),
     "a generator": ours,
-    "Inf": lambda: classifier({**BACKBONES["resnet50"](3).state_dict(), "fc.bias": torch.full((3,), float("inf"))}),
+    "Inf": lambda: classifier(
+        {**BACKBONES["resnet50"](3, "none").state_dict(), "fc.bias": torch.full((3,), float("inf"))}
+    ),
 }

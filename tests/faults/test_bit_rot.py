@@ -16,8 +16,9 @@ import yaml
 from tests.faults.hostile_checkpoints import archive, network, state
 from tests.faults.tally import Tally
 
-from leukosr.classify import BACKBONES
+from leukosr.classify.backbones import ClassifierNetwork
 from leukosr.classify.weights import load_classifier, save_classifier
+from leukosr.config import Architecture
 from leukosr.data.provenance import store
 from leukosr.engine.resume import Resume
 from leukosr.errors import LeukoError
@@ -70,7 +71,8 @@ def test_in_weights_of_a_generator(tally: Tally, sample: Sample, tmp_path: Path)
 def test_in_weights_of_a_classifier(tally: Tally, sample: Sample, tmp_path: Path) -> None:
     tally.kind = "flipped bits: weights of a classifier"
     path = tmp_path / "seed-1.safetensors"
-    save_classifier(path, BACKBONES["resnet50"](3), "resnet50", ["a", "b", "c"], (120, 160))
+    resnet50 = Architecture(backbone="resnet50")
+    save_classifier(path, ClassifierNetwork(resnet50, 3), resnet50, ["a", "b", "c"], (120, 160))
     check_refusals(tally, sample(200, 30), path, load_classifier, never)
 
 

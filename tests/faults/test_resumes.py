@@ -18,7 +18,7 @@ from tests.faults.tally import Tally
 from tests.superres.tiny import tiny
 
 from leukosr.classify.trainer import ClassifierTraining, LabelledImages
-from leukosr.config import Params
+from leukosr.config import FlipsAndLight, Params
 from leukosr.data.pairs import Pairs
 from leukosr.engine.resume import Resume
 from leukosr.images.store import ImageStore
@@ -58,7 +58,7 @@ def train_sr(params: Params, method: str, folder: Path) -> State:
 
 def train_classifier(params: Params, options: dict[str, Any], folder: Path) -> State:
     """A training of a classifier; what it ends with."""
-    settings = params.classify.model_copy(update={"epochs": 4, "batch": 4, "precision": "fp32"} | options)
+    settings = params.classifier.model_copy(update={"epochs": 4, "batch": 4, "precision": "fp32"} | options)
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (10, 24, 24, 3), dtype=np.uint8)
     images = LabelledImages(ImageStore(range(10), lambda i: pixels[i]), np.arange(10, dtype=np.int64) % 2)
@@ -81,7 +81,8 @@ def assert_equal(one: State, other: State) -> None:
         assert not different, f"{name}: {different}"
 
 
-ALL_OPTIONS = {"ema": 0.9, "augmentation": 0.5, "weight_decay": 0.01, "warm_up": 0.25, "decay": "cosine"}
+ALL_OPTIONS = {"ema": 0.9, "augmentations": [FlipsAndLight(kind="flips_and_light", strength=0.5)],
+               "optimizer": "adamw", "weight_decay": 0.01, "warm_up": 0.25, "schedule": "cosine"}  # fmt: skip
 TRAINERS: dict[str, Callable[[Params, Path], State]] = {
     "SRGAN": lambda params, folder: train_sr(params, "srgan", folder),
     "Real-ESRGAN": lambda params, folder: train_sr(params, "real_esrgan", folder),

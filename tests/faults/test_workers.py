@@ -23,7 +23,7 @@ from leukosr.tracking.trial_storage import open_storage
 CELLS = 20
 STORAGES = {"a new database": "sqlite:///{}/trials.db", "a new journal": "journal:{}/trials.log"}
 COMMANDS = 3
-SWEEP = ("sweep.learning_rates=[0.001]", "sweep.runs=20", "sweep.epochs=1", "classify.backbone=resnet18",
+SWEEP = ("sweep.learning_rates=[0.001]", "sweep.runs=20", "sweep.epochs=1", "classifier.backbone=resnet18",
          "runtime.sweep_workers=2")  # fmt: skip
 
 

@@ -34,7 +34,7 @@ def every(stage: str, *more: str) -> set[str]:
 @pytest.mark.parametrize(
     ("changes", "touched"),
     [
-        ({"classify.epochs": 2}, every("classify", "sweep", "report")),
+        ({"classify.raw.classifier.epochs": 2}, {"classify@raw", "sweep", "report"}),
         (
             {"quality.channels": "luminance"},
             every("quality", *TRAININGS, "sweep", "report"),

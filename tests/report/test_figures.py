@@ -25,8 +25,8 @@ NOTE = "smoke budget: a note under every figure"
 
 
 @pytest.fixture
-def results(outputs: Path) -> StudyResults:
-    return load_results(Layout("demo", outputs), ARMS, "paper")
+def results(outputs: Path, params: Params) -> StudyResults:
+    return load_results(Layout("demo", outputs), params, "paper")
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def draw(name: str, results: StudyResults, path: Path) -> None:
-    raw, images = results.arms["raw"], [np.full((8, 8, 3), level, np.uint8) for level in (20, 200)]
+    raw, images = results.experiments["raw"], [np.full((8, 8, 3), level, np.uint8) for level in (20, 200)]
     cell = read_cell(results.layout, "TEST/eosinophil/2", ARMS, 0.4, "eosinophil", {})
     calls: dict[str, Callable[[], None]] = {
         "accuracy": lambda: figures.accuracy_figure(path, results, NOTE),

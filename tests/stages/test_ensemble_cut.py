@@ -29,7 +29,7 @@ def test_a_stage_cut_between_members_ends_with_the_same_predictions(
     study: Study, compose_params: Callable[..., Params], tmp_path: Path, quiet: Console, mlflow_template: Path,
     small_resnet: None, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    small = ("classify.ensemble=2", "budget.classify.epochs=1", "classify.size=[32, 32]", "study.seeds=[3]")
+    small = ("classifier.ensemble=2", "budget.classify.epochs=1", "classifier.size=[32, 32]", "study.seeds=[3]")
     params = compose_params(*TINY, *small)
     found = []
     for name, cuts in (("whole", 0), ("cut", 1)):

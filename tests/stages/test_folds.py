@@ -23,7 +23,7 @@ from .conftest import TINY, Study
 
 @pytest.fixture
 def params(compose_params: Callable[..., Params]) -> Params:
-    small = ("study.protocol=source_disjoint", "budget.classify.epochs=1", "classify.size=[32, 32]")
+    small = ("study.protocol=source_disjoint", "budget.classify.epochs=1", "classifier.size=[32, 32]")
     return compose_params(*TINY, *small)
 
 

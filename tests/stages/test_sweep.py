@@ -14,11 +14,11 @@ import pytest
 from rich.console import Console
 
 from leukosr.classify.subject import ClassifierSubject
-from leukosr.config import Params
+from leukosr.config import FlipsAndLight, Params
 from leukosr.data.manifest import read_manifest
 from leukosr.engine.seeding import StreamRoots
 from leukosr.layout import Layout
-from leukosr.report.sweep import training_words
+from leukosr.report.style import training_words
 from leukosr.stages import sweep
 
 from .conftest import TINY, Study
@@ -53,7 +53,7 @@ def test_trials_and_runs_find_each_other(inside: Study) -> None:
         assert trial.user_attrs["mlflow_run_id"] in set(trials["mlflow_run"])
     whole = mlflow.get_run(parent).data
     assert whole.tags["stage"] == "sweep"
-    assert (whole.params["classify.decay"], whole.params["epochs"]) == ("none", "1")
+    assert (whole.params["classify.schedule"], whole.params["epochs"]) == ("constant", "1")
     rates = trials.groupby("learning_rate")["accuracy"].mean()
     assert whole.metrics["highest_mean"] == pytest.approx(rates.max())
 
@@ -63,15 +63,21 @@ def test_trials_and_runs_find_each_other(inside: Study) -> None:
     [
         ({}, "1 epoch, constant learning rate"),
         (
-            {"decay": "cosine", "warm_up": 0.1, "ema": 0.9, "ensemble": 4, "augmentation": 0.5},
-            "1 epoch, cosine decay, warm-up, augmentation 0.5, averaged weights, 4 classifiers a run",
+            {
+                "schedule": "cosine",
+                "warm_up": 0.1,
+                "ema": 0.9,
+                "ensemble": 4,
+                "augmentations": [FlipsAndLight(kind="flips_and_light", strength=0.5)],
+            },
+            "1 epoch, cosine decay, warm-up, flips and light 0.5, averaged weights, 4 classifiers a run",
         ),
     ],
 )
 def test_figures_say_how_the_classifiers_trained(
     compose_params: Callable[..., Params], changes: dict[str, object], words: str
 ) -> None:
-    assert ", ".join(training_words(compose_params().classify.model_copy(update=changes), 1)) == words
+    assert ", ".join(training_words(compose_params().classifier.model_copy(update=changes), 1)) == words
 
 
 @pytest.fixture
@@ -131,7 +137,7 @@ def test_a_search_averages_over_seeds_on_validation_data(
 def test_test_images_are_not_looked_at_by_a_search(study: Study, inside: Study, compose_params: Compose) -> None:
     params = compose_params(*TINY, "sweep.design=search")
     rows = read_manifest(inside.layout.manifest)
-    subject = ClassifierSubject(params, rows, inside.layout.arm("raw"), "paper")
+    subject = ClassifierSubject(params, "raw", rows, {"raw": inside.layout.arm("raw")}, "paper")
     train, held_out = subject._validation(StreamRoots(1, {"split": 1}))
     tested = {row.id for row in rows if row.role_paper == "classifier_test"}
     assert train and held_out

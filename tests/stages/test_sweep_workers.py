@@ -29,7 +29,7 @@ from .conftest import TINY, Study
 
 CELLS = 6
 CHANGES = (
-    "classify.backbone=resnet18", "sweep.learning_rates=[0.001]", f"sweep.runs={CELLS}", "sweep.epochs=6",
+    "classifier.backbone=resnet18", "sweep.learning_rates=[0.001]", f"sweep.runs={CELLS}", "sweep.epochs=6",
     "runtime.heartbeat_seconds=2",
 )  # fmt: skip
 PATIENCE = 240

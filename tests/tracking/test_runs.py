@@ -24,8 +24,9 @@ from rich.console import Console
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from leukosr import tracking
-from leukosr.classify.backbones import ResNet50
+from leukosr.classify.backbones import ClassifierNetwork
 from leukosr.classify.weights import save_classifier
+from leukosr.config import Architecture
 from leukosr.engine.stopping import stopped_like_ctrl_c
 from leukosr.engine.this_process import this_process
 from leukosr.images.resampling import shrink_into
@@ -241,8 +242,8 @@ def test_logged_classifier_predicts_batches_and_images_of_any_size_without_pickl
     classes = ["eosinophil", "lymphocyte", "monocyte"]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = ResNet50(3).eval()
-    save_classifier(tmp_path / "seed-1.safetensors", network, "resnet50", classes, (48, 48))
+        network = ClassifierNetwork(Architecture(backbone="resnet50"), 3).eval()
+    save_classifier(tmp_path / "seed-1.safetensors", network, Architecture(backbone="resnet50"), classes, (48, 48))
     uri = logged_model(tmp_path / "seed-1.safetensors", terminal)
     (tmp_path / "seed-1.safetensors").unlink()  # the model has its own copy
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")

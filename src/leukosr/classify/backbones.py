@@ -1,67 +1,209 @@
-"""Classification networks."""
+"""Classification networks: torchvision's by their names, and any of timm's as timm/NAME."""
 
 from __future__ import annotations
 
+import difflib
 import http.client
+import math
 import pickle
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Literal
 
 import torch
-from torch import Tensor
-from torchvision.models import ResNet18_Weights, ResNet50_Weights, WeightsEnum
-from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+import torchvision.models
+from torch import Tensor, nn
 
+from leukosr.config import Architecture, Head
 from leukosr.errors import LeukoError
+from leukosr.quoting import short
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_SD = (0.229, 0.224, 0.225)
+Weights = Literal["none", "imagenet"]
+Frozen = Literal["none", "backbone", "all_but_last_stage"]
+
+# what is taken off an image in 0 … 1, and what it is divided by, channel by channel
+NORMALISATIONS: dict[str, tuple[Sequence[float], Sequence[float]]] = {
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "minus1_1": ((0.5,) * 3, (0.5,) * 3),
+    "unit": ((0.0,) * 3, (1.0,) * 3),
+    "none": ((0.0,) * 3, (1 / 255,) * 3),
+}
+FIXED_SIZE = ("vit_", "maxvit_")  # timm has these for images of other sizes
+TWO_HEADS = ("googlenet", "inception_")
+OLD_WEIGHTS = ("mnasnet",)  # which load from nothing but torch's own files
+CONTAINERS = ("features", "stages", "blocks", "layers", "trunk_output", "classifier")  # whose children are stages
+GROUPS = 32  # of group norm, or the largest divisor of 32 that divides the channels
 
 
-class _ImageNetResNet(ResNet):
-    """A ResNet for images in [0, 1], normalised inside by ImageNet's mean and deviation."""
+class ClassifierNetwork(nn.Module):
+    """A backbone with a head of its own: N x 3 x H x W RGB in [0, 1] to N x `classes` logits.
+
+    `weights` imagenet takes the published weights for everything but the head and raises LeukoError where they cannot
+    be fetched; none starts from random weights of torch's global generator. Raises LeukoError for an unknown backbone.
+    """
+
+    mean: Tensor
+    sd: Tensor
 
     def __init__(
-        self, block: type[BasicBlock | Bottleneck], layers: list[int], num_classes: int, weights: WeightsEnum | None
+        self, architecture: Architecture, classes: int, weights: Weights = "none", frozen: Frozen = "none"
     ) -> None:
-        super().__init__(block, layers, num_classes=num_classes)
-        if weights is not None:
-            self._load(weights)
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("sd", torch.tensor(IMAGENET_SD).view(1, 3, 1, 1), persistent=False)
-
-    def _load(self, weights: WeightsEnum) -> None:
-        try:
-            state = weights.get_state_dict(progress=False, check_hash=True)
-        except (OSError, RuntimeError, EOFError, http.client.HTTPException, pickle.UnpicklingError) as error:
-            raise LeukoError(
-                f"the ImageNet weights of {type(self).__name__} could not be fetched ({error}): connect to the "
-                "internet once, or set classify.weights to none"
-            ) from error
-        own_head = {name: value for name, value in self.state_dict().items() if name.startswith("fc.")}
-        self.load_state_dict({**state, **own_head})
+        super().__init__()
+        self.network = build_backbone(architecture.backbone, classes, weights)
+        self.head = head_of(self.network, classes)
+        stages = _stages(self.network, self.head)
+        if architecture.norm_layers != "batch":
+            _replace_batch_norm(self.network, groups=GROUPS if architecture.norm_layers == "group" else 1)
+        _replace_head(self.network, self.head, architecture.head, classes)
+        mean, sd = (torch.tensor(values).view(1, 3, 1, 1) for values in NORMALISATIONS[architecture.normalisation])
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("sd", sd, persistent=False)
+        trained = {"none": [""], "backbone": [self.head], "all_but_last_stage": [*stages, self.head]}[frozen]
+        self.still = _freeze(self.network, trained)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of a batch of images in [0, 1]."""
-        return super().forward((x - self.mean) / self.sd)
+        logits: Tensor = self.network((x - self.mean) / self.sd)
+        return logits
+
+    def train(self, mode: bool = True) -> ClassifierNetwork:
+        """As every module, but what is frozen stays in evaluation mode: its batch norm follows no batch."""
+        super().train(mode)
+        for part in self.still:
+            part.eval()
+        return self
 
 
-class ResNet50(_ImageNetResNet):
-    """torchvision's ResNet50 with a new linear head; adaptive average pooling takes any input size.
+def build_backbone(name: str, classes: int, weights: Weights) -> nn.Module:
+    """The network of that name with a linear head for so many classes."""
+    if name.startswith("timm/"):
+        return _timm(name.removeprefix("timm/"), classes, weights)
+    if name not in BACKBONES:
+        close = difflib.get_close_matches(name, BACKBONES) or ["resnet50"]
+        raise LeukoError(
+            f"'{short(name)}' is no classifier here: use a network of torchvision's that takes images of any size, "
+            f"such as {', '.join(close)}, or timm/NAME for one of timm's"
+        )
+    return BACKBONES[name](classes, weights)
 
-    The case studies' and the enhancement study's classifier. Input N x 3 x H x W RGB in [0, 1] (normalised
-    inside by ImageNet's mean and deviation), output N x `num_classes` logits. `weights` imagenet takes
-    torchvision's IMAGENET1K_V2 weights for everything but the head and raises LeukoError where they cannot
-    be fetched; none starts from random weights of torch's global generator.
+
+def head_of(network: nn.Module, classes: int) -> str:
+    """The name of the layer that gives the logits: the last one with as many outputs as classes."""
+    layers = [name for name, part in network.named_modules()
+              if isinstance(part, nn.Linear | nn.Conv2d) and part.weight.shape[0] == classes]  # fmt: skip
+    return layers[-1]
+
+
+@contextmanager
+def _fetching(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError, EOFError, http.client.HTTPException, pickle.UnpicklingError) as error:
+        raise LeukoError(
+            f"the ImageNet weights of {name} could not be fetched ({error}): connect to the internet once, or set "
+            "classifier.weights to none"
+        ) from error
+
+
+def _torchvision(name: str, classes: int, weights: Weights) -> nn.Module:
+    network: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=classes)
+    if weights == "imagenet":
+        with _fetching(name), torch.random.fork_rng(devices=[]):
+            state = torchvision.models.get_model(name, weights="DEFAULT", progress=False).state_dict()
+        own = network.state_dict()
+        head = head_of(network, classes)
+        network.load_state_dict({key: own[key] if key.startswith(f"{head}.") else state[key] for key in own})
+    return network
+
+
+def _timm(name: str, classes: int, weights: Weights) -> nn.Module:
+    import timm  # takes seconds
+
+    if not timm.is_model(name):
+        close = ", ".join(f"timm/{each}" for each in difflib.get_close_matches(name, timm.list_models()))
+        raise LeukoError(f"'timm/{short(name)}' is no network of timm's{close and f': did you mean {close}?'}")
+    config = timm.get_pretrained_cfg(name)
+    # transformers cut images into patches: of any number, the last ones padded
+    options: dict[str, Any] = {}
+    if config is not None and config.fixed_input_size:
+        options = {"dynamic_img_size": True, "dynamic_img_pad": True}
+    try:
+        with _fetching(f"timm/{name}"):
+            network: nn.Module = timm.create_model(
+                name, pretrained=weights == "imagenet", num_classes=classes, **options
+            )
+    except TypeError:
+        raise LeukoError(f"timm/{name} takes images of one size alone: use another network") from None
+    return network
+
+
+BACKBONES: dict[str, Callable[[int, Weights], nn.Module]] = {
+    name: partial(_torchvision, name)
+    for name in torchvision.models.list_models(module=torchvision.models)
+    if not name.startswith((*FIXED_SIZE, *TWO_HEADS, *OLD_WEIGHTS))
+}
+
+
+def _stages(network: nn.Module, head: str) -> list[str]:
+    """The names of the last stage and of what follows it, without the head.
+
+    The last stage is the last part that has half as many weights as the largest: batch norm and a convolution that only
+    widen the features are none.
     """
+    names: list[str] = []
+    for name, part in network.named_children():
+        inner = [f"{name}.{below}" for below, _ in part.named_children()]
+        names += inner if name in CONTAINERS and inner else [name]
+    sizes = dict.fromkeys(names, 0)
+    for below, parameter in network.named_parameters():
+        for name in names:
+            if _inside(below, name) and not _inside(below, head):
+                sizes[name] += parameter.numel()
+    last = max(place for place, name in enumerate(names) if 2 * sizes[name] >= max(sizes.values()))
+    return [name for name in names[last:] if sizes[name]]
 
-    def __init__(self, num_classes: int, weights: Literal["none", "imagenet"] = "none") -> None:
-        chosen = ResNet50_Weights.IMAGENET1K_V2 if weights == "imagenet" else None
-        super().__init__(Bottleneck, [3, 4, 6, 3], num_classes, chosen)
+
+def _replace_batch_norm(module: nn.Module, groups: int) -> None:
+    """Group norm of so many groups in the place of batch norm, with its weights and activation (in place)."""
+    for name, part in module.named_children():
+        if not isinstance(part, nn.BatchNorm2d):
+            _replace_batch_norm(part, groups)
+            continue
+        norm = nn.GroupNorm(math.gcd(part.num_features, groups), part.num_features, part.eps, affine=part.affine)
+        norm.load_state_dict(dict(part.named_parameters()))
+        activation = getattr(part, "act", None)  # timm's batch norm has one of its own
+        setattr(module, name, norm if activation is None else nn.Sequential(norm, activation))
 
 
-class ResNet18(_ImageNetResNet):
-    """torchvision's ResNet18 as `ResNet50` above, with IMAGENET1K_V1 weights: for budgets with many runs."""
+def _replace_head(network: nn.Module, name: str, head: Head, classes: int) -> None:
+    if not head.hidden and not head.dropout:
+        return
+    last = network.get_submodule(name)
+    if not isinstance(last, nn.Linear):
+        raise LeukoError(
+            "classifier.head: the logits of this backbone come from a convolution: leave hidden empty and dropout 0"
+        )
+    layers: list[nn.Module] = []
+    width = last.in_features
+    for units in head.hidden:
+        layers += [nn.Linear(width, units), nn.ReLU()]
+        width = units
+    layers += [nn.Dropout(head.dropout), nn.Linear(width, classes) if head.hidden else last]
+    network.set_submodule(name, nn.Sequential(*layers))
 
-    def __init__(self, num_classes: int, weights: Literal["none", "imagenet"] = "none") -> None:
-        chosen = ResNet18_Weights.IMAGENET1K_V1 if weights == "imagenet" else None
-        super().__init__(BasicBlock, [2, 2, 2, 2], num_classes, chosen)
+
+def _freeze(network: nn.Module, trained: Sequence[str]) -> list[nn.Module]:
+    """Freeze all but the parts of those names; the modules of which nothing trains."""
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(any(_inside(name, part) for part in trained))
+    return [
+        module
+        for name, module in network.named_modules()
+        if not any(_inside(name, part) or _inside(part, name) for part in trained)
+    ]
+
+
+def _inside(name: str, part: str) -> bool:
+    """Whether a name is that of a part or of something in it; the part "" holds everything."""
+    return not part or name == part or name.startswith(f"{part}.")

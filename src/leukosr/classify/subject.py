@@ -1,4 +1,4 @@
-"""Classifiers of one arm as something to train again and again, with other seeds and settings."""
+"""Classifiers of one experiment as something to train again and again, with other seeds and settings."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from leukosr.classify.arm_data import ArmData, ArmImages
 from leukosr.classify.ensemble import together
+from leukosr.classify.experiment_data import ArmImages, ExperimentData, held_out
 from leukosr.classify.trainer import ClassifierTraining, LabelledImages, predict
-from leukosr.config import Classify, Params, Protocol
+from leukosr.config import Classifier, FlipsAndLight, Params, Protocol
 from leukosr.data.manifest import Row, seen_by_classifiers, with_role
 from leukosr.data.redraw import redrawn
 from leukosr.engine.device import choose_device
 from leukosr.engine.resume import Resume
-from leukosr.engine.seeding import StreamRoots, stream_rng
+from leukosr.engine.seeding import StreamRoots
 from leukosr.evaluate.classification import METRICS, score
 
 HELD_OUT = 0.2  # of each class's training images, where a protocol has no validation part
@@ -25,56 +25,60 @@ HELD_OUT = 0.2  # of each class's training images, where a protocol has no valid
 class ClassifierSubject:
     """The images are decoded once, whatever the number of trainings."""
 
-    def __init__(self, params: Params, rows: Sequence[Row], folder: Path, protocol: Protocol) -> None:
-        """`folder` holds the arm's images; `rows` are those of the manifest."""
-        self.params, self.rows, self.protocol = params, list(rows), protocol
-        self.settings = params.classify.model_copy(update={"epochs": params.sweep.epochs})
+    def __init__(
+        self, params: Params, name: str, rows: Sequence[Row], folders: Mapping[str, Path], protocol: Protocol
+    ) -> None:
+        """`folders` hold the images of the experiment's arms; `rows` are those of the manifest."""
+        self.params, self.rows, self.protocol, self.experiment = params, list(rows), protocol, params.classify[name]
+        self.settings = self.experiment.classifier.model_copy(update={"epochs": params.sweep.epochs})
         self.device = choose_device(params.runtime.device)
-        self.images = ArmImages(seen_by_classifiers(rows, (protocol,)), folder, params.classify)
+        self.images = ArmImages(seen_by_classifiers(rows, (protocol,)), folders, self.settings)
 
     def measure(self, learning_rate: float, roots: StreamRoots) -> dict[str, float]:
         """Train with these seeds, test as the study does; the scores of all test images, fractions."""
         settings = self.settings.model_copy(update={"learning_rate": learning_rate})
         rows = redrawn(self.rows, self.protocol, roots.roots.get("split", 0))
-        data = ArmData(rows, self.protocol, self.images)
+        data = ExperimentData(rows, self.protocol, self.experiment, self.images)
         true: list[str] = []
         predicted: list[str] = []
         for split in data.splits:
-            said = self._train(settings, roots, data.classes, split.train, split.test, split.name)
+            train, validation = data.train(split, roots)
+            predicted += self._train(settings, roots, data.classes, train, validation, data.test(split), split.name)
             true += [row.label for row in split.test_rows]
-            predicted += said
         return self._scores(true, predicted, data.classes)
 
     def tune(self, drawn: Mapping[str, float], roots: StreamRoots) -> dict[str, float]:
         """Train with drawn settings and these seeds, score validation images; the test images are not looked at."""
-        settings = self.settings.model_copy(update=dict(drawn))
-        train, held_out = self._validation(roots)
-        classes = sorted({row.label for row in train + held_out})
-        parts = [self.images.labelled(part, classes) for part in (train, held_out)]
-        said = self._train(settings, roots, classes, parts[0], parts[1], "")
-        return self._scores([row.label for row in held_out], said, classes)
+        train, held = self._validation(roots)
+        classes = sorted({row.label for row in train + held})
+        training, watched = (self.images.labelled(part, self.experiment.train, classes) for part in (train, held))
+        judged = self.images.labelled(held, [self.experiment.test], classes)
+        said = self._train(self._drawn(drawn), roots, classes, training, watched, judged, "")
+        return self._scores([row.label for row in held], said, classes)
+
+    def _drawn(self, drawn: Mapping[str, float]) -> Classifier:
+        """The settings with what a search has drawn; weights decay by AdamW where the recipe has Adam."""
+        changes: dict[str, object] = {name: value for name, value in drawn.items() if name != "augmentation"}
+        if "augmentation" in drawn:
+            changes["augmentations"] = [FlipsAndLight(kind="flips_and_light", strength=drawn["augmentation"])]
+        if changes.get("weight_decay") and self.settings.optimizer == "adam":
+            changes["optimizer"] = "adamw"
+        return self.settings.model_copy(update=changes)
 
     def _validation(self, roots: StreamRoots) -> tuple[list[Row], list[Row]]:
         """Training and validation rows: the protocol's own, or a part of each class's training images."""
         train = with_role(self.rows, self.protocol, "classifier_train")
         own = with_role(self.rows, self.protocol, "classifier_val")
-        if own:
-            return train, own
-        held: set[str] = set()
-        for label in sorted({row.label for row in train}):
-            ids = sorted(row.id for row in train if row.label == label)
-            order = stream_rng(roots, "split", "held_out", label).permutation(len(ids))
-            held |= {ids[i] for i in order[: max(1, round(HELD_OUT * len(ids)))]}
-        return [row for row in train if row.id not in held], [row for row in train if row.id in held]
+        return (train, own) if own else held_out(train, HELD_OUT, roots, by_source=False)
 
     def _train(
-        self, settings: Classify, roots: StreamRoots, classes: list[str], train: LabelledImages, test: LabelledImages,
-        name: str,
+        self, settings: Classifier, roots: StreamRoots, classes: list[str], train: LabelledImages,
+        validation: LabelledImages | None, test: LabelledImages, name: str,
     ) -> list[str]:  # fmt: skip
         members = []
         for member in range(settings.ensemble):
             training = ClassifierTraining(
-                settings, len(classes), train,
+                settings, len(classes), train, validation=validation if settings.validation is not None else None,
                 seed=roots, name=name, member=member, device=self.device, compiling=self.params.runtime.compile,
             )  # fmt: skip
             with tempfile.TemporaryDirectory() as folder:  # a trial that is cut begins anew

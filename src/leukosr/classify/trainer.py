@@ -14,16 +14,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from leukosr.classify import BACKBONES
-from leukosr.config import Classify
+from leukosr.classify.backbones import ClassifierNetwork
+from leukosr.config import Classifier
 from leukosr.data.augment import augment
 from leukosr.engine.averaging import average_of
+from leukosr.engine.batch_norm import SynchronisedBatchNorm2d
 from leukosr.engine.device import Compiling, autocast, compiled, place, to_batch
 from leukosr.engine.prefetch import prefetched
 from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.resume import Resume
 from leukosr.engine.seeding import Root, run_number, stream_rng, stream_seed
-from leukosr.errors import Diverged
+from leukosr.errors import Diverged, LeukoError
 from leukosr.images.store import ImageStore
 
 
@@ -48,6 +49,19 @@ class History:
     rows: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
 
+    def waited(self, patience: float = math.inf) -> tuple[int, int]:
+        """Epochs since the best validation loss, and how often more than `patience` of them went by.
+
+        Each time the count starts again, as in torch's ReduceLROnPlateau.
+        """
+        best, waiting, ended = math.inf, 0, 0
+        for row in self.rows:
+            waiting = 0 if row["val_loss"] < best else waiting + 1
+            best = min(best, row["val_loss"])
+            if waiting > patience:
+                waiting, ended = 0, ended + 1
+        return waiting, ended
+
 
 def training_label(seed: Root, name: str, member: int = 0) -> str:
     """What a training is called; the first member of an ensemble as the whole, or the only, classifier."""
@@ -58,36 +72,42 @@ def training_label(seed: Root, name: str, member: int = 0) -> str:
 class ClassifierTraining:
     """One classifier, one seed. Initial weights and image order come from the seed's own streams.
 
-    They are the same in every arm, so that arms are compared in pairs. `name` tells trainings of one seed apart
-    (folds), `member`, from 0, those of an ensemble.
+    They are the same in every experiment, so that experiments are compared in pairs. `name` tells trainings of one seed
+    apart (folds), `member`, from 0, those of an ensemble. The loss on `validation` rules stopping, plateaus and the
+    kept epoch, where the settings ask for these.
     """
 
     def __init__(
         self,
-        settings: Classify,
+        settings: Classifier,
         num_classes: int,
         train: LabelledImages,
         *,
         seed: Root,
         device: torch.device,
+        validation: LabelledImages | None = None,
         name: str = "",
         member: int = 0,
         compiling: Compiling = "never",
         processes: Processes = ALONE,
     ) -> None:
-        processes.check_batch("classify.batch", settings.batch)
+        processes.check_batch("classifier.batch", settings.batch)
         self.settings, self.train, self.seed, self.device, self.processes = settings, train, seed, device, processes
+        self.validation = validation
         self.label = training_label(seed, name, member)
         self.own = ("member", member) if member else ()  # what its streams are called beside the seed
         self.compiling: Compiling = compiling
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(seed, "init", *self.own))
-            self.model: nn.Module = BACKBONES[settings.backbone](num_classes, weights=settings.weights)
+            self.model: nn.Module = ClassifierNetwork(settings, num_classes, settings.weights, settings.frozen)
         place(processes.synchronised(self.model), device, settings.channels_last)
+        if processes.count > 1:
+            _check_synchronised(self.model, settings.backbone)
         self.network: nn.Module = self.model  # whose backward pass reaches the weights
         self.optimizer = _optimizer(self.model, settings)
         self.averaged = average_of(self.model, settings.ema) if settings.ema else None
         self.history = History()
+        self.best: dict[str, Tensor] | None = None  # the weights of the epoch that is kept
 
     def run(self, resume: Resume, report: Callable[[dict[str, Any]], None]) -> None:
         """Train to the end; `report(row)` hears of every epoch. Continues from `resume` where that has a state."""
@@ -97,17 +117,25 @@ class ClassifierTraining:
             self.optimizer.load_state_dict(state["optimizer"])
             if self.averaged is not None:
                 self.averaged.load_state_dict(state["averaged"])
-            self.history = History(**state["history"])
+            self.history, self.best = History(**state["history"]), state["best"]
             for row in self.history.rows:
                 report(row)
         steps = len(self._batches(1)) * self.settings.epochs
         self.network = compiled(self.processes.parallel(self.model), self.device, self.compiling, steps)
         for epoch in range(len(self.history.rows) + 1, self.settings.epochs + 1):
-            row = self._epoch(epoch)
+            if self.settings.patience is not None and self.history.waited()[0] >= self.settings.patience:
+                break
+            with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+                torch.manual_seed(stream_seed(self.seed, "augment", "dropout", *self.own, epoch, self.processes.rank))
+                row = self._epoch(epoch)
             self.history.rows.append(row)
+            if self.settings.keep == "best" and self.history.waited()[0] == 0:
+                self.best = {name: tensor.clone() for name, tensor in self.result.state_dict().items()}
             if self.processes.first and resume.due():
                 resume.save(self.label, self._state())
             report(row)
+        if self.best is not None:
+            self.result.load_state_dict(self.best)
 
     @property
     def result(self) -> nn.Module:
@@ -120,6 +148,7 @@ class ClassifierTraining:
             "optimizer": self.optimizer.state_dict(),
             "averaged": self.averaged.state_dict() if self.averaged is not None else None,
             "history": vars(self.history),
+            "best": self.best,
         }
 
     def _batches(self, epoch: int) -> list[list[int]]:
@@ -136,11 +165,13 @@ class ClassifierTraining:
         self.model.train()
         started = time.perf_counter()
         total_loss, correct, seen = 0.0, 0, 0
-        batches = self._batches(epoch)
+        batches, plateaus = self._batches(epoch), 0
+        if self.settings.schedule == "plateau":
+            plateaus = self.history.waited(self.settings.plateau.patience)[1]
         own = prefetched(partial(self._images, epoch, batches), range(len(batches)))
         for number, (images, labels) in enumerate(own):
             size = len(batches[number])
-            self._set_learning_rate((epoch - 1) * len(batches) + number, len(batches) * self.settings.epochs)
+            self._set_learning_rate((epoch - 1) * len(batches) + number, len(batches) * self.settings.epochs, plateaus)
             target = torch.from_numpy(labels).to(self.device)
             with autocast(self.device, self.settings.precision):
                 logits = self.network(to_batch(images, self.device, self.settings.channels_last)).float()
@@ -158,7 +189,7 @@ class ClassifierTraining:
         if not np.isfinite(loss_sum):
             raise Diverged(
                 f"classify: the loss is not finite in epoch {epoch} of seed {self.seed}: lower "
-                "classify.learning_rate, or set classify.precision to fp32"
+                "classifier.learning_rate, or set classifier.precision to fp32"
             )
         return {
             "seed": run_number(self.seed),
@@ -166,25 +197,41 @@ class ClassifierTraining:
             "loss": loss_sum / seen,
             "accuracy": hits / seen,
             "learning_rate": self.optimizer.param_groups[0]["lr"],
+            **self._validated(),
             "seconds": round(time.perf_counter() - started, 3),
         }
 
+    def _validated(self) -> dict[str, float]:
+        """Loss and accuracy on the validation part, as the first process finds them; nothing where there is none."""
+        if self.validation is None:
+            return {}
+        found: dict[str, float] = {}
+        if self.processes.first:
+            probabilities = predict(self.result, self.validation.images, self.settings, self.device)
+            labels = self.validation.labels
+            right = probabilities[np.arange(len(labels)), labels]
+            found["val_loss"] = float(-np.log(np.maximum(right, np.finfo(float).tiny)).mean())
+            found["val_accuracy"] = float((probabilities.argmax(1) == labels).mean())
+        return self.processes.from_first(found)
+
     def _images(self, epoch: int, batches: list[list[int]], number: int) -> tuple[np.ndarray, np.ndarray]:
         """This process's part of a batch, augmented as it would be if one process had all of it."""
-        strength, share = self.settings.augmentation, self.processes.share(len(batches[number]))
-        if strength == 0:
+        changes, share = self.settings.augmentations, self.processes.share(len(batches[number]))
+        if not changes:
             return self.train.batch(batches[number][share])
         images, labels = self.train.batch(batches[number])
-        changed = augment(images, strength, stream_rng(self.seed, "augment", "classify", *self.own, epoch, number))
+        changed = augment(images, changes, stream_rng(self.seed, "augment", "classify", *self.own, epoch, number))
         return changed[share], labels[share]
 
-    def _set_learning_rate(self, step: int, steps: int) -> None:
+    def _set_learning_rate(self, step: int, steps: int, plateaus: int = 0) -> None:
         settings = self.settings
         warm_up = round(settings.warm_up * steps)
         rate = settings.learning_rate
         if step < warm_up:
             rate *= (step + 1) / warm_up
-        elif settings.decay == "cosine":
+        elif settings.schedule == "plateau":
+            rate *= settings.plateau.factor**plateaus
+        elif settings.schedule == "cosine":
             rate *= 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -197,18 +244,29 @@ class ClassifierTraining:
         return F.cross_entropy(logits, target, reduction="sum") * (self.processes.count / size)
 
 
-def _optimizer(model: nn.Module, settings: Classify) -> torch.optim.Optimizer:
-    """Adam as published, AdamW where weights are to decay."""
-    if settings.weight_decay:
-        return torch.optim.AdamW(
-            model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-        )
-    return torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
+def _optimizer(model: nn.Module, settings: Classifier) -> torch.optim.Optimizer:
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    rate, decay = settings.learning_rate, settings.weight_decay
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(trained, lr=rate, momentum=settings.momentum, weight_decay=decay, fused=True)
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(trained, lr=rate, weight_decay=decay, fused=True)
+    return torch.optim.Adam(trained, lr=rate, fused=True)
+
+
+def _check_synchronised(model: nn.Module, backbone: str) -> None:
+    """Refuse a network with a batch norm of its own kind: each process would norm its part of a batch by itself."""
+    for part in model.modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm) and not isinstance(part, SynchronisedBatchNorm2d):
+            raise LeukoError(
+                f"the batch norm of {backbone} cannot run in several processes: set runtime.devices to 1, or "
+                "classifier.norm_layers to group"
+            )
 
 
 @torch.inference_mode()
 def predict(
-    model: nn.Module, images: ImageStore, settings: Classify, device: torch.device, batch: int = 16
+    model: nn.Module, images: ImageStore, settings: Classifier, device: torch.device, batch: int = 16
 ) -> np.ndarray:
     """Class probabilities of images of one size: float64 N x classes, rows summing to 1."""
     model.eval()

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from pydantic import ValidationError
 from torch import nn
 
-from leukosr.classify import BACKBONES
+from leukosr.classify.backbones import ClassifierNetwork
 from leukosr.classify.ensemble import Ensemble, together
+from leukosr.config import Architecture
 from leukosr.engine.weights import first_difference, load_into, read_tensors, write_tensors
 from leukosr.errors import LeukoError
 from leukosr.quoting import short
 
 MOST = 1000  # classes, or members of an ensemble
 WIDEST = 65_536
+SHAPE = tuple(name for name in Architecture.model_fields if name != "backbone")  # beside it in the header
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class LoadedClassifier:
     """A classifier, or an ensemble, in evaluation mode; its classes as its outputs stand; what images are shrunk to."""
 
     model: nn.Module
-    backbone: str
+    architecture: Architecture
     classes: tuple[str, ...]
     size: tuple[int, int] | None
 
@@ -33,7 +37,7 @@ class LoadedClassifier:
 def save_classifier(
     path: Path,
     model: nn.Module,
-    backbone: str,
+    architecture: Architecture,
     classes: list[str],
     size: tuple[int, int] | None,
     note: Mapping[str, str] | None = None,
@@ -42,7 +46,9 @@ def save_classifier(
 
     `note` adds entries to the header.
     """
-    header = {"architecture": backbone, "classes": json.dumps(classes), "size": json.dumps(size)}
+    shape = json.dumps({name: architecture.model_dump()[name] for name in SHAPE})
+    header = {"architecture": architecture.backbone, "network": shape,
+              "classes": json.dumps(classes), "size": json.dumps(size)}  # fmt: skip
     if isinstance(model, Ensemble):
         header["ensemble"] = str(len(model.members))
     if clash := header.keys() & (note or {}).keys():
@@ -53,20 +59,32 @@ def save_classifier(
 def load_classifier(path: Path, device: str | torch.device = "cpu") -> LoadedClassifier:
     """Read a classifier. Raises LeukoError for a damaged file, weights of another network or no finite numbers."""
     tensors, header = read_tensors(path, required=("architecture", "classes", "size"))
-    backbone = header["architecture"]
-    if backbone not in BACKBONES:
-        known = ", ".join(BACKBONES)
-        raise LeukoError(f"{path} holds weights of '{short(backbone)}', which is no classifier here; known are {known}")
+    architecture = _architecture(path, header)
     classes, size, members = _described(path, header)
+    count = len(classes)
     with torch.device("meta"):  # no memory: what is built must have the size of what the file holds
-        one = BACKBONES[backbone](len(classes)).state_dict()
+        one = ClassifierNetwork(architecture, count).state_dict()
+    if "network" not in header:  # an older version saved the network without what is around it
+        prefix = re.compile(r"(members\.\d+\.)?")
+        tensors = {prefix.sub(r"\g<0>network.", name, count=1): tensor for name, tensor in tensors.items()}
     ensemble = {f"members.{i}.{name}": tensor for i in range(members) for name, tensor in one.items()}
     if difference := first_difference(ensemble if members > 1 else one, tensors):
-        raise LeukoError(f"{path} does not fit {backbone} with {len(classes)} classes: {difference}")
+        raise LeukoError(f"{path} does not fit {architecture.backbone} with {count} classes: {difference}")
     with torch.random.fork_rng(devices=[]):
-        model = together([BACKBONES[backbone](len(classes)) for _ in range(members)])
+        model = together([ClassifierNetwork(architecture, count) for _ in range(members)])
     load_into(model, tensors, path)
-    return LoadedClassifier(model.to(device).eval(), backbone, classes, size)
+    return LoadedClassifier(model.to(device).eval(), architecture, classes, size)
+
+
+def _architecture(path: Path, header: Mapping[str, str]) -> Architecture:
+    """The network, as the header says; of older files, which say no more than its backbone, the published one."""
+    try:
+        return Architecture(**{**json.loads(header.get("network", "{}")), "backbone": header["architecture"]})
+    except (ValidationError, TypeError, ValueError, RecursionError) as error:
+        raise LeukoError(
+            f"{path} holds weights of '{short(header['architecture'])}', and its header is not that of a classifier: "
+            "save it again"
+        ) from error
 
 
 def _described(path: Path, header: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[int, int] | None, int]:

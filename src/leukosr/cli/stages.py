@@ -153,12 +153,14 @@ def quality(arm: Arm, params: ParamsFile = PARAMS, out: Out = None) -> None:
 
 
 def classify(
-    arm: Arm,
+    experiment: Annotated[
+        str, typer.Option("--experiment", "--arm", help="An experiment; that of an arm has its name by default.")
+    ],
     seed: Annotated[int | None, typer.Option(help="One seed instead of those of the study; needs --out.")] = None,
     params: ParamsFile = PARAMS,
     out: Out = None,
 ) -> None:
-    """Train and test the classifiers of one arm."""
+    """Train and test the classifiers of one experiment."""
     from leukosr.engine.distributed import launched
     from leukosr.stages import classify as stage
 
@@ -171,7 +173,7 @@ def classify(
         if seed is not None and not 0 <= seed < 2**53:
             raise LeukoError(f"classify: --seed is {seed}; seeds are whole numbers from 0 to 2**53 - 1")
         seeds = None if seed is None else [seed]
-        stage.run(settings, arm, console, layout, seeds=seeds, out=target, processes=processes)
+        stage.run(settings, experiment, console, layout, seeds=seeds, out=target, processes=processes)
 
 
 def sweep(

@@ -1,6 +1,16 @@
 """params.yaml as typed, validated, frozen objects. Every error names the key, the value and what is allowed."""
 
-from leukosr.config.classify import STREAMS_OF, Classify
+from leukosr.config.classify import (
+    STREAMS_OF,
+    Architecture,
+    Augmentation,
+    Classifier,
+    Experiment,
+    Flip,
+    FlipsAndLight,
+    Head,
+    Warp,
+)
 from leukosr.config.data import Image, Prepare, Provenance, Quality, SourceDisjoint
 from leukosr.config.fields import Precision
 from leukosr.config.load import load_params, parse_params
@@ -13,8 +23,14 @@ from leukosr.superres.methods.method import TrainSR, TrainStage
 __all__ = [
     "LEARNED_ARMS",
     "STREAMS_OF",
+    "Architecture",
+    "Augmentation",
     "Budget",
-    "Classify",
+    "Classifier",
+    "Experiment",
+    "Flip",
+    "FlipsAndLight",
+    "Head",
     "Image",
     "Params",
     "PerClass",
@@ -30,6 +46,7 @@ __all__ = [
     "TrainStage",
     "UpscaleLearned",
     "UpscalePlain",
+    "Warp",
     "load_params",
     "parse_params",
     "read_yaml",

@@ -15,7 +15,7 @@ LearningRate = Annotated[float, Field(gt=0, le=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]  # of a study, an arm, a training: part of paths
 Precision = Literal["auto", "fp32", "bf16"]
 PretrainedWeights = Literal["none", "imagenet"]
-Backbone = Literal["resnet50", "resnet18"]
+Backbone = Annotated[str, Field(pattern=r"^(timm/)?[a-z0-9_.]+$")]  # as torchvision or timm calls it
 InputSize = tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]]
 Probability = Annotated[float, Field(ge=0, le=1)]
 

@@ -30,6 +30,12 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
 
 def parse_params(raw: Any, origin: str) -> Params:
     """Validate a parsed params.yaml; `origin` is named in the LeukoError."""
+    if isinstance(raw, dict) and isinstance(raw.get("classify"), dict) and "backbone" in raw["classify"]:
+        study, budget = ((raw.get(section) or {}).get("name", "NAME") for section in ("study", "budget"))
+        raise LeukoError(
+            f"{origin} is of an older version, without experiments: `dvc exp run -S study={study} -S budget={budget}` "
+            "composes and runs a new one; give own settings again with -S, those of classify as -S classifier.KEY=VALUE"
+        )
     try:
         return Params.model_validate(raw)
     except ValidationError as error:
@@ -46,10 +52,11 @@ def _explain(problem: Any, raw: Any) -> str:
         return f"unknown key '{key}': remove it or correct its spelling"
     if problem["type"] == "missing":
         return f"key '{key}' is missing: add it"
-    if problem["type"] == "union_tag_not_found":
-        return f"key '{key}.method' is missing: add it"
-    if problem["type"] == "union_tag_invalid":
-        return f"{key}.method = {problem['ctx']['tag']!r}: input should be {problem['ctx']['expected_tags']}"
+    if problem["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        tag = f"{key}.{problem['ctx']['discriminator'].strip(chr(39))}"
+        if problem["type"] == "union_tag_not_found":
+            return f"key '{tag}' is missing: add it"
+        return f"{tag} = {problem['ctx']['tag']!r}: input should be {problem['ctx']['expected_tags']}"
     value = problem["input"]
     if problem["type"] == "string_type" and isinstance(value, bool):
         message += "; YAML reads yes, no, on, off, true and false as truth values unless they stand in quotes"
@@ -69,6 +76,7 @@ def _short(value: Any) -> str:
 _PATTERN_WORDS = {
     r"^[a-z0-9_]+$": "lower-case letters, digits and _",
     r"^[a-z_]+$": "lower-case letters and _",
+    r"^(timm/)?[a-z0-9_.]+$": "a name of torchvision's, or timm/ and one of timm's, in lower case",
 }
 
 

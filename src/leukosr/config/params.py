@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from pydantic import model_validator
 
-from leukosr.config.classify import STREAMS_OF, Classify, Sweep, SweptStream
+from leukosr.config.classify import STREAMS_OF, Classifier, Experiment, Sweep, SweptStream
 from leukosr.config.data import FindSources, Image, Prepare, Provenance, Quality, SyntheticSet
 from leukosr.config.degradation import Degrade
 from leukosr.config.fields import Name, Section
@@ -31,7 +33,8 @@ class Params(Section):
     train_sr: dict[Name, AnyTrainSR]
     upscale: dict[str, Upscale]
     quality: Quality
-    classify: Classify
+    classifier: Classifier
+    classify: dict[str, Experiment]
     sweep: Sweep
     report: Report
     runtime: Runtime
@@ -52,15 +55,41 @@ class Params(Section):
                 raise ValueError(f"upscale.{arm}: the settings are those of the wrong kind of arm")
             if learned and arm not in self.train_sr:
                 raise ValueError(f"train_sr.{arm}: missing, though upscale.{arm} needs its weights")
-        for pair in self.study.comparisons or ():
-            if len(set(pair)) != 2 or not set(pair) <= set(self.upscale):
-                raise ValueError(
-                    f"study.comparisons: {list(pair)} must be two different arms of {', '.join(self.upscale)}"
-                )
         self._check_sweep()
         for name, train in self.train_sr.items():
             _check_patch(name, train, self.image)
         return self
+
+    @model_validator(mode="after")
+    def _experiments_fit(self) -> Params:
+        for name, experiment in self.classify.items():
+            _check_experiment(name, experiment, self)
+        for protocol in self.study.protocols:
+            if self.classify and not self.experiments_under(protocol):
+                raise ValueError(f"classify: no experiment runs under {protocol}, which study.protocol names")
+        for pair in self.study.comparisons or ():
+            if len(set(pair)) != 2 or not set(pair) <= set(self.classify):
+                raise ValueError(
+                    f"study.comparisons: {list(pair)} must be two different experiments of {', '.join(self.classify)}"
+                )
+        return self
+
+    def protocols_of(self, experiment: str) -> tuple[Protocol, ...]:
+        """The protocols that an experiment runs under."""
+        return tuple(self.classify[experiment].protocols or self.study.protocols)
+
+    def seeds_of(self, experiment: str) -> list[int]:
+        """The seeds of an experiment's classifiers."""
+        return self.classify[experiment].seeds or self.study.seeds
+
+    def experiments_under(self, protocol: Protocol) -> tuple[str, ...]:
+        """The experiments that run under a protocol, in the order of the file."""
+        return tuple(name for name in self.classify if protocol in self.protocols_of(name))
+
+    def with_classifier(self, experiment: str, classifier: Classifier) -> Params:
+        """The same with another recipe for one experiment."""
+        changed = self.classify[experiment].model_copy(update={"classifier": classifier})
+        return self.model_copy(update={"classify": {**self.classify, experiment: changed}})
 
     @model_validator(mode="after")
     def _window_fits(self) -> Params:
@@ -80,8 +109,8 @@ class Params(Section):
 
     @property
     def swept_arm(self) -> str:
-        """The arm, or the training of SR, that the sweep repeats."""
-        known = self.arms if self.sweep.target == "classify" else tuple(self.train_sr)
+        """The experiment, or the training of SR, that the sweep repeats."""
+        known = tuple(self.classify if self.sweep.target == "classify" else self.train_sr)
         return self.sweep.arm or known[0]
 
     @property
@@ -89,7 +118,7 @@ class Params(Section):
         """The protocol under which the sweep trains."""
         if self.sweep.target == "train_sr":
             return self.study.sr_protocol
-        return self.sweep.protocol or self.study.protocols[0]
+        return self.sweep.protocol or self.protocols_of(self.swept_arm)[0]
 
     @property
     def swept_streams(self) -> tuple[SweptStream, ...]:
@@ -97,7 +126,7 @@ class Params(Section):
         if self.sweep.streams is not None:
             return tuple(self.sweep.streams)
         still = {"split"} if self._split_is_fixed else set()
-        if self.sweep.target == "classify" and self.classify.augmentation == 0:
+        if self.sweep.target == "classify" and not self.classify[self.swept_arm].classifier.augmentations:
             still.add("augment")
         return tuple(each for each in STREAMS_OF[self.sweep.target] if each not in still)
 
@@ -111,8 +140,10 @@ class Params(Section):
         return by_source and (self.prepare.per_class.classifier is not None or self.study.protocol == "both")
 
     def _check_sweep(self) -> None:
-        known = self.arms if self.sweep.target == "classify" else tuple(self.train_sr)
+        known = tuple(self.classify if self.sweep.target == "classify" else self.train_sr)
         if not known:
+            if self.sweep.target == "classify":
+                raise ValueError("sweep.target: this study has no experiment; set it to train_sr")
             raise ValueError("sweep.target: this study trains no SR method; set it to classify")
         if self.sweep.arm is not None and self.sweep.arm not in known:
             raise ValueError(
@@ -129,10 +160,30 @@ class Params(Section):
                 "sweep.design: a search needs validation images, and with prepare.source_disjoint.folds every image of "
                 "the classifiers is tested: set folds to null, or choose another design"
             )
-        if self.swept_protocol not in self.study.protocols:
+        by_target = self.protocols_of(self.swept_arm) if self.sweep.target == "classify" else self.study.protocols
+        if self.swept_protocol not in by_target:
             raise ValueError(
-                f"sweep.protocol: '{self.sweep.protocol}' is none of the study's, {', '.join(self.study.protocols)}"
+                f"sweep.protocol: '{self.sweep.protocol}' is none of those of {self.swept_arm}, {', '.join(by_target)}"
             )
+
+
+def _check_experiment(name: str, experiment: Experiment, params: Params) -> None:
+    """Arms and protocols that there are, a name for a folder, and the input that DVC is to watch."""
+    key = f"classify.{name}"
+    if not re.fullmatch("[A-Za-z0-9_]+", name):
+        raise ValueError(f"classify: '{name}' is no name for an experiment: use letters, digits and _")
+    for arm in experiment.arms:
+        if arm not in params.upscale:
+            raise ValueError(f"{key}: unknown arm '{arm}'; the arms of this study are {', '.join(params.upscale)}")
+    for protocol in experiment.protocols or ():
+        if protocol not in params.study.protocols:
+            raise ValueError(
+                f"{key}.protocols: '{protocol}' is none of the study's, {', '.join(params.study.protocols)}"
+            )
+    arms = f"outputs/{params.study.name}/arms"
+    needed = arms if len(experiment.arms) > 1 else f"{arms}/{experiment.test}"
+    if experiment.reads != needed:
+        raise ValueError(f"{key}.reads = {experiment.reads}: must be {needed}, where the images of its arms lie")
 
 
 def _check_patch(name: str, train: TrainSR, image: Image) -> None:

@@ -84,7 +84,10 @@ def _hardware(found: Diagnosis, params: Params | None) -> None:
             f"there is an NVIDIA driver ({driver}), but torch {torch.__version__} finds no CUDA device",
             "install a driver that fits torch's CUDA version, or go on with the CPU",
         )
-    asked = set() if params is None else {params.classify.precision, *(s.precision for s in params.train_sr.values())}
+    asked = set()
+    if params is not None:
+        asked = {each.precision for each in params.train_sr.values()}
+        asked |= {each.classifier.precision for each in params.classify.values()}
     if "bf16" in asked and not native:
         found.problem(
             "params.yaml asks for precision bf16, which this hardware emulates at up to a hundred times the cost",

@@ -15,17 +15,17 @@ from leukosr.report.tables import UNDEFINED, mean_sd, number, percent
 
 
 def accuracy_figure(path: Path, results: StudyResults, note: str) -> None:
-    """Test accuracy of every arm: a dot a seed, a bar for their mean, mean ± sd in words.
+    """Test accuracy of every experiment: a dot a seed, a bar for their mean, mean ± sd in words.
 
     A dotted line marks what always naming the commonest class of the test images would score.
     """
-    arms = list(results.arms)
-    with new_figure(path, 5.8, 0.5 * len(arms) + 1.1, note) as figure:
+    names = list(results.experiments)
+    with new_figure(path, 5.8, 0.5 * len(names) + 1.1, note) as figure:
         panel = figure.subplots()
-        for place, (arm, result) in enumerate(results.arms.items()):
+        for place, (name, result) in enumerate(results.experiments.items()):
             scores = result.classification
             runs = [100 * run["accuracy"] for run in scores.per_seed.values() if run["accuracy"] is not None]
-            panel.scatter(runs, _spread(len(runs), place), color=arm_colour(arm), s=34, alpha=0.85, zorder=3)
+            panel.scatter(runs, _spread(len(runs), place), color=arm_colour(name), s=34, alpha=0.85, zorder=3)
             if scores.accuracy is not None:
                 panel.vlines(100 * scores.accuracy, place - 0.3, place + 0.3, color="black", linewidth=2, zorder=4)
             text = f"{mean_sd(percent(scores.accuracy), percent(scores.accuracy_sd))}  (n = {scores.n_runs})"
@@ -38,7 +38,7 @@ def accuracy_figure(path: Path, results: StudyResults, note: str) -> None:
                 xytext=(3, 3), textcoords="offset points", fontsize=8, color="#555555",
                 ha="left", va="bottom",
             )  # fmt: skip
-        _arm_axis(panel, arms)
+        _arm_axis(panel, names)
         low, high = panel.get_xlim()
         panel.set_xlim(max(-1.0, low - 1), min(101.5, high + 1))
         panel.set_xlabel("test accuracy, % (dots: seeds, bar: mean; right: mean ± sd)")
@@ -71,8 +71,10 @@ def quality_figure(path: Path, results: StudyResults, note: str) -> None:
             panel.set_xlabel(f"{label} against the ground truth (right: mean)")
 
 
-def confusion_figure(path: Path, arm: str, predictions: pd.DataFrame, classes: tuple[str, ...], note: str) -> None:
-    """Confusion matrix of one arm: counts pooled over seeds, coloured by the share of the true class (row).
+def confusion_figure(
+    path: Path, experiment: str, predictions: pd.DataFrame, classes: tuple[str, ...], note: str
+) -> None:
+    """Confusion matrix of one experiment: counts pooled over seeds, coloured by the share of the true class (row).
 
     `predictions` has the columns of predictions.csv; rows are true classes, columns predicted ones.
     """
@@ -98,7 +100,7 @@ def confusion_figure(path: Path, arm: str, predictions: pd.DataFrame, classes: t
         panel.spines[:].set_visible(False)
         panel.set_xlabel("predicted")
         panel.set_ylabel("true")
-        panel.set_title(f"{arm_label(arm)}, {runs} {'run' if runs == 1 else 'runs pooled'}")
+        panel.set_title(f"{arm_label(experiment)}, {runs} {'run' if runs == 1 else 'runs pooled'}")
 
 
 def class_distribution(path: Path, manifest: pd.DataFrame, note: str, role: str = "role_paper") -> None:
@@ -130,7 +132,7 @@ def class_counts(manifest: pd.DataFrame, role: str = "role_paper") -> pd.DataFra
 
 def _majority_percent(results: StudyResults) -> float | None:
     """Accuracy of always naming the commonest class of the test images."""
-    first = next(iter(results.arms.values())).predictions
+    first = next(iter(results.experiments.values())).predictions
     true = first.drop_duplicates("image")["true"]
     return 100 * float(true.value_counts().iloc[0]) / len(true) if len(true) else None
 

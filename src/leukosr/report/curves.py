@@ -51,10 +51,10 @@ def sr_curves(path: Path, training: str, history: pd.DataFrame, note: str) -> No
         _stage_borders(losses, (psnr, ssim), history, iterations)
 
 
-def classifier_curves(path: Path, arm: str, history: pd.DataFrame, note: str) -> None:
-    """Training loss and accuracy of one arm by epoch: a thin line a training, a thick one for their mean.
+def classifier_curves(path: Path, experiment: str, history: pd.DataFrame, note: str) -> None:
+    """Training loss and accuracy of one experiment by epoch: a thin line a training, a thick one for their mean.
 
-    `history` has the columns of classify/<arm>/<protocol>/history.csv; accuracy is a fraction,
+    `history` has the columns of classify/<experiment>/<protocol>/history.csv; accuracy is a fraction,
     shown in percent.
     """
     with new_figure(path, 5.6, 2.7, note) as figure:
@@ -66,7 +66,12 @@ def classifier_curves(path: Path, arm: str, history: pd.DataFrame, note: str) ->
             for _, run in history.groupby([name for name in ("seed", "fold", "member") if name in history]):
                 # a marker, as one epoch makes no line
                 panel.plot(
-                    run["epoch"], factor * run[column], color=arm_colour(arm), linewidth=0.9, marker=".", alpha=0.6
+                    run["epoch"],
+                    factor * run[column],
+                    color=arm_colour(experiment),
+                    linewidth=0.9,
+                    marker=".",
+                    alpha=0.6,
                 )
             mean = factor * history.groupby("epoch")[column].mean()
             panel.plot(mean.index, mean, color="black", linewidth=1.8, marker=".", label=f"mean of {seeds}")
@@ -75,7 +80,7 @@ def classifier_curves(path: Path, arm: str, history: pd.DataFrame, note: str) ->
             panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             panel.set_xlim(0.5, history["epoch"].max() + 0.5)
             panel.grid(True)
-        panels[0].set_title(f"{arm_label(arm)}: {seeds} {'run' if seeds == 1 else 'runs'}")
+        panels[0].set_title(f"{arm_label(experiment)}: {seeds} {'run' if seeds == 1 else 'runs'}")
         panels[0].legend(loc="upper right")
 
 

@@ -33,8 +33,7 @@ from leukosr.report.grids import arm_grid, read_cell
 from leukosr.report.published import published_figures
 from leukosr.report.results import StudyResults
 from leukosr.report.split_effect import effect_figure, effect_rows, split_effects
-from leukosr.report.style import arm_label, budget_note
-from leukosr.report.sweep import training_words
+from leukosr.report.style import arm_label, budget_note, training_words
 from leukosr.report.tables import comparison_table, summary
 from leukosr.report.verdicts import judge, leakage, verdict_rows
 from leukosr.versions import installed_versions
@@ -80,7 +79,7 @@ def write_report(
         effects = split_effects(results, others[0]) if others else []
         if effects:
             effect_figure(work / "figures" / "split_effect.png", effects, note)
-            words = f"Test accuracy of every arm under both protocols with 95 % intervals. {note}"
+            words = f"Test accuracy of every experiment under both protocols with 95 % intervals. {note}"
             pictures["split_effect"] = Figure(data_uri(work / "figures" / "split_effect.png", False), words)
         with new_file(work / "comparison.csv") as path:
             named = [
@@ -96,7 +95,9 @@ def write_report(
             budget=budget_note(params.budget),
             budget_name=params.budget.name,
             results=results,
-            arm_labels={arm: arm_label(arm) for arm in results.arms},
+            labels={name: arm_label(name) for name in (*params.classify, *results.methods)},
+            experiments=list(results.experiments),
+            experiment_labels=list(map(arm_label, results.experiments)),
             protocols=[_protocol(params, *each) for each in zip(everything, tables, strict=True)],
             split_effects=effect_rows(effects),
             split_words=sections.split_words(*everything) if others else "",
@@ -111,7 +112,7 @@ def write_report(
             rejected=list(results.rejected.itertuples(index=False)),
             degradation=sections.degradation_rows(params),
             caveat=params.study.caveat,
-            images=next(iter(results.arms.values())).quality.n,
+            images=next(iter(results.experiments.values())).quality.n,
             wrapped=getattr(params.degrade, "noise", "") == "wrapped",
             params_yaml=_settings(params),
             reproduce=reproduction(params, conf),
@@ -157,8 +158,10 @@ def _draw_sweep(folder: Path, params: Params, sweep: Path, pictures: dict[str, F
         if found["design"] == "search"
         else "in the seeds of the randomness streams alone, and in the learning rate where that is varied"
     )
-    words = training_words(params.classify, params.sweep.epochs)
-    trained = f", each trained with {', '.join(words)}" if params.sweep.target == "classify" else ""
+    trained = ""
+    if params.sweep.target == "classify":
+        words = training_words(params.classify[params.swept_arm].classifier, params.sweep.epochs)
+        trained = f", each trained with {', '.join(words)}"
     what = (
         f"{found['trials']} trials of {arm_label(found['arm'])}, protocol {found['protocol']}, design "
         f"{found['design']}{trained}. They differ {differ}."
@@ -174,6 +177,7 @@ def _protocol(params: Params, results: StudyResults, table: pd.DataFrame) -> dic
         "name": results.protocol,
         "words": sections.PROTOCOL_WORDS[results.protocol],
         "comparison": sections.comparison_rows(table),
+        "experiments": [] if sections.alike(params, results) else sections.experiment_rows(params, results),
         "published": "published_psnr" in table,
         "leakage": leakage(results.manifest, results.protocol, params.study.sr_protocol),
         "verdicts": verdict_rows(found.comparisons),
@@ -181,7 +185,7 @@ def _protocol(params: Params, results: StudyResults, table: pd.DataFrame) -> dic
         "unknown": next((worth_sentence(size) for size in found.sizes if not size.known), ""),
         "sizes": [size_sentence(replace(size, name=arm_label(size.name))) for size in found.sizes if size.known],
         "accuracy": "accuracy" if main else f"accuracy_{results.protocol}",
-        "confusion": {} if main else {arm: f"confusion_{results.protocol}_{arm}" for arm in results.arms},
+        "confusion": {} if main else {each: f"confusion_{results.protocol}_{each}" for each in results.experiments},
     }
 
 
@@ -189,12 +193,12 @@ def _draw_protocol(folder: Path, results: StudyResults, note: str) -> dict[str, 
     """The figures of a further protocol: accuracy and confusion."""
     note, name = f"{note}; protocol {results.protocol}", results.protocol
     accuracy_figure(folder / f"accuracy_{name}.png", results, note)
-    words = f"Test accuracy of every arm under {name}, a dot a seed. {note}"
+    words = f"Test accuracy of every experiment under {name}, a dot a seed. {note}"
     seen = {f"accuracy_{name}": Figure(data_uri(folder / f"accuracy_{name}.png", False), words)}
-    for arm, result in results.arms.items():
-        file = folder / f"confusion_{name}_{arm}.png"
-        confusion_figure(file, arm, result.predictions, results.classes, note)
-        seen[file.stem] = Figure(data_uri(file, False), f"Confusion matrix of {arm_label(arm)} under {name}. {note}")
+    for each, result in results.experiments.items():
+        file = folder / f"confusion_{name}_{each}.png"
+        confusion_figure(file, each, result.predictions, results.classes, note)
+        seen[file.stem] = Figure(data_uri(file, False), f"Confusion matrix of {arm_label(each)} under {name}. {note}")
     return seen
 
 
@@ -212,7 +216,7 @@ def _draw(folder: Path, params: Params, results: StudyResults, note: str) -> dic
         seen[name] = Figure(data_uri(folder / f"{name}.png", photo), f"{alt}. {note}")
 
     accuracy_figure(folder / "accuracy.png", results, note)
-    add("accuracy", "Test accuracy of every arm, a dot a seed")
+    add("accuracy", "Test accuracy of every experiment, a dot a seed")
     quality_figure(folder / "quality.png", results, note)
     add("quality", "Distribution of PSNR and SSIM over the images of every arm")
     class_distribution(folder / "classes.png", results.manifest, note, f"role_{results.protocol}")
@@ -224,11 +228,11 @@ def _draw(folder: Path, params: Params, results: StudyResults, note: str) -> dic
     if cells:
         arm_grid(folder / "grid.png", cells, note)
         add("grid", "The same cells in every arm with a zoomed crop", photo=True)
-    for arm, result in results.arms.items():
-        confusion_figure(folder / f"confusion_{arm}.png", arm, result.predictions, results.classes, note)
-        add(f"confusion_{arm}", f"Confusion matrix of {arm_label(arm)}")
-        classifier_curves(folder / f"classifier_{arm}.png", arm, result.history, note)
-        add(f"classifier_{arm}", f"Training curves of the classifiers of {arm_label(arm)}")
+    for name, result in results.experiments.items():
+        confusion_figure(folder / f"confusion_{name}.png", name, result.predictions, results.classes, note)
+        add(f"confusion_{name}", f"Confusion matrix of {arm_label(name)}")
+        classifier_curves(folder / f"classifier_{name}.png", name, result.history, note)
+        add(f"classifier_{name}", f"Training curves of the classifiers of {arm_label(name)}")
     for method, training in results.methods.items():
         sr_curves(folder / f"sr_{method}.png", method, training.history, note)
         add(f"sr_{method}", f"Training curves of {arm_label(method)}")

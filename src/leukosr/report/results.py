@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from leukosr.config import LEARNED_ARMS
+from leukosr.config import Params, Protocol
 from leukosr.errors import LeukoError
 from leukosr.layout import Layout
 from leukosr.tables import read_own_table
@@ -50,7 +50,7 @@ class ClassScores:
 
 @dataclass(frozen=True)
 class Classification:
-    """Scores of one arm's classifiers: means over `n_runs` seeds, fractions; sd is None for one run."""
+    """Scores of one experiment's classifiers: means over `n_runs` seeds, fractions; sd is None for one run."""
 
     accuracy: float | None
     accuracy_sd: float | None
@@ -67,9 +67,13 @@ class Classification:
 
 
 @dataclass(frozen=True)
-class ArmResults:
-    """Everything known about one arm; the frames have the columns of the stages' CSV files."""
+class ExperimentResults:
+    """Everything known about one experiment; the frames have the columns of the stages' CSV files.
 
+    Image quality is that of `arm`, on which it tests.
+    """
+
+    arm: str
     quality: ImageQuality
     per_image: pd.DataFrame
     classification: Classification
@@ -88,24 +92,32 @@ class SRTraining:
 
 @dataclass(frozen=True)
 class StudyResults:
-    """All results of a study; `layout` knows its files, arms and methods are in the study's order."""
+    """All results of a study; `layout` knows its files, experiments and methods are in the study's order."""
 
     study: str
     protocol: str
     layout: Layout
     manifest: pd.DataFrame
     rejected: pd.DataFrame
-    arms: Mapping[str, ArmResults]
+    experiments: Mapping[str, ExperimentResults]
     methods: Mapping[str, SRTraining]
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names in the order of the classifiers' outputs."""
-        columns = next(iter(self.arms.values())).predictions.columns
+        columns = next(iter(self.experiments.values())).predictions.columns
         return tuple(str(name).removeprefix("p_") for name in columns if str(name).startswith("p_"))
 
+    @property
+    def arms(self) -> Mapping[str, ExperimentResults]:
+        """The arms that are tested on, each with the first experiment that does."""
+        found: dict[str, ExperimentResults] = {}
+        for result in self.experiments.values():
+            found.setdefault(result.arm, result)
+        return found
 
-def load_results(layout: Layout, arms: Sequence[str], protocol: str) -> StudyResults:
+
+def load_results(layout: Layout, params: Params, protocol: Protocol) -> StudyResults:
     """Read the files of a study as the stages wrote them.
 
     Raises LeukoError that names a missing or damaged file and the `dvc repro` command that makes it.
@@ -116,19 +128,23 @@ def load_results(layout: Layout, arms: Sequence[str], protocol: str) -> StudyRes
         layout=layout,
         manifest=_table(layout.manifest, ("id", "class", "source", f"role_{protocol}"), "prepare"),
         rejected=_table(layout.rejected, ("path", "reason"), "prepare"),
-        arms={arm: _arm(layout, arm, protocol) for arm in arms},
-        methods={arm: _method(layout, arm) for arm in arms if arm in LEARNED_ARMS},
+        experiments={
+            name: _experiment(layout, name, params.classify[name].test, protocol)
+            for name in params.experiments_under(protocol)
+        },
+        methods={method: _method(layout, method) for method in params.train_sr},
     )
 
 
-def _arm(layout: Layout, arm: str, protocol: str) -> ArmResults:
-    quality, classify = layout.quality(arm), layout.classify(arm, protocol)
-    return ArmResults(
+def _experiment(layout: Layout, name: str, arm: str, protocol: Protocol) -> ExperimentResults:
+    quality, classify, stage = layout.quality(arm), layout.classify(name, protocol), f"classify@{name}"
+    return ExperimentResults(
+        arm=arm,
         quality=_metrics(quality / "metrics.json", lambda raw: _fields(ImageQuality, raw), f"quality@{arm}"),
         per_image=_table(quality / "per_image.csv", ("image", "psnr", "ssim"), f"quality@{arm}"),
-        classification=_metrics(classify / "metrics.json", _classification, f"classify@{arm}"),
-        predictions=_table(classify / "predictions.csv", ("image", "seed", "true", "predicted"), f"classify@{arm}"),
-        history=_table(classify / "history.csv", ("seed", "epoch", "loss", "accuracy"), f"classify@{arm}"),
+        classification=_metrics(classify / "metrics.json", _classification, stage),
+        predictions=_table(classify / "predictions.csv", ("image", "seed", "true", "predicted"), stage),
+        history=_table(classify / "history.csv", ("seed", "epoch", "loss", "accuracy"), stage),
     )
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 
-from leukosr.config import Params
+from leukosr.config import Classifier, Params
 from leukosr.report.results import StudyResults
-from leukosr.report.style import arm_label, size_text
+from leukosr.report.style import arm_label, size_text, training_words
 from leukosr.report.tables import UNDEFINED, mean_sd, number, percent
 
-BACKBONE_WORDS = {"resnet50": "ResNet50", "resnet18": "ResNet18"}
 PROTOCOL_WORDS = {
     "paper": "test images drawn at random from the test part, whatever source they show",
     "source_disjoint": "no source is in two of SR training, classifier training, validation and test",
@@ -21,25 +21,56 @@ PROTOCOL_WORDS = {
 
 def lead_sentence(params: Params, results: StudyResults) -> str:
     """One plain sentence: what was trained on what, how often, tested on how many images."""
-    image, scores = params.image, next(iter(results.arms.values())).classification
-    weights = "from scratch" if params.classify.weights == "none" else f"from {params.classify.weights} weights"
+    image, scores = params.image, next(iter(results.experiments.values())).classification
     sources = "" if scores.n_test_sources is None else f" from {scores.n_test_sources} sources"
-    times = "once" if scores.n_runs == 1 else f"{scores.n_runs} times"
-    epochs = "1 epoch" if params.classify.epochs == 1 else f"{params.classify.epochs} epochs"
-    seeds = ("seed " if scores.n_runs == 1 else "seeds ") + ", ".join(scores.per_seed)
     low = size_text(image.height // image.scale, image.width // image.scale)
-    size = params.classify.size
     folds = "" if scores.folds is None else f" ({scores.folds} folds, each tested by the classifiers of the others)"
-    shrunk = "" if size is None else f" (larger ones shrunk to {size_text(*size)} pixels)"
-    backbone, members = BACKBONE_WORDS.get(params.classify.backbone, params.classify.backbone), params.classify.ensemble
-    backbone = backbone if members == 1 else f"An ensemble of {members} {backbone}s"
     return (
-        f"{backbone} was trained {weights} {times} ({seeds}) on each of {len(results.arms)} versions (arms) of "
-        f"the same {scores.n_train} images{shrunk} of {len(results.classes)} classes for "
-        f"{epochs}, and tested on {scores.n_test} other images{folds}{sources}, so that one image is "
-        f"{100 / max(scores.n_test, 1):.2g} points of accuracy; the low resolution is {low} pixels, "
+        f"{_trained(params, results)}, and tested on {scores.n_test} other images{folds}{sources}, so that one image "
+        f"is {100 / max(scores.n_test, 1):.2g} points of accuracy; the low resolution is {low} pixels, "
         f"the high one {size_text(image.height, image.width)} (height by width)."
     )
+
+
+def _trained(params: Params, results: StudyResults) -> str:
+    """The lead's first half; where experiments differ in more than their arm, the table below it says how."""
+    scores, classes = next(iter(results.experiments.values())).classification, len(results.classes)
+    if not alike(params, results):
+        return f"Classifiers of {classes} classes were trained in {len(results.experiments)} experiments"
+    recipe = params.classify[next(iter(results.experiments))].classifier
+    backbone, weights = _network_words(recipe)
+    times = "once" if scores.n_runs == 1 else f"{scores.n_runs} times"
+    seeds = ("seed " if scores.n_runs == 1 else "seeds ") + ", ".join(scores.per_seed)
+    shrunk = "" if recipe.size is None else f" (larger ones shrunk to {size_text(*recipe.size)} pixels)"
+    epochs = "1 epoch" if recipe.epochs == 1 else f"{recipe.epochs} epochs"
+    return (
+        f"{backbone} was trained {weights} {times} ({seeds}) on each of {len(results.experiments)} versions (arms) of "
+        f"the same {scores.n_train} images{shrunk} of {classes} classes for {epochs}"
+    )
+
+
+def alike(params: Params, results: StudyResults) -> bool:
+    """Whether the experiments differ in nothing but the one arm that each trains and tests on."""
+    chosen = [params.classify[name] for name in results.experiments]
+    return all(len(each.arms) == 1 and each.classifier == chosen[0].classifier for each in chosen)
+
+
+def _network_words(recipe: Classifier) -> tuple[str, str]:
+    """The network of a recipe, and what it starts from."""
+    name = re.sub("^resnet", "ResNet", recipe.backbone)
+    weights = "from scratch" if recipe.weights == "none" else f"from {recipe.weights} weights"
+    return (name if recipe.ensemble == 1 else f"An ensemble of {recipe.ensemble} {name}s"), weights
+
+
+def experiment_rows(params: Params, results: StudyResults) -> list[list[str]]:
+    """A row an experiment: the arms that it trains and tests on, its classifier, training images and runs."""
+    rows = []
+    for name, result in results.experiments.items():
+        experiment, scores = params.classify[name], result.classification
+        how = ", ".join((*_network_words(experiment.classifier), *training_words(experiment.classifier)))
+        arms = " + ".join(map(arm_label, experiment.train))
+        rows.append([arm_label(name), arms, arm_label(experiment.test), how, str(scores.n_train), str(scores.n_runs)])
+    return rows
 
 
 def precision_sentence(results: StudyResults) -> str:
@@ -50,7 +81,8 @@ def precision_sentence(results: StudyResults) -> str:
     for arm, result in results.arms.items():
         if result.quality.precision is not None:
             stages.setdefault(result.quality.precision, []).append(f"upscale@{arm}")
-        stages.setdefault(result.classification.precision, []).append(f"classify@{arm}")
+    for name, result in results.experiments.items():
+        stages.setdefault(result.classification.precision, []).append(f"classify@{name}")
     if len(stages) == 1:
         return f"All networks computed in {next(iter(stages))}."
     parts = [f"{precision} ({', '.join(names)})" for precision, names in sorted(stages.items())]
@@ -59,7 +91,7 @@ def precision_sentence(results: StudyResults) -> str:
 
 def split_words(paper: StudyResults, disjoint: StudyResults) -> str:
     """What the classifiers of the two protocols have in common, and what differs besides the split."""
-    first, second = (next(iter(each.arms.values())).classification.n_train for each in (paper, disjoint))
+    first, second = (next(iter(each.experiments.values())).classification.n_train for each in (paper, disjoint))
     same = "The SR weights are the same, and the protocols differ in whether copies of a test image are trained on"
     if first == second:
         return f"{same}; classifiers train on {first} images under both."
@@ -67,11 +99,11 @@ def split_words(paper: StudyResults, disjoint: StudyResults) -> str:
 
 
 def comparison_rows(table: pd.DataFrame) -> list[list[str]]:
-    """The comparison table as text: arm, accuracy, macro F1, runs, PSNR, SSIM, published figures."""
+    """The comparison table as text: experiment, accuracy, macro F1, runs, PSNR, SSIM, published figures."""
     rows = []
     for row in table.to_dict("records"):
         cells = [
-            arm_label(str(row["arm"])),
+            arm_label(str(row["experiment"])),
             mean_sd(row["accuracy_percent"], row["accuracy_sd_percent"]),
             mean_sd(row["macro_f1_percent"], row["macro_f1_sd_percent"]),
             str(row["n_runs"]),
@@ -90,28 +122,28 @@ def comparison_rows(table: pd.DataFrame) -> list[list[str]]:
 
 
 def f1_by_class(results: StudyResults) -> list[list[str]]:
-    """A row a class: its name, its test images, the F1 of every arm in percent."""
-    first = next(iter(results.arms.values())).classification.per_class
+    """A row a class: its name, its test images, the F1 of every experiment in percent."""
+    first = next(iter(results.experiments.values())).classification.per_class
     return [
         [
             name,
             str(first[name].support),
-            *(number(percent(arm.classification.per_class[name].f1), 1) for arm in results.arms.values()),
+            *(number(percent(each.classification.per_class[name].f1), 1) for each in results.experiments.values()),
         ]
         for name in results.classes
     ]
 
 
 def class_rows(results: StudyResults) -> list[list[str]]:
-    """A row an arm and class: precision, recall, F1 in percent (means over seeds) and the test images."""
+    """A row an experiment and class: precision, recall, F1 in percent (means over seeds) and the test images."""
     return [
         [
-            arm_label(arm),
+            arm_label(experiment),
             name,
             *(number(percent(v), 1) for v in (s.precision, s.recall, s.f1)),
             str(s.support),
         ]
-        for arm, result in results.arms.items()
+        for experiment, result in results.experiments.items()
         for name, s in result.classification.per_class.items()
     ]
 
@@ -154,7 +186,7 @@ def grid_choice(results: StudyResults, count: int) -> Iterator[tuple[str, str, d
 
     The caption gives the image's PSNR and in how many runs it was classified right.
     """
-    test = next(iter(results.arms.values())).predictions.drop_duplicates("image").sort_values("image")
+    test = next(iter(results.experiments.values())).predictions.drop_duplicates("image").sort_values("image")
     turn = test.groupby("true").cumcount()
     order = test.assign(turn=turn).sort_values(["turn", "true"], kind="stable").head(count)
     facts = {arm: _image_facts(results, arm) for arm in results.arms}

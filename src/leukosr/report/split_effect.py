@@ -1,4 +1,4 @@
-"""The scores of every arm under both protocols, and what the split alone is worth: rows and a figure."""
+"""The scores of every experiment under both protocols, and what the split alone is worth: rows and a figure."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from leukosr.report.verdicts import predictions_of
 
 
 def split_effects(paper: StudyResults, disjoint: StudyResults) -> list[SplitEffect]:
-    """Every arm by both metrics."""
+    """Every experiment under both by both metrics."""
     return [
         effect
-        for arm in paper.arms
-        for effect in split_effect(predictions_of(paper, arm), predictions_of(disjoint, arm))
+        for name in paper.experiments
+        if name in disjoint.experiments
+        for effect in split_effect(predictions_of(paper, name), predictions_of(disjoint, name))
     ]
 
 
 def effect_rows(effects: Sequence[SplitEffect]) -> list[list[str]]:
-    """A row an arm and metric, percent and points with intervals."""
+    """A row an experiment and metric, percent and points with intervals."""
     return [
         [arm_label(e.arm), NAMES[e.metric], _text(e.paper), _text(e.disjoint), _text(e.difference, "+")]
         for e in effects
@@ -39,7 +40,7 @@ def _text(score: Estimate, sign: str = "") -> str:
 
 
 def effect_figure(path: Path, effects: Sequence[SplitEffect], note: str) -> None:
-    """Accuracy of every arm under both protocols, side by side with 95 % intervals over runs and sources."""
+    """Accuracy of every experiment under both protocols, side by side with 95 % intervals over runs and sources."""
     shown = [effect for effect in effects if effect.metric == "accuracy"]
     with new_figure(path, 5.8, 0.55 * len(shown) + 1.2, note) as figure:
         panel = figure.subplots()

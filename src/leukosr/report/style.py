@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from leukosr.config import Budget
+from leukosr.config import Budget, Classifier
 from leukosr.files import new_file
 from leukosr.images.reading import read_as_rgb
 
@@ -71,6 +71,38 @@ def budget_note(budget: Budget) -> str:
     """The sentence that stands under every figure: `<name> budget: <note>`."""
     named = budget.note.lower().startswith(f"{budget.name.lower()} budget")
     return budget.note if named else f"{budget.name} budget: {budget.note}"
+
+
+def training_words(recipe: Classifier, epochs: int | None = None) -> Iterator[str]:
+    """How classifiers train, where that may explain their scores and spread; `epochs` in place of the recipe's."""
+    count = epochs or recipe.epochs
+    yield "1 epoch" if count == 1 else f"{count} epochs"
+    yield {"constant": "constant learning rate", "cosine": "cosine decay", "plateau": "decay on plateaus"}[
+        recipe.schedule
+    ]
+    if recipe.warm_up:
+        yield "warm-up"
+    if recipe.head.hidden:
+        yield f"MLP head of {'-'.join(map(str, recipe.head.hidden))}"
+    if recipe.frozen != "none":
+        yield f"{recipe.frozen.replace('_', ' ')} frozen"
+    if recipe.normalisation != "imagenet":
+        yield f"inputs {recipe.normalisation}"
+    if recipe.norm_layers != "batch":
+        yield f"{recipe.norm_layers} norm"
+    if recipe.optimizer != "adam":
+        yield recipe.optimizer
+    for each in recipe.augmentations:
+        amount = each.axis if each.kind == "flip" else f"{getattr(each, 'amount', getattr(each, 'strength', 0)):g}"
+        yield f"{each.kind.replace('_', ' ')} {amount}"
+    if recipe.patience is not None:
+        yield f"stopped after {recipe.patience} epochs without a better validation loss"
+    if recipe.keep == "best":
+        yield "epoch of the best validation loss"
+    if recipe.ema:
+        yield "averaged weights"
+    if recipe.ensemble > 1:
+        yield f"{recipe.ensemble} classifiers a run"
 
 
 @contextmanager

@@ -9,13 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from leukosr.config import STREAMS_OF, Classify, Params
+from leukosr.config import STREAMS_OF, Params
 from leukosr.errors import LeukoError
 from leukosr.evaluate.runs.designs import Finished
 from leukosr.evaluate.runs.trials import read_trials
 from leukosr.evaluate.runs.variance import analyse, as_record
 from leukosr.files import write_json
-from leukosr.report.style import budget_note
+from leukosr.report.style import budget_note, training_words
 from leukosr.report.variance_figures import importance_words, search_figure, sentences, variance_figures
 from leukosr.tables import write_frame
 
@@ -28,10 +28,11 @@ def write_sweep(params: Params, finished: Sequence[Finished], facts: Mapping[str
     table = _table(params, finished)
     path = folder / "trials.csv"
     write_frame(path, table)
-    how = ", ".join(training_words(params.classify, params.sweep.epochs))
-    note = f"{budget_note(params.budget)}; {params.swept_arm}, {params.swept_protocol}, {how}"
-    if params.sweep.target == "train_sr":
-        note = f"{budget_note(params.budget)}; {params.swept_arm}, validation images"
+    how = "validation images"
+    if params.sweep.target == "classify":
+        words = training_words(params.classify[params.swept_arm].classifier, params.sweep.epochs)
+        how = f"{params.swept_protocol}, {', '.join(words)}"
+    note = f"{budget_note(params.budget)}; {params.swept_arm}, {how}"
     if params.sweep.design == "search":
         _write_search(params, table, facts, folder, note)
         return
@@ -51,20 +52,6 @@ def _mixed(table: pd.DataFrame) -> Iterator[str]:
     places = sorted({place for place in table["ran_on"] if place})
     if len(places) > 1:
         yield f"Trials ran on {'; '.join(places)}, which round differently: that is part of what runs differ by."
-
-
-def training_words(settings: Classify, epochs: int) -> Iterator[str]:
-    """How the classifiers of a sweep trained, where that may explain their spread."""
-    yield "1 epoch" if epochs == 1 else f"{epochs} epochs"
-    yield "constant learning rate" if settings.decay == "none" else f"{settings.decay} decay"
-    if settings.warm_up:
-        yield "warm-up"
-    if settings.augmentation:
-        yield f"augmentation {settings.augmentation:g}"
-    if settings.ema:
-        yield "averaged weights"
-    if settings.ensemble > 1:
-        yield f"{settings.ensemble} classifiers a run"
 
 
 def _write_search(params: Params, table: pd.DataFrame, facts: Mapping[str, Any], folder: Path, note: str) -> None:

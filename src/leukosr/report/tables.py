@@ -1,4 +1,4 @@
-"""The comparison of the arms as a table: for files, for the page and for the terminal."""
+"""The comparison of the experiments as a table: for files, for the page and for the terminal."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ UNDEFINED = "–"
 
 
 def comparison_table(results: StudyResults, published: PublishedStudy | None) -> pd.DataFrame:
-    """One row an arm: image quality, its classifiers' scores and, where there are some, published figures.
+    """One row an experiment: quality of its test arm, its classifiers' scores and, where there are any, published ones.
 
     PSNR in dB, SSIM in 0..1; accuracy and macro F1 in percent as mean and sd over `n_runs` seeds. The
     `published_*` columns are there only when `published` is; NaN is undefined.
     """
     rows = []
-    for arm, result in results.arms.items():
+    for name, result in results.experiments.items():
         quality, scores = result.quality, result.classification
         row: dict[str, Any] = {
-            "arm": arm,
+            "experiment": name,
             "n_images": quality.n,
             "psnr": quality.psnr,
             "ssim": quality.ssim,
@@ -37,7 +37,7 @@ def comparison_table(results: StudyResults, published: PublishedStudy | None) ->
             "macro_f1_sd_percent": percent(scores.macro_f1_sd),
         }
         if published is not None:
-            printed = published.arms.get(arm, PublishedArm())
+            printed = published.arms.get(name, PublishedArm())
             row |= {
                 "published_psnr": printed.psnr,
                 "published_ssim": printed.ssim,
@@ -46,15 +46,15 @@ def comparison_table(results: StudyResults, published: PublishedStudy | None) ->
             }
         rows.append(row)
     table = pd.DataFrame(rows)
-    numbers = [name for name in table.columns if name not in ("arm", "n_images", "n_runs")]
+    numbers = [name for name in table.columns if name not in ("experiment", "n_images", "n_runs")]
     table[numbers] = table[numbers].astype(float)
     return table
 
 
 def summary(results: StudyResults) -> dict[str, dict[str, float | int | None]]:
-    """arm → its scores as fractions (PSNR in dB), with sd over images or runs; None is undefined."""
+    """experiment → its scores as fractions (PSNR in dB), with sd over images or runs; None is undefined."""
     return {
-        arm: {
+        name: {
             "psnr": result.quality.psnr,
             "psnr_sd": result.quality.psnr_sd,
             "ssim": result.quality.ssim,
@@ -68,19 +68,19 @@ def summary(results: StudyResults) -> dict[str, dict[str, float | int | None]]:
             "n_train": result.classification.n_train,
             "n_test": result.classification.n_test,
         }
-        for arm, result in results.arms.items()
+        for name, result in results.experiments.items()
     }
 
 
 def print_summary(results: StudyResults, note: str, console: Console) -> None:
-    """Print arm x PSNR, SSIM, accuracy, macro F1 with the budget note as the table's caption."""
+    """Print experiment x PSNR, SSIM, accuracy, macro F1 with the budget note as the table's caption."""
     table = Table(title=f"{results.study}, protocol {results.protocol}", caption=note, title_justify="left")
-    table.add_column("arm")
+    table.add_column("experiment")
     for head in ("PSNR, dB", "SSIM", "accuracy, %", "macro F1, %", "runs"):
         table.add_column(head, justify="right", no_wrap=True)
     for row in comparison_table(results, None).to_dict("records"):
         table.add_row(
-            arm_label(str(row["arm"])),
+            arm_label(str(row["experiment"])),
             number(row["psnr"], 2),
             number(row["ssim"], 4),
             mean_sd(row["accuracy_percent"], row["accuracy_sd_percent"]),

@@ -1,4 +1,4 @@
-"""What may be said of a study: which arm is better, and how many test images share a source with training."""
+"""What may be said of a study: which experiment is better, and how many test images share a source with training."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ PLAIN_OPPONENTS = ("raw", "bicubic")
 
 @dataclass(frozen=True)
 class Verdicts:
-    """The comparisons that a study names under one protocol, and what the test set is worth in each arm."""
+    """The comparisons that a study names under one protocol, and what the test set is worth in each experiment."""
 
     comparisons: tuple[Comparison, ...]
     sizes: tuple[SampleSize, ...]
 
 
 def study_pairs(params: Params) -> list[tuple[str, str]]:
-    """The pairs of arms that the study compares: those it names, or each SR method with raw and bicubic."""
+    """The pairs of experiments that the study compares: those it names, or each SR method with raw and bicubic."""
     if params.study.comparisons is not None:
         return list(params.study.comparisons)
-    learned = [arm for arm in params.arms if arm in LEARNED_ARMS]
-    return [(arm, plain) for arm in learned for plain in PLAIN_OPPONENTS if plain in params.arms]
+    learned = [name for name, each in params.classify.items() if each.test in LEARNED_ARMS]
+    return [(name, plain) for name in learned for plain in PLAIN_OPPONENTS if plain in params.classify]
 
 
 def judge(params: Params, results: StudyResults) -> Verdicts:
-    """Compare the arms of a study on their common test images and seeds."""
-    arms = {arm: predictions_of(results, arm) for arm in results.arms}
-    pairs = [pair(arms[a], arms[b]) for a, b in study_pairs(params)]
-    return Verdicts(tuple(compare(pairs, params.study.primary)), tuple(map(sample_size, arms.values())))
+    """Compare the experiments of a study on their common test images and seeds, where both run under the protocol."""
+    said = {name: predictions_of(results, name) for name in results.experiments}
+    pairs = [pair(said[a], said[b]) for a, b in study_pairs(params) if a in said and b in said]
+    return Verdicts(tuple(compare(pairs, params.study.primary)), tuple(map(sample_size, said.values())))
 
 
-def predictions_of(results: StudyResults, arm: str) -> Predictions:
-    """What the classifiers of an arm said, as the comparisons read it."""
-    table = results.arms[arm].predictions
+def predictions_of(results: StudyResults, name: str) -> Predictions:
+    """What the classifiers of an experiment said, as the comparisons read it."""
+    table = results.experiments[name].predictions
     if "source" not in table:
         table = table.assign(source="")
     table = table.assign(seed=table["seed"].astype(int))[["image", "source", "seed", "true", "predicted"]]
-    return Predictions(arm, table, results.classes)
+    return Predictions(name, table, results.classes)
 
 
 def verdict_rows(found: Sequence[Comparison]) -> list[list[str]]:

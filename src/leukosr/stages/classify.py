@@ -1,4 +1,4 @@
-"""Train the classifiers of one arm, one a seed, and predict its test images."""
+"""Train the classifiers of one experiment, one a seed, and predict its test images."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from rich.console import Console
 from torch import nn
 
 from leukosr import tracking
-from leukosr.classify.arm_data import ArmData, ArmImages, Split
 from leukosr.classify.ensemble import together
+from leukosr.classify.experiment_data import ArmImages, ExperimentData, Split
 from leukosr.classify.trainer import ClassifierTraining, predict, training_label
 from leukosr.classify.weights import save_classifier
 from leukosr.config import Params
@@ -40,7 +40,7 @@ Log = Callable[[dict[str, Any]], None]  # hears of every epoch
 
 def run(
     params: Params,
-    arm: str,
+    name: str,
     console: Console,
     layout: Layout,
     *,
@@ -52,24 +52,29 @@ def run(
 
     Every finished seed is kept, so a cut stage goes on where it was.
     """
-    if arm not in params.upscale:
-        raise LeukoError(f"classify: unknown arm '{arm}'; the arms of this study are {', '.join(params.arms)}")
-    device = choose_device(params.runtime.device)
-    params = params.model_copy(update={"classify": with_precision(params.classify, device, processes)})
+    if name not in params.classify:
+        raise LeukoError(
+            f"classify: unknown experiment '{name}'; the experiments of this study are {', '.join(params.classify)}"
+        )
+    device, recipe = choose_device(params.runtime.device), params.classify[name].classifier
+    params = params.with_classifier(name, with_precision(recipe, device, processes))
+    experiment, protocols = params.classify[name], params.protocols_of(name)
     rows = read_manifest(layout.manifest)
-    folder = require(layout.arm(arm), f"upscale@{arm}")
-    images = ArmImages(seen_by_classifiers(rows, params.study.protocols), folder, params.classify)
-    if "source_disjoint" in params.study.protocols:
+    folders = {arm: require(layout.arm(arm), f"upscale@{arm}") for arm in experiment.arms}
+    images = ArmImages(seen_by_classifiers(rows, protocols), folders, experiment.classifier)
+    if "source_disjoint" in protocols:
         check_disjoint(rows)
-    work = [_Work(params, arm, ArmData(rows, protocol, images), seeds, layout) for protocol in params.study.protocols]
+    work = [
+        _Work(params, name, ExperimentData(rows, protocol, experiment, images), seeds, layout) for protocol in protocols
+    ]
     if not processes.first:
         for each in work:
-            _train_along(params, each.data, each.seeds, each.resume, processes)
+            _train_along(each, processes)
         return
-    targets: dict[str, Path] = {each.data.protocol: layout.classify(arm, each.data.protocol) for each in work}
+    targets: dict[str, Path] = {each.data.protocol: layout.classify(name, each.data.protocol) for each in work}
     if out is not None:
         targets = {protocol: out if len(work) == 1 else out / protocol for protocol in targets}
-    record = ClassifierRecord(params, arm, layout, work[0].seeds, targets)
+    record = ClassifierRecord(params, name, layout, work[0].seeds, targets)
     with tracking.run(
         record.name, experiment=params.study.name, tags=record.tags, remedy=SYNC if out is None else ""
     ) as tracked:
@@ -78,7 +83,7 @@ def run(
             target = targets[each.data.protocol]
             metrics = _run_protocol(each, target, record, tracked, processes)
             console.print(
-                f"classify {arm} ({each.data.protocol}): accuracy {_percent(metrics, 'accuracy')}, macro F1 "
+                f"classify {name} ({each.data.protocol}): accuracy {_percent(metrics, 'accuracy')}, macro F1 "
                 f"{_percent(metrics, 'macro_f1')}, {len(each.seeds)} runs, {metrics['n_test']} test images -> {target}"
             )
         record.finish(tracked)
@@ -87,29 +92,45 @@ def run(
 
 
 class _Work:
-    """The classifiers of one arm under one protocol, and where a cut attempt left them."""
+    """The classifiers of one experiment under one protocol, and where a cut attempt left them."""
 
-    def __init__(self, params: Params, arm: str, data: ArmData, seeds: list[int] | None, layout: Layout) -> None:
-        self.params, self.arm, self.data = params, arm, data
-        self.seeds = seeds or params.study.seeds
-        files = [image_file(layout.arm(arm), row.id) for row in data.used_rows]
-        used = require_all(files, stage_again(f"upscale@{arm}"))
-        settings = [params.classify.model_dump(exclude={"precision"}), arm, data.protocol, self.seeds]
+    def __init__(
+        self, params: Params, name: str, data: ExperimentData, seeds: list[int] | None, layout: Layout
+    ) -> None:
+        self.params, self.name, self.data = params, name, data
+        self.recipe, self.device = data.experiment.classifier, choose_device(params.runtime.device)
+        self.seeds = seeds or params.seeds_of(name)
+        arms = dict.fromkeys(arm for arm, _ in data.used)
+        used: list[Path] = []
+        for arm in arms:
+            files = [image_file(layout.arm(arm), image) for of, image in data.used if of == arm]
+            used += require_all(files, stage_again(f"upscale@{arm}"))
+        recipe, experiment = self.recipe.model_dump(exclude={"precision"}), data.experiment
+        settings = [recipe, name, experiment.train, experiment.test, data.protocol, self.seeds]
         digest = work_digest(settings, [layout.manifest, *used])
-        self.resume = Resume.computed_in(params.classify.precision, digest, params.runtime.checkpoint_seconds)
+        self.resume = Resume.computed_in(self.recipe.precision, digest, params.runtime.checkpoint_seconds)
+
+    def training(self, seed: int, split: Split, member: int, processes: Processes) -> ClassifierTraining:
+        """One of its classifiers, ready to train."""
+        train, validation = self.data.train(split, seed)
+        return ClassifierTraining(
+            self.recipe, len(self.data.classes), train,
+            validation=validation, seed=seed, name=split.name, member=member, device=self.device,
+            compiling=self.params.runtime.compile, processes=processes,
+        )  # fmt: skip
 
 
 def _run_protocol(
     work: _Work, target: Path, record: ClassifierRecord, tracked: tracking.Run, processes: Processes
 ) -> dict[str, Any]:
     """All seeds under one protocol."""
-    params, data = work.params, work.data
+    protocol = work.data.protocol
     with new_folder(target) as folder:
         for seed in work.seeds:
-            with record.of_seed(tracked, data.protocol, seed) as child:
-                _run_seed(params, seed, data, work.resume, folder, record, child, processes)
-        metrics = _summarise(folder, work.arm, data, params, work.seeds, processes.count)
-    record.finish_protocol(tracked, data.protocol)
+            with record.of_seed(tracked, protocol, seed) as child:
+                _run_seed(work, seed, folder, record, child, processes)
+        metrics = _summarise(folder, work, processes.count)
+    record.finish_protocol(tracked, protocol)
     return metrics
 
 
@@ -118,66 +139,44 @@ def _percent(metrics: dict[str, Any], name: str) -> str:
     return f"{100 * metrics[name]:.1f} %" + ("" if sd is None else f" ± {100 * sd:.1f}")
 
 
-def _train_along(params: Params, data: ArmData, seeds: list[int], resume: Resume, processes: Processes) -> None:
+def _train_along(work: _Work, processes: Processes) -> None:
     """Help the first process with every seed that it trains; it alone tests, writes and logs."""
-    for seed, split, member in product(seeds, data.splits, range(params.classify.ensemble)):
+    for seed, split, member in product(work.seeds, work.data.splits, range(work.recipe.ensemble)):
         if processes.from_first(True):
-            _training(params, seed, data, split, member, processes).run(resume, lambda row: None)
-
-
-def _training(
-    params: Params, seed: int, data: ArmData, split: Split, member: int, processes: Processes
-) -> ClassifierTraining:
-    return ClassifierTraining(
-        params.classify, len(data.classes), split.train,
-        seed=seed, name=split.name, member=member, device=choose_device(params.runtime.device),
-        compiling=params.runtime.compile, processes=processes,
-    )  # fmt: skip
+            work.training(seed, split, member, processes).run(work.resume, lambda row: None)
 
 
 def _run_seed(
-    params: Params, seed: int, data: ArmData, resume: Resume, folder: Path, record: ClassifierRecord,
-    tracked: tracking.Run, processes: Processes,
-) -> None:  # fmt: skip
+    work: _Work, seed: int, folder: Path, record: ClassifierRecord, tracked: tracking.Run, processes: Processes
+) -> None:
     """Train and test with one seed, each fold where there are any, and log the scores of all test images."""
     log = partial(log_epoch, tracked)
-    predictions = pd.concat(
-        [_run_split(params, seed, data, split, resume, folder, log, processes) for split in data.splits]
-    )
-    scored = score(list(predictions["true"]), list(predictions["predicted"]), data.classes)
+    predictions = pd.concat([_run_split(work, seed, split, folder, log, processes) for split in work.data.splits])
+    scored = score(list(predictions["true"]), list(predictions["predicted"]), work.data.classes)
     record.finish_seed(tracked, seed, {name: getattr(scored, name) for name in METRICS}, folder)
 
 
-def _run_split(
-    params: Params, seed: int, data: ArmData, split: Split, resume: Resume, folder: Path, log: Log,
-    processes: Processes,
-) -> pd.DataFrame:  # fmt: skip
+def _run_split(work: _Work, seed: int, split: Split, folder: Path, log: Log, processes: Processes) -> pd.DataFrame:
     """Train one classifier, or one ensemble, or take what a cut attempt finished, and test it; its predictions."""
-    settings = params.classify
-    trained = [
-        _trained(params, seed, data, split, member, resume, folder, log, processes)
-        for member in range(settings.ensemble)
-    ]
-    network = together(trained)
-    probabilities = predict(network, split.test.images, settings, choose_device(params.runtime.device))
+    recipe, data = work.recipe, work.data
+    network = together([_trained(work, seed, split, each, folder, log, processes) for each in range(recipe.ensemble)])
+    probabilities = predict(network, data.test(split).images, recipe, work.device)
     weights = folder / "weights" / f"{training_label(seed, split.name)}.safetensors"
-    note = {"precision": settings.precision}
-    save_classifier(weights, network, settings.backbone, data.classes, settings.size, note)
+    save_classifier(weights, network, recipe, data.classes, recipe.size, {"precision": recipe.precision})
     predictions = _predictions(data, split, seed, probabilities)
     write_frame(folder / "predictions.csv", predictions)
     return predictions
 
 
 def _trained(
-    params: Params, seed: int, data: ArmData, split: Split, member: int, resume: Resume, folder: Path, log: Log,
-    processes: Processes,
-) -> nn.Module:  # fmt: skip
+    work: _Work, seed: int, split: Split, member: int, folder: Path, log: Log, processes: Processes
+) -> nn.Module:
     """One trained network, or the finished one of an earlier, cut attempt; its history is written and logged."""
-    training = _training(params, seed, data, split, member, processes)
+    training, resume = work.training(seed, split, member, processes), work.resume
     finished = resume.load(f"finished-{training.label}")
     processes.from_first(finished is None)
     apart = {"fold": split.name} if split.name else {}
-    apart |= {"member": f"member-{member + 1}"} if params.classify.ensemble > 1 else {}
+    apart |= {"member": f"member-{member + 1}"} if work.recipe.ensemble > 1 else {}
 
     def log_row(row: dict[str, Any]) -> None:
         log({**row, **apart})
@@ -207,7 +206,7 @@ def _train(training: ClassifierTraining, resume: Resume, log: Log) -> None:
         training.run(resume, report)
 
 
-def _predictions(data: ArmData, split: Split, seed: int, probabilities: np.ndarray) -> pd.DataFrame:
+def _predictions(data: ExperimentData, split: Split, seed: int, probabilities: np.ndarray) -> pd.DataFrame:
     table = pd.DataFrame(
         {
             "image": [row.id for row in split.test_rows],
@@ -222,10 +221,9 @@ def _predictions(data: ArmData, split: Split, seed: int, probabilities: np.ndarr
     return table
 
 
-def _summarise(
-    folder: Path, arm: str, data: ArmData, params: Params, seeds: list[int], processes: int
-) -> dict[str, Any]:
+def _summarise(folder: Path, work: _Work, processes: int) -> dict[str, Any]:
     """metrics.json and the figures, from the files of all seeds."""
+    data, seeds, recipe = work.data, work.seeds, work.recipe
     predictions = read_own_table(folder / "predictions.csv")
     history = pd.read_csv(folder / "history.csv")
     scored: dict[int, Classification] = {}
@@ -234,28 +232,28 @@ def _summarise(
         scored[seed] = score(list(own["true"]), list(own["predicted"]), data.classes)
     sources = {row.source for row in data.test_rows if row.source}
     metrics: dict[str, Any] = {}
-    for name in METRICS:
-        metrics[name], metrics[f"{name}_sd"] = mean_and_sd([getattr(scored[seed], name) for seed in seeds])
+    for each in METRICS:
+        metrics[each], metrics[f"{each}_sd"] = mean_and_sd([getattr(scored[seed], each) for seed in seeds])
     metrics |= {
         "n_runs": len(seeds),
-        "n_train": round(float(np.mean([len(split.train_rows) for split in data.splits]))),
+        "n_train": round(float(np.mean([len(data.train(split, s)[0].labels) for s in seeds for split in data.splits]))),
         "n_test": len(data.test_rows),
         "n_test_sources": len(sources) or None,
         "folds": len(data.splits) if data.splits[0].name else None,
         "per_class": {name: _class_means(scored, name) for name in data.classes},
         "per_seed": {str(s): {name: getattr(c, name) for name in METRICS} for s, c in scored.items()},
-        "epochs": params.classify.epochs,
-        "batch": params.classify.batch,
-        "precision": params.classify.precision,
-        "device": str(choose_device(params.runtime.device)),
+        "epochs": recipe.epochs,
+        "batch": recipe.batch,
+        "precision": recipe.precision,
+        "device": str(work.device),
         "threads": torch.get_num_threads(),
         "processes": processes,
         "seconds": round(float(history["seconds"].sum()), 1),
     }
     write_json(folder / "metrics.json", metrics)
-    note = budget_note(params.budget)
-    confusion_figure(folder / "confusion.png", arm, predictions, tuple(data.classes), note)
-    classifier_curves(folder / "curves.png", arm, history, note)
+    note, name = budget_note(work.params.budget), work.name
+    confusion_figure(folder / "confusion.png", name, predictions, tuple(data.classes), note)
+    classifier_curves(folder / "curves.png", name, history, note)
     return metrics
 
 

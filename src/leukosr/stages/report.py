@@ -1,4 +1,4 @@
-"""Bring the results of all arms together on one page."""
+"""Bring the results of all experiments together on one page."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _results(params: Params, layout: Layout) -> list[StudyResults]:
     """The results under every protocol of the study. Figures of a split that is not disjoint are refused."""
     if "source_disjoint" in params.study.protocols:
         check_disjoint(read_manifest(layout.manifest))
-    return [load_results(layout, params.arms, protocol) for protocol in params.study.protocols]
+    return [load_results(layout, params, protocol) for protocol in params.study.protocols]
 
 
 def _print(params: Params, results: list[StudyResults], console: Console) -> None:
@@ -42,12 +42,12 @@ def _print(params: Params, results: list[StudyResults], console: Console) -> Non
 
 
 def _write_dvc_plots(folder: Path, params: Params, layout: Layout) -> None:
-    """The tables behind `dvc plots show`, one file an arm in a folder a plot."""
+    """The tables behind `dvc plots show`, one file an experiment or method in a folder a plot."""
     several = len(params.study.protocols) > 1
     classified = {
-        f"{arm}_{protocol}" if several else arm: layout.classify(arm, protocol)
-        for arm in params.arms
-        for protocol in params.study.protocols
+        f"{name}_{protocol}" if several else name: layout.classify(name, protocol)
+        for name in params.classify
+        for protocol in params.protocols_of(name)
     }
     tables = {
         "confusion": {name: folder / "predictions.csv" for name, folder in classified.items()},
@@ -56,8 +56,8 @@ def _write_dvc_plots(folder: Path, params: Params, layout: Layout) -> None:
     }
     for name, files in tables.items():
         (folder / name).mkdir(parents=True, exist_ok=True)
-        for arm, file in files.items():
-            shutil.copyfile(file, folder / name / f"{arm}.csv")
+        for each, file in files.items():
+            shutil.copyfile(file, folder / name / f"{each}.csv")
 
 
 def show(params: Params, console: Console, layout: Layout) -> None:

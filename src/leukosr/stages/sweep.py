@@ -232,7 +232,7 @@ def _with_precision(params: Params) -> Params:
     """The parameters with the precision of what the sweep trains resolved."""
     device, swept = choose_device(params.runtime.device), params.swept_arm
     if params.sweep.target == "classify":
-        return params.model_copy(update={"classify": with_precision(params.classify, device)})
+        return params.with_classifier(swept, with_precision(params.classify[swept].classifier, device))
     return params.model_copy(
         update={"train_sr": {**params.train_sr, swept: with_precision(params.train_sr[swept], device)}}
     )
@@ -241,15 +241,21 @@ def _with_precision(params: Params) -> Params:
 def _inputs(params: Params, layout: Layout) -> list[Path]:
     rows = read_manifest(layout.manifest)
     if params.sweep.target == "classify":
-        folder = require(layout.arm(params.swept_arm), f"upscale@{params.swept_arm}")
         used = [row for row in rows if for_classifiers(row.role(params.swept_protocol))]
-        files = [image_file(folder, row.id) for row in used]
-        return [layout.manifest, *require_all(files, stage_again(f"upscale@{params.swept_arm}"))]
+        inputs = [layout.manifest]
+        for arm, folder in _folders(params, layout).items():
+            inputs += require_all([image_file(folder, row.id) for row in used], stage_again(f"upscale@{arm}"))
+        return inputs
     from leukosr.stages.train_sr import start_of
 
     require(layout.lr, "degrade")
     files = [image_file(layout.lr, row.id) for row in with_role(rows, params.study.sr_protocol, *SR_ROLES)]
     return [layout.manifest, *require_all(files, stage_again("degrade")), *start_of(params, params.swept_arm)]
+
+
+def _folders(params: Params, layout: Layout) -> dict[str, Path]:
+    """Where the images of the swept experiment's arms lie."""
+    return {arm: require(layout.arm(arm), f"upscale@{arm}") for arm in params.classify[params.swept_arm].arms}
 
 
 def _open(params: Params, plan: Plan) -> TrialStore:
@@ -285,7 +291,7 @@ def _subject(params: Params, layout: Layout) -> Subject:
             check_disjoint(rows)
         from leukosr.classify.subject import ClassifierSubject
 
-        return ClassifierSubject(params, rows, layout.arm(params.swept_arm), params.swept_protocol)
+        return ClassifierSubject(params, params.swept_arm, rows, _folders(params, layout), params.swept_protocol)
     from leukosr.stages.train_sr import pairs_of
     from leukosr.superres.subject import SRSubject
 

@@ -110,15 +110,16 @@ def log_epoch(tracked: Run, row: Mapping[str, Any]) -> None:
     """Log a row of a classifier's history; `fold` and `member` tell apart what one seed trains, where that is much."""
     prefix = "".join(f"{row[name]}_" for name in ("fold", "member") if row.get(name))
     values = {f"{prefix}train_loss": row["loss"], f"{prefix}train_accuracy": row["accuracy"]}
+    values |= {f"{prefix}{name}": row[name] for name in ("val_loss", "val_accuracy") if name in row}
     tracked.metrics(values, step=row["epoch"])
 
 
 @dataclass(frozen=True)
 class ClassifierRecord:
-    """Of the classifiers of one arm, one a seed, which wrote to a folder a protocol."""
+    """Of the classifiers of one experiment, one a seed, which wrote to a folder a protocol."""
 
     params: Params
-    arm: str
+    experiment: str
     layout: Layout
     seeds: Sequence[int]
     by_protocol: Mapping[str, Path]
@@ -126,12 +127,12 @@ class ClassifierRecord:
     @property
     def name(self) -> str:
         """Of the run."""
-        return f"classify {self.arm}"
+        return f"classify {self.experiment}"
 
     @property
     def stage(self) -> str:
         """As DVC calls it."""
-        return f"classify@{self.arm}"
+        return f"classify@{self.experiment}"
 
     @property
     def folders(self) -> list[Path]:
@@ -141,9 +142,21 @@ class ClassifierRecord:
     @property
     def tags(self) -> dict[str, str]:
         """Of the run."""
-        return {"study": self.params.study.name, "stage": "classify", "arm": self.arm,
+        return {"study": self.params.study.name, "stage": "classify", **self._facts,
                 "protocol": self.params.study.protocol, "budget": self.params.budget.name,
                 "data_digest": _data_digest(self.layout)[:16]}  # fmt: skip
+
+    @property
+    def _facts(self) -> dict[str, str]:
+        """The experiment and, where it has but one, its arm."""
+        arms = self.params.classify[self.experiment].arms
+        return {"experiment": self.experiment, **({"arm": arms[0]} if len(arms) == 1 else {})}
+
+    @property
+    def _settings(self) -> dict[str, Any]:
+        """Which arms train and test, and the recipe."""
+        experiment = self.params.classify[self.experiment]
+        return {"train": experiment.train, "test": experiment.test, **experiment.classifier.model_dump()}
 
     @property
     def alone(self) -> bool:
@@ -152,8 +165,8 @@ class ClassifierRecord:
 
     def begin(self, tracked: Run) -> None:
         """Log the parameters and which data are used."""
-        facts = {"arm": self.arm, "protocol": self.params.study.protocol, "n_seeds": len(self.seeds)}
-        tracked.parameters({**facts, **self.params.classify.model_dump()})
+        facts = {**self._facts, "protocol": self.params.study.protocol, "n_seeds": len(self.seeds)}
+        tracked.parameters({**facts, **self._settings})
         tracked.data(self.layout.manifest, _data_digest(self.layout), self.params.study.name)
 
     @contextmanager
@@ -166,8 +179,7 @@ class ClassifierRecord:
         name = f"{self.name}{'' if self.alone else f' {protocol}'} seed {seed}"
         tags = {**self.tags, "seed": str(seed), "protocol": protocol}
         with run(name, experiment=self.params.study.name, tags=tags, parent=tracked) as child:
-            facts = {"arm": self.arm, "protocol": protocol, "seed": seed}
-            child.parameters({**facts, **self.params.classify.model_dump()})
+            child.parameters({**self._facts, "protocol": protocol, "seed": seed, **self._settings})
             yield child
 
     def finish_seed(self, tracked: Run, seed: int, scores: Mapping[str, float], folder: Path) -> None:

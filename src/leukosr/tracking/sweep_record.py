@@ -46,7 +46,9 @@ class SweepRecord:
     def settings(self) -> dict[str, dict[str, Any]]:
         """What trains, under the name of its section, without what the sweep says itself."""
         if self.params.sweep.target == "classify":
-            return {"classify": self.params.classify.model_dump(exclude={"epochs", "learning_rate"})}
+            experiment = self.params.classify[self.params.swept_arm]
+            recipe = experiment.classifier.model_dump(exclude={"epochs", "learning_rate"})
+            return {"classify": {"train": experiment.train, "test": experiment.test, **recipe}}
         return {"train_sr": self.params.train_sr[self.params.swept_arm].model_dump()}
 
     @property

@@ -72,9 +72,9 @@ def sync(params: Params, params_file: Path, layout: Layout) -> Synced:
 def _records(params: Params, layout: Layout) -> Iterator[Record]:
     for training in params.train_sr:
         yield TrainingRecord(params, training, layout, layout.sr(training))
-    for arm in params.arms:
-        folders: dict[str, Path] = {each: layout.classify(arm, each) for each in params.study.protocols}
-        yield ClassifierRecord(params, arm, layout, params.study.seeds, folders)
+    for name in params.classify:
+        folders: dict[str, Path] = {each: layout.classify(name, each) for each in params.protocols_of(name)}
+        yield ClassifierRecord(params, name, layout, params.seeds_of(name), folders)
     yield SweepRecord(params, layout.sweep)
 
 

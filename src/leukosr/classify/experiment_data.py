@@ -1,0 +1,128 @@
+"""The images of an experiment as its classifiers see them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import compress, product
+from pathlib import Path
+
+import numpy as np
+
+from leukosr.classify.trainer import LabelledImages
+from leukosr.config import Classifier, Experiment, Protocol
+from leukosr.data.manifest import Row, folds_of, with_role
+from leukosr.engine.seeding import Root, stream_rng
+from leukosr.errors import LeukoError
+from leukosr.images.reading import read_rgb
+from leukosr.images.resampling import shrink_into
+from leukosr.images.store import ImageStore
+from leukosr.layout import image_file
+
+
+class ArmImages:
+    """The images of some arms that any classifier sees, at the size it sees them, decoded once."""
+
+    def __init__(self, rows: Sequence[Row], folders: Mapping[str, Path], settings: Classifier) -> None:
+        """`folders`: where the images of each arm lie."""
+        size = settings.size
+
+        def read(path: Path) -> np.ndarray:
+            image = read_rgb(path)
+            return image if size is None else shrink_into(image, size)
+
+        keys = [(arm, row.id) for arm in folders for row in rows]
+        self._store = ImageStore([image_file(folders[arm], image) for arm, image in keys], read)
+        self._place = {key: number for number, key in enumerate(keys)}
+
+    def labelled(self, rows: Sequence[Row], arms: Sequence[str], classes: list[str]) -> LabelledImages:
+        """Some of them with their class numbers: the rows of the first arm, then those of the next."""
+        labels = np.array([classes.index(row.label) for _, row in product(arms, rows)], dtype=np.int64)
+        places = [self._place[arm, row.id] for arm, row in product(arms, rows)]
+        return LabelledImages(ImageStore(places, self._store.__getitem__, limit=0), labels)  # kept by the common store
+
+    def check_one_size(self, row: Row, arms: Sequence[str]) -> None:
+        """Refuse arms of different sizes as one training set."""
+        height, width = self._store[self._place[arms[0], row.id]].shape[:2]
+        for arm in arms[1:]:
+            found = self._store[self._place[arm, row.id]].shape[:2]
+            if found != (height, width):
+                raise LeukoError(
+                    f"classify: images of {arms[0]} are {height}x{width} pixels, those of {arm} {found[0]}x{found[1]}, "
+                    "so they cannot be trained on together: set classifier.size to the smaller, or train on one of them"
+                )
+
+
+@dataclass(frozen=True)
+class Split:
+    """The rows of one classifier; `name` tells folds apart and is empty without them.
+
+    `validation_rows` are those of the protocol, whether the recipe looks at them or not.
+    """
+
+    name: str
+    train_rows: list[Row]
+    validation_rows: list[Row]
+    test_rows: list[Row]
+
+
+class ExperimentData:
+    """The images of an experiment under one protocol: the classes and the splits, one, or one a fold."""
+
+    def __init__(self, rows: Sequence[Row], protocol: Protocol, experiment: Experiment, images: ArmImages) -> None:
+        self.protocol, self.experiment, self._images = protocol, experiment, images
+        folds = folds_of(rows, protocol)
+        parts = [("", ["classifier_train"], ["classifier_test"])]
+        if folds:
+            parts = [(fold, [other for other in folds if other != fold], [fold]) for fold in folds]
+        validation = with_role(rows, protocol, "classifier_val")
+        self.splits = [
+            Split(name, with_role(rows, protocol, *train), validation, with_role(rows, protocol, *test))
+            for name, train, test in parts
+        ]
+        self.classes = sorted({row.label for split in self.splits for row in split.train_rows + split.test_rows})
+        self.test_rows = [row for split in self.splits for row in split.test_rows]
+        if experiment.classifier.validation == "protocol" and not validation:
+            raise LeukoError(
+                f"classify: the protocol {protocol} has no validation part here, which classifier.validation: protocol "
+                "asks for: set it to a fraction such as 0.2"
+            )
+        images.check_one_size(self.splits[0].train_rows[0], experiment.train)
+
+    def train(self, split: Split, seed: Root) -> tuple[LabelledImages, LabelledImages | None]:
+        """What a classifier trains on and, where its recipe has one, what it is validated on."""
+        train, arms, wanted = split.train_rows, self.experiment.train, self.experiment.classifier.validation
+        if wanted is None:
+            return self._images.labelled(train, arms, self.classes), None
+        held = split.validation_rows
+        if wanted != "protocol":
+            train, held = held_out(train, wanted, seed, by_source=self.protocol == "source_disjoint")
+        return self._images.labelled(train, arms, self.classes), self._images.labelled(held, arms, self.classes)
+
+    def test(self, split: Split) -> LabelledImages:
+        """What a classifier is tested on."""
+        return self._images.labelled(split.test_rows, [self.experiment.test], self.classes)
+
+    @property
+    def used(self) -> list[tuple[str, str]]:
+        """The arm and the id of every image that trains, validates or tests."""
+        found: dict[tuple[str, str], None] = {}
+        for split in self.splits:
+            held = split.validation_rows if self.experiment.classifier.validation == "protocol" else []
+            found |= {(arm, row.id): None for arm in self.experiment.train for row in split.train_rows + held}
+            found |= {(self.experiment.test, row.id): None for row in split.test_rows}
+        return list(found)
+
+
+def held_out(rows: Sequence[Row], fraction: float, seed: Root, *, by_source: bool) -> tuple[list[Row], list[Row]]:
+    """Training rows without, and only, so large a part of each class, at least one; of its sources if `by_source`.
+
+    The seed draws it, so it is the same in every experiment.
+    """
+    held: set[str] = set()
+    for label in sorted({row.label for row in rows}):
+        units = sorted({row.source if by_source else row.id for row in rows if row.label == label})
+        order = stream_rng(seed, "split", "held_out", label).permutation(len(units))
+        held |= {units[i] for i in order[: max(1, round(fraction * len(units)))]}
+    out = [(row.source if by_source else row.id) in held for row in rows]
+    return list(compress(rows, (not each for each in out))), list(compress(rows, out))

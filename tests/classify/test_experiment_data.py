@@ -1,0 +1,125 @@
+"""What an experiment trains, validates and tests on: roles decide, whatever the arms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from leukosr.classify.experiment_data import ArmImages, ExperimentData, held_out
+from leukosr.config import Experiment, Params
+from leukosr.data.manifest import Row
+from leukosr.errors import LeukoError
+
+ROLES = ("classifier_train", "classifier_train", "classifier_train", "classifier_test")
+
+
+def rows_of(roles: Sequence[str] = ROLES) -> list[Row]:
+    return [
+        Row(f"{label}/{number}", f"{label}/{number}.png", label, f"{label}{number // 2}", 8, 8, role, role)
+        for label in ("a", "b")
+        for number, role in enumerate(roles)
+    ]
+
+
+@pytest.fixture
+def arms(tmp_path: Path) -> dict[str, Path]:
+    """Images of three arms; red says the arm and green which image."""
+    for red, (arm, side) in enumerate({"raw": 32, "bicubic": 40, "other": 40}.items()):
+        for green, row in enumerate(rows_of()):
+            file = tmp_path / arm / f"{row.id}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (side, side), (red, green, 0)).save(file)
+    return {arm: tmp_path / arm for arm in ("raw", "bicubic", "other")}
+
+
+@pytest.fixture
+def data(arms: dict[str, Path], compose_params: Callable[..., Params]) -> Callable[..., ExperimentData]:
+    recipe = compose_params("study=demo").classifier
+
+    def make(
+        train: list[str], test: str, roles: Sequence[str] = ROLES, protocol: str = "paper", **changes: object
+    ) -> ExperimentData:
+        experiment = Experiment(reads="", train=train, test=test, classifier=recipe.model_copy(update=changes),
+                                protocols=None, seeds=None)  # fmt: skip
+        rows = rows_of(roles)
+        images = ArmImages(rows, {arm: arms[arm] for arm in experiment.arms}, experiment.classifier)
+        return ExperimentData(rows, protocol, experiment, images)  # type: ignore[arg-type]
+
+    return make
+
+
+def seen(images: object) -> list[tuple[int, int]]:
+    """Arm and number of every image."""
+    store = images.images  # type: ignore[attr-defined]
+    return [tuple(int(v) for v in store[i][0, 0, :2]) for i in range(len(store))]  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("validation", [None, 0.34])
+@pytest.mark.parametrize(
+    ("train", "test"), [(["raw"], "raw"), (["bicubic", "other"], "raw"), (["bicubic", "other"], "other")]
+)
+def test_a_test_image_is_in_no_training_set_in_any_arm(
+    train: list[str], test: str, validation: float | None, data: Callable[..., ExperimentData]
+) -> None:
+    found = data(train, test, validation=validation)
+    (split,) = found.splits
+    trained, held = found.train(split, seed=1)
+    tested = {number for _, number in seen(found.test(split))}
+    assert tested == {3, 7}
+    used = [*seen(trained), *(seen(held) if held else [])]
+    assert len(used) == len(set(used)) == 6 * len(train)  # the images of all arms together
+    assert not tested & {number for _, number in used}
+    if held:
+        assert not {number for _, number in seen(trained)} & {number for _, number in seen(held)}
+    assert [int(label) for label in found.test(split).labels] == [0, 1]
+    assert all(label == number // 4 for label, (_, number) in zip(trained.labels, seen(trained), strict=True))
+
+
+def test_arms_of_different_sizes_are_refused_or_shrunk_to_one(data: Callable[..., ExperimentData]) -> None:
+    with pytest.raises(LeukoError, match=r"raw are 32x32 pixels, those of bicubic 40x40.*classifier\.size"):
+        data(["raw", "bicubic"], "raw")
+    found = data(["raw", "bicubic"], "raw", size=(32, 32))
+    assert found.train(found.splits[0], 1)[0].batch(range(12))[0].shape == (12, 32, 32, 3)
+
+
+def test_the_validation_part_is_the_seeds_own_the_same_in_every_experiment(data: Callable[..., ExperimentData]) -> None:
+    one, other = data(["raw"], "raw", validation=0.34), data(["bicubic"], "raw", validation=0.34)
+    parts = [
+        {number for _, number in seen(each.train(each.splits[0], seed)[1])}
+        for seed in range(8)
+        for each in (one, other)
+    ]
+    assert parts[::2] == parts[1::2]
+    assert len({frozenset(part) for part in parts}) > 1
+    assert all(len(part) == 2 for part in parts)  # of each class one of three
+
+
+def test_the_protocols_own_validation_part_is_used_and_missed_where_there_is_none(
+    data: Callable[..., ExperimentData],
+) -> None:
+    roles = ("classifier_train", "classifier_train", "classifier_val", "classifier_test")
+    found = data(["raw"], "raw", roles, validation="protocol")
+    trained, held = found.train(found.splits[0], 1)
+    assert held is not None
+    assert {number for _, number in seen(held)} == {2, 6} and len(seen(trained)) == 4
+    assert len(found.used) == 8
+    with pytest.raises(LeukoError, match="the protocol paper has no validation part here"):
+        data(["raw"], "raw", validation="protocol")
+
+
+def test_under_source_disjoint_whole_sources_are_held_out() -> None:
+    rows = [row for row in rows_of() if row.role_paper == "classifier_train"]
+    train, held = held_out(rows, 0.5, 3, by_source=True)
+    assert train and held
+    assert not {row.source for row in train} & {row.source for row in held}
+
+
+def test_images_are_read_as_they_are(data: Callable[..., ExperimentData]) -> None:
+    found = data(["bicubic"], "raw")
+    assert found.train(found.splits[0], 1)[0].images[0].shape == (40, 40, 3)
+    assert found.test(found.splits[0]).images[0].shape == (32, 32, 3)
+    assert np.array_equal(found.test(found.splits[0]).images[0][0, 0], [0, 3, 0])
