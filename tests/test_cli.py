@@ -174,12 +174,13 @@ def test_missing_lr_and_weights_name_their_stages(leukosr_cli: Callable[..., Out
     assert "run `dvc repro train_sr@srgan`" in error_line(leukosr_cli("upscale", "--arm", "srgan"))
 
 
-@pytest.mark.parametrize("command", ["upscale", "quality", "classify"])
-def test_unknown_arm_is_answered_with_the_arms_of_the_study(
-    command: str, leukosr_cli: Callable[..., Outcome], project: Path
+@pytest.mark.parametrize(("command", "noun"), [("upscale", "arm"), ("quality", "arm"), ("classify", "experiment")])
+def test_an_unknown_name_is_answered_with_those_of_the_study(
+    command: str, noun: str, leukosr_cli: Callable[..., Outcome], project: Path
 ) -> None:
     message = error_line(leukosr_cli(command, "--arm", "esrgan"))
-    expected = "unknown arm 'esrgan'; the arms of this study are raw, bicubic, srgan, real_esrgan, ground_truth"
+    known = "raw, bicubic, srgan, real_esrgan, ground_truth"
+    expected = f"unknown {noun} 'esrgan'; the {noun}s of this study are {known}"
     assert message == f"{command}: {expected}"
 
 

@@ -362,3 +362,9 @@ def test_classes_called_yes_and_no_are_read_when_they_are_quoted(demo: Any, tmp_
     # and DVC keeps the quotes of conf/ when it composes params.yaml
     (tmp_path / "params.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(changed(demo, "prepare.classes", ["NO"]))))
     assert load_params(tmp_path / "params.yaml").prepare.classes == ["NO"]
+
+
+def test_a_file_of_an_older_version_is_answered_with_how_to_compose_a_new_one(demo: Any) -> None:
+    message = refusal({**demo, "classify": demo["classifier"]})
+    assert message.startswith("params.yaml is of an older version, without experiments: `dvc exp run -S study=demo")
+    assert "-S budget=smoke` composes and runs a new one" in message

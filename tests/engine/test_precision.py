@@ -102,7 +102,7 @@ def test_every_section_that_computes_is_resolved(
     pretend(monkeypatch, {"avx2": True})
     params = compose_params()
     assert params.budget.precision == "auto"
-    sections: list[Any] = [params.classify, *params.train_sr.values(), params.upscale["srgan"]]
+    sections: list[Any] = [params.classifier, *params.train_sr.values(), params.upscale["srgan"]]
     for section in sections:
         assert section.precision == "auto"
         assert with_precision(section, CPU) == section.model_copy(update={"precision": "fp32"})
@@ -122,7 +122,7 @@ def test_all_processes_compute_in_what_the_first_one_resolves(
 
     monkeypatch.setattr(precision, "resolve", lambda *_: pytest.fail("only the first process looks"))
     second = Processes(rank=1, count=2, fabric=Broadcast())
-    assert with_precision(compose_params().classify, CPU, second).precision == "bf16"
+    assert with_precision(compose_params().classifier, CPU, second).precision == "bf16"
 
 
 def test_an_unresolved_precision_never_reaches_a_network() -> None:

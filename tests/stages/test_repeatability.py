@@ -204,7 +204,7 @@ def interrupt(*_: object) -> None:
         ),
         (lambda p, c, lay: upscale.run(p, "esrgan", c, lay), "unknown arm 'esrgan'.*raw, bicubic, srgan"),
         (lambda p, c, lay: quality.run(p, "esrgan", c, lay), "unknown arm 'esrgan'"),
-        (lambda p, c, lay: classify.run(p, "esrgan", c, lay), "unknown arm 'esrgan'"),
+        (lambda p, c, lay: classify.run(p, "esrgan", c, lay), "unknown experiment 'esrgan'"),
         (lambda p, c, lay: synthesize.run(p, "other", c), "unknown set 'other'; known are demo"),
     ],
 )
