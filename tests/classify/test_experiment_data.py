@@ -81,7 +81,8 @@ def test_a_test_image_is_in_no_training_set_in_any_arm(
 
 def test_arms_of_different_sizes_are_refused_or_shrunk_to_one(data: Callable[..., ExperimentData]) -> None:
     with pytest.raises(LeukoError, match=r"raw are 32x32 pixels, those of bicubic 40x40.*classifier\.size"):
-        data(["raw", "bicubic"], "raw")
+        refused = data(["raw", "bicubic"], "raw")
+        refused.train(refused.splits[0], 1)
     found = data(["raw", "bicubic"], "raw", size=(32, 32))
     assert found.train(found.splits[0], 1)[0].batch(range(12))[0].shape == (12, 32, 32, 3)
 

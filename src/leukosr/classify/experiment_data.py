@@ -87,11 +87,15 @@ class ExperimentData:
                 f"classify: the protocol {protocol} has no validation part here, which classifier.validation: protocol "
                 "asks for: set it to a fraction such as 0.2"
             )
-        images.check_one_size(self.splits[0].train_rows[0], experiment.train)
 
     def train(self, split: Split, seed: Root) -> tuple[LabelledImages, LabelledImages | None]:
-        """What a classifier trains on and, where its recipe has one, what it is validated on."""
+        """What a classifier trains on and, where its recipe has one, what it is validated on.
+
+        Raises LeukoError for arms of different sizes.
+        """
         train, arms, wanted = split.train_rows, self.experiment.train, self.experiment.classifier.validation
+        if len(arms) > 1:
+            self._images.check_one_size(train[0], arms)
         if wanted is None:
             return self._images.labelled(train, arms, self.classes), None
         held = split.validation_rows
