@@ -121,7 +121,7 @@ def test_a_store_that_fails_is_an_error_and_the_next_call_goes_on(
     replay = ClassifierRecord.replay
 
     def cut(record: ClassifierRecord, tracked: tracking.Run) -> None:
-        if record.arm == "bicubic":
+        if record.experiment == "bicubic":
             monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
         replay(record, tracked)
 
