@@ -7,10 +7,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import ValidationError
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from leukosr.classify.backbones import ClassifierNetwork
 from leukosr.classify.ensemble import Ensemble, together
@@ -62,7 +64,7 @@ def load_classifier(path: Path, device: str | torch.device = "cpu") -> LoadedCla
     architecture = _architecture(path, header)
     classes, size, members = _described(path, header)
     count = len(classes)
-    with torch.device("meta"):  # no memory: what is built must have the size of what the file holds
+    with torch.random.fork_rng(devices=[]), _WithoutMemory():  # what is built must have the size of what the file holds
         one = ClassifierNetwork(architecture, count).state_dict()
     if "network" not in header:  # an older version saved the network without what is around it
         prefix = re.compile(r"(members\.\d+\.)?")
@@ -74,6 +76,16 @@ def load_classifier(path: Path, device: str | torch.device = "cpu") -> LoadedCla
         model = together([ClassifierNetwork(architecture, count) for _ in range(members)])
     load_into(model, tensors, path)
     return LoadedClassifier(model.to(device).eval(), architecture, classes, size)
+
+
+class _WithoutMemory(TorchFunctionMode):
+    """Weights are made without memory; numbers that a network computes while it is built (RegNet's widths) are real."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if func is torch.empty and kwargs.get("device") is None:
+            kwargs["device"] = "meta"
+        return func(*args, **kwargs)
 
 
 def _architecture(path: Path, header: Mapping[str, str]) -> Architecture:
