@@ -43,7 +43,9 @@ class ClassifierSubject:
         predicted: list[str] = []
         for split in data.splits:
             train, validation = data.train(split, roots)
-            predicted += self._train(settings, roots, data.classes, train, validation, data.test(split), split.name)
+            predicted += self._train(
+                settings, roots, data.classes, train, validation, data.test(split), name=split.name
+            )
             true += [row.label for row in split.test_rows]
         return self._scores(true, predicted, data.classes)
 
@@ -53,7 +55,7 @@ class ClassifierSubject:
         classes = sorted({row.label for row in train + held})
         training, watched = (self.images.labelled(part, self.experiment.train, classes) for part in (train, held))
         judged = self.images.labelled(held, [self.experiment.test], classes)
-        said = self._train(self._drawn(drawn), roots, classes, training, watched, judged, "")
+        said = self._train(self._drawn(drawn), roots, classes, training, watched, judged, name="")
         return self._scores([row.label for row in held], said, classes)
 
     def _drawn(self, drawn: Mapping[str, float]) -> Classifier:
@@ -73,7 +75,7 @@ class ClassifierSubject:
 
     def _train(
         self, settings: Classifier, roots: StreamRoots, classes: list[str], train: LabelledImages,
-        validation: LabelledImages | None, test: LabelledImages, name: str,
+        validation: LabelledImages | None, test: LabelledImages, *, name: str,
     ) -> list[str]:  # fmt: skip
         members = []
         for member in range(settings.ensemble):
