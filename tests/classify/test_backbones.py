@@ -121,7 +121,8 @@ def test_an_mlp_takes_the_place_of_the_linear_head(name: str, tmp_path: Path) ->
     architecture = Architecture(backbone=name, head=Head(hidden=(16, 8), dropout=0.25))
     network = build(architecture)
     head = network.network.get_submodule(network.head)
-    assert [type(layer).__name__ for layer in head] == ["Linear", "ReLU", "Linear", "ReLU", "Dropout", "Linear"]  # type: ignore[arg-type]
+    layers = [type(layer).__name__ for layer in head.children()]
+    assert layers == ["Linear", "ReLU", "Linear", "ReLU", "Dropout", "Linear"]
     assert network(images(2, 32, 32)).shape == (2, 4)
     save_classifier(tmp_path / "a.safetensors", network, architecture, list("abcd"), None)
     assert load_classifier(tmp_path / "a.safetensors").architecture == architecture

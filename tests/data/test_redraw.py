@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
+from leukosr.config import FlipsAndLight
 from leukosr.data.augment import augment
 from leukosr.data.manifest import Row, check_disjoint
 from leukosr.data.redraw import redrawn
@@ -52,12 +53,12 @@ def images(count: int = 4) -> np.ndarray:
 
 def test_no_strength_changes_nothing() -> None:
     batch = images()
-    assert augment(batch, 0.0, np.random.default_rng(0)) is batch
+    assert augment(batch, [FlipsAndLight(kind="flips_and_light", strength=0.0)], np.random.default_rng(0)) is batch
 
 
 def test_weak_augmentation_only_flips() -> None:
     batch = images(40)
-    changed = augment(batch, 1e-9, np.random.default_rng(0))
+    changed = augment(batch, [FlipsAndLight(kind="flips_and_light", strength=1e-9)], np.random.default_rng(0))
     seen = set()
     for image, other in zip(batch, changed, strict=True):
         flips = {(r, c): image[::r, ::c] for r in (1, -1) for c in (1, -1)}
@@ -68,6 +69,9 @@ def test_weak_augmentation_only_flips() -> None:
 def test_augmentation_repeats_with_its_generator_and_leaves_its_input() -> None:
     batch = images()
     before = batch.copy()
-    first, second = (augment(batch, 0.8, np.random.default_rng(3)) for _ in range(2))
+    first, second = (
+        augment(batch, [FlipsAndLight(kind="flips_and_light", strength=0.8)], np.random.default_rng(3))
+        for _ in range(2)
+    )
     assert np.array_equal(first, second) and np.array_equal(batch, before)
     assert first.dtype == np.uint8 and not np.array_equal(first, batch)

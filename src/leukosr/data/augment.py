@@ -45,7 +45,8 @@ def _changed(image: np.ndarray, changes: Sequence[Augmentation], rng: np.random.
         else:
             levels = levels + 255 * change.amount * rng.uniform(-1, 1)
     table = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
-    return table[_warped(image, warp)]
+    changed: np.ndarray = table[_warped(image, warp)]
+    return changed
 
 
 def _flipped(image: np.ndarray, rng: np.random.Generator, *, rows: bool, columns: bool) -> np.ndarray:
