@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from pydantic import model_validator
 
+from leukosr.config.arms import AnyArm, ArmName, ByTraining
 from leukosr.config.classify import STREAMS_OF, Classify, Sweep, SweptStream
 from leukosr.config.data import FindSources, Image, Prepare, Provenance, Quality, SyntheticSet
 from leukosr.config.degradation import Degrade
 from leukosr.config.fields import Section
 from leukosr.config.study import Budget, Protocol, Report, Runtime, Study
-from leukosr.config.superres import TrainSR, Upscale, UpscaleLearned
-
-LEARNED_ARMS = ("srgan", "real_esrgan")
-PLAIN_ARMS = ("raw", "bicubic", "ground_truth")
+from leukosr.config.superres import METHODS, TrainSR
 
 
 class Params(Section):
@@ -27,7 +25,7 @@ class Params(Section):
     image: Image
     degrade: Degrade
     train_sr: dict[str, TrainSR]
-    upscale: dict[str, Upscale]
+    upscale: dict[ArmName, AnyArm]
     quality: Quality
     classify: Classify
     sweep: Sweep
@@ -41,15 +39,12 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _arms_fit(self) -> Params:
-        allowed = ", ".join((*PLAIN_ARMS, *LEARNED_ARMS))
-        for arm in self.upscale:
-            if arm not in PLAIN_ARMS + LEARNED_ARMS:
-                raise ValueError(f"upscale: unknown arm '{arm}'; known are {allowed}")
-            learned = isinstance(self.upscale[arm], UpscaleLearned)
-            if learned != (arm in LEARNED_ARMS):
-                raise ValueError(f"upscale.{arm}: the settings are those of the wrong kind of arm")
-            if learned and arm not in self.train_sr:
-                raise ValueError(f"train_sr.{arm}: missing, though upscale.{arm} needs its weights")
+        for name, arm in self.upscale.items():
+            if isinstance(arm, ByTraining) and arm.training not in self.train_sr:
+                raise ValueError(
+                    f"upscale.{name}.training = '{arm.training}': no such training; train_sr has "
+                    f"{', '.join(self.train_sr) or 'none'}"
+                )
         for pair in self.study.comparisons or ():
             if len(set(pair)) != 2 or not set(pair) <= set(self.upscale):
                 raise ValueError(
@@ -57,8 +52,8 @@ class Params(Section):
                 )
         self._check_sweep()
         for method, train in self.train_sr.items():
-            if method not in LEARNED_ARMS:
-                raise ValueError(f"train_sr: unknown method '{method}'; known are {', '.join(LEARNED_ARMS)}")
+            if method not in METHODS:
+                raise ValueError(f"train_sr: unknown method '{method}'; known are {', '.join(METHODS)}")
             _check_patch(method, train, self.image)
         return self
 

@@ -1,12 +1,14 @@
-"""How SR methods train, and how arms are made."""
+"""How SR methods train."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Field, model_validator
 
-from leukosr.config.fields import Count, LearningRate, NonNegative, PositiveInt, Precision, PretrainedWeights, Section
+from leukosr.config.fields import LearningRate, NonNegative, PositiveInt, Precision, PretrainedWeights, Section
+
+METHODS = ("srgan", "real_esrgan")
 
 
 class TrainStage(Section):
@@ -53,32 +55,3 @@ class TrainSR(Section):
         if len({stage.name for stage in self.stages}) != len(self.stages):
             raise ValueError("the names of the stages must differ from each other")
         return self
-
-
-class UpscalePlain(Section):
-    """An arm that needs no training; `reads` is the input it depends on."""
-
-    reads: str
-
-
-class UpscaleLearned(Section):
-    """An arm made by a trained generator; `reads` is the folder of its weights."""
-
-    reads: str
-    weights: Literal["last", "best"]
-    tile: Count
-    overlap: Count
-    batch: PositiveInt
-    precision: Precision
-    channels_last: bool
-
-
-def _kind_of_arm(settings: Any) -> str:
-    """Which kind of arm the keys speak of, so that an error is told of that kind alone."""
-    keys = settings if isinstance(settings, dict) else getattr(type(settings), "model_fields", ())
-    return "learned" if (UpscaleLearned.model_fields.keys() - UpscalePlain.model_fields.keys()) & set(keys) else "plain"
-
-
-Upscale = Annotated[
-    Annotated[UpscalePlain, Tag("plain")] | Annotated[UpscaleLearned, Tag("learned")], Discriminator(_kind_of_arm)
-]
