@@ -26,7 +26,7 @@ NOTE = "smoke budget: a note under every figure"
 
 @pytest.fixture
 def results(params: Params, outputs: Path) -> StudyResults:
-    return load_results(params, Layout("demo", outputs), "paper")
+    return load_results(Layout("demo", outputs), params, "paper")
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from .conftest import ARMS, CLASSES
 
 
 def test_all_arms_and_methods_are_read(params: Params, outputs: Path) -> None:
-    results = load_results(params, Layout("demo", outputs), "paper")
+    results = load_results(Layout("demo", outputs), params, "paper")
     assert tuple(results.arms) == ARMS
     assert tuple(results.trainings) == ("srgan", "real_esrgan")
     assert results.classes == CLASSES
@@ -27,7 +27,7 @@ def test_all_arms_and_methods_are_read(params: Params, outputs: Path) -> None:
 def test_a_class_that_looks_like_a_missing_value_stays_text(params: Params, outputs: Path) -> None:
     path = outputs / "demo" / "manifest.csv"
     path.write_text(path.read_text().replace(",eosinophil,", ",NA,"))
-    assert set(load_results(params, Layout("demo", outputs), "paper").manifest["class"]) == {"NA", "neutrophil"}
+    assert set(load_results(Layout("demo", outputs), params, "paper").manifest["class"]) == {"NA", "neutrophil"}
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_missing_file_is_named_with_the_command_that_makes_it(
 ) -> None:
     (outputs / "demo" / file).unlink()
     with pytest.raises(LeukoError) as caught:
-        load_results(params, Layout("demo", outputs), "paper")
+        load_results(Layout("demo", outputs), params, "paper")
     assert str(outputs / "demo" / file) in str(caught.value)
     assert command in str(caught.value)
 
@@ -57,11 +57,11 @@ def test_damaged_metrics_name_the_missing_entry(params: Params, outputs: Path) -
     path = outputs / "demo/quality/raw/metrics.json"
     path.write_text(json.dumps({"n": 1, "precision": None}))
     with pytest.raises(LeukoError, match=r"metrics\.json has no entry 'psnr'.*quality@raw"):
-        load_results(params, Layout("demo", outputs), "paper")
+        load_results(Layout("demo", outputs), params, "paper")
 
 
 def test_a_cell_that_is_no_number_is_an_error(params: Params, outputs: Path) -> None:
     path = outputs / "demo/classify/raw/paper/history.csv"
     path.write_text(path.read_text().replace("0.001", "fast", 1))
     with pytest.raises(LeukoError, match="column 'learning_rate' holds no number"):
-        load_results(params, Layout("demo", outputs), "paper")
+        load_results(Layout("demo", outputs), params, "paper")

@@ -13,7 +13,6 @@ from leukosr.config.fields import Count, PositiveInt, Precision, Section
 from leukosr.images.filters import FILTERS, Filter
 from leukosr.images.resampling import Kernel
 
-ArmName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]  # a folder, and a part of a stage's name
 Side = Annotated[int, Field(ge=8, le=8192)]
 
 

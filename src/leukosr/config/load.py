@@ -74,7 +74,6 @@ def _short(value: Any) -> str:
 _PATTERN_WORDS = {
     r"^[a-z0-9_]+$": "lower-case letters, digits and _",
     r"^[a-z_]+$": "lower-case letters and _",
-    r"^[A-Za-z0-9_-]+$": "letters, digits, _ and -",
     r"^#[0-9A-Fa-f]{6}$": "a colour like #56B4E9",
 }
 _TAGS = ("method", "by", "filter")  # keys that tell the kinds of a section apart

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pydantic import model_validator
 
-from leukosr.config.arms import AnyArm, ArmName, ByTraining
+from leukosr.config.arms import AnyArm, ByTraining
 from leukosr.config.classify import STREAMS_OF, Classify, Sweep, SweptStream
 from leukosr.config.data import FindSources, Image, Prepare, Provenance, Quality, SyntheticSet
 from leukosr.config.degradation import Degrade
-from leukosr.config.fields import Section
+from leukosr.config.fields import Name, Section
 from leukosr.config.study import Budget, Protocol, Report, Runtime, Study
 from leukosr.config.superres import METHODS, TrainSR
 
@@ -25,7 +25,7 @@ class Params(Section):
     image: Image
     degrade: Degrade
     train_sr: dict[str, TrainSR]
-    upscale: dict[ArmName, AnyArm]
+    upscale: dict[Name, AnyArm]
     quality: Quality
     classify: Classify
     sweep: Sweep

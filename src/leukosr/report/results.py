@@ -108,7 +108,7 @@ class StudyResults:
         return tuple(str(name).removeprefix("p_") for name in columns if str(name).startswith("p_"))
 
 
-def load_results(params: Params, layout: Layout, protocol: str) -> StudyResults:
+def load_results(layout: Layout, params: Params, protocol: str) -> StudyResults:
     """Read the files of a study as the stages wrote them.
 
     Raises LeukoError that names a missing or damaged file and the `dvc repro` command that makes it.
