@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -61,8 +63,6 @@ def mixed(
     session_small_resnet: Callable[[pytest.MonkeyPatch], None],
 ) -> Study:
     """A finished study of all these arms."""
-    import shutil
-
     folder, params = tmp_path_factory.mktemp("mixed"), compose(compose_raw, ARMS)
     shutil.copyfile(mlflow_template, folder / "mlflow.db")
     console, layout = Console(file=io.StringIO(), width=200), Layout("demo")
@@ -100,8 +100,6 @@ def originals(study: Study) -> dict[str, np.ndarray]:
 
 
 def metrics(study: Study, arm: str, stage: str = "quality") -> dict[str, Any]:
-    import json
-
     return json.loads((study.outputs / stage / arm / "metrics.json").read_text())
 
 
