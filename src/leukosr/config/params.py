@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from pydantic import model_validator
 
+from leukosr.config.arms import AnyArm, ByTraining
 from leukosr.config.classify import STREAMS_OF, Classify, Sweep, SweptStream
 from leukosr.config.data import FindSources, Image, Prepare, Provenance, Quality, SyntheticSet
 from leukosr.config.degradation import Degrade
 from leukosr.config.fields import Name, Section
 from leukosr.config.study import Budget, Protocol, Report, Runtime, Study
-from leukosr.config.superres import Upscale, UpscaleLearned
 from leukosr.superres.methods import AnyTrainSR
 from leukosr.superres.methods.method import TrainSR
-
-LEARNED_ARMS = ("srgan", "real_esrgan")
-PLAIN_ARMS = ("raw", "bicubic", "ground_truth")
 
 
 class Params(Section):
@@ -29,7 +26,7 @@ class Params(Section):
     image: Image
     degrade: Degrade
     train_sr: dict[Name, AnyTrainSR]
-    upscale: dict[str, Upscale]
+    upscale: dict[Name, AnyArm]
     quality: Quality
     classify: Classify
     sweep: Sweep
@@ -43,15 +40,12 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _arms_fit(self) -> Params:
-        allowed = ", ".join((*PLAIN_ARMS, *LEARNED_ARMS))
-        for arm in self.upscale:
-            if arm not in PLAIN_ARMS + LEARNED_ARMS:
-                raise ValueError(f"upscale: unknown arm '{arm}'; known are {allowed}")
-            learned = isinstance(self.upscale[arm], UpscaleLearned)
-            if learned != (arm in LEARNED_ARMS):
-                raise ValueError(f"upscale.{arm}: the settings are those of the wrong kind of arm")
-            if learned and arm not in self.train_sr:
-                raise ValueError(f"train_sr.{arm}: missing, though upscale.{arm} needs its weights")
+        for name, arm in self.upscale.items():
+            if isinstance(arm, ByTraining) and arm.training not in self.train_sr:
+                raise ValueError(
+                    f"upscale.{name}.training = '{arm.training}': no such training; train_sr has "
+                    f"{', '.join(self.train_sr) or 'none'}"
+                )
         for pair in self.study.comparisons or ():
             if len(set(pair)) != 2 or not set(pair) <= set(self.upscale):
                 raise ValueError(

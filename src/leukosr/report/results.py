@@ -10,9 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from leukosr.config import LEARNED_ARMS
+from leukosr.config import Params
 from leukosr.errors import LeukoError
 from leukosr.layout import Layout
+from leukosr.report.style import Look, arm_looks, training_look
 from leukosr.tables import read_own_table
 
 TEXT_COLUMNS = frozenset(
@@ -23,7 +24,7 @@ TEXT_COLUMNS = frozenset(
 
 @dataclass(frozen=True)
 class ImageQuality:
-    """Mean image quality of one arm over `n` images; PSNR in dB, None where undefined (ground truth).
+    """Mean image quality of one arm over `n` images; PSNR in dB, None where undefined (originals).
 
     `precision` is that of the network that made the images, None where none did.
     """
@@ -70,6 +71,7 @@ class Classification:
 class ArmResults:
     """Everything known about one arm; the frames have the columns of the stages' CSV files."""
 
+    look: Look
     quality: ImageQuality
     per_image: pd.DataFrame
     classification: Classification
@@ -79,8 +81,9 @@ class ArmResults:
 
 @dataclass(frozen=True)
 class SRTraining:
-    """The training of one SR method: metrics.json, history.csv and the picture of its samples."""
+    """One SR training: metrics.json, history.csv and the picture of its samples."""
 
+    look: Look
     metrics: Mapping[str, Any]
     history: pd.DataFrame
     samples: Path
@@ -88,7 +91,7 @@ class SRTraining:
 
 @dataclass(frozen=True)
 class StudyResults:
-    """All results of a study; `layout` knows its files, arms and methods are in the study's order."""
+    """All results of a study; `layout` knows its files, arms and trainings are in the study's order."""
 
     study: str
     protocol: str
@@ -96,7 +99,7 @@ class StudyResults:
     manifest: pd.DataFrame
     rejected: pd.DataFrame
     arms: Mapping[str, ArmResults]
-    methods: Mapping[str, SRTraining]
+    trainings: Mapping[str, SRTraining]
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -105,7 +108,7 @@ class StudyResults:
         return tuple(str(name).removeprefix("p_") for name in columns if str(name).startswith("p_"))
 
 
-def load_results(layout: Layout, arms: Sequence[str], protocol: str) -> StudyResults:
+def load_results(layout: Layout, params: Params, protocol: str) -> StudyResults:
     """Read the files of a study as the stages wrote them.
 
     Raises LeukoError that names a missing or damaged file and the `dvc repro` command that makes it.
@@ -116,14 +119,15 @@ def load_results(layout: Layout, arms: Sequence[str], protocol: str) -> StudyRes
         layout=layout,
         manifest=_table(layout.manifest, ("id", "class", "source", f"role_{protocol}"), "prepare"),
         rejected=_table(layout.rejected, ("path", "reason"), "prepare"),
-        arms={arm: _arm(layout, arm, protocol) for arm in arms},
-        methods={arm: _method(layout, arm) for arm in arms if arm in LEARNED_ARMS},
+        arms={arm: _arm(layout, arm, protocol, look) for arm, look in arm_looks(params).items()},
+        trainings={name: _training(layout, name, training_look(params, name)) for name in params.train_sr},
     )
 
 
-def _arm(layout: Layout, arm: str, protocol: str) -> ArmResults:
+def _arm(layout: Layout, arm: str, protocol: str, look: Look) -> ArmResults:
     quality, classify = layout.quality(arm), layout.classify(arm, protocol)
     return ArmResults(
+        look=look,
         quality=_metrics(quality / "metrics.json", lambda raw: _fields(ImageQuality, raw), f"quality@{arm}"),
         per_image=_table(quality / "per_image.csv", ("image", "psnr", "ssim"), f"quality@{arm}"),
         classification=_metrics(classify / "metrics.json", _classification, f"classify@{arm}"),
@@ -132,12 +136,13 @@ def _arm(layout: Layout, arm: str, protocol: str) -> ArmResults:
     )
 
 
-def _method(layout: Layout, method: str) -> SRTraining:
-    folder, stage = layout.sr(method), f"train_sr@{method}"
+def _training(layout: Layout, name: str, look: Look) -> SRTraining:
+    folder, stage = layout.sr(name), f"train_sr@{name}"
     samples = folder / "samples.png"
     if not samples.is_file():
         raise _missing(samples, stage)
     return SRTraining(
+        look=look,
         metrics=_metrics(folder / "metrics.json", dict, stage),
         history=_table(folder / "history.csv", ("iteration", "stage", "val_psnr", "val_ssim"), stage),
         samples=samples,

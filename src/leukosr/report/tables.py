@@ -11,7 +11,6 @@ from rich.table import Table
 
 from leukosr.report.published import PublishedArm, PublishedStudy
 from leukosr.report.results import StudyResults
-from leukosr.report.style import arm_label
 
 UNDEFINED = "–"
 
@@ -80,7 +79,7 @@ def print_summary(results: StudyResults, note: str, console: Console) -> None:
         table.add_column(head, justify="right", no_wrap=True)
     for row in comparison_table(results, None).to_dict("records"):
         table.add_row(
-            arm_label(str(row["arm"])),
+            results.arms[str(row["arm"])].look.label,
             number(row["psnr"], 2),
             number(row["ssim"], 4),
             mean_sd(row["accuracy_percent"], row["accuracy_sd_percent"]),

@@ -31,7 +31,7 @@ def _results(params: Params, layout: Layout) -> list[StudyResults]:
     """The results under every protocol of the study. Figures of a split that is not disjoint are refused."""
     if "source_disjoint" in params.study.protocols:
         check_disjoint(read_manifest(layout.manifest))
-    return [load_results(layout, params.arms, protocol) for protocol in params.study.protocols]
+    return [load_results(layout, params, protocol) for protocol in params.study.protocols]
 
 
 def _print(params: Params, results: list[StudyResults], console: Console) -> None:
