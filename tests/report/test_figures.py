@@ -100,7 +100,7 @@ def test_the_crop_covers_the_same_part_in_every_arm_and_finds_the_nucleus(output
         part = side // 4
         pixels[2 * part : 3 * part, 3 * part :] = (90, 40, 140)
         Image.fromarray(pixels).save(layout.arm(arm) / f"{image}.png")
-    cell = read_cell(layout, image, ("raw", "ground_truth"), 0.5, "", {})
+    cell = read_cell(layout, image, ("raw", "ground_truth"), crop=0.5, label="", captions={})
     raw, truth = cell.views["raw"], cell.views["ground_truth"]
     assert raw.box == truth.box == (0.5, 0.375, 0.5, 0.5)
     assert (raw.crop.shape, truth.crop.shape) == ((4, 4, 3), (16, 16, 3))
@@ -110,9 +110,8 @@ def test_the_crop_covers_the_same_part_in_every_arm_and_finds_the_nucleus(output
 def test_large_images_are_reduced_for_the_grid(outputs: Path) -> None:
     path = outputs / "demo/arms/raw/TEST/eosinophil/2.png"
     Image.new("RGB", (1024, 512), "white").save(path)
-    view = read_cell(Layout("demo", outputs), "TEST/eosinophil/2", ("raw",), crop=0.4, label="", captions={}).views[
-        "raw"
-    ]
+    cell = read_cell(Layout("demo", outputs), "TEST/eosinophil/2", ("raw",), crop=0.4, label="", captions={})
+    view = cell.views["raw"]
     assert view.whole.shape == (CELL_PIXELS // 2, CELL_PIXELS, 3)
     assert view.size == (512, 1024)
 
