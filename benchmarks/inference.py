@@ -14,7 +14,7 @@ from torch import nn
 from benchmarks.counting import count_work
 from benchmarks.images import ROOT, SIZE, image_set, published_params, read_resized
 from benchmarks.measure import Options, Row, compare, quartiles
-from leukosr.config import Params, UpscaleLearned
+from leukosr.config import Generated, Params
 from leukosr.degradation import Capstone, CapstoneSettings, image_rng
 from leukosr.engine.device import choose_device, place
 from leukosr.evaluate.image_quality import compare_images
@@ -59,7 +59,7 @@ def plain(model: nn.Module, images: Sequence[np.ndarray], device: torch.device) 
     return made
 
 
-def ours(model: Generator, images: Sequence[np.ndarray], how: UpscaleLearned, device: torch.device) -> list[np.ndarray]:
+def ours(model: Generator, images: Sequence[np.ndarray], how: Generated, device: torch.device) -> list[np.ndarray]:
     """What the stage `upscale` does with its images; `model` is placed as it does."""
     upscaled = upscale_images(
         model, images, SCALE, how, device, batch=how.batch, tile=how.tile, overlap=how.overlap
@@ -67,14 +67,14 @@ def ours(model: Generator, images: Sequence[np.ndarray], how: UpscaleLearned, de
     return list(upscaled)
 
 
-def settings_of(params: Params, method: str) -> UpscaleLearned:
+def settings_of(params: Params, method: str) -> Generated:
     """How the study computes the arm of a method."""
     how = params.upscale[method]
-    assert isinstance(how, UpscaleLearned)
+    assert isinstance(how, Generated)
     return how
 
 
-def build_pair(model: Generator, how: UpscaleLearned, device: torch.device) -> tuple[nn.Module, Generator]:
+def build_pair(model: Generator, how: Generated, device: torch.device) -> tuple[nn.Module, Generator]:
     """The network for the reference, and the same one placed for ours."""
     model = model.eval()
     return copy.deepcopy(model).to(device), place(model, device, how.channels_last)

@@ -13,18 +13,18 @@ from leukosr.report.results import load_results
 from .conftest import ARMS, CLASSES
 
 
-def test_all_arms_and_methods_are_read(outputs: Path, params: Params) -> None:
+def test_all_arms_experiments_and_trainings_are_read(params: Params, outputs: Path) -> None:
     results = load_results(Layout("demo", outputs), params, "paper")
-    assert tuple(results.experiments) == ARMS
-    assert tuple(results.methods) == ("srgan", "real_esrgan")
+    assert tuple(results.arms) == tuple(results.experiments) == ARMS
+    assert tuple(results.trainings) == ("srgan", "real_esrgan")
     assert results.classes == CLASSES
-    assert results.experiments["ground_truth"].quality.psnr is None
-    assert results.experiments["ground_truth"].per_image["psnr"].isna().all()
-    assert results.experiments["srgan"].classification.per_class["neutrophil"].precision is None
+    assert results.arms["ground_truth"].quality.psnr is None
+    assert results.arms["ground_truth"].per_image["psnr"].isna().all()
+    assert results.experiments["srgan"].scores.per_class["neutrophil"].precision is None
     assert list(results.rejected["reason"]) == ["cannot be decoded"]
 
 
-def test_a_class_that_looks_like_a_missing_value_stays_text(outputs: Path, params: Params) -> None:
+def test_a_class_that_looks_like_a_missing_value_stays_text(params: Params, outputs: Path) -> None:
     path = outputs / "demo" / "manifest.csv"
     path.write_text(path.read_text().replace(",eosinophil,", ",NA,"))
     assert set(load_results(Layout("demo", outputs), params, "paper").manifest["class"]) == {"NA", "neutrophil"}
@@ -44,7 +44,7 @@ def test_a_class_that_looks_like_a_missing_value_stays_text(outputs: Path, param
     ],
 )
 def test_a_missing_file_is_named_with_the_command_that_makes_it(
-    outputs: Path, file: str, command: str, params: Params
+    params: Params, outputs: Path, file: str, command: str
 ) -> None:
     (outputs / "demo" / file).unlink()
     with pytest.raises(LeukoError) as caught:
@@ -53,14 +53,14 @@ def test_a_missing_file_is_named_with_the_command_that_makes_it(
     assert command in str(caught.value)
 
 
-def test_damaged_metrics_name_the_missing_entry(outputs: Path, params: Params) -> None:
+def test_damaged_metrics_name_the_missing_entry(params: Params, outputs: Path) -> None:
     path = outputs / "demo/quality/raw/metrics.json"
     path.write_text(json.dumps({"n": 1, "precision": None}))
     with pytest.raises(LeukoError, match=r"metrics\.json has no entry 'psnr'.*quality@raw"):
         load_results(Layout("demo", outputs), params, "paper")
 
 
-def test_a_cell_that_is_no_number_is_an_error(outputs: Path, params: Params) -> None:
+def test_a_cell_that_is_no_number_is_an_error(params: Params, outputs: Path) -> None:
     path = outputs / "demo/classify/raw/paper/history.csv"
     path.write_text(path.read_text().replace("0.001", "fast", 1))
     with pytest.raises(LeukoError, match="column 'learning_rate' holds no number"):

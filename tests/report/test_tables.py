@@ -18,7 +18,7 @@ from leukosr.report.tables import comparison_table, mean_sd, number, print_summa
 from .conftest import ARMS
 
 
-def test_comparison_equals_the_files(outputs: Path, params: Params) -> None:
+def test_comparison_equals_the_files(params: Params, outputs: Path) -> None:
     table = comparison_table(load_results(Layout("demo", outputs), params, "paper"), None).set_index("experiment")
     assert list(table.index) == list(ARMS)
     row = table.loc["bicubic"]
@@ -29,7 +29,7 @@ def test_comparison_equals_the_files(outputs: Path, params: Params) -> None:
     assert not any(name.startswith("published") for name in table.columns)
 
 
-def test_published_columns_stand_beside_and_may_be_empty(outputs: Path, params: Params) -> None:
+def test_published_columns_stand_beside_and_may_be_empty(params: Params, outputs: Path) -> None:
     results = load_results(Layout("demo", outputs), params, "paper")
     table = comparison_table(results, published_figures("case1")).set_index("experiment")
     assert table.loc["real_esrgan", "published_accuracy_percent"] == 97.19
@@ -37,14 +37,14 @@ def test_published_columns_stand_beside_and_may_be_empty(outputs: Path, params: 
     assert math.isnan(table.loc["ground_truth", "published_psnr"])
 
 
-def test_summary_is_in_fractions_with_null_for_undefined(outputs: Path, params: Params) -> None:
+def test_summary_is_in_fractions_with_null_for_undefined(params: Params, outputs: Path) -> None:
     found = summary(load_results(Layout("demo", outputs), params, "paper"))
     assert found["raw"]["accuracy"] == 0.625
     assert found["raw"]["n_runs"] == 2
     assert found["ground_truth"]["psnr"] is None
 
 
-def test_terminal_table_says_its_budget_and_shows_a_dash(outputs: Path, params: Params) -> None:
+def test_terminal_table_says_its_budget_and_shows_a_dash(params: Params, outputs: Path) -> None:
     text = io.StringIO()
     results = load_results(Layout("demo", outputs), params, "paper")
     print_summary(results, "smoke budget: tiny", Console(file=text, width=100))

@@ -1,5 +1,6 @@
 """params.yaml as typed, validated, frozen objects. Every error names the key, the value and what is allowed."""
 
+from leukosr.config.arms import Arm, ByFile, ByTraining, Filtered, Generated, Jpeg, Resampled
 from leukosr.config.classify import (
     STREAMS_OF,
     Architecture,
@@ -14,24 +15,28 @@ from leukosr.config.classify import (
 from leukosr.config.data import Image, Prepare, Provenance, Quality, SourceDisjoint
 from leukosr.config.fields import Precision
 from leukosr.config.load import load_params, parse_params
-from leukosr.config.params import LEARNED_ARMS, Params
+from leukosr.config.params import Params
 from leukosr.config.study import Budget, PerClass, Protocol, Runtime, Study
-from leukosr.config.superres import UpscaleLearned, UpscalePlain
 from leukosr.config.yaml_file import read_yaml
 from leukosr.superres.methods.method import TrainSR, TrainStage
 
 __all__ = [
-    "LEARNED_ARMS",
     "STREAMS_OF",
     "Architecture",
+    "Arm",
     "Augmentation",
     "Budget",
+    "ByFile",
+    "ByTraining",
     "Classifier",
     "Experiment",
+    "Filtered",
     "Flip",
     "FlipsAndLight",
+    "Generated",
     "Head",
     "Image",
+    "Jpeg",
     "Params",
     "PerClass",
     "Precision",
@@ -39,13 +44,12 @@ __all__ = [
     "Protocol",
     "Provenance",
     "Quality",
+    "Resampled",
     "Runtime",
     "SourceDisjoint",
     "Study",
     "TrainSR",
     "TrainStage",
-    "UpscaleLearned",
-    "UpscalePlain",
     "Warp",
     "load_params",
     "parse_params",

@@ -6,17 +6,14 @@ import re
 
 from pydantic import model_validator
 
+from leukosr.config.arms import AnyArm, ByTraining
 from leukosr.config.classify import STREAMS_OF, Classifier, Experiment, Sweep, SweptStream
 from leukosr.config.data import FindSources, Image, Prepare, Provenance, Quality, SyntheticSet
 from leukosr.config.degradation import Degrade
 from leukosr.config.fields import Name, Section
 from leukosr.config.study import Budget, Protocol, Report, Runtime, Study
-from leukosr.config.superres import Upscale, UpscaleLearned
 from leukosr.superres.methods import AnyTrainSR
 from leukosr.superres.methods.method import TrainSR
-
-LEARNED_ARMS = ("srgan", "real_esrgan")
-PLAIN_ARMS = ("raw", "bicubic", "ground_truth")
 
 
 class Params(Section):
@@ -31,7 +28,7 @@ class Params(Section):
     image: Image
     degrade: Degrade
     train_sr: dict[Name, AnyTrainSR]
-    upscale: dict[str, Upscale]
+    upscale: dict[Name, AnyArm]
     quality: Quality
     classifier: Classifier
     classify: dict[str, Experiment]
@@ -46,15 +43,12 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _arms_fit(self) -> Params:
-        allowed = ", ".join((*PLAIN_ARMS, *LEARNED_ARMS))
-        for arm in self.upscale:
-            if arm not in PLAIN_ARMS + LEARNED_ARMS:
-                raise ValueError(f"upscale: unknown arm '{arm}'; known are {allowed}")
-            learned = isinstance(self.upscale[arm], UpscaleLearned)
-            if learned != (arm in LEARNED_ARMS):
-                raise ValueError(f"upscale.{arm}: the settings are those of the wrong kind of arm")
-            if learned and arm not in self.train_sr:
-                raise ValueError(f"train_sr.{arm}: missing, though upscale.{arm} needs its weights")
+        for name, arm in self.upscale.items():
+            if isinstance(arm, ByTraining) and arm.training not in self.train_sr:
+                raise ValueError(
+                    f"upscale.{name}.training = '{arm.training}': no such training; train_sr has "
+                    f"{', '.join(self.train_sr) or 'none'}"
+                )
         self._check_sweep()
         for name, train in self.train_sr.items():
             _check_patch(name, train, self.image)

@@ -11,11 +11,11 @@ from typing import Literal, TypeVar
 
 import torch
 
-from leukosr.config import Classifier, Params, Precision, TrainSR, UpscaleLearned
+from leukosr.config import Classifier, Generated, Params, Precision, TrainSR
 from leukosr.engine.processes import ALONE, Processes
 
 Resolved = Literal["fp32", "bf16"]
-Settings = TypeVar("Settings", Classifier, TrainSR, UpscaleLearned)
+Settings = TypeVar("Settings", Classifier, TrainSR, Generated)
 # oneDNN computes the networks on a CPU; under one of these limits it leaves the bf16 instructions alone
 _LIMITS_WITHOUT_BF16 = {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI"}
 

@@ -33,7 +33,7 @@ from leukosr.report.grids import arm_grid, read_cell
 from leukosr.report.published import published_figures
 from leukosr.report.results import StudyResults
 from leukosr.report.split_effect import effect_figure, effect_rows, split_effects
-from leukosr.report.style import arm_label, budget_note, training_words
+from leukosr.report.style import budget_note, training_words
 from leukosr.report.tables import comparison_table, summary
 from leukosr.report.verdicts import judge, leakage, verdict_rows
 from leukosr.versions import installed_versions
@@ -75,10 +75,10 @@ def write_report(
         pictures = _draw(work / "figures", params, results, note)
         for each in others:
             pictures |= _draw_protocol(work / "figures", each, note)
-        swept = _draw_sweep(work / "figures", params, results.layout.sweep, pictures)
+        swept = _draw_sweep(work / "figures", params, results, pictures)
         effects = split_effects(results, others[0]) if others else []
         if effects:
-            effect_figure(work / "figures" / "split_effect.png", effects, note)
+            effect_figure(work / "figures" / "split_effect.png", effects, results, note)
             words = f"Test accuracy of every experiment under both protocols with 95 % intervals. {note}"
             pictures["split_effect"] = Figure(data_uri(work / "figures" / "split_effect.png", False), words)
         with new_file(work / "comparison.csv") as path:
@@ -95,11 +95,8 @@ def write_report(
             budget=budget_note(params.budget),
             budget_name=params.budget.name,
             results=results,
-            labels={name: arm_label(name) for name in (*params.classify, *results.methods)},
-            experiments=list(results.experiments),
-            experiment_labels=list(map(arm_label, results.experiments)),
             protocols=[_protocol(params, *each) for each in zip(everything, tables, strict=True)],
-            split_effects=effect_rows(effects),
+            split_effects=effect_rows(effects, results),
             split_words=sections.split_words(*everything) if others else "",
             sweep=swept,
             published=published,
@@ -112,7 +109,7 @@ def write_report(
             rejected=list(results.rejected.itertuples(index=False)),
             degradation=sections.degradation_rows(params),
             caveat=params.study.caveat,
-            images=next(iter(results.experiments.values())).quality.n,
+            images=next(iter(results.arms.values())).quality.n,
             wrapped=getattr(params.degrade, "noise", "") == "wrapped",
             params_yaml=_settings(params),
             reproduce=reproduction(params, conf),
@@ -141,8 +138,9 @@ SWEEP_FIGURES = {
 }
 
 
-def _draw_sweep(folder: Path, params: Params, sweep: Path, pictures: dict[str, Figure]) -> SweepWords | None:
+def _draw_sweep(folder: Path, params: Params, results: StudyResults, pictures: dict[str, Figure]) -> SweepWords | None:
     """Copy the sweep's figures to the page's; None for a study whose sweep has not run."""
+    sweep = results.layout.sweep
     record = next((sweep / name for name in ("variance.json", "search.json") if (sweep / name).is_file()), None)
     if record is None:
         return None
@@ -158,12 +156,14 @@ def _draw_sweep(folder: Path, params: Params, sweep: Path, pictures: dict[str, F
         if found["design"] == "search"
         else "in the seeds of the randomness streams alone, and in the learning rate where that is varied"
     )
-    trained = ""
+    name, trained = found["arm"], ""
     if params.sweep.target == "classify":
         words = training_words(params.classify[params.swept_arm].classifier, params.sweep.epochs)
         trained = f", each trained with {', '.join(words)}"
+    swept = (results.experiments if params.sweep.target == "classify" else results.trainings).get(name)
+    name = swept.look.label if swept else name
     what = (
-        f"{found['trials']} trials of {arm_label(found['arm'])}, protocol {found['protocol']}, design "
+        f"{found['trials']} trials of {name}, protocol {found['protocol']}, design "
         f"{found['design']}{trained}. They differ {differ}."
     )
     return SweepWords(what, found["sentences"], shown)
@@ -176,16 +176,22 @@ def _protocol(params: Params, results: StudyResults, table: pd.DataFrame) -> dic
     return {
         "name": results.protocol,
         "words": sections.PROTOCOL_WORDS[results.protocol],
-        "comparison": sections.comparison_rows(table),
+        "comparison": sections.comparison_rows(table, results),
         "experiments": [] if sections.alike(params, results) else sections.experiment_rows(params, results),
         "published": "published_psnr" in table,
         "leakage": leakage(results.manifest, results.protocol, params.study.sr_protocol),
-        "verdicts": verdict_rows(found.comparisons),
+        "verdicts": verdict_rows(found.comparisons, results),
         "reach": reach_sentence(found.comparisons) if found.comparisons else "",
         "unknown": next((worth_sentence(size) for size in found.sizes if not size.known), ""),
-        "sizes": [size_sentence(replace(size, name=arm_label(size.name))) for size in found.sizes if size.known],
+        "sizes": [
+            size_sentence(replace(size, name=results.experiments[size.name].look.label))
+            for size in found.sizes
+            if size.known
+        ],
         "accuracy": "accuracy" if main else f"accuracy_{results.protocol}",
-        "confusion": {} if main else {each: f"confusion_{results.protocol}_{each}" for each in results.experiments},
+        "confusion": {}
+        if main
+        else {f"confusion_{results.protocol}_{name}": each.look.label for name, each in results.experiments.items()},
     }
 
 
@@ -197,8 +203,8 @@ def _draw_protocol(folder: Path, results: StudyResults, note: str) -> dict[str, 
     seen = {f"accuracy_{name}": Figure(data_uri(folder / f"accuracy_{name}.png", False), words)}
     for each, result in results.experiments.items():
         file = folder / f"confusion_{name}_{each}.png"
-        confusion_figure(file, each, result.predictions, results.classes, note)
-        seen[file.stem] = Figure(data_uri(file, False), f"Confusion matrix of {arm_label(each)} under {name}. {note}")
+        confusion_figure(file, result.look, result.predictions, results.classes, note)
+        seen[file.stem] = Figure(data_uri(file, False), f"Confusion matrix of {result.look.label} under {name}. {note}")
     return seen
 
 
@@ -221,24 +227,27 @@ def _draw(folder: Path, params: Params, results: StudyResults, note: str) -> dic
     add("quality", "Distribution of PSNR and SSIM over the images of every arm")
     class_distribution(folder / "classes.png", results.manifest, note, f"role_{results.protocol}")
     add("classes", "Number of images of each class in each role")
+    originals = [name for name, arm in params.upscale.items() if arm.shows_originals(params.image)]
+    guide = originals[0] if originals else None
+    arms = list(results.arms)
     cells = [
-        read_cell(results.layout, image, list(results.arms), params.report.crop, label, captions)
+        read_cell(results.layout, image, arms, crop=params.report.crop, label=label, captions=captions, guide=guide)
         for image, label, captions in sections.grid_choice(results, params.report.grid_cells)
     ]
     if cells:
-        arm_grid(folder / "grid.png", cells, note)
+        arm_grid(folder / "grid.png", cells, {arm: each.look for arm, each in results.arms.items()}, note)
         add("grid", "The same cells in every arm with a zoomed crop", photo=True)
     for name, result in results.experiments.items():
-        confusion_figure(folder / f"confusion_{name}.png", name, result.predictions, results.classes, note)
-        add(f"confusion_{name}", f"Confusion matrix of {arm_label(name)}")
-        classifier_curves(folder / f"classifier_{name}.png", name, result.history, note)
-        add(f"classifier_{name}", f"Training curves of the classifiers of {arm_label(name)}")
-    for method, training in results.methods.items():
-        sr_curves(folder / f"sr_{method}.png", method, training.history, note)
-        add(f"sr_{method}", f"Training curves of {arm_label(method)}")
-        with new_file(folder / f"samples_{method}.png") as path:
+        confusion_figure(folder / f"confusion_{name}.png", result.look, result.predictions, results.classes, note)
+        add(f"confusion_{name}", f"Confusion matrix of {result.look.label}")
+        classifier_curves(folder / f"classifier_{name}.png", result.look, result.history, note)
+        add(f"classifier_{name}", f"Training curves of the classifiers of {result.look.label}")
+    for name, training in results.trainings.items():
+        sr_curves(folder / f"sr_{name}.png", training.look, training.history, note)
+        add(f"sr_{name}", f"Training curves of {training.look.label}")
+        with new_file(folder / f"samples_{name}.png") as path:
             path.write_bytes(training.samples.read_bytes())
-        add(f"samples_{method}", f"Validation samples of {arm_label(method)}", photo=True)
+        add(f"samples_{name}", f"Validation samples of {training.look.label}", photo=True)
     return seen
 
 

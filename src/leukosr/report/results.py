@@ -13,6 +13,7 @@ import pandas as pd
 from leukosr.config import Params, Protocol
 from leukosr.errors import LeukoError
 from leukosr.layout import Layout
+from leukosr.report.style import Look, arm_looks, experiment_looks, training_look
 from leukosr.tables import read_own_table
 
 TEXT_COLUMNS = frozenset(
@@ -23,7 +24,7 @@ TEXT_COLUMNS = frozenset(
 
 @dataclass(frozen=True)
 class ImageQuality:
-    """Mean image quality of one arm over `n` images; PSNR in dB, None where undefined (ground truth).
+    """Mean image quality of one arm over `n` images; PSNR in dB, None where undefined (originals).
 
     `precision` is that of the network that made the images, None where none did.
     """
@@ -67,24 +68,30 @@ class Classification:
 
 
 @dataclass(frozen=True)
-class ExperimentResults:
-    """Everything known about one experiment; the frames have the columns of the stages' CSV files.
+class ArmResults:
+    """Image quality of one arm; the frame has the columns of per_image.csv."""
 
-    Image quality is that of `arm`, on which it tests.
-    """
-
-    arm: str
+    look: Look
     quality: ImageQuality
     per_image: pd.DataFrame
-    classification: Classification
+
+
+@dataclass(frozen=True)
+class ExperimentResults:
+    """The classifiers of one experiment, tested on `arm`; the frames have the columns of the stage's CSV files."""
+
+    look: Look
+    arm: str
+    scores: Classification
     predictions: pd.DataFrame
     history: pd.DataFrame
 
 
 @dataclass(frozen=True)
 class SRTraining:
-    """The training of one SR method: metrics.json, history.csv and the picture of its samples."""
+    """One SR training: metrics.json, history.csv and the picture of its samples."""
 
+    look: Look
     metrics: Mapping[str, Any]
     history: pd.DataFrame
     samples: Path
@@ -92,29 +99,22 @@ class SRTraining:
 
 @dataclass(frozen=True)
 class StudyResults:
-    """All results of a study; `layout` knows its files, experiments and methods are in the study's order."""
+    """All results of a study; `layout` knows its files, arms, experiments and trainings are in the study's order."""
 
     study: str
     protocol: str
     layout: Layout
     manifest: pd.DataFrame
     rejected: pd.DataFrame
+    arms: Mapping[str, ArmResults]
     experiments: Mapping[str, ExperimentResults]
-    methods: Mapping[str, SRTraining]
+    trainings: Mapping[str, SRTraining]
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names in the order of the classifiers' outputs."""
         columns = next(iter(self.experiments.values())).predictions.columns
         return tuple(str(name).removeprefix("p_") for name in columns if str(name).startswith("p_"))
-
-    @property
-    def arms(self) -> Mapping[str, ExperimentResults]:
-        """The arms that are tested on, each with the first experiment that does."""
-        found: dict[str, ExperimentResults] = {}
-        for result in self.experiments.values():
-            found.setdefault(result.arm, result)
-        return found
 
 
 def load_results(layout: Layout, params: Params, protocol: Protocol) -> StudyResults:
@@ -128,32 +128,39 @@ def load_results(layout: Layout, params: Params, protocol: Protocol) -> StudyRes
         layout=layout,
         manifest=_table(layout.manifest, ("id", "class", "source", f"role_{protocol}"), "prepare"),
         rejected=_table(layout.rejected, ("path", "reason"), "prepare"),
-        experiments={
-            name: _experiment(layout, name, params.classify[name].test, protocol)
-            for name in params.experiments_under(protocol)
-        },
-        methods={method: _method(layout, method) for method in params.train_sr},
+        arms={arm: _arm(layout, arm, look) for arm, look in arm_looks(params).items()},
+        experiments={name: _experiment(layout, name, params, protocol) for name in params.experiments_under(protocol)},
+        trainings={name: _training(layout, name, training_look(params, name)) for name in params.train_sr},
     )
 
 
-def _experiment(layout: Layout, name: str, arm: str, protocol: Protocol) -> ExperimentResults:
-    quality, classify, stage = layout.quality(arm), layout.classify(name, protocol), f"classify@{name}"
+def _arm(layout: Layout, arm: str, look: Look) -> ArmResults:
+    folder, stage = layout.quality(arm), f"quality@{arm}"
+    return ArmResults(
+        look=look,
+        quality=_metrics(folder / "metrics.json", lambda raw: _fields(ImageQuality, raw), stage),
+        per_image=_table(folder / "per_image.csv", ("image", "psnr", "ssim"), stage),
+    )
+
+
+def _experiment(layout: Layout, name: str, params: Params, protocol: Protocol) -> ExperimentResults:
+    folder, stage = layout.classify(name, protocol), f"classify@{name}"
     return ExperimentResults(
-        arm=arm,
-        quality=_metrics(quality / "metrics.json", lambda raw: _fields(ImageQuality, raw), f"quality@{arm}"),
-        per_image=_table(quality / "per_image.csv", ("image", "psnr", "ssim"), f"quality@{arm}"),
-        classification=_metrics(classify / "metrics.json", _classification, stage),
-        predictions=_table(classify / "predictions.csv", ("image", "seed", "true", "predicted"), stage),
-        history=_table(classify / "history.csv", ("seed", "epoch", "loss", "accuracy"), stage),
+        look=experiment_looks(params)[name],
+        arm=params.classify[name].test,
+        scores=_metrics(folder / "metrics.json", _classification, stage),
+        predictions=_table(folder / "predictions.csv", ("image", "seed", "true", "predicted"), stage),
+        history=_table(folder / "history.csv", ("seed", "epoch", "loss", "accuracy"), stage),
     )
 
 
-def _method(layout: Layout, method: str) -> SRTraining:
-    folder, stage = layout.sr(method), f"train_sr@{method}"
+def _training(layout: Layout, name: str, look: Look) -> SRTraining:
+    folder, stage = layout.sr(name), f"train_sr@{name}"
     samples = folder / "samples.png"
     if not samples.is_file():
         raise _missing(samples, stage)
     return SRTraining(
+        look=look,
         metrics=_metrics(folder / "metrics.json", dict, stage),
         history=_table(folder / "history.csv", ("iteration", "stage", "val_psnr", "val_ssim"), stage),
         samples=samples,

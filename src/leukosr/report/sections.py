@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from leukosr.config import Classifier, Params
+from leukosr.config import ByTraining, Classifier, Params
 from leukosr.report.results import StudyResults
-from leukosr.report.style import arm_label, size_text, training_words
+from leukosr.report.style import arm_looks, size_text, training_words
 from leukosr.report.tables import UNDEFINED, mean_sd, number, percent
 
 PROTOCOL_WORDS = {
@@ -21,7 +21,7 @@ PROTOCOL_WORDS = {
 
 def lead_sentence(params: Params, results: StudyResults) -> str:
     """One plain sentence: what was trained on what, how often, tested on how many images."""
-    image, scores = params.image, next(iter(results.experiments.values())).classification
+    image, scores = params.image, next(iter(results.experiments.values())).scores
     sources = "" if scores.n_test_sources is None else f" from {scores.n_test_sources} sources"
     low = size_text(image.height // image.scale, image.width // image.scale)
     folds = "" if scores.folds is None else f" ({scores.folds} folds, each tested by the classifiers of the others)"
@@ -34,7 +34,7 @@ def lead_sentence(params: Params, results: StudyResults) -> str:
 
 def _trained(params: Params, results: StudyResults) -> str:
     """The lead's first half; where experiments differ in more than their arm, the table below it says how."""
-    scores, classes = next(iter(results.experiments.values())).classification, len(results.classes)
+    scores, classes = next(iter(results.experiments.values())).scores, len(results.classes)
     if not alike(params, results):
         return f"Classifiers of {classes} classes were trained in {len(results.experiments)} experiments"
     recipe = params.classify[next(iter(results.experiments))].classifier
@@ -64,25 +64,25 @@ def _network_words(recipe: Classifier) -> tuple[str, str]:
 
 def experiment_rows(params: Params, results: StudyResults) -> list[list[str]]:
     """A row an experiment: the arms that it trains and tests on, its classifier, training images and runs."""
-    rows = []
+    rows, looks = [], arm_looks(params)
     for name, result in results.experiments.items():
-        experiment, scores = params.classify[name], result.classification
+        experiment, scores = params.classify[name], result.scores
         how = ", ".join((*_network_words(experiment.classifier), *training_words(experiment.classifier)))
-        arms = " + ".join(map(arm_label, experiment.train))
-        rows.append([arm_label(name), arms, arm_label(experiment.test), how, str(scores.n_train), str(scores.n_runs)])
+        arms, tested = " + ".join(looks[arm].label for arm in experiment.train), looks[experiment.test].label
+        rows.append([result.look.label, arms, tested, how, str(scores.n_train), str(scores.n_runs)])
     return rows
 
 
 def precision_sentence(results: StudyResults) -> str:
     """In which precision the networks computed; stage by stage where they did not all compute in the same."""
     stages: dict[str, list[str]] = {}
-    for method, training in results.methods.items():
-        stages.setdefault(str(training.metrics["precision"]), []).append(f"train_sr@{method}")
+    for name, training in results.trainings.items():
+        stages.setdefault(str(training.metrics["precision"]), []).append(f"train_sr@{name}")
     for arm, result in results.arms.items():
         if result.quality.precision is not None:
             stages.setdefault(result.quality.precision, []).append(f"upscale@{arm}")
-    for name, result in results.experiments.items():
-        stages.setdefault(result.classification.precision, []).append(f"classify@{name}")
+    for name, each in results.experiments.items():
+        stages.setdefault(each.scores.precision, []).append(f"classify@{name}")
     if len(stages) == 1:
         return f"All networks computed in {next(iter(stages))}."
     parts = [f"{precision} ({', '.join(names)})" for precision, names in sorted(stages.items())]
@@ -91,19 +91,19 @@ def precision_sentence(results: StudyResults) -> str:
 
 def split_words(paper: StudyResults, disjoint: StudyResults) -> str:
     """What the classifiers of the two protocols have in common, and what differs besides the split."""
-    first, second = (next(iter(each.experiments.values())).classification.n_train for each in (paper, disjoint))
+    first, second = (next(iter(each.experiments.values())).scores.n_train for each in (paper, disjoint))
     same = "The SR weights are the same, and the protocols differ in whether copies of a test image are trained on"
     if first == second:
         return f"{same}; classifiers train on {first} images under both."
     return f"{same}, and in the amount: {first} training images under paper, {second} under source_disjoint."
 
 
-def comparison_rows(table: pd.DataFrame) -> list[list[str]]:
+def comparison_rows(table: pd.DataFrame, results: StudyResults) -> list[list[str]]:
     """The comparison table as text: experiment, accuracy, macro F1, runs, PSNR, SSIM, published figures."""
     rows = []
     for row in table.to_dict("records"):
         cells = [
-            arm_label(str(row["experiment"])),
+            results.experiments[str(row["experiment"])].look.label,
             mean_sd(row["accuracy_percent"], row["accuracy_sd_percent"]),
             mean_sd(row["macro_f1_percent"], row["macro_f1_sd_percent"]),
             str(row["n_runs"]),
@@ -123,12 +123,12 @@ def comparison_rows(table: pd.DataFrame) -> list[list[str]]:
 
 def f1_by_class(results: StudyResults) -> list[list[str]]:
     """A row a class: its name, its test images, the F1 of every experiment in percent."""
-    first = next(iter(results.experiments.values())).classification.per_class
+    first = next(iter(results.experiments.values())).scores.per_class
     return [
         [
             name,
             str(first[name].support),
-            *(number(percent(each.classification.per_class[name].f1), 1) for each in results.experiments.values()),
+            *(number(percent(each.scores.per_class[name].f1), 1) for each in results.experiments.values()),
         ]
         for name in results.classes
     ]
@@ -138,23 +138,23 @@ def class_rows(results: StudyResults) -> list[list[str]]:
     """A row an experiment and class: precision, recall, F1 in percent (means over seeds) and the test images."""
     return [
         [
-            arm_label(experiment),
+            result.look.label,
             name,
             *(number(percent(v), 1) for v in (s.precision, s.recall, s.f1)),
             str(s.support),
         ]
-        for experiment, result in results.experiments.items()
-        for name, s in result.classification.per_class.items()
+        for result in results.experiments.values()
+        for name, s in result.scores.per_class.items()
     ]
 
 
 def sr_rows(params: Params, results: StudyResults) -> list[list[str]]:
-    """A row an SR method: the weights its arm uses, validation scores, size and cost; an en dash is unknown."""
+    """A row a training: the weights that its arms use, validation scores, size and cost; an en dash is unknown."""
     return [
         [
-            arm_label(method),
+            training.look.label,
             _count(training.metrics, "iterations"),
-            getattr(params.upscale[method], "weights", UNDEFINED),
+            _weights_used(params, name),
             number(training.metrics.get("last_val_psnr"), 2),
             number(training.metrics.get("best_val_psnr"), 2),
             _count(training.metrics, "best_iteration"),
@@ -164,8 +164,14 @@ def sr_rows(params: Params, results: StudyResults) -> list[list[str]]:
             _count(training.metrics, "seconds"),
             str(training.metrics.get("precision") or UNDEFINED),
         ]
-        for method, training in results.methods.items()
+        for name, training in results.trainings.items()
     ]
+
+
+def _weights_used(params: Params, training: str) -> str:
+    """`last`, `best` or both, in the order of the arms."""
+    used = [arm.weights for arm in params.upscale.values() if isinstance(arm, ByTraining) and arm.training == training]
+    return ", ".join(dict.fromkeys(used)) or UNDEFINED
 
 
 def degradation_rows(params: Params) -> list[tuple[str, str]]:
@@ -197,13 +203,15 @@ def grid_choice(results: StudyResults, count: int) -> Iterator[tuple[str, str, d
 
 
 def _image_facts(results: StudyResults, arm: str) -> dict[str, str]:
-    result = results.arms[arm]
-    right = (result.predictions["true"] == result.predictions["predicted"]).groupby(result.predictions["image"])
-    psnr = result.per_image.set_index("image")["psnr"]
-    return {
-        str(image): f"{_decibel(psnr.get(image))}, right {hits}/{runs}"
-        for image, hits, runs in zip(right.sum().index, right.sum(), right.size(), strict=True)
-    }
+    """The caption of each image of an arm; in how many runs it was right says the first experiment that tests on it."""
+    psnr = results.arms[arm].per_image.set_index("image")["psnr"]
+    facts = {str(image): _decibel(value) for image, value in psnr.items()}
+    tested = next((each.predictions for each in results.experiments.values() if each.arm == arm), None)
+    if tested is not None:
+        right = (tested["true"] == tested["predicted"]).groupby(tested["image"]).agg(["sum", "size"])
+        for image, hits, runs in right.itertuples():
+            facts[str(image)] = f"{facts.get(str(image), UNDEFINED)}, right {hits}/{runs}"
+    return facts
 
 
 def _decibel(psnr: float | None) -> str:

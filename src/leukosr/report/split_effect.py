@@ -9,7 +9,7 @@ from leukosr.evaluate.arms.split_effect import SplitEffect, split_effect
 from leukosr.evaluate.estimate import Estimate
 from leukosr.report.comparisons import NAMES
 from leukosr.report.results import StudyResults
-from leukosr.report.style import arm_colour, arm_label, new_figure
+from leukosr.report.style import new_figure
 from leukosr.report.tables import UNDEFINED
 from leukosr.report.verdicts import predictions_of
 
@@ -24,10 +24,11 @@ def split_effects(paper: StudyResults, disjoint: StudyResults) -> list[SplitEffe
     ]
 
 
-def effect_rows(effects: Sequence[SplitEffect]) -> list[list[str]]:
+def effect_rows(effects: Sequence[SplitEffect], results: StudyResults) -> list[list[str]]:
     """A row an experiment and metric, percent and points with intervals."""
+    looks = {name: result.look for name, result in results.experiments.items()}
     return [
-        [arm_label(e.arm), NAMES[e.metric], _text(e.paper), _text(e.disjoint), _text(e.difference, "+")]
+        [looks[e.arm].label, NAMES[e.metric], _text(e.paper), _text(e.disjoint), _text(e.difference, "+")]
         for e in effects
     ]
 
@@ -39,14 +40,15 @@ def _text(score: Estimate, sign: str = "") -> str:
     return f"{mean} ({100 * score.ci_low:{sign}.1f} … {100 * score.ci_high:{sign}.1f})"
 
 
-def effect_figure(path: Path, effects: Sequence[SplitEffect], note: str) -> None:
+def effect_figure(path: Path, effects: Sequence[SplitEffect], results: StudyResults, note: str) -> None:
     """Accuracy of every experiment under both protocols, side by side with 95 % intervals over runs and sources."""
+    looks = {name: result.look for name, result in results.experiments.items()}
     shown = [effect for effect in effects if effect.metric == "accuracy"]
     with new_figure(path, 5.8, 0.55 * len(shown) + 1.2, note) as figure:
         panel = figure.subplots()
         for place, effect in enumerate(shown):
             for score, shift, filled in ((effect.paper, -0.16, False), (effect.disjoint, 0.16, True)):
-                colour = arm_colour(effect.arm)
+                colour = looks[effect.arm].colour
                 if score.ci_low is not None and score.ci_high is not None:
                     panel.hlines(place + shift, 100 * score.ci_low, 100 * score.ci_high, color=colour, linewidth=2)
                 panel.plot(
@@ -60,7 +62,7 @@ def effect_figure(path: Path, effects: Sequence[SplitEffect], note: str) -> None
                 [], [], marker="o", markersize=7, color="black", markerfacecolor=face, label=label, linestyle="none"
             )
         figure.legend(loc="outside upper left", ncols=2)
-        panel.set_yticks(range(len(shown)), [arm_label(effect.arm) for effect in shown])
+        panel.set_yticks(range(len(shown)), [looks[effect.arm].label for effect in shown])
         panel.set_ylim(len(shown) - 0.5, -0.5)
         panel.tick_params(axis="y", length=0)
         panel.grid(True, axis="x")

@@ -11,7 +11,6 @@ from rich.table import Table
 
 from leukosr.report.published import PublishedArm, PublishedStudy
 from leukosr.report.results import StudyResults
-from leukosr.report.style import arm_label
 
 UNDEFINED = "–"
 
@@ -24,7 +23,7 @@ def comparison_table(results: StudyResults, published: PublishedStudy | None) ->
     """
     rows = []
     for name, result in results.experiments.items():
-        quality, scores = result.quality, result.classification
+        quality, scores = results.arms[result.arm].quality, result.scores
         row: dict[str, Any] = {
             "experiment": name,
             "n_images": quality.n,
@@ -53,23 +52,14 @@ def comparison_table(results: StudyResults, published: PublishedStudy | None) ->
 
 def summary(results: StudyResults) -> dict[str, dict[str, float | int | None]]:
     """experiment → its scores as fractions (PSNR in dB), with sd over images or runs; None is undefined."""
-    return {
-        name: {
-            "psnr": result.quality.psnr,
-            "psnr_sd": result.quality.psnr_sd,
-            "ssim": result.quality.ssim,
-            "ssim_sd": result.quality.ssim_sd,
-            "n_images": result.quality.n,
-            "accuracy": result.classification.accuracy,
-            "accuracy_sd": result.classification.accuracy_sd,
-            "macro_f1": result.classification.macro_f1,
-            "macro_f1_sd": result.classification.macro_f1_sd,
-            "n_runs": result.classification.n_runs,
-            "n_train": result.classification.n_train,
-            "n_test": result.classification.n_test,
-        }
-        for name, result in results.experiments.items()
-    }
+    of_images = ("psnr", "psnr_sd", "ssim", "ssim_sd")
+    of_classifiers = ("accuracy", "accuracy_sd", "macro_f1", "macro_f1_sd", "n_runs", "n_train", "n_test")
+    found: dict[str, dict[str, float | int | None]] = {}
+    for name, result in results.experiments.items():
+        quality = results.arms[result.arm].quality
+        found[name] = {each: getattr(quality, each) for each in of_images} | {"n_images": quality.n}
+        found[name] |= {each: getattr(result.scores, each) for each in of_classifiers}
+    return found
 
 
 def print_summary(results: StudyResults, note: str, console: Console) -> None:
@@ -80,7 +70,7 @@ def print_summary(results: StudyResults, note: str, console: Console) -> None:
         table.add_column(head, justify="right", no_wrap=True)
     for row in comparison_table(results, None).to_dict("records"):
         table.add_row(
-            arm_label(str(row["experiment"])),
+            results.experiments[str(row["experiment"])].look.label,
             number(row["psnr"], 2),
             number(row["ssim"], 4),
             mean_sd(row["accuracy_percent"], row["accuracy_sd_percent"]),

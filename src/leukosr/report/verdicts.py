@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from leukosr.config import LEARNED_ARMS, Params
+from leukosr.config import Generated, Params
 from leukosr.data.manifest import CLASSIFIER_ROLES, FOLD, SR_ROLES
 from leukosr.data.provenance.facts import Shared
 from leukosr.evaluate.arms.predictions import Predictions, pair
@@ -15,9 +15,6 @@ from leukosr.evaluate.arms.sample_size import SampleSize, sample_size
 from leukosr.evaluate.arms.significance import Comparison, compare
 from leukosr.report.comparisons import NAMES, difference_text, p_text
 from leukosr.report.results import StudyResults
-from leukosr.report.style import arm_label
-
-PLAIN_OPPONENTS = ("raw", "bicubic")
 
 
 @dataclass(frozen=True)
@@ -29,11 +26,18 @@ class Verdicts:
 
 
 def study_pairs(params: Params) -> list[tuple[str, str]]:
-    """The pairs of experiments that the study compares: those it names, or each SR method with raw and bicubic."""
+    """The pairs of experiments that the study compares: those that it names, or its default.
+
+    By default each experiment on images that a network made is compared with each one on other low-resolution images
+    that has the same classifier.
+    """
     if params.study.comparisons is not None:
         return list(params.study.comparisons)
-    learned = [name for name, each in params.classify.items() if each.test in LEARNED_ARMS]
-    return [(name, plain) for name in learned for plain in PLAIN_OPPONENTS if plain in params.classify]
+    tested = {name: params.upscale[each.test] for name, each in params.classify.items()}
+    generated = [name for name, arm in tested.items() if isinstance(arm, Generated)]
+    plain = [name for name, arm in tested.items() if arm.made_from == "low" and name not in generated]
+    recipes = {name: each.classifier for name, each in params.classify.items()}
+    return [(first, second) for first in generated for second in plain if recipes[first] == recipes[second]]
 
 
 def judge(params: Params, results: StudyResults) -> Verdicts:
@@ -52,11 +56,11 @@ def predictions_of(results: StudyResults, name: str) -> Predictions:
     return Predictions(name, table, results.classes)
 
 
-def verdict_rows(found: Sequence[Comparison]) -> list[list[str]]:
+def verdict_rows(found: Sequence[Comparison], results: StudyResults) -> list[list[str]]:
     """A row a comparison and metric, the primary one first."""
     return [
         [
-            f"{arm_label(each.a)} – {arm_label(each.b)}",
+            f"{results.experiments[each.a].look.label} – {results.experiments[each.b].look.label}",
             NAMES[each.metric] + (" (primary)" if each.primary else ""),
             each.verdict,
             difference_text(each),

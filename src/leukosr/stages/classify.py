@@ -32,6 +32,7 @@ from leukosr.evaluate.classification import METRICS, Classification, mean_and_sd
 from leukosr.files import new_folder, write_json
 from leukosr.layout import Layout, image_file, require, require_all, stage_again
 from leukosr.report.figures import budget_note, classifier_curves, confusion_figure
+from leukosr.report.style import experiment_looks
 from leukosr.tables import read_own_table, write_frame
 from leukosr.tracking.records import SYNC, ClassifierRecord, log_epoch
 
@@ -251,9 +252,9 @@ def _summarise(folder: Path, work: _Work, processes: int) -> dict[str, Any]:
         "seconds": round(float(history["seconds"].sum()), 1),
     }
     write_json(folder / "metrics.json", metrics)
-    note, name = budget_note(work.params.budget), work.name
-    confusion_figure(folder / "confusion.png", name, predictions, tuple(data.classes), note)
-    classifier_curves(folder / "curves.png", name, history, note)
+    note, look = budget_note(work.params.budget), experiment_looks(work.params)[work.name]
+    confusion_figure(folder / "confusion.png", look, predictions, tuple(data.classes), note)
+    classifier_curves(folder / "curves.png", look, history, note)
     return metrics
 
 

@@ -29,6 +29,7 @@ from leukosr.images.reading import read_rgb
 from leukosr.images.store import ImageStore
 from leukosr.layout import BRING_BACK, Layout, image_file, require, require_all, stage_again
 from leukosr.report.figures import budget_note, sample_grid, sr_curves
+from leukosr.report.style import training_look
 from leukosr.stages.degrade import degradation_settings
 from leukosr.superres.trainer import SRTraining, history_columns
 from leukosr.superres.upscaler import upscale_batch
@@ -160,7 +161,7 @@ def _write(training: SRTraining, params: Params, folder: Path) -> dict[str, Any]
     metrics = _metrics(training)
     write_json(folder / "metrics.json", metrics)
     note = budget_note(params.budget)
-    sr_curves(folder / "curves.png", training.name, pd.DataFrame(done.history), note)
+    sr_curves(folder / "curves.png", training_look(params, training.name), pd.DataFrame(done.history), note)
     if len(training.val):
         indices = range(min(SAMPLES, len(training.val)))
         lr, hr = [training.val.lr[i] for i in indices], [training.val.hr[i] for i in indices]
