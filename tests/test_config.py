@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from leukosr.config import Params, load_params, parse_params
 from leukosr.degradation import DEGRADATIONS, CapstoneSettings, SecondOrderSettings
+from leukosr.data.splits import SEVERAL, SPLITS
 from leukosr.errors import LeukoError
 from leukosr.stages.degrade import degradation_settings
 
@@ -352,3 +353,62 @@ def test_classes_called_yes_and_no_are_read_when_they_are_quoted(demo: Any, tmp_
     # and DVC keeps the quotes of conf/ when it composes params.yaml
     (tmp_path / "params.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(changed(demo, "prepare.classes", ["NO"]))))
     assert load_params(tmp_path / "params.yaml").prepare.classes == ["NO"]
+
+
+@pytest.mark.parametrize("protocol", [*SPLITS, *SEVERAL, "[official,paper]"])
+def test_every_protocol_composes_and_finds_sources_where_it_may(
+    protocol: str, compose_params: Callable[..., Params]
+) -> None:
+    params = compose_params("study=demo", f"study.protocol={protocol}")
+    assert set(params.study.protocols) <= set(SPLITS) and params.study.sr_protocol in params.study.protocols
+    sought = protocol in ("source_disjoint", "both")
+    assert list(params.provenance) == (["images"] if sought else [])
+    assert params.prepare.sources == ("outputs/demo/provenance" if sought else "datasets/demo")
+
+
+@pytest.mark.parametrize(
+    ("protocol", "message"),
+    [
+        (
+            "papers",
+            "study.protocol: unknown protocol 'papers'; allowed are paper, source_disjoint, official, random_80",
+        ),
+        ("", "study.protocol: unknown protocol ''; allowed are paper,"),
+        ([], "study.protocol: unknown protocol ''; allowed are paper,"),
+        (["paper", "both"], "study.protocol: unknown protocol 'both'; allowed are paper,"),
+        (["paper", "paper"], "study.protocol: protocols must differ from each other, got paper, paper"),
+    ],
+)
+def test_an_unknown_or_empty_protocol_names_the_allowed_ones(demo: Any, protocol: Any, message: str) -> None:
+    assert message in refusal(changed(demo, "study.protocol", protocol))
+
+
+@pytest.mark.parametrize("measures", [["image_quality"], ["classification"], ["classification", "image_quality"]])
+def test_stages_run_for_the_measures_of_the_study(measures: list[str], compose_params: Callable[..., Params]) -> None:
+    target = "classify" if "classification" in measures else "train_sr"
+    params = compose_params("study=demo", f"study.measures=[{','.join(measures)}]", f"sweep.target={target}")
+    assert params.measured == {
+        "quality": list(params.arms) if "image_quality" in measures else [],
+        "classify": list(params.arms) if "classification" in measures else [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["study.measures=[]"], "study.measures: "),
+        (["study.measures=[beauty]"], "study.measures.0: "),
+        (["study.measures=[image_quality,image_quality]"], "measures must differ from each other"),
+        (["study.measures=[image_quality]"], "sweep.target: a study without classification trains no classifiers"),
+        (["study=demo_sr", "prepare.classes=[a]"], "prepare.classes: a study without classification has no classes"),
+        (["study=demo_sr", "study.protocol=both"], "protocol: a study without classification runs under one protocol"),
+        (["study=demo_sr", "measured.classify=[raw]"], "measured.classify: must list nothing, by study.measures"),
+        (["prepare.source_pattern='('"], "prepare.source_pattern: '(' is no regular expression"),
+        (["prepare.source_pattern=x"], "prepare.source_pattern: needs one group in parentheses"),
+    ],
+)
+def test_measures_and_sources_that_cannot_be_are_refused(
+    compose_raw: Callable[..., Any], overrides: list[str], message: str
+) -> None:
+    with pytest.raises(LeukoError, match=re.escape(message)):
+        parse_params(compose_raw(*overrides), "conf")

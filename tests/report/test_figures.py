@@ -44,13 +44,13 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def draw(name: str, results: StudyResults, path: Path) -> None:
-    raw, images = results.arms["raw"], [np.full((8, 8, 3), level, np.uint8) for level in (20, 200)]
+    raw, images = results.classifiers["raw"], [np.full((8, 8, 3), level, np.uint8) for level in (20, 200)]
     cell = read_cell(results.layout, "TEST/eosinophil/2", ARMS, 0.4, "eosinophil", {})
     calls: dict[str, Callable[[], None]] = {
         "accuracy": lambda: figures.accuracy_figure(path, results, NOTE),
         "quality": lambda: figures.quality_figure(path, results, NOTE),
         "confusion": lambda: figures.confusion_figure(path, "raw", raw.predictions, results.classes, NOTE),
-        "classes": lambda: figures.class_distribution(path, results.manifest, NOTE),
+        "classes": lambda: figures.class_distribution(path, results.manifest, NOTE, "paper"),
         "sr_curves": lambda: figures.sr_curves(path, "srgan", results.methods["srgan"].history, NOTE),
         "classifier": lambda: figures.classifier_curves(path, "raw", raw.history, NOTE),
         "grid": lambda: figures.arm_grid(path, [cell], NOTE),
@@ -127,7 +127,7 @@ def test_grids_refuse_rows_of_different_lengths(tmp_path: Path) -> None:
 
 
 def test_class_counts_follow_the_order_of_the_pipeline(results: StudyResults) -> None:
-    counts = class_counts(results.manifest)
+    counts = class_counts(results.manifest, "paper")
     assert list(counts.columns) == ["sr_train", "classifier_train", "classifier_test"]
     assert counts.loc["eosinophil"].tolist() == [1, 2, 1]
 

@@ -17,16 +17,17 @@ def test_all_arms_and_methods_are_read(outputs: Path) -> None:
     assert tuple(results.arms) == ARMS
     assert tuple(results.methods) == ("srgan", "real_esrgan")
     assert results.classes == CLASSES
-    assert results.arms["ground_truth"].quality.psnr is None
-    assert results.arms["ground_truth"].per_image["psnr"].isna().all()
-    assert results.arms["srgan"].classification.per_class["neutrophil"].precision is None
+    assert results.images["ground_truth"].quality.psnr is None
+    assert results.images["ground_truth"].per_image["psnr"].isna().all()
+    assert results.classifiers["srgan"].scores.per_class["neutrophil"].precision is None
     assert list(results.rejected["reason"]) == ["cannot be decoded"]
 
 
 def test_a_class_that_looks_like_a_missing_value_stays_text(outputs: Path) -> None:
     path = outputs / "demo" / "manifest.csv"
     path.write_text(path.read_text().replace(",eosinophil,", ",NA,"))
-    assert set(load_results(Layout("demo", outputs), ARMS, "paper").manifest["class"]) == {"NA", "neutrophil"}
+    rows = load_results(Layout("demo", outputs), ARMS, "paper").manifest
+    assert {row.label for row in rows} == {"NA", "neutrophil"}
 
 
 @pytest.mark.parametrize(

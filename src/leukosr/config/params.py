@@ -28,6 +28,8 @@ class Params(Section):
     degrade: Degrade
     train_sr: dict[str, TrainSR]
     upscale: dict[str, Upscale]
+    stages_of: dict[str, dict[str, list[str]]]
+    measured: dict[str, list[str]]
     quality: Quality
     classify: Classify
     sweep: Sweep
@@ -100,10 +102,27 @@ class Params(Section):
     def _split_is_fixed(self) -> bool:
         """Whether another draw of the split would change how many images there are.
 
-        Sources keep different numbers of images where these are limited, so roles cannot change hands.
+        Sources keep different numbers of images where these are limited, so roles cannot change hands; nor can they
+        where SR was trained on the training images.
         """
-        by_source = self.sweep.target == "classify" and self.swept_protocol == "source_disjoint"
-        return by_source and (self.prepare.per_class.classifier is not None or self.study.protocol == "both")
+        if self.sweep.target != "classify":
+            return False
+        split = self.study.split(self.swept_protocol)
+        limited = self.prepare.per_class.classifier is not None or len(self.study.protocols) > 1
+        return not split.own_sr_part or (split.disjoint and limited)
+
+    @model_validator(mode="after")
+    def _measures_fit(self) -> Params:
+        """What conf/config.yaml lists for each measure is there exactly if the study measures so."""
+        for stage, measure in (("quality", "image_quality"), ("classify", "classification")):
+            on = measure in self.study.measures
+            if tuple(self.measured.get(stage, ())) != (self.arms if on else ()):
+                raise ValueError(f"measured.{stage}: must list {'every arm' if on else 'nothing'}, by study.measures")
+        if not self.study.classifies and self.prepare.classes is not None:
+            raise ValueError("prepare.classes: a study without classification has no classes; set it to null")
+        if not self.study.classifies and self.sweep.target == "classify":
+            raise ValueError("sweep.target: a study without classification trains no classifiers; set it to train_sr")
+        return self
 
     def _check_sweep(self) -> None:
         known = self.arms if self.sweep.target == "classify" else tuple(self.train_sr)
@@ -113,20 +132,21 @@ class Params(Section):
             raise ValueError(
                 f"sweep.arm: unknown '{self.sweep.arm}'; known to {self.sweep.target} are {', '.join(known)}"
             )
-        if self._split_is_fixed and "split" in (self.sweep.streams or ()):
-            raise ValueError(
-                "sweep.streams: 'split' cannot be drawn anew here, as sources keep different numbers of images: "
-                "leave it out, or set study.protocol to source_disjoint and budget.per_class.classifier to null"
-            )
-        by_source = self.sweep.target == "classify" and self.swept_protocol == "source_disjoint"
-        if self.sweep.design == "search" and by_source and self.prepare.source_disjoint.folds is not None:
-            raise ValueError(
-                "sweep.design: a search needs validation images, and with prepare.source_disjoint.folds every image of "
-                "the classifiers is tested: set folds to null, or choose another design"
-            )
         if self.swept_protocol not in self.study.protocols:
             raise ValueError(
                 f"sweep.protocol: '{self.sweep.protocol}' is none of the study's, {', '.join(self.study.protocols)}"
+            )
+        if self._split_is_fixed and "split" in (self.sweep.streams or ()):
+            raise ValueError(
+                "sweep.streams: 'split' cannot be drawn anew here, as sources keep different numbers of images, or SR "
+                f"trains on the classifiers' images: leave it out, or let {self.swept_protocol} be the one "
+                "study.protocol and set budget.per_class.classifier to null"
+            )
+        folded = self.sweep.target == "classify" and self.study.split(self.swept_protocol).folds
+        if self.sweep.design == "search" and folded and self.prepare.source_disjoint.folds is not None:
+            raise ValueError(
+                "sweep.design: a search needs validation images, and with prepare.source_disjoint.folds every image of "
+                "the classifiers is tested: set folds to null, or choose another design"
             )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from leukosr.data.manifest import ROLES
+from leukosr.data.manifest import ROLES, Row
 from leukosr.report.results import StudyResults
 from leukosr.report.style import SEQUENCE, arm_colour, arm_label, new_figure
 from leukosr.report.tables import UNDEFINED, mean_sd, number, percent
@@ -19,11 +20,11 @@ def accuracy_figure(path: Path, results: StudyResults, note: str) -> None:
 
     A dotted line marks what always naming the commonest class of the test images would score.
     """
-    arms = list(results.arms)
+    arms = list(results.classifiers)
     with new_figure(path, 5.8, 0.5 * len(arms) + 1.1, note) as figure:
         panel = figure.subplots()
-        for place, (arm, result) in enumerate(results.arms.items()):
-            scores = result.classification
+        for place, (arm, result) in enumerate(results.classifiers.items()):
+            scores = result.scores
             runs = [100 * run["accuracy"] for run in scores.per_seed.values() if run["accuracy"] is not None]
             panel.scatter(runs, _spread(len(runs), place), color=arm_colour(arm), s=34, alpha=0.85, zorder=3)
             if scores.accuracy is not None:
@@ -49,12 +50,12 @@ def quality_figure(path: Path, results: StudyResults, note: str) -> None:
 
     Boxes are quartiles, whiskers reach from the 5th to the 95th percentile.
     """
-    arms = list(results.arms)
+    arms = list(results.images)
     with new_figure(path, 5.8, 2 * (0.42 * len(arms) + 0.7), note) as figure:
         for panel, column, label, digits in zip(
             figure.subplots(2, 1), ("psnr", "ssim"), ("PSNR, dB", "SSIM"), (2, 3), strict=True
         ):
-            for place, (arm, result) in enumerate(results.arms.items()):
+            for place, (arm, result) in enumerate(results.images.items()):
                 values = result.per_image[column].dropna().to_numpy()
                 if not len(values):
                     _beside(panel, place, UNDEFINED)
@@ -101,17 +102,17 @@ def confusion_figure(path: Path, arm: str, predictions: pd.DataFrame, classes: t
         panel.set_title(f"{arm_label(arm)}, {runs} {'run' if runs == 1 else 'runs pooled'}")
 
 
-def class_distribution(path: Path, manifest: pd.DataFrame, note: str, role: str = "role_paper") -> None:
-    """Images of each class in each role but `unused`, as labelled bars; `manifest` has the columns of manifest.csv."""
-    counts = class_counts(manifest, role).drop(columns="unused", errors="ignore")
+def class_distribution(path: Path, rows: Sequence[Row], note: str, protocol: str) -> None:
+    """Images of each class in each role under a protocol but `unused`, as labelled bars."""
+    counts = class_counts(rows, protocol).drop(columns="unused", errors="ignore")
     classes, roles = list(counts.index), list(counts.columns)
     thick = 0.8 / max(1, len(roles))
     with new_figure(path, 5.8, 0.24 * len(classes) * len(roles) + 0.3 * len(classes) + 1.0, note) as figure:
         panel = figure.subplots()
         for place, name in enumerate(roles):
-            rows = np.arange(len(classes)) + (place - (len(roles) - 1) / 2) * thick
+            places = np.arange(len(classes)) + (place - (len(roles) - 1) / 2) * thick
             bars = panel.barh(
-                rows, counts[name], height=thick * 0.92, color=SEQUENCE[place % len(SEQUENCE)], label=_words(name)
+                places, counts[name], height=thick * 0.92, color=SEQUENCE[place % len(SEQUENCE)], label=_words(name)
             )
             panel.bar_label(bars, padding=3, fontsize=8)
         panel.set_yticks(range(len(classes)), classes)
@@ -121,16 +122,17 @@ def class_distribution(path: Path, manifest: pd.DataFrame, note: str, role: str 
         figure.legend(loc="outside upper left", ncols=3)
 
 
-def class_counts(manifest: pd.DataFrame, role: str = "role_paper") -> pd.DataFrame:
+def class_counts(rows: Sequence[Row], protocol: str) -> pd.DataFrame:
     """Number of images by class (rows) and role (columns, those that occur, in the order of the pipeline)."""
-    counts = pd.crosstab(manifest["class"], manifest[role])
+    labels = pd.Series([row.label or "all" for row in rows], name="class")
+    counts = pd.crosstab(labels, pd.Series([row.role(protocol) or "unused" for row in rows], name="role"))
     known = [name for name in ROLES if name in counts.columns]
     return counts[known + [name for name in counts.columns if name not in known]]
 
 
 def _majority_percent(results: StudyResults) -> float | None:
     """Accuracy of always naming the commonest class of the test images."""
-    first = next(iter(results.arms.values())).predictions
+    first = next(iter(results.classifiers.values())).predictions
     true = first.drop_duplicates("image")["true"]
     return 100 * float(true.value_counts().iloc[0]) / len(true) if len(true) else None
 

@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from PIL import Image
 
 from leukosr.config import Params
+from leukosr.data.splits import SPLITS
 from leukosr.files import new_file, new_folder, write_json
 from leukosr.images.reading import read_as_rgb
 from leukosr.report import sections
@@ -33,7 +34,7 @@ from leukosr.report.grids import arm_grid, read_cell
 from leukosr.report.published import published_figures
 from leukosr.report.reproduce import reproduction
 from leukosr.report.results import StudyResults
-from leukosr.report.split_effect import effect_figure, effect_rows, split_effects
+from leukosr.report.split_effect import compared_protocols, effect_figure, effect_rows, split_effects
 from leukosr.report.style import arm_label, budget_note
 from leukosr.report.sweep import training_words
 from leukosr.report.tables import comparison_table, summary
@@ -70,15 +71,17 @@ def write_report(
     note = f"{results.study}: {budget_note(params.budget)}"
     published = published_figures(params.study.published)
     everything = [results, *others]
-    tables = [comparison_table(each, published if each.protocol == "paper" else None) for each in everything]
+    tables = [comparison_table(each, None if SPLITS[each.protocol].disjoint else published) for each in everything]
     with new_folder(folder) as work:
         pictures = _draw(work / "figures", params, results, note)
         for each in others:
             pictures |= _draw_protocol(work / "figures", each, note)
         swept = _draw_sweep(work / "figures", params, results.layout.sweep, pictures)
-        effects = split_effects(results, others[0]) if others else []
-        if effects:
-            effect_figure(work / "figures" / "split_effect.png", effects, note)
+        compared = compared_protocols(everything)
+        effects = split_effects(*compared) if compared else []
+        if compared:
+            names = [each.protocol.replace("_", " ") for each in compared]
+            effect_figure(work / "figures" / "split_effect.png", effects, note, names)
             words = f"Test accuracy of every arm under both protocols with 95 % intervals. {note}"
             pictures["split_effect"] = Figure(data_uri(work / "figures" / "split_effect.png", False), words)
         with new_file(work / "comparison.csv") as path:
@@ -91,6 +94,9 @@ def write_report(
         page = template("report.html.j2").render(
             title=params.study.title,
             lead=sections.lead_sentence(params, results),
+            grid_words=" PSNR" * bool(results.images)
+            + ("," if results.images else "") * bool(results.classifiers)
+            + " and in how many runs the cell was classified right." * bool(results.classifiers),
             precision=sections.precision_sentence(results),
             budget=budget_note(params.budget),
             budget_name=params.budget.name,
@@ -98,19 +104,20 @@ def write_report(
             arm_labels={arm: arm_label(arm) for arm in results.arms},
             protocols=[_protocol(params, *each) for each in zip(everything, tables, strict=True)],
             split_effects=effect_rows(effects),
-            split_words=sections.split_words(*everything) if others else "",
+            split_names=[each.protocol.replace("_", " ") for each in compared or ()],
+            split_words=sections.split_words(*compared) if compared else "",
             sweep=swept,
             published=published,
             published_label=published.label(params.image) if published else "",
-            f1=sections.f1_by_class(results),
+            f1=sections.f1_by_class(results) if results.classifiers else [],
             per_class=sections.class_rows(results),
             sr_rows=sections.sr_rows(params, results),
-            counts=class_counts(results.manifest, f"role_{results.protocol}"),
+            counts=class_counts(results.manifest, results.protocol),
             main_protocol=f" (protocol {results.protocol})" if others else "",
             rejected=list(results.rejected.itertuples(index=False)),
             degradation=sections.degradation_rows(params),
             caveat=params.study.caveat,
-            images=next(iter(results.arms.values())).quality.n,
+            images=next((each.quality.n for each in results.images.values()), 0),
             wrapped=getattr(params.degrade, "noise", "") == "wrapped",
             params_yaml=_settings(params),
             reproduce=reproduction(params, conf),
@@ -171,16 +178,17 @@ def _protocol(params: Params, results: StudyResults, table: pd.DataFrame) -> dic
     main = results.protocol == params.study.protocols[0]
     return {
         "name": results.protocol,
-        "words": sections.PROTOCOL_WORDS[results.protocol],
+        "words": SPLITS[results.protocol].words,
+        "disjoint": SPLITS[results.protocol].disjoint,
         "comparison": sections.comparison_rows(table),
         "published": "published_psnr" in table,
-        "leakage": leakage(results.manifest, results.protocol, params.study.sr_protocol),
+        "leakage": leakage(results.manifest, results.protocol, params.study),
         "verdicts": verdict_rows(found.comparisons),
         "reach": reach_sentence(found.comparisons) if found.comparisons else "",
         "unknown": next((worth_sentence(size) for size in found.sizes if not size.known), ""),
         "sizes": [size_sentence(replace(size, name=arm_label(size.name))) for size in found.sizes if size.known],
         "accuracy": "accuracy" if main else f"accuracy_{results.protocol}",
-        "confusion": {} if main else {arm: f"confusion_{results.protocol}_{arm}" for arm in results.arms},
+        "confusion": {} if main else {arm: f"confusion_{results.protocol}_{arm}" for arm in results.classifiers},
     }
 
 
@@ -190,7 +198,7 @@ def _draw_protocol(folder: Path, results: StudyResults, note: str) -> dict[str, 
     accuracy_figure(folder / f"accuracy_{name}.png", results, note)
     words = f"Test accuracy of every arm under {name}, a dot a seed. {note}"
     seen = {f"accuracy_{name}": Figure(data_uri(folder / f"accuracy_{name}.png", False), words)}
-    for arm, result in results.arms.items():
+    for arm, result in results.classifiers.items():
         file = folder / f"confusion_{name}_{arm}.png"
         confusion_figure(file, arm, result.predictions, results.classes, note)
         seen[file.stem] = Figure(data_uri(file, False), f"Confusion matrix of {arm_label(arm)} under {name}. {note}")
@@ -199,7 +207,7 @@ def _draw_protocol(folder: Path, results: StudyResults, note: str) -> dict[str, 
 
 def _settings(params: Params) -> str:
     """All parameters but those that only change speed, and what other protocols would need."""
-    shown = params.model_dump(mode="json", exclude={"runtime", "find_sources"})
+    shown = params.model_dump(mode="json", exclude={"runtime", "find_sources", "stages_of"})
     return str(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True))
 
 
@@ -210,11 +218,13 @@ def _draw(folder: Path, params: Params, results: StudyResults, note: str) -> dic
     def add(name: str, alt: str, photo: bool = False) -> None:
         seen[name] = Figure(data_uri(folder / f"{name}.png", photo), f"{alt}. {note}")
 
-    accuracy_figure(folder / "accuracy.png", results, note)
-    add("accuracy", "Test accuracy of every arm, a dot a seed")
-    quality_figure(folder / "quality.png", results, note)
-    add("quality", "Distribution of PSNR and SSIM over the images of every arm")
-    class_distribution(folder / "classes.png", results.manifest, note, f"role_{results.protocol}")
+    if results.classifiers:
+        accuracy_figure(folder / "accuracy.png", results, note)
+        add("accuracy", "Test accuracy of every arm, a dot a seed")
+    if results.images:
+        quality_figure(folder / "quality.png", results, note)
+        add("quality", "Distribution of PSNR and SSIM over the images of every arm")
+    class_distribution(folder / "classes.png", results.manifest, note, results.protocol)
     add("classes", "Number of images of each class in each role")
     cells = [
         read_cell(results.layout, image, list(results.arms), params.report.crop, label, captions)
@@ -223,7 +233,7 @@ def _draw(folder: Path, params: Params, results: StudyResults, note: str) -> dic
     if cells:
         arm_grid(folder / "grid.png", cells, note)
         add("grid", "The same cells in every arm with a zoomed crop", photo=True)
-    for arm, result in results.arms.items():
+    for arm, result in results.classifiers.items():
         confusion_figure(folder / f"confusion_{arm}.png", arm, result.predictions, results.classes, note)
         add(f"confusion_{arm}", f"Confusion matrix of {arm_label(arm)}")
         classifier_curves(folder / f"classifier_{arm}.png", arm, result.history, note)

@@ -11,13 +11,13 @@ from typing import Any
 import pandas as pd
 
 from leukosr.config import LEARNED_ARMS
+from leukosr.data.manifest import Row, read_manifest
 from leukosr.errors import LeukoError
 from leukosr.layout import Layout
 from leukosr.tables import read_own_table
 
 TEXT_COLUMNS = frozenset(
-    ("id", "path", "class", "source", "role", "role_paper", "role_source_disjoint", "reason", "image",
-     "stage", "fold", "true", "predicted")
+    ("path", "class", "source", "role", "reason", "image", "stage", "fold", "true", "predicted")
 )  # fmt: skip
 
 
@@ -67,12 +67,18 @@ class Classification:
 
 
 @dataclass(frozen=True)
-class ArmResults:
-    """Everything known about one arm; the frames have the columns of the stages' CSV files."""
+class ArmImages:
+    """How an arm's images compare with the ground truth; the frame has the columns of per_image.csv."""
 
     quality: ImageQuality
     per_image: pd.DataFrame
-    classification: Classification
+
+
+@dataclass(frozen=True)
+class ArmClassifiers:
+    """What an arm's classifiers scored and said; the frames have the columns of the stage's CSV files."""
+
+    scores: Classification
     predictions: pd.DataFrame
     history: pd.DataFrame
 
@@ -88,25 +94,32 @@ class SRTraining:
 
 @dataclass(frozen=True)
 class StudyResults:
-    """All results of a study; `layout` knows its files, arms and methods are in the study's order."""
+    """All results of a study; `layout` knows its files, arms and methods are in the study's order.
+
+    `images` and `classifiers` have an entry an arm, or none where the study does not measure so.
+    """
 
     study: str
     protocol: str
     layout: Layout
-    manifest: pd.DataFrame
+    manifest: Sequence[Row]
     rejected: pd.DataFrame
-    arms: Mapping[str, ArmResults]
+    arms: tuple[str, ...]
+    images: Mapping[str, ArmImages]
+    classifiers: Mapping[str, ArmClassifiers]
     methods: Mapping[str, SRTraining]
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names in the order of the classifiers' outputs."""
-        columns = next(iter(self.arms.values())).predictions.columns
+        columns = next(iter(self.classifiers.values())).predictions.columns
         return tuple(str(name).removeprefix("p_") for name in columns if str(name).startswith("p_"))
 
 
-def load_results(layout: Layout, arms: Sequence[str], protocol: str) -> StudyResults:
-    """Read the files of a study as the stages wrote them.
+def load_results(
+    layout: Layout, arms: Sequence[str], protocol: str, measures: Sequence[str] = ("image_quality", "classification")
+) -> StudyResults:
+    """Read the files of a study as the stages of its measures wrote them.
 
     Raises LeukoError that names a missing or damaged file and the `dvc repro` command that makes it.
     """
@@ -114,19 +127,27 @@ def load_results(layout: Layout, arms: Sequence[str], protocol: str) -> StudyRes
         study=layout.study,
         protocol=protocol,
         layout=layout,
-        manifest=_table(layout.manifest, ("id", "class", "source", f"role_{protocol}"), "prepare"),
+        manifest=read_manifest(layout.manifest),
         rejected=_table(layout.rejected, ("path", "reason"), "prepare"),
-        arms={arm: _arm(layout, arm, protocol) for arm in arms},
+        arms=tuple(arms),
+        images={arm: _images(layout, arm) for arm in arms if "image_quality" in measures},
+        classifiers={arm: _classifiers(layout, arm, protocol) for arm in arms if "classification" in measures},
         methods={arm: _method(layout, arm) for arm in arms if arm in LEARNED_ARMS},
     )
 
 
-def _arm(layout: Layout, arm: str, protocol: str) -> ArmResults:
-    quality, classify = layout.quality(arm), layout.classify(arm, protocol)
-    return ArmResults(
-        quality=_metrics(quality / "metrics.json", lambda raw: _fields(ImageQuality, raw), f"quality@{arm}"),
-        per_image=_table(quality / "per_image.csv", ("image", "psnr", "ssim"), f"quality@{arm}"),
-        classification=_metrics(classify / "metrics.json", _classification, f"classify@{arm}"),
+def _images(layout: Layout, arm: str) -> ArmImages:
+    folder = layout.quality(arm)
+    return ArmImages(
+        quality=_metrics(folder / "metrics.json", lambda raw: _fields(ImageQuality, raw), f"quality@{arm}"),
+        per_image=_table(folder / "per_image.csv", ("image", "class", "psnr", "ssim"), f"quality@{arm}"),
+    )
+
+
+def _classifiers(layout: Layout, arm: str, protocol: str) -> ArmClassifiers:
+    classify = layout.classify(arm, protocol)
+    return ArmClassifiers(
+        scores=_metrics(classify / "metrics.json", _classification, f"classify@{arm}"),
         predictions=_table(classify / "predictions.csv", ("image", "seed", "true", "predicted"), f"classify@{arm}"),
         history=_table(classify / "history.csv", ("seed", "epoch", "loss", "accuracy"), f"classify@{arm}"),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,24 +11,29 @@ import pandas as pd
 from leukosr.config import Params
 from leukosr.report.results import StudyResults
 from leukosr.report.style import arm_label, size_text
-from leukosr.report.tables import UNDEFINED, mean_sd, number, percent
+from leukosr.report.tables import UNDEFINED, number, percent, quality_cells, score_cells
 
 BACKBONE_WORDS = {"resnet50": "ResNet50", "resnet18": "ResNet18"}
-PROTOCOL_WORDS = {
-    "paper": "test images drawn at random from the test part, whatever source they show",
-    "source_disjoint": "no source is in two of SR training, classifier training, validation and test",
-}
 
 
 def lead_sentence(params: Params, results: StudyResults) -> str:
     """One plain sentence: what was trained on what, how often, tested on how many images."""
-    image, scores = params.image, next(iter(results.arms.values())).classification
+    image = params.image
+    low = size_text(image.height // image.scale, image.width // image.scale)
+    sizes = (
+        f"the low resolution is {low} pixels, the high one {size_text(image.height, image.width)} (height by width)."
+    )
+    if not results.classifiers:
+        count = next(iter(results.images.values())).quality.n
+        return (
+            f"{len(results.arms)} versions (arms) of the same {count} images are compared with the originals; {sizes}"
+        )
+    scores = next(iter(results.classifiers.values())).scores
     weights = "from scratch" if params.classify.weights == "none" else f"from {params.classify.weights} weights"
     sources = "" if scores.n_test_sources is None else f" from {scores.n_test_sources} sources"
     times = "once" if scores.n_runs == 1 else f"{scores.n_runs} times"
     epochs = "1 epoch" if params.classify.epochs == 1 else f"{params.classify.epochs} epochs"
     seeds = ("seed " if scores.n_runs == 1 else "seeds ") + ", ".join(scores.per_seed)
-    low = size_text(image.height // image.scale, image.width // image.scale)
     size = params.classify.size
     folds = "" if scores.folds is None else f" ({scores.folds} folds, each tested by the classifiers of the others)"
     shrunk = "" if size is None else f" (larger ones shrunk to {size_text(*size)} pixels)"
@@ -37,8 +43,7 @@ def lead_sentence(params: Params, results: StudyResults) -> str:
         f"{backbone} was trained {weights} {times} ({seeds}) on each of {len(results.arms)} versions (arms) of "
         f"the same {scores.n_train} images{shrunk} of {len(results.classes)} classes for "
         f"{epochs}, and tested on {scores.n_test} other images{folds}{sources}, so that one image is "
-        f"{100 / max(scores.n_test, 1):.2g} points of accuracy; the low resolution is {low} pixels, "
-        f"the high one {size_text(image.height, image.width)} (height by width)."
+        f"{100 / max(scores.n_test, 1):.2g} points of accuracy; {sizes}"
     )
 
 
@@ -47,37 +52,35 @@ def precision_sentence(results: StudyResults) -> str:
     stages: dict[str, list[str]] = {}
     for method, training in results.methods.items():
         stages.setdefault(str(training.metrics["precision"]), []).append(f"train_sr@{method}")
-    for arm, result in results.arms.items():
-        if result.quality.precision is not None:
-            stages.setdefault(result.quality.precision, []).append(f"upscale@{arm}")
-        stages.setdefault(result.classification.precision, []).append(f"classify@{arm}")
+    for arm in results.arms:
+        made_in = results.images[arm].quality.precision if arm in results.images else None
+        if made_in is not None:
+            stages.setdefault(made_in, []).append(f"upscale@{arm}")
+        if arm in results.classifiers:
+            stages.setdefault(results.classifiers[arm].scores.precision, []).append(f"classify@{arm}")
+    if not stages:
+        return ""
     if len(stages) == 1:
         return f"All networks computed in {next(iter(stages))}."
     parts = [f"{precision} ({', '.join(names)})" for precision, names in sorted(stages.items())]
     return f"Networks computed in {' and in '.join(parts)}: differences between these include rounding."
 
 
-def split_words(paper: StudyResults, disjoint: StudyResults) -> str:
+def split_words(mixed: StudyResults, disjoint: StudyResults) -> str:
     """What the classifiers of the two protocols have in common, and what differs besides the split."""
-    first, second = (next(iter(each.arms.values())).classification.n_train for each in (paper, disjoint))
+    first, second = (next(iter(each.classifiers.values())).scores.n_train for each in (mixed, disjoint))
     same = "The SR weights are the same, and the protocols differ in whether copies of a test image are trained on"
     if first == second:
         return f"{same}; classifiers train on {first} images under both."
-    return f"{same}, and in the amount: {first} training images under paper, {second} under source_disjoint."
+    amount = f"{first} training images under {mixed.protocol}, {second} under {disjoint.protocol}"
+    return f"{same}, and in the amount: {amount}."
 
 
 def comparison_rows(table: pd.DataFrame) -> list[list[str]]:
     """The comparison table as text: arm, accuracy, macro F1, runs, PSNR, SSIM, published figures."""
     rows = []
     for row in table.to_dict("records"):
-        cells = [
-            arm_label(str(row["arm"])),
-            mean_sd(row["accuracy_percent"], row["accuracy_sd_percent"]),
-            mean_sd(row["macro_f1_percent"], row["macro_f1_sd_percent"]),
-            str(row["n_runs"]),
-            number(row["psnr"], 2),
-            number(row["ssim"], 4),
-        ]
+        cells = [arm_label(str(row["arm"])), *score_cells(row), *quality_cells(row)]
         if "published_psnr" in row:
             cells += [
                 number(row["published_accuracy_percent"], 2),
@@ -91,12 +94,12 @@ def comparison_rows(table: pd.DataFrame) -> list[list[str]]:
 
 def f1_by_class(results: StudyResults) -> list[list[str]]:
     """A row a class: its name, its test images, the F1 of every arm in percent."""
-    first = next(iter(results.arms.values())).classification.per_class
+    first = next(iter(results.classifiers.values())).scores.per_class
     return [
         [
             name,
             str(first[name].support),
-            *(number(percent(arm.classification.per_class[name].f1), 1) for arm in results.arms.values()),
+            *(number(percent(arm.scores.per_class[name].f1), 1) for arm in results.classifiers.values()),
         ]
         for name in results.classes
     ]
@@ -111,8 +114,8 @@ def class_rows(results: StudyResults) -> list[list[str]]:
             *(number(percent(v), 1) for v in (s.precision, s.recall, s.f1)),
             str(s.support),
         ]
-        for arm, result in results.arms.items()
-        for name, s in result.classification.per_class.items()
+        for arm, result in results.classifiers.items()
+        for name, s in result.scores.per_class.items()
     ]
 
 
@@ -154,24 +157,30 @@ def grid_choice(results: StudyResults, count: int) -> Iterator[tuple[str, str, d
 
     The caption gives the image's PSNR and in how many runs it was classified right.
     """
-    test = next(iter(results.arms.values())).predictions.drop_duplicates("image").sort_values("image")
+    if results.classifiers:
+        test = next(iter(results.classifiers.values())).predictions.drop_duplicates("image").sort_values("image")
+    else:
+        test = next(iter(results.images.values())).per_image.rename(columns={"class": "true"}).sort_values("image")
     turn = test.groupby("true").cumcount()
     order = test.assign(turn=turn).sort_values(["turn", "true"], kind="stable").head(count)
     facts = {arm: _image_facts(results, arm) for arm in results.arms}
     for image, true in order[["image", "true"]].sort_values("true", kind="stable").itertuples(index=False):
         stem = image.rsplit("/", 1)[-1]
         shown = stem if len(stem) <= 16 else f"{stem[:15]}…"
-        yield image, f"{true}\n{shown}", {arm: facts[arm].get(image, "") for arm in facts}
+        yield image, f"{true}\n{shown}".strip(), {arm: facts[arm].get(image, "") for arm in facts}
 
 
 def _image_facts(results: StudyResults, arm: str) -> dict[str, str]:
-    result = results.arms[arm]
-    right = (result.predictions["true"] == result.predictions["predicted"]).groupby(result.predictions["image"])
-    psnr = result.per_image.set_index("image")["psnr"]
-    return {
-        str(image): f"{_decibel(psnr.get(image))}, right {hits}/{runs}"
-        for image, hits, runs in zip(right.sum().index, right.sum(), right.size(), strict=True)
-    }
+    facts: dict[str, list[str]] = defaultdict(list)
+    if arm in results.images:
+        for image, psnr in results.images[arm].per_image[["image", "psnr"]].itertuples(index=False):
+            facts[str(image)].append(_decibel(psnr))
+    if arm in results.classifiers:
+        said = results.classifiers[arm].predictions
+        right = (said["true"] == said["predicted"]).groupby(said["image"])
+        for image, hits, runs in zip(right.sum().index, right.sum(), right.size(), strict=True):
+            facts[str(image)].append(f"right {hits}/{runs}")
+    return {image: ", ".join(words) for image, words in facts.items()}
 
 
 def _decibel(psnr: float | None) -> str:

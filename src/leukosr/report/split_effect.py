@@ -1,10 +1,11 @@
-"""The scores of every arm under both protocols, and what the split alone is worth: rows and a figure."""
+"""The scores of every arm under two protocols, and what the split alone is worth: rows and a figure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from leukosr.data.splits import SPLITS
 from leukosr.evaluate.arms.split_effect import SplitEffect, split_effect
 from leukosr.evaluate.estimate import Estimate
 from leukosr.report.comparisons import NAMES
@@ -14,19 +15,26 @@ from leukosr.report.tables import UNDEFINED
 from leukosr.report.verdicts import predictions_of
 
 
-def split_effects(paper: StudyResults, disjoint: StudyResults) -> list[SplitEffect]:
+def compared_protocols(results: Sequence[StudyResults]) -> tuple[StudyResults, StudyResults] | None:
+    """The first protocol under which sources may be in two parts, and the first that keeps them apart; None without."""
+    mixed = [each for each in results if each.classifiers and not SPLITS[each.protocol].disjoint]
+    disjoint = [each for each in results if each.classifiers and SPLITS[each.protocol].disjoint]
+    return (mixed[0], disjoint[0]) if mixed and disjoint else None
+
+
+def split_effects(mixed: StudyResults, disjoint: StudyResults) -> list[SplitEffect]:
     """Every arm by both metrics."""
     return [
         effect
-        for arm in paper.arms
-        for effect in split_effect(predictions_of(paper, arm), predictions_of(disjoint, arm))
+        for arm in mixed.classifiers
+        for effect in split_effect(predictions_of(mixed, arm), predictions_of(disjoint, arm))
     ]
 
 
 def effect_rows(effects: Sequence[SplitEffect]) -> list[list[str]]:
     """A row an arm and metric, percent and points with intervals."""
     return [
-        [arm_label(e.arm), NAMES[e.metric], _text(e.paper), _text(e.disjoint), _text(e.difference, "+")]
+        [arm_label(e.arm), NAMES[e.metric], _text(e.mixed), _text(e.disjoint), _text(e.difference, "+")]
         for e in effects
     ]
 
@@ -38,13 +46,13 @@ def _text(score: Estimate, sign: str = "") -> str:
     return f"{mean} ({100 * score.ci_low:{sign}.1f} … {100 * score.ci_high:{sign}.1f})"
 
 
-def effect_figure(path: Path, effects: Sequence[SplitEffect], note: str) -> None:
+def effect_figure(path: Path, effects: Sequence[SplitEffect], note: str, names: Sequence[str]) -> None:
     """Accuracy of every arm under both protocols, side by side with 95 % intervals over runs and sources."""
     shown = [effect for effect in effects if effect.metric == "accuracy"]
     with new_figure(path, 5.8, 0.55 * len(shown) + 1.2, note) as figure:
         panel = figure.subplots()
         for place, effect in enumerate(shown):
-            for score, shift, filled in ((effect.paper, -0.16, False), (effect.disjoint, 0.16, True)):
+            for score, shift, filled in ((effect.mixed, -0.16, False), (effect.disjoint, 0.16, True)):
                 colour = arm_colour(effect.arm)
                 if score.ci_low is not None and score.ci_high is not None:
                     panel.hlines(place + shift, 100 * score.ci_low, 100 * score.ci_high, color=colour, linewidth=2)
@@ -54,7 +62,7 @@ def effect_figure(path: Path, effects: Sequence[SplitEffect], note: str) -> None
                 )  # fmt: skip
             text = f"{100 * effect.difference.value:+.1f} points"
             panel.annotate(text, (1.03, place), xycoords=("axes fraction", "data"), va="center", fontsize=9)
-        for label, face in (("paper", "white"), ("source disjoint", "black")):
+        for label, face in zip(names, ("white", "black"), strict=True):
             panel.plot(
                 [], [], marker="o", markersize=7, color="black", markerfacecolor=face, label=label, linestyle="none"
             )
@@ -63,4 +71,4 @@ def effect_figure(path: Path, effects: Sequence[SplitEffect], note: str) -> None
         panel.set_ylim(len(shown) - 0.5, -0.5)
         panel.tick_params(axis="y", length=0)
         panel.grid(True, axis="x")
-        panel.set_xlabel("test accuracy, % (lines: 95 % intervals; right: what paper adds)")
+        panel.set_xlabel(f"test accuracy, % (lines: 95 % intervals; right: what {names[0]} adds)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -19,23 +20,24 @@ UNDEFINED = "–"
 def comparison_table(results: StudyResults, published: PublishedStudy | None) -> pd.DataFrame:
     """One row an arm: image quality, its classifiers' scores and, where there are some, published figures.
 
-    PSNR in dB, SSIM in 0..1; accuracy and macro F1 in percent as mean and sd over `n_runs` seeds. The
-    `published_*` columns are there only when `published` is; NaN is undefined.
+    PSNR in dB, SSIM in 0..1; accuracy and macro F1 in percent as mean and sd over `n_runs` seeds. There are columns for
+    what the study measures alone, and `published_*` only when `published` is; NaN is undefined.
     """
     rows = []
-    for arm, result in results.arms.items():
-        quality, scores = result.quality, result.classification
-        row: dict[str, Any] = {
-            "arm": arm,
-            "n_images": quality.n,
-            "psnr": quality.psnr,
-            "ssim": quality.ssim,
-            "n_runs": scores.n_runs,
-            "accuracy_percent": percent(scores.accuracy),
-            "accuracy_sd_percent": percent(scores.accuracy_sd),
-            "macro_f1_percent": percent(scores.macro_f1),
-            "macro_f1_sd_percent": percent(scores.macro_f1_sd),
-        }
+    for arm in results.arms:
+        row: dict[str, Any] = {"arm": arm}
+        if arm in results.images:
+            quality = results.images[arm].quality
+            row |= {"n_images": quality.n, "psnr": quality.psnr, "ssim": quality.ssim}
+        if arm in results.classifiers:
+            scores = results.classifiers[arm].scores
+            row |= {
+                "n_runs": scores.n_runs,
+                "accuracy_percent": percent(scores.accuracy),
+                "accuracy_sd_percent": percent(scores.accuracy_sd),
+                "macro_f1_percent": percent(scores.macro_f1),
+                "macro_f1_sd_percent": percent(scores.macro_f1_sd),
+            }
         if published is not None:
             printed = published.arms.get(arm, PublishedArm())
             row |= {
@@ -53,41 +55,40 @@ def comparison_table(results: StudyResults, published: PublishedStudy | None) ->
 
 def summary(results: StudyResults) -> dict[str, dict[str, float | int | None]]:
     """arm → its scores as fractions (PSNR in dB), with sd over images or runs; None is undefined."""
-    return {
-        arm: {
-            "psnr": result.quality.psnr,
-            "psnr_sd": result.quality.psnr_sd,
-            "ssim": result.quality.ssim,
-            "ssim_sd": result.quality.ssim_sd,
-            "n_images": result.quality.n,
-            "accuracy": result.classification.accuracy,
-            "accuracy_sd": result.classification.accuracy_sd,
-            "macro_f1": result.classification.macro_f1,
-            "macro_f1_sd": result.classification.macro_f1_sd,
-            "n_runs": result.classification.n_runs,
-            "n_train": result.classification.n_train,
-            "n_test": result.classification.n_test,
-        }
-        for arm, result in results.arms.items()
-    }
+    found: dict[str, dict[str, float | int | None]] = {arm: {} for arm in results.arms}
+    for arm, images in results.images.items():
+        quality = images.quality
+        found[arm] |= {name: getattr(quality, name) for name in ("psnr", "psnr_sd", "ssim", "ssim_sd")}
+        found[arm] |= {"n_images": quality.n}
+    of_classifiers = ("accuracy", "accuracy_sd", "macro_f1", "macro_f1_sd", "n_runs", "n_train", "n_test")
+    for arm, classifiers in results.classifiers.items():
+        found[arm] |= {name: getattr(classifiers.scores, name) for name in of_classifiers}
+    return found
 
 
 def print_summary(results: StudyResults, note: str, console: Console) -> None:
-    """Print arm x PSNR, SSIM, accuracy, macro F1 with the budget note as the table's caption."""
+    """Print arm x what the study measures, with the budget note as the table's caption."""
     table = Table(title=f"{results.study}, protocol {results.protocol}", caption=note, title_justify="left")
     table.add_column("arm")
-    for head in ("PSNR, dB", "SSIM", "accuracy, %", "macro F1, %", "runs"):
+    heads = ("PSNR, dB", "SSIM") if results.images else ()
+    for head in (*heads, *(("accuracy, %", "macro F1, %", "runs") if results.classifiers else ())):
         table.add_column(head, justify="right", no_wrap=True)
     for row in comparison_table(results, None).to_dict("records"):
-        table.add_row(
-            arm_label(str(row["arm"])),
-            number(row["psnr"], 2),
-            number(row["ssim"], 4),
-            mean_sd(row["accuracy_percent"], row["accuracy_sd_percent"]),
-            mean_sd(row["macro_f1_percent"], row["macro_f1_sd_percent"]),
-            str(row["n_runs"]),
-        )
+        table.add_row(arm_label(str(row["arm"])), *quality_cells(row), *score_cells(row))
     console.print(table)
+
+
+def quality_cells(row: Mapping[Hashable, Any]) -> list[str]:
+    """PSNR and SSIM of a row of the comparison as text; nothing where image quality is not measured."""
+    return [number(row["psnr"], 2), number(row["ssim"], 4)] if "psnr" in row else []
+
+
+def score_cells(row: Mapping[Hashable, Any]) -> list[str]:
+    """Accuracy, macro F1 and runs of a row of the comparison as text; nothing where nothing is classified."""
+    if "n_runs" not in row:
+        return []
+    scores = [mean_sd(row[f"{name}_percent"], row[f"{name}_sd_percent"]) for name in ("accuracy", "macro_f1")]
+    return [*scores, str(row["n_runs"])]
 
 
 def percent(fraction: float | None) -> float | None:

@@ -21,7 +21,8 @@ from leukosr.classify.ensemble import together
 from leukosr.classify.trainer import ClassifierTraining, predict, training_label
 from leukosr.classify.weights import save_classifier
 from leukosr.config import Params
-from leukosr.data.manifest import check_disjoint, read_manifest, seen_by_classifiers
+from leukosr.data.manifest import read_manifest, seen_by_classifiers
+from leukosr.data.splits import check_claims
 from leukosr.engine.device import choose_device
 from leukosr.engine.precision import with_precision
 from leukosr.engine.processes import ALONE, Processes
@@ -52,6 +53,8 @@ def run(
 
     Every finished seed is kept, so a cut stage goes on where it was.
     """
+    if not params.study.classifies:
+        raise LeukoError("classify: study.measures names no classification, so this study trains no classifiers")
     if arm not in params.upscale:
         raise LeukoError(f"classify: unknown arm '{arm}'; the arms of this study are {', '.join(params.arms)}")
     device = choose_device(params.runtime.device)
@@ -59,8 +62,7 @@ def run(
     rows = read_manifest(layout.manifest)
     folder = require(layout.arm(arm), f"upscale@{arm}")
     images = ArmImages(seen_by_classifiers(rows, params.study.protocols), folder, params.classify)
-    if "source_disjoint" in params.study.protocols:
-        check_disjoint(rows)
+    check_claims(rows, params.study.protocols)
     work = [_Work(params, arm, ArmData(rows, protocol, images), seeds, layout) for protocol in params.study.protocols]
     if not processes.first:
         for each in work:
@@ -95,7 +97,7 @@ class _Work:
         files = [image_file(layout.arm(arm), row.id) for row in data.used_rows]
         used = require_all(files, stage_again(f"upscale@{arm}"))
         settings = [params.classify.model_dump(exclude={"precision"}), arm, data.protocol, self.seeds]
-        digest = work_digest(settings, [layout.manifest, *used])
+        digest = work_digest(settings, [layout.manifest, layout.roles, *used])
         self.resume = Resume.computed_in(params.classify.precision, digest, params.runtime.checkpoint_seconds)
 
 

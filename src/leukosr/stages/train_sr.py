@@ -14,7 +14,7 @@ from rich.console import Console
 from leukosr import tracking
 from leukosr.config import Params
 from leukosr.data.hr import read_hr
-from leukosr.data.manifest import SR_ROLES, Row, read_manifest, with_role
+from leukosr.data.manifest import SR_ROLES, Row, read_manifest, refuse_trained_tests, with_role
 from leukosr.data.pairs import Pairs
 from leukosr.engine.device import choose_device
 from leukosr.engine.precision import as_computed, with_precision
@@ -50,6 +50,7 @@ def run(
     device = choose_device(params.runtime.device)
     settings = with_precision(params.train_sr[method], device, processes)
     rows = read_manifest(layout.manifest)
+    refuse_trained_tests(rows, params.study)
     train, val = pairs_of(rows, "sr_train", params, layout), pairs_of(rows, "sr_val", params, layout)
     if not len(val):
         raise LeukoError("train_sr: no image has the role sr_val: give every class two or more images to train SR on")
@@ -68,7 +69,7 @@ def run(
     digest = work_digest(
         [settings.model_dump(exclude={"precision"}), params.image.model_dump(), params.quality.ssim_window,
          params.study.seed, method],
-        [layout.manifest, *inputs],
+        [layout.manifest, layout.roles, *inputs],
     )  # fmt: skip
     resume = Resume.computed_in(settings.precision, digest, params.runtime.checkpoint_seconds)
     if not processes.first:

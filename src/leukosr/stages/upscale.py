@@ -10,7 +10,7 @@ from rich.console import Console
 
 from leukosr.config import Params, UpscaleLearned, UpscalePlain
 from leukosr.data.hr import read_hr
-from leukosr.data.manifest import Row, read_manifest, seen_by_classifiers
+from leukosr.data.manifest import Row, arm_rows, read_manifest
 from leukosr.engine.processes import ALONE, Processes, shared_folder
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
@@ -23,14 +23,14 @@ from leukosr.layout import BRING_BACK, Layout, image_file, require, require_all,
 def run(
     params: Params, arm: str, console: Console, layout: Layout, out: Path | None = None, processes: Processes = ALONE
 ) -> None:
-    """Write arms/<arm>/<id>.png for every image that a classifier sees: uint8 RGB, raw at LR size.
+    """Write arms/<arm>/<id>.png for every image that a classifier sees or SR is tested on: uint8 RGB, raw at LR size.
 
     A learned arm also says in metrics.json how its images were computed. Several processes each make the images that
     they own.
     """
     if arm not in params.upscale:
         raise LeukoError(f"upscale: unknown arm '{arm}'; the arms of this study are {', '.join(params.arms)}")
-    rows = seen_by_classifiers(read_manifest(layout.manifest), params.study.protocols)
+    rows = arm_rows(read_manifest(layout.manifest), params.study)
     target = out or layout.arm(arm)
     own = [row for row in rows if processes.owns(row.id)]
     settings = params.upscale[arm]

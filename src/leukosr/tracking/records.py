@@ -39,7 +39,7 @@ def rows_of(table: Path) -> list[dict[str, Any]]:
 
 
 def _data_digest(layout: Layout) -> str:
-    return hashlib.sha256(layout.manifest.read_bytes()).hexdigest()
+    return hashlib.sha256(layout.manifest.read_bytes() + layout.roles.read_bytes()).hexdigest()
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -141,7 +141,7 @@ class ClassifierRecord:
     def tags(self) -> dict[str, str]:
         """Of the run."""
         return {"study": self.params.study.name, "stage": "classify", "arm": self.arm,
-                "protocol": self.params.study.protocol, "budget": self.params.budget.name,
+                "protocol": self.params.study.protocol_name, "budget": self.params.budget.name,
                 "data_digest": _data_digest(self.layout)[:16]}  # fmt: skip
 
     @property
@@ -151,7 +151,7 @@ class ClassifierRecord:
 
     def begin(self, tracked: Run) -> None:
         """Log the parameters and which data are used."""
-        facts = {"arm": self.arm, "protocol": self.params.study.protocol, "n_seeds": len(self.seeds)}
+        facts = {"arm": self.arm, "protocol": self.params.study.protocol_name, "n_seeds": len(self.seeds)}
         tracked.parameters({**facts, **self.params.classify.model_dump()})
         tracked.data(self.layout.manifest, _data_digest(self.layout), self.params.study.name)
 
