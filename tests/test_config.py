@@ -14,8 +14,8 @@ from omegaconf import OmegaConf
 from pydantic import ValidationError
 
 from leukosr.config import Params, load_params, parse_params
-from leukosr.degradation import DEGRADATIONS, CapstoneSettings, SecondOrderSettings
 from leukosr.data.splits import SEVERAL, SPLITS
+from leukosr.degradation import DEGRADATIONS, CapstoneSettings, SecondOrderSettings
 from leukosr.errors import LeukoError
 from leukosr.stages.degrade import degradation_settings
 

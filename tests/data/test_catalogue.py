@@ -291,8 +291,8 @@ def test_a_split_csv_decides_over_folders(parted: Prepare, tmp_path: Path) -> No
         ("x/1.png", "a", "train"),
         ("x/2.png", "b", "train"),
         ("y/3.png", "a", "test"),
-        ("y/4.png", "b", "test"),
-        ("y/5.png", "b", "test"),
+        ("y/4.png", "b", "val"),
+        ("y/5.png", "b", "val"),
     ]
 
 

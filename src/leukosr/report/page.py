@@ -94,9 +94,6 @@ def write_report(
         page = template("report.html.j2").render(
             title=params.study.title,
             lead=sections.lead_sentence(params, results),
-            grid_words=" PSNR" * bool(results.images)
-            + ("," if results.images else "") * bool(results.classifiers)
-            + " and in how many runs the cell was classified right." * bool(results.classifiers),
             precision=sections.precision_sentence(results),
             budget=budget_note(params.budget),
             budget_name=params.budget.name,

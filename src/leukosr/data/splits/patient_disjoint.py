@@ -6,16 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from leukosr.config import Prepare
-from leukosr.data.splits.shares import (
-    Candidate,
-    by_class,
-    drawn,
-    of_class,
-    references,
-    used_alike,
-    whole_shares,
-    with_fewer,
-)
+from leukosr.data.splits.shares import Candidate, cut_alike, of_class, whole_shares
 from leukosr.engine.seeding import stream_rng
 from leukosr.errors import LeukoError
 
@@ -32,20 +23,18 @@ def patient_disjoint(
     """
     known = [item for item in items if item.source]
     part_of = _parts_of_patients([item for item in known if item.part != "reference"], seed)
-    roles: dict[str, str] = {}
-    for label, members in by_class(known).items():
-        ids: dict[str, list[str]] = {part: [] for part in (*SHARES, "reference")}
-        for item in drawn(members, seed, "patient_disjoint", "images", label):
-            ids["reference" if item.part == "reference" else part_of[item.source]].append(item.id)
-        for part in SHARES:
-            if not ids[part]:
+
+    def cut(label: str, images: Sequence[Candidate]) -> tuple[list[str], list[str], list[str]]:
+        train, val, test = ([item.id for item in images if part_of[item.source] == part] for part in SHARES)
+        for part, ids in zip(SHARES, (train, val, test), strict=True):
+            if not ids:
                 raise LeukoError(
                     f"{of_class(label)} has no patient left for {part}: bring images of three patients or more of each "
                     "class, or choose a protocol that needs none"
                 )
-        roles |= used_alike(ids["train"], ids["val"], ids["test"], settings)
-        roles |= references(ids["reference"], settings.per_class.reference)
-    return with_fewer(known, roles, most, seed)
+        return train, val, test
+
+    return cut_alike(known, settings, seed, most, "patient_disjoint", cut)
 
 
 def _parts_of_patients(items: Sequence[Candidate], seed: int) -> dict[str, str]:
@@ -58,7 +47,7 @@ def _parts_of_patients(items: Sequence[Candidate], seed: int) -> dict[str, str]:
         groups["+".join(sorted(labels[patient]))].append(patient)
     part_of: dict[str, str] = {}
     for group, patients in sorted(groups.items()):
-        order = stream_rng(seed, "split", "patient_disjoint", group).permutation(len(patients))
+        order = stream_rng(seed, "split", "patient_disjoint", "patients", group).permutation(len(patients))
         few = len(patients) < len(SHARES)
         counts = [len(patients), 0, 0] if few else whole_shares(len(patients), list(SHARES.values()))
         parts = [part for part, count in zip(SHARES, counts, strict=True) for _ in range(count)]

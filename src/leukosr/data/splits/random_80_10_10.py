@@ -5,19 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from leukosr.config import Prepare
-from leukosr.data.splits.shares import (
-    Candidate,
-    by_class,
-    drawn,
-    of_class,
-    references,
-    used_alike,
-    whole_shares,
-    with_fewer,
-)
+from leukosr.data.splits.shares import Candidate, cut_alike, of_class, whole_shares
 from leukosr.errors import LeukoError
-
-SHARES = (0.8, 0.1, 0.1)
 
 
 def random_80_10_10(
@@ -27,14 +16,12 @@ def random_80_10_10(
 
     SR trains on the training images, too. Raises LeukoError for a class of fewer than three images.
     """
-    roles: dict[str, str] = {}
-    for label, members in by_class(items).items():
-        shuffled = drawn(members, seed, "random_80_10_10", label)
-        ids = [item.id for item in shuffled if item.part != "reference"]
-        if len(ids) < len(SHARES):
-            raise LeukoError(f"{of_class(label)} has {len(ids)} images, at least 3 are needed for 80/10/10: add images")
-        train, val, _ = whole_shares(len(ids), SHARES)
-        roles |= used_alike(ids[:train], ids[train : train + val], ids[train + val :], settings)
-        listed = [item.id for item in shuffled if item.part == "reference"]
-        roles |= references(listed, settings.per_class.reference)
-    return with_fewer(items, roles, most, seed)
+    return cut_alike(items, settings, seed, most, "random_80_10_10", _cut)
+
+
+def _cut(label: str, images: Sequence[Candidate]) -> tuple[list[str], list[str], list[str]]:
+    ids = [item.id for item in images]
+    if len(ids) < 3:
+        raise LeukoError(f"{of_class(label)} has {len(ids)} images, at least 3 are needed for 80/10/10: add images")
+    train, val, _ = whole_shares(len(ids), (0.8, 0.1, 0.1))
+    return ids[:train], ids[train : train + val], ids[train + val :]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from leukosr.config import Prepare
 from leukosr.data.catalogue import Checked
@@ -58,7 +59,27 @@ def references(ids: Sequence[str], limit: int | None) -> dict[str, str]:
     return {each: "reference" if limit is None or place < limit else "unused" for place, each in enumerate(ids)}
 
 
-def used_alike(train: Sequence[str], val: Sequence[str], test: Sequence[str], settings: Prepare) -> dict[str, str]:
+class Cuts(Protocol):
+    """The training, validation and test images of one class."""
+
+    def __call__(self, label: str, images: Sequence[Candidate]) -> tuple[list[str], list[str], list[str]]:
+        """`images` are those of the class but for references, in the order that was drawn."""
+
+
+def cut_alike(
+    items: Sequence[Candidate], settings: Prepare, seed: int, most: Mapping[str, int] | None, name: str, cut: Cuts
+) -> dict[str, str]:
+    """The roles where each class is cut by itself, and SR trains on the classifiers' training images."""
+    roles: dict[str, str] = {}
+    for label, members in by_class(items).items():
+        shuffled = drawn(members, seed, name, label)
+        roles |= _used_alike(*cut(label, [item for item in shuffled if item.part != "reference"]), settings)
+        listed = [item.id for item in shuffled if item.part == "reference"]
+        roles |= references(listed, settings.per_class.reference)
+    return with_fewer(items, roles, most, seed)
+
+
+def _used_alike(train: Sequence[str], val: Sequence[str], test: Sequence[str], settings: Prepare) -> dict[str, str]:
     """The roles of one class where SR trains on the classifiers' training images, within the limits of the budget.
 
     SR validates on the validation part; where there is none, on the first `sr_val` training images.

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from leukosr.config import Prepare
-from leukosr.data.splits.shares import Candidate, by_class, drawn, of_class, references, used_alike, with_fewer
+from leukosr.data.splits.shares import Candidate, cut_alike, of_class
 from leukosr.errors import LeukoError
-
-FRACTION = 0.2
 
 
 def validation_of_train(
@@ -20,19 +18,14 @@ def validation_of_train(
     which takes the first files. SR trains on the training images, too. A set without parts is all TRAIN. Raises
     LeukoError for a class of fewer than five training images.
     """
-    roles: dict[str, str] = {}
-    for label, members in by_class(items).items():
-        pool = [item for item in members if item.part in ("train", "all")]
-        cut = int(FRACTION * len(pool))
-        if not cut:
-            raise LeukoError(
-                f"{of_class(label)} has {len(pool)} training images, at least 5 are needed to test on a fifth"
-            )
-        test, train = (
-            [item.id for item in drawn(part, seed, "validation_of_train", label, name)]
-            for part, name in ((pool[:cut], "test"), (pool[cut:], "train"))
+    return cut_alike(items, settings, seed, most, "validation_of_train", _cut)
+
+
+def _cut(label: str, images: Sequence[Candidate]) -> tuple[list[str], list[str], list[str]]:
+    pool = [item.id for item in images if item.part in ("train", "all")]
+    first = set(sorted(pool)[: int(0.2 * len(pool))])
+    if not first:
+        raise LeukoError(
+            f"{of_class(label)} has {len(pool)} training images, at least 5 are needed to test on a fifth: add images"
         )
-        roles |= used_alike(train, [], test, settings)
-        listed = [item.id for item in members if item.part == "reference"]
-        roles |= references(listed, settings.per_class.reference)
-    return with_fewer(items, roles, most, seed)
+    return [each for each in pool if each not in first], [], [each for each in pool if each in first]
