@@ -371,12 +371,12 @@ def test_every_protocol_composes_and_finds_sources_where_it_may(
     [
         (
             "papers",
-            "study.protocol: unknown protocol 'papers'; allowed are paper, source_disjoint, official, random_80",
+            "study.protocol = 'papers': unknown protocol 'papers'; allowed are paper, source_disjoint, official, random_80",
         ),
-        ("", "study.protocol: unknown protocol ''; allowed are paper,"),
-        ([], "study.protocol: unknown protocol ''; allowed are paper,"),
-        (["paper", "both"], "study.protocol: unknown protocol 'both'; allowed are paper,"),
-        (["paper", "paper"], "study.protocol: protocols must differ from each other, got paper, paper"),
+        ("", "unknown protocol ''; allowed are paper,"),
+        ([], "unknown protocol ''; allowed are paper,"),
+        (["paper", "both"], "unknown protocol 'both'; allowed are paper,"),
+        (["paper", "paper"], "protocols must differ from each other, got paper, paper"),
     ],
 )
 def test_an_unknown_or_empty_protocol_names_the_allowed_ones(demo: Any, protocol: Any, message: str) -> None:
@@ -396,15 +396,15 @@ def test_stages_run_for_the_measures_of_the_study(measures: list[str], compose_p
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["study.measures=[]"], "study.measures: "),
-        (["study.measures=[beauty]"], "study.measures.0: "),
+        (["study.measures=[]"], "study.measures = []: "),
+        (["study.measures=[beauty]"], "study.measures.0 = 'beauty': "),
         (["study.measures=[image_quality,image_quality]"], "measures must differ from each other"),
         (["study.measures=[image_quality]"], "sweep.target: a study without classification trains no classifiers"),
         (["study=demo_sr", "prepare.classes=[a]"], "prepare.classes: a study without classification has no classes"),
         (["study=demo_sr", "study.protocol=both"], "protocol: a study without classification runs under one protocol"),
         (["study=demo_sr", "measured.classify=[raw]"], "measured.classify: must list nothing, by study.measures"),
-        (["prepare.source_pattern='('"], "prepare.source_pattern: '(' is no regular expression"),
-        (["prepare.source_pattern=x"], "prepare.source_pattern: needs one group in parentheses"),
+        (["prepare.source_pattern='('"], "'(' is no regular expression"),
+        (["prepare.source_pattern=x"], "prepare.source_pattern = 'x': needs one group in parentheses"),
     ],
 )
 def test_measures_and_sources_that_cannot_be_are_refused(
