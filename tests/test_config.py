@@ -371,7 +371,7 @@ def test_every_protocol_composes_and_finds_sources_where_it_may(
     [
         (
             "papers",
-            "study.protocol = 'papers': unknown protocol 'papers'; allowed are paper, source_disjoint, official, random_80",
+            "study.protocol = 'papers': unknown protocol 'papers'; allowed are paper, source_disjoint, official, ",
         ),
         ("", "unknown protocol ''; allowed are paper,"),
         ([], "unknown protocol ''; allowed are paper,"),
