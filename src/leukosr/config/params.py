@@ -116,7 +116,7 @@ class Params(Section):
         """What conf/config.yaml lists for each measure is there exactly if the study measures so."""
         for stage, measure in (("quality", "image_quality"), ("classify", "classification")):
             on = measure in self.study.measures
-            if tuple(self.measured.get(stage, ())) != (self.arms if on else ()):
+            if sorted(self.measured.get(stage, ())) != sorted(self.arms if on else ()):
                 raise ValueError(f"measured.{stage}: must list {'every arm' if on else 'nothing'}, by study.measures")
         if not self.study.classifies and self.prepare.classes is not None:
             raise ValueError("prepare.classes: a study without classification has no classes; set it to null")
