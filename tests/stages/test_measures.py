@@ -31,7 +31,7 @@ def params(compose_params: Callable[..., Params], tmp_path: Path) -> Params:
         Image.fromarray(random.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(tmp_path / "set" / name)
     return compose_params(
         *TINY, "study=demo_sr", "arms=[bicubic,srgan]", "prepare.root=set", "prepare.train=null", "prepare.test=null",
-        "study.protocol=patient_disjoint", "prepare.source_pattern=-(\\d+)-", "budget.per_class.classifier=null",
+        "study.protocol=patient_disjoint", "prepare.source_pattern='-(\\d+)-'", "budget.per_class.classifier=null",
         "budget.per_class.sr_train=null", "budget.per_class.sr_val=2",
     )  # fmt: skip
 
