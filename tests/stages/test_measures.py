@@ -29,8 +29,13 @@ def params(compose_params: Callable[..., Params], tmp_path: Path) -> Params:
     random = np.random.default_rng(0)
     for name in (f"SOB-{patient:02d}-{tile}.png" for patient in range(PATIENTS) for tile in range(4)):
         Image.fromarray(random.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(tmp_path / "set" / name)
+    small = [
+        each
+        for each in TINY
+        if not each.startswith(("study=", "arms=", "prepare.root", "train_sr", "budget.per_class"))
+    ]
     return compose_params(
-        *TINY, "study=demo_sr", "arms=[bicubic,srgan]", "prepare.root=set", "prepare.train=null", "prepare.test=null",
+        *small, "study=demo_sr", "arms=[bicubic,srgan]", "prepare.root=set", "prepare.train=null", "prepare.test=null",
         "study.protocol=patient_disjoint", "prepare.source_pattern='-(\\d+)-'", "budget.per_class.classifier=null",
         "budget.per_class.sr_train=null", "budget.per_class.sr_val=2",
     )  # fmt: skip
