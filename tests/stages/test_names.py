@@ -49,7 +49,7 @@ def test_a_study_of_oddly_named_classes_scores_like_any_other(
     classify.run(params, "raw", console, layout)
     assert {row.label for row in read_manifest(layout.manifest)} == set(NAMES)
     results = load_results(layout, ["raw"], "paper")
-    assert set(results.classes) == set(results.arms["raw"].predictions["true"])
+    assert set(results.classes) == set(results.classifiers["raw"].predictions["true"])
     per_class = results.arms["raw"].classification.per_class
     assert {name: scores.support for name, scores in per_class.items()} == dict.fromkeys(NAMES, 1)
     table = layout.classify("raw", "paper") / "predictions.csv"

@@ -76,6 +76,11 @@ class Params(Section):
         return self
 
     @property
+    def sought_protocols(self) -> tuple[str, ...]:
+        """The protocols whose sources the stage `provenance` finds."""
+        return tuple(name for name, needs in self.find_sources.items() if needs.stage)
+
+    @property
     def swept_arm(self) -> str:
         """The arm, or the SR method, that the sweep trains."""
         known = self.arms if self.sweep.target == "classify" else tuple(self.train_sr)

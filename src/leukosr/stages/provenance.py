@@ -54,7 +54,7 @@ def run(params: Params, name: str, console: Console, out: Path) -> None:
     if name not in params.provenance:
         raise LeukoError(
             f"provenance: this study has no search '{name}': its protocol is {params.study.protocol_name}; set "
-            f"study.protocol to one of find_sources, {', '.join(params.find_sources)}, or name a folder to search"
+            f"study.protocol to one of find_sources, {', '.join(params.sought_protocols)}, or name a folder to search"
         )
     settings = params.provenance[name]
     found = find_images(settings, params.study.classifies)
