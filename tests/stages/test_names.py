@@ -50,7 +50,7 @@ def test_a_study_of_oddly_named_classes_scores_like_any_other(
     assert {row.label for row in read_manifest(layout.manifest)} == set(NAMES)
     results = load_results(layout, ["raw"], "paper")
     assert set(results.classes) == set(results.classifiers["raw"].predictions["true"])
-    per_class = results.arms["raw"].classification.per_class
+    per_class = results.classifiers["raw"].scores.per_class
     assert {name: scores.support for name, scores in per_class.items()} == dict.fromkeys(NAMES, 1)
     table = layout.classify("raw", "paper") / "predictions.csv"
     assert set(read_predictions(table, "raw").classes) == {*NAMES}
