@@ -48,12 +48,16 @@ demo: setup ## Go back to the committed demo study and run it
 	git checkout --quiet HEAD -- params.yaml dvc.lock
 	@$(MAKE) --no-print-directory repro
 
+# COVERAGE=1, as CI sets it, ends with the lines that no test ran; it is no gate.
+COVERED := $(if $(COVERAGE),--cov --cov-report=)
+
 # Two processes, each with one thread for its networks (conftest.py), so that neither waits for the other.
 test: ## Run the tests, those of the pipeline beside the others
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; export $(RUN); \
-	python -m pytest -m "not slow" tests/pipeline > "$$log" 2>&1 & pipeline=$$!; \
-	python -m pytest -m "not slow" --ignore=tests/pipeline; others=$$?; \
+	COVERAGE_FILE=.coverage.pipeline python -m pytest $(COVERED) -m "not slow" tests/pipeline > "$$log" 2>&1 & pipeline=$$!; \
+	COVERAGE_FILE=.coverage.others python -m pytest $(COVERED) -m "not slow" --ignore=tests/pipeline; others=$$?; \
 	echo "the pipeline's tests, which run beside these:"; wait $$pipeline; pipeline=$$?; cat "$$log"; \
+	$(if $(COVERAGE),coverage combine --quiet && coverage report --skip-covered --show-missing;) \
 	exit $$((others | pipeline))
 
 test-avx2: ## Run the pipeline's end-to-end tests as a processor without bf16 instructions would
@@ -68,10 +72,11 @@ campaign: ## Inject all faults of tests/faults and write docs/reliability.md (lo
 	LEUKOSR_CAMPAIGN=1 LEUKOSR_CAMPAIGN_TABLE="$$table" python -m pytest --timeout 7200 tests/faults; failed=$$?; \
 	test $$failed -le 1 && python -m tests.faults.page "$$table" docs/reliability.md && exit $$failed
 
-lint: ## Check style and types
+lint: ## Check style, types and the direction of imports
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
+	$(RUN) lint-imports --no-logo
 
 bench: ## Measure the speed against plain reference loops
 	$(RUN) python -m benchmarks

@@ -43,12 +43,13 @@ def settings_for(root: Path) -> Params:
 
 def save_untrained(params: Params, layout: Layout) -> None:
     """Weights for the arm: their values change no cost."""
-    from leukosr.superres import GENERATORS
     from leukosr.superres.weights import save_generator
 
-    arguments = dict(params.train_sr[ARM].generator)
-    model = GENERATORS[ARM](scale=params.image.scale, **arguments)
-    save_generator(layout.sr(ARM) / "last.safetensors", model, ARM, params.image.scale, arguments)
+    settings, scale = params.train_sr[ARM], params.image.scale
+    save_generator(
+        layout.sr(ARM) / "last.safetensors", settings.build_generator(scale), settings.architecture, scale,
+        settings.generator.model_dump(),
+    )  # fmt: skip
 
 
 def run_stage(stage: str, params: Params, layout: Layout) -> float:

@@ -14,12 +14,12 @@ from torch import nn
 from benchmarks.counting import count_work
 from benchmarks.images import ROOT, SIZE, image_set, published_params, read_resized
 from benchmarks.measure import Options, Row, compare, quartiles
-from leukosr.config import Params, UpscaleLearned
+from leukosr.config import Generated, Params
 from leukosr.degradation import Capstone, CapstoneSettings, image_rng
 from leukosr.engine.device import choose_device, place
 from leukosr.evaluate.image_quality import compare_images
 from leukosr.images.reading import read_rgb
-from leukosr.superres import GENERATORS
+from leukosr.superres.networks import Generator
 from leukosr.superres.upscaler import upscale_images
 from leukosr.superres.weights import load_generator
 
@@ -59,7 +59,7 @@ def plain(model: nn.Module, images: Sequence[np.ndarray], device: torch.device) 
     return made
 
 
-def ours(model: nn.Module, images: Sequence[np.ndarray], how: UpscaleLearned, device: torch.device) -> list[np.ndarray]:
+def ours(model: Generator, images: Sequence[np.ndarray], how: Generated, device: torch.device) -> list[np.ndarray]:
     """What the stage `upscale` does with its images; `model` is placed as it does."""
     upscaled = upscale_images(
         model, images, SCALE, how, device, batch=how.batch, tile=how.tile, overlap=how.overlap
@@ -67,14 +67,14 @@ def ours(model: nn.Module, images: Sequence[np.ndarray], how: UpscaleLearned, de
     return list(upscaled)
 
 
-def settings_of(params: Params, method: str) -> UpscaleLearned:
+def settings_of(params: Params, method: str) -> Generated:
     """How the study computes the arm of a method."""
     how = params.upscale[method]
-    assert isinstance(how, UpscaleLearned)
+    assert isinstance(how, Generated)
     return how
 
 
-def build_pair(model: nn.Module, how: UpscaleLearned, device: torch.device) -> tuple[nn.Module, nn.Module]:
+def build_pair(model: Generator, how: Generated, device: torch.device) -> tuple[nn.Module, Generator]:
     """The network for the reference, and the same one placed for ours."""
     model = model.eval()
     return copy.deepcopy(model).to(device), place(model, device, how.channels_last)
@@ -86,7 +86,7 @@ def _speed(
     method, size, goal, few, many = case
     device, how = choose_device("auto"), settings_of(params, method)
     torch.manual_seed(0)
-    network = GENERATORS[method](scale=SCALE, **params.train_sr[method].generator)
+    network = params.train_sr[method].build_generator(SCALE)
     reference, our_model = build_pair(network, how, device)
     images = read_resized(files[: options.pick(many, 2)], size)
     few = min(few, len(images))

@@ -63,7 +63,7 @@ def _title(facts: dict[str, Any]) -> str:
         return str(facts["device"])
     if not facts["bf16_native"]:
         return f"a processor without bf16 instructions ({facts['cpu_capability']})"
-    return f"a processor with {'AMX' if facts['amx'] else 'AVX-512 BF16'}"
+    return f"{facts['cpu']}, a processor with {'AMX' if facts['amx'] else 'AVX-512 BF16'}"
 
 
 def _note(row: Row) -> str:

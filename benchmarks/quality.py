@@ -89,7 +89,9 @@ def ours(pairs: Sequence[Pair], params: Params, workers: int) -> list[ImageQuali
 
 
 def _tasks(pairs: Sequence[Pair], params: Params) -> list[quality._Task]:
-    return [quality._Task("bicubic", made, original, params.image, params.quality) for made, original in pairs]
+    image = params.image
+    facts = ((image.height, image.width), False, image, params.quality)
+    return [quality._Task("bicubic", made, original, *facts) for made, original in pairs]
 
 
 def largest_difference(reference: Sequence[tuple[float, float]], found: Sequence[ImageQuality]) -> float:

@@ -13,8 +13,7 @@ from benchmarks.measure import Options, Row
 from benchmarks.second_order import dense_sharpen
 from benchmarks.stepping import compare_steps
 from leukosr.engine.device import choose_device
-from leukosr.superres import DISCRIMINATORS, GENERATORS
-from leukosr.superres.losses import REAL_ESRGAN_LAYERS
+from leukosr.superres.methods.real_esrgan import LAYERS, RealESRGAN
 from leukosr.superres.trainer import SRTraining
 from leukosr.superres.vgg import VGGFeatures
 
@@ -24,7 +23,7 @@ EMA = 0.999
 
 def run(options: Options) -> list[Row]:
     """One row: seconds a step."""
-    overrides = [f"budget.real_esrgan.patch={PATCH}", f"budget.real_esrgan.batch={BATCH}"]
+    overrides = [f"train_sr.real_esrgan.patch={PATCH}", f"train_sr.real_esrgan.batch={BATCH}"]
     settings = published_params(*overrides).train_sr["real_esrgan"]
     found, work = compare_steps("real_esrgan", settings, PlainRealESRGAN, options.rounds, choose_device("auto"))
     name = f"Real-ESRGAN GAN training step, patch {PATCH}, batch {BATCH}"
@@ -38,14 +37,15 @@ class PlainRealESRGAN:
     def __init__(self, training: SRTraining) -> None:
         """Start from the networks of a training of ours that has not begun."""
         settings, device = training.settings, training.device
-        self.generator = GENERATORS["real_esrgan"](scale=training.train.scale, **settings.generator)
-        self.discriminator = DISCRIMINATORS["real_esrgan"](**settings.discriminator)
+        assert isinstance(settings, RealESRGAN) and training.discriminator is not None
+        self.generator = settings.build_generator(training.train.scale)
+        self.discriminator = settings.build_discriminator()
         self.generator.load_state_dict(training.generator.state_dict())
         self.discriminator.load_state_dict(training.discriminator.state_dict())
         self.generator.to(device).train()
         self.discriminator.to(device).train()
         self.average = copy.deepcopy(self.generator)
-        self.vgg = VGGFeatures("vgg19", REAL_ESRGAN_LAYERS, settings.perceptual_weights).to(device)
+        self.vgg = VGGFeatures("vgg19", LAYERS, settings.perceptual_weights).to(device)
         stage = settings.stages[-1]
         self.optimizer_g = torch.optim.Adam(self.generator.parameters(), lr=stage.learning_rate, betas=stage.betas)
         self.optimizer_d = torch.optim.Adam(self.discriminator.parameters(), lr=stage.learning_rate, betas=stage.betas)
@@ -76,7 +76,7 @@ class PlainRealESRGAN:
 
     def _perceptual(self, generated: Tensor, target: Tensor) -> Tensor:
         reached, goal = self.vgg(generated), self.vgg(target.detach())
-        parts = [weight * F.l1_loss(reached[name], goal[name]) for name, weight in REAL_ESRGAN_LAYERS.items()]
+        parts = [weight * F.l1_loss(reached[name], goal[name]) for name, weight in LAYERS.items()]
         return torch.stack(parts).sum()
 
     @torch.no_grad()

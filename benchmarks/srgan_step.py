@@ -10,7 +10,7 @@ from benchmarks.images import published_params
 from benchmarks.measure import Options, Row
 from benchmarks.stepping import compare_steps
 from leukosr.engine.device import choose_device
-from leukosr.superres import DISCRIMINATORS, GENERATORS
+from leukosr.superres.methods.srgan import SRGAN
 from leukosr.superres.trainer import SRTraining
 from leukosr.superres.vgg import VGGFeatures
 
@@ -19,7 +19,7 @@ PATCH, BATCH, GOAL = 128, 8, 5
 
 def run(options: Options) -> list[Row]:
     """One row: seconds a step."""
-    settings = published_params(f"budget.srgan.patch={PATCH}", f"budget.srgan.batch={BATCH}").train_sr["srgan"]
+    settings = published_params(f"train_sr.srgan.patch={PATCH}", f"train_sr.srgan.batch={BATCH}").train_sr["srgan"]
     found, work = compare_steps("srgan", settings, PlainSRGAN, options.rounds, choose_device("auto"))
     name = f"SRGAN training step, patch {PATCH}, batch {BATCH}"
     note = f"{settings.precision}; the published loop runs the networks once more for a printed score"
@@ -37,8 +37,9 @@ class PlainSRGAN:
     def __init__(self, training: SRTraining) -> None:
         """Start from the networks of a training of ours that has not begun."""
         settings, device = training.settings, training.device
-        self.generator = GENERATORS["srgan"](scale=training.train.scale, **settings.generator)
-        self.discriminator = DISCRIMINATORS["srgan"](**settings.discriminator)
+        assert isinstance(settings, SRGAN) and training.discriminator is not None
+        self.generator = settings.build_generator(training.train.scale)
+        self.discriminator = settings.build_discriminator()
         self.generator.load_state_dict(training.generator.state_dict())
         self.discriminator.load_state_dict(training.discriminator.state_dict())
         self.generator.to(device).train()

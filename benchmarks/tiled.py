@@ -11,7 +11,6 @@ from benchmarks.images import published_params
 from benchmarks.inference import SCALE, settings_of
 from benchmarks.measure import MIB, Options, Row, peak_memory
 from leukosr.engine.device import choose_device, place
-from leukosr.superres import GENERATORS
 from leukosr.superres.upscaler import upscale_images
 
 TILE, OVERLAP = 256, 64
@@ -44,7 +43,7 @@ def upscale(side: int) -> tuple[float, float]:
     params, device = published_params(), choose_device("auto")
     how = settings_of(params, "real_esrgan")
     torch.manual_seed(0)
-    network = GENERATORS["real_esrgan"](scale=SCALE, **params.train_sr["real_esrgan"].generator)
+    network = params.train_sr["real_esrgan"].build_generator(SCALE)
     model = place(network, device, how.channels_last)
     image = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
     started = time.perf_counter()

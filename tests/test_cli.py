@@ -183,9 +183,9 @@ def test_unknown_arm_is_answered_with_the_arms_of_the_study(
     assert message == f"{command}: {expected}"
 
 
-def test_unknown_method_is_answered_with_the_methods(leukosr_cli: Callable[..., Outcome], project: Path) -> None:
+def test_unknown_training_is_answered_with_the_trainings(leukosr_cli: Callable[..., Outcome], project: Path) -> None:
     message = error_line(leukosr_cli("train-sr", "--method", "bicubic"))
-    assert message == "train_sr: unknown method 'bicubic'; known are srgan, real_esrgan"
+    assert message == "train_sr: unknown training 'bicubic'; known are srgan, real_esrgan"
 
 
 def test_one_seed_would_replace_the_results_of_all_and_is_refused(
@@ -298,8 +298,8 @@ def test_what_launchers_set_is_read_with_care(
 ) -> None:
     launched = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_WORLD_SIZE": "2", "LOCAL_RANK": "0"}
     for value in ("two", "-1", "1e3", "9" * 5000, "²"):
-        for each in launched:
-            monkeypatch.setenv(each, value if each == name else launched[each])
+        for each, usual in launched.items():
+            monkeypatch.setenv(each, value if each == name else usual)
         message = error_line(leukosr_cli("prepare"))
         assert f"the environment variable {name} is '{value[:40]}'; launchers set it to a whole number" in message
     for each in launched:

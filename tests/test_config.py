@@ -7,17 +7,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from hydra.errors import MissingConfigException
 from omegaconf import OmegaConf
 from pydantic import ValidationError
 
-from leukosr.config import Params, load_params, parse_params
+from leukosr.config import Filtered, Params, load_params, parse_params
 from leukosr.data.splits import SEVERAL, SPLITS
 from leukosr.degradation import DEGRADATIONS, CapstoneSettings, SecondOrderSettings
 from leukosr.errors import LeukoError
+from leukosr.images.filters import FILTERS
 from leukosr.stages.degrade import degradation_settings
+from leukosr.superres.methods import METHODS
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 STUDIES = sorted(path.stem for path in (CONF / "study").glob("*.yaml"))
@@ -30,6 +33,17 @@ MISSING = object()
 @pytest.fixture(scope="session")
 def demo(compose_raw: Callable[..., Any]) -> Any:
     return compose_raw("study=demo", "budget=smoke")
+
+
+@pytest.fixture(scope="session")
+def with_a_filter(compose_raw: Callable[..., Any]) -> Any:
+    """An arm of every kind but a foreign weight file, and one that is written as JPEG."""
+    return compose_raw(
+        "study=demo",
+        f"arms=[{','.join((*ALL_ARMS, 'unsharp'))}]",
+        "upscale.raw.file={jpeg: 90}",
+        "upscale.raw.size=[16, 16]",
+    )
 
 
 def changed(raw: Any, key: str, value: Any) -> Any:
@@ -59,8 +73,12 @@ def test_every_study_composes_with_every_budget(compose_params: Callable[..., Pa
     assert (params.study.name, params.budget.name, params.arms) == (study, budget, ALL_ARMS)
     assert params.classify.epochs == params.budget.classify.epochs
     assert params.prepare.per_class == params.budget.per_class
-    assert params.train_sr["srgan"].stages[0].iterations == params.budget.srgan.iterations
-    assert params.train_sr["real_esrgan"].stages[1].iterations == params.budget.real_esrgan.gan_iterations
+    srgan = params.train_sr["srgan"]
+    assert srgan.stages[0].iterations == srgan.sizes[params.budget.column]["iterations"]
+    sizes = params.train_sr["real_esrgan"].sizes[params.budget.column]
+    assert [stage.iterations for stage in params.train_sr["real_esrgan"].stages] == [
+        sizes["net_iterations"], sizes["gan_iterations"]
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("study", STUDIES)
@@ -117,10 +135,14 @@ def test_an_unknown_arm_is_refused_when_composing(compose_raw: Callable[..., Any
         compose_raw("arms=[raw,edsr]")
 
 
-def test_an_unknown_arm_in_the_file_is_refused_with_the_known_ones(demo: Any) -> None:
-    message = refusal(changed(demo, "upscale.edsr", {"reads": "outputs/demo/lr"}))
-    assert "'edsr'" in message
-    assert all(arm in message for arm in ALL_ARMS)
+def test_an_arm_may_have_any_name_that_a_folder_and_a_stage_can_have(demo: Any) -> None:
+    arms = [*ALL_ARMS, "raw_2"]
+    raw = changed(demo, "upscale.raw_2", demo["upscale"]["raw"])
+    raw = changed(raw, "measured", {"quality": arms, "classify": arms})
+    assert parse_params(raw, "params.yaml").arms == tuple(arms)
+    assert refusal(changed(demo, "upscale.raw 2", demo["upscale"]["raw"])) == (
+        "params.yaml: upscale.raw 2 = 'raw 2': only lower-case letters, digits and _"
+    )
 
 
 # key, value, what the message must say beside `key`
@@ -135,6 +157,16 @@ WRONG = [
     ("image.scale", 3, ["3", "2, 4 or 8"]),
     ("upscale.srgan.tile", -1, ["-1", "greater than or equal to 0"]),
     ("upscale.raw", 3, ["3", "dictionary"]),
+    ("upscale.raw.from", "high", ["'high'", "'low' or 'original'"]),
+    ("upscale.raw.by", "magic", ["'magic'", "'nothing', 'kernel', 'filter', 'training', 'file'"]),
+    ("upscale.raw.size.0", 4, ["4", "greater than or equal to 8"]),
+    ("upscale.raw.file", "jpg", ["'jpg'", "png, or {jpeg: QUALITY} with a quality from 1 to 100"]),
+    ("upscale.raw.file.jpeg", 101, ["101", "less than or equal to 100"]),
+    ("upscale.raw.colour", "red", ["'red'", "a colour like #56B4E9"]),
+    ("upscale.bicubic.kernel", "lanczos", ["'lanczos'", "'opencv_bicubic', 'pillow_bicubic', 'bilinear' or 'area'"]),
+    ("upscale.unsharp.filter", "blur", ["'blur'", "'unsharp', 'clahe', 'median'"]),
+    ("upscale.unsharp.amount", 11, ["11", "less than or equal to 10"]),
+    ("upscale.srgan.training", "edsr", ["'edsr'", "no such training", "srgan, real_esrgan"]),
     ("runtime.workers", 0, ["0", "'auto'", "greater than or equal to 1"]),
     ("runtime.device", "gpu", ["'gpu'", "'auto', 'cpu' or 'cuda'"]),
     ("study.name", "My Study", ["'My Study'", "lower-case letters, digits and _"]),
@@ -153,9 +185,9 @@ WRONG = [
 
 @pytest.mark.parametrize(("key", "value", "said"), WRONG, ids=[key for key, _, _ in WRONG])
 def test_a_wrong_value_is_named_with_its_key_and_what_is_allowed(
-    demo: Any, key: str, value: Any, said: list[str]
+    with_a_filter: Any, key: str, value: Any, said: list[str]
 ) -> None:
-    message = refusal(changed(demo, key, value))
+    message = refusal(changed(with_a_filter, key, value))
     assert f"{key} = " in message
     for part in said:
         assert part in message
@@ -163,17 +195,39 @@ def test_a_wrong_value_is_named_with_its_key_and_what_is_allowed(
 
 
 @pytest.mark.parametrize(
-    "key", ["stduy", "image.hight", "degrade.nois", "upscale.srgan.tiel", "upscale.raw.tiel", "budget.srgan.iters"]
+    "key",
+    [
+        "stduy",
+        "image.hight",
+        "degrade.nois",
+        "upscale.srgan.tiel",
+        "upscale.raw.tiel",
+        "upscale.unsharp.tiel",
+        "train_sr.srgan.losses.pixel",
+    ],
 )
-def test_an_unknown_key_is_named_as_it_stands_in_the_file(demo: Any, key: str) -> None:
-    assert refusal(changed(demo, key, 1)) == f"params.yaml: unknown key '{key}': remove it or correct its spelling"
+def test_an_unknown_key_is_named_as_it_stands_in_the_file(with_a_filter: Any, key: str) -> None:
+    assert (
+        refusal(changed(with_a_filter, key, 1))
+        == f"params.yaml: unknown key '{key}': remove it or correct its spelling"
+    )
 
 
 @pytest.mark.parametrize(
-    "key", ["runtime", "degrade.jpeg_quality", "degrade.method", "upscale.srgan.weights", "study.seed"]
+    "key",
+    [
+        "runtime",
+        "degrade.jpeg_quality",
+        "degrade.method",
+        "upscale.srgan.weights",
+        "upscale.raw.by",
+        "upscale.raw.from",
+        "upscale.unsharp.filter",
+        "study.seed",
+    ],
 )
-def test_a_missing_key_is_named_as_it_should_stand_in_the_file(demo: Any, key: str) -> None:
-    assert refusal(changed(demo, key, MISSING)) == f"params.yaml: key '{key}' is missing: add it"
+def test_a_missing_key_is_named_as_it_should_stand_in_the_file(with_a_filter: Any, key: str) -> None:
+    assert refusal(changed(with_a_filter, key, MISSING)) == f"params.yaml: key '{key}' is missing: add it"
 
 
 def test_several_mistakes_are_told_at_once(demo: Any) -> None:
@@ -218,19 +272,36 @@ def test_a_train_folder_without_a_test_folder_is_refused(demo: Any, part: str) -
     assert "prepare: train and test go together" in refusal(changed(demo, f"prepare.{part}", None))
 
 
-def test_a_learned_arm_needs_its_training(demo: Any) -> None:
-    assert "train_sr.srgan: missing" in refusal(changed(demo, "train_sr.srgan", MISSING))
+def test_an_arm_by_a_training_needs_it(demo: Any) -> None:
+    message = refusal(changed(demo, "train_sr.srgan", MISSING))
+    assert message == "params.yaml: upscale.srgan.training = 'srgan': no such training; train_sr has real_esrgan"
 
 
-def test_an_arm_with_the_settings_of_the_other_kind_is_refused(demo: Any) -> None:
-    assert "upscale.srgan" in refusal(changed(demo, "upscale.srgan", {"reads": "x"}))
-    assert "upscale.raw" in refusal(changed(demo, "upscale.raw", demo["upscale"]["srgan"]))
+def test_an_arm_with_the_settings_of_another_kind_is_refused(demo: Any) -> None:
+    assert refusal(changed(demo, "upscale.srgan.by", "nothing")).count("unknown key 'upscale.srgan.") == 7
+    message = refusal(changed(demo, "upscale.raw.by", "training"))
+    assert "key 'upscale.raw.training' is missing" in message
+
+
+@pytest.mark.parametrize("filter_name", FILTERS)
+def test_every_filter_is_an_arm_whose_file_states_its_defaults(
+    compose_params: Callable[..., Params], filter_name: str
+) -> None:
+    arm = compose_params(f"arms=[{filter_name}]").upscale[filter_name]
+    assert isinstance(arm, Filtered)
+    image = np.random.default_rng(0).integers(0, 256, (16, 20, 3), dtype=np.uint8)
+    assert np.array_equal(FILTERS[filter_name](image, **arm.arguments), FILTERS[filter_name](image))
+
+
+def test_the_arms_come_back_as_they_were_written(with_a_filter: Any) -> None:
+    params = parse_params(with_a_filter, "params.yaml")
+    assert params.model_dump(mode="json")["upscale"] == with_a_filter["upscale"]
 
 
 def test_an_unknown_sr_method_is_refused_with_the_known_ones(demo: Any) -> None:
-    message = refusal(changed(demo, "train_sr.edsr", demo["train_sr"]["srgan"]))
-    assert "'edsr'" in message
-    assert "srgan, real_esrgan" in message
+    message = refusal(changed(demo, "train_sr.srgan.method", "edsr"))
+    assert "train_sr.srgan.method = 'edsr'" in message
+    assert all(f"'{method}'" in message for method in METHODS)
 
 
 def test_stages_of_one_name_are_refused(demo: Any) -> None:
@@ -401,6 +472,7 @@ def test_stages_run_for_the_measures_of_the_study(measures: list[str], compose_p
         (["study.measures=[image_quality,image_quality]"], "measures must differ from each other"),
         (["study.measures=[image_quality]"], "sweep.target: a study without classification trains no classifiers"),
         (["study=demo_sr", "prepare.classes=[a]"], "prepare.classes: a study without classification has no classes"),
+        (["study=demo_sr", "train_sr.srgan.class=a"], "train_sr.srgan.class: a study without classification has no"),
         (["study=demo_sr", "study.protocol=both"], "protocol: a study without classification runs under one protocol"),
         (["study=demo_sr", "measured.classify=[raw]"], "measured.classify: must list nothing, by study.measures"),
         (["prepare.source_pattern='('"], "'(' is no regular expression"),

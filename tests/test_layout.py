@@ -8,7 +8,7 @@ import yaml
 
 from leukosr.config import Params
 from leukosr.errors import LeukoError
-from leukosr.layout import Layout, image_file, require, require_all, stage_again
+from leukosr.layout import Layout, image_file, new_image_file, require, require_all, stage_again
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -60,6 +60,13 @@ def test_the_arms_read_what_the_layout_names(compose_params: Callable[..., Param
 @pytest.mark.parametrize("image_id", ["TEST/NEUTROPHIL/_0_12", "a/b.c.d", "plain"])
 def test_an_image_keeps_its_whole_id(image_id: str) -> None:
     assert image_file(Path("lr"), image_id).as_posix() == f"lr/{image_id}.png"
+
+
+def test_an_image_is_found_in_the_format_that_it_was_written_in(tmp_path: Path) -> None:
+    written = {new_image_file(tmp_path, "a.b", ".jpg"), new_image_file(tmp_path, "a")}
+    for path in written:
+        path.touch()
+    assert {image_file(tmp_path, name) for name in ("a", "a.b")} == written
 
 
 def test_what_is_there_is_handed_through(tmp_path: Path) -> None:

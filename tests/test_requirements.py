@@ -28,6 +28,8 @@ DEV_BY_NAME = {
     "mypy": ("Makefile", "mypy"),
     "types-pyyaml": ("pyproject.toml", "[tool.mypy]"),
     "pandas-stubs": ("pyproject.toml", "[tool.mypy]"),
+    "import-linter": ("Makefile", "lint-imports"),
+    "pytest-cov": ("Makefile", "--cov "),
 }
 
 
@@ -44,7 +46,7 @@ def direct(name: str) -> set[str]:
 
 def pins(name: str) -> set[tuple[str, str]]:
     """Each package and its exact version; some have one a Python version."""
-    found = set()
+    found: set[tuple[str, str]] = set()
     for requirement in requirements(name):
         (specifier,) = requirement.specifier
         assert specifier.operator == "=="
@@ -54,7 +56,7 @@ def pins(name: str) -> set[tuple[str, str]]:
 
 def imported(*folders: str) -> set[str]:
     """The distributions that the modules below some folders import, wherever in the module the import stands."""
-    modules = set()
+    modules: set[str] = set()
     for file in (file for folder in folders for file in (ROOT / folder).rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
@@ -63,7 +65,7 @@ def imported(*folders: str) -> set[str]:
                 modules.add(node.module.partition(".")[0])
     known = packages_distributions()
     asked = direct("requirements.in") | direct("requirements-dev.in")
-    found = set()
+    found: set[str] = set()
     for module in modules - set(sys.stdlib_module_names) - OWN:
         brought_by = [canonicalize_name(name) for name in known[module]]  # mlflow by mlflow-skinny, too
         found.add(next((name for name in brought_by if name in asked), brought_by[0]))

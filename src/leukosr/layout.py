@@ -52,7 +52,7 @@ class Layout:
         return self.root / "sr" / method
 
     def arm(self, arm: str) -> Path:
-        """The images of one arm, `<id>.png`."""
+        """The images of one arm, `<id>.png` or `<id>.jpg`."""
         return self.root / "arms" / arm
 
     def quality(self, arm: str) -> Path:
@@ -75,8 +75,14 @@ class Layout:
 
 
 def image_file(folder: Path, image_id: str) -> Path:
-    """The PNG of one image below `folder`; not `with_suffix`, an id may hold dots."""
-    return folder / f"{image_id}.png"
+    """The file of one image below `folder`: its JPEG where there is one, else its PNG."""
+    jpeg = new_image_file(folder, image_id, ".jpg")
+    return jpeg if jpeg.is_file() else new_image_file(folder, image_id)
+
+
+def new_image_file(folder: Path, image_id: str, suffix: str = ".png") -> Path:
+    """Where one image is written below `folder`; not `with_suffix`, an id may hold dots."""
+    return folder / f"{image_id}{suffix}"
 
 
 def require(path: Path, target: str) -> Path:

@@ -73,6 +73,7 @@ def dvc_error(stderr: str) -> str:
 
 
 _REMEDIES = {
+    "No module named dvc": "run `pip install 'leukosr[pipeline]'`",
     "surrogates not allowed": "rename the files whose names are not UTF-8",
     "is git-ignored": "take the rule that covers it out of .gitignore",
     "already tracked by SCM": "take it out of git first, with `git rm -r --cached`",

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from tests.superres.tiny import changed
 
 from benchmarks import capstone, inference, quality, resnet50, second_order, stepping
 from benchmarks.images import SIZE, published_params, read_resized
@@ -17,12 +18,15 @@ from benchmarks.srgan_step import PlainSRGAN
 from leukosr.config import Params, TrainSR
 from leukosr.data.pairs import Pairs
 from leukosr.engine.resume import Resume
+from leukosr.engine.seeding import stream_seed
 from leukosr.evaluate.image_quality import compare_images
 from leukosr.images.reading import read_rgb, write_png
 from leukosr.images.resampling import resize
 from leukosr.images.store import ImageStore
 from leukosr.superres import GENERATORS
 from leukosr.superres.losses import usm_sharpen
+from leukosr.superres.methods.real_esrgan import LAYERS
+from leukosr.superres.vgg import VGGFeatures
 
 CPU = torch.device("cpu")
 
@@ -104,7 +108,7 @@ def test_second_order_gives_low_resolution_images_of_like_brightness(files: list
 def tiny(settings: TrainSR, method: str) -> TrainSR:
     narrow = {"features": 4, "blocks": 1} | ({"growth": 2} if method == "real_esrgan" else {})
     small = {"generator": narrow, "discriminator": {"features": 2}, "patch": 64, "batch": 2, "precision": "fp32"}
-    return stepping.gan_settings(settings.model_copy(update=small), 1)
+    return stepping.gan_settings(changed(settings, **small), 1)
 
 
 @pytest.mark.parametrize(("method", "plain"), [("srgan", PlainSRGAN), ("real_esrgan", PlainRealESRGAN)])
@@ -117,8 +121,9 @@ def test_first_training_step_has_the_losses_of_ours(
     pairs = Pairs(ImageStore(range(8), lr.__getitem__), ImageStore(range(8), hr.__getitem__), 4)
     training = stepping.start(method, settings, pairs, CPU)
     reference = plain(training)
-    perceptual = training.loss.perceptual_distance.features  # drawn at random from a seed of the training's own
-    reference.vgg.load_state_dict(perceptual.state_dict())
+    network, layers = {"srgan": ("vgg16", ["pool5"]), "real_esrgan": ("vgg19", LAYERS)}[method]
+    drawn = VGGFeatures(network, layers, "none", seed=stream_seed(0, "sr_init", "vgg"))  # as our training draws it
+    reference.vgg.load_state_dict(drawn.state_dict())
     expected = reference(*stepping.batch_of(pairs, settings, method, CPU))
     training.run(Resume("none", float("inf"), tmp_path), lambda *_: None)
     [row] = training.progress.history
@@ -138,7 +143,7 @@ def test_compared_steps_alternate_and_their_work_is_counted(
 
 
 def test_inference_row_has_its_goal_and_its_work(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    narrow = published_params("budget.srgan.features=4", "budget.srgan.blocks=1")
+    narrow = published_params("train_sr.srgan.sizes.paper.features=4", "train_sr.srgan.sizes.paper.blocks=1")
     row = inference._speed(("srgan", (12, 16), 4.0, 2, 4), files, narrow, Options(quick=True))
     assert (row.name, row.unit, row.goal, row.rounds) == ("srgan x4 inference at 12x16", "images/s", "ratio >= 4.0", 2)
     assert row.work is not None

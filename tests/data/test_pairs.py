@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def pairs(count: int, scale: int = 4) -> Pairs:
 
 
 def sampler(**changes: object) -> PatchSampler:
-    settings = {"pairs": pairs(7), "patch": 32, "batch": 3, "flips": True, "seed": 0, "method": "srgan"}
+    settings = {"pairs": pairs(7), "patch": 32, "batch": 3, "flips": True, "seed": 0, "name": "srgan"}
     return PatchSampler(**{**settings, **changes})  # type: ignore[arg-type]
 
 
@@ -80,9 +81,34 @@ def test_a_batch_depends_on_its_number_alone() -> None:
         assert np.array_equal(hr, batches[number][1])
 
 
-@pytest.mark.parametrize("change", [{"seed": 1}, {"method": "real_esrgan"}])
-def test_another_seed_or_method_sees_other_batches(change: dict[str, object]) -> None:
+@pytest.mark.parametrize("change", [{"seed": 1}, {"name": "srgan_b"}])
+def test_another_seed_or_training_sees_other_batches(change: dict[str, object]) -> None:
     assert any(not np.array_equal(sampler()(n)[0], sampler(**change)(n)[0]) for n in range(3))
+
+
+def darkened(hr: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """LR whose third channel is a draw."""
+    lr = hr[::4, ::4].copy()
+    lr[..., 2] = rng.integers(256)
+    return lr
+
+
+def test_lr_drawn_afresh_belongs_to_its_hr_and_differs_from_sample_to_sample() -> None:
+    fresh = sampler(pairs=replace(pairs(3), degrade=darkened), batch=3)
+    draws = []
+    for number in range(20):
+        lr, hr = fresh(number)
+        assert np.array_equal(lr.repeat(4, axis=1).repeat(4, axis=2)[..., :2], hr[..., :2])
+        draws += lr[:, 0, 0, 2].tolist()
+        again = sampler(pairs=replace(pairs(3), degrade=darkened), batch=3)(number)
+        assert np.array_equal(lr, again[0]), "a batch depends on its number alone"
+    assert len(set(draws)) > 40
+
+
+def test_lr_drawn_afresh_changes_neither_the_order_nor_the_places() -> None:
+    for number in range(5):
+        fresh = sampler(pairs=replace(pairs(3), degrade=darkened))(number)
+        assert np.array_equal(sampler(pairs=pairs(3))(number)[1], fresh[1])
 
 
 def used(sample: PatchSampler, batches: int) -> list[int]:

@@ -36,6 +36,28 @@ from leukosr.stages import train_sr as train_sr_stage
 
 from .together import CUT_TRAININGS, PARTS, TRAININGS, normalise, train_classifier, train_sr
 
+SIZES = {
+    "srgan": {
+        "features": 4,
+        "blocks": 1,
+        "discriminator_features": 2,
+        "patch": 64,
+        "batch": 4,
+        "iterations": 4,
+        "validate_every": 1,
+    },
+    "real_esrgan": {
+        "features": 4,
+        "blocks": 1,
+        "growth": 2,
+        "discriminator_features": 4,
+        "patch": 64,
+        "batch": 4,
+        "net_iterations": 3,
+        "gan_iterations": 3,
+        "validate_every": 1,
+    },
+}
 TINY = (
     "study=demo", "budget=smoke", "arms=[raw,srgan,real_esrgan]",
     "synthesize.demo.folder=set", "synthesize.demo.height=64", "synthesize.demo.width=64",
@@ -43,13 +65,9 @@ TINY = (
     "prepare.root=set", "image.height=64", "image.width=64", "study.seeds=[1]",
     "budget.per_class.sr_train=2", "budget.per_class.sr_val=1", "budget.per_class.classifier=4",
     "budget.classify.epochs=2", "budget.classify.batch=8", "classify.learning_rate=1e-4", "budget.precision=fp32",
-    "budget.srgan.features=4", "budget.srgan.blocks=1", "budget.srgan.discriminator_features=2",
-    "budget.srgan.patch=64", "budget.srgan.batch=4", "budget.srgan.iterations=4", "budget.srgan.validate_every=1",
-    "budget.real_esrgan.features=4", "budget.real_esrgan.blocks=1", "budget.real_esrgan.growth=2",
-    "budget.real_esrgan.discriminator_features=4", "budget.real_esrgan.patch=64", "budget.real_esrgan.batch=4",
-    "budget.real_esrgan.net_iterations=3", "budget.real_esrgan.gan_iterations=3",
-    "budget.real_esrgan.validate_every=1", "train_sr.real_esrgan.losses.perceptual=0.0",
+"train_sr.real_esrgan.losses.perceptual=0.0",
     "runtime.device=cpu", "runtime.workers=1", "runtime.log_models=false",
+    *(f"train_sr.{name}.sizes.smoke.{key}={value}" for name, sizes in SIZES.items() for key, value in sizes.items()),
 )  # fmt: skip
 TOLERANCE = {"srgan": 1e-4, "real_esrgan": 1e-4, "resnet50": 2e-2, "resnet50 in double precision": 1e-6}
 TOGETHER = Path(__file__).with_name("together.py")
@@ -279,7 +297,7 @@ def test_params_start_the_processes_of_a_classifier(study: Path, compose_params:
 @pytest.mark.pipeline
 @pytest.mark.parametrize("devices", [1, 2], ids=["torchrun", "params"])
 def test_mistake_is_told_once_and_ends_all(devices: int, study: Path, compose_params: Callable[..., Params]) -> None:
-    params = write_params(study, compose_params(*TINY, "budget.srgan.batch=3"), devices=devices)
+    params = write_params(study, compose_params(*TINY, "train_sr.srgan.sizes.smoke.batch=3"), devices=devices)
     launcher = TORCHRUN if devices == 1 else LEUKOSR
     process = start(study, *launcher, *TRAIN, params, "--out", "failed")
     _, errors = process.communicate(timeout=120)
@@ -310,7 +328,7 @@ def test_a_signal_to_end_ends_all_processes_and_is_answered_once(
 ) -> None:
     shutil.rmtree(study / ".leukosr", ignore_errors=True)
     params = write_params(
-        study, compose_params(*TINY, "budget.srgan.iterations=100000"), devices=2, checkpoint_seconds=0
+        study, compose_params(*TINY, "train_sr.srgan.sizes.smoke.iterations=100000"), devices=2, checkpoint_seconds=0
     )
     process = start(study, *LEUKOSR, *TRAIN, params, "--out", "cut")
     deadline = time.monotonic() + 90

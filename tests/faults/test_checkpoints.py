@@ -104,7 +104,7 @@ def test_hostile_generators_are_refused(tally: Tally, campaign: bool, inside: Pa
 
 
 def test_hostile_starting_weights_are_refused(tally: Tally, campaign: bool, inside: Path) -> None:
-    tally.kind = "hostile checkpoints as train_sr.init"
+    tally.kind = "hostile checkpoints as train_sr.start"
     for name in some([*PROGRAMS, *BOMBS], campaign, 8):
         path = inside / name
         with tally.trial(name):

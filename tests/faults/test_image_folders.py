@@ -18,8 +18,8 @@ from leukosr import cli
 from leukosr.config import Params
 from leukosr.data.catalogue import check_images, find_images
 from leukosr.errors import LeukoError
-from leukosr.superres.archs.srgan import SRGANGenerator
 from leukosr.superres.enhance import Enhanced, enhance_path
+from leukosr.superres.networks.srgan import SRGANGenerator
 from leukosr.superres.weights import save_generator
 
 NAMES = [

@@ -28,11 +28,6 @@ NARROW = {"features": 8, "blocks": 1, "discriminator_features": 8, "patch": 32, 
 OVERRIDES = {
     **{f"synthesize.demo.{key}": 2 for key in ("train_sources", "test_sources", "views")},
     **{f"{section}.{side}": 64 for section in ("synthesize.demo", "image") for side in ("height", "width")},
-    **{f"budget.{method}.{key}": value for method in ("srgan", "real_esrgan") for key, value in NARROW.items()},
-    "budget.srgan.iterations": 4,
-    "budget.real_esrgan.growth": 8,
-    "budget.real_esrgan.net_iterations": 12,
-    "budget.real_esrgan.gan_iterations": 12,
     "budget.per_class.sr_val": 1,
     "budget.classify.epochs": 1,
     "budget.sweep.learning_rates": "[0.001]",
@@ -43,7 +38,19 @@ OVERRIDES = {
     "runtime.log_models": "false",
     "runtime.workers": 1,
 }
-TINY = [part for key, value in OVERRIDES.items() for part in ("-S", f"{key}={value}")]
+SIZES: dict[str, dict[str, int]] = {
+    "srgan": {**NARROW, "iterations": 4},
+    "real_esrgan": {**NARROW, "growth": 8, "net_iterations": 12, "gan_iterations": 12},
+}
+
+
+def tiny(trainings: Sequence[str]) -> list[str]:
+    """What makes a study tiny that has these trainings."""
+    sizes = {f"train_sr.{name}.sizes.smoke.{key}": v for name in trainings for key, v in SIZES[name].items()}
+    return [part for key, value in {**OVERRIDES, **sizes}.items() for part in ("-S", f"{key}={value}")]
+
+
+TINY = tiny(list(SIZES))
 LINKED = (".dvc/cache", "datasets/demo", "outputs", "reports", "mlruns")  # replaced by the stages, never written into
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -19,12 +18,12 @@ TOUR = REPO / "notebooks/01-tour.ipynb"
 
 
 @pytest.fixture
-def tour(monkeypatch: pytest.MonkeyPatch, finished: Clone) -> Iterator[nbformat.NotebookNode]:
+def tour(monkeypatch: pytest.MonkeyPatch, finished: Clone) -> nbformat.NotebookNode:
     """The notebook, for a kernel that runs in the environment of the clone."""
     for key, value in finished.env.items():
         monkeypatch.setenv(key, value)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    yield nbformat.read(TOUR, as_version=4)
+    return nbformat.read(TOUR, as_version=4)
 
 
 def execute(notebook: nbformat.NotebookNode, root: Path) -> None:

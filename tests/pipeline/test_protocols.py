@@ -10,11 +10,11 @@ import pytest
 from leukosr.data.manifest import check_disjoint, read_manifest
 from leukosr.errors import LeukoError
 
-from .conftest import TINY, Clone, stages_run
+from .conftest import Clone, stages_run, tiny
 
 pytestmark = pytest.mark.pipeline
 
-BOTH = [*TINY, "-S", "study.protocol=both", "-S", "synthesize.demo.train_sources=4", "-S", "arms=[raw]"]
+BOTH = [*tiny([]), "-S", "study.protocol=both", "-S", "synthesize.demo.train_sources=4", "-S", "arms=[raw]"]
 
 
 def test_both_protocols_run_on_disjoint_sources(clone: Clone) -> None:

@@ -17,7 +17,7 @@ from leukosr.report.charts import class_counts
 from leukosr.report.curves import sr_curves
 from leukosr.report.grids import CELL_PIXELS, read_cell
 from leukosr.report.results import StudyResults, load_results
-from leukosr.report.style import ARM_COLOURS, arm_colour, budget_note
+from leukosr.report.style import SEQUENCE, Look, arm_looks, budget_note, training_look
 
 from .conftest import ARMS
 
@@ -25,8 +25,8 @@ NOTE = "smoke budget: a note under every figure"
 
 
 @pytest.fixture
-def results(outputs: Path) -> StudyResults:
-    return load_results(Layout("demo", outputs), ARMS, "paper")
+def results(params: Params, outputs: Path) -> StudyResults:
+    return load_results(Layout("demo", outputs), params, "paper")
 
 
 @pytest.fixture
@@ -45,15 +45,16 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def draw(name: str, results: StudyResults, path: Path) -> None:
     raw, images = results.classifiers["raw"], [np.full((8, 8, 3), level, np.uint8) for level in (20, 200)]
-    cell = read_cell(results.layout, "TEST/eosinophil/2", ARMS, 0.4, "eosinophil", {})
+    cell = read_cell(results.layout, "TEST/eosinophil/2", ARMS, crop=0.4, label="eosinophil", captions={})
+    srgan, looks = results.trainings["srgan"], results.arms
     calls: dict[str, Callable[[], None]] = {
         "accuracy": lambda: figures.accuracy_figure(path, results, NOTE),
         "quality": lambda: figures.quality_figure(path, results, NOTE),
-        "confusion": lambda: figures.confusion_figure(path, "raw", raw.predictions, results.classes, NOTE),
+        "confusion": lambda: figures.confusion_figure(path, looks["raw"], raw.predictions, results.classes, NOTE),
         "classes": lambda: figures.class_distribution(path, results.manifest, NOTE, "paper"),
-        "sr_curves": lambda: figures.sr_curves(path, "srgan", results.methods["srgan"].history, NOTE),
-        "classifier": lambda: figures.classifier_curves(path, "raw", raw.history, NOTE),
-        "grid": lambda: figures.arm_grid(path, [cell], NOTE),
+        "sr_curves": lambda: figures.sr_curves(path, srgan.look, srgan.history, NOTE),
+        "classifier": lambda: figures.classifier_curves(path, looks["raw"], raw.history, NOTE),
+        "grid": lambda: figures.arm_grid(path, [cell], looks, NOTE),
         "pairs": lambda: figures.degradation_grid(path, images, images, ["a", "b"], NOTE),
         "samples": lambda: figures.sample_grid(path, images, images, images, NOTE),
     }
@@ -79,16 +80,16 @@ def test_every_figure_carries_the_budget_note_and_is_deterministic(
 
 def test_confusion_pools_the_seeds(tmp_path: Path, shown: list[str]) -> None:
     predictions = pd.DataFrame({"seed": [1, 2, 1, 2], "true": ["a", "a", "a", "a"], "predicted": ["a", "a", "b", "a"]})
-    figures.confusion_figure(tmp_path / "c.png", "raw", predictions, ("a", "b"), NOTE)
+    figures.confusion_figure(tmp_path / "c.png", Look("raw", "#7F7F7F"), predictions, ("a", "b"), NOTE)
     assert "3\n75 %" in shown
     assert "0\n–" in shown  # no image of class b: its share is undefined
 
 
 def test_stages_that_restart_their_count_are_drawn_one_after_the_other(results: StudyResults, tmp_path: Path) -> None:
-    running = results.methods["srgan"].history
+    running, look = results.trainings["srgan"].history, results.trainings["srgan"].look
     restarted = running.assign(iteration=[10.0, 20.0, 10.0])
-    sr_curves(tmp_path / "running.png", "srgan", running, NOTE)
-    sr_curves(tmp_path / "restarted.png", "srgan", restarted, NOTE)
+    sr_curves(tmp_path / "running.png", look, running, NOTE)
+    sr_curves(tmp_path / "restarted.png", look, restarted, NOTE)
     assert (tmp_path / "running.png").read_bytes() == (tmp_path / "restarted.png").read_bytes()
 
 
@@ -99,7 +100,7 @@ def test_the_crop_covers_the_same_part_in_every_arm_and_finds_the_nucleus(output
         part = side // 4
         pixels[2 * part : 3 * part, 3 * part :] = (90, 40, 140)
         Image.fromarray(pixels).save(layout.arm(arm) / f"{image}.png")
-    cell = read_cell(layout, image, ("raw", "ground_truth"), 0.5, "", {})
+    cell = read_cell(layout, image, ("raw", "ground_truth"), crop=0.5, label="", captions={})
     raw, truth = cell.views["raw"], cell.views["ground_truth"]
     assert raw.box == truth.box == (0.5, 0.375, 0.5, 0.5)
     assert (raw.crop.shape, truth.crop.shape) == ((4, 4, 3), (16, 16, 3))
@@ -109,7 +110,8 @@ def test_the_crop_covers_the_same_part_in_every_arm_and_finds_the_nucleus(output
 def test_large_images_are_reduced_for_the_grid(outputs: Path) -> None:
     path = outputs / "demo/arms/raw/TEST/eosinophil/2.png"
     Image.new("RGB", (1024, 512), "white").save(path)
-    view = read_cell(Layout("demo", outputs), "TEST/eosinophil/2", ("raw",), 0.4, "", {}).views["raw"]
+    cell = read_cell(Layout("demo", outputs), "TEST/eosinophil/2", ("raw",), crop=0.4, label="", captions={})
+    view = cell.views["raw"]
     assert view.whole.shape == (CELL_PIXELS // 2, CELL_PIXELS, 3)
     assert view.size == (512, 1024)
 
@@ -117,7 +119,7 @@ def test_large_images_are_reduced_for_the_grid(outputs: Path) -> None:
 def test_a_missing_image_of_the_grid_names_its_stage(outputs: Path) -> None:
     (outputs / "demo/arms/srgan/TEST/eosinophil/2.png").unlink()
     with pytest.raises(LeukoError, match="dvc repro upscale@srgan"):
-        read_cell(Layout("demo", outputs), "TEST/eosinophil/2", ARMS, 0.4, "", {})
+        read_cell(Layout("demo", outputs), "TEST/eosinophil/2", ARMS, crop=0.4, label="", captions={})
 
 
 def test_grids_refuse_rows_of_different_lengths(tmp_path: Path) -> None:
@@ -132,8 +134,22 @@ def test_class_counts_follow_the_order_of_the_pipeline(results: StudyResults) ->
     assert counts.loc["eosinophil"].tolist() == [1, 2, 1]
 
 
-def test_every_arm_has_its_own_colour() -> None:
-    assert len({arm_colour(arm) for arm in ARMS}) == len(ARMS) == len(ARM_COLOURS)
+def test_the_five_arms_keep_their_names_and_colours(params: Params) -> None:
+    looks = arm_looks(params)
+    assert {arm: look.label for arm, look in looks.items()} == {
+        "raw": "raw LR", "bicubic": "bicubic", "srgan": "SRGAN", "real_esrgan": "Real-ESRGAN",
+        "ground_truth": "ground truth",
+    }  # fmt: skip
+    colours = ["#7F7F7F", "#E69F00", "#56B4E9", "#D55E00", "#009E73"]
+    assert [look.colour for look in looks.values()] == colours
+    assert training_look(params, "srgan") == looks["srgan"]
+
+
+def test_arms_without_a_colour_take_the_next_that_is_free(compose_params: Callable[..., Params]) -> None:
+    params = compose_params("study=demo", "arms=[raw,unsharp,clahe,srgan,median]", "upscale.clahe.title=null")
+    looks = arm_looks(params)
+    assert looks["clahe"] == Look("clahe", SEQUENCE[1])
+    assert len({look.colour for look in looks.values()}) == 5
 
 
 def test_budget_note_always_names_its_budget(compose_params: Callable[..., Params]) -> None:

@@ -21,7 +21,7 @@ from .conftest import ARMS, fabricate
 def page(params: Params, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of one fabricated study; tests leave it as it is."""
     root = tmp_path_factory.mktemp("study")
-    results = load_results(Layout("demo", fabricate(root / "outputs")), ARMS, "paper")
+    results = load_results(Layout("demo", fabricate(root / "outputs")), params, "paper")
     return write_report(root / "reports", params, results, {"torch": "0"})
 
 
@@ -67,7 +67,7 @@ def test_published_columns_are_labelled_as_not_comparable(
 ) -> None:
     assert "published, other" not in page.read_text(encoding="utf-8")
     params = compose_params("study=demo", "study.published=case1", "report.grid_cells=1")
-    results = load_results(Layout("demo", outputs), ARMS, "paper")
+    results = load_results(Layout("demo", outputs), params, "paper")
     text = write_report(tmp_path / "beside", params, results, {}).read_text(encoding="utf-8")
     assert "published, other sizes and budget" in text
     assert "Ko &amp; Kim" in text and "97.19" in text
@@ -79,7 +79,7 @@ def test_writing_again_gives_the_same_bytes_and_leaves_nothing_stale(
     folder = tmp_path / "again"
     folder.mkdir()
     (folder / "stale.png").write_bytes(b"")
-    write_report(folder, params, load_results(Layout("demo", outputs), ARMS, "paper"), {"torch": "0"})
+    write_report(folder, params, load_results(Layout("demo", outputs), params, "paper"), {"torch": "0"})
     first, second = (
         {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
         for root in (page.parent, folder)
@@ -105,7 +105,7 @@ def test_a_page_says_in_which_precision_its_networks_computed(page: Path, params
     outputs = fabricate(tmp_path / "outputs")
     for file in outputs.rglob("raw/**/metrics.json"):
         file.write_text(file.read_text().replace('"fp32"', '"bf16"'))
-    mixed = write_report(tmp_path / "report", params, load_results(Layout("demo", outputs), ARMS, "paper"), {})
+    mixed = write_report(tmp_path / "report", params, load_results(Layout("demo", outputs), params, "paper"), {})
     text = " ".join(mixed.read_text(encoding="utf-8").split())
     assert "Networks computed in bf16 (classify@raw) and in fp32 (" in text
     assert "differences between these include rounding" in text
@@ -114,7 +114,7 @@ def test_a_page_says_in_which_precision_its_networks_computed(page: Path, params
 def test_both_protocols_stand_side_by_side(compose_params: Callable[..., Params], tmp_path: Path) -> None:
     params = compose_params("study=demo", "budget=smoke", "report.grid_cells=2", "study.protocol=both")
     layout = Layout("demo", fabricate(tmp_path / "outputs"))
-    first, second = (load_results(layout, ARMS, protocol) for protocol in ("paper", "source_disjoint"))
+    first, second = (load_results(layout, params, protocol) for protocol in ("paper", "source_disjoint"))
     page = write_report(tmp_path / "reports", params, first, {"torch": "0"}, [second])
     text = page.read_text(encoding="utf-8")
     assert "Protocol paper: " in text and "Protocol source_disjoint: " in text

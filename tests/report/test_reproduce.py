@@ -34,8 +34,10 @@ def overrides(command: str) -> list[str]:
          ["study=demo", "budget=smoke", "degrade=second_order", "classify.epochs=10"]),
         (["study=case1", "budget=cpu_seeds", "study.protocol=both", "arms=[raw,bicubic]", SOURCES],
          ["study=case1", "budget=cpu_seeds", "arms=[raw,bicubic]", "study.protocol=both", SOURCES]),
+        (["upscale.raw.file={jpeg: 90}", "upscale.bicubic.size=[64,64]"],
+         ["study=demo", "budget=smoke", "upscale.raw.file={jpeg:90}", "upscale.bicubic.size=[64,64]"]),
         (["study.title='cells, mine: \"all\"'", "study.seeds=[3,1]", "sweep.learning_rates=[0.0003,1e-5]",
-          "train_sr.srgan.init=null", "study.comparisons=[[srgan,raw]]"], None),
+          "train_sr.srgan.start=null", "study.comparisons=[[srgan,raw]]"], None),
     ],
 )  # fmt: skip
 def test_the_command_composes_the_same_parameters(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from leukosr.config import Params
 from leukosr.errors import LeukoError
 from leukosr.layout import Layout
 from leukosr.report.results import load_results
@@ -12,10 +13,10 @@ from leukosr.report.results import load_results
 from .conftest import ARMS, CLASSES
 
 
-def test_all_arms_and_methods_are_read(outputs: Path) -> None:
-    results = load_results(Layout("demo", outputs), ARMS, "paper")
+def test_all_arms_and_methods_are_read(params: Params, outputs: Path) -> None:
+    results = load_results(Layout("demo", outputs), params, "paper")
     assert tuple(results.arms) == ARMS
-    assert tuple(results.methods) == ("srgan", "real_esrgan")
+    assert tuple(results.trainings) == ("srgan", "real_esrgan")
     assert results.classes == CLASSES
     assert results.images["ground_truth"].quality.psnr is None
     assert results.images["ground_truth"].per_image["psnr"].isna().all()
@@ -23,10 +24,10 @@ def test_all_arms_and_methods_are_read(outputs: Path) -> None:
     assert list(results.rejected["reason"]) == ["cannot be decoded"]
 
 
-def test_a_class_that_looks_like_a_missing_value_stays_text(outputs: Path) -> None:
+def test_a_class_that_looks_like_a_missing_value_stays_text(params: Params, outputs: Path) -> None:
     path = outputs / "demo" / "manifest.csv"
     path.write_text(path.read_text().replace(",eosinophil,", ",NA,"))
-    rows = load_results(Layout("demo", outputs), ARMS, "paper").manifest
+    rows = load_results(Layout("demo", outputs), params, "paper").manifest
     assert {row.label for row in rows} == {"NA", "neutrophil"}
 
 
@@ -43,23 +44,25 @@ def test_a_class_that_looks_like_a_missing_value_stays_text(outputs: Path) -> No
         ("sr/srgan/samples.png", "dvc repro train_sr@srgan"),
     ],
 )
-def test_a_missing_file_is_named_with_the_command_that_makes_it(outputs: Path, file: str, command: str) -> None:
+def test_a_missing_file_is_named_with_the_command_that_makes_it(
+    params: Params, outputs: Path, file: str, command: str
+) -> None:
     (outputs / "demo" / file).unlink()
     with pytest.raises(LeukoError) as caught:
-        load_results(Layout("demo", outputs), ARMS, "paper")
+        load_results(Layout("demo", outputs), params, "paper")
     assert str(outputs / "demo" / file) in str(caught.value)
     assert command in str(caught.value)
 
 
-def test_damaged_metrics_name_the_missing_entry(outputs: Path) -> None:
+def test_damaged_metrics_name_the_missing_entry(params: Params, outputs: Path) -> None:
     path = outputs / "demo/quality/raw/metrics.json"
     path.write_text(json.dumps({"n": 1, "precision": None}))
     with pytest.raises(LeukoError, match=r"metrics\.json has no entry 'psnr'.*quality@raw"):
-        load_results(Layout("demo", outputs), ARMS, "paper")
+        load_results(Layout("demo", outputs), params, "paper")
 
 
-def test_a_cell_that_is_no_number_is_an_error(outputs: Path) -> None:
+def test_a_cell_that_is_no_number_is_an_error(params: Params, outputs: Path) -> None:
     path = outputs / "demo/classify/raw/paper/history.csv"
     path.write_text(path.read_text().replace("0.001", "fast", 1))
     with pytest.raises(LeukoError, match="column 'learning_rate' holds no number"):
-        load_results(Layout("demo", outputs), ARMS, "paper")
+        load_results(Layout("demo", outputs), params, "paper")

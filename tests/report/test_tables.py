@@ -18,8 +18,8 @@ from leukosr.report.tables import comparison_table, mean_sd, number, print_summa
 from .conftest import ARMS
 
 
-def test_comparison_equals_the_files(outputs: Path) -> None:
-    table = comparison_table(load_results(Layout("demo", outputs), ARMS, "paper"), None).set_index("arm")
+def test_comparison_equals_the_files(params: Params, outputs: Path) -> None:
+    table = comparison_table(load_results(Layout("demo", outputs), params, "paper"), None).set_index("arm")
     assert list(table.index) == list(ARMS)
     row = table.loc["bicubic"]
     assert (row["psnr"], row["ssim"], row["n_images"], row["n_runs"]) == (24.125, 0.5, 8, 2)
@@ -29,24 +29,24 @@ def test_comparison_equals_the_files(outputs: Path) -> None:
     assert not any(name.startswith("published") for name in table.columns)
 
 
-def test_published_columns_stand_beside_and_may_be_empty(outputs: Path) -> None:
-    results = load_results(Layout("demo", outputs), ARMS, "paper")
+def test_published_columns_stand_beside_and_may_be_empty(params: Params, outputs: Path) -> None:
+    results = load_results(Layout("demo", outputs), params, "paper")
     table = comparison_table(results, published_figures("case1")).set_index("arm")
     assert table.loc["real_esrgan", "published_accuracy_percent"] == 97.19
     assert table.loc["srgan", "published_psnr"] == 28.1809
     assert math.isnan(table.loc["ground_truth", "published_psnr"])
 
 
-def test_summary_is_in_fractions_with_null_for_undefined(outputs: Path) -> None:
-    found = summary(load_results(Layout("demo", outputs), ARMS, "paper"))
+def test_summary_is_in_fractions_with_null_for_undefined(params: Params, outputs: Path) -> None:
+    found = summary(load_results(Layout("demo", outputs), params, "paper"))
     assert found["raw"]["accuracy"] == 0.625
     assert found["raw"]["n_runs"] == 2
     assert found["ground_truth"]["psnr"] is None
 
 
-def test_terminal_table_says_its_budget_and_shows_a_dash(outputs: Path) -> None:
+def test_terminal_table_says_its_budget_and_shows_a_dash(params: Params, outputs: Path) -> None:
     text = io.StringIO()
-    results = load_results(Layout("demo", outputs), ARMS, "paper")
+    results = load_results(Layout("demo", outputs), params, "paper")
     print_summary(results, "smoke budget: tiny", Console(file=text, width=100))
     assert "smoke budget: tiny" in text.getvalue()
     (truth,) = (line for line in text.getvalue().splitlines() if "ground truth" in line)

@@ -17,6 +17,28 @@ from leukosr.layout import Layout
 from leukosr.stages import classify, degrade, prepare, quality, report, sweep, synthesize, train_sr, upscale
 
 ARMS = ("raw", "bicubic", "srgan", "real_esrgan", "ground_truth")
+SIZES = {
+    "srgan": {
+        "features": 4,
+        "blocks": 1,
+        "discriminator_features": 2,
+        "patch": 32,
+        "batch": 2,
+        "iterations": 4,
+        "validate_every": 2,
+    },
+    "real_esrgan": {
+        "features": 4,
+        "blocks": 1,
+        "growth": 2,
+        "discriminator_features": 2,
+        "patch": 32,
+        "batch": 2,
+        "net_iterations": 3,
+        "gan_iterations": 2,
+        "validate_every": 2,
+    },
+}
 TINY = (
     "study=demo", "budget=smoke", f"arms=[{','.join(ARMS)}]",
     "synthesize.demo.folder=set", "synthesize.demo.height=64", "synthesize.demo.width=64",
@@ -24,13 +46,9 @@ TINY = (
     "prepare.root=set", "image.height=64", "image.width=64", "study.seeds=[1, 2]",
     "budget.per_class.sr_train=2", "budget.per_class.sr_val=1", "budget.per_class.classifier=4",
     "budget.classify.epochs=2", "budget.classify.batch=8",
-    "budget.srgan.features=4", "budget.srgan.blocks=1", "budget.srgan.discriminator_features=2",
-    "budget.srgan.patch=32", "budget.srgan.batch=2", "budget.srgan.iterations=4", "budget.srgan.validate_every=2",
-    "budget.real_esrgan.features=4", "budget.real_esrgan.blocks=1", "budget.real_esrgan.growth=2",
-    "budget.real_esrgan.discriminator_features=2", "budget.real_esrgan.patch=32", "budget.real_esrgan.batch=2",
-    "budget.real_esrgan.net_iterations=3", "budget.real_esrgan.gan_iterations=2",
-    "budget.real_esrgan.validate_every=2", "train_sr.real_esrgan.losses.perceptual=0.0",
+"train_sr.real_esrgan.losses.perceptual=0.0",
     "budget.sweep.runs=2", "report.grid_cells=2", "runtime.device=cpu", "runtime.workers=1", "runtime.log_models=false",
+    *(f"train_sr.{name}.sizes.smoke.{key}={value}" for name, sizes in SIZES.items() for key, value in sizes.items()),
 )  # fmt: skip
 
 

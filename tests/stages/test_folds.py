@@ -18,6 +18,7 @@ from leukosr.config import Params
 from leukosr.data.manifest import Row, read_manifest, seen_by_classifiers, with_role, write_manifest
 from leukosr.layout import Layout
 from leukosr.report.curves import classifier_curves
+from leukosr.report.style import Look
 from leukosr.report.verdicts import leakage
 from leukosr.stages import classify
 
@@ -71,7 +72,7 @@ def test_every_image_is_tested_once_by_a_classifier_of_the_other_folds(
     assert (metrics["folds"], metrics["n_test"], metrics["n_train"]) == (2, len(folds), round(len(folds) / 2))
     history = pd.read_csv(folder / "history.csv")
     assert list(history["fold"]) == 2 * ["fold_1", "fold_2"]
-    classifier_curves(tmp_path / "curves.png", "raw", history, "")
+    classifier_curves(tmp_path / "curves.png", Look("raw", "#7F7F7F"), history, "")
     training = leakage(rows, "source_disjoint", params.study)[0]
     assert training.startswith(f"0 of {len(folds)} test images")
     mixed = [replace(row, source=folds[-1].source) if row.source == folds[0].source else row for row in rows]

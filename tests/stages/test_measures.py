@@ -32,7 +32,7 @@ def params(compose_params: Callable[..., Params], tmp_path: Path) -> Params:
     small = [
         each
         for each in TINY
-        if not each.startswith(("study=", "arms=", "prepare.root", "train_sr", "budget.per_class"))
+        if not each.startswith(("study=", "arms=", "prepare.root", "train_sr.real_esrgan", "budget.per_class"))
     ]
     return compose_params(
         *small, "study=demo_sr", "arms=[bicubic,srgan]", "prepare.root=set", "prepare.train=null", "prepare.test=null",

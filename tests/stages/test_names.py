@@ -48,7 +48,7 @@ def test_a_study_of_oddly_named_classes_scores_like_any_other(
     quality.run(params, "raw", console, layout)
     classify.run(params, "raw", console, layout)
     assert {row.label for row in read_manifest(layout.manifest)} == set(NAMES)
-    results = load_results(layout, ["raw"], "paper")
+    results = load_results(layout, params, "paper")
     assert set(results.classes) == set(results.classifiers["raw"].predictions["true"])
     per_class = results.classifiers["raw"].scores.per_class
     assert {name: scores.support for name, scores in per_class.items()} == dict.fromkeys(NAMES, 1)

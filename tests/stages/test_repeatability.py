@@ -197,7 +197,10 @@ def interrupt(*_: object) -> None:
 @pytest.mark.parametrize(
     ("run", "message"),
     [
-        (lambda p, c, lay: train_sr.run(p, "esrgan", c, lay), "unknown method 'esrgan'; known are srgan, real_esrgan"),
+        (
+            lambda p, c, lay: train_sr.run(p, "esrgan", c, lay),
+            "unknown training 'esrgan'; known are srgan, real_esrgan",
+        ),
         (lambda p, c, lay: upscale.run(p, "esrgan", c, lay), "unknown arm 'esrgan'.*raw, bicubic, srgan"),
         (lambda p, c, lay: quality.run(p, "esrgan", c, lay), "unknown arm 'esrgan'"),
         (lambda p, c, lay: classify.run(p, "esrgan", c, lay), "unknown arm 'esrgan'"),

@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from leukosr.errors import LeukoError
-from leukosr.superres.archs.real_esrgan import RRDBNet
-from leukosr.superres.archs.srgan import SRGANGenerator
 from leukosr.superres.enhance import Enhanced, enhance_path
+from leukosr.superres.networks.real_esrgan import RRDBNet
+from leukosr.superres.networks.srgan import SRGANGenerator
 from leukosr.superres.weights import save_generator
 
 

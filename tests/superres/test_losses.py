@@ -1,29 +1,43 @@
 """The losses against formulas worked out by hand, and USM sharpening against OpenCV."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable
+from typing import Any
 from urllib.error import URLError
 
 import cv2
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 import torchvision
 from torch import Tensor
 
+from leukosr.config import TrainSR
 from leukosr.errors import LeukoError
 from leukosr.superres import DISCRIMINATORS
-from leukosr.superres.losses import (
-    DISCRIMINATOR_LOSSES,
-    PerceptualDistance,
-    RealESRGANGeneratorLoss,
-    SRGANGeneratorLoss,
-    VGGFeatures,
-    real_esrgan_discriminator_loss,
-    srgan_discriminator_loss,
-    total_variation,
-    usm_sharpen,
-)
+from leukosr.superres.losses import perceptual_distance, total_variation, usm_sharpen
+from leukosr.superres.methods import METHODS
+from leukosr.superres.methods.method import Objective, TrainGAN
+from leukosr.superres.vgg import VGGFeatures
+
+from .tiny import changed
+
+CPU = torch.device("cpu")
+NOTHING = {"image": 0.0, "adversarial": 0.0, "perceptual": 0.0}
+Make = Callable[..., Objective]
+
+
+@pytest.fixture(scope="session")
+def objective(published: Callable[[str], TrainSR]) -> Make:
+    """The objective of a method's last stage with those parts of its loss alone that `losses` weighs."""
+
+    def make(method: str, losses: dict[str, float], seed: int = 0, **changes: Any) -> Objective:
+        none = {**NOTHING, "total_variation": 0.0} if method == "srgan" else NOTHING
+        settings = changed(published(method), losses=none | losses, **changes)
+        return settings.objective(settings.stages[-1], seed, CPU)
+
+    return make
 
 
 def images(count: int, height: int, width: int, seed: int = 0) -> Tensor:
@@ -45,22 +59,20 @@ def vgg16() -> VGGFeatures:
 
 
 @pytest.fixture(scope="module")
-def real_esrgan_loss() -> Iterator[RealESRGANGeneratorLoss]:
-    yield RealESRGANGeneratorLoss(vgg_weights="none", sharpen_targets=False)
+def five_maps(objective: Make) -> Objective:
+    return objective("real_esrgan", {"perceptual": 1.0}, seed=2, sharpen_target=False)
 
 
-def test_srgan_image_loss_is_the_mean_squared_error() -> None:
-    loss = SRGANGeneratorLoss(image=2.0, adversarial=0, perceptual=0, total_variation=0)
+def test_srgan_image_loss_is_the_mean_squared_error(objective: Make) -> None:
     generated, target = torch.full((1, 3, 2, 2), 0.5), torch.full((1, 3, 2, 2), 0.2)
-    parts = loss(generated, target)
-    assert parts.keys() == {"image", "total"}
+    parts = objective("srgan", {"image": 2.0}).generator(generated, target, None)
+    assert parts.keys() == {"image"}
     assert parts["image"].item() == pytest.approx(2 * 0.09)
 
 
-def test_srgan_adversarial_loss_is_the_mean_of_one_minus_probability() -> None:
-    loss = SRGANGeneratorLoss(image=0, perceptual=0, total_variation=0)
+def test_srgan_adversarial_loss_is_the_mean_of_one_minus_probability(objective: Make) -> None:
     flat = torch.zeros(2, 3, 2, 2)
-    parts = loss(flat, flat, torch.tensor([[0.25], [0.75]]))
+    parts = objective("srgan", {"adversarial": 0.001}).generator(flat, flat, torch.tensor([[0.25], [0.75]]))
     assert parts["adversarial"].item() == pytest.approx(0.001 * 0.5)
 
 
@@ -72,62 +84,66 @@ def test_total_variation_matches_its_formula_by_hand() -> None:
     assert total_variation(batch).item() == pytest.approx(2 * (vertical + horizontal))
 
 
-def test_total_variation_enters_the_srgan_loss_with_its_weight() -> None:
-    loss = SRGANGeneratorLoss(image=0, adversarial=0, perceptual=0)
+def test_total_variation_enters_the_srgan_loss_with_its_weight(objective: Make) -> None:
     generated = images(1, 4, 5)
-    found = loss(generated, torch.zeros_like(generated))["total_variation"]
-    assert found.item() == pytest.approx(2e-8 * total_variation(generated).item(), rel=1e-5)
+    parts = objective("srgan", {"total_variation": 2e-8}).generator(generated, torch.zeros_like(generated), None)
+    assert parts["total_variation"].item() == pytest.approx(2e-8 * total_variation(generated).item(), rel=1e-5)
 
 
-def test_srgan_perceptual_loss_is_the_squared_error_of_the_first_31_vgg16_layers() -> None:
-    loss = SRGANGeneratorLoss(vgg_weights="none", seed=3)
+def test_srgan_perceptual_loss_is_the_squared_error_of_the_first_31_vgg16_layers(objective: Make) -> None:
+    drawn = VGGFeatures("vgg16", ["pool5"], "none", seed=3).features
     with torch.device("meta"):
         network = torchvision.models.vgg16(weights=None).features[:31]
     network = network.to_empty(device="cpu")
-    network.load_state_dict(loss.perceptual_distance.features.features.state_dict())
-    assert len(network) == len(loss.perceptual_distance.features.features) == 31
+    network.load_state_dict(drawn.state_dict())
+    assert len(network) == len(drawn) == 31
     generated, target = images(1, 40, 33, seed=1), images(1, 40, 33, seed=2)
-    mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
-    std = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
     with torch.no_grad():
-        difference = network((generated - mean) / std) - network((target - mean) / std)
-        parts = loss(generated, target, torch.tensor([[0.5]]))
+        difference = network(generated) - network(target)  # in [0, 1], as in the case studies' code
+        parts = objective("srgan", {"perceptual": 0.006}, seed=3).generator(generated, target, torch.tensor([[0.5]]))
     assert parts["perceptual"].item() == pytest.approx(0.006 * difference.square().mean().item(), rel=1e-4)
 
 
-def test_srgan_discriminator_loss_by_hand() -> None:
-    parts = srgan_discriminator_loss(torch.tensor([[0.9], [0.7]]), torch.tensor([[0.1], [0.4]]))
-    assert parts["real"].item() == pytest.approx(0.2)
-    assert parts["generated"].item() == pytest.approx(0.25)
-    assert parts["total"].item() == pytest.approx(0.45)
+def test_srgan_discriminator_loss_by_hand(objective: Make) -> None:
+    made = objective("srgan", {})
+    assert made.discriminator is not None
+    assert made.discriminator_first
+    found = made.discriminator(torch.tensor([[0.9], [0.7]]), torch.tensor([[0.1], [0.4]]))
+    assert found.item() == pytest.approx(0.2 + 0.25)
 
 
-def test_real_esrgan_image_loss_is_the_mean_absolute_error() -> None:
-    loss = RealESRGANGeneratorLoss(perceptual=0, adversarial=0, sharpen_targets=False)
+def test_real_esrgan_image_loss_is_the_mean_absolute_error(objective: Make) -> None:
     generated = torch.tensor([0.5, 0.0]).expand(1, 3, 1, 2)
     target = torch.tensor([0.2, 0.1]).expand(1, 3, 1, 2)
-    assert loss(generated, target)["image"].item() == pytest.approx(0.2)
+    parts = objective("real_esrgan", {"image": 1.0}, sharpen_target=False).generator(generated, target, None)
+    assert parts["image"].item() == pytest.approx(0.2)
 
 
-def test_real_esrgan_adversarial_loss_is_cross_entropy_against_real() -> None:
-    loss = RealESRGANGeneratorLoss(image=0, perceptual=0, sharpen_targets=False)
+def test_real_esrgan_adversarial_loss_is_cross_entropy_against_real(objective: Make) -> None:
     flat = torch.zeros(1, 3, 1, 2)
     logits = torch.tensor([-2.0, 1.0]).view(1, 1, 1, 2)
     expected = (math.log1p(math.exp(2)) + math.log1p(math.exp(-1))) / 2
-    assert loss(flat, flat, logits)["adversarial"].item() == pytest.approx(0.1 * expected)
+    parts = objective("real_esrgan", {"adversarial": 0.1}, sharpen_target=False).generator(flat, flat, logits)
+    assert parts["adversarial"].item() == pytest.approx(0.1 * expected)
 
 
-def test_real_esrgan_discriminator_loss_by_hand() -> None:
-    parts = real_esrgan_discriminator_loss(torch.tensor([3.0]), torch.tensor([-1.0]))
-    assert parts["real"].item() == pytest.approx(math.log1p(math.exp(-3)))
-    assert parts["generated"].item() == pytest.approx(math.log1p(math.exp(-1)))
-    assert parts["total"].item() == pytest.approx((parts["real"] + parts["generated"]).item())
+def test_real_esrgan_discriminator_loss_by_hand(objective: Make) -> None:
+    made = objective("real_esrgan", {})
+    assert made.discriminator is not None
+    assert not made.discriminator_first
+    found = made.discriminator(torch.tensor([3.0]), torch.tensor([-1.0]))
+    assert found.item() == pytest.approx(math.log1p(math.exp(-3)) + math.log1p(math.exp(-1)))
 
 
-def test_real_esrgan_perceptual_loss_compares_five_maps_before_their_relus(
-    real_esrgan_loss: RealESRGANGeneratorLoss,
-) -> None:
-    features = real_esrgan_loss.perceptual_distance.features
+def test_the_first_stage_of_real_esrgan_knows_the_image_loss_alone(published: Callable[[str], TrainSR]) -> None:
+    settings = published("real_esrgan")
+    made = settings.objective(settings.stages[0], 0, CPU)
+    assert made.generator(images(1, 8, 8), images(1, 8, 8, seed=1), None).keys() == {"image"}
+    assert made.discriminator is None
+
+
+def test_real_esrgan_perceptual_loss_compares_five_maps_before_their_relus(five_maps: Objective) -> None:
+    features = VGGFeatures("vgg19", ["conv5_4"], "none", seed=2)
     generated, target = images(1, 32, 32, seed=1), images(1, 32, 32, seed=2)
     # torchvision's VGG19: the places of conv1_2, conv2_2, conv3_4, conv4_4 and conv5_4.
     weights = {2: 0.1, 7: 0.1, 16: 1.0, 25: 1.0, 34: 1.0}
@@ -139,48 +155,52 @@ def test_real_esrgan_perceptual_loss_compares_five_maps_before_their_relus(
             if place in weights:
                 assert (x < 0).any()
                 expected += weights[place] * (x[0] - x[1]).abs().mean().item()
-        parts = real_esrgan_loss(generated, target, torch.zeros(1, 1, 32, 32))
+        parts = five_maps.generator(generated, target, torch.zeros(1, 1, 32, 32))
     assert parts["perceptual"].item() == pytest.approx(expected, rel=1e-4)
 
 
-def test_real_esrgan_sharpens_the_target_only_when_asked() -> None:
+def test_real_esrgan_sharpens_the_target_only_when_asked(objective: Make) -> None:
     generated, target = images(1, 24, 24, seed=1), images(1, 24, 24, seed=2)
-    sharp = RealESRGANGeneratorLoss(perceptual=0, adversarial=0)(generated, target)["image"]
-    plain = RealESRGANGeneratorLoss(perceptual=0, adversarial=0, sharpen_targets=False)(generated, target)["image"]
+    sharp, plain = (
+        objective("real_esrgan", {"image": 1.0}, sharpen_target=asked).generator(generated, target, None)["image"]
+        for asked in (True, False)
+    )
     assert sharp.item() == pytest.approx((generated - usm_sharpen(target)).abs().mean().item())
     assert plain.item() == pytest.approx((generated - target).abs().mean().item())
     assert abs(sharp.item() - plain.item()) > 1e-3
 
 
-@pytest.mark.parametrize(("method", "loss"), [("srgan", SRGANGeneratorLoss), ("real_esrgan", RealESRGANGeneratorLoss)])
-def test_losses_of_every_method_drive_generator_and_discriminator(
-    method: str, loss: type[SRGANGeneratorLoss | RealESRGANGeneratorLoss]
+@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if issubclass(method, TrainGAN)])
+def test_losses_of_every_gan_drive_generator_and_discriminator(
+    method: str, published: Callable[[str], TrainSR]
 ) -> None:
-    discriminator = DISCRIMINATORS[method](features=4)
+    settings = changed(published(method), losses={"perceptual": 0.0})
+    made = settings.objective(settings.stages[-1], 0, CPU)
+    network = DISCRIMINATORS[settings.architecture]
+    discriminator = network(**network.tiny)
     generated, target = images(2, 32, 32, seed=1).requires_grad_(), images(2, 32, 32, seed=2)
-    parts = loss(perceptual=0)(generated, target, discriminator(generated))
-    assert parts["total"].item() == pytest.approx(sum(v.item() for k, v in parts.items() if k != "total"))
-    parts["total"].backward()
+    parts = made.generator(generated, target, discriminator(generated))
+    assert "adversarial" in parts
+    torch.stack(list(parts.values())).sum().backward()
+    assert generated.grad is not None
     assert generated.grad.abs().sum() > 0
     discriminator.zero_grad()
-    DISCRIMINATOR_LOSSES[method](discriminator(target), discriminator(generated.detach()))["total"].backward()
+    assert made.discriminator is not None
+    made.discriminator(discriminator(target), discriminator(generated.detach())).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in discriminator.parameters())
 
 
-def test_adversarial_part_without_scores_is_an_error() -> None:
-    loss = RealESRGANGeneratorLoss(perceptual=0, sharpen_targets=False)
-    with pytest.raises(ValueError, match="discriminator's scores"):
-        loss(images(1, 8, 8), images(1, 8, 8))
-
-
-def test_perceptual_gradient_reaches_the_generated_image_and_nothing_else(vgg16: VGGFeatures) -> None:
-    distance = PerceptualDistance(vgg16, {"pool5": 1.0}, "l2")
+def test_perceptual_gradient_reaches_the_generated_image_and_nothing_else() -> None:
+    distance = perceptual_distance("vgg16", {"pool5": 1.0}, F.mse_loss, "none", 1, CPU)
     generated = images(1, 32, 32, seed=1).requires_grad_()
     target = images(1, 32, 32, seed=2).requires_grad_()
     distance(generated, target).backward()
     assert generated.grad.abs().sum() > 0
     assert target.grad is None
-    assert all(not p.requires_grad and p.grad is None for p in vgg16.parameters())
+
+
+def test_vgg_learns_nothing(vgg16: VGGFeatures) -> None:
+    assert not any(parameter.requires_grad for parameter in vgg16.parameters())
 
 
 def test_vgg_normalises_its_input_as_for_imagenet_unless_told_not_to(vgg16: VGGFeatures) -> None:
@@ -210,12 +230,12 @@ def test_vgg16_up_to_pool5_needs_32_pixels(vgg16: VGGFeatures, size: tuple[int, 
             vgg16(images(1, *size))
 
 
-def test_real_esrgan_perceptual_loss_needs_only_16_pixels(real_esrgan_loss: RealESRGANGeneratorLoss) -> None:
+def test_real_esrgan_perceptual_loss_needs_only_16_pixels(five_maps: Objective) -> None:
     with torch.no_grad():
-        parts = real_esrgan_loss(images(1, 16, 16), images(1, 16, 16, seed=1), torch.zeros(1, 1, 16, 16))
+        parts = five_maps.generator(images(1, 16, 16), images(1, 16, 16, seed=1), torch.zeros(1, 1, 16, 16))
         assert parts["perceptual"].item() > 0
         with pytest.raises(LeukoError, match="at least 16 pixels"):
-            real_esrgan_loss(images(1, 15, 16), images(1, 15, 16), torch.zeros(1, 1, 15, 16))
+            five_maps.generator(images(1, 15, 16), images(1, 15, 16), torch.zeros(1, 1, 15, 16))
 
 
 def test_unknown_vgg_layer_is_refused() -> None:

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from leukosr.errors import LeukoError
-from leukosr.superres.archs.real_esrgan import RRDBNet
-from leukosr.superres.archs.srgan import SRGANGenerator
+from leukosr.superres.networks import Generator
+from leukosr.superres.networks.real_esrgan import RRDBNet
+from leukosr.superres.networks.srgan import SRGANGenerator
 from leukosr.superres.upscaler import upscale_batch, upscale_images, upscale_tiled
 
 CPU = torch.device("cpu")
@@ -26,7 +27,7 @@ class How:
     channels_last: bool = True
 
 
-class Nearest(nn.Module):
+class Nearest(Generator):
     """Repeats pixels, and remembers the shapes of the batches it was given."""
 
     def __init__(self, scale: int) -> None:
@@ -53,7 +54,7 @@ class Ringed(Nearest):
         return super().forward(spoilt)
 
 
-class Convolutions(nn.Module):
+class Convolutions(Generator):
     """Two 3 x 3 convolutions before and one after doubling: two and a half LR pixels reach a result."""
 
     def __init__(self) -> None:
@@ -176,7 +177,7 @@ def test_only_one_batch_of_a_stream_is_read_ahead() -> None:
 
 
 def test_values_outside_the_range_are_clipped_and_rounded() -> None:
-    class Stretch(nn.Module):
+    class Stretch(Generator):
         def forward(self, x: Tensor) -> Tensor:
             return (x - 0.5) * 1.5 + 0.5
 

@@ -1,6 +1,5 @@
 """Weight files: what is saved comes back, and whatever is not ours is refused with a reason."""
 
-import inspect
 import json
 import os
 import re
@@ -18,17 +17,12 @@ import leukosr
 from leukosr.engine.weights import CHECKED, DIGEST_KEY, read_tensors, write_tensors
 from leukosr.errors import LeukoError
 from leukosr.superres import GENERATORS
-from leukosr.superres.archs.real_esrgan import RRDBNet, UNetDiscriminatorSN
-from leukosr.superres.archs.srgan import SRGANGenerator
+from leukosr.superres.networks.real_esrgan import RRDBNet, UNetDiscriminatorSN
+from leukosr.superres.networks.srgan import SRGANGenerator
 from leukosr.superres.weights import init_from, load_generator, save_generator
 
 IMAGES = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(3))
-SMALL = {"features": 8, "blocks": 2, "growth": 4}
-
-
-def small_arguments(network: type[nn.Module]) -> dict[str, int]:
-    accepted = inspect.signature(network).parameters
-    return {name: value for name, value in SMALL.items() if name in accepted}
+SMALL = dict(GENERATORS["real_esrgan"].tiny)
 
 
 def randomise(model: nn.Module, seed: int) -> None:
@@ -40,14 +34,14 @@ def randomise(model: nn.Module, seed: int) -> None:
 
 def small_generator(method: str, scale: int = 4, seed: int = 0) -> nn.Module:
     network = GENERATORS[method]
-    model = network(scale=scale, **small_arguments(network)).eval()
+    model = network(scale=scale, **network.tiny).eval()
     randomise(model, seed)
     return model
 
 
 def save_small(path: Path, method: str, scale: int = 4, seed: int = 0) -> nn.Module:
     model = small_generator(method, scale, seed)
-    save_generator(path, model, method, scale, small_arguments(GENERATORS[method]))
+    save_generator(path, model, method, scale, dict(GENERATORS[method].tiny))
     return model
 
 
@@ -57,8 +51,8 @@ def test_saved_generator_comes_back_identical_and_in_eval_mode(tmp_path: Path, m
     path = tmp_path / "new folder" / "generator.safetensors"
     model = save_small(path, method, scale)
     loaded = load_generator(path)
-    assert (loaded.method, loaded.scale) == (method, scale)
-    assert loaded.arguments == small_arguments(GENERATORS[method])
+    assert (loaded.architecture, loaded.scale) == (method, scale)
+    assert loaded.arguments == dict(GENERATORS[method].tiny)
     assert not loaded.model.training
     with torch.no_grad():
         assert torch.equal(loaded.model(IMAGES), model(IMAGES))
@@ -74,8 +68,8 @@ def test_foreign_checkpoint_is_recognised_by_its_tensors(
     state = model.state_dict()
     torch.save(state if key is None else {"epoch": 3, key: state}, tmp_path / "foreign.pth")
     loaded = load_generator(tmp_path / "foreign.pth")
-    assert (loaded.method, loaded.scale) == (method, scale)
-    assert loaded.arguments == small_arguments(GENERATORS[method])
+    assert (loaded.architecture, loaded.scale) == (method, scale)
+    assert loaded.arguments == dict(GENERATORS[method].tiny)
     with torch.no_grad():
         assert torch.equal(loaded.model(IMAGES), model(IMAGES))
 
@@ -122,7 +116,7 @@ def test_weights_that_went_through_spandrel_load_here_with_equal_outputs(tmp_pat
         state[f"{layers[layer]}.{part}"] = tensor
     torch.save({"params": state}, tmp_path / "theirs.pth")
     loaded = load_generator(tmp_path / "theirs.pth")
-    assert (loaded.method, loaded.scale) == ("real_esrgan", 2)
+    assert (loaded.architecture, loaded.scale) == ("real_esrgan", 2)
     with torch.no_grad():
         torch.testing.assert_close(loaded.model(IMAGES), theirs(IMAGES), atol=1e-5, rtol=0)
 
@@ -316,7 +310,7 @@ def test_weights_are_found_in_the_wrappers_of_frameworks(
     else:
         torch.save(state if key is None else {"epoch": 3, "optimizer": {"state": {}}, key: state}, path)
     loaded = load_generator(path)
-    assert (loaded.method, loaded.scale) == (method, 4)
+    assert (loaded.architecture, loaded.scale) == (method, 4)
     with torch.no_grad():
         assert torch.equal(loaded.model(IMAGES), model(IMAGES))
 

@@ -29,7 +29,7 @@ from leukosr.classify.weights import save_classifier
 from leukosr.engine.stopping import stopped_like_ctrl_c
 from leukosr.engine.this_process import this_process
 from leukosr.images.resampling import shrink_into
-from leukosr.superres.archs.srgan import SRGANGenerator
+from leukosr.superres.networks.srgan import SRGANGenerator
 from leukosr.superres.upscaler import upscale_batch
 from leukosr.superres.weights import save_generator
 from leukosr.versions import git_commit

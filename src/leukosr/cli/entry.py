@@ -41,6 +41,12 @@ data_app.command("add")(images.data_add)
 
 # no fault of LeukoSR, and not each one foreseen where it occurs
 ENVIRONMENT_ERRORS = (errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO, errno.EMFILE)
+# modules that only an extra of pyproject.toml brings, and which one
+EXTRAS = {
+    "mlflow": "tracking", "sqlalchemy": "tracking", "filelock": "tracking", "psycopg": "sweep", "dvc": "pipeline",
+    "dvc_data": "pipeline", "dvc_objects": "pipeline", "hydra": "pipeline", "omegaconf": "pipeline",
+    "lightning_fabric": "distributed",
+}  # fmt: skip
 
 
 def main() -> None:
@@ -84,7 +90,10 @@ def _fail(sentence: str, code: int = 1) -> NoReturn:
 
 
 def _report(error: Exception) -> NoReturn:
-    """Say in one sentence that LeukoSR failed, and where the rest stands."""
+    """Say in one sentence which extra is not installed, or that LeukoSR failed and where the rest stands."""
+    module = str(error.name).partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if module in EXTRAS:
+        _fail(f"this command needs {module}, which is not installed: run `pip install 'leukosr[{EXTRAS[module]}]'`")
     first_line = without_credentials((str(error).strip().splitlines() or [""])[0][:200])
     try:
         saved = f"please report it with the file {save_report(error)}"

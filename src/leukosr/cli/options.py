@@ -14,6 +14,6 @@ console = Terminal(soft_wrap=sys.stdout is None or not sys.stdout.isatty())
 errors = Terminal(stderr=True, soft_wrap=True)
 
 ParamsFile = Annotated[Path, typer.Option("--params", help="The composed parameters.")]
-Arm = Annotated[str, typer.Option(help="The arm: raw, bicubic, srgan, real_esrgan or ground_truth.")]
+Arm = Annotated[str, typer.Option(help="The arm, by its name in params.upscale.")]
 Out = Annotated[Path | None, typer.Option(help="Write here instead of where DVC keeps this stage's output.")]
 PARAMS = Path("params.yaml")

@@ -124,16 +124,16 @@ def degrade(params: ParamsFile = PARAMS, out: Out = None) -> None:
 
 
 def train_sr(
-    method: Annotated[str, typer.Option("--method", "--arm", help="srgan or real_esrgan.")],
+    training: Annotated[str, typer.Option("--training", "--method", "--arm", help="A training of params.train_sr.")],
     params: ParamsFile = PARAMS,
     out: Out = None,
 ) -> None:
-    """Train one super-resolution method."""
+    """Train one super-resolution network."""
     from leukosr.engine.distributed import launched
     from leukosr.stages import train_sr as stage
 
     with _stage("train_sr", params, out) as (settings, layout, target), launched(settings.runtime) as processes:
-        stage.run(settings, method, console, layout, target, processes)
+        stage.run(settings, training, console, layout, target, processes)
 
 
 def upscale(arm: Arm, params: ParamsFile = PARAMS, out: Out = None) -> None:

@@ -1,20 +1,26 @@
 """params.yaml as typed, validated, frozen objects. Every error names the key, the value and what is allowed."""
 
+from leukosr.config.arms import Arm, ByFile, ByTraining, Filtered, Generated, Jpeg, Resampled
 from leukosr.config.classify import STREAMS_OF, Classify
 from leukosr.config.data import Image, Prepare, Provenance, Quality, SourceDisjoint
 from leukosr.config.fields import Precision
 from leukosr.config.load import load_params, parse_params
-from leukosr.config.params import LEARNED_ARMS, Params
+from leukosr.config.params import Params
 from leukosr.config.study import Budget, PerClass, Protocol, Runtime, Study
-from leukosr.config.superres import TrainSR, TrainStage, UpscaleLearned, UpscalePlain
 from leukosr.config.yaml_file import read_yaml
+from leukosr.superres.methods.method import TrainSR, TrainStage
 
 __all__ = [
-    "LEARNED_ARMS",
     "STREAMS_OF",
+    "Arm",
     "Budget",
+    "ByFile",
+    "ByTraining",
     "Classify",
+    "Filtered",
+    "Generated",
     "Image",
+    "Jpeg",
     "Params",
     "PerClass",
     "Precision",
@@ -22,13 +28,12 @@ __all__ = [
     "Protocol",
     "Provenance",
     "Quality",
+    "Resampled",
     "Runtime",
     "SourceDisjoint",
     "Study",
     "TrainSR",
     "TrainStage",
-    "UpscaleLearned",
-    "UpscalePlain",
     "load_params",
     "parse_params",
     "read_yaml",

@@ -9,7 +9,13 @@ from pydantic import Field
 from leukosr.config.fields import NonNegative, Probability, Section
 
 
-class CapstoneDegradation(Section):
+class _Degradation(Section):
+    """on_the_fly: SR trains on LR images drawn afresh for every sample; all else sees the files of lr/."""
+
+    on_the_fly: bool
+
+
+class CapstoneDegradation(_Degradation):
     """The case studies' degradation (000_…)."""
 
     method: Literal["capstone"]
@@ -20,7 +26,7 @@ class CapstoneDegradation(Section):
     blur_after: Annotated[int, Field(ge=1)]
 
 
-class BicubicDegradation(Section):
+class BicubicDegradation(_Degradation):
     """Plain bicubic down-sampling."""
 
     method: Literal["bicubic"]
@@ -68,7 +74,7 @@ class DegradationRound(Section):
     jpeg_quality: tuple[Annotated[int, Field(ge=1, le=100)], Annotated[int, Field(ge=1, le=100)]]
 
 
-class SecondOrderDegradation(Section):
+class SecondOrderDegradation(_Degradation):
     """Real-ESRGAN's second-order degradation (arXiv 2107.10833, section 3)."""
 
     method: Literal["second_order"]

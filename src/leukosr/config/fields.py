@@ -12,6 +12,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**53)]  # what JSON, MLflow and every tabl
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 NonNegative = Annotated[float, Field(ge=0)]
 LearningRate = Annotated[float, Field(gt=0, le=1)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]  # of a study, an arm, a training: part of paths
 Precision = Literal["auto", "fp32", "bf16"]
 PretrainedWeights = Literal["none", "imagenet"]
 Backbone = Literal["resnet50", "resnet18"]

@@ -47,9 +47,9 @@ def _explain(problem: Any, raw: Any) -> str:
     if problem["type"] == "missing":
         return f"key '{key}' is missing: add it"
     if problem["type"] == "union_tag_not_found":
-        return f"key '{key}.method' is missing: add it"
+        return f"key '{key}.{_tag(problem)}' is missing: add it"
     if problem["type"] == "union_tag_invalid":
-        return f"{key}.method = {problem['ctx']['tag']!r}: input should be {problem['ctx']['expected_tags']}"
+        return f"{key}.{_tag(problem)} = {problem['ctx']['tag']!r}: input should be {problem['ctx']['expected_tags']}"
     value = problem["input"]
     if problem["type"] == "string_type" and isinstance(value, bool):
         message += "; YAML reads yes, no, on, off, true and false as truth values unless they stand in quotes"
@@ -57,6 +57,11 @@ def _explain(problem: Any, raw: Any) -> str:
         message += "; put it in quotes"
     shown = "" if isinstance(value, dict | BaseModel) else f" = {_short(value)}"
     return f"{key}{shown}: {message[:1].lower()}{message[1:]}" if key else message
+
+
+def _tag(problem: Any) -> str:
+    """The key that tells the kinds of a section apart."""
+    return str(problem["ctx"]["discriminator"]).strip("'")
 
 
 def _short(value: Any) -> str:
@@ -69,16 +74,27 @@ def _short(value: Any) -> str:
 _PATTERN_WORDS = {
     r"^[a-z0-9_]+$": "lower-case letters, digits and _",
     r"^[a-z_]+$": "lower-case letters and _",
+    r"^#[0-9A-Fa-f]{6}$": "a colour like #56B4E9",
 }
+_TAGS = ("method", "by", "filter")  # keys that tell the kinds of a section apart
 
 
 def _key(problem: Any, raw: Any) -> list[str]:
     """Where the problem stands in the file: pydantic's location without the names of the types it tried."""
-    key = []
+    key, kinds = [], _kinds(raw)
     for part in problem["loc"]:
+        if kinds and part == kinds[0]:  # the name of a kind, which may be the name of a key, too
+            kinds = kinds[1:]
+            continue
         if isinstance(raw, dict | list) and part in (raw if isinstance(raw, dict) else range(len(raw))):
             raw = raw[part]
+            kinds = _kinds(raw)
         elif problem["type"] != "missing" or part != problem["loc"][-1]:
             continue
         key.append(str(part))
     return key
+
+
+def _kinds(raw: Any) -> list[Any]:
+    """What the keys that tell kinds apart say, in the order in which pydantic asks them."""
+    return [raw[name] for name in _TAGS if name in raw] if isinstance(raw, dict) else []

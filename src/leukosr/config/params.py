@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pydantic import model_validator
 
+from leukosr.config.arms import AnyArm, ByTraining
 from leukosr.config.classify import STREAMS_OF, Classify, Sweep, SweptStream
 from leukosr.config.data import FindSources, Image, Prepare, Provenance, Quality, SyntheticSet
 from leukosr.config.degradation import Degrade
-from leukosr.config.fields import Section
+from leukosr.config.fields import Name, Section
 from leukosr.config.study import Budget, Protocol, Report, Runtime, Study
-from leukosr.config.superres import TrainSR, Upscale, UpscaleLearned
-
-LEARNED_ARMS = ("srgan", "real_esrgan")
-PLAIN_ARMS = ("raw", "bicubic", "ground_truth")
+from leukosr.superres.methods import AnyTrainSR
+from leukosr.superres.methods.method import TrainSR
 
 
 class Params(Section):
@@ -26,8 +25,8 @@ class Params(Section):
     prepare: Prepare
     image: Image
     degrade: Degrade
-    train_sr: dict[str, TrainSR]
-    upscale: dict[str, Upscale]
+    train_sr: dict[Name, AnyTrainSR]
+    upscale: dict[Name, AnyArm]
     stages_of: dict[str, dict[str, list[str]]]
     measured: dict[str, list[str]]
     quality: Quality
@@ -43,25 +42,20 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _arms_fit(self) -> Params:
-        allowed = ", ".join((*PLAIN_ARMS, *LEARNED_ARMS))
-        for arm in self.upscale:
-            if arm not in PLAIN_ARMS + LEARNED_ARMS:
-                raise ValueError(f"upscale: unknown arm '{arm}'; known are {allowed}")
-            learned = isinstance(self.upscale[arm], UpscaleLearned)
-            if learned != (arm in LEARNED_ARMS):
-                raise ValueError(f"upscale.{arm}: the settings are those of the wrong kind of arm")
-            if learned and arm not in self.train_sr:
-                raise ValueError(f"train_sr.{arm}: missing, though upscale.{arm} needs its weights")
+        for name, arm in self.upscale.items():
+            if isinstance(arm, ByTraining) and arm.training not in self.train_sr:
+                raise ValueError(
+                    f"upscale.{name}.training = '{arm.training}': no such training; train_sr has "
+                    f"{', '.join(self.train_sr) or 'none'}"
+                )
         for pair in self.study.comparisons or ():
             if len(set(pair)) != 2 or not set(pair) <= set(self.upscale):
                 raise ValueError(
                     f"study.comparisons: {list(pair)} must be two different arms of {', '.join(self.upscale)}"
                 )
         self._check_sweep()
-        for method, train in self.train_sr.items():
-            if method not in LEARNED_ARMS:
-                raise ValueError(f"train_sr: unknown method '{method}'; known are {', '.join(LEARNED_ARMS)}")
-            _check_patch(method, train, self.image)
+        for name, train in self.train_sr.items():
+            _check_patch(name, train, self.image)
         return self
 
     @model_validator(mode="after")
@@ -75,6 +69,11 @@ class Params(Section):
             )
         return self
 
+    def sr_seed(self, training: str) -> int:
+        """The root seed of a training of SR: its own, or the study's."""
+        seed = self.train_sr[training].seed
+        return self.study.seed if seed is None else seed
+
     @property
     def sought_protocols(self) -> tuple[str, ...]:
         """The protocols whose sources the stage `provenance` finds."""
@@ -82,7 +81,7 @@ class Params(Section):
 
     @property
     def swept_arm(self) -> str:
-        """The arm, or the SR method, that the sweep trains."""
+        """The arm, or the training of SR, that the sweep repeats."""
         known = self.arms if self.sweep.target == "classify" else tuple(self.train_sr)
         return self.sweep.arm or known[0]
 
@@ -125,6 +124,11 @@ class Params(Section):
                 raise ValueError(f"measured.{stage}: must list {'every arm' if on else 'nothing'}, by study.measures")
         if not self.study.classifies and self.prepare.classes is not None:
             raise ValueError("prepare.classes: a study without classification has no classes; set it to null")
+        for name, train in self.train_sr.items():
+            if not self.study.classifies and train.only_class is not None:
+                raise ValueError(
+                    f"train_sr.{name}.class: a study without classification has no classes; set it to null"
+                )
         if not self.study.classifies and self.sweep.target == "classify":
             raise ValueError("sweep.target: a study without classification trains no classifiers; set it to train_sr")
         return self
@@ -155,11 +159,11 @@ class Params(Section):
             )
 
 
-def _check_patch(method: str, train: TrainSR, image: Image) -> None:
+def _check_patch(name: str, train: TrainSR, image: Image) -> None:
     """A patch must tile into whole LR pixels."""
     if train.patch % image.scale:
         lower = train.patch - train.patch % image.scale
         raise ValueError(
-            f"train_sr.{method}.patch {train.patch} is not divisible by image.scale {image.scale}: "
+            f"train_sr.{name}.patch {train.patch} is not divisible by image.scale {image.scale}: "
             f"use {max(lower, 32)} or {lower + image.scale}"
         )

@@ -12,6 +12,7 @@ from leukosr.config.fields import (
     Fraction,
     InputSize,
     LearningRate,
+    Name,
     NonNegative,
     PositiveInt,
     Precision,
@@ -30,7 +31,7 @@ Measure = Literal["image_quality", "classification"]
 class Study(Section):
     """What is asked: which set, what is measured, how many runs, which protocol."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+    name: Name
     title: str
     seed: Seed
     seeds: Annotated[list[Seed], Field(min_length=1)]
@@ -107,33 +108,6 @@ class PerClass(Section):
     reference: Count | None
 
 
-class BudgetSRGAN(Section):
-    """Cost of SRGAN training."""
-
-    features: PositiveInt
-    blocks: PositiveInt
-    discriminator_features: PositiveInt
-    patch: Annotated[int, Field(ge=32)]
-    batch: PositiveInt
-    iterations: PositiveInt
-    validate_every: PositiveInt
-
-
-class BudgetRealESRGAN(Section):
-    """Cost of the two Real-ESRGAN stages."""
-
-    features: PositiveInt
-    blocks: PositiveInt
-    growth: PositiveInt
-    discriminator_features: PositiveInt
-    patch: Annotated[int, Field(ge=32)]
-    batch: PositiveInt
-    net_iterations: PositiveInt
-    gan_iterations: PositiveInt
-    milestones: list[PositiveInt]
-    validate_every: PositiveInt
-
-
 class BudgetClassify(Section):
     """Cost of classifier training."""
 
@@ -152,9 +126,10 @@ class BudgetSweep(Section):
 
 
 class Budget(Section):
-    """What a study may cost. The stage sections take their values from here."""
+    """What a study may cost. The stage sections take their values from here; `column` of the sizes of a method."""
 
     name: str
+    column: str
     note: str
     precision: Precision
     pretrained: PretrainedWeights
@@ -162,8 +137,6 @@ class Budget(Section):
     seeds: list[Seed]
     classify: BudgetClassify
     sweep: BudgetSweep
-    srgan: BudgetSRGAN
-    real_esrgan: BudgetRealESRGAN
 
 
 class Report(Section):

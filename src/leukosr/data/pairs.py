@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,11 +13,15 @@ from leukosr.images.store import ImageStore
 
 @dataclass(frozen=True)
 class Pairs:
-    """Aligned images: `hr[i]` is `scale` times the height and width of `lr[i]`."""
+    """Aligned images: `hr[i]` is `scale` times the height and width of `lr[i]`.
+
+    degrade: draws the LR image of every training sample afresh from its HR image; None: samples are those of `lr`.
+    """
 
     lr: ImageStore
     hr: ImageStore
     scale: int
+    degrade: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None
 
     def __len__(self) -> int:
         """The number of pairs."""
@@ -28,8 +32,8 @@ class Pairs:
 class PatchSampler:
     """Batches of random aligned patches; a batch depends on the seed and its number alone.
 
-    So a resumed training sees the batches it would have seen. Images come in epochs, each a new permutation;
-    patch places, flips and quarter turns are drawn for every batch.
+    So a resumed training sees the batches it would have seen. Images come in epochs, each a new permutation; patch
+    places, flips and quarter turns are drawn for every batch. `name` is that of the training: it keys the streams.
     """
 
     pairs: Pairs
@@ -37,23 +41,28 @@ class PatchSampler:
     batch: int
     flips: bool
     seed: Root
-    method: str
+    name: str
 
     def __call__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """Batch `number`: uint8 LR and HR, N x h x w x 3 each, HR patches `patch` pixels a side."""
-        rng = stream_rng(self.seed, "augment", self.method, number)
-        cuts = [self._cut(index, rng) for index in self._indices(number)]
+        rng = stream_rng(self.seed, "augment", self.name, number)
+        cuts = [self._cut(*self._pair(index, number, place), rng) for place, index in enumerate(self._indices(number))]
         return np.stack([lr for lr, _ in cuts]), np.stack([hr for _, hr in cuts])
 
     def _indices(self, number: int) -> Sequence[int]:
         count = len(self.pairs)
         positions = range(number * self.batch, (number + 1) * self.batch)
         epochs = {position // count for position in positions}
-        orders = {e: stream_rng(self.seed, "order", self.method, e).permutation(count) for e in epochs}
+        orders = {e: stream_rng(self.seed, "order", self.name, e).permutation(count) for e in epochs}
         return [int(orders[position // count][position % count]) for position in positions]
 
-    def _cut(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        lr, hr = self.pairs.lr[index], self.pairs.hr[index]
+    def _pair(self, index: int, number: int, place: int) -> tuple[np.ndarray, np.ndarray]:
+        hr = self.pairs.hr[index]
+        if self.pairs.degrade is None:
+            return self.pairs.lr[index], hr
+        return self.pairs.degrade(hr, stream_rng(self.seed, "augment", self.name, number, place)), hr
+
+    def _cut(self, lr: np.ndarray, hr: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         scale, side = self.pairs.scale, self.patch // self.pairs.scale
         top = int(rng.integers(lr.shape[0] - side + 1))
         left = int(rng.integers(lr.shape[1] - side + 1))

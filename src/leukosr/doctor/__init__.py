@@ -7,6 +7,7 @@ the import of torch.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -42,8 +43,7 @@ def show_diagnosis(found: Diagnosis, console: Console) -> None:
         "versions": versions,
         "processor": f"{facts['processor']}: {', '.join(facts['cpu_features'])}; torch uses {facts['cpu_capability']}",
         "device": " – ".join(str(part) for part in (facts["device"], facts["device_name"], facts["driver"]) if part),
-        "precision": f"auto means {facts['precision']} here"
-        + ("" if facts["bf16_native"] else ": no bf16 instructions that torch could use"),
+        "precision": _precision_words(facts),
         "threads": f"{facts['threads']} threads, {facts['workers']} workers, {facts['cores']} cores in the machine",
         "memory": f"{facts['memory_free_gib']} of {facts['memory_gib']} GiB free",
         "disk": f"{facts['disk_free_gib']} GiB free",
@@ -63,6 +63,16 @@ def show_diagnosis(found: Diagnosis, console: Console) -> None:
         console.print(Text("  remedy:", "bold"), each.remedy)
     if not found.problems:
         console.print(Text("no problem found", "bold green"))
+
+
+def _precision_words(facts: dict[str, Any]) -> str:
+    words, speedup = f"auto means {facts['precision']} here", facts["bf16_speedup"]
+    if not facts["bf16_native"]:
+        return f"{words}: no bf16 instructions that torch could use"
+    if speedup is None:
+        return words
+    words += f"; a matrix product is {speedup} times as fast in bf16 as in fp32"
+    return words if speedup >= 1 else f"{words}, so studies may be faster with -S budget.precision=fp32"
 
 
 def _lock_words(lock: dict[str, object]) -> str:

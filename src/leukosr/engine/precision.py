@@ -11,11 +11,11 @@ from typing import Literal, TypeVar
 
 import torch
 
-from leukosr.config import Classify, Params, Precision, TrainSR, UpscaleLearned
+from leukosr.config import Classify, Generated, Params, Precision, TrainSR
 from leukosr.engine.processes import ALONE, Processes
 
 Resolved = Literal["fp32", "bf16"]
-Settings = TypeVar("Settings", Classify, TrainSR, UpscaleLearned)
+Settings = TypeVar("Settings", Classify, TrainSR, Generated)
 # oneDNN computes the networks on a CPU; under one of these limits it leaves the bf16 instructions alone
 _LIMITS_WITHOUT_BF16 = {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI"}
 
@@ -55,8 +55,8 @@ def as_computed(params: Params, word: Precision) -> Params:
     def fixed(settings: Settings) -> Settings:
         return settings.model_copy(update={"precision": word}) if settings.precision == "auto" else settings
 
-    methods = {name: fixed(settings) for name, settings in params.train_sr.items()}
-    return params.model_copy(update={"classify": fixed(params.classify), "train_sr": methods})
+    trainings = {name: fixed(settings) for name, settings in params.train_sr.items()}
+    return params.model_copy(update={"classify": fixed(params.classify), "train_sr": trainings})
 
 
 def with_precision(settings: Settings, device: torch.device, processes: Processes = ALONE) -> Settings:

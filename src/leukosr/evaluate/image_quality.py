@@ -8,8 +8,8 @@ from typing import Literal
 import cv2
 import numpy as np
 
-# ITU-R BT.601 luma of full-range RGB with an offset, as MATLAB's rgb2ycbcr and the SR literature use it
-LUMA = np.array([65.481, 128.553, 24.966]) / 255
+from leukosr.images.colour import RGB_TO_YCBCR
+
 # twice the square of a window's sum has to fit into 32 bits
 LARGEST_EXACT_WINDOW = 11
 # compared at once: the intermediate arrays of so many grey levels stay in a core's cache
@@ -93,4 +93,4 @@ def _window_sum(image: np.ndarray, window: int) -> np.ndarray:
 
 def luminance(image: np.ndarray) -> np.ndarray:
     """Y of BT.601 in [16, 235], float64 H x W, from uint8 RGB."""
-    return image.astype(np.float64) @ LUMA + 16.0
+    return image.astype(np.float64) @ RGB_TO_YCBCR[0] + 16.0

@@ -65,6 +65,15 @@ def read_rgb(path: Path) -> np.ndarray:
         return decode(image, whole(file))
 
 
+def read_rgb_of(path: Path, size: tuple[int, int], remedy: str) -> np.ndarray:
+    """As `read_rgb`; an image of another size (height, width) is a LeukoError that ends in `remedy`."""
+    image = read_rgb(path)
+    if image.shape[:2] != size:
+        height, width = image.shape[:2]
+        raise LeukoError(f"{path} is {width}x{height} (width x height), not {size[1]}x{size[0]}: {remedy}")
+    return image
+
+
 def read_as_rgb(path: Path) -> np.ndarray:
     """Read any 8-bit image as uint8 RGB, upright: grey, palette and CMYK are converted, transparency is dropped.
 
@@ -108,7 +117,16 @@ def fit_to(image: np.ndarray, height: int, width: int, fit: str, kernel: Kernel)
 
 def write_png(path: Path, image: np.ndarray) -> None:
     """Write uint8 RGB losslessly; the folder is made. OpenCV's encoder is about twice as fast as Pillow's, as small."""
-    content = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
+    _write(path, ".png", image, [])
+
+
+def write_jpeg(path: Path, image: np.ndarray, quality: int) -> None:
+    """Write uint8 RGB as JPEG of a quality from 1 to 100, with 4:2:0 chroma; the folder is made."""
+    _write(path, ".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+
+
+def _write(path: Path, kind: str, image: np.ndarray, options: list[int]) -> None:
+    content = cv2.imencode(kind, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)[1].tobytes()
     try:
         path.write_bytes(content)
     except FileNotFoundError:  # rarely, so not asked for every image

@@ -38,6 +38,14 @@ def resize(image: npt.NDArray[Any], size: tuple[int, int], kernel: Kernel) -> np
     return RESAMPLING[kernel](image, size)
 
 
+def brought_to(image: npt.NDArray[Any], size: tuple[int, int], enlarging: Kernel) -> npt.NDArray[Any]:
+    """The image at `size` (height, width): as it is where it has it, by area means where both sides shrink."""
+    if image.shape[:2] == size:
+        return image
+    shrinks = size[0] <= image.shape[0] and size[1] <= image.shape[1]
+    return resize(image, size, "area" if shrinks else enlarging)
+
+
 def shrink_into(image: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
     """The image shrunk by area means, its shape kept, until it fits into `size` (height, width); or as it is."""
     height, width = image.shape[:2]

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from leukosr.data.manifest import ROLES, Row
 from leukosr.report.results import StudyResults
-from leukosr.report.style import SEQUENCE, arm_colour, arm_label, new_figure
+from leukosr.report.style import SEQUENCE, Look, new_figure
 from leukosr.report.tables import UNDEFINED, mean_sd, number, percent
 
 
@@ -20,13 +20,12 @@ def accuracy_figure(path: Path, results: StudyResults, note: str) -> None:
 
     A dotted line marks what always naming the commonest class of the test images would score.
     """
-    arms = list(results.classifiers)
-    with new_figure(path, 5.8, 0.5 * len(arms) + 1.1, note) as figure:
+    with new_figure(path, 5.8, 0.5 * len(results.arms) + 1.1, note) as figure:
         panel = figure.subplots()
         for place, (arm, result) in enumerate(results.classifiers.items()):
             scores = result.scores
             runs = [100 * run["accuracy"] for run in scores.per_seed.values() if run["accuracy"] is not None]
-            panel.scatter(runs, _spread(len(runs), place), color=arm_colour(arm), s=34, alpha=0.85, zorder=3)
+            panel.scatter(runs, _spread(len(runs), place), color=results.arms[arm].colour, s=34, alpha=0.85, zorder=3)
             if scores.accuracy is not None:
                 panel.vlines(100 * scores.accuracy, place - 0.3, place + 0.3, color="black", linewidth=2, zorder=4)
             text = f"{mean_sd(percent(scores.accuracy), percent(scores.accuracy_sd))}  (n = {scores.n_runs})"
@@ -39,7 +38,7 @@ def accuracy_figure(path: Path, results: StudyResults, note: str) -> None:
                 xytext=(3, 3), textcoords="offset points", fontsize=8, color="#555555",
                 ha="left", va="bottom",
             )  # fmt: skip
-        _arm_axis(panel, arms)
+        _arm_axis(panel, results)
         low, high = panel.get_xlim()
         panel.set_xlim(max(-1.0, low - 1), min(101.5, high + 1))
         panel.set_xlabel("test accuracy, % (dots: seeds, bar: mean; right: mean ± sd)")
@@ -50,8 +49,7 @@ def quality_figure(path: Path, results: StudyResults, note: str) -> None:
 
     Boxes are quartiles, whiskers reach from the 5th to the 95th percentile.
     """
-    arms = list(results.images)
-    with new_figure(path, 5.8, 2 * (0.42 * len(arms) + 0.7), note) as figure:
+    with new_figure(path, 5.8, 2 * (0.42 * len(results.arms) + 0.7), note) as figure:
         for panel, column, label, digits in zip(
             figure.subplots(2, 1), ("psnr", "ssim"), ("PSNR, dB", "SSIM"), (2, 3), strict=True
         ):
@@ -64,15 +62,15 @@ def quality_figure(path: Path, results: StudyResults, note: str) -> None:
                     values, positions=[place], orientation="horizontal", widths=0.6, whis=(5, 95),
                     showfliers=False,
                     patch_artist=True, manage_ticks=False,
-                    boxprops={"facecolor": arm_colour(arm), "linewidth": 0.8},
+                    boxprops={"facecolor": results.arms[arm].colour, "linewidth": 0.8},
                     medianprops={"color": "black", "linewidth": 1.8},
                 )  # fmt: skip
                 _beside(panel, place, f"{number(getattr(result.quality, column), digits)}  (n = {len(values)})")
-            _arm_axis(panel, arms)
+            _arm_axis(panel, results)
             panel.set_xlabel(f"{label} against the ground truth (right: mean)")
 
 
-def confusion_figure(path: Path, arm: str, predictions: pd.DataFrame, classes: tuple[str, ...], note: str) -> None:
+def confusion_figure(path: Path, look: Look, predictions: pd.DataFrame, classes: tuple[str, ...], note: str) -> None:
     """Confusion matrix of one arm: counts pooled over seeds, coloured by the share of the true class (row).
 
     `predictions` has the columns of predictions.csv; rows are true classes, columns predicted ones.
@@ -99,7 +97,7 @@ def confusion_figure(path: Path, arm: str, predictions: pd.DataFrame, classes: t
         panel.spines[:].set_visible(False)
         panel.set_xlabel("predicted")
         panel.set_ylabel("true")
-        panel.set_title(f"{arm_label(arm)}, {runs} {'run' if runs == 1 else 'runs pooled'}")
+        panel.set_title(f"{look.label}, {runs} {'run' if runs == 1 else 'runs pooled'}")
 
 
 def class_distribution(path: Path, rows: Sequence[Row], note: str, protocol: str) -> None:
@@ -146,9 +144,10 @@ def _beside(panel: Axes, place: float, text: str) -> None:
     panel.annotate(text, (1.03, place), xycoords=("axes fraction", "data"), va="center", fontsize=9)
 
 
-def _arm_axis(panel: Axes, arms: list[str]) -> None:
-    panel.set_yticks(range(len(arms)), [arm_label(arm) for arm in arms])
-    panel.set_ylim(len(arms) - 0.5, -0.5)
+def _arm_axis(panel: Axes, results: StudyResults) -> None:
+    labels = [look.label for look in results.arms.values()]
+    panel.set_yticks(range(len(labels)), labels)
+    panel.set_ylim(len(labels) - 0.5, -0.5)
     panel.tick_params(axis="y", length=0)
     panel.grid(True, axis="x")
 

@@ -1,4 +1,4 @@
-"""Training curves of the SR methods and of the classifiers."""
+"""Training curves of the SR networks and of the classifiers."""
 
 from __future__ import annotations
 
@@ -9,31 +9,27 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from leukosr.report.style import SEQUENCE, arm_colour, arm_label, new_figure
+from leukosr.report.style import SEQUENCE, Look, new_figure
 
-LOSSES = {
-    "loss_generator": "generator, total",
-    "loss_image": "image",
-    "loss_perceptual": "perceptual",
-    "loss_adversarial": "adversarial",
-    "loss_total_variation": "total variation",
-    "loss_discriminator": "discriminator",
-}
+LOSS = "loss_"  # begins the columns of the losses
 
 
-def sr_curves(path: Path, method: str, history: pd.DataFrame, note: str) -> None:
-    """Losses (log scale) and validation PSNR and SSIM of one SR method by iteration, stages told apart.
+def sr_curves(path: Path, look: Look, history: pd.DataFrame, note: str) -> None:
+    """Losses (log scale) and validation PSNR and SSIM of one SR training by iteration, stages told apart.
 
-    `history` has the columns of sr/<method>/history.csv. Iterations may run
+    `history` has the columns of sr/<training>/history.csv. Iterations may run
     through or start anew in each stage.
     """
     iterations = _running(history)
     with new_figure(path, 5.6, 6.6, note) as figure:
         losses, psnr, ssim = figure.subplots(3, 1, sharex=True, height_ratios=(1.7, 1, 1))
-        losses.set_title(f"{arm_label(method)}: training")
-        for (column, label), colour in zip(LOSSES.items(), SEQUENCE, strict=False):
-            if column in history and (history[column] > 0).any():
+        losses.set_title(f"{look.label}: training")
+        for column, colour in zip(
+            [name for name in map(str, history) if name.startswith(LOSS)], SEQUENCE, strict=False
+        ):
+            if (history[column] > 0).any():
                 values = history[column].where(history[column] > 0)
+                label = "generator, total" if column == f"{LOSS}generator" else column[len(LOSS) :].replace("_", " ")
                 losses.plot(iterations, values, color=colour, label=label, linewidth=1.5, marker=".")
         losses.set_yscale("log")
         losses.set_ylabel("loss (log scale)")
@@ -43,7 +39,7 @@ def sr_curves(path: Path, method: str, history: pd.DataFrame, note: str) -> None
             panel.plot(
                 iterations[known],
                 history[column][known],
-                color=arm_colour(method),
+                color=look.colour,
                 linewidth=1.8,
                 marker="o",
                 markersize=3,
@@ -55,7 +51,7 @@ def sr_curves(path: Path, method: str, history: pd.DataFrame, note: str) -> None
         _stage_borders(losses, (psnr, ssim), history, iterations)
 
 
-def classifier_curves(path: Path, arm: str, history: pd.DataFrame, note: str) -> None:
+def classifier_curves(path: Path, look: Look, history: pd.DataFrame, note: str) -> None:
     """Training loss and accuracy of one arm by epoch: a thin line a training, a thick one for their mean.
 
     `history` has the columns of classify/<arm>/<protocol>/history.csv; accuracy is a fraction,
@@ -69,9 +65,7 @@ def classifier_curves(path: Path, arm: str, history: pd.DataFrame, note: str) ->
         ):
             for _, run in history.groupby([name for name in ("seed", "fold", "member") if name in history]):
                 # a marker, as one epoch makes no line
-                panel.plot(
-                    run["epoch"], factor * run[column], color=arm_colour(arm), linewidth=0.9, marker=".", alpha=0.6
-                )
+                panel.plot(run["epoch"], factor * run[column], color=look.colour, linewidth=0.9, marker=".", alpha=0.6)
             mean = factor * history.groupby("epoch")[column].mean()
             panel.plot(mean.index, mean, color="black", linewidth=1.8, marker=".", label=f"mean of {seeds}")
             panel.set_xlabel("epoch")
@@ -79,7 +73,7 @@ def classifier_curves(path: Path, arm: str, history: pd.DataFrame, note: str) ->
             panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             panel.set_xlim(0.5, history["epoch"].max() + 0.5)
             panel.grid(True)
-        panels[0].set_title(f"{arm_label(arm)}: {seeds} {'run' if seeds == 1 else 'runs'}")
+        panels[0].set_title(f"{look.label}: {seeds} {'run' if seeds == 1 else 'runs'}")
         panels[0].legend(loc="upper right")
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from leukosr.errors import LeukoError
 from leukosr.images.reading import read_as_rgb
 from leukosr.layout import Layout, image_file
-from leukosr.report.style import arm_colour, arm_label, new_figure, size_text
+from leukosr.report.style import Look, new_figure, size_text
 
 RGB = NDArray[np.uint8]
 
@@ -46,18 +46,24 @@ class GridCell:
 
 
 def read_cell(
-    layout: Layout, image: str, arms: Sequence[str], crop: float, label: str, captions: Mapping[str, str]
+    layout: Layout,
+    image: str,
+    arms: Sequence[str],
+    *,
+    crop: float,
+    label: str,
+    captions: Mapping[str, str],
+    guide: str | None = None,
 ) -> GridCell:
     """Read the image of every arm and cut the same crop out of each.
 
-    The crop's side is the fraction `crop` of the image's; it lies where the stain is deepest (the nucleus)
-    and on pixel borders of the smallest image. Raises LeukoError when an arm's image is missing or
-    unreadable.
+    The crop's side is the fraction `crop` of the image's; it lies where the stain is deepest (the nucleus) in the arm
+    `guide`, or else in the last one, and on pixel borders of the smallest image. Raises LeukoError when an arm's image
+    is missing or unreadable.
     """
     images = {arm: _read(image_file(layout.arm(arm), image), arm) for arm in arms}
     smallest = min(images.values(), key=lambda pixels: pixels.shape[0])
-    guide = images.get("ground_truth", images[arms[-1]])
-    box = _nucleus_box(guide, smallest.shape[:2], crop)
+    box = _nucleus_box(images[guide or arms[-1]], smallest.shape[:2], crop)
     views = {
         arm: View(_reduced(pixels), _reduced(_cut(pixels, box)), box, (pixels.shape[0], pixels.shape[1]))
         for arm, pixels in images.items()
@@ -65,7 +71,7 @@ def read_cell(
     return GridCell(label, views, captions)
 
 
-def arm_grid(path: Path, cells: Sequence[GridCell], note: str) -> None:
+def arm_grid(path: Path, cells: Sequence[GridCell], looks: Mapping[str, Look], note: str) -> None:
     """All arms of the same cells: a row a cell, under it the crop marked in it, enlarged.
 
     Images smaller than their place are enlarged by nearest neighbour, so that pixels are seen.
@@ -86,11 +92,11 @@ def arm_grid(path: Path, cells: Sequence[GridCell], note: str) -> None:
                 above = _panel(figure, x, y, side, tall)
                 below = _panel(figure, x, y + tall + gap, side, tall)
                 _show(above, view.whole)
-                _show(below, view.crop, arm_colour(arm))
-                _mark(above, view, arm_colour(arm))
+                _show(below, view.crop, looks[arm].colour)
+                _mark(above, view, looks[arm].colour)
                 below.set_xlabel(cell.captions.get(arm, ""), fontsize=8.5, labelpad=2)
                 if row == 0:
-                    above.set_title(f"{arm_label(arm)}\n{size_text(*view.size)}", fontsize=10, loc="center", pad=4)
+                    above.set_title(f"{looks[arm].label}\n{size_text(*view.size)}", fontsize=10, loc="center", pad=4)
                 if column == 0:
                     above.set_ylabel(cell.label, fontsize=9)
                     below.set_ylabel("zoomed", fontsize=8.5, color="#555555")

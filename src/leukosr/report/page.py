@@ -32,10 +32,9 @@ from leukosr.report.comparisons import reach_sentence, size_sentence, worth_sent
 from leukosr.report.curves import classifier_curves, sr_curves
 from leukosr.report.grids import arm_grid, read_cell
 from leukosr.report.published import published_figures
-from leukosr.report.reproduce import reproduction
 from leukosr.report.results import StudyResults
 from leukosr.report.split_effect import compared_protocols, effect_figure, effect_rows, split_effects
-from leukosr.report.style import arm_label, budget_note
+from leukosr.report.style import budget_note
 from leukosr.report.sweep import training_words
 from leukosr.report.tables import comparison_table, summary
 from leukosr.report.verdicts import judge, leakage, verdict_rows
@@ -68,6 +67,8 @@ def write_report(
     The same inputs give the same bytes.
     Raises LeukoError when an image of the grid is missing or `folder` cannot be written.
     """
+    from leukosr.report.reproduce import reproduction
+
     note = f"{results.study}: {budget_note(params.budget)}"
     published = published_figures(params.study.published)
     everything = [results, *others]
@@ -76,12 +77,11 @@ def write_report(
         pictures = _draw(work / "figures", params, results, note)
         for each in others:
             pictures |= _draw_protocol(work / "figures", each, note)
-        swept = _draw_sweep(work / "figures", params, results.layout.sweep, pictures)
+        swept = _draw_sweep(work / "figures", params, results, pictures)
         compared = compared_protocols(everything)
         effects = split_effects(*compared) if compared else []
         if compared:
-            names = [each.protocol.replace("_", " ") for each in compared]
-            effect_figure(work / "figures" / "split_effect.png", effects, note, names)
+            effect_figure(work / "figures" / "split_effect.png", effects, compared, note)
             words = f"Test accuracy of every arm under both protocols with 95 % intervals. {note}"
             pictures["split_effect"] = Figure(data_uri(work / "figures" / "split_effect.png", False), words)
         with new_file(work / "comparison.csv") as path:
@@ -98,9 +98,9 @@ def write_report(
             budget=budget_note(params.budget),
             budget_name=params.budget.name,
             results=results,
-            arm_labels={arm: arm_label(arm) for arm in results.arms},
+            arm_labels={arm: look.label for arm, look in results.arms.items()},
             protocols=[_protocol(params, *each) for each in zip(everything, tables, strict=True)],
-            split_effects=effect_rows(effects),
+            split_effects=effect_rows(effects, results),
             split_names=[each.protocol.replace("_", " ") for each in compared or ()],
             split_words=sections.split_words(*compared) if compared else "",
             sweep=swept,
@@ -143,8 +143,9 @@ SWEEP_FIGURES = {
 }
 
 
-def _draw_sweep(folder: Path, params: Params, sweep: Path, pictures: dict[str, Figure]) -> SweepWords | None:
+def _draw_sweep(folder: Path, params: Params, results: StudyResults, pictures: dict[str, Figure]) -> SweepWords | None:
     """Copy the sweep's figures to the page's; None for a study whose sweep has not run."""
+    sweep = results.layout.sweep
     record = next((sweep / name for name in ("variance.json", "search.json") if (sweep / name).is_file()), None)
     if record is None:
         return None
@@ -162,8 +163,10 @@ def _draw_sweep(folder: Path, params: Params, sweep: Path, pictures: dict[str, F
     )
     words = training_words(params.classify, params.sweep.epochs)
     trained = f", each trained with {', '.join(words)}" if params.sweep.target == "classify" else ""
+    looks = results.arms if params.sweep.target == "classify" else {n: t.look for n, t in results.trainings.items()}
+    name = looks[found["arm"]].label if found["arm"] in looks else found["arm"]
     what = (
-        f"{found['trials']} trials of {arm_label(found['arm'])}, protocol {found['protocol']}, design "
+        f"{found['trials']} trials of {name}, protocol {found['protocol']}, design "
         f"{found['design']}{trained}. They differ {differ}."
     )
     return SweepWords(what, found["sentences"], shown)
@@ -177,13 +180,15 @@ def _protocol(params: Params, results: StudyResults, table: pd.DataFrame) -> dic
         "name": results.protocol,
         "words": SPLITS[results.protocol].words,
         "disjoint": SPLITS[results.protocol].disjoint,
-        "comparison": sections.comparison_rows(table),
+        "comparison": sections.comparison_rows(table, results),
         "published": "published_psnr" in table,
         "leakage": leakage(results.manifest, results.protocol, params.study),
-        "verdicts": verdict_rows(found.comparisons),
+        "verdicts": verdict_rows(found.comparisons, results),
         "reach": reach_sentence(found.comparisons) if found.comparisons else "",
         "unknown": next((worth_sentence(size) for size in found.sizes if not size.known), ""),
-        "sizes": [size_sentence(replace(size, name=arm_label(size.name))) for size in found.sizes if size.known],
+        "sizes": [
+            size_sentence(replace(size, name=results.arms[size.name].label)) for size in found.sizes if size.known
+        ],
         "accuracy": "accuracy" if main else f"accuracy_{results.protocol}",
         "confusion": {} if main else {arm: f"confusion_{results.protocol}_{arm}" for arm in results.classifiers},
     }
@@ -196,9 +201,9 @@ def _draw_protocol(folder: Path, results: StudyResults, note: str) -> dict[str, 
     words = f"Test accuracy of every arm under {name}, a dot a seed. {note}"
     seen = {f"accuracy_{name}": Figure(data_uri(folder / f"accuracy_{name}.png", False), words)}
     for arm, result in results.classifiers.items():
-        file = folder / f"confusion_{name}_{arm}.png"
-        confusion_figure(file, arm, result.predictions, results.classes, note)
-        seen[file.stem] = Figure(data_uri(file, False), f"Confusion matrix of {arm_label(arm)} under {name}. {note}")
+        file, look = folder / f"confusion_{name}_{arm}.png", results.arms[arm]
+        confusion_figure(file, look, result.predictions, results.classes, note)
+        seen[file.stem] = Figure(data_uri(file, False), f"Confusion matrix of {look.label} under {name}. {note}")
     return seen
 
 
@@ -223,24 +228,28 @@ def _draw(folder: Path, params: Params, results: StudyResults, note: str) -> dic
         add("quality", "Distribution of PSNR and SSIM over the images of every arm")
     class_distribution(folder / "classes.png", results.manifest, note, results.protocol)
     add("classes", "Number of images of each class in each role")
+    originals = [name for name, arm in params.upscale.items() if arm.shows_originals(params.image)]
+    guide = originals[0] if originals else None
+    arms = list(results.arms)
     cells = [
-        read_cell(results.layout, image, list(results.arms), params.report.crop, label, captions)
+        read_cell(results.layout, image, arms, crop=params.report.crop, label=label, captions=captions, guide=guide)
         for image, label, captions in sections.grid_choice(results, params.report.grid_cells)
     ]
     if cells:
-        arm_grid(folder / "grid.png", cells, note)
+        arm_grid(folder / "grid.png", cells, results.arms, note)
         add("grid", "The same cells in every arm with a zoomed crop", photo=True)
     for arm, result in results.classifiers.items():
-        confusion_figure(folder / f"confusion_{arm}.png", arm, result.predictions, results.classes, note)
-        add(f"confusion_{arm}", f"Confusion matrix of {arm_label(arm)}")
-        classifier_curves(folder / f"classifier_{arm}.png", arm, result.history, note)
-        add(f"classifier_{arm}", f"Training curves of the classifiers of {arm_label(arm)}")
-    for method, training in results.methods.items():
-        sr_curves(folder / f"sr_{method}.png", method, training.history, note)
-        add(f"sr_{method}", f"Training curves of {arm_label(method)}")
-        with new_file(folder / f"samples_{method}.png") as path:
+        look = results.arms[arm]
+        confusion_figure(folder / f"confusion_{arm}.png", look, result.predictions, results.classes, note)
+        add(f"confusion_{arm}", f"Confusion matrix of {look.label}")
+        classifier_curves(folder / f"classifier_{arm}.png", look, result.history, note)
+        add(f"classifier_{arm}", f"Training curves of the classifiers of {look.label}")
+    for name, training in results.trainings.items():
+        sr_curves(folder / f"sr_{name}.png", training.look, training.history, note)
+        add(f"sr_{name}", f"Training curves of {training.look.label}")
+        with new_file(folder / f"samples_{name}.png") as path:
             path.write_bytes(training.samples.read_bytes())
-        add(f"samples_{method}", f"Validation samples of {arm_label(method)}", photo=True)
+        add(f"samples_{name}", f"Validation samples of {training.look.label}", photo=True)
     return seen
 
 

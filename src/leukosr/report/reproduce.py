@@ -62,7 +62,10 @@ def _overrides(composed: DictConfig, params: Params, found: Params) -> list[str]
     wanted, present = _leaves(tree), _leaves(_dumped(found))
     if wanted == present:
         return None
-    known = [key for key in wanted if key in present and present[key] != wanted[key]]
+    others = [key for key in wanted if key not in present or present[key] != wanted[key]]
+    # a mapping may stand where the configuration has a plain value: the format of an arm's files
+    known = [key if key in present else key.rpartition(".")[0] for key in others]
+    known = [key for key in known if key in present]
     changed = [key for key in known if _derived(composed, key) is None] or [
         section for key in known[:1] if (section := _derived(composed, key))
     ]

@@ -10,10 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from leukosr.config import LEARNED_ARMS
+from leukosr.config import Params
 from leukosr.data.manifest import Row, read_manifest
 from leukosr.errors import LeukoError
 from leukosr.layout import Layout
+from leukosr.report.style import Look, arm_looks, training_look
 from leukosr.tables import read_own_table
 
 TEXT_COLUMNS = frozenset(
@@ -23,7 +24,7 @@ TEXT_COLUMNS = frozenset(
 
 @dataclass(frozen=True)
 class ImageQuality:
-    """Mean image quality of one arm over `n` images; PSNR in dB, None where undefined (ground truth).
+    """Mean image quality of one arm over `n` images; PSNR in dB, None where undefined (originals).
 
     `precision` is that of the network that made the images, None where none did.
     """
@@ -85,8 +86,9 @@ class ArmClassifiers:
 
 @dataclass(frozen=True)
 class SRTraining:
-    """The training of one SR method: metrics.json, history.csv and the picture of its samples."""
+    """One SR training: metrics.json, history.csv and the picture of its samples."""
 
+    look: Look
     metrics: Mapping[str, Any]
     history: pd.DataFrame
     samples: Path
@@ -94,7 +96,7 @@ class SRTraining:
 
 @dataclass(frozen=True)
 class StudyResults:
-    """All results of a study; `layout` knows its files, arms and methods are in the study's order.
+    """All results of a study; `layout` knows its files, arms and trainings are in the study's order.
 
     `images` and `classifiers` have an entry an arm, or none where the study does not measure so.
     """
@@ -104,10 +106,10 @@ class StudyResults:
     layout: Layout
     manifest: Sequence[Row]
     rejected: pd.DataFrame
-    arms: tuple[str, ...]
+    arms: Mapping[str, Look]
     images: Mapping[str, ArmImages]
     classifiers: Mapping[str, ArmClassifiers]
-    methods: Mapping[str, SRTraining]
+    trainings: Mapping[str, SRTraining]
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -116,9 +118,7 @@ class StudyResults:
         return tuple(str(name).removeprefix("p_") for name in columns if str(name).startswith("p_"))
 
 
-def load_results(
-    layout: Layout, arms: Sequence[str], protocol: str, measures: Sequence[str] = ("image_quality", "classification")
-) -> StudyResults:
+def load_results(layout: Layout, params: Params, protocol: str) -> StudyResults:
     """Read the files of a study as the stages of its measures wrote them.
 
     Raises LeukoError that names a missing or damaged file and the `dvc repro` command that makes it.
@@ -129,10 +129,10 @@ def load_results(
         layout=layout,
         manifest=read_manifest(layout.manifest),
         rejected=_table(layout.rejected, ("path", "reason"), "prepare"),
-        arms=tuple(arms),
-        images={arm: _images(layout, arm) for arm in arms if "image_quality" in measures},
-        classifiers={arm: _classifiers(layout, arm, protocol) for arm in arms if "classification" in measures},
-        methods={arm: _method(layout, arm) for arm in arms if arm in LEARNED_ARMS},
+        arms=arm_looks(params),
+        images={arm: _images(layout, arm) for arm in params.arms if "image_quality" in params.study.measures},
+        classifiers={arm: _classifiers(layout, arm, protocol) for arm in params.arms if params.study.classifies},
+        trainings={name: _training(layout, name, training_look(params, name)) for name in params.train_sr},
     )
 
 
@@ -153,12 +153,13 @@ def _classifiers(layout: Layout, arm: str, protocol: str) -> ArmClassifiers:
     )
 
 
-def _method(layout: Layout, method: str) -> SRTraining:
-    folder, stage = layout.sr(method), f"train_sr@{method}"
+def _training(layout: Layout, name: str, look: Look) -> SRTraining:
+    folder, stage = layout.sr(name), f"train_sr@{name}"
     samples = folder / "samples.png"
     if not samples.is_file():
         raise _missing(samples, stage)
     return SRTraining(
+        look=look,
         metrics=_metrics(folder / "metrics.json", dict, stage),
         history=_table(folder / "history.csv", ("iteration", "stage", "val_psnr", "val_ssim"), stage),
         samples=samples,

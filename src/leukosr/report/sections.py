@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from leukosr.config import Params
+from leukosr.config import ByTraining, Params
 from leukosr.report.results import StudyResults
-from leukosr.report.style import arm_label, size_text
+from leukosr.report.style import size_text
 from leukosr.report.tables import UNDEFINED, number, percent, quality_cells, score_cells
 
 BACKBONE_WORDS = {"resnet50": "ResNet50", "resnet18": "ResNet18"}
@@ -50,8 +50,8 @@ def lead_sentence(params: Params, results: StudyResults) -> str:
 def precision_sentence(results: StudyResults) -> str:
     """In which precision the networks computed; stage by stage where they did not all compute in the same."""
     stages: dict[str, list[str]] = {}
-    for method, training in results.methods.items():
-        stages.setdefault(str(training.metrics["precision"]), []).append(f"train_sr@{method}")
+    for name, training in results.trainings.items():
+        stages.setdefault(str(training.metrics["precision"]), []).append(f"train_sr@{name}")
     for arm in results.arms:
         made_in = results.images[arm].quality.precision if arm in results.images else None
         if made_in is not None:
@@ -76,11 +76,11 @@ def split_words(mixed: StudyResults, disjoint: StudyResults) -> str:
     return f"{same}, and in the amount: {amount}."
 
 
-def comparison_rows(table: pd.DataFrame) -> list[list[str]]:
+def comparison_rows(table: pd.DataFrame, results: StudyResults) -> list[list[str]]:
     """The comparison table as text: arm, accuracy, macro F1, runs, PSNR, SSIM, published figures."""
     rows = []
     for row in table.to_dict("records"):
-        cells = [arm_label(str(row["arm"])), *score_cells(row), *quality_cells(row)]
+        cells = [results.arms[str(row["arm"])].label, *score_cells(row), *quality_cells(row)]
         if "published_psnr" in row:
             cells += [
                 number(row["published_accuracy_percent"], 2),
@@ -109,7 +109,7 @@ def class_rows(results: StudyResults) -> list[list[str]]:
     """A row an arm and class: precision, recall, F1 in percent (means over seeds) and the test images."""
     return [
         [
-            arm_label(arm),
+            results.arms[arm].label,
             name,
             *(number(percent(v), 1) for v in (s.precision, s.recall, s.f1)),
             str(s.support),
@@ -120,12 +120,12 @@ def class_rows(results: StudyResults) -> list[list[str]]:
 
 
 def sr_rows(params: Params, results: StudyResults) -> list[list[str]]:
-    """A row an SR method: the weights its arm uses, validation scores, size and cost; an en dash is unknown."""
+    """A row a training: the weights that its arms use, validation scores, size and cost; an en dash is unknown."""
     return [
         [
-            arm_label(method),
+            training.look.label,
             _count(training.metrics, "iterations"),
-            getattr(params.upscale[method], "weights", UNDEFINED),
+            _weights_used(params, name),
             number(training.metrics.get("last_val_psnr"), 2),
             number(training.metrics.get("best_val_psnr"), 2),
             _count(training.metrics, "best_iteration"),
@@ -135,8 +135,14 @@ def sr_rows(params: Params, results: StudyResults) -> list[list[str]]:
             _count(training.metrics, "seconds"),
             str(training.metrics.get("precision") or UNDEFINED),
         ]
-        for method, training in results.methods.items()
+        for name, training in results.trainings.items()
     ]
+
+
+def _weights_used(params: Params, training: str) -> str:
+    """`last`, `best` or both, in the order of the arms."""
+    used = [arm.weights for arm in params.upscale.values() if isinstance(arm, ByTraining) and arm.training == training]
+    return ", ".join(dict.fromkeys(used)) or UNDEFINED
 
 
 def degradation_rows(params: Params) -> list[tuple[str, str]]:

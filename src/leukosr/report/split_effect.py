@@ -10,7 +10,7 @@ from leukosr.evaluate.arms.split_effect import SplitEffect, split_effect
 from leukosr.evaluate.estimate import Estimate
 from leukosr.report.comparisons import NAMES
 from leukosr.report.results import StudyResults
-from leukosr.report.style import arm_colour, arm_label, new_figure
+from leukosr.report.style import new_figure
 from leukosr.report.tables import UNDEFINED
 from leukosr.report.verdicts import predictions_of
 
@@ -31,10 +31,10 @@ def split_effects(mixed: StudyResults, disjoint: StudyResults) -> list[SplitEffe
     ]
 
 
-def effect_rows(effects: Sequence[SplitEffect]) -> list[list[str]]:
+def effect_rows(effects: Sequence[SplitEffect], results: StudyResults) -> list[list[str]]:
     """A row an arm and metric, percent and points with intervals."""
     return [
-        [arm_label(e.arm), NAMES[e.metric], _text(e.mixed), _text(e.disjoint), _text(e.difference, "+")]
+        [results.arms[e.arm].label, NAMES[e.metric], _text(e.mixed), _text(e.disjoint), _text(e.difference, "+")]
         for e in effects
     ]
 
@@ -46,14 +46,17 @@ def _text(score: Estimate, sign: str = "") -> str:
     return f"{mean} ({100 * score.ci_low:{sign}.1f} … {100 * score.ci_high:{sign}.1f})"
 
 
-def effect_figure(path: Path, effects: Sequence[SplitEffect], note: str, names: Sequence[str]) -> None:
+def effect_figure(
+    path: Path, effects: Sequence[SplitEffect], compared: tuple[StudyResults, StudyResults], note: str
+) -> None:
     """Accuracy of every arm under both protocols, side by side with 95 % intervals over runs and sources."""
     shown = [effect for effect in effects if effect.metric == "accuracy"]
+    looks, names = compared[0].arms, [each.protocol.replace("_", " ") for each in compared]
     with new_figure(path, 5.8, 0.55 * len(shown) + 1.2, note) as figure:
         panel = figure.subplots()
         for place, effect in enumerate(shown):
             for score, shift, filled in ((effect.mixed, -0.16, False), (effect.disjoint, 0.16, True)):
-                colour = arm_colour(effect.arm)
+                colour = looks[effect.arm].colour
                 if score.ci_low is not None and score.ci_high is not None:
                     panel.hlines(place + shift, 100 * score.ci_low, 100 * score.ci_high, color=colour, linewidth=2)
                 panel.plot(
@@ -67,7 +70,7 @@ def effect_figure(path: Path, effects: Sequence[SplitEffect], note: str, names: 
                 [], [], marker="o", markersize=7, color="black", markerfacecolor=face, label=label, linestyle="none"
             )
         figure.legend(loc="outside upper left", ncols=2)
-        panel.set_yticks(range(len(shown)), [arm_label(effect.arm) for effect in shown])
+        panel.set_yticks(range(len(shown)), [looks[effect.arm].label for effect in shown])
         panel.set_ylim(len(shown) - 0.5, -0.5)
         panel.tick_params(axis="y", length=0)
         panel.grid(True, axis="x")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +15,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from leukosr.config import Budget
+from leukosr.config import Budget, ByTraining, Params
 from leukosr.files import new_file
 from leukosr.images.reading import read_as_rgb
 
 # Okabe & Ito's colours (Color Universal Design, 2008), told apart with any kind of colour vision
-ARM_COLOURS = {
-    "raw": "#7F7F7F",
-    "bicubic": "#E69F00",
-    "srgan": "#56B4E9",
-    "real_esrgan": "#D55E00",
-    "ground_truth": "#009E73",
-}
 SEQUENCE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
-ARM_LABELS = {
-    "raw": "raw LR",
-    "bicubic": "bicubic",
-    "srgan": "SRGAN",
-    "real_esrgan": "Real-ESRGAN",
-    "ground_truth": "ground truth",
-}
 
 _RC: dict[Any, Any] = {
     "font.family": ["DejaVu Sans"],
@@ -52,14 +40,31 @@ _RC: dict[Any, Any] = {
 }
 
 
-def arm_label(arm: str) -> str:
-    """The name of an arm as people read it."""
-    return ARM_LABELS.get(arm, arm.replace("_", " "))
+@dataclass(frozen=True)
+class Look:
+    """How people read the name of an arm or of a training, and its one colour."""
+
+    label: str
+    colour: str
 
 
-def arm_colour(arm: str) -> str:
-    """The one colour of an arm."""
-    return ARM_COLOURS.get(arm, "#CC79A7")
+def arm_looks(params: Params) -> dict[str, Look]:
+    """The look of every arm: the title and colour of its settings, else its name and the next colour not taken."""
+    taken = {arm.colour for arm in params.upscale.values()}
+    free = cycle([colour for colour in SEQUENCE if colour not in taken] or SEQUENCE)
+    return {name: Look(arm.title or _words(name), arm.colour or next(free)) for name, arm in params.upscale.items()}
+
+
+def training_look(params: Params, training: str) -> Look:
+    """The look of the first arm that a training makes; its own name where there is none."""
+    for name, arm in params.upscale.items():
+        if isinstance(arm, ByTraining) and arm.training == training:
+            return arm_looks(params)[name]
+    return Look(_words(training), SEQUENCE[0])
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def size_text(height: int, width: int) -> str:

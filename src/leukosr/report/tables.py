@@ -12,7 +12,6 @@ from rich.table import Table
 
 from leukosr.report.published import PublishedArm, PublishedStudy
 from leukosr.report.results import StudyResults
-from leukosr.report.style import arm_label
 
 UNDEFINED = "–"
 
@@ -74,7 +73,7 @@ def print_summary(results: StudyResults, note: str, console: Console) -> None:
     for head in (*heads, *(("accuracy, %", "macro F1, %", "runs") if results.classifiers else ())):
         table.add_column(head, justify="right", no_wrap=True)
     for row in comparison_table(results, None).to_dict("records"):
-        table.add_row(arm_label(str(row["arm"])), *quality_cells(row), *score_cells(row))
+        table.add_row(results.arms[str(row["arm"])].label, *quality_cells(row), *score_cells(row))
     console.print(table)
 
 

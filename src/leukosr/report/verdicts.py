@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from leukosr.config import LEARNED_ARMS, Params, Study
+from leukosr.config import Generated, Params, Study
 from leukosr.data.manifest import CLASSIFIER_ROLES, FOLD, SR_ROLES, Row, is_tested, with_role
 from leukosr.data.provenance.facts import Shared
 from leukosr.data.splits import SPLITS
@@ -15,9 +15,6 @@ from leukosr.evaluate.arms.sample_size import SampleSize, sample_size
 from leukosr.evaluate.arms.significance import Comparison, compare
 from leukosr.report.comparisons import NAMES, difference_text, p_text
 from leukosr.report.results import StudyResults
-from leukosr.report.style import arm_label
-
-PLAIN_OPPONENTS = ("raw", "bicubic")
 
 
 @dataclass(frozen=True)
@@ -29,11 +26,15 @@ class Verdicts:
 
 
 def study_pairs(params: Params) -> list[tuple[str, str]]:
-    """The pairs of arms that the study compares: those it names, or each SR method with raw and bicubic."""
+    """The pairs of arms that the study compares: those that it names, or its default.
+
+    By default each arm that a network makes is compared with each other arm of low-resolution images.
+    """
     if params.study.comparisons is not None:
         return list(params.study.comparisons)
-    learned = [arm for arm in params.arms if arm in LEARNED_ARMS]
-    return [(arm, plain) for arm in learned for plain in PLAIN_OPPONENTS if plain in params.arms]
+    generated = [name for name, arm in params.upscale.items() if isinstance(arm, Generated)]
+    plain = [name for name, arm in params.upscale.items() if arm.made_from == "low" and name not in generated]
+    return [(first, second) for first in generated for second in plain]
 
 
 def judge(params: Params, results: StudyResults) -> Verdicts:
@@ -52,11 +53,11 @@ def predictions_of(results: StudyResults, arm: str) -> Predictions:
     return Predictions(arm, table, results.classes)
 
 
-def verdict_rows(found: Sequence[Comparison]) -> list[list[str]]:
+def verdict_rows(found: Sequence[Comparison], results: StudyResults) -> list[list[str]]:
     """A row a comparison and metric, the primary one first."""
     return [
         [
-            f"{arm_label(each.a)} – {arm_label(each.b)}",
+            f"{results.arms[each.a].label} – {results.arms[each.b].label}",
             NAMES[each.metric] + (" (primary)" if each.primary else ""),
             each.verdict,
             difference_text(each),

@@ -33,6 +33,7 @@ from leukosr.evaluate.classification import METRICS, Classification, mean_and_sd
 from leukosr.files import new_folder, write_json
 from leukosr.layout import Layout, image_file, require, require_all, stage_again
 from leukosr.report.figures import budget_note, classifier_curves, confusion_figure
+from leukosr.report.style import arm_looks
 from leukosr.tables import read_own_table, write_frame
 from leukosr.tracking.records import SYNC, ClassifierRecord, log_epoch
 
@@ -256,8 +257,9 @@ def _summarise(
     }
     write_json(folder / "metrics.json", metrics)
     note = budget_note(params.budget)
-    confusion_figure(folder / "confusion.png", arm, predictions, tuple(data.classes), note)
-    classifier_curves(folder / "curves.png", arm, history, note)
+    look = arm_looks(params)[arm]
+    confusion_figure(folder / "confusion.png", look, predictions, tuple(data.classes), note)
+    classifier_curves(folder / "curves.png", look, history, note)
     return metrics
 
 

@@ -59,7 +59,7 @@ def run(params: Params, console: Console, layout: Layout, out: Path, processes: 
 
 def degradation_settings(params: Params) -> Any:
     """The degradation's own settings object from params.degrade and params.image."""
-    values = params.degrade.model_dump(exclude={"method"})
+    values = params.degrade.model_dump(exclude={"method", "on_the_fly"})
     values["scale"] = params.image.scale
     if params.degrade.method == "second_order":
         values |= {name: _round(values[name]) for name in ("first", "second")}

@@ -19,8 +19,8 @@ from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.evaluate.image_quality import ImageQuality, compare_images
 from leukosr.files import new_folder, write_json
-from leukosr.images.reading import read_rgb
-from leukosr.images.resampling import resize
+from leukosr.images.reading import read_rgb_of
+from leukosr.images.resampling import brought_to
 from leukosr.layout import BRING_BACK, Layout, image_file, require, require_all, stage_again
 from leukosr.tables import write_table
 
@@ -32,6 +32,8 @@ class _Task:
     arm: str
     made: Path
     original: Path
+    size: tuple[int, int]
+    shows_originals: bool
     image: Image
     quality: Quality
 
@@ -50,8 +52,10 @@ def run(
     rows = compared_rows(read_manifest(layout.manifest), params.study)
     images = require(layout.arm(arm), f"upscale@{arm}")
     own = [row for row in rows if processes.owns(row.id)]
+    root, image = Path(params.prepare.root), params.image
+    size, shows_originals = params.upscale[arm].shape(image), params.upscale[arm].shows_originals(image)
     tasks = [
-        _Task(arm, image_file(images, row.id), Path(params.prepare.root) / row.path, params.image, params.quality)
+        _Task(arm, image_file(images, row.id), root / row.path, size, shows_originals, image, params.quality)
         for row in own
     ]
     require_all([task.made for task in tasks], stage_again(f"upscale@{arm}"))
@@ -78,16 +82,15 @@ def run(
 
 
 def _compare(task: _Task) -> ImageQuality:
-    truth, made = read_hr(task.original, task.image), read_rgb(task.made)
-    if task.arm == "raw":
-        # enlarged bilinearly for the comparison, as the case studies' script does
-        made = resize(made, (task.image.height, task.image.width), "bilinear")
-    if made.shape != truth.shape:
-        raise LeukoError(
-            f"{task.made} is {made.shape[1]}x{made.shape[0]} (width x height), not {truth.shape[1]}x{truth.shape[0]}: "
-            f"make it again with `dvc repro --force --single-item upscale@{task.arm}`"
-        )
-    return compare_images(made, truth, task.quality.ssim_window, task.quality.channels)
+    again = stage_again(f"upscale@{task.arm}")
+    truth, made = read_hr(task.original, task.image), read_rgb_of(task.made, task.size, again)
+    if task.shows_originals:
+        if not np.array_equal(made, truth):
+            raise LeukoError(f"{task.made} differs from {task.original}: {again}")
+        return ImageQuality(psnr=None, ssim=1.0, mse=0.0)
+    # enlarged bilinearly for the comparison, as the case studies' script does
+    shown = brought_to(made, (truth.shape[0], truth.shape[1]), "bilinear")
+    return compare_images(shown, truth, task.quality.ssim_window, task.quality.channels)
 
 
 def _computed_in(images: Path) -> str | None:

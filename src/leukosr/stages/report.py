@@ -32,7 +32,7 @@ def _results(params: Params, layout: Layout) -> list[StudyResults]:
     """The results under every protocol of the study. Figures of a split that is not disjoint are refused."""
     study = params.study
     check_claims(read_manifest(layout.manifest), study.protocols)
-    return [load_results(layout, params.arms, protocol, study.measures) for protocol in study.protocols]
+    return [load_results(layout, params, protocol) for protocol in study.protocols]
 
 
 def _print(params: Params, results: list[StudyResults], console: Console) -> None:
@@ -53,7 +53,7 @@ def _write_dvc_plots(folder: Path, params: Params, layout: Layout) -> None:
     tables = {
         "confusion": {name: folder / "predictions.csv" for name, folder in classified.items()},
         "training": {name: folder / "history.csv" for name, folder in classified.items()},
-        "super_resolution": {method: layout.sr(method) / "history.csv" for method in params.train_sr},
+        "super_resolution": {name: layout.sr(name) / "history.csv" for name in params.train_sr},
     }
     for name, files in tables.items():
         (folder / name).mkdir(parents=True, exist_ok=True)

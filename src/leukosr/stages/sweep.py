@@ -222,8 +222,9 @@ def _plan(params: Params, layout: Layout) -> Plan:
         else:
             cells = streams_design(sweep.learning_rates[0], sweep.runs, sweep.repeats, streams)
         count = len(cells)
-    image, window = params.image.model_dump(), params.quality.ssim_window
-    settings = [sweep.model_dump(), image, params.study.seed, window, SweepRecord(params, layout.sweep).settings]
+    image, scored, degrade = (part.model_dump() for part in (params.image, params.quality, params.degrade))
+    trained = SweepRecord(params, layout.sweep).settings
+    settings = [sweep.model_dump(), image, params.study.seed, scored, degrade, trained]
     digest = work_digest(settings, _inputs(params, layout))
     return Plan(f"{params.study.name}-{params.swept_arm}-{sweep.design}-{digest[:12]}", cells, count)
 
@@ -245,9 +246,12 @@ def _inputs(params: Params, layout: Layout) -> list[Path]:
         used = [row for row in rows if for_classifiers(row.role(params.swept_protocol))]
         files = [image_file(folder, row.id) for row in used]
         return [layout.manifest, layout.roles, *require_all(files, stage_again(f"upscale@{params.swept_arm}"))]
+    from leukosr.stages.train_sr import start_of
+
     require(layout.lr, "degrade")
     files = [image_file(layout.lr, row.id) for row in with_role(rows, params.study.sr_protocol, *SR_ROLES)]
-    return [layout.manifest, layout.roles, *require_all(files, stage_again("degrade"))]
+    again = stage_again("degrade")
+    return [layout.manifest, layout.roles, *require_all(files, again), *start_of(params, params.swept_arm)]
 
 
 def _open(params: Params, plan: Plan) -> TrialStore:
@@ -287,7 +291,7 @@ def _subject(params: Params, layout: Layout) -> Subject:
     from leukosr.stages.train_sr import pairs_of
     from leukosr.superres.subject import SRSubject
 
-    train, val = (pairs_of(rows, role, params, layout) for role in SR_ROLES)
+    train, val = (pairs_of(rows, role, params, params.swept_arm, layout) for role in SR_ROLES)
     if not len(val):
         raise LeukoError("sweep: no image has the role sr_val: give every class two or more images to train SR on")
     return SRSubject(params, params.swept_arm, train, val)

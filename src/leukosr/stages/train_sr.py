@@ -1,8 +1,9 @@
-"""Train one super-resolution method."""
+"""Train one super-resolution network."""
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from leukosr.config import Params
 from leukosr.data.hr import read_hr
 from leukosr.data.manifest import SR_ROLES, Row, read_manifest, refuse_trained_tests, with_role
 from leukosr.data.pairs import Pairs
+from leukosr.degradation import DEGRADATIONS
 from leukosr.engine.device import choose_device
 from leukosr.engine.precision import as_computed, with_precision
 from leukosr.engine.processes import ALONE, Processes
@@ -27,7 +29,9 @@ from leukosr.images.reading import read_rgb
 from leukosr.images.store import ImageStore
 from leukosr.layout import BRING_BACK, Layout, image_file, require, require_all, stage_again
 from leukosr.report.figures import budget_note, sample_grid, sr_curves
-from leukosr.superres.trainer import HISTORY_COLUMNS, SRTraining
+from leukosr.report.style import training_look
+from leukosr.stages.degrade import degradation_settings
+from leukosr.superres.trainer import SRTraining, history_columns
 from leukosr.superres.upscaler import upscale_batch
 from leukosr.superres.weights import save_generator
 from leukosr.tracking.records import SYNC, TrainingRecord
@@ -37,46 +41,46 @@ SAMPLES = 4
 
 def run(
     params: Params,
-    method: str,
+    name: str,
     console: Console,
     layout: Layout,
     out: Path | None = None,
     processes: Processes = ALONE,
 ) -> None:
-    """Train `method` on the images with role sr_train; write weights, history, figures and metrics to `out`."""
-    if method not in params.train_sr:
+    """Do the training `name` on images with role sr_train; write weights, history, figures and metrics to `out`."""
+    if name not in params.train_sr:
         known = ", ".join(params.train_sr) or "none in this study"
-        raise LeukoError(f"train_sr: unknown method '{method}'; known are {known}")
+        raise LeukoError(f"train_sr: unknown training '{name}'; known are {known}")
     device = choose_device(params.runtime.device)
-    settings = with_precision(params.train_sr[method], device, processes)
+    settings = with_precision(params.train_sr[name], device, processes)
     rows = read_manifest(layout.manifest)
     refuse_trained_tests(rows, params.study)
-    train, val = pairs_of(rows, "sr_train", params, layout), pairs_of(rows, "sr_val", params, layout)
+    train, val = (pairs_of(rows, role, params, name, layout) for role in SR_ROLES)
     if not len(val):
         raise LeukoError("train_sr: no image has the role sr_val: give every class two or more images to train SR on")
     training = SRTraining(
-        method, settings, train, val,
-        ssim_window=params.quality.ssim_window, seed=params.study.seed, device=device,
-        compiling=params.runtime.compile, processes=processes,
+        name, settings, train, val,
+        ssim_window=params.quality.ssim_window, channels=params.quality.channels, seed=params.sr_seed(name),
+        device=device, compiling=params.runtime.compile, processes=processes,
     )  # fmt: skip
     used = with_role(rows, params.study.sr_protocol, *SR_ROLES)
     originals = [Path(params.prepare.root) / row.path for row in used]
     inputs = [
         *require_all([image_file(layout.lr, row.id) for row in used], stage_again("degrade")),
         *require_all(originals, BRING_BACK),
-        *require_all([Path(settings.init)] if settings.init is not None else [], f"correct train_sr.{method}.init"),
+        *start_of(params, name),
     ]
     digest = work_digest(
-        [settings.model_dump(exclude={"precision"}), params.image.model_dump(), params.quality.ssim_window,
-         params.study.seed, method],
+        [settings.model_dump(exclude={"precision"}), params.image.model_dump(), params.quality.model_dump(),
+         params.degrade.model_dump(), params.study.seed, name],
         [layout.manifest, layout.roles, *inputs],
     )  # fmt: skip
     resume = Resume.computed_in(settings.precision, digest, params.runtime.checkpoint_seconds)
     if not processes.first:
         training.run(resume, lambda iteration, row: None)
         return
-    target = out or layout.sr(method)
-    record = TrainingRecord(as_computed(params, settings.precision), method, layout, target)
+    target = out or layout.sr(name)
+    record = TrainingRecord(as_computed(params, settings.precision), name, layout, target)
     with tracking.run(
         record.name, experiment=params.study.name, tags=record.tags, remedy=SYNC if out is None else ""
     ) as tracked:
@@ -87,7 +91,7 @@ def run(
         record.finish(tracked)
     resume.clear()
     console.print(
-        f"train_sr {method}: {metrics['iterations']} iterations in {metrics['seconds']:.0f} s, validation PSNR "
+        f"train_sr {name}: {metrics['iterations']} iterations in {metrics['seconds']:.0f} s, validation PSNR "
         f"{_shown(metrics['last_val_psnr'])} dB (best {_shown(metrics['best_val_psnr'])}) -> {target}"
     )
 
@@ -96,9 +100,21 @@ def _shown(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
 
 
-def pairs_of(rows: list[Row], role: str, params: Params, layout: Layout) -> Pairs:
-    """The LR/HR images that play a role in SR training."""
+def start_of(params: Params, name: str) -> Sequence[Path]:
+    """The weights that a training starts from; none for a random start."""
+    start = params.train_sr[name].start
+    return require_all([Path(start)] if start is not None else [], f"correct train_sr.{name}.start")
+
+
+def pairs_of(rows: list[Row], role: str, params: Params, name: str, layout: Layout) -> Pairs:
+    """The LR/HR images that play a role in a training of SR: those of its class, where it names one."""
     chosen, image = with_role(rows, params.study.sr_protocol, role), params.image
+    only = params.train_sr[name].only_class
+    if only is not None:
+        known = sorted({row.label for row in rows})
+        if only not in known:
+            raise LeukoError(f"train_sr.{name}.class = '{only}': the classes are {', '.join(known)}")
+        chosen = [row for row in chosen if row.label == only]
     require(layout.lr, "degrade")
 
     def hr(row: Row) -> np.ndarray:
@@ -107,11 +123,13 @@ def pairs_of(rows: list[Row], role: str, params: Params, layout: Layout) -> Pair
     def lr(row: Row) -> np.ndarray:
         return read_rgb(image_file(layout.lr, row.id))
 
-    return Pairs(ImageStore(chosen, lr), ImageStore(chosen, hr), image.scale)
+    fresh = role == "sr_train" and params.degrade.on_the_fly
+    degrade = DEGRADATIONS[params.degrade.method](degradation_settings(params)) if fresh else None
+    return Pairs(ImageStore(chosen, lr), ImageStore(chosen, hr), image.scale, degrade)
 
 
 def _train(training: SRTraining, resume: Resume, record: TrainingRecord, tracked: tracking.Run) -> None:
-    with progress(training.iterations, f"train_sr {training.method}") as advance:
+    with progress(training.iterations, f"train_sr {training.name}") as advance:
         shown = 0
 
         def report(iteration: int, row: dict[str, Any] | None) -> None:
@@ -128,23 +146,23 @@ def _train(training: SRTraining, resume: Resume, record: TrainingRecord, tracked
 def _write(training: SRTraining, params: Params, folder: Path) -> dict[str, Any]:
     settings, done = training.settings, training.progress
     last = {k: v.detach().cpu().clone() for k, v in training.result.state_dict().items()}
-    scale, arguments = training.train.scale, dict(settings.generator)
+    scale, arguments = training.train.scale, settings.generator.model_dump()
     header = {"study": params.study.name, "budget": params.budget.name, "iterations": str(done.iteration),
               "precision": settings.precision}  # fmt: skip
     best_header = {**header, "iterations": str(done.best_iteration)}
     if done.best:
         training.result.load_state_dict(done.best)
-    save_generator(folder / "best.safetensors", training.result, training.method, scale, arguments, best_header)
+    save_generator(folder / "best.safetensors", training.result, settings.architecture, scale, arguments, best_header)
     training.result.load_state_dict(last)
-    save_generator(folder / "last.safetensors", training.result, training.method, scale, arguments, header)
+    save_generator(folder / "last.safetensors", training.result, settings.architecture, scale, arguments, header)
     with (folder / "history.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, HISTORY_COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(file, history_columns(done.history), lineterminator="\n")
         writer.writeheader()
         writer.writerows(done.history)
     metrics = _metrics(training)
     write_json(folder / "metrics.json", metrics)
     note = budget_note(params.budget)
-    sr_curves(folder / "curves.png", training.method, pd.DataFrame(done.history), note)
+    sr_curves(folder / "curves.png", training_look(params, training.name), pd.DataFrame(done.history), note)
     if len(training.val):
         indices = range(min(SAMPLES, len(training.val)))
         lr, hr = [training.val.lr[i] for i in indices], [training.val.hr[i] for i in indices]
@@ -154,7 +172,7 @@ def _write(training: SRTraining, params: Params, folder: Path) -> dict[str, Any]
 
 
 def _metrics(training: SRTraining) -> dict[str, Any]:
-    done, final = training.progress, training.progress.history[-1]
+    done, final, judge = training.progress, training.progress.history[-1], training.discriminator
     return {
         "iterations": done.iteration,
         "best_iteration": done.best_iteration,
@@ -163,7 +181,7 @@ def _metrics(training: SRTraining) -> dict[str, Any]:
         "last_val_psnr": final["val_psnr"],
         "last_val_ssim": final["val_ssim"],
         "generator_parameters": sum(p.numel() for p in training.generator.parameters()),
-        "discriminator_parameters": sum(p.numel() for p in training.discriminator.parameters()),
+        "discriminator_parameters": sum(p.numel() for p in judge.parameters()) if judge is not None else None,
         "n_train": len(training.train),
         "n_val": len(training.val),
         "patch": training.patch,

@@ -1,16 +1,19 @@
-"""Super-resolution: networks by name, their losses and their weight files."""
+"""Super-resolution: networks by architecture, methods that train them, and weight files."""
 
-from leukosr.superres.archs.real_esrgan import RRDBNet, UNetDiscriminatorSN
-from leukosr.superres.archs.srgan import SRGANDiscriminator, SRGANGenerator
+from typing import TYPE_CHECKING, Any
 
-GENERATORS: dict[str, type[SRGANGenerator] | type[RRDBNet]] = {
-    "srgan": SRGANGenerator,
-    "real_esrgan": RRDBNet,
-}
+import leukosr.config  # noqa: F401 - params embed the methods' settings, so config comes first whatever is imported
 
-DISCRIMINATORS: dict[str, type[SRGANDiscriminator] | type[UNetDiscriminatorSN]] = {
-    "srgan": SRGANDiscriminator,
-    "real_esrgan": UNetDiscriminatorSN,
-}
+if TYPE_CHECKING:
+    from leukosr.superres.networks import DISCRIMINATORS, GENERATORS
 
 __all__ = ["DISCRIMINATORS", "GENERATORS"]
+
+
+def __getattr__(name: str) -> Any:
+    """The registries of networks; torch is loaded when they are asked for, as settings are read without it."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from leukosr.superres import networks
+
+    return getattr(networks, name)

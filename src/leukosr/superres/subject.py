@@ -1,4 +1,4 @@
-"""One SR method as something to train again and again, with other seeds and learning rates."""
+"""One training of SR as something to do again and again, with other seeds and learning rates."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from leukosr.superres.trainer import SRTraining
 class SRSubject:
     """The images are decoded once, whatever the number of trainings. All scores are those of validation images."""
 
-    def __init__(self, params: Params, method: str, train: Pairs, val: Pairs) -> None:
-        self.params, self.method, self.train, self.val = params, method, train, val
+    def __init__(self, params: Params, name: str, train: Pairs, val: Pairs) -> None:
+        self.params, self.name, self.train, self.val = params, name, train, val
         self.device = choose_device(params.runtime.device)
 
     def measure(self, learning_rate: float, roots: StreamRoots) -> dict[str, float]:
         """Train to the end; PSNR (dB) and SSIM of the last validation."""
-        settings = at_learning_rate(self.params.train_sr[self.method], learning_rate)
+        settings = at_learning_rate(self.params.train_sr[self.name], learning_rate)
         training = SRTraining(
-            self.method, settings, self.train, self.val,
-            ssim_window=self.params.quality.ssim_window, seed=roots, device=self.device,
-            compiling=self.params.runtime.compile,
+            self.name, settings, self.train, self.val,
+            ssim_window=self.params.quality.ssim_window, channels=self.params.quality.channels, seed=roots,
+            device=self.device, compiling=self.params.runtime.compile,
         )  # fmt: skip
         with tempfile.TemporaryDirectory() as folder:  # a trial that is cut begins anew
             training.run(Resume("trial", float("inf"), Path(folder)), lambda iteration, row: None)

@@ -1,12 +1,12 @@
-"""Training of SRGAN and Real-ESRGAN from aligned LR/HR patches, in one or several stages."""
+"""The training loop of every method: aligned LR/HR patches, one or several stages, with or without a discriminator."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -23,20 +23,16 @@ from leukosr.engine.resume import Resume
 from leukosr.engine.seeding import Root, stream_seed
 from leukosr.errors import Diverged, LeukoError
 from leukosr.evaluate.image_quality import compare_images
-from leukosr.superres import DISCRIMINATORS, GENERATORS
-from leukosr.superres.losses import (
-    DISCRIMINATOR_FIRST,
-    DISCRIMINATOR_LOSSES,
-    RealESRGANGeneratorLoss,
-    SRGANGeneratorLoss,
-)
+from leukosr.superres.edge import input_of, target_of
+from leukosr.superres.networks import Generator
 from leukosr.superres.upscaler import upscale_batch
 from leukosr.superres.weights import init_from
 
-HISTORY_COLUMNS = (
-    "iteration", "stage", "learning_rate", "loss_generator", "loss_image", "loss_perceptual",
-    "loss_adversarial", "loss_total_variation", "loss_discriminator", "val_psnr", "val_ssim", "seconds",
-)  # fmt: skip
+
+def history_columns(history: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The columns of a training's history: the losses are those that its objectives name."""
+    losses = dict.fromkeys(name for row in history for name in row if name.startswith("loss_"))
+    return ["iteration", "stage", "learning_rate", *losses, "val_psnr", "val_ssim", "seconds"]
 
 
 @dataclass
@@ -56,42 +52,45 @@ class Progress:
 
 
 class SRTraining:
-    """One training of one method: networks, optimisers, progress; `run` trains to the end.
+    """One training: networks, optimisers, progress; `run` trains to the end.
 
     The same settings, data, seed and machine give the same weights, also when it is cut and resumed.
     """
 
     def __init__(
         self,
-        method: str,
+        name: str,
         settings: TrainSR,
         train: Pairs,
         val: Pairs,
         *,
         ssim_window: int,
+        channels: Literal["rgb", "luminance"] = "rgb",
         seed: Root,
         device: torch.device,
         compiling: Compiling = "never",
         processes: Processes = ALONE,
     ) -> None:
-        """Build everything for `method` in GENERATORS; `settings.init` names weights to fine-tune from."""
-        processes.check_batch(f"train_sr.{method}.batch", settings.batch)
+        """Build everything; `name` keys the random streams, validation scores `channels`."""
+        processes.check_batch(f"train_sr.{name}.batch", settings.batch)
         if not len(train):
-            raise LeukoError(f"train_sr.{method}: no image has the role sr_train: raise prepare.per_class.sr_train")
-        self.method, self.settings, self.train, self.val = method, settings, train, val
+            raise LeukoError(f"train_sr.{name}: no image has the role sr_train: raise prepare.per_class.sr_train")
+        self.name, self.settings, self.train, self.val = name, settings, train, val
         self.ssim_window, self.seed, self.device, self.processes = ssim_window, seed, device, processes
+        self.channels: Literal["rgb", "luminance"] = channels
         self.compiling: Compiling = compiling
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(stream_seed(seed, "sr_init", method))
-            self.generator = build(GENERATORS, method, scale=train.scale, **settings.generator)
-            self.discriminator = build(DISCRIMINATORS, method, **settings.discriminator)
-        if settings.init is not None:
-            init_from(self.generator, Path(settings.init))
+            torch.manual_seed(stream_seed(seed, "sr_init", name))
+            self.generator: Generator = settings.build_generator(train.scale)
+            self.discriminator = settings.build_discriminator()
+        if settings.start is not None:
+            init_from(self.generator, Path(settings.start))
         for network in (self.generator, self.discriminator):
-            place(processes.synchronised(network), device, settings.channels_last)
+            if network is not None:
+                place(processes.synchronised(network), device, settings.channels_last)
         # whose backward passes reach the weights; the discriminator in the generator's step is called as it is
         self.generate: nn.Module = self.generator
-        self.discriminate: nn.Module = self.discriminator
+        self.discriminate: nn.Module | None = self.discriminator
         self.averaged = self._average()
         self.progress = Progress()
         self.stage = settings.stages[0]
@@ -109,9 +108,9 @@ class SRTraining:
         return min(self.settings.patch, *(side * scale for side in self.train.lr[0].shape[:2]))
 
     @property
-    def result(self) -> nn.Module:
+    def result(self) -> Generator:
         """The network that is judged and kept: the moving average where there is one."""
-        return self.averaged.module if self.averaged is not None else self.generator
+        return cast(Generator, self.averaged.module) if self.averaged is not None else self.generator
 
     def run(self, resume: Resume, report: Callable[[int, dict[str, Any] | None], None]) -> None:
         """Train to the end. `report(iteration, row)` hears of every iteration; `row` after a validation.
@@ -122,8 +121,8 @@ class SRTraining:
         for known in self.progress.history:
             report(known["iteration"], known)
         self.generate = self._fast(self.generator)
-        self.discriminate = self._fast(self.discriminator)
-        sampler = PatchSampler(self.train, self.patch, self.settings.batch, self.settings.flips, self.seed, self.method)
+        self.discriminate = self._fast(self.discriminator) if self.discriminator is not None else None
+        sampler = PatchSampler(self.train, self.patch, self.settings.batch, self.settings.flips, self.seed, self.name)
         started = time.perf_counter() - self.progress.seconds
         for lr, hr in prefetched(sampler, range(self.progress.iteration, self.iterations)):
             self._change_stage()
@@ -154,11 +153,11 @@ class SRTraining:
         return average_of(self.generator, self.settings.ema)
 
     def _enter(self, stage: TrainStage) -> None:
-        """Start a stage: its loss and new optimisers."""
+        """Start a stage: its objective and new optimisers."""
         self.stage = stage
-        self.loss = _generator_loss(stage, self.settings, self.seed).to(self.device)
-        self.generator_optimizer = _adam(self.generator, stage)
-        self.discriminator_optimizer = _adam(self.discriminator, stage)
+        self.objective = self.settings.objective(stage, stream_seed(self.seed, "sr_init", "vgg"), self.device)
+        networks = {"generator": self.generator, "discriminator": self.discriminator}
+        self.optimizers = {name: _adam(network, stage) for name, network in networks.items() if network is not None}
 
     def _stage_start(self) -> int:
         before = self.settings.stages[: self.settings.stages.index(self.stage)]
@@ -179,7 +178,7 @@ class SRTraining:
         inside = self.progress.iteration - self._stage_start()
         passed = sum(inside >= milestone for milestone in self.stage.milestones)
         rate = self.stage.learning_rate * self.stage.gamma**passed
-        for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
+        for optimizer in self.optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = rate
         return rate
@@ -187,60 +186,67 @@ class SRTraining:
     def _step(self, lr: Tensor, hr: Tensor) -> dict[str, float]:
         self._set_learning_rate()
         self.generator.train()
+        seen, target = input_of(self.generator, lr), target_of(self.generator, hr)
         with autocast(self.device, self.settings.precision):
-            generated = self.generate(lr)
+            generated = self.generate(seen)
         generated = generated.float()
         losses: dict[str, float] = {}
-        adversarial, first = self.stage.loss in DISCRIMINATOR_LOSSES, self.stage.loss in DISCRIMINATOR_FIRST
+        adversarial, first = self.objective.discriminator is not None, self.objective.discriminator_first
         if adversarial and first:
-            losses["loss_discriminator"] = self._discriminator_step(hr, generated.detach())
-        losses |= self._generator_step(generated, hr, adversarial)
+            losses |= self._discriminator_step(target, generated.detach())
+        losses |= self._generator_step(generated, target, adversarial)
         if adversarial and not first:
-            losses["loss_discriminator"] = self._discriminator_step(hr, generated.detach())
+            losses |= self._discriminator_step(target, generated.detach())
         if self.averaged is not None:
             self.averaged.update_parameters(self.generator)
         return losses
 
-    def _generator_step(self, generated: Tensor, hr: Tensor, adversarial: bool) -> dict[str, float]:
-        self.discriminator.requires_grad_(False)
+    def _generator_step(self, generated: Tensor, target: Tensor, adversarial: bool) -> dict[str, float]:
+        judge = self.discriminator if adversarial else None
+        if judge is not None:
+            judge.requires_grad_(False)
         with autocast(self.device, self.settings.precision):
-            scores = self.discriminator(generated).float() if adversarial else None
-            parts = self.loss(generated, hr, scores)
-        self.generator_optimizer.zero_grad()
-        parts["total"].backward()
-        self.generator_optimizer.step()
-        self.discriminator.requires_grad_(True)
-        names = {"total": "generator"}
-        values = {f"loss_{names.get(name, name)}": float(part.detach()) for name, part in parts.items()}
+            scores = judge(generated).float() if judge is not None else None
+            parts = self.objective.generator(generated, target, scores)
+            total = torch.stack(list(parts.values())).sum()
+        self._descend("generator", total)
+        if judge is not None:
+            judge.requires_grad_(True)
+        values = {f"loss_{name}": float(part.detach()) for name, part in {"generator": total, **parts}.items()}
         values = self.processes.mean(values)
         if not np.isfinite(values["loss_generator"]):
             raise Diverged(
-                f"train_sr.{self.method}: the loss is not finite at iteration {self.progress.iteration + 1}: "
+                f"train_sr.{self.name}: the loss is not finite at iteration {self.progress.iteration + 1}: "
                 "lower the learning rate of its stage, or set precision to fp32"
             )
         return values
 
-    def _discriminator_step(self, hr: Tensor, generated: Tensor) -> float:
+    def _discriminator_step(self, target: Tensor, generated: Tensor) -> dict[str, float]:
+        assert self.discriminate is not None and self.objective.discriminator is not None
         with autocast(self.device, self.settings.precision):
-            real = self.discriminate(hr)
+            real = self.discriminate(target)
             fake = self.discriminate(generated)
-        loss: Tensor = DISCRIMINATOR_LOSSES[self.stage.loss](real.float(), fake.float())["total"]
-        self.discriminator_optimizer.zero_grad()
+        loss = self.objective.discriminator(real.float(), fake.float())
+        self._descend("discriminator", loss)
+        return self.processes.mean({"loss_discriminator": float(loss.detach())})
+
+    def _descend(self, network: str, loss: Tensor) -> None:
+        self.optimizers[network].zero_grad()
         loss.backward()
-        self.discriminator_optimizer.step()
-        return self.processes.mean({"loss": float(loss.detach())})["loss"]
+        self.optimizers[network].step()
 
     def _validate(self, losses: Mapping[str, float]) -> dict[str, Any]:
+        made = (upscale_batch(self.result, [lr], self.settings, self.device)[0] for lr in _all(self.val.lr))
         quality = [
-            compare_images(upscale_batch(self.result, [lr], self.settings, self.device)[0], hr, self.ssim_window)
-            for lr, hr in zip(_all(self.val.lr), _all(self.val.hr), strict=True)
+            compare_images(image, hr, self.ssim_window, self.channels)
+            for image, hr in zip(made, _all(self.val.hr), strict=True)
         ]
         psnr = float(np.mean([q.psnr for q in quality if q.psnr is not None])) if quality else None
-        row: dict[str, Any] = dict.fromkeys(HISTORY_COLUMNS) | dict(losses)
-        row |= {
+        row: dict[str, Any] = {
             "iteration": self.progress.iteration,
             "stage": self.stage.name,
-            "learning_rate": self.generator_optimizer.param_groups[0]["lr"],
+            "learning_rate": self.optimizers["generator"].param_groups[0]["lr"],
+            **losses,
             "val_psnr": psnr,
             "val_ssim": float(np.mean([q.ssim for q in quality])) if quality else None,
             "seconds": round(self.progress.seconds, 3),
@@ -254,10 +260,9 @@ class SRTraining:
     def _state(self) -> dict[str, Any]:
         return {
             "generator": self.generator.state_dict(),
-            "discriminator": self.discriminator.state_dict(),
+            "discriminator": self.discriminator.state_dict() if self.discriminator is not None else None,
             "averaged": self.averaged.state_dict() if self.averaged is not None else None,
-            "generator_optimizer": self.generator_optimizer.state_dict(),
-            "discriminator_optimizer": self.discriminator_optimizer.state_dict(),
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
             "stage": self.settings.stages.index(self.stage),
             "progress": vars(self.progress),
         }
@@ -267,20 +272,13 @@ class SRTraining:
             return
         self._enter(self.settings.stages[state["stage"]])
         self.generator.load_state_dict(state["generator"])
-        self.discriminator.load_state_dict(state["discriminator"])
+        if self.discriminator is not None:
+            self.discriminator.load_state_dict(state["discriminator"])
         if self.averaged is not None:
             self.averaged.load_state_dict(state["averaged"])
-        self.generator_optimizer.load_state_dict(state["generator_optimizer"])
-        self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
         self.progress = Progress(**state["progress"])
-
-
-def build(registry: Mapping[str, Callable[..., nn.Module]], method: str, **arguments: int) -> nn.Module:
-    """A network of a registry; LeukoError names arguments that it does not take."""
-    try:
-        return registry[method](**arguments)
-    except TypeError as error:
-        raise LeukoError(f"train_sr.{method}: the network does not take these settings: {error}") from None
 
 
 def _all(images: Any) -> list[np.ndarray]:
@@ -289,22 +287,3 @@ def _all(images: Any) -> list[np.ndarray]:
 
 def _adam(module: nn.Module, stage: TrainStage) -> torch.optim.Adam:
     return torch.optim.Adam(module.parameters(), lr=stage.learning_rate, betas=stage.betas, fused=True)
-
-
-def _generator_loss(stage: TrainStage, settings: TrainSR, seed: Root) -> nn.Module:
-    weights, pretrained = settings.losses, settings.perceptual_weights
-    vgg_seed = stream_seed(seed, "sr_init", "vgg")
-    if stage.loss == "srgan":
-        return SRGANGeneratorLoss(
-            weights.image, weights.adversarial, weights.perceptual, weights.total_variation,
-            vgg_weights=pretrained, normalise=False, seed=vgg_seed,
-        )  # fmt: skip
-    gan = stage.loss == "real_esrgan"
-    return RealESRGANGeneratorLoss(
-        weights.image,
-        weights.perceptual if gan else 0.0,
-        weights.adversarial if gan else 0.0,
-        sharpen_targets=settings.sharpen_target,
-        vgg_weights=pretrained,
-        seed=vgg_seed,
-    )

@@ -7,11 +7,12 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from torch import nn
 
 from leukosr.config import Precision
 from leukosr.engine.device import autocast, to_batch, to_uint8
 from leukosr.errors import Diverged, LeukoError
+from leukosr.superres.edge import input_of, output_of
+from leukosr.superres.networks import Generator
 
 
 class Computing(Protocol):
@@ -28,7 +29,7 @@ class Computing(Protocol):
 
 @torch.inference_mode()
 def upscale_batch(
-    model: nn.Module, images: Sequence[np.ndarray], how: Computing, device: torch.device
+    model: Generator, images: Sequence[np.ndarray], how: Computing, device: torch.device
 ) -> list[np.ndarray]:
     """Upscale images of one size, uint8 H x W x 3 each; `model` is put in eval mode and back.
 
@@ -37,20 +38,22 @@ def upscale_batch(
     training = model.training
     model.eval()
     try:
+        batch = to_batch(np.stack(images), device, how.channels_last)
+        seen = input_of(model, batch)
         with autocast(device, how.precision):
-            upscaled = model(to_batch(np.stack(images), device, how.channels_last))
+            upscaled = model(seen)
         if not upscaled.isfinite().all():
             raise Diverged(
                 f"the network gives values that are not finite in {how.precision}: its weights are damaged or have "
                 "diverged, use others; or set precision to fp32"
             )
-        return list(to_uint8(upscaled).numpy())
+        return list(to_uint8(output_of(model, upscaled, batch)).numpy())
     finally:
         model.train(training)
 
 
 def upscale_tiled(
-    model: nn.Module,
+    model: Generator,
     image: np.ndarray,
     scale: int,
     how: Computing,
@@ -108,7 +111,7 @@ def _spans(size: int, tile: int, overlap: int) -> Iterator[_Span]:
 
 
 def upscale_images(
-    model: nn.Module,
+    model: Generator,
     images: Iterable[np.ndarray],
     scale: int,
     how: Computing,
@@ -134,7 +137,7 @@ def upscale_images(
     yield from _flush(model, waiting, how, device)
 
 
-def _flush(model: nn.Module, waiting: list[np.ndarray], how: Computing, device: torch.device) -> Iterator[np.ndarray]:
+def _flush(model: Generator, waiting: list[np.ndarray], how: Computing, device: torch.device) -> Iterator[np.ndarray]:
     if waiting:
         yield from upscale_batch(model, waiting, how, device)
         waiting.clear()

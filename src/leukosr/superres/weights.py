@@ -13,6 +13,7 @@ from leukosr.errors import LeukoError
 from leukosr.quoting import short
 from leukosr.superres import GENERATORS
 from leukosr.superres.checkpoints import held, read_checkpoint, state_dicts
+from leukosr.superres.networks import Generator
 
 HEADER_KEYS = ("architecture", "scale", "arguments")
 CHECKPOINT_SUFFIXES = (".pth", ".pt")
@@ -21,10 +22,10 @@ LARGEST_SCALE, MOST_BLOCKS, WIDEST = 64, 500, 65_536
 
 @dataclass(frozen=True)
 class LoadedGenerator:
-    """A generator in evaluation mode and what it is: name in the registry, scale, other arguments."""
+    """A generator in evaluation mode and what it is: its key in GENERATORS, scale, other arguments."""
 
-    model: nn.Module
-    method: str
+    model: Generator
+    architecture: str
     scale: int
     arguments: dict[str, int]
 
@@ -34,35 +35,35 @@ class _Stored:
     """What a weight file holds: tensors by name, and the network they belong to."""
 
     tensors: dict[str, Tensor]
-    method: str
+    architecture: str
     scale: int
     arguments: dict[str, int]
 
     def __str__(self) -> str:
         arguments = ", ".join(f"{name} {value}" for name, value in self.arguments.items())
-        return f"{self.method} x{self.scale} ({arguments})"
+        return f"{self.architecture} x{self.scale} ({arguments})"
 
 
 def save_generator(
     path: str | Path,
     model: nn.Module,
-    method: str,
+    architecture: str,
     scale: int,
     arguments: dict[str, int],
     note: dict[str, str] | None = None,
 ) -> None:
     """Write a generator as safetensors, atomically, with a header from which `load_generator` rebuilds it.
 
-    `method` is its name in GENERATORS and `arguments` are its constructor's arguments besides the scale;
+    `architecture` is its key in GENERATORS and `arguments` are its constructor's arguments besides the scale;
     `note` adds entries to the header. Raises ValueError when model and description disagree, so that no
     file is written that could not be loaded, and LeukoError when writing fails.
     """
-    header = {"architecture": method, "scale": str(scale), "arguments": json.dumps(arguments)}
+    header = {"architecture": architecture, "scale": str(scale), "arguments": json.dumps(arguments)}
     if clash := header.keys() & (note or {}).keys():
         raise ValueError(f"the note may not replace the header's {sorted(clash)}")
     state = model.state_dict()
-    if difference := first_difference(_expected_tensors(method, scale, arguments), state):
-        raise ValueError(f"the model is not {method} x{scale} with {arguments}: {difference}")
+    if difference := first_difference(_expected_tensors(architecture, scale, arguments), state):
+        raise ValueError(f"the model is not {architecture} x{scale} with {arguments}: {difference}")
     write_tensors(path, state, {**header, **(note or {})})
 
 
@@ -78,15 +79,15 @@ def load_generator(path: str | Path, device: str | torch.device = "cpu") -> Load
     path = Path(path)
     stored = _read(path)
     try:
-        expected = _expected_tensors(stored.method, stored.scale, stored.arguments)
+        expected = _expected_tensors(stored.architecture, stored.scale, stored.arguments)
     except (LeukoError, TypeError, RuntimeError) as error:  # arguments that the constructor refuses
         raise LeukoError(f"{path} holds {stored}, which cannot be built: {error}") from error
     if difference := first_difference(expected, stored.tensors):
         raise LeukoError(f"{path} looks like {stored}, but {difference}; it is damaged or another network.")
     with torch.random.fork_rng(devices=[]):  # building initialises weights that are replaced at once
-        model = GENERATORS[stored.method](scale=stored.scale, **stored.arguments)
+        model = GENERATORS[stored.architecture](scale=stored.scale, **stored.arguments)
     load_into(model, stored.tensors, path)
-    return LoadedGenerator(model.to(device).eval(), stored.method, stored.scale, dict(stored.arguments))
+    return LoadedGenerator(model.to(device).eval(), stored.architecture, stored.scale, dict(stored.arguments))
 
 
 def init_from(model: nn.Module, path: str | Path) -> None:
@@ -122,10 +123,11 @@ def _read(path: Path) -> _Stored:
 
 def _described(path: Path, tensors: dict[str, Tensor], header: Mapping[str, str]) -> _Stored:
     """What the header that `save_generator` wrote says."""
-    method = header["architecture"]
-    if method not in GENERATORS:
+    architecture = header["architecture"]
+    if architecture not in GENERATORS:
         raise LeukoError(
-            f"{path} holds weights of {short(method)!r}, which is no generator here; known are {', '.join(GENERATORS)}."
+            f"{path} holds weights of {short(architecture)!r}, which is no generator here; known are "
+            f"{', '.join(GENERATORS)}."
         )
     try:
         scale, arguments = int(header["scale"]), json.loads(header["arguments"])
@@ -137,7 +139,7 @@ def _described(path: Path, tensors: dict[str, Tensor], header: Mapping[str, str]
             f"{path} has a damaged header: scale is {found[0]!r} where a whole number is expected, or "
             f"arguments is {found[1]!r} where a JSON object of whole numbers is; save it again."
         ) from error
-    return _Stored(tensors, method, scale, arguments)
+    return _Stored(tensors, architecture, scale, arguments)
 
 
 def _check_numbers(path: Path, stored: _Stored) -> None:
@@ -165,18 +167,18 @@ def _recognised(path: Path, content: object) -> _Stored:
 
 def _identify(state: dict[str, Tensor]) -> _Stored | None:
     """The network that a state dict belongs to, told from its names and shapes; None for an unknown one."""
-    for method, network in GENERATORS.items():
+    for architecture, network in GENERATORS.items():
         try:
             arguments = network.arguments_from(state)
         except IndexError:  # a tensor of fewer dimensions than that network's
             continue
         if arguments is not None:
             scale = arguments.pop("scale")
-            return _Stored(state, method, scale, arguments)
+            return _Stored(state, architecture, scale, arguments)
     return None
 
 
-def _expected_tensors(method: str, scale: int, arguments: Mapping[str, int]) -> dict[str, Tensor]:
+def _expected_tensors(architecture: str, scale: int, arguments: Mapping[str, int]) -> dict[str, Tensor]:
     """Names and shapes of a generator's tensors, on the meta device: no memory, no random numbers."""
     with torch.device("meta"):
-        return GENERATORS[method](scale=scale, **arguments).state_dict()
+        return GENERATORS[architecture](scale=scale, **arguments).state_dict()

@@ -49,22 +49,22 @@ def _read(path: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """Of the training of one SR method, which wrote to `folder`."""
+    """Of one training of SR, which wrote to `folder`."""
 
     params: Params
-    method: str
+    training: str
     layout: Layout
     folder: Path
 
     @property
     def name(self) -> str:
         """Of the run."""
-        return f"train_sr {self.method}"
+        return f"train_sr {self.training}"
 
     @property
     def stage(self) -> str:
         """As DVC calls it."""
-        return f"train_sr@{self.method}"
+        return f"train_sr@{self.training}"
 
     @property
     def folders(self) -> list[Path]:
@@ -74,13 +74,14 @@ class TrainingRecord:
     @property
     def tags(self) -> dict[str, str]:
         """Of the run."""
-        return {"study": self.params.study.name, "stage": "train_sr", "arm": self.method,
+        return {"study": self.params.study.name, "stage": "train_sr", "arm": self.training,
                 "budget": self.params.budget.name, "data_digest": _data_digest(self.layout)[:16]}  # fmt: skip
 
     def begin(self, tracked: Run) -> None:
         """Log the parameters and which data are used."""
-        settings = self.params.train_sr[self.method].model_dump()
-        tracked.parameters({"method": self.method, "seed": self.params.study.seed, **settings})
+        settings = self.params.train_sr[self.training]
+        values = {**settings.model_dump(), "seed": self.params.sr_seed(self.training)}
+        tracked.parameters({"training": self.training, **values})
         tracked.data(self.layout.manifest, _data_digest(self.layout), self.params.study.name)
 
     def row(self, tracked: Run, row: Mapping[str, Any]) -> None:

@@ -19,6 +19,7 @@ from leukosr.classify.weights import load_classifier
 from leukosr.engine.device import to_batch, to_uint8
 from leukosr.engine.weights import read_tensors
 from leukosr.images.resampling import shrink_into
+from leukosr.superres.edge import input_of, output_of
 from leukosr.superres.weights import load_generator
 
 
@@ -32,10 +33,10 @@ class ServedModel(PythonModel):
         self.is_classifier = "classes" in header
         self.size: tuple[int, int] | None = None
         if self.is_classifier:
-            classifier = load_classifier(path)
-            self.network, self.size = classifier.model, classifier.size
+            loaded = load_classifier(path)
+            self.classifier, self.size = loaded.model, loaded.size
         else:
-            self.network = load_generator(path).model
+            self.generator = load_generator(path).model
 
     def predict(
         self, context: PythonModelContext, model_input: np.ndarray, params: dict[str, Any] | None = None
@@ -46,10 +47,10 @@ class ServedModel(PythonModel):
             if self.size is not None:
                 images = np.stack([shrink_into(image, self.size) for image in images])
             batch = to_batch(images, torch.device("cpu"), channels_last=True)
-            output = self.network(batch)
             if self.is_classifier:
-                return torch.softmax(output.double(), 1).numpy()
-            return to_uint8(output).numpy()
+                return torch.softmax(self.classifier(batch).double(), 1).numpy()
+            output = self.generator(input_of(self.generator, batch))
+            return to_uint8(output_of(self.generator, output, batch)).numpy()
 
 
 mlflow.models.set_model(ServedModel())

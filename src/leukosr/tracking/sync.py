@@ -73,8 +73,8 @@ def sync(params: Params, params_file: Path, layout: Layout) -> Synced:
 
 
 def _records(params: Params, layout: Layout) -> Iterator[Record]:
-    for method in params.train_sr:
-        yield TrainingRecord(params, method, layout, layout.sr(method))
+    for training in params.train_sr:
+        yield TrainingRecord(params, training, layout, layout.sr(training))
     for arm in params.arms if params.study.classifies else ():
         folders: dict[str, Path] = {each: layout.classify(arm, each) for each in params.study.protocols}
         yield ClassifierRecord(params, arm, layout, params.study.seeds, folders)
@@ -138,6 +138,6 @@ class _Lock:
 
 def _equal(made: Any, params: Params) -> bool:
     try:
-        return parse_params(made, "dvc.lock") == params
+        return parse_params(made, "dvc.lock").model_dump() == params.model_dump()
     except LeukoError:
         return False

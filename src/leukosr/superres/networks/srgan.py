@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from leukosr.errors import LeukoError
+from leukosr.superres.networks.contract import Generator
 
 
 class ResidualBlock(nn.Module):
@@ -41,17 +41,12 @@ class UpsamplingBlock(nn.Module):
         return self.prelu(self.shuffle(self.conv(x)))
 
 
-class SRGANGenerator(nn.Module):
+class SRGANGenerator(Generator):
     """The SRGAN generator; 734,219 parameters with the defaults."""
 
     def __init__(self, scale: int = 4, features: int = 64, blocks: int = 5) -> None:
-        """Build the network with one up-sampling block a factor of two.
-
-        `scale` is a power of two from 2 on; anything else raises LeukoError.
-        """
+        """Build the network with one up-sampling block a factor of two; `scale` is a power of two."""
         super().__init__()
-        if scale < 2 or scale & (scale - 1):
-            raise LeukoError(f"SRGAN enlarges by a power of two (2, 4, 8, …), scale {scale} was asked for.")
         self.head = nn.Sequential(nn.Conv2d(3, features, 9, padding=4), nn.PReLU())
         self.body = nn.Sequential(*(ResidualBlock(features) for _ in range(blocks)))
         self.body_end = nn.Sequential(nn.Conv2d(features, features, 3, padding=1), nn.BatchNorm2d(features))

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import spectral_norm
 
-from leukosr.errors import LeukoError
+from leukosr.superres.networks.contract import Generator
 
 RESIDUAL_SCALE = 0.2  # ESRGAN, section 3.1: residuals are scaled down before they are added
 INITIAL_SCALE = 0.1  # ESRGAN, section 3.1: "smaller initialization"
@@ -57,7 +57,7 @@ class RRDB(nn.Module):
         return x + RESIDUAL_SCALE * self.rdb3(self.rdb2(self.rdb1(x)))
 
 
-class RRDBNet(nn.Module):
+class RRDBNet(Generator):
     """The Real-ESRGAN generator; 16,697,987 parameters with the defaults.
 
     It up-samples by 4, or by 8 for scale 8. For scale 2 it first folds 2 x 2 pixels into channels, as the
@@ -65,10 +65,8 @@ class RRDBNet(nn.Module):
     """
 
     def __init__(self, scale: int = 4, features: int = 64, blocks: int = 23, growth: int = 32) -> None:
-        """Build the network; `scale` is 2, 4 or 8, anything else raises LeukoError."""
+        """Build the network; `scale` is 2, 4 or 8."""
         super().__init__()
-        if scale not in (2, 4, 8):
-            raise LeukoError(f"Real-ESRGAN enlarges by 2, 4 or 8, scale {scale} was asked for.")
         self.scale = scale
         self.unshuffle = 2 if scale == 2 else 1
         self.conv_first = nn.Conv2d(3 * self.unshuffle**2, features, 3, padding=1)

@@ -1,0 +1,154 @@
+"""Arms: how the images of each version of a study are made. The key `by` tells the kinds apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from inspect import signature
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union, get_type_hints
+
+from pydantic import ConfigDict, Discriminator, Field, Tag, create_model
+
+from leukosr.config.data import Image
+from leukosr.config.fields import Count, PositiveInt, Precision, Section
+from leukosr.images.filters import FILTERS, Filter
+from leukosr.images.resampling import Kernel
+
+Side = Annotated[int, Field(ge=8, le=8192)]
+
+
+class Jpeg(Section):
+    """Images are written as JPEG of this quality, with 4:2:0 chroma."""
+
+    jpeg: Annotated[int, Field(ge=1, le=100)]
+
+
+def _format(value: Any) -> str | None:
+    return "jpeg" if isinstance(value, Mapping | Jpeg) else "png" if value == "png" else None
+
+
+FileFormat = Annotated[
+    Annotated[Literal["png"], Tag("png")] | Annotated[Jpeg, Tag("jpeg")],
+    Discriminator(
+        _format,
+        custom_error_type="file_format",
+        custom_error_message="Input should be png, or {jpeg: QUALITY} with a quality from 1 to 100",
+    ),
+]
+
+
+class Arm(Section):
+    """What every arm says.
+
+    reads: the path that DVC watches for this arm, besides the manifest, the originals and the low-resolution images.
+    title, colour: in reports; null: its name, the next free colour.
+    size: (height, width) that the images are brought to after they are made; null: as the kind of arm makes them.
+    """
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    reads: str
+    title: str | None = None
+    colour: Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}$")] | None = None
+    made_from: Literal["low", "original"] = Field(alias="from")
+    size: tuple[Side, Side] | None = None
+    file: FileFormat = "png"
+
+    keeps_size: ClassVar[bool] = False  # whether the images keep the size of those that they are made from
+
+    def given_shape(self, image: Image) -> tuple[int, int]:
+        """Height and width of the images that the arm is made from."""
+        divisor = image.scale if self.made_from == "low" else 1
+        return image.height // divisor, image.width // divisor
+
+    def shape(self, image: Image) -> tuple[int, int]:
+        """Height and width of the arm's images: `size`, else the size given or the high-resolution one, by kind."""
+        return self.size or (self.given_shape(image) if self.keeps_size else (image.height, image.width))
+
+    def shows_originals(self, image: Image) -> bool:  # noqa: ARG002 - for the arms that look at it
+        """Whether the images are the high-resolution originals, pixel for pixel."""
+        return False
+
+
+class Untouched(Arm):
+    """Images as they are, low or original."""
+
+    keeps_size = True
+
+    by: Literal["nothing"]
+
+    def shows_originals(self, image: Image) -> bool:
+        """Whether nothing is lost on the way: the size is kept and the file format lossless."""
+        unchanged = self.shape(image) == (image.height, image.width) and self.file == "png"
+        return self.made_from == "original" and unchanged
+
+
+class Resampled(Arm):
+    """Images resampled to `size`, or else to the high-resolution size, by a kernel of `leukosr.images.resampling`."""
+
+    by: Literal["kernel"]
+    kernel: Kernel
+
+
+class Filtered(Arm):
+    """Images after a filter of `leukosr.images.filters`, whose settings are the fields beside these."""
+
+    keeps_size = True
+
+    by: Literal["filter"]
+    filter: str
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What the filter's function takes beside the image."""
+        return {name: getattr(self, name) for name in type(self).model_fields if name not in Filtered.model_fields}
+
+
+class Generated(Arm):
+    """Images that a network made, resampled to `size` or else to the high-resolution size if they have another."""
+
+    tile: Count
+    overlap: Count
+    batch: PositiveInt
+    precision: Precision
+    channels_last: bool
+
+
+class ByTraining(Generated):
+    """Images by the last or the best weights of one of the study's trainings."""
+
+    by: Literal["training"]
+    training: str
+    weights: Literal["last", "best"]
+
+
+class ByFile(Generated):
+    """Images by anyone's weights: the file that `reads` names.
+
+    network, scale: what the file must hold, by its name in GENERATORS; null: whatever it holds.
+    """
+
+    by: Literal["file"]
+    network: str | None = None
+    scale: PositiveInt | None = None
+
+
+def _settings_of(name: str, function: Filter) -> type[Filtered]:
+    """The arm of one filter: the settings are the keyword arguments of its function, as annotated there."""
+    types = get_type_hints(function, include_extras=True)
+    fields: dict[str, Any] = {"filter": (Literal[name], ...)} | {
+        each.name: (types[each.name], each.default)
+        for each in signature(function).parameters.values()
+        if each.kind is each.KEYWORD_ONLY
+    }
+    return create_model(f"Filtered_{name}", __base__=Filtered, **fields)
+
+
+if TYPE_CHECKING:
+    AnyFiltered = Filtered
+else:
+    AnyFiltered = Annotated[
+        Union[tuple(_settings_of(*each) for each in FILTERS.items())],  # noqa: UP007
+        Field(discriminator="filter"),
+    ]
+
+AnyArm = Annotated[Untouched | Resampled | AnyFiltered | ByTraining | ByFile, Field(discriminator="by")]

@@ -1,1 +1,0 @@
-"""The super-resolution networks, one file a method: its generator and, if any, its discriminator."""

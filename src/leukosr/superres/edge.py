@@ -1,0 +1,66 @@
+"""The edge of a network: uint8 RGB files on one side, what its contract says on the other."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from leukosr.errors import LeukoError
+from leukosr.images.colour import RGB_TO_YCBCR, YCBCR_OFFSET
+from leukosr.superres.networks import Generator
+
+
+def input_of(network: Generator, rgb: Tensor) -> Tensor:
+    """What the network sees of LR images, N x 3 x h x w RGB in [0, 1].
+
+    Raises LeukoError where it cannot take images of that size.
+    """
+    _check(network, *rgb.shape[-2:])
+    images = target_of(network, rgb)
+    return _enlarge(images, network.scale) if network.contract.enlarged else images
+
+
+def target_of(network: Generator, rgb: Tensor) -> Tensor:
+    """What its output is compared with, from N x 3 x H x W RGB in [0, 1]: the same, or Y of BT.601, N x 1 x H x W."""
+    return _to_ycbcr(rgb)[:, :1] if network.contract.channels == "luminance" else rgb
+
+
+def output_of(network: Generator, output: Tensor, rgb: Tensor) -> Tensor:
+    """Its output as RGB; that of a luminance network gets the chroma of the LR images, enlarged by bicubic."""
+    if network.contract.channels == "rgb":
+        return output
+    chroma = _enlarge(_to_ycbcr(rgb)[:, 1:], network.scale)
+    return _mix(torch.cat((output.float(), chroma), dim=1) - _offset(rgb), np.linalg.inv(RGB_TO_YCBCR))
+
+
+def _check(network: Generator, height: int, width: int) -> None:
+    contract, name = network.contract, type(network).__name__
+    if contract.masks:
+        raise LeukoError(f"{name} needs a mask for each image, and none is given: choose a network without masks")
+    if contract.size not in (None, (height, width)):
+        raise LeukoError(f"{name} takes LR images of {contract.size}, not of {(height, width)}: set image to its size")
+    if height % contract.multiple_of or width % contract.multiple_of:
+        raise LeukoError(
+            f"{name} takes LR images whose sides are multiples of {contract.multiple_of}, not {(height, width)}: "
+            "change image.height and image.width"
+        )
+
+
+def _enlarge(images: Tensor, scale: int) -> Tensor:
+    """By OpenCV's bicubic (a = -0.75), unclipped."""
+    return F.interpolate(images, scale_factor=scale, mode="bicubic", align_corners=False)
+
+
+def _to_ycbcr(rgb: Tensor) -> Tensor:
+    return _mix(rgb, RGB_TO_YCBCR) + _offset(rgb)
+
+
+def _mix(images: Tensor, matrix: np.ndarray) -> Tensor:
+    with torch.autocast(images.device.type, enabled=False):
+        return torch.einsum("ij,njhw->nihw", torch.as_tensor(matrix, dtype=torch.float32, device=images.device), images)
+
+
+def _offset(like: Tensor) -> Tensor:
+    return torch.as_tensor(YCBCR_OFFSET, dtype=torch.float32, device=like.device).view(1, 3, 1, 1)

@@ -1,0 +1,117 @@
+"""What every method shares: the settings of a training, its stages, and what an objective is."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import ConfigDict, Field, model_validator
+
+from leukosr.config.fields import LearningRate, NonNegative, PositiveInt, Precision, PretrainedWeights, Section, Seed
+
+if TYPE_CHECKING:  # settings are read without torch
+    import torch
+    from torch import Tensor, nn
+
+    from leukosr.superres.networks import Generator
+
+
+class TrainStage(Section):
+    """One stretch of a training with one optimiser."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z_]+$")]
+    iterations: PositiveInt
+    learning_rate: LearningRate
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]]
+    milestones: list[PositiveInt]
+    gamma: Annotated[float, Field(gt=0, le=1)]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What one stage minimises.
+
+    generator: from generated images, their targets and the discriminator's scores of the generated ones (None without
+    a discriminator) the weighted parts of the loss by name. discriminator: its loss from its scores of real and of
+    generated images; None where the stage trains none. discriminator_first: it steps before the generator.
+    """
+
+    generator: Callable[..., Mapping[str, Tensor]]
+    discriminator: Callable[[Tensor, Tensor], Tensor] | None = None
+    discriminator_first: bool = False
+
+
+class TrainSR(Section):
+    """One training; a method adds its own settings, names its generator and gives its objective.
+
+    start: weights to fine-tune from. only_class (`class`): train on the images of one class. seed: null is study.seed.
+    sizes: by column of the budgets, where conf/ takes the other values from; nothing reads them here.
+    """
+
+    model_config = ConfigDict(serialize_by_alias=True)
+    architecture: ClassVar[str]  # of the generator, in GENERATORS
+
+    method: str
+    start: str | None
+    only_class: Annotated[str | None, Field(alias="class")]
+    seed: Seed | None
+    generator: Section
+    patch: Annotated[int, Field(ge=32)]
+    batch: PositiveInt
+    stages: Annotated[Sequence[TrainStage], Field(min_length=1)]
+    ema: Annotated[float, Field(ge=0, lt=1)]
+    flips: bool
+    validate_every: PositiveInt
+    precision: Precision
+    channels_last: bool
+    sizes: Annotated[dict[str, dict[str, Any]], Field(default={}, exclude=True)]
+
+    @abstractmethod
+    def objective(self, stage: TrainStage, seed: int, device: torch.device) -> Objective:
+        """What a stage minimises; `seed` draws networks that only measure and have no weights of their own."""
+
+    def build_generator(self, scale: int) -> Generator:
+        """The generator, its weights drawn from torch's global state."""
+        from leukosr.superres import GENERATORS
+
+        return GENERATORS[self.architecture](scale=scale, **self.generator.model_dump())
+
+    def build_discriminator(self) -> nn.Module | None:
+        """The discriminator; None for a method that has none."""
+        return None
+
+    @model_validator(mode="after")
+    def _distinct_stages(self) -> TrainSR:
+        if len({stage.name for stage in self.stages}) != len(self.stages):
+            raise ValueError("the names of the stages must differ from each other")
+        return self
+
+
+class Width(Section):
+    """The size of a discriminator: the width of its first layer."""
+
+    features: PositiveInt
+
+
+class LossWeights(Section):
+    """Weights of the parts of a GAN's generator loss; a part of weight 0 is neither computed nor logged."""
+
+    image: NonNegative
+    adversarial: NonNegative
+    perceptual: NonNegative
+
+
+class TrainGAN(TrainSR):
+    """A training against the discriminator of the same architecture, with a perceptual loss."""
+
+    discriminator: Width
+    losses: LossWeights
+    perceptual_weights: PretrainedWeights
+
+    def build_discriminator(self) -> nn.Module:
+        """The discriminator, its weights drawn from torch's global state."""
+        from leukosr.superres import DISCRIMINATORS
+
+        return DISCRIMINATORS[self.architecture](**self.discriminator.model_dump())

@@ -1,0 +1,82 @@
+"""Real-ESRGAN (arXiv 2107.10833): Real-ESRNet with L1 alone, then L1, VGG19 perception and a GAN against a U-Net."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from leukosr.config.fields import PositiveInt, Section
+from leukosr.superres.methods.method import Objective, TrainGAN, TrainStage
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+LAYERS = {
+    "conv1_2": 0.1,
+    "conv2_2": 0.1,
+    "conv3_4": 1.0,
+    "conv4_4": 1.0,
+    "conv5_4": 1.0,
+}  # section 4.1
+
+
+class RRDBSize(Section):
+    """The size of Real-ESRGAN's generator."""
+
+    features: PositiveInt
+    blocks: PositiveInt
+    growth: PositiveInt
+
+
+class RealESRGANStage(TrainStage):
+    """Real-ESRNet with L1 alone, or the whole loss against the discriminator."""
+
+    loss: Literal["l1", "gan"]
+
+
+class RealESRGAN(TrainGAN):
+    """Settings and objective. sharpen_target: L1 and perceptual targets are USM-sharpened ground truth."""
+
+    architecture: ClassVar[str] = "real_esrgan"
+
+    method: Literal["real_esrgan"]
+    generator: RRDBSize
+    stages: Annotated[Sequence[RealESRGANStage], Field(min_length=1)]
+    sharpen_target: bool
+
+    def objective(self, stage: TrainStage, seed: int, device: torch.device) -> Objective:
+        """image: mean absolute error; perceptual: L1 of VGG19 features; adversarial: cross-entropy against "real".
+
+        The discriminator minimises the cross-entropy of its logits, real against 1 plus generated against 0, and steps
+        after the generator.
+        """
+        from torch import ones_like, zeros_like
+        from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss
+
+        from leukosr.superres.losses import perceptual_distance, usm_sharpen
+
+        weights, gan = self.losses, isinstance(stage, RealESRGANStage) and stage.loss == "gan"
+        distance = perceptual_distance(
+            "vgg19", LAYERS, l1_loss, self.perceptual_weights, seed, device
+        ) if gan and weights.perceptual else None  # fmt: skip
+
+        def generator(generated: Tensor, target: Tensor, scores: Tensor) -> dict[str, Tensor]:
+            target = usm_sharpen(target) if self.sharpen_target else target
+            parts = {}
+            if weights.image:
+                parts["image"] = weights.image * l1_loss(generated, target)
+            if distance is not None:
+                parts["perceptual"] = weights.perceptual * distance(generated, target)
+            if gan and weights.adversarial:
+                fooled = binary_cross_entropy_with_logits(scores, ones_like(scores))
+                parts["adversarial"] = weights.adversarial * fooled
+            return parts
+
+        def discriminator(real: Tensor, generated: Tensor) -> Tensor:
+            on_real = binary_cross_entropy_with_logits(real, ones_like(real))
+            return on_real + binary_cross_entropy_with_logits(generated, zeros_like(generated))
+
+        return Objective(generator, discriminator if gan else None)

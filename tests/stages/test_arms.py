@@ -1,0 +1,223 @@
+"""Arms of every kind, size and format stand side by side in one study."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from leukosr.config import Generated, Params, parse_params
+from leukosr.data.manifest import read_manifest, seen_by_classifiers
+from leukosr.errors import LeukoError
+from leukosr.evaluate.image_quality import compare_images
+from leukosr.images.filters import unsharp
+from leukosr.images.reading import read_rgb
+from leukosr.images.resampling import resize
+from leukosr.layout import Layout, image_file
+from leukosr.report.verdicts import study_pairs
+from leukosr.stages import classify, degrade, prepare, quality, report, synthesize, train_sr, upscale
+from leukosr.superres import GENERATORS
+from leukosr.superres.upscaler import upscale_batch
+from leukosr.superres.weights import load_generator, save_generator
+
+from .conftest import TINY, Study
+
+BY_NETWORK = {"tile": 0, "overlap": 8, "batch": 4, "precision": "fp32", "channels_last": True}
+LOW = {"reads": "outputs/demo/lr", "from": "low"}
+ARMS: dict[str, dict[str, Any]] = {
+    "seen": {**LOW, "by": "nothing"},
+    "small": {"reads": "set", "from": "original", "by": "kernel", "kernel": "area", "size": [32, 32]},
+    "srgan_last": {**LOW, "by": "training", "training": "srgan", "weights": "last", **BY_NETWORK},
+    "srgan_best": {**LOW, "by": "training", "training": "srgan", "weights": "best", **BY_NETWORK},
+    "x4": {**LOW, "reads": "x4.safetensors", "by": "file", "network": "srgan", "scale": 4, **BY_NETWORK},
+    "x8": {**LOW, "reads": "x8.safetensors", "by": "file", **BY_NETWORK},
+    "x8_full": {**LOW, "reads": "x8.safetensors", "by": "file", "size": [128, 128], **BY_NETWORK},
+    "sharpened": {"reads": "set", "from": "original", "by": "filter", "filter": "unsharp", "amount": 0.5},
+    "enhanced": {"reads": "x4.safetensors", "from": "original", "by": "file", "file": {"jpeg": 60}, **BY_NETWORK},
+    "jpeg": {"reads": "set", "from": "original", "by": "nothing", "file": {"jpeg": 30}},
+    "truth": {"reads": "set", "title": "the originals", "from": "original", "by": "nothing"},
+}
+
+
+def compose(compose_raw: Callable[..., Any], arms: dict[str, dict[str, Any]]) -> Params:
+    """The tiny study with these arms, its classifiers trained for one seed."""
+    tiny = [each for each in TINY if not each.startswith(("arms", "train_sr.real_esrgan"))]
+    raw = compose_raw(*tiny, "arms=[srgan]", "study.seeds=[1]", "budget.classify.epochs=1")
+    measured = {"quality": list(arms), "classify": list(arms)}
+    return parse_params({**raw, "upscale": arms, "measured": measured}, "params.yaml")
+
+
+@pytest.fixture(scope="session")
+def mixed(
+    compose_raw: Callable[..., Any],
+    mlflow_template: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    session_small_resnet: Callable[[pytest.MonkeyPatch], None],
+) -> Study:
+    """A finished study of all these arms."""
+    folder, params = tmp_path_factory.mktemp("mixed"), compose(compose_raw, ARMS)
+    shutil.copyfile(mlflow_template, folder / "mlflow.db")
+    said = io.StringIO()
+    console, layout = Console(file=said, width=200), Layout("demo")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+        session_small_resnet(patch)
+        for scale in (4, 8):
+            save_foreign(Path(f"x{scale}.safetensors"), scale)
+        synthesize.run(params, "demo", console)
+        prepare.run(params, console, layout.root)
+        degrade.run(params, console, layout, layout.root)
+        train_sr.run(params, "srgan", console, layout)
+        for arm in params.arms:
+            upscale.run(params, arm, console, layout)
+            quality.run(params, arm, console, layout)
+            classify.run(params, arm, console, layout)
+        report.run(params, console, layout)
+    return Study(params, folder, said.getvalue())
+
+
+def save_foreign(path: Path, scale: int) -> None:
+    torch.manual_seed(scale)
+    arguments = {"features": 4, "blocks": 1}
+    save_generator(path, GENERATORS["srgan"](scale=scale, **arguments), "srgan", scale, arguments)
+
+
+def images(study: Study, arm: str) -> dict[str, np.ndarray]:
+    rows = seen_by_classifiers(read_manifest(study.outputs / "manifest.csv"), ("paper",))
+    return {row.id: read_rgb(image_file(study.outputs / "arms" / arm, row.id)) for row in rows}
+
+
+def originals(study: Study) -> dict[str, np.ndarray]:
+    return images(study, "truth")
+
+
+def metrics(study: Study, arm: str, stage: str = "quality") -> dict[str, Any]:
+    return json.loads((study.outputs / stage / arm / "metrics.json").read_text())
+
+
+SIDES = {"seen": 16, "small": 32, "x8_full": 128}
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_every_arm_has_its_images_in_its_size_and_format_and_a_quality(arm: str, mixed: Study) -> None:
+    shown = images(mixed, arm)
+    assert {image.shape for image in shown.values()} == {(SIDES.get(arm, 64), SIDES.get(arm, 64), 3)}
+    suffix = ".jpg" if arm in ("jpeg", "enhanced") else ".png"
+    files = [path for path in (mixed.outputs / "arms" / arm).rglob("*") if path.is_file() and path.suffix != ".json"]
+    assert len(files) == len(shown) and {path.suffix for path in files} == {suffix}
+    found = metrics(mixed, arm)
+    assert found["n"] == len(shown)
+    assert (found["psnr"] is None, found["ssim"] == 1.0) == ((True, True) if arm == "truth" else (False, False))
+
+
+def test_two_weight_sets_of_one_training_and_two_scales_give_different_arms(mixed: Study) -> None:
+    lr = images(mixed, "seen")
+    for arm, weights in {
+        "srgan_last": mixed.outputs / "sr" / "srgan" / "last.safetensors",
+        "srgan_best": mixed.outputs / "sr" / "srgan" / "best.safetensors",
+        "x4": mixed.folder / "x4.safetensors",
+        "x8_full": mixed.folder / "x8.safetensors",
+    }.items():
+        model = load_generator(weights).model
+        for name, image in images(mixed, arm).items():
+            settings = mixed.params.upscale[arm]
+            assert isinstance(settings, Generated)
+            assert np.array_equal(image, upscale_batch(model, [lr[name]], settings, torch.device("cpu"))[0])
+    for name, image in images(mixed, "x8").items():
+        assert np.array_equal(image, resize(images(mixed, "x8_full")[name], (64, 64), "area"))
+
+
+def test_what_is_made_of_originals_is_made_of_them(mixed: Study) -> None:
+    truth, sharpened, small = originals(mixed), images(mixed, "sharpened"), images(mixed, "small")
+    for name, image in truth.items():
+        assert np.array_equal(image, read_rgb(mixed.folder / "set" / f"{name}.jpg"))
+        assert np.array_equal(sharpened[name], unsharp(image, sigma=1.0, amount=0.5))
+        assert np.array_equal(small[name], resize(image, (32, 32), "area"))
+
+
+def test_quality_enlarges_small_images_bilinearly_and_shrinks_large_ones(mixed: Study) -> None:
+    for arm, kernel in (("seen", "bilinear"), ("small", "bilinear"), ("x8_full", "area")):
+        compared = [
+            compare_images(resize(image, (64, 64), kernel), originals(mixed)[name], 3)  # type: ignore[arg-type]
+            for name, image in images(mixed, arm).items()
+        ]
+        assert metrics(mixed, arm)["psnr"] == pytest.approx(np.mean([each.psnr for each in compared]))
+        assert metrics(mixed, arm)["ssim"] == pytest.approx(np.mean([each.ssim for each in compared]))
+
+
+def test_generated_arms_are_compared_with_the_others_of_low_resolution_images(
+    mixed: Study, compose_params: Callable[..., Params]
+) -> None:
+    generated = ("srgan_last", "srgan_best", "x4", "x8", "x8_full", "enhanced")
+    assert study_pairs(mixed.params) == [(arm, "seen") for arm in generated]
+    assert study_pairs(compose_params("study=demo")) == [
+        ("srgan", "raw"), ("srgan", "bicubic"), ("real_esrgan", "raw"), ("real_esrgan", "bicubic"),
+    ]  # fmt: skip
+
+
+def test_the_report_shows_every_arm_by_its_title_and_the_training_once(mixed: Study) -> None:
+    page = (mixed.folder / "reports" / "demo" / "index.html").read_text()
+    for label in ("the originals", "x8 full", "srgan best"):
+        assert f'<th scope="row">{label}</th>' in page
+    assert '<td class="n">last, best</td>' in page
+    assert page.count(": losses and validation scores.") == 1
+
+
+@pytest.fixture
+def changed(mixed: Study, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Params]:
+    """The parameters with other settings of one arm; the working directory is the study's."""
+    monkeypatch.chdir(mixed.folder)
+
+    def change(arm: str, **settings: Any) -> Params:
+        other = mixed.params.upscale[arm].model_copy(update=settings)
+        return mixed.params.model_copy(update={"upscale": {**mixed.params.upscale, arm: other}})
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("arm", "settings", "message"),
+    [
+        ("x8", {"scale": 4}, r"x8\.safetensors holds srgan x8, expected x4: correct upscale\.x8\.network and"),
+        ("x4", {"network": "real_esrgan"}, r"holds srgan x4, expected real_esrgan x4: correct upscale\.x4"),
+        ("x4", {"reads": "gone.pth"}, r"gone\.pth"),
+    ],
+)
+def test_weights_of_another_scale_or_network_are_refused_in_one_sentence(
+    changed: Callable[..., Params], quiet: Console, tmp_path: Path, arm: str, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(LeukoError, match=message):
+        upscale.run(changed(arm, **settings), arm, quiet, Layout("demo"), tmp_path / "arm")
+    assert not (tmp_path / "arm").exists()
+
+
+def test_low_resolution_images_of_another_size_are_refused(
+    mixed: Study, changed: Callable[..., Params], quiet: Console, tmp_path: Path
+) -> None:
+    params = changed("seen")
+    params = params.model_copy(update={"image": params.image.model_copy(update={"scale": 8})})
+    with pytest.raises(LeukoError, match=r"is 16x16 \(width x height\), not 8x8: .*degrade"):
+        upscale.run(params, "seen", quiet, Layout("demo"), tmp_path / "arm")
+
+
+def test_an_arm_of_originals_that_shows_something_else_is_refused(
+    mixed: Study, quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(mixed.folder)
+    layout = replace(Layout("demo"), outputs=tmp_path)
+    (tmp_path / "demo" / "arms").mkdir(parents=True)
+    for name in ("manifest.csv", "roles.csv"):
+        (tmp_path / "demo" / name).symlink_to(mixed.outputs / name)
+    (tmp_path / "demo" / "arms" / "truth").symlink_to(mixed.outputs / "arms" / "sharpened")
+    with pytest.raises(LeukoError, match=r"differs from set/.*upscale@truth"):
+        quality.run(mixed.params, "truth", quiet, layout)

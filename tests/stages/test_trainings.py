@@ -1,0 +1,83 @@
+"""Trainings of any name, on one class, from a seed of their own, without a discriminator, on LR drawn afresh."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from leukosr.config import Params
+from leukosr.errors import LeukoError
+from leukosr.stages import train_sr
+
+from .conftest import TINY, Study
+
+Train = Callable[..., Path]
+
+
+@pytest.fixture
+def trained(
+    compose_params: Callable[..., Params],
+    inside: Study,
+    quiet: Console,
+    mlflow_template: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Train:
+    """The folder of a training `one` of a method, with overrides, on the images of the finished study."""
+    shutil.copyfile(mlflow_template, tmp_path / "own.db")  # that of the study is counted by other tests
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'own.db'}")
+
+    def run(*changes: str, method: str = "srgan") -> Path:
+        sizes = {"features": 4, "blocks": 1, "patch": 32, "batch": 2, "iterations": 4, "validate_every": 2}
+        tiny = [f"train_sr.one.sizes.smoke.{key}={value}" for key, value in sizes.items()]
+        params = compose_params(*TINY, f"+method@train_sr.one={method}", *tiny, *changes)
+        folder = tmp_path / hashlib.sha256(repr((method, changes)).encode()).hexdigest()[:12]
+        train_sr.run(params, "one", quiet, inside.layout, folder)
+        return folder
+
+    return run
+
+
+def weights(folder: Path) -> str:
+    return hashlib.sha256((folder / "last.safetensors").read_bytes()).hexdigest()
+
+
+def metrics(folder: Path) -> dict[str, object]:
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def test_a_method_without_a_discriminator_trains(trained: Train) -> None:
+    folder = trained(method="srresnet")
+    assert metrics(folder)["discriminator_parameters"] is None
+    assert list(pd.read_csv(folder / "history.csv").filter(like="loss_")) == ["loss_generator", "loss_image"]
+
+
+def test_a_training_has_the_seed_of_the_study_unless_it_names_one(trained: Train) -> None:
+    plain, own, named = trained(), trained("train_sr.one.seed=7"), trained("train_sr.one.seed=0")
+    assert weights(plain) == weights(named)
+    assert weights(plain) != weights(own)
+
+
+def test_a_training_of_one_class_sees_its_images_alone(trained: Train) -> None:
+    everything, one = metrics(trained()), metrics(trained("train_sr.one.class=monocyte"))
+    assert (everything["n_train"], everything["n_val"]) == (10, 5)
+    assert (one["n_train"], one["n_val"]) == (2, 1)
+    with pytest.raises(LeukoError, match=r"train_sr\.one\.class = 'mono': the classes are basophil, .*neutrophil"):
+        trained("train_sr.one.class=mono")
+
+
+def test_lr_may_be_drawn_afresh_for_every_sample(trained: Train) -> None:
+    files, fresh, again = trained(), trained("degrade.on_the_fly=true"), trained("degrade.on_the_fly=true")
+    assert weights(files) != weights(fresh)
+    assert weights(fresh) == weights(again)
+    assert weights(fresh) != weights(trained("degrade.on_the_fly=true", "degrade.noise_sigma=50"))
+
+
+def test_weights_to_start_from_must_be_there(trained: Train) -> None:
+    with pytest.raises(LeukoError, match=r"none\.pth cannot be read: the path does not exist"):
+        trained("train_sr.one.start=none.pth")

@@ -1,0 +1,135 @@
+"""Every registered method trains, resumes to the bit, keeps its weights and refuses settings that are not its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from leukosr.config import Params, TrainSR
+from leukosr.engine.resume import Resume
+from leukosr.superres import DISCRIMINATORS, GENERATORS
+from leukosr.superres.methods import METHODS
+from leukosr.superres.trainer import SRTraining
+from leukosr.superres.weights import load_generator, save_generator
+
+from .tiny import smooth_pairs, tiny
+
+CPU = torch.device("cpu")
+CONF = Path(__file__).resolve().parents[2] / "conf"
+
+
+class Cut(Exception):
+    """Stands for a power cut."""
+
+
+def start(settings: TrainSR, scale: int = 4) -> SRTraining:
+    pairs = smooth_pairs(3, scale=scale), smooth_pairs(1, seed=9, scale=scale)
+    return SRTraining("one", settings, *pairs, ssim_window=3, seed=0, device=CPU)
+
+
+def train(training: SRTraining, folder: Path, cut_after: int | None = None) -> SRTraining:
+    def report(iteration: int, row: dict[str, Any] | None) -> None:
+        if iteration == cut_after:
+            raise Cut
+
+    training.run(Resume("work", 0, folder), report)
+    return training
+
+
+def state_of(training: SRTraining) -> dict[str, torch.Tensor]:
+    networks = {"g": training.generator, "d": training.discriminator, "kept": training.result}
+    return {
+        f"{key}.{name}": tensor
+        for key, network in networks.items()
+        if network is not None
+        for name, tensor in network.state_dict().items()
+    }
+
+
+def test_every_method_has_its_file_of_settings_and_every_file_its_method() -> None:
+    assert {path.stem for path in (CONF / "method").glob("*.yaml")} == set(METHODS)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_trains_networks_that_are_registered(method: str, published: Callable[[str], TrainSR]) -> None:
+    settings = published(method)
+    assert type(settings) is METHODS[method]
+    assert settings.architecture in GENERATORS
+    assert (settings.build_discriminator() is None) or settings.architecture in DISCRIMINATORS
+
+
+@pytest.mark.parametrize("column", ["smoke", "cpu", "paper"])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_has_sizes_for_every_budget(method: str, column: str, compose_params: Callable[..., Params]) -> None:
+    chosen = [f"budget={column}", "arms=[raw]", f"+method@train_sr.one={method}"]
+    settings = compose_params(*chosen).train_sr["one"]
+    sizes = settings.sizes[column]
+    assert (settings.patch, settings.batch) == (sizes["patch"], sizes["batch"])
+    assert settings.generator.model_dump().items() <= sizes.items()
+    again = compose_params(*chosen, f"train_sr.one.sizes.{column}.batch=3").train_sr["one"]
+    assert again.batch == 3
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_cut_and_resumed_training_equals_an_uninterrupted_one(
+    method: str, published: Callable[[str], TrainSR], tmp_path: Path
+) -> None:
+    settings = tiny(published(method))
+    whole = train(start(settings), tmp_path / "whole")
+    before = state_of(start(settings))
+    last = whole.iterations
+    assert whole.progress.iteration == last
+    assert any(not torch.equal(tensor, before[name]) for name, tensor in state_of(whole).items())
+    assert all(row["loss_generator"] > 0 and row["loss_image"] > 0 for row in whole.progress.history)
+    with pytest.raises(Cut):
+        train(start(settings), tmp_path / "cut", cut_after=last - 1)
+    resumed = train(start(settings), tmp_path / "cut")
+    expected, found = state_of(whole), state_of(resumed)
+    assert found.keys() == expected.keys()
+    assert [name for name in found if not torch.equal(found[name], expected[name])] == []
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_trains_for_every_scale_of_its_network_and_keeps_its_weights(
+    method: str, published: Callable[[str], TrainSR], tmp_path: Path
+) -> None:
+    settings = tiny(published(method), iterations=1)
+    for scale in GENERATORS[settings.architecture].contract.scales:
+        training = train(start(settings, scale), tmp_path / str(scale))
+        arguments = settings.generator.model_dump()
+        path = tmp_path / f"{scale}.safetensors"
+        save_generator(path, training.result, settings.architecture, scale, arguments)
+        loaded = load_generator(path)
+        assert (loaded.architecture, loaded.scale, loaded.arguments) == (settings.architecture, scale, arguments)
+        wanted = training.result.state_dict()
+        assert all(torch.equal(tensor, wanted[name]) for name, tensor in loaded.model.state_dict().items())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_settings_refuse_what_they_do_not_know(method: str, published: Callable[[str], TrainSR]) -> None:
+    values = published(method).model_dump(mode="json")
+    kind = METHODS[method]
+    assert kind.model_validate(values).model_dump(mode="json") == values
+    wrong = [{"depth": 3}, {"method": "esrgan"}, {"generator": {**values["generator"], "depth": 3}}]
+    wrong += [{"stages": []}, {"stages": [{**values["stages"][0], "loss": "content"}]}]
+    for change in wrong:
+        with pytest.raises(ValidationError):
+            kind.model_validate({**values, **change})
+
+
+def test_srresnet_has_the_16_blocks_of_its_paper(compose_params: Callable[..., Params]) -> None:
+    settings = compose_params("budget=paper", "arms=[raw]", "+method@train_sr.one=srresnet").train_sr["one"]
+    with torch.device("meta"):
+        assert sum(p.numel() for p in settings.build_generator(4).parameters()) == 1_549_462
+    assert settings.build_discriminator() is None
+
+
+def test_two_trainings_of_one_method_stand_side_by_side(compose_params: Callable[..., Params]) -> None:
+    params = compose_params("arms=[srgan]", "+method@train_sr.srgan_b=srgan", "train_sr.srgan_b.seed=7")
+    assert list(params.train_sr) == ["srgan", "srgan_b"]
+    assert (params.sr_seed("srgan"), params.sr_seed("srgan_b")) == (params.study.seed, 7)

@@ -1,0 +1,42 @@
+"""Trainings so small that tests can afford them, of every registered method."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+
+from leukosr.config import TrainSR
+from leukosr.data.pairs import Pairs
+from leukosr.images.store import ImageStore
+from leukosr.superres import DISCRIMINATORS, GENERATORS
+from leukosr.superres.methods.method import TrainGAN
+
+
+def changed(settings: TrainSR, **changes: Any) -> TrainSR:
+    """The settings with other values, validated as those of params.yaml are; losses are merged."""
+    values = settings.model_dump(mode="json")
+    changes |= {"losses": {**values["losses"], **changes["losses"]}} if "losses" in changes else {}
+    return type(settings).model_validate({**values, **changes})
+
+
+def tiny(settings: TrainSR, iterations: int = 3, **changes: Any) -> TrainSR:
+    """A training with tiny networks and few iterations in each stage, without a VGG, in fp32."""
+    small: dict[str, Any] = {"generator": dict(GENERATORS[settings.architecture].tiny)}
+    if isinstance(settings, TrainGAN):
+        small["discriminator"] = dict(DISCRIMINATORS[settings.architecture].tiny)
+        small["losses"] = {"perceptual": 0.0}
+    stages = [{**stage.model_dump(mode="json"), "iterations": iterations} for stage in settings.stages]
+    small |= {"patch": 32, "batch": 2, "stages": stages, "validate_every": 2, "precision": "fp32"}
+    return changed(settings, **small | changes)
+
+
+def smooth_pairs(count: int, seed: int = 0, scale: int = 4) -> Pairs:
+    """Blurred noise of 48 x 64 and the same at a fraction of the sides."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (count, 6, 8, 3), dtype=np.uint8)
+    hr = [cv2.resize(image, (64, 48), interpolation=cv2.INTER_CUBIC) for image in coarse]
+    lr = [cv2.resize(image, (64 // scale, 48 // scale), interpolation=cv2.INTER_AREA) for image in hr]
+    numbers = range(count)
+    return Pairs(ImageStore(numbers, lambda i: lr[i]), ImageStore(numbers, lambda i: hr[i]), scale)
