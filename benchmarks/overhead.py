@@ -143,7 +143,7 @@ def _sweep(images: int, trials: int) -> tuple[float, list[float], list[float]]:
     rows = []
     for place, (file, label) in enumerate(zip(files, labels_of(files), strict=True)):
         role = "classifier_test" if place % 4 == 0 else "classifier_train"
-        rows.append(Image(f"{place:05d}", str(file), f"class {label}", "", *SIZE[::-1], role, ""))
+        rows.append(Image(f"{place:05d}", str(file), f"class {label}", "", *SIZE[::-1], {"paper": role}))
         write_png(image_file(layout.arm("raw"), rows[-1].id), read_rgb(file))
     write_manifest(layout.manifest, rows)
     begun: list[float] = []

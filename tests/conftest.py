@@ -28,7 +28,9 @@ def compose_raw() -> Callable[..., Any]:
 
     def composed(*overrides: str) -> Any:
         with initialize_config_dir(str(CONF), version_base=None):
-            return OmegaConf.to_container(compose("config", overrides=list(overrides)), resolve=True)
+            config = compose("config", overrides=list(overrides))
+            OmegaConf.resolve(config)  # as DVC does: stricter than to_container, it takes no plain dict from a resolver
+            return OmegaConf.to_container(config)
 
     return composed
 

@@ -14,7 +14,8 @@ import yaml
 
 import leukosr
 from leukosr import cli
-from leukosr.data.manifest import COLUMNS
+from leukosr.data import manifest
+from leukosr.data.manifest import Row
 
 Outcome = tuple[int, str, str]
 
@@ -51,10 +52,9 @@ def write_params(folder: Path, raw: Any) -> None:
 
 def write_manifest(project: Path) -> None:
     (project / "outputs" / "demo").mkdir(parents=True)
-    rows = [(f"TEST/{c}/{i}", f"TEST/{c}/{i}.jpg", c, "", 128, 128, role, "") for c in "ab"
+    rows = [Row(f"TEST/{c}/{i}", f"TEST/{c}/{i}.jpg", c, "", 128, 128, {"paper": role}) for c in "ab"
             for i, role in enumerate(("classifier_train", "classifier_test"))]  # fmt: skip
-    lines = [",".join(map(str, row)) for row in [COLUMNS, *rows]]
-    (project / "outputs" / "demo" / "manifest.csv").write_text("\n".join(lines) + "\n")
+    manifest.write_manifest(project / "outputs" / "demo" / "manifest.csv", rows)
 
 
 def error_line(outcome: Outcome) -> str:
@@ -333,10 +333,10 @@ def test_installed_command_prints_one_error_line(project: Path) -> None:
 def test_a_missing_image_names_the_stage_that_makes_it_again(
     command: tuple[str, ...], stage: str, leukosr_cli: Callable[..., Outcome], project: Path
 ) -> None:
-    rows = [f"a/{i},a/{i}.jpg,a,,128,128,{role}," for i, role in
+    rows = [Row(f"a/{i}", f"a/{i}.jpg", "a", "", 128, 128, {"paper": role}) for i, role in
             enumerate(("sr_train", "sr_val", "classifier_train", "classifier_test"))]  # fmt: skip
     for folder in ("lr", "arms/raw"):
         (project / "outputs" / "demo" / folder).mkdir(parents=True)
-    (project / "outputs" / "demo" / "manifest.csv").write_text("\n".join([",".join(COLUMNS), *rows]) + "\n")
+    manifest.write_manifest(project / "outputs" / "demo" / "manifest.csv", rows)
     message = error_line(leukosr_cli(*command))
     assert f"(2 of 2 missing): make it again with `dvc repro --force --single-item {stage}`" in message

@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from pydantic import ValidationError
 
 from leukosr.config import Filtered, Params, load_params, parse_params
+from leukosr.data.splits import SEVERAL, SPLITS
 from leukosr.degradation import DEGRADATIONS, CapstoneSettings, SecondOrderSettings
 from leukosr.errors import LeukoError
 from leukosr.images.filters import FILTERS
@@ -135,8 +136,10 @@ def test_an_unknown_arm_is_refused_when_composing(compose_raw: Callable[..., Any
 
 
 def test_an_arm_may_have_any_name_that_a_folder_and_a_stage_can_have(demo: Any) -> None:
+    arms = [*ALL_ARMS, "raw_2"]
     raw = changed(demo, "upscale.raw_2", demo["upscale"]["raw"])
-    assert parse_params(raw, "params.yaml").arms == (*ALL_ARMS, "raw_2")
+    raw = changed(raw, "compared", arms)
+    assert parse_params(raw, "params.yaml").arms == tuple(arms)
     assert refusal(changed(demo, "upscale.raw 2", demo["upscale"]["raw"])) == (
         "params.yaml: upscale.raw 2 = 'raw 2': only lower-case letters, digits and _"
     )
@@ -431,3 +434,64 @@ def test_a_file_of_an_older_version_is_answered_with_how_to_compose_a_new_one(de
     message = refusal({**demo, "classify": demo["classifier"]})
     assert message.startswith("params.yaml is of an older version, without experiments: `dvc exp run -S study=demo")
     assert "-S budget=smoke` composes and runs a new one" in message
+
+
+@pytest.mark.parametrize("protocol", [*SPLITS, *SEVERAL, "[official,paper]"])
+def test_every_protocol_composes_and_finds_sources_where_it_may(
+    protocol: str, compose_params: Callable[..., Params]
+) -> None:
+    params = compose_params("study=demo", f"study.protocol={protocol}")
+    assert set(params.study.protocols) <= set(SPLITS) and params.study.sr_protocol in params.study.protocols
+    sought = protocol in ("source_disjoint", "both")
+    assert list(params.provenance) == (["images"] if sought else [])
+    assert params.prepare.sources == ("outputs/demo/provenance" if sought else "datasets/demo")
+
+
+@pytest.mark.parametrize(
+    ("protocol", "message"),
+    [
+        (
+            "papers",
+            "study.protocol = 'papers': unknown protocol 'papers'; allowed are paper, source_disjoint, official, ",
+        ),
+        ("", "unknown protocol ''; allowed are paper,"),
+        ([], "unknown protocol ''; allowed are paper,"),
+        (["paper", "both"], "unknown protocol 'both'; allowed are paper,"),
+        (["paper", "paper"], "protocols must differ from each other, got paper, paper"),
+    ],
+)
+def test_an_unknown_or_empty_protocol_names_the_allowed_ones(demo: Any, protocol: Any, message: str) -> None:
+    assert message in refusal(changed(demo, "study.protocol", protocol))
+
+
+@pytest.mark.parametrize("measures", [["image_quality"], ["classification"], ["classification", "image_quality"]])
+def test_stages_run_for_the_measures_of_the_study(measures: list[str], compose_params: Callable[..., Params]) -> None:
+    study = "demo" if "classification" in measures else "demo_sr"
+    params = compose_params(f"study={study}", f"study.measures=[{','.join(measures)}]")
+    assert params.compared == (list(params.arms) if "image_quality" in measures else [])
+    assert list(params.classify) == (list(params.arms) if "classification" in measures else [])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["study.measures=[]"], "study.measures = []: "),
+        (["study.measures=[beauty]"], "study.measures.0 = 'beauty': "),
+        (["study.measures=[image_quality,image_quality]"], "measures must differ from each other"),
+        (["study.measures=[image_quality]"], "classify: study.measures names no classification, so there can be no"),
+        (["study=demo_sr", "study.measures=[classification]"], "classify: add an experiment, or take classification"),
+        (["study=demo_sr", "sweep.target=classify"], "sweep.target: this study has no experiment; set it to train_sr"),
+        (["study=demo_sr", "prepare.classes=[a]"], "prepare.classes: a study without classification has no classes"),
+        (["study=demo_sr", "train_sr.srgan.class=a"], "train_sr.srgan.class: a study without classification has no"),
+        (["study=demo_sr", "study.protocol=both"], "protocol: a study without classification runs under one protocol"),
+        (["study.measures=[classification]", "compared=[raw]"], "compared: must list nothing, by study.measures"),
+        (["compared=[raw]"], "compared: must list every arm, by study.measures"),
+        (["prepare.source_pattern='('"], "'(' is no regular expression"),
+        (["prepare.source_pattern=x"], "prepare.source_pattern = 'x': needs one group in parentheses"),
+    ],
+)
+def test_measures_and_sources_that_cannot_be_are_refused(
+    compose_raw: Callable[..., Any], overrides: list[str], message: str
+) -> None:
+    with pytest.raises(LeukoError, match=re.escape(message)):
+        parse_params(compose_raw(*overrides), "conf")

@@ -16,6 +16,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 def test_files_lie_below_the_study() -> None:
     layout = Layout("case1")
     assert layout.manifest == Path("outputs/case1/manifest.csv")
+    assert layout.roles == Path("outputs/case1/roles.csv")
     assert layout.rejected == Path("outputs/case1/rejected.csv")
     assert layout.lr == Path("outputs/case1/lr")
     assert layout.sr("srgan") == Path("outputs/case1/sr/srgan")
@@ -36,8 +37,13 @@ def test_the_layout_is_that_of_dvc_yaml() -> None:
     stages = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]
     outs = {out for stage in stages.values() for out in (stage.get("do") or stage)["outs"]}
     layout = Layout("${study.name}")
-    kept = {layout.manifest, layout.rejected, layout.lr, layout.report, layout.sr("${key}"), layout.arm("${key}")}
-    kept |= {layout.quality("${key}"), layout.classify("${key}", "paper").parent}
+    kept = {layout.manifest, layout.roles, layout.rejected, layout.lr, layout.report}
+    kept |= {
+        layout.sr("${key}"),
+        layout.arm("${key}"),
+        layout.quality("${item}"),
+        layout.classify("${item}", "paper").parent,
+    }
     assert {path.as_posix() for path in kept} <= outs
 
 

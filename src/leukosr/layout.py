@@ -24,8 +24,13 @@ class Layout:
 
     @property
     def manifest(self) -> Path:
-        """Which image plays which role."""
+        """Which images there are."""
         return self.root / "manifest.csv"
+
+    @property
+    def roles(self) -> Path:
+        """Which image plays which role."""
+        return self.root / "roles.csv"
 
     @property
     def rejected(self) -> Path:

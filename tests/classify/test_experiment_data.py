@@ -19,7 +19,7 @@ ROLES = ("classifier_train", "classifier_train", "classifier_train", "classifier
 
 def rows_of(roles: Sequence[str] = ROLES) -> list[Row]:
     return [
-        Row(f"{label}/{number}", f"{label}/{number}.png", label, f"{label}{number // 2}", 8, 8, role, role)
+        Row(f"{label}/{number}", f"{label}/{number}.png", label, f"{label}{number // 2}", 8, 8, {"paper": role})
         for label in ("a", "b")
         for number, role in enumerate(roles)
     ]
@@ -40,14 +40,12 @@ def arms(tmp_path: Path) -> dict[str, Path]:
 def data(arms: dict[str, Path], compose_params: Callable[..., Params]) -> Callable[..., ExperimentData]:
     recipe = compose_params("study=demo").classifier
 
-    def make(
-        train: list[str], test: str, roles: Sequence[str] = ROLES, protocol: str = "paper", **changes: object
-    ) -> ExperimentData:
+    def make(train: list[str], test: str, roles: Sequence[str] = ROLES, **changes: object) -> ExperimentData:
         experiment = Experiment(reads="", train=train, test=test, classifier=recipe.model_copy(update=changes),
                                 protocols=None, seeds=None)  # fmt: skip
         rows = rows_of(roles)
         images = ArmImages(rows, {arm: arms[arm] for arm in experiment.arms}, experiment.classifier)
-        return ExperimentData(rows, protocol, experiment, images)  # type: ignore[arg-type]
+        return ExperimentData(rows, "paper", experiment, images)
 
     return make
 
@@ -113,7 +111,7 @@ def test_the_protocols_own_validation_part_is_used_and_missed_where_there_is_non
 
 
 def test_under_source_disjoint_whole_sources_are_held_out() -> None:
-    rows = [row for row in rows_of() if row.role_paper == "classifier_train"]
+    rows = [row for row in rows_of() if row.role("paper") == "classifier_train"]
     train, held = held_out(rows, 0.5, 3, by_source=True)
     assert train and held
     assert not {row.source for row in train} & {row.source for row in held}

@@ -291,8 +291,8 @@ def test_a_split_csv_decides_over_folders(parted: Prepare, tmp_path: Path) -> No
         ("x/1.png", "a", "train"),
         ("x/2.png", "b", "train"),
         ("y/3.png", "a", "test"),
-        ("y/4.png", "b", "test"),
-        ("y/5.png", "b", "test"),
+        ("y/4.png", "b", "val"),
+        ("y/5.png", "b", "val"),
     ]
 
 
@@ -424,3 +424,40 @@ def test_inspection_can_be_done_elsewhere(tmp_path: Path) -> None:
     good, rejected = check_images(tmp_path, found, MAX_PIXELS, inspect_all)  # type: ignore[arg-type]
     assert asked == [tmp_path / "1.png", tmp_path / "2.png"]
     assert (good, [item.reason for item in rejected]) == ([], ["is blurred"] * 2)
+
+
+def test_images_without_a_class_lie_anywhere_below_the_root(flat: Prepare, tmp_path: Path) -> None:
+    add(tmp_path, "1.png", "a/2.png", "a/deep/3.png", "masks/1.png", "a/masks/2.png")
+    add_text(tmp_path, "readme.txt")
+    add_text(tmp_path, "sources.csv", "path,source\n1.png,s\n")
+    add_text(tmp_path, "a/notes.txt")
+    found = find_images(flat, labelled=False)
+    assert [(item.path, item.label, item.part) for item in found if item.reason is None] == [
+        ("1.png", "", "all"), ("a/2.png", "", "all"), ("a/deep/3.png", "", "all"),
+    ]  # fmt: skip
+    assert [item.path for item in found if item.reason is not None] == ["a/notes.txt"]
+
+
+def test_parts_hold_images_without_a_class(parted: Prepare, tmp_path: Path) -> None:
+    add(tmp_path, "TRAIN/1.png", "TEST/x/2.png", "TEST_SIMPLE/3.png")
+    found = find_images(parted, labelled=False)
+    assert [(item.path, item.part) for item in found] == [
+        ("TRAIN/1.png", "train"), ("TEST/x/2.png", "test"), ("TEST_SIMPLE/3.png", "reference"),
+    ]  # fmt: skip
+    shutil.rmtree(tmp_path / "TEST")
+    (tmp_path / "TEST").mkdir()
+    with pytest.raises(LeukoError, match=r"TEST holds no images: add some"):
+        find_images(parted, labelled=False)
+
+
+def test_a_split_csv_keeps_its_validation_part_and_needs_no_label_where_nothing_is_classified(
+    flat: Prepare, tmp_path: Path
+) -> None:
+    add(tmp_path, "1.png", "2.png", "3.png")
+    add_text(tmp_path, "split.csv", "path,split\n1.png,train\n2.png,valid\n3.png,test\n")
+    found = find_images(flat, labelled=False)
+    assert [(item.path, item.label, item.part) for item in found] == [
+        ("1.png", "", "train"), ("2.png", "", "val"), ("3.png", "", "test"),
+    ]  # fmt: skip
+    with pytest.raises(LeukoError, match="label"):
+        find_images(flat)

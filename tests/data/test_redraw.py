@@ -17,7 +17,8 @@ def manifest() -> list[Row]:
     roles = ["classifier_train"] * 6 + ["classifier_val"] * 2 + ["classifier_test"] * 4 + ["sr_train"] * 3
     return [
         Row(f"{label}/{source}-{copy}", "x", label, f"{label}{source}", 8, 8,
-            "sr_train" if role == "sr_train" else ("classifier_test" if source % 4 == 0 else "classifier_train"), role)
+            {"paper": "sr_train" if role == "sr_train" else f"classifier_{'train' if source % 4 else 'test'}",
+             "source_disjoint": role})
         for label in ("a", "b")
         for source, role in enumerate(roles)
         for copy in range(3)
@@ -27,23 +28,23 @@ def manifest() -> list[Row]:
 @pytest.mark.parametrize("protocol", ["paper", "source_disjoint"])
 def test_counts_stay_and_what_sr_uses_stays(protocol: str) -> None:
     rows = manifest()
-    drawn = redrawn(rows, protocol, 5)  # type: ignore[arg-type]
-    count = Counter((row.label, row.role(protocol)) for row in rows)  # type: ignore[arg-type]
-    assert Counter((row.label, row.role(protocol)) for row in drawn) == count  # type: ignore[arg-type]
+    drawn = redrawn(rows, protocol, 5)
+    count = Counter((row.label, row.role(protocol)) for row in rows)
+    assert Counter((row.label, row.role(protocol)) for row in drawn) == count
     assert drawn != rows
-    assert redrawn(rows, protocol, 0) == rows  # type: ignore[arg-type]
-    assert redrawn(rows, protocol, 5) == drawn != redrawn(rows, protocol, 6)  # type: ignore[arg-type]
+    assert redrawn(rows, protocol, 0) == rows
+    assert redrawn(rows, protocol, 5) == drawn != redrawn(rows, protocol, 6)
     for old, new in zip(rows, drawn, strict=True):
         assert old.id == new.id
-        assert (old.role(protocol) == "sr_train") == (new.role(protocol) == "sr_train")  # type: ignore[arg-type]
+        assert (old.role(protocol) == "sr_train") == (new.role(protocol) == "sr_train")
 
 
 def test_sources_stay_whole() -> None:
     drawn = redrawn(manifest(), "source_disjoint", 3)
-    check_disjoint(drawn)
+    check_disjoint(drawn, "source_disjoint")
     roles = defaultdict(set)
     for row in drawn:
-        roles[row.source].add(row.role_source_disjoint)
+        roles[row.source].add(row.role("source_disjoint"))
     assert all(len(found) == 1 for found in roles.values())
 
 

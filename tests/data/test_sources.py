@@ -104,3 +104,16 @@ def test_sources_without_their_columns_are_refused(tmp_path: Path) -> None:
         read(tmp_path, "file,source\na/1.png,smear 7\n")
     with pytest.raises(LeukoError, match="lacks the columns source of the sources of a set"):
         read(tmp_path, "path,patient\na/1.png,smear 7\n")
+
+
+def test_a_pattern_finds_the_patient_in_the_name_of_a_file(tmp_path: Path) -> None:
+    breakhis = images("40/SOB_B_A-14-22549AB-40-001.png", "100/SOB_B_A-14-22549AB-100-002.png")
+    patient = r"^[^-]+-(\d+-\w+)-"
+    assert set(read_sources(tmp_path, breakhis, pattern=patient).by_image.values()) == {"14-22549AB"}
+    (tmp_path / "sources.csv").write_text("path,source\n40/SOB_B_A-14-22549AB-40-001.png,known\n")
+    assert set(read_sources(tmp_path, breakhis, pattern=patient).by_image.values()) == {"known"}
+    (tmp_path / "sources.csv").unlink()
+    with pytest.raises(
+        LeukoError, match=r"source_pattern '.*' finds no source in the names of 1 of 2 images, e\.g\. x\.png"
+    ):
+        read_sources(tmp_path, [*breakhis[:1], *images("x.png")], pattern=patient)

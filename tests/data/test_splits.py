@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from leukosr.config import Params, Prepare, parse_params
-from leukosr.data.catalogue import Checked, Found
-from leukosr.data.manifest import ROLES
-from leukosr.data.source_disjoint import _whole_shares, source_disjoint_roles
-from leukosr.data.splits import looked_at, outside_sr, paper_roles, training_images, with_fewer
+from leukosr.data.manifest import ROLES, check_disjoint, is_tested, make_rows
+from leukosr.data.splits import SPLITS, strictest, study_roles
+from leukosr.data.splits.paper import looked_at, paper
+from leukosr.data.splits.shares import Candidate, training_images, whole_shares, with_fewer
+from leukosr.data.splits.source_disjoint import source_disjoint
 from leukosr.errors import LeukoError
 
 BCCD = {
@@ -22,13 +24,14 @@ BCCD = {
     "MONOCYTE": {"TRAIN": 2478, "TEST": 620, "TEST_SIMPLE": 4},
     "NEUTROPHIL": {"TRAIN": 2499, "TEST": 624, "TEST_SIMPLE": 48},
 }
+BOTH = ("paper", "source_disjoint")
 PARTS = {"TRAIN": "train", "TEST": "test", "TEST_SIMPLE": "reference", "ALL": "all"}
 
 
-def images_of(counts: dict[str, dict[str, int]]) -> list[Checked]:
+def images_of(counts: dict[str, dict[str, int]]) -> list[Candidate]:
     """A set with so many images a class and part."""
     return [
-        Checked(Found(f"{part}/{label}/{number}.jpg", label, PARTS[part]), 320, 240)
+        Candidate(f"{part}/{label}/{number}", f"{part}/{label}/{number}.jpg", label, "", 320, 240, PARTS[part])
         for label, parts in counts.items()
         for part, count in parts.items()
         for number in range(count)
@@ -50,7 +53,7 @@ def by_class(roles: dict[str, str], label: str) -> Counter[str]:
 
 
 def test_bccd_gets_the_roles_of_the_case_study(case1: Prepare) -> None:
-    roles = paper_roles(images_of(BCCD), case1, seed=0)
+    roles = paper(images_of(BCCD), case1, seed=0)
     assert Counter(roles.values()) == {
         "sr_train": 9957 - 100,
         "sr_val": 100,
@@ -67,14 +70,14 @@ def test_bccd_gets_the_roles_of_the_case_study(case1: Prepare) -> None:
 
 def test_a_set_without_train_and_test_is_cut_80_20_and_that_80_20_again(case1: Prepare) -> None:
     images = images_of({"a": {"ALL": 1000}, "b": {"ALL": 503}})
-    roles = paper_roles(images, limited(case1, sr_val=10), seed=0)
+    roles = paper(images, limited(case1, sr_val=10), seed=0)
     assert by_class(roles, "a") == {"sr_train": 790, "sr_val": 10, "classifier_train": 160, "classifier_test": 40}
     assert by_class(roles, "b") == {"sr_train": 392, "sr_val": 10, "classifier_train": 81, "classifier_test": 20}
 
 
 def test_limits_leave_the_rest_unused(case1: Prepare) -> None:
     settings = limited(case1, sr_train=40, sr_val=2, classifier=48, reference=5)
-    roles = paper_roles(images_of(BCCD), settings, seed=0)
+    roles = paper(images_of(BCCD), settings, seed=0)
     expected = {"sr_train": 40, "sr_val": 2, "classifier_train": 38, "classifier_test": 10}
     for label, parts in BCCD.items():
         found = by_class(roles, label)
@@ -84,7 +87,7 @@ def test_limits_leave_the_rest_unused(case1: Prepare) -> None:
 
 def test_a_larger_training_budget_keeps_the_validation_images_and_the_smaller_set(case1: Prepare) -> None:
     def chosen(sr_train: int, role: str) -> set[str]:
-        roles = paper_roles(images_of(BCCD), limited(case1, sr_train=sr_train, sr_val=2), seed=0)
+        roles = paper(images_of(BCCD), limited(case1, sr_train=sr_train, sr_val=2), seed=0)
         return {image_id for image_id, found in roles.items() if found == role}
 
     assert chosen(40, "sr_val") == chosen(400, "sr_val")
@@ -92,14 +95,14 @@ def test_a_larger_training_budget_keeps_the_validation_images_and_the_smaller_se
 
 
 def test_no_reference_images_are_shown_when_the_limit_is_zero(case1: Prepare) -> None:
-    roles = paper_roles(images_of(BCCD), limited(case1, reference=0), seed=0)
+    roles = paper(images_of(BCCD), limited(case1, reference=0), seed=0)
     assert {role for image_id, role in roles.items() if image_id.startswith("TEST_SIMPLE")} == {"unused"}
 
 
 @pytest.mark.parametrize(("count", "train"), [(2, 1), (3, 2), (4, 3), (5, 4)])
 def test_few_images_still_give_one_to_train_on_and_one_to_test(case1: Prepare, count: int, train: int) -> None:
     images = images_of({"a": {"TRAIN": 3, "TEST": count}, "b": {"TRAIN": 3, "TEST": 9}})
-    found = by_class(paper_roles(images, case1, seed=0), "a")
+    found = by_class(paper(images, case1, seed=0), "a")
     assert (found["classifier_train"], found["classifier_test"]) == (train, count - train)
 
 
@@ -107,24 +110,25 @@ def test_few_images_still_give_one_to_train_on_and_one_to_test(case1: Prepare, c
 def test_a_class_with_too_few_images_to_classify_is_named(case1: Prepare, count: int) -> None:
     images = images_of({"a": {"TRAIN": 30, "TEST": count}, "b": {"TRAIN": 30, "TEST": 9}})
     with pytest.raises(LeukoError, match=f"class a has {count} images for the classifier: at least 2"):
-        paper_roles(images, case1, seed=0)
+        paper(images, case1, seed=0)
 
 
 def test_a_single_training_image_is_trained_on_and_not_kept_for_validation(case1: Prepare) -> None:
     images = images_of({"a": {"TRAIN": 1, "TEST": 5}, "b": {"TRAIN": 30, "TEST": 5}})
-    assert paper_roles(images, case1, seed=0)["TRAIN/a/0"] == "sr_train"
+    assert paper(images, case1, seed=0)["TRAIN/a/0"] == "sr_train"
 
 
+@pytest.mark.parametrize("protocol", SPLITS)
 @pytest.mark.parametrize("counts", [{}, {"a": {"TRAIN": 9, "TEST": 9}}])
-def test_one_class_is_no_set(case1: Prepare, counts: dict[str, dict[str, int]]) -> None:
+def test_one_class_is_no_set_to_classify(protocol: str, case1: Prepare, counts: dict[str, dict[str, int]]) -> None:
     with pytest.raises(LeukoError, match=rf"one class only \({next(iter(counts), 'none')}\)"):
-        paper_roles(images_of(counts), case1, seed=0)
+        study_roles(images_of(counts), case1, 0, [protocol])
 
 
 def test_a_class_of_reference_images_alone_does_not_count(case1: Prepare) -> None:
     images = images_of({"a": {"TRAIN": 9, "TEST": 9}, "b": {"TEST_SIMPLE": 9}})
     with pytest.raises(LeukoError, match=r"one class only \(a\)"):
-        paper_roles(images, case1, seed=0)
+        study_roles(images, case1, 0, ["paper"])
 
 
 SIZES = st.dictionaries(st.sampled_from("abcd"), st.tuples(st.integers(0, 30), st.integers(2, 30)), min_size=2)
@@ -151,8 +155,8 @@ def test_every_image_has_one_role_of_its_part_whatever_the_order(
     counts = {name: {"TRAIN": train, "TEST": test, "TEST_SIMPLE": reference} for name, (train, test) in sizes.items()}
     images = images_of(counts)
     prepare = limited(case1, **limits)
-    roles = paper_roles(images, prepare, seed)
-    assert roles.keys() == {image.found.image_id for image in images}
+    roles = paper(images, prepare, seed)
+    assert roles.keys() == {image.id for image in images}
     allowed = {
         "TRAIN": {"sr_train", "sr_val", "unused"},
         "TEST": {"classifier_train", "classifier_test", "unused"},
@@ -167,25 +171,25 @@ def test_every_image_has_one_role_of_its_part_whatever_the_order(
         total = found["classifier_train"] + found["classifier_test"]
         assert limits["classifier"] is None or total <= limits["classifier"]
     shuffler.shuffle(images)
-    assert paper_roles(images, prepare, seed) == roles
+    assert paper(images, prepare, seed) == roles
 
 
 def test_another_seed_gives_other_roles(case1: Prepare) -> None:
     images = images_of({"a": {"TRAIN": 50, "TEST": 50}, "b": {"TRAIN": 50, "TEST": 50}})
-    first, second = paper_roles(images, case1, seed=0), paper_roles(images, case1, seed=1)
+    first, second = paper(images, case1, seed=0), paper(images, case1, seed=1)
     assert first != second
     assert Counter(first.values()) == Counter(second.values())
 
 
 def test_classes_of_one_size_are_shuffled_each_by_itself(case1: Prepare) -> None:
-    roles = paper_roles(images_of({"a": {"TRAIN": 50, "TEST": 50}, "b": {"TRAIN": 50, "TEST": 50}}), case1, seed=0)
+    roles = paper(images_of({"a": {"TRAIN": 50, "TEST": 50}, "b": {"TRAIN": 50, "TEST": 50}}), case1, seed=0)
     assert any(role != roles[image_id.replace("/a/", "/b/")] for image_id, role in roles.items())
 
 
 def test_a_class_more_leaves_the_roles_of_the_others(case1: Prepare) -> None:
     two = {"a": {"TRAIN": 50, "TEST": 50}, "b": {"TRAIN": 50, "TEST": 50}}
-    roles = paper_roles(images_of({**two, "c": {"TRAIN": 9, "TEST": 9}}), case1, seed=0)
-    assert roles.items() >= paper_roles(images_of(two), case1, seed=0).items()
+    roles = paper(images_of({**two, "c": {"TRAIN": 9, "TEST": 9}}), case1, seed=0)
+    assert roles.items() >= paper(images_of(two), case1, seed=0).items()
 
 
 def test_the_split_depends_on_no_other_setting_of_the_study(compose_raw: Callable[..., Any]) -> None:
@@ -193,14 +197,29 @@ def test_the_split_depends_on_no_other_setting_of_the_study(compose_raw: Callabl
     raw["study"]["seeds"], raw["image"]["kernel"] = [7, 8, 9], "pillow_bicubic"
     images = images_of({"a": {"TRAIN": 50, "TEST": 50}, "b": {"TRAIN": 50, "TEST": 50}})
     plain = parse_params(compose_raw("study=case1", "budget=paper"), "conf")
-    assert paper_roles(images, parse_params(raw, "conf").prepare, 0) == paper_roles(images, plain.prepare, 0)
+    assert paper(images, parse_params(raw, "conf").prepare, 0) == paper(images, plain.prepare, 0)
 
 
-def sourced(counts: dict[str, dict[str, int]], sources: int, seed: int = 0) -> tuple[list[Checked], dict[str, str]]:
+def source_disjoint_roles(
+    images: list[Candidate],
+    sources: Mapping[str, str],
+    settings: Prepare,
+    seed: int,
+    most: Mapping[str, int] | None = None,
+) -> dict[str, str]:
+    """The roles of images with these sources."""
+    return source_disjoint(with_sources(images, sources), settings, seed, most)
+
+
+def with_sources(images: list[Candidate], sources: Mapping[str, str]) -> list[Candidate]:
+    return [replace(image, source=sources.get(image.id, "")) for image in images]
+
+
+def sourced(counts: dict[str, dict[str, int]], sources: int, seed: int = 0) -> tuple[list[Candidate], dict[str, str]]:
     """A set whose images are drawn from so many sources, each of any class and part."""
     images = images_of(counts)
     drawn = np.random.default_rng(seed).integers(sources, size=len(images))
-    return images, {image.found.image_id: f"s{number}" for image, number in zip(images, drawn, strict=True)}
+    return images, {image.id: f"s{number}" for image, number in zip(images, drawn, strict=True)}
 
 
 @settings(max_examples=80, deadline=None)
@@ -240,10 +259,10 @@ def test_no_source_plays_two_roles(
     assert source_disjoint_roles(images, source_of, case1, seed) == roles
 
 
-def each_its_own(counts: dict[str, dict[str, int]], siblings: int) -> tuple[list[Checked], dict[str, str]]:
+def each_its_own(counts: dict[str, dict[str, int]], siblings: int) -> tuple[list[Candidate], dict[str, str]]:
     """A set in which `siblings` successive images of a class share a source."""
     images = images_of(counts)
-    groups = [image.found.image_id.rsplit("/", 1) for image in images]
+    groups = [image.id.rsplit("/", 1) for image in images]
     return images, {"/".join(group): f"{group[0]}-{int(group[1]) // siblings}" for group in groups}
 
 
@@ -300,12 +319,12 @@ def test_a_class_with_too_few_sources_is_named(case1: Prepare, parts: dict[str, 
     ("total", "expected"), [(4, [1, 1, 1, 1]), (5, [2, 1, 1, 1]), (10, [4, 3, 1, 2]), (7, [3, 2, 1, 1])]
 )
 def test_shares_are_whole_and_none_is_empty(total: int, expected: list[int]) -> None:
-    assert _whole_shares(total, [0.4, 0.3, 0.1, 0.2]) == expected
+    assert whole_shares(total, [0.4, 0.3, 0.1, 0.2]) == expected
 
 
 @given(st.integers(4, 400), st.lists(st.floats(0.01, 1), min_size=4, max_size=4))
 def test_shares_add_up(total: int, shares: list[float]) -> None:
-    counts = _whole_shares(total, shares)
+    counts = whole_shares(total, shares)
     assert sum(counts) == total
     assert min(counts) >= 1
 
@@ -332,7 +351,7 @@ def test_the_images_whose_sources_are_sought_hold_all_that_the_paper_protocol_us
     settings = limited(case1, sr_train=20, sr_val=2, classifier=10, reference=3)
     images = images_of({"a": parts, "b": parts})
     chosen = looked_at(images, settings.per_class, settings.sr_fraction, seed=0)
-    used = {image_id for image_id, role in paper_roles(images, settings, seed=0).items() if role != "unused"}
+    used = {image_id for image_id, role in paper(images, settings, seed=0).items() if role != "unused"}
     assert used <= chosen
     assert len(chosen) == 2 * (32 + 10 + 3 if "TRAIN" in parts else 32 + 10)
     everything = looked_at(images, limited(case1, sr_train=None, classifier=None).per_class, 0.8, seed=0)
@@ -358,11 +377,10 @@ def test_classifiers_train_on_no_more_images_than_asked(case1: Prepare) -> None:
 
 def test_beside_a_disjoint_sr_part_the_paper_protocol_classifies_other_images(case1: Prepare) -> None:
     images, sources = each_its_own({"a": {"ALL": 60}, "b": {"ALL": 60}}, siblings=3)
-    disjoint = source_disjoint_roles(images, sources, case1, seed=0)
-    paper = paper_roles(outside_sr(images, disjoint), case1, seed=0)
-    for image_id, role in paper.items():
-        assert role.startswith("classifier") <= (not disjoint[image_id].startswith("sr"))
-    assert sum(role == "classifier_test" for role in paper.values()) > 10
+    roles = study_roles(with_sources(images, sources), case1, 0, BOTH)
+    for image_id, role in roles["paper"].items():
+        assert role.startswith("classifier") <= (not roles["source_disjoint"][image_id].startswith("sr"))
+    assert sum(role == "classifier_test" for role in roles["paper"].values()) > 10
 
 
 def test_under_both_protocols_images_of_unknown_source_may_be_many(case1: Prepare) -> None:
@@ -372,12 +390,11 @@ def test_under_both_protocols_images_of_unknown_source_may_be_many(case1: Prepar
         chosen = looked_at(images, settings.per_class, settings.sr_fraction, seed=0)
         sought = {image_id: source for image_id, source in sources.items() if image_id in chosen}
         assert len(sought) < len(images)
-        disjoint = source_disjoint_roles(images, sought, settings, 0)
-        paper = paper_roles(outside_sr(images, disjoint), settings, 0)
-        used = {image_id for image_id, role in paper.items() if role.startswith("classifier")}
+        mixed = study_roles(with_sources(images, sought), settings, 0, BOTH)["paper"]
+        used = {image_id for image_id, role in mixed.items() if role.startswith("classifier")}
         assert used and used <= chosen
-        assert training_images(images, paper)["a"] == 8
-        fewer = with_fewer(images, paper, {"a": 3, "b": 8}, seed=0)
+        assert training_images(images, mixed)["a"] == 8
+        fewer = with_fewer(images, mixed, {"a": 3, "b": 8}, seed=0)
         assert training_images(images, fewer) == {"a": 3, "b": 8}
 
 
@@ -428,11 +445,164 @@ def test_both_protocols_train_on_as_many_images_of_each_class(case1: Prepare) ->
     images, sources = each_its_own({"a": {"ALL": 100}, "b": {"ALL": 60}}, siblings=2)
     for folds in (None, 3):
         prepare = case1 if folds is None else folded(case1, folds)
-        disjoint = source_disjoint_roles(images, sources, prepare, seed=0)
-        paper = paper_roles(outside_sr(images, disjoint), prepare, seed=0)
-        allowed = training_images(images, disjoint, folds)
-        fewer = with_fewer(images, paper, allowed, seed=0)
-        assert training_images(images, paper)["a"] > allowed["a"]
-        assert training_images(images, fewer) == allowed
-        changed = {i for i in paper if paper[i] != fewer[i]}
-        assert all(paper[i] == "classifier_train" and fewer[i] == "unused" for i in changed)
+        roles = study_roles(with_sources(images, sources), prepare, 0, BOTH)
+        counts = [training_images(images, roles[protocol]) for protocol in BOTH]
+        assert counts[0] == counts[1] and counts[0].keys() == {"a", "b"}
+        alone = study_roles(with_sources(images, sources), prepare, 0, ["source_disjoint"])["source_disjoint"]
+        assert roles["source_disjoint"].keys() == alone.keys()
+        assert {alone[i] for i, role in roles["source_disjoint"].items() if role != alone[i]} <= {"classifier_train"}
+
+
+def split_sets() -> st.SearchStrategy[list[Candidate]]:
+    """Sets of up to three classes, or none; with parts of their own or without; most images have a source."""
+
+    def image(number: int, drawn: tuple[str, str, str]) -> Candidate:
+        part, label, source = drawn
+        return Candidate(f"{number}", f"{number}.png", label, source, 9, 9, part)
+
+    parts = st.sampled_from([("train", "val", "test", "reference"), ("train", "test"), ("all",)])
+    one = parts.flatmap(
+        lambda allowed: st.lists(
+            st.tuples(st.sampled_from(allowed), st.sampled_from("abc"), st.sampled_from(("", *"0123456789ABCDEF"))),
+            min_size=20, max_size=150,
+        )
+    )  # fmt: skip
+    return one.map(lambda drawn: [image(number, each) for number, each in enumerate(drawn)])
+
+
+@pytest.mark.parametrize("protocol", SPLITS)
+@settings(max_examples=60, deadline=None)
+@given(split_sets(), LIMITS, st.integers(0, 2**31), st.booleans(), st.randoms(use_true_random=False))
+def test_every_split_keeps_what_it_claims(
+    protocol: str,
+    case1: Prepare,
+    images: list[Candidate],
+    limits: dict[str, int | None],
+    seed: int,
+    classifies: bool,
+    shuffler: Any,
+) -> None:
+    prepare, split = limited(case1, **limits), SPLITS[protocol]
+    if not classifies:
+        images = [replace(image, label="") for image in images]
+    try:
+        given_roles = study_roles(images, prepare, seed, [protocol], classifies)
+    except LeukoError as error:
+        assert str(error)[0].islower() and len(str(error)) < 400  # a sentence of its own, not what a library says
+        return
+    roles = given_roles[protocol]
+    rows = make_rows(images, given_roles)
+    assert {part for role in roles.values() for part in role.split("+")} <= set(ROLES)
+    assert roles.keys() == {image.id for image in images if image.source or not split.disjoint}
+    references = [row for row in rows if part_of(images, row.id) == "reference"]
+    assert {row.role(protocol) for row in references} <= {"reference", "unused", ""}
+    if split.disjoint and any(is_tested(row, protocol) for row in rows):
+        check_disjoint(rows, protocol)
+    for row in rows:
+        assert not (is_tested(row, protocol) and row.plays(protocol, "sr_train", "sr_val", "classifier_train"))
+        if split.own_sr_part or not classifies:
+            assert "+" not in row.role(protocol)
+        assert classifies or not row.role(protocol).startswith(("classifier", "fold"))
+    shuffler.shuffle(images)
+    assert study_roles(images, prepare, seed, [protocol], classifies) == given_roles
+
+
+def part_of(images: list[Candidate], image_id: str) -> str:
+    return next(image.part for image in images if image.id == image_id)
+
+
+@pytest.mark.parametrize("protocol", SPLITS)
+def test_every_split_tests_images_of_every_class_that_nothing_was_trained_on(protocol: str, case1: Prepare) -> None:
+    parts = {"TRAIN": 90, "TEST": 30, "TEST_SIMPLE": 5}
+    images = with_sources(*each_its_own({"a": parts, "b": parts}, siblings=3))
+    for classifies, test in ((True, "classifier_test"), (False, "sr_test")):
+        rows = make_rows(images, study_roles(images, case1, 0, [protocol], classifies))
+        assert {row.label for row in rows if row.plays(protocol, test)} == {"a", "b"}
+        assert {row.label for row in rows if row.plays(protocol, "sr_train")} == {"a", "b"}
+        assert any(row.plays(protocol, "sr_val") for row in rows)
+    other = study_roles(images, limited(case1, sr_train=10), 1, [protocol])
+    assert other != study_roles(images, limited(case1, sr_train=10), 2, [protocol])
+
+
+@pytest.mark.parametrize("protocol", [name for name, split in SPLITS.items() if split.disjoint])
+def test_a_split_by_source_needs_sources(protocol: str, case1: Prepare) -> None:
+    images = images_of({"a": {"ALL": 30}, "b": {"ALL": 30}})
+    with pytest.raises(LeukoError, match=rf"sources of the images in \S+ are not known, and {protocol} needs them"):
+        study_roles(images, case1, 0, [protocol])
+
+
+def test_the_official_parts_are_those_of_the_set(case1: Prepare) -> None:
+    images = [
+        Candidate(f"{label}/{part}/{n}", "x.png", label, "", 9, 9, part)
+        for label in "ab" for part, count in {"train": 20, "val": 6, "test": 8, "reference": 2}.items()
+        for n in range(count)
+    ]  # fmt: skip
+    roles = study_roles(images, case1, 0, ["official"])["official"]
+    meant = {"train": "sr_train+classifier_train", "val": "sr_val+classifier_val", "test": "classifier_test"}
+    assert roles == {image.id: meant.get(image.part, image.part) for image in images}
+    alone = study_roles(images, case1, 0, ["official"], classifies=False)["official"]
+    meant = {"train": "sr_train", "val": "sr_val", "test": "sr_test"}
+    assert alone == {image.id: meant.get(image.part, image.part) for image in images}
+
+
+@pytest.mark.parametrize("counts", [{"ALL": 30}, {"TRAIN": 30}, {"TEST": 30}])
+def test_a_set_without_parts_of_its_own_has_no_official_split(case1: Prepare, counts: dict[str, int]) -> None:
+    with pytest.raises(
+        LeukoError, match=r"class a has no (train|test) part of its own: name the folders prepare.train"
+    ):
+        study_roles(images_of({"a": counts, "b": counts}), case1, 0, ["official"])
+
+
+def test_a_fifth_of_train_by_name_is_what_003_tests_on(case1: Prepare) -> None:
+    roles = study_roles(images_of(BCCD), case1, 0, ["validation_of_train"])["validation_of_train"]
+    tested = [image_id for image_id, role in roles.items() if role == "classifier_test"]
+    assert Counter(image_id.split("/")[1] for image_id in tested) == {
+        "EOSINOPHIL": 499, "LYMPHOCYTE": 496, "MONOCYTE": 495, "NEUTROPHIL": 499,
+    }  # fmt: skip
+    assert Counter("classifier_train" in role for role in roles.values())[True] == 9957 - 1989
+    names = sorted(image_id for image_id in roles if image_id.startswith("TRAIN/MONOCYTE/"))
+    assert {roles[name] for name in names[:495]} == {"classifier_test"}
+    assert {role for image_id, role in roles.items() if image_id.startswith("TEST/")} == {"unused"}
+
+
+def test_80_10_10_of_all_images_whatever_their_part(case1: Prepare) -> None:
+    roles = study_roles(images_of(BCCD), case1, 0, ["random_80_10_10"])["random_80_10_10"]
+    counts = Counter(role.split("+")[-1] for role in roles.values())
+    assert counts["reference"] == 71
+    assert [round(counts[f"classifier_{part}"] / 12444, 3) for part in ("train", "val", "test")] == [0.8, 0.1, 0.1]
+    tested = {image_id.split("/")[0] for image_id, role in roles.items() if role == "classifier_test"}
+    assert tested == {"TRAIN", "TEST"}
+
+
+def test_patients_are_cut_80_10_10_and_those_of_several_classes_are_whole(case1: Prepare) -> None:
+    images, sources = each_its_own({"a": {"ALL": 80}, "b": {"ALL": 80}}, siblings=4)
+    sources |= {f"ALL/b/{n}": f"ALL/a-{n // 4}" for n in range(40)}  # ten patients show both classes
+    images = with_sources(images, sources)
+    rows = make_rows(images, study_roles(images, case1, 0, ["patient_disjoint"]))
+    patients = {row.source: row.role("patient_disjoint").split("+")[-1] for row in rows}
+    assert Counter(patients.values()) == {"classifier_train": 24, "classifier_val": 3, "classifier_test": 3}
+    assert all(row.role("patient_disjoint").split("+")[-1] == patients[row.source] for row in rows)
+
+
+def test_a_class_of_two_patients_is_refused(case1: Prepare) -> None:
+    images = with_sources(*each_its_own({"a": {"ALL": 40}, "b": {"ALL": 8}}, siblings=4))
+    with pytest.raises(LeukoError, match="class b has no patient left for val: bring images of three patients or more"):
+        study_roles(images, case1, 0, ["patient_disjoint"])
+
+
+def test_several_protocols_train_sr_under_the_strictest_and_classifiers_on_as_many_images(case1: Prepare) -> None:
+    parts = {"TRAIN": 150, "TEST": 50}
+    images = with_sources(*each_its_own({"a": parts, "b": parts}, siblings=2))
+    protocols = ["validation_of_train", "official", "source_disjoint", "patient_disjoint"]
+    assert strictest(protocols) == "source_disjoint"
+    assert strictest(protocols[:2]) == "validation_of_train"
+    roles = study_roles(images, case1, 0, protocols)
+    assert list(roles) == protocols
+    counts = {protocol: training_images(images, given) for protocol, given in roles.items()}
+    assert len({tuple(sorted(count.items())) for count in counts.values()}) == 1
+
+
+def test_where_nothing_is_classified_sr_is_tested_on_what_it_was_not_trained_on(case1: Prepare) -> None:
+    images = [replace(image, label="") for image in images_of({"a": {"TRAIN": 20, "TEST": 9, "TEST_SIMPLE": 2}})]
+    roles = study_roles(images, limited(case1, sr_val=3), 0, ["paper"], classifies=False)["paper"]
+    assert Counter(roles.values()) == {"sr_train": 17, "sr_val": 3, "sr_test": 9, "reference": 2}

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.faults.fuzz import Target
 
 from leukosr.data.catalogue import Checked, Found
-from leukosr.data.manifest import COLUMNS, check_disjoint, folds_of, read_manifest
+from leukosr.data.manifest import COLUMNS, Row, check_disjoint, folds_of, read_manifest
 from leukosr.data.provenance.facts import folder_splits
 from leukosr.data.sources import read_sources
 from leukosr.data.split_table import read_split
@@ -20,7 +20,12 @@ PREDICTIONS = b"image,source,seed,true,predicted,p_a,p_b\na/1,s,1,a,a,0.9,0.1\nb
 TRIALS = b"trial,learning_rate,init,accuracy,state,varied\n0,0.1,1,0.5,COMPLETE,all\n1,0.1,2,0.6,COMPLETE,all\n"
 SPLIT = b"path,label,split\na/1.png,a,train\nb/2.png,b,test\n"
 SOURCES = b"path,source\na/1.png,P1\nb/2.png,P2\n"
-MANIFEST = f"{','.join(COLUMNS)}\na/1,a/1.png,a,s,9,9,unused,fold_1\nb/2,b/2.png,b,,9,9,sr_train,\n".encode()
+ITEMS = f"{','.join(COLUMNS)}\na/1,a/1.png,a,s,9,9\nb/2,b/2.png,b,,9,9\n".encode()
+ROLES = b"image,protocol,role\na/1,source_disjoint,fold_1\nb/2,paper,sr_train+classifier_train\n"
+MANIFEST = (
+    f"{','.join(COLUMNS)},role_paper,role_source_disjoint\na/1,a/1.png,a,s,9,9,unused,fold_1\n"
+    "b/2,b/2.png,b,,9,9,sr_train,\n"
+).encode()
 
 
 def read_all_tables(path: Path) -> None:
@@ -57,9 +62,19 @@ def _sources(path: Path) -> None:
 
 
 def _manifest(path: Path) -> None:
-    rows = read_manifest(path)
+    _use(read_manifest(path))
+
+
+def _roles(path: Path) -> None:
+    manifest = path.with_name("manifest.csv")
+    manifest.write_bytes(ITEMS)
+    _as(path, "roles.csv")
+    _use(read_manifest(manifest))
+
+
+def _use(rows: list[Row]) -> None:
     folds_of(rows, "source_disjoint")
-    check_disjoint(rows)
+    check_disjoint(rows, "source_disjoint")
 
 
 def _as(path: Path, name: str) -> None:
@@ -72,9 +87,11 @@ TABLE_READERS: dict[str, Callable[[Path], None]] = {
     "split.csv": _split,
     "sources.csv": _sources,
     "manifest": _manifest,
+    "roles": _roles,
 }
 TABLES = {
     "predictions": PREDICTIONS, "trials": TRIALS, "split.csv": SPLIT, "sources.csv": SOURCES, "manifest": MANIFEST,
+    "roles": ROLES,
 }  # fmt: skip
 
 

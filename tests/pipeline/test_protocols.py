@@ -25,7 +25,7 @@ def test_both_protocols_run_on_disjoint_sources(clone: Clone) -> None:
         found = {row["image"]: row["source"] for row in csv.DictReader(file)}
     assert len(found) == 5 * (4 + 2) * 2
     rows = read_manifest(outputs / "manifest.csv")
-    check_disjoint(rows)
+    check_disjoint(rows, "source_disjoint")
     for protocol in ("paper", "source_disjoint"):
         with (outputs / "classify" / "raw" / protocol / "predictions.csv").open() as file:
             tested = {row["image"] for row in csv.DictReader(file)}
@@ -41,21 +41,20 @@ def test_both_protocols_run_on_disjoint_sources(clone: Clone) -> None:
     published = clone.root / "results" / "demo-both"
     assert {path.name for path in published.iterdir()} == {
         "about.json", "comparison.csv", "dvc.lock", "figures", "index.html", "manifest.csv", "metrics", "params.yaml",
-        "plots", "summary.json",
+        "plots", "roles.csv", "summary.json",
     }  # fmt: skip
     assert read_manifest(published / "manifest.csv") == rows
 
     manifest = outputs / "manifest.csv"  # a test image whose source a classifier also trains on
-    train = next(row for row in rows if row.role_source_disjoint == "classifier_train")
-    test = next(row for row in rows if row.role_source_disjoint == "classifier_test")
+    train = next(row for row in rows if row.role("source_disjoint") == "classifier_train")
+    test = next(row for row in rows if row.role("source_disjoint") == "classifier_test")
     manifest.unlink()  # a link into DVC's cache otherwise
     text = "\n".join(
-        ",".join((r.id, r.path, r.label, train.source if r is test else r.source, str(r.width), str(r.height),
-                  r.role_paper, r.role_source_disjoint))
+        ",".join((r.id, r.path, r.label, train.source if r is test else r.source, str(r.width), str(r.height)))
         for r in rows
-    )  # fmt: skip
-    manifest.write_text("id,path,class,source,width,height,role_paper,role_source_disjoint\n" + text + "\n")
+    )
+    manifest.write_text("id,path,class,source,width,height\n" + text + "\n")
     with pytest.raises(LeukoError, match="not source-disjoint"):
-        check_disjoint(read_manifest(manifest))
+        check_disjoint(read_manifest(manifest), "source_disjoint")
     for command in ("report", "show"):
         assert f"source {train.source} is used as" in clone.run("leukosr", command, fails=True)

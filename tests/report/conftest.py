@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from leukosr.config import Params
+from leukosr.data.manifest import Row, write_manifest
 
 ARMS = ("raw", "bicubic", "srgan", "real_esrgan", "ground_truth")
 CLASSES = ("eosinophil", "neutrophil")
@@ -57,7 +58,7 @@ def fabricate(root: Path) -> Path:
 def _write_data(home: Path, ids: list[str]) -> None:
     home.mkdir(parents=True)
     rows = [
-        (image, f"{image}.jpg", image.split("/")[1], source, 32, 32, role, role)
+        Row(image, f"{image}.jpg", image.split("/")[1], source, 32, 32, {"paper": role, "source_disjoint": role})
         for image, source, role in zip(
             ids,
             ("s1", "s1", "s2", "s3", "s1", "s1", "s2", "s3"),
@@ -65,8 +66,7 @@ def _write_data(home: Path, ids: list[str]) -> None:
             strict=True,
         )
     ]
-    columns = ["id", "path", "class", "source", "width", "height", "role_paper", "role_source_disjoint"]
-    pd.DataFrame(rows, columns=columns).to_csv(home / "manifest.csv", index=False)
+    write_manifest(home / "manifest.csv", rows)
     (home / "rejected.csv").write_text("path,reason\nTEST/eosinophil/bad.jpg,cannot be decoded\n")
 
 

@@ -50,10 +50,10 @@ def draw(name: str, results: StudyResults, path: Path) -> None:
     calls: dict[str, Callable[[], None]] = {
         "accuracy": lambda: figures.accuracy_figure(path, results, NOTE),
         "quality": lambda: figures.quality_figure(path, results, NOTE),
-        "confusion": lambda: figures.confusion_figure(path, raw.look, raw.predictions, results.classes, NOTE),
-        "classes": lambda: figures.class_distribution(path, results.manifest, NOTE),
+        "confusion": lambda: figures.confusion_figure(path, looks["raw"], raw.predictions, results.classes, NOTE),
+        "classes": lambda: figures.class_distribution(path, results.manifest, NOTE, "paper"),
         "sr_curves": lambda: figures.sr_curves(path, srgan.look, srgan.history, NOTE),
-        "classifier": lambda: figures.classifier_curves(path, raw.look, raw.history, NOTE),
+        "classifier": lambda: figures.classifier_curves(path, looks["raw"], raw.history, NOTE),
         "grid": lambda: figures.arm_grid(path, [cell], looks, NOTE),
         "pairs": lambda: figures.degradation_grid(path, images, images, ["a", "b"], NOTE),
         "samples": lambda: figures.sample_grid(path, images, images, images, NOTE),
@@ -129,7 +129,7 @@ def test_grids_refuse_rows_of_different_lengths(tmp_path: Path) -> None:
 
 
 def test_class_counts_follow_the_order_of_the_pipeline(results: StudyResults) -> None:
-    counts = class_counts(results.manifest)
+    counts = class_counts(results.manifest, "paper")
     assert list(counts.columns) == ["sr_train", "classifier_train", "classifier_test"]
     assert counts.loc["eosinophil"].tolist() == [1, 2, 1]
 
@@ -156,7 +156,9 @@ def test_an_experiment_that_is_not_that_of_an_arm_has_its_own_name_and_colour(
     compose_params: Callable[..., Params],
 ) -> None:
     entry = "{reads: outputs/demo/arms/raw, train: [raw], test: raw, protocols: null, seeds: null}"
-    params = compose_params("study=demo", f"+classify.raw_again={entry}", "+classify.raw_again.classifier=${classifier}")
+    params = compose_params(
+        "study=demo", f"+classify.raw_again={entry}", "+classify.raw_again.classifier=${classifier}"
+    )
     arms, looks = arm_looks(params), experiment_looks(params)
     assert {name: looks[name] for name in params.arms} == arms
     assert looks["raw_again"].label == "raw again"

@@ -27,7 +27,8 @@ def test_all_arms_experiments_and_trainings_are_read(params: Params, outputs: Pa
 def test_a_class_that_looks_like_a_missing_value_stays_text(params: Params, outputs: Path) -> None:
     path = outputs / "demo" / "manifest.csv"
     path.write_text(path.read_text().replace(",eosinophil,", ",NA,"))
-    assert set(load_results(Layout("demo", outputs), params, "paper").manifest["class"]) == {"NA", "neutrophil"}
+    rows = load_results(Layout("demo", outputs), params, "paper").manifest
+    assert {row.label for row in rows} == {"NA", "neutrophil"}
 
 
 @pytest.mark.parametrize(

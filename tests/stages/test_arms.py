@@ -50,11 +50,11 @@ ARMS: dict[str, dict[str, Any]] = {
 
 def compose(compose_raw: Callable[..., Any], arms: dict[str, dict[str, Any]]) -> Params:
     """The tiny study with these arms, its classifiers trained for one seed."""
-    tiny = [each for each in TINY if not each.startswith(("arms", "train_sr"))]
-    raw = compose_raw(*tiny, "arms=[srgan]", "study.seeds=[1]", "budget.classify.epochs=1", "budget.srgan.iterations=4")
+    tiny = [each for each in TINY if not each.startswith(("arms", "train_sr.real_esrgan"))]
+    raw = compose_raw(*tiny, "arms=[srgan]", "study.seeds=[1]", "budget.classify.epochs=1")
     of_srgan = raw["classify"]["srgan"]
     experiments = {arm: {**of_srgan, "reads": f"outputs/demo/arms/{arm}", "train": [arm], "test": arm} for arm in arms}
-    return parse_params({**raw, "upscale": arms, "classify": experiments}, "params.yaml")
+    return parse_params({**raw, "upscale": arms, "compared": list(arms), "classify": experiments}, "params.yaml")
 
 
 @pytest.fixture(scope="session")
@@ -217,7 +217,8 @@ def test_an_arm_of_originals_that_shows_something_else_is_refused(
     monkeypatch.chdir(mixed.folder)
     layout = replace(Layout("demo"), outputs=tmp_path)
     (tmp_path / "demo" / "arms").mkdir(parents=True)
-    (tmp_path / "demo" / "manifest.csv").symlink_to(mixed.outputs / "manifest.csv")
+    for name in ("manifest.csv", "roles.csv"):
+        (tmp_path / "demo" / name).symlink_to(mixed.outputs / name)
     (tmp_path / "demo" / "arms" / "truth").symlink_to(mixed.outputs / "arms" / "sharpened")
     with pytest.raises(LeukoError, match=r"differs from set/.*upscale@truth"):
         quality.run(mixed.params, "truth", quiet, layout)

@@ -35,7 +35,8 @@ def test_a_stage_cut_between_members_ends_with_the_same_predictions(
     for name, cuts in (("whole", 0), ("cut", 1)):
         root = tmp_path / name
         (root / "outputs" / "demo" / "arms").mkdir(parents=True)
-        shutil.copyfile(study.outputs / "manifest.csv", root / "outputs" / "demo" / "manifest.csv")
+        for table in ("manifest.csv", "roles.csv"):
+            shutil.copyfile(study.outputs / table, root / "outputs" / "demo" / table)
         (root / "outputs" / "demo" / "arms" / "raw").symlink_to(study.outputs / "arms" / "raw")
         shutil.copyfile(mlflow_template, root / "mlflow.db")
         monkeypatch.setattr("mlflow.tracking.fluent._active_experiment_id", None)

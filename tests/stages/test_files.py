@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from leukosr.data.manifest import read_manifest, with_role
 from leukosr.engine.precision import resolve
 from leukosr.engine.weights import read_tensors
 from leukosr.images.resampling import resize
@@ -42,18 +43,18 @@ def ids_below(folder: Path) -> set[str]:
 
 
 def ids_with(study: Study, *roles: str) -> list[str]:
-    rows = table(study.outputs / "manifest.csv")
-    return list(rows[rows["role_paper"].isin(roles)]["id"])
+    return [row.id for row in with_role(read_manifest(study.outputs / "manifest.csv"), "paper", *roles)]
 
 
 def test_manifest_lists_every_image_with_its_role(study: Study) -> None:
     rows = table(study.outputs / "manifest.csv")
-    assert list(rows.columns) == [
-        "id", "path", "class", "source", "width", "height", "role_paper", "role_source_disjoint",
-    ]  # fmt: skip
+    assert list(rows.columns) == ["id", "path", "class", "source", "width", "height"]
     assert len(rows) == 5 * (2 + 2) * 2
     assert list(rows["id"]) == sorted(rows["id"])
-    counts = rows.groupby(["class", "role_paper"]).size().unstack(fill_value=0)
+    roles = table(study.outputs / "roles.csv")
+    assert list(roles.columns) == ["image", "protocol", "role"]
+    assert list(roles["image"]) == list(rows["id"]) and set(roles["protocol"]) == {"paper"}
+    counts = rows.assign(role=roles["role"]).groupby(["class", "role"]).size().unstack(fill_value=0)
     assert list(counts.index) == CLASSES
     for role, count in {"sr_train": 2, "sr_val": 1, "classifier_train": 3, "classifier_test": 1, "unused": 1}.items():
         assert (counts[role] == count).all()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +15,7 @@ from rich.console import Console
 
 from leukosr.classify.weights import load_classifier
 from leukosr.config import Params
+from leukosr.data.manifest import Row, read_manifest, seen_by_classifiers, with_role, write_manifest
 from leukosr.layout import Layout
 from leukosr.report.curves import classifier_curves
 from leukosr.report.style import Look
@@ -28,16 +31,19 @@ def params(compose_params: Callable[..., Params]) -> Params:
     return compose_params(*TINY, *small)
 
 
-def fold_manifest(study: Study, folder: Path) -> pd.DataFrame:
+def fold_manifest(study: Study, folder: Path) -> list[Row]:
     """The study's images in `folder`, those of the classifiers in two folds by source."""
-    rows = pd.read_csv(study.outputs / "manifest.csv", keep_default_na=False)
-    used = rows["role_paper"].str.startswith("classifier")
-    number = rows[used].groupby("class")["source"].rank(method="dense").astype(int)
-    rows["role_source_disjoint"] = "unused"
-    rows.loc[used, "role_source_disjoint"] = "fold_" + number.astype(str)
+    rows = read_manifest(study.outputs / "manifest.csv")
+    sources: dict[str, set[str]] = defaultdict(set)
+    for row in seen_by_classifiers(rows, ["paper"]):
+        sources[row.label].add(row.source)
+    used = {row.id: sorted(sources[row.label]).index(row.source) + 1 for row in seen_by_classifiers(rows, ["paper"])}
+    rows = [
+        replace(row, roles={"source_disjoint": f"fold_{used[row.id]}" if row.id in used else "unused"}) for row in rows
+    ]
     target = folder / "outputs" / "demo"
     target.mkdir(parents=True)
-    rows.to_csv(target / "manifest.csv", index=False, lineterminator="\n")
+    write_manifest(target / "manifest.csv", rows)
     (target / "arms").mkdir()
     (target / "arms" / "raw").symlink_to(study.outputs / "arms" / "raw")
     return rows
@@ -54,11 +60,11 @@ def test_every_image_is_tested_once_by_a_classifier_of_the_other_folds(
     monkeypatch.chdir(tmp_path)
     classify.run(params, "raw", quiet, Layout("demo"))
     folder = tmp_path / "outputs" / "demo" / "classify" / "raw" / "source_disjoint"
-    folds = rows[rows["role_source_disjoint"].str.startswith("fold_")]
-    assert folds["role_source_disjoint"].nunique() == 2
+    folds = with_role(rows, "source_disjoint", "fold_1", "fold_2")
+    assert {row.role("source_disjoint") for row in folds} == {"fold_1", "fold_2"}
     predictions = pd.read_csv(folder / "predictions.csv", keep_default_na=False)
     for seed in (1, 2):
-        assert sorted(predictions["image"][predictions["seed"] == seed]) == sorted(folds["id"])
+        assert sorted(predictions["image"][predictions["seed"] == seed]) == sorted(row.id for row in folds)
         for fold in ("fold_1", "fold_2"):
             loaded = load_classifier(folder / "weights" / f"seed-{seed}-{fold}.safetensors")
             assert loaded.size == (32, 32)
@@ -67,7 +73,7 @@ def test_every_image_is_tested_once_by_a_classifier_of_the_other_folds(
     history = pd.read_csv(folder / "history.csv")
     assert list(history["fold"]) == 2 * ["fold_1", "fold_2"]
     classifier_curves(tmp_path / "curves.png", Look("raw", "#7F7F7F"), history, "")
-    training = leakage(rows, "source_disjoint", "source_disjoint")[0]
+    training = leakage(rows, "source_disjoint", params.study)[0]
     assert training.startswith(f"0 of {len(folds)} test images")
-    rows.loc[rows["source"] == folds["source"].iloc[0], "source"] = folds["source"].iloc[-1]
-    assert not leakage(rows, "source_disjoint", "source_disjoint")[0].startswith("0 of ")
+    mixed = [replace(row, source=folds[-1].source) if row.source == folds[0].source else row for row in rows]
+    assert not leakage(mixed, "source_disjoint", params.study)[0].startswith("0 of ")

@@ -46,7 +46,7 @@ def test_blanks_behind_a_source_split_no_patient(made: Callable[..., str]) -> No
     said = made(rows)
     parts = defaultdict(set)
     for row in read_manifest(Path("out/manifest.csv")):
-        parts[row.source].add(row.role_source_disjoint.replace("sr_val", "sr_train"))
+        parts[row.source].add(row.role("source_disjoint").replace("sr_val", "sr_train"))
     assert len(parts) == 20
     assert all(len(roles - {"unused"}) <= 1 for roles in parts.values())
     assert "no image of the set" not in said and "no source" not in said

@@ -139,7 +139,7 @@ def test_test_images_are_not_looked_at_by_a_search(study: Study, inside: Study, 
     rows = read_manifest(inside.layout.manifest)
     subject = ClassifierSubject(params, "raw", rows, {"raw": inside.layout.arm("raw")}, "paper")
     train, held_out = subject._validation(StreamRoots(1, {"split": 1}))
-    tested = {row.id for row in rows if row.role_paper == "classifier_test"}
+    tested = {row.id for row in rows if row.role("paper") == "classifier_test"}
     assert train and held_out
     assert not tested & {row.id for row in train + held_out}
     assert not {row.id for row in train} & {row.id for row in held_out}

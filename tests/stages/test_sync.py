@@ -92,23 +92,25 @@ def test_weights_become_models_where_the_study_asks_for_them(empty_store: Study)
 
 
 def test_results_that_other_settings_made_or_that_are_not_there_are_named_and_not_logged(empty_store: Study) -> None:
-    manifest = hashlib.md5(empty_store.layout.manifest.read_bytes()).hexdigest()
+    tables = [empty_store.layout.manifest, empty_store.layout.roles]
+    manifest, roles = (hashlib.md5(table.read_bytes()).hexdigest() for table in tables)
     sections = empty_store.params.model_dump(mode="json")
 
-    def stage(settings: dict[str, Any], md5: str) -> dict[str, Any]:
-        deps = [{"path": empty_store.layout.manifest.as_posix(), "md5": md5}]
+    def stage(settings: dict[str, Any], *md5s: str) -> dict[str, Any]:
+        deps = [{"path": table.as_posix(), "md5": md5} for table, md5 in zip(tables, md5s, strict=True)]
         made = {"params.yaml": {"study.seeds": [1, 2], "classify": settings}}
         return {"deps": deps, "params": made}
 
     same, other = sections["classify"], {**sections["classify"], "epochs": 9}
-    lock = {"classify@raw": stage(same, manifest), "classify@bicubic": stage(other, manifest),
-            "classify@srgan": stage(same, "another")}  # fmt: skip
+    lock = {"classify@raw": stage(same, manifest, roles),
+            "classify@bicubic": stage(other, manifest, roles), "classify@srgan": stage(same, "another", roles),
+            "classify@real_esrgan": stage(same, manifest, "others")}  # fmt: skip
     Path("dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": lock}))
     shutil.rmtree(empty_store.layout.sr("srgan"))
     found = synced(empty_store)
-    assert found.outdated == ["classify@bicubic", "classify@srgan"]
+    assert found.outdated == ["classify@bicubic", "classify@srgan", "classify@real_esrgan"]
     assert found.unfinished == ["train_sr@srgan"]
-    assert len(found.logged) == len(NAMES) - 3 and "classify raw" in found.logged
+    assert len(found.logged) == len(NAMES) - 4 and "classify raw" in found.logged
 
 
 def test_a_store_that_fails_is_an_error_and_the_next_call_goes_on(

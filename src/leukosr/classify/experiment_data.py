@@ -12,6 +12,7 @@ import numpy as np
 from leukosr.classify.trainer import LabelledImages
 from leukosr.config import Classifier, Experiment, Protocol
 from leukosr.data.manifest import Row, folds_of, with_role
+from leukosr.data.splits import SPLITS
 from leukosr.engine.seeding import Root, stream_rng
 from leukosr.errors import LeukoError
 from leukosr.images.reading import read_rgb
@@ -100,7 +101,7 @@ class ExperimentData:
             return self._images.labelled(train, arms, self.classes), None
         held = split.validation_rows
         if wanted != "protocol":
-            train, held = held_out(train, wanted, seed, by_source=self.protocol == "source_disjoint")
+            train, held = held_out(train, wanted, seed, by_source=SPLITS[self.protocol].disjoint)
         return self._images.labelled(train, arms, self.classes), self._images.labelled(held, arms, self.classes)
 
     def test(self, split: Split) -> LabelledImages:

@@ -14,6 +14,7 @@ from leukosr.classify.trainer import ClassifierTraining, LabelledImages, predict
 from leukosr.config import Classifier, FlipsAndLight, Params, Protocol
 from leukosr.data.manifest import Row, seen_by_classifiers, with_role
 from leukosr.data.redraw import redrawn
+from leukosr.data.splits import SPLITS
 from leukosr.engine.device import choose_device
 from leukosr.engine.resume import Resume
 from leukosr.engine.seeding import StreamRoots
@@ -71,7 +72,7 @@ class ClassifierSubject:
         """Training and validation rows: the protocol's own, or a part of each class's training images."""
         train = with_role(self.rows, self.protocol, "classifier_train")
         own = with_role(self.rows, self.protocol, "classifier_val")
-        return (train, own) if own else held_out(train, HELD_OUT, roots, by_source=False)
+        return (train, own) if own else held_out(train, HELD_OUT, roots, by_source=SPLITS[self.protocol].disjoint)
 
     def _train(
         self, settings: Classifier, roots: StreamRoots, classes: list[str], train: LabelledImages,

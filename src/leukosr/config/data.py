@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from leukosr.config.fields import Fraction, PositiveInt, Section, Seed
 from leukosr.config.study import PerClass
@@ -40,7 +41,10 @@ class SourceDisjoint(Section):
 
 
 class Prepare(Section):
-    """Where the images are, which are refused, and how roles are given."""
+    """Where the images are, which are refused, and how roles are given.
+
+    `source_pattern` finds the source in the name of a file, e.g. a patient: a regular expression with one group.
+    """
 
     root: str
     train: str | None
@@ -53,7 +57,18 @@ class Prepare(Section):
     classifier_train_fraction: Fraction
     source_disjoint: SourceDisjoint
     sources: str
+    source_pattern: str | None
     per_class: PerClass
+
+    @field_validator("source_pattern")
+    @classmethod
+    def _one_group(cls, pattern: str | None) -> str | None:
+        try:
+            if pattern is not None and re.compile(pattern).groups != 1:
+                raise ValueError(f"needs one group in parentheses, the source, got '{pattern}'")
+        except re.error as error:
+            raise ValueError(f"'{pattern}' is no regular expression: {error}") from None
+        return pattern
 
     @model_validator(mode="after")
     def _train_with_test(self) -> Prepare:

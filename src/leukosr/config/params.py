@@ -29,6 +29,8 @@ class Params(Section):
     degrade: Degrade
     train_sr: dict[Name, AnyTrainSR]
     upscale: dict[Name, AnyArm]
+    compared_by: dict[str, list[str]]
+    compared: list[str]
     quality: Quality
     classifier: Classifier
     classify: dict[str, Experiment]
@@ -102,6 +104,11 @@ class Params(Section):
         return self.study.seed if seed is None else seed
 
     @property
+    def sought_protocols(self) -> tuple[str, ...]:
+        """The protocols whose sources the stage `provenance` finds."""
+        return tuple(name for name, needs in self.find_sources.items() if needs.stage)
+
+    @property
     def swept_arm(self) -> str:
         """The experiment, or the training of SR, that the sweep repeats."""
         known = tuple(self.classify if self.sweep.target == "classify" else self.train_sr)
@@ -128,10 +135,38 @@ class Params(Section):
     def _split_is_fixed(self) -> bool:
         """Whether another draw of the split would change how many images there are.
 
-        Sources keep different numbers of images where these are limited, so roles cannot change hands.
+        Sources keep different numbers of images where these are limited, so roles cannot change hands; nor can they
+        where SR was trained on the training images.
         """
-        by_source = self.sweep.target == "classify" and self.swept_protocol == "source_disjoint"
-        return by_source and (self.prepare.per_class.classifier is not None or self.study.protocol == "both")
+        if self.sweep.target != "classify":
+            return False
+        split = self.study.split(self.swept_protocol)
+        limited = self.prepare.per_class.classifier is not None or len(self.study.protocols) > 1
+        return not split.own_sr_part or (split.disjoint and limited)
+
+    @model_validator(mode="after")
+    def _measures_fit(self) -> Params:
+        """There is something to do for each measure of the study, and nothing for the others."""
+        images = self.arms if "image_quality" in self.study.measures else ()
+        if sorted(self.compared) != sorted(images):
+            raise ValueError(f"compared: must list {'every arm' if images else 'nothing'}, by study.measures")
+        if self.study.classifies:
+            if not self.classify:
+                raise ValueError("classify: add an experiment, or take classification out of study.measures")
+            return self
+        if self.classify:
+            raise ValueError(
+                "classify: study.measures names no classification, so there can be no experiments: write "
+                "`classify: ${oc.create:{}}` into the study's file, as conf/study/demo_sr.yaml does"
+            )
+        if self.prepare.classes is not None:
+            raise ValueError("prepare.classes: a study without classification has no classes; set it to null")
+        for name, train in self.train_sr.items():
+            if train.only_class is not None:
+                raise ValueError(
+                    f"train_sr.{name}.class: a study without classification has no classes; set it to null"
+                )
+        return self
 
     def _check_sweep(self) -> None:
         known = tuple(self.classify if self.sweep.target == "classify" else self.train_sr)
@@ -143,21 +178,22 @@ class Params(Section):
             raise ValueError(
                 f"sweep.arm: unknown '{self.sweep.arm}'; known to {self.sweep.target} are {', '.join(known)}"
             )
-        if self._split_is_fixed and "split" in (self.sweep.streams or ()):
-            raise ValueError(
-                "sweep.streams: 'split' cannot be drawn anew here, as sources keep different numbers of images: "
-                "leave it out, or set study.protocol to source_disjoint and budget.per_class.classifier to null"
-            )
-        by_source = self.sweep.target == "classify" and self.swept_protocol == "source_disjoint"
-        if self.sweep.design == "search" and by_source and self.prepare.source_disjoint.folds is not None:
-            raise ValueError(
-                "sweep.design: a search needs validation images, and with prepare.source_disjoint.folds every image of "
-                "the classifiers is tested: set folds to null, or choose another design"
-            )
         by_target = self.protocols_of(self.swept_arm) if self.sweep.target == "classify" else self.study.protocols
         if self.swept_protocol not in by_target:
             raise ValueError(
                 f"sweep.protocol: '{self.sweep.protocol}' is none of those of {self.swept_arm}, {', '.join(by_target)}"
+            )
+        if self._split_is_fixed and "split" in (self.sweep.streams or ()):
+            raise ValueError(
+                "sweep.streams: 'split' cannot be drawn anew here, as sources keep different numbers of images, or SR "
+                f"trains on the classifiers' images: leave it out, or let {self.swept_protocol} be the one "
+                "study.protocol and set budget.per_class.classifier to null"
+            )
+        folded = self.sweep.target == "classify" and self.study.split(self.swept_protocol).folds
+        if self.sweep.design == "search" and folded and self.prepare.source_disjoint.folds is not None:
+            raise ValueError(
+                "sweep.design: a search needs validation images, and with prepare.source_disjoint.folds every image of "
+                "the classifiers is tested: set folds to null, or choose another design"
             )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from leukosr.config import Prepare, Provenance, read_yaml
@@ -21,7 +22,7 @@ _PART = re.compile(r"(train|test|val)(?:ing|id|idation)?(?:[-_ ].*|\d+)?", re.IG
 
 @dataclass(frozen=True)
 class Found:
-    """One file of the set before it is opened. `part` is train, test, reference or all.
+    """One file of the set before it is opened. `part` is train, val, test, reference or all; `label` may be empty.
 
     `reason` says why it cannot be used, as far as its name and place tell.
     """
@@ -73,29 +74,47 @@ def drawn_sets() -> dict[str, str]:
     return sets
 
 
-def find_images(settings: Prepare | Provenance) -> list[Found]:
+def find_images(settings: Prepare | Provenance, labelled: bool = True) -> list[Found]:
     """List the files of a set in a fixed order.
 
     A `split.csv` (`path, label, split`) in the root decides where there is one, else the folders named by
     train/test/reference, else class folders in the root. Classes that the study names are found in upper or lower case
-    and called as it calls them. Raises LeukoError for a missing or empty folder.
+    and called as it calls them. Where images need no class (`labelled` is False), they lie in any folders. Raises
+    LeukoError for a missing or empty folder.
     """
     root = Path(settings.root)
     if not root.is_dir():
         raise LeukoError(f"the image folder {root} does not exist: bring it with `{bringing(settings.root)}`")
     if (root / "split.csv").is_file():
-        return _from_split_csv(root, settings.classes)
+        return _from_split_csv(root, settings.classes, labelled)
+    listing = partial(_from_class_folders, classes=settings.classes) if labelled else _from_any_folders
     if settings.train is None or settings.test is None:
-        return _from_class_folders(root, "", settings.classes, "all")
-    found = _from_class_folders(root, settings.train, settings.classes, "train")
-    found += _from_class_folders(root, settings.test, settings.classes, "test")
-    _same_classes(root, settings, found)
+        return listing(root, "", part="all")
+    found = listing(root, settings.train, part="train") + listing(root, settings.test, part="test")
+    if labelled:
+        _same_classes(root, settings, found)
     if settings.reference is not None:
-        found += _from_class_folders(root, settings.reference, settings.classes, "reference")
+        found += listing(root, settings.reference, part="reference")
     return found
 
 
-def _from_class_folders(root: Path, below: str, classes: list[str] | None, part: str) -> list[Found]:
+def _from_any_folders(root: Path, below: str, part: str) -> list[Found]:
+    """All files below a folder, but for what lies in a folder of masks, and tables and texts beside the images."""
+    folder = root / below
+    if not folder.is_dir():
+        raise LeukoError(f"the folder {folder} is missing: prepare.train, test and reference must name folders")
+    found = [
+        Found(file.path.relative_to(root).as_posix(), "", part, file.reason)
+        for file in list_files(folder)
+        if "masks" not in file.path.relative_to(folder).parts[:-1]
+        and (file.path.parent != folder or file.path.suffix.lower() in SUFFIXES)
+    ]
+    if not found:
+        raise LeukoError(f"{folder} holds no images: add some, or correct prepare.root, train and test")
+    return found
+
+
+def _from_class_folders(root: Path, below: str, part: str, classes: list[str] | None) -> list[Found]:
     folder = root / below
     if not folder.is_dir():
         raise LeukoError(f"the folder {folder} is missing: prepare.train, test and reference must name folders")
@@ -200,14 +219,12 @@ def _same_classes(root: Path, settings: Prepare | Provenance, found: Iterable[Fo
         )
 
 
-def _from_split_csv(root: Path, classes: list[str] | None) -> list[Found]:
-    rows = read_split(root)
+def _from_split_csv(root: Path, classes: list[str] | None, labelled: bool) -> list[Found]:
+    rows = read_split(root, labelled)
     if classes is None:
         one_spelling((row.label for row in rows), f"{root / 'split.csv'} writes one class")
     spelling = _spellings(classes or [], (row.label for row in rows), root / "split.csv")
-    found = [
-        Found(row.path, spelling.get(row.label, row.label), "train" if row.split == "train" else "test") for row in rows
-    ]
+    found = [Found(row.path, spelling.get(row.label, row.label), row.split) for row in rows]
     listed = {item.path for item in found}
     for path in (item.path for item in list_files(root)):
         name = path.relative_to(root).as_posix()

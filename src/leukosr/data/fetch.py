@@ -234,6 +234,6 @@ def _flat(path: Path) -> Prepare:
         source_disjoint=SourceDisjoint(
             sr_train=0.4, classifier_train=0.3, classifier_val=0.1, classifier_test=0.2, folds=None
         ),
-        sources=str(path),
+        sources=str(path), source_pattern=None,
         per_class=PerClass(sr_train=None, sr_val=1, classifier=None, reference=None),
     )  # fmt: skip

@@ -1,14 +1,17 @@
-"""The manifest: the one place that says which image plays which role."""
+"""The manifest: the one place that says which images there are and which role each plays.
+
+manifest.csv holds the images, roles.csv beside it a row for every image and protocol.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from leukosr.config import Protocol, Study
-from leukosr.data.catalogue import Checked, Rejected
+from leukosr.data.catalogue import Rejected
 from leukosr.data.paths import stays_below
 from leukosr.errors import LeukoError
 from leukosr.files import new_file
@@ -17,14 +20,16 @@ from leukosr.tables import read_own_rows, write_table
 
 SR_ROLES = ("sr_train", "sr_val")
 CLASSIFIER_ROLES = ("classifier_train", "classifier_val", "classifier_test")
-ROLES = (*SR_ROLES, *CLASSIFIER_ROLES, "reference", "unused")
+SR_TEST = "sr_test"  # what a study that classifies nothing compares
+ROLES = (*SR_ROLES, SR_TEST, *CLASSIFIER_ROLES, "reference", "unused")
 FOLD = "fold_"  # and the fold's number from 1: tested by classifiers that train on the other folds
 _FOLD_NUMBER = re.compile(rf"{FOLD}[0-9]{{1,2}}")
+BOTH = "+"  # joins the roles of an image that SR and classifiers use alike: sr_train+classifier_train
 
 
 @dataclass(frozen=True)
-class Row:
-    """One image: `path` below the data root, size in pixels, `source` empty where it is not known."""
+class Item:
+    """One image: `path` below the data root, size in pixels; `label` and `source` are empty where not known."""
 
     id: str
     path: str
@@ -32,41 +37,52 @@ class Row:
     source: str
     width: int
     height: int
-    role_paper: str
-    role_source_disjoint: str
+
+
+@dataclass(frozen=True)
+class Row(Item):
+    """An image with its role under every protocol that gives it one."""
+
+    roles: Mapping[str, str] = field(hash=False)
 
     def role(self, protocol: Protocol) -> str:
-        """What the image is used for under a protocol."""
-        return self.role_paper if protocol == "paper" else self.role_source_disjoint
+        """What the image is used for under a protocol; empty where that gives it no role."""
+        return self.roles.get(protocol, "")
+
+    def plays(self, protocol: Protocol, *roles: str) -> bool:
+        """Whether the image plays one of `roles` under a protocol, beside another one or alone."""
+        return any(each in roles for each in self.role(protocol).split(BOTH))
 
 
-COLUMNS = tuple("class" if field.name == "label" else field.name for field in fields(Row))
+COLUMNS = ("id", "path", "class", "source", "width", "height")
+ROLE_COLUMNS = ("image", "protocol", "role")
+_WIDE = "role_"  # manifests of the first edition have a column of roles a protocol
 
 
-def make_rows(
-    images: Sequence[Checked], sources: dict[str, str], paper: dict[str, str], disjoint: dict[str, str]
-) -> list[Row]:
-    """Join the checked images with their sources and roles, sorted by id."""
-    rows = [
-        Row(
-            id=image.found.image_id,
-            path=image.found.path,
-            label=image.found.label,
-            source=sources.get(image.found.image_id, ""),
-            width=image.width,
-            height=image.height,
-            role_paper=paper.get(image.found.image_id, "unused"),
-            role_source_disjoint=disjoint.get(image.found.image_id, ""),
-        )
-        for image in images
+def make_rows(items: Iterable[Item], roles: Mapping[str, Mapping[str, str]]) -> list[Row]:
+    """The images with their roles (protocol -> image id -> role), sorted by id."""
+    return [
+        Row(*_cells(item), {protocol: given[item.id] for protocol, given in roles.items() if item.id in given})
+        for item in sorted(items, key=lambda item: item.id)
     ]
-    return sorted(rows, key=lambda row: row.id)
 
 
-def write_manifest(path: Path, rows: Iterable[Row]) -> None:
-    """Write manifest.csv atomically, by the convention of `leukosr.tables`."""
+def _cells(item: Item) -> tuple[str, str, str, str, int, int]:
+    return item.id, item.path, item.label, item.source, item.width, item.height
+
+
+def write_manifest(path: Path, rows: Sequence[Row]) -> None:
+    """Write manifest.csv and roles.csv beside it atomically, by the convention of `leukosr.tables`."""
     with new_file(path) as temporary:
-        write_table(temporary, COLUMNS, map(astuple, rows))
+        write_table(temporary, COLUMNS, map(_cells, rows))
+    with new_file(roles_beside(path)) as temporary:
+        cells = ((row.id, protocol, role) for row in rows for protocol, role in row.roles.items())
+        write_table(temporary, ROLE_COLUMNS, cells)
+
+
+def roles_beside(manifest: Path) -> Path:
+    """The table of roles that belongs to a manifest."""
+    return manifest.with_name("roles.csv")
 
 
 def write_rejected(path: Path, rejected: Iterable[Rejected]) -> None:
@@ -76,24 +92,51 @@ def write_rejected(path: Path, rejected: Iterable[Rejected]) -> None:
 
 
 def read_manifest(path: Path) -> list[Row]:
-    """Read manifest.csv.
+    """Read manifest.csv with the roles.csv beside it, or a manifest of the first edition, which holds its roles itself.
 
-    Raises LeukoError when it is missing, has other columns or is damaged: a row with an unknown role, with an id or a
-    path that leaves its folder, or with the id of an earlier row.
+    Raises LeukoError when one is missing, has other columns or is damaged: a row with an unknown role, with an id or a
+    path that leaves its folder, with the id of an earlier row, or a role of an image that is not there.
     """
     try:
-        header, *cells = read_own_rows(path) or [[]]
-        if tuple(header) != COLUMNS:
+        header, *cells = _read(path)
+        wide = [name.removeprefix(_WIDE) for name in header[len(COLUMNS) :] if name.startswith(_WIDE)]
+        if tuple(header) != (*COLUMNS, *(_WIDE + name for name in wide)):
             raise LeukoError(f"{path} has the columns {listed(header)}, expected {listed(COLUMNS)}")
-        rows = [Row(r[0], r[1], r[2], r[3], int(r[4]), int(r[5]), r[6], r[7]) for r in cells]
+        roles: dict[str, dict[str, str]] = {}
+        if wide:
+            for row in cells:
+                own = zip(wide, row[len(COLUMNS) :], strict=True)
+                roles.setdefault(row[0], {protocol: role for protocol, role in own if role})
+        else:
+            roles = _read_roles(roles_beside(path))
+        rows = [Row(r[0], r[1], r[2], r[3], int(r[4]), int(r[5]), roles.pop(r[0], {})) for r in cells]
         _check_rows(rows)
-    except FileNotFoundError:
-        raise LeukoError(f"{path} does not exist: run `dvc repro prepare`") from None
-    except ValueError as error:
+        if roles:
+            raise LeukoError(f"{roles_beside(path)} gives a role to {next(iter(roles))}, which {path} does not list")
+    except (ValueError, IndexError) as error:
         raise LeukoError(f"{path} is damaged ({error}): run `dvc repro prepare`") from None
     except LeukoError as error:
         raise LeukoError(f"{error}: run `dvc repro prepare`") from None
     return rows
+
+
+def _read(path: Path) -> list[list[str]]:
+    try:
+        return read_own_rows(path) or [[]]
+    except FileNotFoundError:
+        raise LeukoError(f"{path} does not exist") from None
+
+
+def _read_roles(path: Path) -> dict[str, dict[str, str]]:
+    """Image id -> protocol -> role."""
+    header, *cells = _read(path)
+    if tuple(header) != ROLE_COLUMNS:
+        raise LeukoError(f"{path} has the columns {listed(header)}, expected {listed(ROLE_COLUMNS)}")
+    roles: dict[str, dict[str, str]] = {}
+    for image, protocol, role in cells:
+        if roles.setdefault(image, {}).setdefault(protocol, role) != role:
+            raise LeukoError(f"{path} gives {image} two roles under {protocol}")
+    return roles
 
 
 def _check_rows(rows: Iterable[Row]) -> None:
@@ -105,14 +148,14 @@ def _check_rows(rows: Iterable[Row]) -> None:
         if row.id in ids:
             raise ValueError(f"{row.id!r} stands twice")
         ids.add(row.id)
-        for role in (row.role_paper, row.role_source_disjoint):
-            if role not in (*ROLES, "") and not _FOLD_NUMBER.fullmatch(role):
+        for role in (part for roles in row.roles.values() for part in roles.split(BOTH)):
+            if role not in ROLES and not _FOLD_NUMBER.fullmatch(role):
                 raise ValueError(f"{row.id!r} has the unknown role {role!r}")
 
 
 def with_role(rows: Iterable[Row], protocol: Protocol, *roles: str) -> list[Row]:
-    """The rows whose role under a protocol is one of `roles`."""
-    return [row for row in rows if row.role(protocol) in roles]
+    """The rows that play one of `roles` under a protocol."""
+    return [row for row in rows if row.plays(protocol, *roles)]
 
 
 def folds_of(rows: Iterable[Row], protocol: Protocol) -> list[str]:
@@ -123,7 +166,7 @@ def folds_of(rows: Iterable[Row], protocol: Protocol) -> list[str]:
 
 def for_classifiers(role: str) -> bool:
     """Whether a classifier trains on images of this role or is tested on them."""
-    return role in CLASSIFIER_ROLES or role.startswith(FOLD)
+    return role.startswith(FOLD) or any(part in CLASSIFIER_ROLES for part in role.split(BOTH))
 
 
 def seen_by_classifiers(rows: Iterable[Row], protocols: Sequence[Protocol]) -> list[Row]:
@@ -131,33 +174,73 @@ def seen_by_classifiers(rows: Iterable[Row], protocols: Sequence[Protocol]) -> l
     return [row for row in rows if any(for_classifiers(row.role(protocol)) for protocol in protocols)]
 
 
+def arm_rows(rows: Iterable[Row], study: Study) -> list[Row]:
+    """The rows that every arm has an image of: those that a classifier sees or SR is tested on."""
+    return [row for row in rows if any(_measured(row.role(protocol)) for protocol in study.protocols)]
+
+
+def compared_rows(rows: Iterable[Row], study: Study) -> list[Row]:
+    """The rows whose image quality is measured: those of an arm that SR has not seen in training."""
+    return [row for row in arm_rows(rows, study) if not row.plays(study.sr_protocol, *SR_ROLES)]
+
+
 def used_rows(rows: Iterable[Row], study: Study) -> list[Row]:
-    """The rows that SR or a classifier of the study uses."""
-    return [
-        row
-        for row in rows
-        if row.role(study.sr_protocol) in SR_ROLES
-        or any(for_classifiers(row.role(protocol)) for protocol in study.protocols)
-    ]
+    """The rows that SR or a measure of the study uses."""
+    rows = list(rows)
+    measured = {row.id for row in arm_rows(rows, study)}
+    return [row for row in rows if row.id in measured or row.plays(study.sr_protocol, *SR_ROLES)]
 
 
-def check_disjoint(rows: Iterable[Row]) -> None:
-    """Raise LeukoError unless no source plays two parts under `source_disjoint`.
+def _measured(role: str) -> bool:
+    return role == SR_TEST or for_classifiers(role)
 
-    Parts are SR, the classifiers' training, validation and test, and each fold.
-    """
-    part_of: dict[str, str] = {}
-    for row in rows:
-        role = row.role_source_disjoint
-        if role not in SR_ROLES and not for_classifiers(role):
-            continue
-        part = "SR training" if role in SR_ROLES else role
-        if not row.source:
-            raise LeukoError(f"the manifest is not source-disjoint: {row.id} is used as {part} but has no source")
-        if part_of.setdefault(row.source, part) != part:
+
+def is_tested(row: Row, protocol: Protocol) -> bool:
+    """Whether a classifier, or SR alone, is tested on an image."""
+    return row.role(protocol).startswith(FOLD) or row.plays(protocol, "classifier_test", SR_TEST)
+
+
+def refuse_trained_tests(rows: Iterable[Row], study: Study) -> None:
+    """Raise LeukoError where SR would train on images that are tested under another protocol of the study."""
+    trained = with_role(rows, study.sr_protocol, *SR_ROLES)
+    for protocol in study.protocols:
+        tested = [row for row in trained if is_tested(row, protocol)]
+        if tested:
             raise LeukoError(
-                f"the manifest is not source-disjoint: source {row.source} is used as {part_of[row.source]} and, by "
-                f"{row.id}, as {part}; make it again with `dvc repro --force --single-item prepare`"
+                f"study.protocol: SR would train on {len(tested)} images under {study.sr_protocol} that are tested "
+                f"under {protocol}, e.g. {tested[0].id}: run the protocols as studies of their own"
             )
-    if not part_of:
-        raise LeukoError("the manifest gives no image a role under source_disjoint: run `dvc repro prepare`")
+
+
+def check_disjoint(rows: Sequence[Row], protocol: Protocol) -> None:
+    """Raise LeukoError unless no source plays two parts under a protocol.
+
+    Parts are SR, the classifiers' training, validation and test, and each fold. Where SR and classifiers use some
+    images alike, what they use so is one part.
+    """
+    uses_of = {role: _uses(role) for role in {row.role(protocol) for row in rows}}
+    alike = [uses for uses in uses_of.values() if len(uses) > 1]
+    used: dict[str, set[str]] = {}
+    for row in rows:
+        own = uses_of[row.role(protocol)]
+        if not own:
+            continue
+        if not row.source:
+            part = " and ".join(sorted(own))
+            raise LeukoError(f"the manifest is not source-disjoint: {row.id} is used as {part} but has no source")
+        before = used.setdefault(row.source, set(own))
+        if not own <= before and not any(own | before <= uses for uses in alike):
+            raise LeukoError(
+                f"the manifest is not source-disjoint: source {row.source} is used as {min(before)} and, by "
+                f"{row.id}, as {min(own - before)}; make it again with `dvc repro --force --single-item prepare`"
+            )
+        before |= own
+    if not used:
+        raise LeukoError(f"the manifest gives no image a role under {protocol}: run `dvc repro prepare`")
+
+
+def _uses(role: str) -> frozenset[str]:
+    """What images of a role are used for, in training SR or in a measure; empty for references and the unused."""
+    if not _measured(role) and not any(part in SR_ROLES for part in role.split(BOTH)):
+        return frozenset()
+    return frozenset("SR training" if part in SR_ROLES else part for part in role.split(BOTH))

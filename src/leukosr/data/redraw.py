@@ -8,22 +8,22 @@ from dataclasses import replace
 
 from leukosr.config import Protocol
 from leukosr.data.manifest import Row, for_classifiers
+from leukosr.data.splits import SPLITS
 from leukosr.engine.seeding import stream_rng
 
 
 def redrawn(rows: Sequence[Row], protocol: Protocol, seed: int) -> list[Row]:
     """The manifest with the classifiers' roles given out anew; seed 0 leaves them as they are.
 
-    Within each class the roles are permuted over images (`paper`) or over sources (`source_disjoint`, where an image's
-    role goes with its source), so that every role keeps its number of images or sources. A source that shows cells of
-    several classes keeps its role. What SR uses stays. Under `source_disjoint` a source brings only the images that
-    the limits of its old role left it, so roles keep their number of images only where there are no limits.
+    Within each class the roles are permuted over images, or over sources where the protocol keeps these apart (an
+    image's role goes with its source), so that every role keeps its number of images or sources. A source that shows
+    cells of several classes keeps its role. What SR uses stays. A source brings only the images that the limits of its
+    old role left it, so roles keep their number of images only where there are no limits.
     """
     if seed == 0:
         return list(rows)
-    unit_of = {
-        row.id: row.id if protocol == "paper" else row.source for row in rows if for_classifiers(row.role(protocol))
-    }
+    by_source = SPLITS[protocol].disjoint
+    unit_of = {row.id: row.source if by_source else row.id for row in rows if for_classifiers(row.role(protocol))}
     role_of = {unit_of[row.id]: row.role(protocol) for row in rows if row.id in unit_of}
     labels: dict[str, set[str]] = defaultdict(set)
     for row in rows:
@@ -37,6 +37,7 @@ def redrawn(rows: Sequence[Row], protocol: Protocol, seed: int) -> list[Row]:
     for label, members in sorted(units.items()):
         order = stream_rng(seed, "split", "redrawn", protocol, label).permutation(len(members))
         given |= {members[i]: role_of[member] for i, member in zip(order, members, strict=True)}
-    if protocol == "paper":
-        return [replace(row, role_paper=given[unit_of[row.id]]) if row.id in unit_of else row for row in rows]
-    return [replace(row, role_source_disjoint=given[unit_of[row.id]]) if row.id in unit_of else row for row in rows]
+    return [
+        replace(row, roles={**row.roles, protocol: given[unit_of[row.id]]}) if row.id in unit_of else row
+        for row in rows
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -23,14 +24,19 @@ class Sources:
     notes: tuple[str, ...] = ()
 
 
-def read_sources(root: Path, images: Sequence[Checked], found: Path | None = None) -> Sources:
+def read_sources(
+    root: Path, images: Sequence[Checked], found: Path | None = None, pattern: str | None = None
+) -> Sources:
     """The sources of images from `sources.csv` in the data root, where the set comes with one.
 
-    Else from that in the folder `found`, which the stage `provenance` wrote; else none. The images stand in a column
+    Else what the group of `pattern` holds of each file's name; else from `sources.csv` in the folder `found`, which the
+    stage `provenance` wrote; else none. The images stand in a column
     `path` or, as `leukosr provenance` writes it, `image`; suffixes need not agree. An empty cell is no common source.
     Raises LeukoError where no row names an image, for two sources of one image and for a source that is spelt in two
     ways.
     """
+    if pattern is not None and not (root / NAME).is_file():
+        return _by_name(images, pattern)
     folder = next((each for each in (root, found) if each is not None and (each / NAME).is_file()), None)
     if folder is None:
         return Sources({})
@@ -56,6 +62,17 @@ def read_sources(root: Path, images: Sequence[Checked], found: Path | None = Non
     if without and folder == root:  # the stage `provenance` looks only at what the budget can use
         notes.append(f"{len(without)} of {len(images)} images have no source in {path}, e.g. {short(without[0])}")
     return Sources(by_image, tuple(notes))
+
+
+def _by_name(images: Sequence[Checked], pattern: str) -> Sources:
+    matches = {image.found: re.search(pattern, PurePosixPath(image.found.path).name) for image in images}
+    without = [found.path for found, match in matches.items() if not (match and match[1])]
+    if without:
+        raise LeukoError(
+            f"prepare.source_pattern '{pattern}' finds no source in the names of {len(without)} of {len(images)} "
+            f"images, e.g. {short(without[0])}: correct it, or take these images away"
+        )
+    return Sources({found.image_id: match[1] for found, match in matches.items() if match})
 
 
 def _matched(

@@ -23,21 +23,24 @@ class SplitRow:
     split: str
 
 
-def read_split(root: Path) -> list[SplitRow]:
-    """The rows of `split.csv` (`path, label, split`) in `root`, in their order.
+def read_split(root: Path, labelled: bool = True) -> list[SplitRow]:
+    """The rows of `split.csv` (`path, label, split`) in `root`, in their order; labels are empty if not `labelled`.
 
     Raises LeukoError that names the line of a row without a label, with an unknown split, with a path that leaves
     `root` or with one that an earlier row has.
     """
     table = root / NAME
-    frame = read_table(table, ("path", "label", "split"), "the split of a set (path, label, split)")
+    columns = ("path", "label", "split") if labelled else ("path", "split")
+    frame = read_table(table, columns, f"the split of a set ({', '.join(columns)})")
+    if not labelled:
+        frame["label"] = ""
     rows: list[SplitRow] = []
     line_of: dict[str, int] = {}
     for line, path, label, split in frame[["path", "label", "split"]].itertuples():
         where = f"{table} line {line}"
         if split.casefold() not in SPLITS:
             raise LeukoError(f"{where}: split is '{short(split)}', allowed are {', '.join(SPLITS)}")
-        if not label or not stays_below(path):
+        if (labelled and not label) or not stays_below(path):
             raise LeukoError(f"{where}: needs a path below the folder and a label")
         row = SplitRow(find_file(root, path), label, SPLITS[split.casefold()])
         if (earlier := line_of.setdefault(row.path, line)) != line:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from leukosr.data.manifest import ROLES
+from leukosr.data.manifest import ROLES, Row
 from leukosr.report.results import StudyResults
 from leukosr.report.style import SEQUENCE, Look, new_figure
 from leukosr.report.tables import UNDEFINED, mean_sd, number, percent
@@ -99,17 +100,17 @@ def confusion_figure(path: Path, look: Look, predictions: pd.DataFrame, classes:
         panel.set_title(f"{look.label}, {runs} {'run' if runs == 1 else 'runs pooled'}")
 
 
-def class_distribution(path: Path, manifest: pd.DataFrame, note: str, role: str = "role_paper") -> None:
-    """Images of each class in each role but `unused`, as labelled bars; `manifest` has the columns of manifest.csv."""
-    counts = class_counts(manifest, role).drop(columns="unused", errors="ignore")
+def class_distribution(path: Path, rows: Sequence[Row], note: str, protocol: str) -> None:
+    """Images of each class in each role under a protocol but `unused`, as labelled bars."""
+    counts = class_counts(rows, protocol).drop(columns="unused", errors="ignore")
     classes, roles = list(counts.index), list(counts.columns)
     thick = 0.8 / max(1, len(roles))
     with new_figure(path, 5.8, 0.24 * len(classes) * len(roles) + 0.3 * len(classes) + 1.0, note) as figure:
         panel = figure.subplots()
         for place, name in enumerate(roles):
-            rows = np.arange(len(classes)) + (place - (len(roles) - 1) / 2) * thick
+            places = np.arange(len(classes)) + (place - (len(roles) - 1) / 2) * thick
             bars = panel.barh(
-                rows, counts[name], height=thick * 0.92, color=SEQUENCE[place % len(SEQUENCE)], label=_words(name)
+                places, counts[name], height=thick * 0.92, color=SEQUENCE[place % len(SEQUENCE)], label=_words(name)
             )
             panel.bar_label(bars, padding=3, fontsize=8)
         panel.set_yticks(range(len(classes)), classes)
@@ -119,9 +120,10 @@ def class_distribution(path: Path, manifest: pd.DataFrame, note: str, role: str 
         figure.legend(loc="outside upper left", ncols=3)
 
 
-def class_counts(manifest: pd.DataFrame, role: str = "role_paper") -> pd.DataFrame:
+def class_counts(rows: Sequence[Row], protocol: str) -> pd.DataFrame:
     """Number of images by class (rows) and role (columns, those that occur, in the order of the pipeline)."""
-    counts = pd.crosstab(manifest["class"], manifest[role])
+    labels = pd.Series([row.label or "all" for row in rows], name="class")
+    counts = pd.crosstab(labels, pd.Series([row.role(protocol) or "unused" for row in rows], name="role"))
     known = [name for name in ROLES if name in counts.columns]
     return counts[known + [name for name in counts.columns if name not in known]]
 

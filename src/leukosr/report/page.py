@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from PIL import Image
 
 from leukosr.config import Params
+from leukosr.data.splits import SPLITS
 from leukosr.files import new_file, new_folder, write_json
 from leukosr.images.reading import read_as_rgb
 from leukosr.report import sections
@@ -32,8 +33,8 @@ from leukosr.report.curves import classifier_curves, sr_curves
 from leukosr.report.grids import arm_grid, read_cell
 from leukosr.report.published import published_figures
 from leukosr.report.results import StudyResults
-from leukosr.report.split_effect import effect_figure, effect_rows, split_effects
-from leukosr.report.style import budget_note, training_words
+from leukosr.report.split_effect import compared_protocols, effect_figure, effect_rows, split_effects
+from leukosr.report.style import arm_looks, budget_note, training_words
 from leukosr.report.tables import comparison_table, summary
 from leukosr.report.verdicts import judge, leakage, verdict_rows
 from leukosr.versions import installed_versions
@@ -70,15 +71,16 @@ def write_report(
     note = f"{results.study}: {budget_note(params.budget)}"
     published = published_figures(params.study.published)
     everything = [results, *others]
-    tables = [comparison_table(each, published if each.protocol == "paper" else None) for each in everything]
+    tables = [comparison_table(each, None if SPLITS[each.protocol].disjoint else published) for each in everything]
     with new_folder(folder) as work:
         pictures = _draw(work / "figures", params, results, note)
         for each in others:
             pictures |= _draw_protocol(work / "figures", each, note)
         swept = _draw_sweep(work / "figures", params, results, pictures)
-        effects = split_effects(results, others[0]) if others else []
-        if effects:
-            effect_figure(work / "figures" / "split_effect.png", effects, results, note)
+        compared = compared_protocols(everything)
+        effects = split_effects(*compared) if compared else []
+        if compared:
+            effect_figure(work / "figures" / "split_effect.png", effects, compared, note)
             words = f"Test accuracy of every experiment under both protocols with 95 % intervals. {note}"
             pictures["split_effect"] = Figure(data_uri(work / "figures" / "split_effect.png", False), words)
         with new_file(work / "comparison.csv") as path:
@@ -96,20 +98,21 @@ def write_report(
             budget_name=params.budget.name,
             results=results,
             protocols=[_protocol(params, *each) for each in zip(everything, tables, strict=True)],
-            split_effects=effect_rows(effects, results),
-            split_words=sections.split_words(*everything) if others else "",
+            split_effects=effect_rows(effects, compared[0]) if compared else [],
+            split_names=[each.protocol.replace("_", " ") for each in compared or ()],
+            split_words=sections.split_words(*compared) if compared else "",
             sweep=swept,
             published=published,
             published_label=published.label(params.image) if published else "",
-            f1=sections.f1_by_class(results),
+            f1=sections.f1_by_class(results) if results.experiments else [],
             per_class=sections.class_rows(results),
             sr_rows=sections.sr_rows(params, results),
-            counts=class_counts(results.manifest, f"role_{results.protocol}"),
+            counts=class_counts(results.manifest, results.protocol),
             main_protocol=f" (protocol {results.protocol})" if others else "",
             rejected=list(results.rejected.itertuples(index=False)),
             degradation=sections.degradation_rows(params),
             caveat=params.study.caveat,
-            images=next(iter(results.arms.values())).quality.n,
+            images=next((each.quality.n for each in results.arms.values()), 0),
             wrapped=getattr(params.degrade, "noise", "") == "wrapped",
             params_yaml=_settings(params),
             reproduce=reproduction(params, conf),
@@ -175,11 +178,12 @@ def _protocol(params: Params, results: StudyResults, table: pd.DataFrame) -> dic
     main = results.protocol == params.study.protocols[0]
     return {
         "name": results.protocol,
-        "words": sections.PROTOCOL_WORDS[results.protocol],
+        "words": SPLITS[results.protocol].words,
+        "disjoint": SPLITS[results.protocol].disjoint,
         "comparison": sections.comparison_rows(table, results),
         "experiments": [] if sections.alike(params, results) else sections.experiment_rows(params, results),
         "published": "published_psnr" in table,
-        "leakage": leakage(results.manifest, results.protocol, params.study.sr_protocol),
+        "leakage": leakage(results.manifest, results.protocol, params.study),
         "verdicts": verdict_rows(found.comparisons, results),
         "reach": reach_sentence(found.comparisons) if found.comparisons else "",
         "unknown": next((worth_sentence(size) for size in found.sizes if not size.known), ""),
@@ -210,7 +214,7 @@ def _draw_protocol(folder: Path, results: StudyResults, note: str) -> dict[str, 
 
 def _settings(params: Params) -> str:
     """All parameters but those that only change speed, and what other protocols would need."""
-    shown = params.model_dump(mode="json", exclude={"runtime", "find_sources"})
+    shown = params.model_dump(mode="json", exclude={"runtime", "find_sources", "compared_by"})
     return str(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True))
 
 
@@ -221,21 +225,24 @@ def _draw(folder: Path, params: Params, results: StudyResults, note: str) -> dic
     def add(name: str, alt: str, photo: bool = False) -> None:
         seen[name] = Figure(data_uri(folder / f"{name}.png", photo), f"{alt}. {note}")
 
-    accuracy_figure(folder / "accuracy.png", results, note)
-    add("accuracy", "Test accuracy of every experiment, a dot a seed")
-    quality_figure(folder / "quality.png", results, note)
-    add("quality", "Distribution of PSNR and SSIM over the images of every arm")
-    class_distribution(folder / "classes.png", results.manifest, note, f"role_{results.protocol}")
+    if results.experiments:
+        accuracy_figure(folder / "accuracy.png", results, note)
+        add("accuracy", "Test accuracy of every experiment, a dot a seed")
+    if results.arms:
+        quality_figure(folder / "quality.png", results, note)
+        add("quality", "Distribution of PSNR and SSIM over the images of every arm")
+    class_distribution(folder / "classes.png", results.manifest, note, results.protocol)
     add("classes", "Number of images of each class in each role")
     originals = [name for name, arm in params.upscale.items() if arm.shows_originals(params.image)]
     guide = originals[0] if originals else None
-    arms = list(results.arms)
+    looks = arm_looks(params)
+    arms = list(looks)
     cells = [
         read_cell(results.layout, image, arms, crop=params.report.crop, label=label, captions=captions, guide=guide)
-        for image, label, captions in sections.grid_choice(results, params.report.grid_cells)
+        for image, label, captions in sections.grid_choice(results, arms, params.report.grid_cells)
     ]
     if cells:
-        arm_grid(folder / "grid.png", cells, {arm: each.look for arm, each in results.arms.items()}, note)
+        arm_grid(folder / "grid.png", cells, looks, note)
         add("grid", "The same cells in every arm with a zoomed crop", photo=True)
     for name, result in results.experiments.items():
         confusion_figure(folder / f"confusion_{name}.png", result.look, result.predictions, results.classes, note)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from leukosr.config import Params
+from leukosr.data.splits import SPLITS
 from leukosr.errors import LeukoError
 from leukosr.files import new_folder, write_json
 from leukosr.layout import Layout, require
@@ -18,7 +19,7 @@ from leukosr.versions import git_commit, installed_versions
 def publish_results(params: Params, params_file: Path, layout: Layout, target: Path) -> Path:
     """Copy the report with its figures, metrics, params.yaml, dvc.lock, versions and commit of a study to `target`.
 
-    The manifest comes along where the study claims a split by source, so that anyone can check it.
+    Manifest and roles come along where the study claims a split by source, so that anyone can check it.
 
     An existing snapshot of that name is replaced. Raises LeukoError when the study is not finished, or something
     else lies at `target`.
@@ -34,8 +35,9 @@ def publish_results(params: Params, params_file: Path, layout: Layout, target: P
             place = folder / "metrics" / metrics.parent.relative_to(layout.root)
             place.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(metrics, place / "metrics.json")
-        if "source_disjoint" in params.study.protocols:
-            shutil.copyfile(layout.manifest, folder / "manifest.csv")
+        if any(SPLITS[name].disjoint for name in params.study.protocols):
+            for table in (layout.manifest, layout.roles):
+                shutil.copyfile(table, folder / table.name)
         shutil.copyfile(params_file, folder / "params.yaml")
         lock = require(params_file.parent / "dvc.lock", "report")
         shutil.copyfile(lock, folder / "dvc.lock")

@@ -11,14 +11,14 @@ from typing import Any
 import pandas as pd
 
 from leukosr.config import Params, Protocol
+from leukosr.data.manifest import Row, read_manifest
 from leukosr.errors import LeukoError
 from leukosr.layout import Layout
 from leukosr.report.style import Look, arm_looks, experiment_looks, training_look
 from leukosr.tables import read_own_table
 
 TEXT_COLUMNS = frozenset(
-    ("id", "path", "class", "source", "role", "role_paper", "role_source_disjoint", "reason", "image",
-     "stage", "fold", "true", "predicted")
+    ("path", "class", "source", "role", "reason", "image", "stage", "fold", "true", "predicted")
 )  # fmt: skip
 
 
@@ -69,7 +69,7 @@ class Classification:
 
 @dataclass(frozen=True)
 class ArmResults:
-    """Image quality of one arm; the frame has the columns of per_image.csv."""
+    """How an arm's images compare with the ground truth; the frame has the columns of per_image.csv."""
 
     look: Look
     quality: ImageQuality
@@ -99,12 +99,15 @@ class SRTraining:
 
 @dataclass(frozen=True)
 class StudyResults:
-    """All results of a study; `layout` knows its files, arms, experiments and trainings are in the study's order."""
+    """All results of a study; `layout` knows its files, arms, experiments and trainings are in the study's order.
+
+    There are no `arms` where the study does not measure image quality, no `experiments` where it does not classify.
+    """
 
     study: str
     protocol: str
     layout: Layout
-    manifest: pd.DataFrame
+    manifest: Sequence[Row]
     rejected: pd.DataFrame
     arms: Mapping[str, ArmResults]
     experiments: Mapping[str, ExperimentResults]
@@ -116,9 +119,23 @@ class StudyResults:
         columns = next(iter(self.experiments.values())).predictions.columns
         return tuple(str(name).removeprefix("p_") for name in columns if str(name).startswith("p_"))
 
+    @property
+    def key(self) -> str:
+        """What tables have a row for: `experiment`, or `arm` where nothing is classified."""
+        return "experiment" if self.experiments else "arm"
+
+    @property
+    def shown_arms(self) -> Mapping[str, str]:
+        """The arm whose images each row of a table shows: the one that an experiment tests on, or the arm itself."""
+        return {name: each.arm for name, each in self.experiments.items()} or {arm: arm for arm in self.arms}
+
+    def look(self, name: str) -> Look:
+        """The look of such a row."""
+        return self.experiments[name].look if self.experiments else self.arms[name].look
+
 
 def load_results(layout: Layout, params: Params, protocol: Protocol) -> StudyResults:
-    """Read the files of a study as the stages wrote them.
+    """Read the files of a study as the stages of its measures wrote them.
 
     Raises LeukoError that names a missing or damaged file and the `dvc repro` command that makes it.
     """
@@ -126,9 +143,9 @@ def load_results(layout: Layout, params: Params, protocol: Protocol) -> StudyRes
         study=layout.study,
         protocol=protocol,
         layout=layout,
-        manifest=_table(layout.manifest, ("id", "class", "source", f"role_{protocol}"), "prepare"),
+        manifest=read_manifest(layout.manifest),
         rejected=_table(layout.rejected, ("path", "reason"), "prepare"),
-        arms={arm: _arm(layout, arm, look) for arm, look in arm_looks(params).items()},
+        arms={arm: _arm(layout, arm, look) for arm, look in arm_looks(params).items() if arm in params.compared},
         experiments={name: _experiment(layout, name, params, protocol) for name in params.experiments_under(protocol)},
         trainings={name: _training(layout, name, training_look(params, name)) for name in params.train_sr},
     )
@@ -139,7 +156,7 @@ def _arm(layout: Layout, arm: str, look: Look) -> ArmResults:
     return ArmResults(
         look=look,
         quality=_metrics(folder / "metrics.json", lambda raw: _fields(ImageQuality, raw), stage),
-        per_image=_table(folder / "per_image.csv", ("image", "psnr", "ssim"), stage),
+        per_image=_table(folder / "per_image.csv", ("image", "class", "psnr", "ssim"), stage),
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,24 +12,27 @@ import pandas as pd
 from leukosr.config import ByTraining, Classifier, Params
 from leukosr.report.results import StudyResults
 from leukosr.report.style import arm_looks, size_text, training_words
-from leukosr.report.tables import UNDEFINED, mean_sd, number, percent
-
-PROTOCOL_WORDS = {
-    "paper": "test images drawn at random from the test part, whatever source they show",
-    "source_disjoint": "no source is in two of SR training, classifier training, validation and test",
-}
+from leukosr.report.tables import UNDEFINED, number, percent, quality_cells, score_cells
 
 
 def lead_sentence(params: Params, results: StudyResults) -> str:
     """One plain sentence: what was trained on what, how often, tested on how many images."""
-    image, scores = params.image, next(iter(results.experiments.values())).scores
-    sources = "" if scores.n_test_sources is None else f" from {scores.n_test_sources} sources"
+    image = params.image
     low = size_text(image.height // image.scale, image.width // image.scale)
+    sizes = (
+        f"the low resolution is {low} pixels, the high one {size_text(image.height, image.width)} (height by width)."
+    )
+    if not results.experiments:
+        count = next(iter(results.arms.values())).quality.n
+        return (
+            f"{len(results.arms)} versions (arms) of the same {count} images are compared with the originals; {sizes}"
+        )
+    scores = next(iter(results.experiments.values())).scores
+    sources = "" if scores.n_test_sources is None else f" from {scores.n_test_sources} sources"
     folds = "" if scores.folds is None else f" ({scores.folds} folds, each tested by the classifiers of the others)"
     return (
         f"{_trained(params, results)}, and tested on {scores.n_test} other images{folds}{sources}, so that one image "
-        f"is {100 / max(scores.n_test, 1):.2g} points of accuracy; the low resolution is {low} pixels, "
-        f"the high one {size_text(image.height, image.width)} (height by width)."
+        f"is {100 / max(scores.n_test, 1):.2g} points of accuracy; {sizes}"
     )
 
 
@@ -83,33 +87,29 @@ def precision_sentence(results: StudyResults) -> str:
             stages.setdefault(result.quality.precision, []).append(f"upscale@{arm}")
     for name, each in results.experiments.items():
         stages.setdefault(each.scores.precision, []).append(f"classify@{name}")
+    if not stages:
+        return ""
     if len(stages) == 1:
         return f"All networks computed in {next(iter(stages))}."
     parts = [f"{precision} ({', '.join(names)})" for precision, names in sorted(stages.items())]
     return f"Networks computed in {' and in '.join(parts)}: differences between these include rounding."
 
 
-def split_words(paper: StudyResults, disjoint: StudyResults) -> str:
+def split_words(mixed: StudyResults, disjoint: StudyResults) -> str:
     """What the classifiers of the two protocols have in common, and what differs besides the split."""
-    first, second = (next(iter(each.experiments.values())).scores.n_train for each in (paper, disjoint))
+    first, second = (next(iter(each.experiments.values())).scores.n_train for each in (mixed, disjoint))
     same = "The SR weights are the same, and the protocols differ in whether copies of a test image are trained on"
     if first == second:
         return f"{same}; classifiers train on {first} images under both."
-    return f"{same}, and in the amount: {first} training images under paper, {second} under source_disjoint."
+    amount = f"{first} training images under {mixed.protocol}, {second} under {disjoint.protocol}"
+    return f"{same}, and in the amount: {amount}."
 
 
 def comparison_rows(table: pd.DataFrame, results: StudyResults) -> list[list[str]]:
-    """The comparison table as text: experiment, accuracy, macro F1, runs, PSNR, SSIM, published figures."""
+    """The comparison table as text: experiment or arm, accuracy, macro F1, runs, PSNR, SSIM, published figures."""
     rows = []
     for row in table.to_dict("records"):
-        cells = [
-            results.experiments[str(row["experiment"])].look.label,
-            mean_sd(row["accuracy_percent"], row["accuracy_sd_percent"]),
-            mean_sd(row["macro_f1_percent"], row["macro_f1_sd_percent"]),
-            str(row["n_runs"]),
-            number(row["psnr"], 2),
-            number(row["ssim"], 4),
-        ]
+        cells = [results.look(str(row[results.key])).label, *score_cells(row), *quality_cells(row)]
         if "published_psnr" in row:
             cells += [
                 number(row["published_accuracy_percent"], 2),
@@ -187,31 +187,36 @@ def degradation_rows(params: Params) -> list[tuple[str, str]]:
     return rows + list(_flat(params.degrade.model_dump(mode="json"), ""))
 
 
-def grid_choice(results: StudyResults, count: int) -> Iterator[tuple[str, str, dict[str, str]]]:
+def grid_choice(results: StudyResults, arms: Sequence[str], count: int) -> Iterator[tuple[str, str, dict[str, str]]]:
     """`count` test images in turn from every class, the first by name: id, label, and a caption for each arm.
 
     The caption gives the image's PSNR and in how many runs it was classified right.
     """
-    test = next(iter(results.experiments.values())).predictions.drop_duplicates("image").sort_values("image")
+    if results.experiments:
+        test = next(iter(results.experiments.values())).predictions.drop_duplicates("image").sort_values("image")
+    else:
+        test = next(iter(results.arms.values())).per_image.rename(columns={"class": "true"}).sort_values("image")
     turn = test.groupby("true").cumcount()
     order = test.assign(turn=turn).sort_values(["turn", "true"], kind="stable").head(count)
-    facts = {arm: _image_facts(results, arm) for arm in results.arms}
+    facts = {arm: _image_facts(results, arm) for arm in arms}
     for image, true in order[["image", "true"]].sort_values("true", kind="stable").itertuples(index=False):
         stem = image.rsplit("/", 1)[-1]
         shown = stem if len(stem) <= 16 else f"{stem[:15]}…"
-        yield image, f"{true}\n{shown}", {arm: facts[arm].get(image, "") for arm in facts}
+        yield image, f"{true}\n{shown}".strip(), {arm: facts[arm].get(image, "") for arm in facts}
 
 
 def _image_facts(results: StudyResults, arm: str) -> dict[str, str]:
     """The caption of each image of an arm; in how many runs it was right says the first experiment that tests on it."""
-    psnr = results.arms[arm].per_image.set_index("image")["psnr"]
-    facts = {str(image): _decibel(value) for image, value in psnr.items()}
-    tested = next((each.predictions for each in results.experiments.values() if each.arm == arm), None)
-    if tested is not None:
-        right = (tested["true"] == tested["predicted"]).groupby(tested["image"]).agg(["sum", "size"])
-        for image, hits, runs in right.itertuples():
-            facts[str(image)] = f"{facts.get(str(image), UNDEFINED)}, right {hits}/{runs}"
-    return facts
+    facts: dict[str, list[str]] = defaultdict(list)
+    if arm in results.arms:
+        for image, psnr in results.arms[arm].per_image[["image", "psnr"]].itertuples(index=False):
+            facts[str(image)].append(_decibel(psnr))
+    said = next((each.predictions for each in results.experiments.values() if each.arm == arm), None)
+    if said is not None:
+        right = (said["true"] == said["predicted"]).groupby(said["image"])
+        for image, hits, runs in zip(right.sum().index, right.sum(), right.size(), strict=True):
+            facts[str(image)].append(f"right {hits}/{runs}")
+    return {image: ", ".join(words) for image, words in facts.items()}
 
 
 def _decibel(psnr: float | None) -> str:

@@ -1,10 +1,11 @@
-"""The scores of every experiment under both protocols, and what the split alone is worth: rows and a figure."""
+"""The scores of every experiment under two protocols, and what the split alone is worth: rows and a figure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from leukosr.data.splits import SPLITS
 from leukosr.evaluate.arms.split_effect import SplitEffect, split_effect
 from leukosr.evaluate.estimate import Estimate
 from leukosr.report.comparisons import NAMES
@@ -14,21 +15,27 @@ from leukosr.report.tables import UNDEFINED
 from leukosr.report.verdicts import predictions_of
 
 
-def split_effects(paper: StudyResults, disjoint: StudyResults) -> list[SplitEffect]:
+def compared_protocols(results: Sequence[StudyResults]) -> tuple[StudyResults, StudyResults] | None:
+    """The first protocol under which sources may be in two parts, and the first that keeps them apart; None without."""
+    mixed = [each for each in results if each.experiments and not SPLITS[each.protocol].disjoint]
+    disjoint = [each for each in results if each.experiments and SPLITS[each.protocol].disjoint]
+    return (mixed[0], disjoint[0]) if mixed and disjoint else None
+
+
+def split_effects(mixed: StudyResults, disjoint: StudyResults) -> list[SplitEffect]:
     """Every experiment under both by both metrics."""
     return [
         effect
-        for name in paper.experiments
+        for name in mixed.experiments
         if name in disjoint.experiments
-        for effect in split_effect(predictions_of(paper, name), predictions_of(disjoint, name))
+        for effect in split_effect(predictions_of(mixed, name), predictions_of(disjoint, name))
     ]
 
 
 def effect_rows(effects: Sequence[SplitEffect], results: StudyResults) -> list[list[str]]:
     """A row an experiment and metric, percent and points with intervals."""
-    looks = {name: result.look for name, result in results.experiments.items()}
     return [
-        [looks[e.arm].label, NAMES[e.metric], _text(e.paper), _text(e.disjoint), _text(e.difference, "+")]
+        [results.look(e.arm).label, NAMES[e.metric], _text(e.mixed), _text(e.disjoint), _text(e.difference, "+")]
         for e in effects
     ]
 
@@ -40,15 +47,17 @@ def _text(score: Estimate, sign: str = "") -> str:
     return f"{mean} ({100 * score.ci_low:{sign}.1f} … {100 * score.ci_high:{sign}.1f})"
 
 
-def effect_figure(path: Path, effects: Sequence[SplitEffect], results: StudyResults, note: str) -> None:
+def effect_figure(
+    path: Path, effects: Sequence[SplitEffect], compared: tuple[StudyResults, StudyResults], note: str
+) -> None:
     """Accuracy of every experiment under both protocols, side by side with 95 % intervals over runs and sources."""
-    looks = {name: result.look for name, result in results.experiments.items()}
     shown = [effect for effect in effects if effect.metric == "accuracy"]
+    names = [each.protocol.replace("_", " ") for each in compared]
     with new_figure(path, 5.8, 0.55 * len(shown) + 1.2, note) as figure:
         panel = figure.subplots()
         for place, effect in enumerate(shown):
-            for score, shift, filled in ((effect.paper, -0.16, False), (effect.disjoint, 0.16, True)):
-                colour = looks[effect.arm].colour
+            for score, shift, filled in ((effect.mixed, -0.16, False), (effect.disjoint, 0.16, True)):
+                colour = compared[0].look(effect.arm).colour
                 if score.ci_low is not None and score.ci_high is not None:
                     panel.hlines(place + shift, 100 * score.ci_low, 100 * score.ci_high, color=colour, linewidth=2)
                 panel.plot(
@@ -57,13 +66,13 @@ def effect_figure(path: Path, effects: Sequence[SplitEffect], results: StudyResu
                 )  # fmt: skip
             text = f"{100 * effect.difference.value:+.1f} points"
             panel.annotate(text, (1.03, place), xycoords=("axes fraction", "data"), va="center", fontsize=9)
-        for label, face in (("paper", "white"), ("source disjoint", "black")):
+        for label, face in zip(names, ("white", "black"), strict=True):
             panel.plot(
                 [], [], marker="o", markersize=7, color="black", markerfacecolor=face, label=label, linestyle="none"
             )
         figure.legend(loc="outside upper left", ncols=2)
-        panel.set_yticks(range(len(shown)), [looks[effect.arm].label for effect in shown])
+        panel.set_yticks(range(len(shown)), [compared[0].look(effect.arm).label for effect in shown])
         panel.set_ylim(len(shown) - 0.5, -0.5)
         panel.tick_params(axis="y", length=0)
         panel.grid(True, axis="x")
-        panel.set_xlabel("test accuracy, % (lines: 95 % intervals; right: what paper adds)")
+        panel.set_xlabel(f"test accuracy, % (lines: 95 % intervals; right: what {names[0]} adds)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -16,25 +17,26 @@ UNDEFINED = "–"
 
 
 def comparison_table(results: StudyResults, published: PublishedStudy | None) -> pd.DataFrame:
-    """One row an experiment: quality of its test arm, its classifiers' scores and, where there are any, published ones.
+    """One row an experiment, or an arm where nothing is classified: quality, scores and, if given, published figures.
 
-    PSNR in dB, SSIM in 0..1; accuracy and macro F1 in percent as mean and sd over `n_runs` seeds. The
-    `published_*` columns are there only when `published` is; NaN is undefined.
+    PSNR in dB, SSIM in 0..1; accuracy and macro F1 in percent as mean and sd over `n_runs` seeds. There are columns for
+    what the study measures alone, and `published_*` only when `published` is; NaN is undefined.
     """
     rows = []
-    for name, result in results.experiments.items():
-        quality, scores = results.arms[result.arm].quality, result.scores
-        row: dict[str, Any] = {
-            "experiment": name,
-            "n_images": quality.n,
-            "psnr": quality.psnr,
-            "ssim": quality.ssim,
-            "n_runs": scores.n_runs,
-            "accuracy_percent": percent(scores.accuracy),
-            "accuracy_sd_percent": percent(scores.accuracy_sd),
-            "macro_f1_percent": percent(scores.macro_f1),
-            "macro_f1_sd_percent": percent(scores.macro_f1_sd),
-        }
+    for name, arm in results.shown_arms.items():
+        row: dict[str, Any] = {results.key: name}
+        if arm in results.arms:
+            quality = results.arms[arm].quality
+            row |= {"n_images": quality.n, "psnr": quality.psnr, "ssim": quality.ssim}
+        if name in results.experiments:
+            scores = results.experiments[name].scores
+            row |= {
+                "n_runs": scores.n_runs,
+                "accuracy_percent": percent(scores.accuracy),
+                "accuracy_sd_percent": percent(scores.accuracy_sd),
+                "macro_f1_percent": percent(scores.macro_f1),
+                "macro_f1_sd_percent": percent(scores.macro_f1_sd),
+            }
         if published is not None:
             printed = published.arms.get(name, PublishedArm())
             row |= {
@@ -45,39 +47,49 @@ def comparison_table(results: StudyResults, published: PublishedStudy | None) ->
             }
         rows.append(row)
     table = pd.DataFrame(rows)
-    numbers = [name for name in table.columns if name not in ("experiment", "n_images", "n_runs")]
+    numbers = [name for name in table.columns if name not in (results.key, "n_images", "n_runs")]
     table[numbers] = table[numbers].astype(float)
     return table
 
 
 def summary(results: StudyResults) -> dict[str, dict[str, float | int | None]]:
-    """experiment → its scores as fractions (PSNR in dB), with sd over images or runs; None is undefined."""
+    """experiment, or arm, → what it measured as fractions (PSNR in dB), sd over images or runs; None is undefined."""
     of_images = ("psnr", "psnr_sd", "ssim", "ssim_sd")
     of_classifiers = ("accuracy", "accuracy_sd", "macro_f1", "macro_f1_sd", "n_runs", "n_train", "n_test")
     found: dict[str, dict[str, float | int | None]] = {}
-    for name, result in results.experiments.items():
-        quality = results.arms[result.arm].quality
-        found[name] = {each: getattr(quality, each) for each in of_images} | {"n_images": quality.n}
-        found[name] |= {each: getattr(result.scores, each) for each in of_classifiers}
+    for name, arm in results.shown_arms.items():
+        found[name] = {}
+        if arm in results.arms:
+            quality = results.arms[arm].quality
+            found[name] |= {each: getattr(quality, each) for each in of_images} | {"n_images": quality.n}
+        if name in results.experiments:
+            found[name] |= {each: getattr(results.experiments[name].scores, each) for each in of_classifiers}
     return found
 
 
 def print_summary(results: StudyResults, note: str, console: Console) -> None:
-    """Print experiment x PSNR, SSIM, accuracy, macro F1 with the budget note as the table's caption."""
+    """Print experiment, or arm, x what the study measures, with the budget note as the table's caption."""
     table = Table(title=f"{results.study}, protocol {results.protocol}", caption=note, title_justify="left")
-    table.add_column("experiment")
-    for head in ("PSNR, dB", "SSIM", "accuracy, %", "macro F1, %", "runs"):
+    table.add_column(results.key)
+    heads = ("PSNR, dB", "SSIM") if results.arms else ()
+    for head in (*heads, *(("accuracy, %", "macro F1, %", "runs") if results.experiments else ())):
         table.add_column(head, justify="right", no_wrap=True)
     for row in comparison_table(results, None).to_dict("records"):
-        table.add_row(
-            results.experiments[str(row["experiment"])].look.label,
-            number(row["psnr"], 2),
-            number(row["ssim"], 4),
-            mean_sd(row["accuracy_percent"], row["accuracy_sd_percent"]),
-            mean_sd(row["macro_f1_percent"], row["macro_f1_sd_percent"]),
-            str(row["n_runs"]),
-        )
+        table.add_row(results.look(str(row[results.key])).label, *quality_cells(row), *score_cells(row))
     console.print(table)
+
+
+def quality_cells(row: Mapping[Hashable, Any]) -> list[str]:
+    """PSNR and SSIM of a row of the comparison as text; nothing where image quality is not measured."""
+    return [number(row["psnr"], 2), number(row["ssim"], 4)] if "psnr" in row else []
+
+
+def score_cells(row: Mapping[Hashable, Any]) -> list[str]:
+    """Accuracy, macro F1 and runs of a row of the comparison as text; nothing where nothing is classified."""
+    if "n_runs" not in row:
+        return []
+    scores = [mean_sd(row[f"{name}_percent"], row[f"{name}_sd_percent"]) for name in ("accuracy", "macro_f1")]
+    return [*scores, str(row["n_runs"])]
 
 
 def percent(fraction: float | None) -> float | None:

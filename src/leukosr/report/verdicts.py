@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import pandas as pd
-
-from leukosr.config import Generated, Params
-from leukosr.data.manifest import CLASSIFIER_ROLES, FOLD, SR_ROLES
+from leukosr.config import Generated, Params, Study
+from leukosr.data.manifest import CLASSIFIER_ROLES, FOLD, SR_ROLES, Row, is_tested, with_role
 from leukosr.data.provenance.facts import Shared
+from leukosr.data.splits import SPLITS
 from leukosr.evaluate.arms.predictions import Predictions, pair
 from leukosr.evaluate.arms.sample_size import SampleSize, sample_size
 from leukosr.evaluate.arms.significance import Comparison, compare
@@ -73,24 +73,25 @@ def verdict_rows(found: Sequence[Comparison], results: StudyResults) -> list[lis
     ]
 
 
-def leakage(manifest: pd.DataFrame, protocol: str, sr_protocol: str) -> list[str]:
+def leakage(rows: Sequence[Row], protocol: str, study: Study) -> list[str]:
     """How many test images share a source with the classifier's or with SR's training images, in plain words.
 
-    Empty where a test image has no known source. `manifest` has the columns of manifest.csv.
+    Empty where a test image has no known source.
     """
-    role, sr_role = manifest[f"role_{protocol}"], manifest[f"role_{sr_protocol}"]
-    in_fold = role.str.startswith(FOLD)
-    test = manifest[in_fold | (role == "classifier_test")]
-    if test.empty or (test["source"] == "").any():
+    folds: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        if row.role(protocol).startswith(FOLD):
+            folds[row.source].add(row.role(protocol))
+    test = [row for row in rows if is_tested(row, protocol)]
+    if not test or not all(row.source for row in test):
         return []
+    trained = {row.source for row in with_role(rows, protocol, *CLASSIFIER_ROLES[:2])}
+    trained |= {source for source, several in folds.items() if len(several) > 1}
+    seen_by_sr = {row.source for row in with_role(rows, study.sr_protocol, *SR_ROLES)}
+    trainings = {"the classifiers' training": trained} if study.classifies else {}
     sentences = []
-    known = manifest[manifest["source"] != ""]
-    folds = known[in_fold[known.index]].groupby("source")[f"role_{protocol}"].nunique()
-    trained = set(known["source"][role.isin(CLASSIFIER_ROLES[:2])]) | set(folds.index[folds > 1])
-    for name, sources in (
-        ("the classifiers' training", trained),
-        ("SR training", set(known["source"][sr_role.isin(SR_ROLES)])),
-    ):
-        sentence = Shared("test", name, int(test["source"].isin(sources).sum()), len(test)).sentence
-        sentences.append(sentence if protocol == "paper" else f"{sentence} The split forbids it, by the sources known.")
+    for name, sources in {**trainings, "SR training": seen_by_sr}.items():
+        sentence = Shared("test", name, sum(row.source in sources for row in test), len(test)).sentence
+        claim = " The split forbids it, by the sources known." if SPLITS[protocol].disjoint else ""
+        sentences.append(sentence + claim)
     return sentences

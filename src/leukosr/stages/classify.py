@@ -21,7 +21,8 @@ from leukosr.classify.experiment_data import ArmImages, ExperimentData, Split
 from leukosr.classify.trainer import ClassifierTraining, predict, training_label
 from leukosr.classify.weights import save_classifier
 from leukosr.config import Params
-from leukosr.data.manifest import check_disjoint, read_manifest, seen_by_classifiers
+from leukosr.data.manifest import read_manifest, seen_by_classifiers
+from leukosr.data.splits import check_claims
 from leukosr.engine.device import choose_device
 from leukosr.engine.precision import with_precision
 from leukosr.engine.processes import ALONE, Processes
@@ -53,6 +54,8 @@ def run(
 
     Every finished seed is kept, so a cut stage goes on where it was.
     """
+    if not params.study.classifies:
+        raise LeukoError("classify: study.measures names no classification, so this study trains no classifiers")
     if name not in params.classify:
         raise LeukoError(
             f"classify: unknown experiment '{name}'; the experiments of this study are {', '.join(params.classify)}"
@@ -63,8 +66,7 @@ def run(
     rows = read_manifest(layout.manifest)
     folders = {arm: require(layout.arm(arm), f"upscale@{arm}") for arm in experiment.arms}
     images = ArmImages(seen_by_classifiers(rows, protocols), folders, experiment.classifier)
-    if "source_disjoint" in protocols:
-        check_disjoint(rows)
+    check_claims(rows, protocols)
     work = [
         _Work(params, name, ExperimentData(rows, protocol, experiment, images), seeds, layout) for protocol in protocols
     ]
@@ -108,7 +110,7 @@ class _Work:
             used += require_all(files, stage_again(f"upscale@{arm}"))
         recipe, experiment = self.recipe.model_dump(exclude={"precision"}), data.experiment
         settings = [recipe, name, experiment.train, experiment.test, data.protocol, self.seeds]
-        digest = work_digest(settings, [layout.manifest, *used])
+        digest = work_digest(settings, [layout.manifest, layout.roles, *used])
         self.resume = Resume.computed_in(self.recipe.precision, digest, params.runtime.checkpoint_seconds)
 
     def training(self, seed: int, split: Split, member: int, processes: Processes) -> ClassifierTraining:

@@ -3,37 +3,36 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
 from leukosr.config import Params, Prepare
-from leukosr.data.catalogue import Checked, Rejected, check_images, find_images, unused_folders
-from leukosr.data.manifest import check_disjoint, make_rows, write_manifest, write_rejected
-from leukosr.data.source_disjoint import source_disjoint_roles
+from leukosr.data.catalogue import Rejected, check_images, find_images, unused_folders
+from leukosr.data.manifest import make_rows, write_manifest, write_rejected
 from leukosr.data.sources import read_sources
-from leukosr.data.splits import outside_sr, paper_roles, training_images, with_fewer
+from leukosr.data.splits import check_claims, study_roles
+from leukosr.data.splits.shares import candidates
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.images.reading import ImageFacts, inspect_image
 from leukosr.report.figures import budget_note, class_distribution
-from leukosr.tables import read_own_table
 
 SHOWN = 20
 
 
 def run(params: Params, console: Console, out: Path, processes: Processes = ALONE) -> None:
-    """Write manifest.csv, rejected.csv and the figure of classes by role into `out`.
+    """Write manifest.csv, roles.csv, rejected.csv and the figure of classes by role into `out`.
 
     Several processes each check the files that they own.
     """
     settings = params.prepare
     root = Path(settings.root)
-    found = find_images(settings)
+    study = params.study
+    found = find_images(settings, study.classifies)
     if processes.first and (unused := unused_folders(settings, found)):
         console.print(f"prepare: not of the set: {', '.join(unused)} (no class folder or part that params.yaml names)")
     workers = count_workers(params.runtime.workers)
@@ -49,45 +48,21 @@ def run(params: Params, console: Console, out: Path, processes: Processes = ALON
     _refuse(rejected, settings)
     if not processes.first:
         return
-    disjoint_too = "source_disjoint" in params.study.protocols
-    sources = read_sources(root, good, Path(settings.sources) if disjoint_too else None)
+    sources = read_sources(root, good, Path(settings.sources), settings.source_pattern)
     for note in sources.notes:
         console.print(f"prepare: {note}")
-    paper, disjoint = _roles(good, sources.by_image, params)
-    rows = make_rows(good, sources.by_image, paper, disjoint)
-    if disjoint_too:
-        check_disjoint(rows)
+    items = candidates(good, sources.by_image)
+    rows = make_rows(items, study_roles(items, settings, study.seed, study.protocols, study.classifies))
+    check_claims(rows, study.protocols)
     manifest = out / "manifest.csv"
     write_manifest(manifest, rows)
     write_rejected(out / "rejected.csv", rejected)
-    table = read_own_table(manifest)
-    role = f"role_{params.study.protocols[0]}"
-    class_distribution(out / "distribution.png", table, budget_note(params.budget), role)
-    for protocol in params.study.protocols:
+    class_distribution(out / "distribution.png", rows, budget_note(params.budget), study.protocols[0])
+    for protocol in study.protocols:
         counts = Counter(row.role(protocol) or "unused" for row in rows)
         shown = ", ".join(f"{count} {role}" for role, count in sorted(counts.items()))
-        under = f"{protocol}: " if len(params.study.protocols) > 1 else ""
+        under = f"{protocol}: " if len(study.protocols) > 1 else ""
         console.print(f"prepare: {len(rows)} images ({under}{shown}), {len(rejected)} left out -> {manifest}")
-
-
-def _roles(good: list[Checked], sources: Mapping[str, str], params: Params) -> tuple[dict[str, str], dict[str, str]]:
-    """The roles under the protocols of the study, empty for one that is not asked for."""
-    settings, seed, protocols = params.prepare, params.study.seed, params.study.protocols
-    if "source_disjoint" not in protocols:
-        return paper_roles(good, settings, seed), {}
-    if not sources:
-        raise LeukoError(
-            f"the sources of the images in {settings.root} are not known: `dvc repro prepare` finds them first"
-        )
-    disjoint = source_disjoint_roles(good, sources, settings, seed)
-    if "paper" not in protocols:
-        return {}, disjoint
-    paper = paper_roles(outside_sr(good, disjoint), settings, seed)
-    # as many training images under both, so that the split alone differs
-    counts = training_images(good, paper)
-    disjoint = source_disjoint_roles(good, sources, settings, seed, counts)
-    allowed = training_images(good, disjoint, settings.source_disjoint.folds)
-    return with_fewer(good, paper, allowed, seed), disjoint
 
 
 def _refuse(rejected: list[Rejected], settings: Prepare) -> None:

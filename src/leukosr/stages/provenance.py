@@ -19,7 +19,8 @@ from leukosr.data.catalogue import check_images, find_images
 from leukosr.data.provenance.facts import Facts, folder_labels, folder_splits, gather_facts, name_sources
 from leukosr.data.provenance.geometry import Limits
 from leukosr.data.provenance.search import find_sources
-from leukosr.data.splits import looked_at
+from leukosr.data.splits.paper import looked_at
+from leukosr.data.splits.shares import candidates
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
@@ -52,11 +53,11 @@ def run(params: Params, name: str, console: Console, out: Path) -> None:
     _refuse_out(Path(params.prepare.root), out)
     if name not in params.provenance:
         raise LeukoError(
-            f"provenance: this study has no search '{name}': its protocol is {params.study.protocol}; set "
-            "study.protocol to source_disjoint or both, or name a folder to search"
+            f"provenance: this study has no search '{name}': its protocol is {params.study.protocol_name}; set "
+            f"study.protocol to one of find_sources, {', '.join(params.sought_protocols)}, or name a folder to search"
         )
     settings = params.provenance[name]
-    found = find_images(settings)
+    found = find_images(settings, params.study.classifies)
     look = partial(inspect_image, max_pixels=settings.max_pixels)
     workers = count_workers(params.runtime.workers)
 
@@ -65,7 +66,7 @@ def run(params: Params, name: str, console: Console, out: Path) -> None:
 
     root = Path(settings.root)
     good, rejected = check_images(root, found, settings.max_pixels, inspect_all)
-    wanted = looked_at(good, settings.per_class, settings.sr_fraction, settings.seed)
+    wanted = looked_at(candidates(good, {}), settings.per_class, settings.sr_fraction, settings.seed)
     used = sorted((image.found for image in good if image.found.image_id in wanted), key=lambda found: found.path)
     listed = Listed(
         root,

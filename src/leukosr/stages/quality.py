@@ -12,7 +12,7 @@ from rich.console import Console
 
 from leukosr.config import Image, Params, Quality
 from leukosr.data.hr import read_hr
-from leukosr.data.manifest import read_manifest, seen_by_classifiers
+from leukosr.data.manifest import compared_rows, read_manifest
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.progress import track
@@ -45,9 +45,11 @@ def run(
 
     Several processes each compare the images that they own.
     """
+    if "image_quality" not in params.study.measures:
+        raise LeukoError("quality: study.measures names no image_quality, so this study compares no images")
     if arm not in params.upscale:
         raise LeukoError(f"quality: unknown arm '{arm}'; the arms of this study are {', '.join(params.arms)}")
-    rows = seen_by_classifiers(read_manifest(layout.manifest), params.study.protocols)
+    rows = compared_rows(read_manifest(layout.manifest), params.study)
     images = require(layout.arm(arm), f"upscale@{arm}")
     own = [row for row in rows if processes.owns(row.id)]
     root, image = Path(params.prepare.root), params.image

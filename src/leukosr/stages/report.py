@@ -8,7 +8,8 @@ from pathlib import Path
 from rich.console import Console
 
 from leukosr.config import Params
-from leukosr.data.manifest import check_disjoint, read_manifest
+from leukosr.data.manifest import read_manifest
+from leukosr.data.splits import check_claims
 from leukosr.layout import Layout
 from leukosr.report.page import write_report
 from leukosr.report.results import StudyResults, load_results
@@ -29,15 +30,15 @@ def run(params: Params, console: Console, layout: Layout, out: Path | None = Non
 
 def _results(params: Params, layout: Layout) -> list[StudyResults]:
     """The results under every protocol of the study. Figures of a split that is not disjoint are refused."""
-    if "source_disjoint" in params.study.protocols:
-        check_disjoint(read_manifest(layout.manifest))
-    return [load_results(layout, params, protocol) for protocol in params.study.protocols]
+    study = params.study
+    check_claims(read_manifest(layout.manifest), study.protocols)
+    return [load_results(layout, params, protocol) for protocol in study.protocols]
 
 
 def _print(params: Params, results: list[StudyResults], console: Console) -> None:
     for each in results:
         print_summary(each, budget_note(params.budget), console)
-        for sentence in leakage(each.manifest, each.protocol, params.study.sr_protocol):
+        for sentence in leakage(each.manifest, each.protocol, params.study):
             console.print(f"{each.protocol}: {sentence}")
 
 

@@ -15,7 +15,8 @@ from rich.console import Console
 
 from leukosr import tracking
 from leukosr.config import Params
-from leukosr.data.manifest import SR_ROLES, check_disjoint, for_classifiers, read_manifest, with_role
+from leukosr.data.manifest import SR_ROLES, for_classifiers, read_manifest, refuse_trained_tests, with_role
+from leukosr.data.splits import check_claims
 from leukosr.engine.databases import storage_url
 from leukosr.engine.device import choose_device
 from leukosr.engine.precision import with_precision
@@ -242,7 +243,7 @@ def _inputs(params: Params, layout: Layout) -> list[Path]:
     rows = read_manifest(layout.manifest)
     if params.sweep.target == "classify":
         used = [row for row in rows if for_classifiers(row.role(params.swept_protocol))]
-        inputs = [layout.manifest]
+        inputs = [layout.manifest, layout.roles]
         for arm, folder in _folders(params, layout).items():
             inputs += require_all([image_file(folder, row.id) for row in used], stage_again(f"upscale@{arm}"))
         return inputs
@@ -250,7 +251,8 @@ def _inputs(params: Params, layout: Layout) -> list[Path]:
 
     require(layout.lr, "degrade")
     files = [image_file(layout.lr, row.id) for row in with_role(rows, params.study.sr_protocol, *SR_ROLES)]
-    return [layout.manifest, *require_all(files, stage_again("degrade")), *start_of(params, params.swept_arm)]
+    again = stage_again("degrade")
+    return [layout.manifest, layout.roles, *require_all(files, again), *start_of(params, params.swept_arm)]
 
 
 def _folders(params: Params, layout: Layout) -> dict[str, Path]:
@@ -287,11 +289,11 @@ def _fixed(params: Params, plan: Plan) -> list[dict[str, Any]]:
 def _subject(params: Params, layout: Layout) -> Subject:
     rows = read_manifest(layout.manifest)
     if params.sweep.target == "classify":
-        if params.swept_protocol == "source_disjoint":
-            check_disjoint(rows)
+        check_claims(rows, [params.swept_protocol])
         from leukosr.classify.subject import ClassifierSubject
 
         return ClassifierSubject(params, params.swept_arm, rows, _folders(params, layout), params.swept_protocol)
+    refuse_trained_tests(rows, params.study)
     from leukosr.stages.train_sr import pairs_of
     from leukosr.superres.subject import SRSubject
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from leukosr import tracking
 from leukosr.config import Params
 from leukosr.data.hr import read_hr
-from leukosr.data.manifest import SR_ROLES, Row, read_manifest, with_role
+from leukosr.data.manifest import SR_ROLES, Row, read_manifest, refuse_trained_tests, with_role
 from leukosr.data.pairs import Pairs
 from leukosr.degradation import DEGRADATIONS
 from leukosr.engine.device import choose_device
@@ -54,6 +54,7 @@ def run(
     device = choose_device(params.runtime.device)
     settings = with_precision(params.train_sr[name], device, processes)
     rows = read_manifest(layout.manifest)
+    refuse_trained_tests(rows, params.study)
     train, val = (pairs_of(rows, role, params, name, layout) for role in SR_ROLES)
     if not len(val):
         raise LeukoError("train_sr: no image has the role sr_val: give every class two or more images to train SR on")
@@ -72,7 +73,7 @@ def run(
     digest = work_digest(
         [settings.model_dump(exclude={"precision"}), params.image.model_dump(), params.quality.model_dump(),
          params.degrade.model_dump(), params.study.seed, name],
-        [layout.manifest, *inputs],
+        [layout.manifest, layout.roles, *inputs],
     )  # fmt: skip
     resume = Resume.computed_in(settings.precision, digest, params.runtime.checkpoint_seconds)
     if not processes.first:

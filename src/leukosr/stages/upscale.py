@@ -11,7 +11,7 @@ from rich.console import Console
 
 from leukosr.config import Arm, ByFile, ByTraining, Filtered, Generated, Jpeg, Params, Resampled
 from leukosr.data.hr import read_hr
-from leukosr.data.manifest import Row, read_manifest, seen_by_classifiers
+from leukosr.data.manifest import Row, arm_rows, read_manifest
 from leukosr.engine.processes import ALONE, Processes, shared_folder
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
@@ -25,14 +25,14 @@ from leukosr.layout import BRING_BACK, Layout, image_file, new_image_file, requi
 def run(
     params: Params, arm: str, console: Console, layout: Layout, out: Path | None = None, processes: Processes = ALONE
 ) -> None:
-    """Write arms/<arm>/<id>.png, or .jpg, for every image that a classifier sees: uint8 RGB.
+    """Write arms/<arm>/<id>.png, or .jpg, for every image that a classifier sees or SR is tested on: uint8 RGB.
 
     An arm that a network makes also says in metrics.json how it was computed. Several processes each make the images
     that they own.
     """
     if arm not in params.upscale:
         raise LeukoError(f"upscale: unknown arm '{arm}'; the arms of this study are {', '.join(params.arms)}")
-    rows = seen_by_classifiers(read_manifest(layout.manifest), params.study.protocols)
+    rows = arm_rows(read_manifest(layout.manifest), params.study)
     target = out or layout.arm(arm)
     own = [row for row in rows if processes.owns(row.id)]
     settings: Arm = params.upscale[arm]

@@ -39,7 +39,7 @@ def rows_of(table: Path) -> list[dict[str, Any]]:
 
 
 def _data_digest(layout: Layout) -> str:
-    return hashlib.sha256(layout.manifest.read_bytes()).hexdigest()
+    return hashlib.sha256(layout.manifest.read_bytes() + layout.roles.read_bytes()).hexdigest()
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -143,7 +143,7 @@ class ClassifierRecord:
     def tags(self) -> dict[str, str]:
         """Of the run."""
         return {"study": self.params.study.name, "stage": "classify", **self._facts,
-                "protocol": self.params.study.protocol, "budget": self.params.budget.name,
+                "protocol": self.params.study.protocol_name, "budget": self.params.budget.name,
                 "data_digest": _data_digest(self.layout)[:16]}  # fmt: skip
 
     @property
@@ -165,7 +165,7 @@ class ClassifierRecord:
 
     def begin(self, tracked: Run) -> None:
         """Log the parameters and which data are used."""
-        facts = {**self._facts, "protocol": self.params.study.protocol, "n_seeds": len(self.seeds)}
+        facts = {**self._facts, "protocol": self.params.study.protocol_name, "n_seeds": len(self.seeds)}
         tracked.parameters({**facts, **self._settings})
         tracked.data(self.layout.manifest, _data_digest(self.layout), self.params.study.name)
 

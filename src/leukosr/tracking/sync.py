@@ -6,7 +6,7 @@ import copy
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -49,12 +49,15 @@ def sync(params: Params, params_file: Path, layout: Layout) -> Synced:
     Raises LeukoError where MLflow fails; runs that are complete by then are not logged again.
     """
     os.environ.pop("MLFLOW_RUN_ID", None)  # that run is of something else
-    require(layout.manifest, "prepare")
+    for table in (layout.manifest, layout.roles):
+        require(table, "prepare")
     synced, made_with = Synced(), _Lock(params_file)
     for record in _records(params, layout):
         if not _is_finished(record):
             synced.unfinished.append(record.stage)
-        elif (precision := _precision(record)) is None or made_with.differs(record.stage, params, layout.manifest):
+        elif (precision := _precision(record)) is None or made_with.differs(
+            record.stage, params, (layout.manifest, layout.roles)
+        ):
             synced.outdated.append(record.stage)
         elif _is_held(record, params.study.name):
             synced.held.append(record.name)
@@ -117,8 +120,8 @@ class _Lock:
         self.raw = yaml.safe_load(params_file.read_text(encoding="utf-8"))
         self.stages = read_lock(path)
 
-    def differs(self, stage: str, params: Params, manifest: Path) -> bool:
-        """Whether a stage was made with other parameters, or from another manifest."""
+    def differs(self, stage: str, params: Params, tables: Sequence[Path]) -> bool:
+        """Whether a stage was made with other parameters, or from another manifest or other roles."""
         entry = self.stages.get(stage)
         if entry is None:
             return False
@@ -129,8 +132,8 @@ class _Lock:
             for name in above:
                 section = section.setdefault(name, {})
             section[last] = value
-        now = hashlib.md5(manifest.read_bytes(), usedforsecurity=False).hexdigest()
-        return entry.deps.get(manifest.as_posix()) != now or not _equal(made, params)
+        now = {table.as_posix(): hashlib.md5(table.read_bytes(), usedforsecurity=False).hexdigest() for table in tables}
+        return any(entry.deps.get(table) != digest for table, digest in now.items()) or not _equal(made, params)
 
 
 def _equal(made: Any, params: Params) -> bool:

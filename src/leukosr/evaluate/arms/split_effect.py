@@ -1,4 +1,4 @@
-"""What the split alone does: the scores of one arm under `paper` and under `source_disjoint`, and their difference."""
+"""What the split alone does: the scores of one arm under two protocols, one of which keeps sources apart."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from leukosr.evaluate.estimate import Estimate
 
 @dataclass(frozen=True)
 class SplitEffect:
-    """One arm by one metric under both protocols. `difference` is paper - source_disjoint.
+    """One arm by one metric under both protocols. `difference` is mixed - disjoint.
 
     Its interval takes the two test sets for independent; where they share sources it is too wide, never too narrow,
     as the same sources move both scores the same way.
@@ -21,7 +21,7 @@ class SplitEffect:
 
     arm: str
     metric: Metric
-    paper: Estimate
+    mixed: Estimate
     disjoint: Estimate
     difference: Estimate
 
@@ -39,12 +39,12 @@ def score_with_interval(predictions: Predictions, metric: Metric, draws: int = 2
     return Estimate(float(scores_by_run(own.first, metric).mean()), None if low is None else max(0.0, low), high)
 
 
-def split_effect(paper: Predictions, disjoint: Predictions) -> list[SplitEffect]:
+def split_effect(mixed: Predictions, disjoint: Predictions) -> list[SplitEffect]:
     """How much higher an arm scores where copies of its test images were trained on; by both metrics."""
     effects = []
     for metric in METRICS:
-        first, second = score_with_interval(paper, metric), score_with_interval(disjoint, metric)
-        effects.append(SplitEffect(paper.name, metric, first, second, _difference(first, second)))
+        first, second = score_with_interval(mixed, metric), score_with_interval(disjoint, metric)
+        effects.append(SplitEffect(mixed.name, metric, first, second, _difference(first, second)))
     return effects
 
 

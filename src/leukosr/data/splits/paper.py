@@ -1,0 +1,87 @@
+"""`paper`: as the case studies split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from leukosr.config import PerClass, Prepare
+from leukosr.data.splits.shares import (
+    Candidate,
+    by_class,
+    drawn,
+    in_parts,
+    of_class,
+    references,
+    share_of,
+    with_fewer,
+)
+from leukosr.errors import LeukoError
+
+NAME = "paper"  # of its stream of randomness, which the looking for sources shares
+
+
+def paper(
+    items: Sequence[Candidate], settings: Prepare, seed: int, most: Mapping[str, int] | None = None
+) -> dict[str, str]:
+    """Roles as the case studies give them (000_…, Procedure): image id -> role.
+
+    SR trains on TRAIN; the classifier sees TEST, re-split 80/20 at random within each class. A set without
+    TRAIN/TEST is first cut 80/20 within each class. What the budget leaves over is `unused`.
+    """
+    roles: dict[str, str] = {}
+    for label, members in by_class(items).items():
+        train, test, reference = _pools(drawn(members, seed, NAME, label), settings.sr_fraction)
+        roles |= _sr_roles(train, settings.per_class)
+        roles |= _classifier_roles(label, test, settings)
+        roles |= references(reference, settings.per_class.reference)
+    return with_fewer(items, roles, most, seed)
+
+
+def _pools(shuffled: list[Candidate], sr_fraction: float) -> tuple[list[str], list[str], list[str]]:
+    """What SR and what classifiers may use, and the references; a validation part of the set is not kept apart."""
+    parts = in_parts([replace(item, part="test") if item.part == "val" else item for item in shuffled])
+    cut = round(sr_fraction * len(parts["all"]))
+    return parts["train"] + parts["all"][:cut], parts["test"] + parts["all"][cut:], parts["reference"]
+
+
+def _sr_roles(ids: list[str], limit: PerClass) -> dict[str, str]:
+    """Validation images come first, so that a larger training budget keeps them."""
+    val = min(limit.sr_val, len(ids) // 2)
+    end = len(ids) if limit.sr_train is None else val + limit.sr_train
+    return {
+        image_id: "sr_val" if position < val else "sr_train" if position < end else "unused"
+        for position, image_id in enumerate(ids)
+    }
+
+
+def _classifier_roles(label: str, ids: list[str], settings: Prepare) -> dict[str, str]:
+    limit = settings.per_class.classifier
+    chosen = len(ids) if limit is None else min(limit, len(ids))
+    if chosen < 2:
+        raise LeukoError(
+            f"{of_class(label)} has {chosen} images for the classifier: at least 2 are needed, one to train "
+            f"on and one to test; add images, or lower prepare.sr_fraction ({settings.sr_fraction:g}) where the set "
+            "has no train and test parts"
+        )
+    train = share_of(settings.classifier_train_fraction, chosen)
+    return {
+        image_id: "classifier_train" if position < train else "classifier_test" if position < chosen else "unused"
+        for position, image_id in enumerate(ids)
+    }
+
+
+def looked_at(items: Sequence[Candidate], limit: PerClass, sr_fraction: float, seed: int) -> set[str]:
+    """The images whose sources are sought: those that the budget can use under this protocol or a disjoint one.
+
+    Of each class and part the first ones in the order of the `paper` protocol, so that all of its images are among
+    them; of a training part as many as SR and the classifiers may take together.
+    """
+    chosen: set[str] = set()
+    sr = (
+        None if limit.sr_train is None or limit.classifier is None else limit.sr_train + limit.sr_val + limit.classifier
+    )
+    for label, members in by_class(items).items():
+        train, test, reference = _pools(drawn(members, seed, NAME, label), sr_fraction)
+        chosen.update(train[:sr], test[: limit.classifier], reference[: limit.reference])
+    return chosen
