@@ -85,7 +85,7 @@ def run(
         if tracked.run_id is not None and store.attribute("mlflow_run_id") != tracked.run_id:
             store.keep("mlflow_run_id", tracked.run_id)
         record.begin(tracked, plan.name)
-        store.start(_fixed(params, plan), take_over=take_over)
+        store.start(_fixed(plan), take_over=take_over)
         if workers > 1:
             make_trials(store, workers, params_file, tracked.run_id)
             torch.set_num_threads(threads_each(workers))  # rounding depends on it
@@ -165,7 +165,7 @@ def work(
             shown = max(done, shown)
             return metrics
 
-        store.work(measure, _fixed(params, plan), _say)
+        store.work(measure, _fixed(plan), _say)
 
 
 def _say(sentence: str) -> None:
@@ -184,7 +184,7 @@ def _measure(
     if params.sweep.design == "search":
         return _searched(params, subject, attempt, tracked)
     cell = plan.cells[attempt.cell]
-    attempt.given(_choices(params, plan), {"varied": cell.varied, **_values(cell)})
+    attempt.given(_choices(plan), {"varied": cell.varied, **_values(cell)})
     tracked.parameters({"varied": cell.varied, **_values(cell)})
     return subject.measure(cell.learning_rate, cell.roots)
 
@@ -234,16 +234,14 @@ def _with_precision(params: Params) -> Params:
     device, swept = choose_device(params.runtime.device), params.swept_arm
     if params.sweep.target == "classify":
         return params.with_classifier(swept, with_precision(params.classify[swept].classifier, device))
-    return params.model_copy(
-        update={"train_sr": {**params.train_sr, swept: with_precision(params.train_sr[swept], device)}}
-    )
+    trained = {**params.train_sr, swept: with_precision(params.train_sr[swept], device)}
+    return params.model_copy(update={"train_sr": trained})
 
 
 def _inputs(params: Params, layout: Layout) -> list[Path]:
-    rows = read_manifest(layout.manifest)
+    rows, inputs = read_manifest(layout.manifest), [layout.manifest, layout.roles]
     if params.sweep.target == "classify":
         used = [row for row in rows if for_classifiers(row.role(params.swept_protocol))]
-        inputs = [layout.manifest, layout.roles]
         for arm, folder in _folders(params, layout).items():
             inputs += require_all([image_file(folder, row.id) for row in used], stage_again(f"upscale@{arm}"))
         return inputs
@@ -251,8 +249,7 @@ def _inputs(params: Params, layout: Layout) -> list[Path]:
 
     require(layout.lr, "degrade")
     files = [image_file(layout.lr, row.id) for row in with_role(rows, params.study.sr_protocol, *SR_ROLES)]
-    again = stage_again("degrade")
-    return [layout.manifest, layout.roles, *require_all(files, again), *start_of(params, params.swept_arm)]
+    return [*inputs, *require_all(files, stage_again("degrade")), *start_of(params, params.swept_arm)]
 
 
 def _folders(params: Params, layout: Layout) -> dict[str, Path]:
@@ -272,16 +269,15 @@ def _values(cell: Cell) -> dict[str, float | int]:
     return {"learning_rate": cell.learning_rate, **{str(stream): seed for stream, seed in cell.seeds.items()}}
 
 
-def _choices(params: Params, plan: Plan) -> dict[str, list[Any]]:
+def _choices(plan: Plan) -> dict[str, list[Any]]:
     """The values that each parameter of a design takes."""
     columns: dict[str, set[Any]] = {}
-    for cell in plan.cells:
-        for name, value in _values(cell).items():
-            columns.setdefault(name, set()).add(value)
+    for name, value in (pair for cell in plan.cells for pair in _values(cell).items()):
+        columns.setdefault(name, set()).add(value)
     return {name: sorted(values) for name, values in columns.items()}
 
 
-def _fixed(params: Params, plan: Plan) -> list[dict[str, Any]]:
+def _fixed(plan: Plan) -> list[dict[str, Any]]:
     """The parameters of every cell; those of a search are drawn when its trial begins."""
     return [_values(cell) for cell in plan.cells] or [{} for _ in range(plan.count)]
 
