@@ -40,8 +40,8 @@ def test_both_protocols_run_on_disjoint_sources(clone: Clone) -> None:
     clone.run("leukosr", "publish", "--name", "demo-both")
     published = clone.root / "results" / "demo-both"
     assert {path.name for path in published.iterdir()} == {
-        ".leukosr-output", "about.json", "comparison.csv", "dvc.lock", "figures", "index.html", "manifest.csv", "metrics", "params.yaml",
-        "plots", "summary.json",
+        ".leukosr-output", "about.json", "comparison.csv", "dvc.lock", "figures", "index.html", "manifest.csv",
+        "metrics", "params.yaml", "plots", "summary.json",
     }  # fmt: skip
     assert read_manifest(published / "manifest.csv") == rows
 
