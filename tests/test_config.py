@@ -71,7 +71,8 @@ def refusal(raw: Any) -> str:
 def test_every_study_composes_with_every_budget(compose_params: Callable[..., Params], study: str, budget: str) -> None:
     params = compose_params(f"study={study}", f"budget={budget}")
     assert (params.study.name, params.budget.name, params.arms) == (study, budget, ALL_ARMS)
-    assert params.classify["raw"].classifier.epochs == params.budget.classify.epochs
+    assert tuple(params.classify) == (ALL_ARMS if params.study.classifies else ())
+    assert {each.classifier.epochs for each in params.classify.values()} <= {params.budget.classify.epochs}
     assert params.prepare.per_class == params.budget.per_class
     srgan = params.train_sr["srgan"]
     assert srgan.stages[0].iterations == srgan.sizes[params.budget.column]["iterations"]

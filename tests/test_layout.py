@@ -42,7 +42,7 @@ def test_the_layout_is_that_of_dvc_yaml() -> None:
         layout.sr("${key}"),
         layout.arm("${key}"),
         layout.quality("${item}"),
-        layout.classify("${item}", "paper").parent,
+        layout.classify("${key}", "paper").parent,
     }
     assert {path.as_posix() for path in kept} <= outs
 

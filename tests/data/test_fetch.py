@@ -321,7 +321,7 @@ def test_a_set_with_a_split_csv_is_added_with_it(project: Path, compose_params: 
     (source / "split.csv").write_text("path,label,split\n1.png,a,train\n2.png,b,val\n")
     assert add("pbc", source, leave_out=False) == (2, [])
     found = find_images(compose_params("study=pbc", "prepare.classes=null").prepare)
-    assert [(item.path, item.label, item.part) for item in found] == [("1.png", "a", "train"), ("2.png", "b", "test")]
+    assert [(item.path, item.label, item.part) for item in found] == [("1.png", "a", "train"), ("2.png", "b", "val")]
 
 
 def bad_set(folder: Path) -> Path:

@@ -12,7 +12,7 @@ from leukosr.config import Params, Prepare
 from leukosr.data.catalogue import Rejected, check_images, find_images, unused_folders
 from leukosr.data.manifest import make_rows, write_manifest, write_rejected
 from leukosr.data.sources import read_sources
-from leukosr.data.splits import check_claims, study_roles
+from leukosr.data.splits import SPLITS, check_claims, study_roles
 from leukosr.data.splits.shares import candidates
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.processes import ALONE, Processes
@@ -48,7 +48,8 @@ def run(params: Params, console: Console, out: Path, processes: Processes = ALON
     _refuse(rejected, settings)
     if not processes.first:
         return
-    sources = read_sources(root, good, Path(settings.sources), settings.source_pattern)
+    needed = any(SPLITS[protocol].disjoint for protocol in study.protocols)
+    sources = read_sources(root, good, Path(settings.sources) if needed else None, settings.source_pattern)
     for note in sources.notes:
         console.print(f"prepare: {note}")
     items = candidates(good, sources.by_image)
