@@ -194,7 +194,7 @@ def test_a_driver_without_a_device_that_torch_finds_is_named(
 def test_an_explicit_bf16_without_hardware_is_named(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("leukosr.engine.precision.bf16_is_native", lambda device: False)
     params = yaml.safe_load(Path("params.yaml").read_text())
-    params["classify"]["precision"] = "bf16"
+    params["classify"]["raw"]["classifier"]["precision"] = "bf16"
     Path("params.yaml").write_text(yaml.safe_dump(params))
     assert any("set budget.precision to auto" in each for each in problems())
 

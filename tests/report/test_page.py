@@ -57,6 +57,7 @@ def test_files_beside_the_page_hold_the_same_values(page: Path) -> None:
     with (page.parent / "comparison.csv").open(encoding="utf-8") as file:
         rows = {row["experiment"]: row for row in csv.DictReader(file)}
     assert (rows["srgan"]["accuracy_percent"], rows["ground_truth"]["psnr"]) == ("62.5", "")
+    assert [row["arm"] for row in rows.values()] == list(rows)  # each experiment tests the arm of its name
     assert json.loads((page.parent / "summary.json").read_text())["srgan"]["macro_f1"] == 0.5725
     names = {path.name for path in (page.parent / "figures").iterdir()}
     assert {"accuracy.png", "grid.png", "confusion_raw.png", "sr_srgan.png", "samples_srgan.png"} <= names

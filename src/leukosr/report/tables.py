@@ -17,14 +17,14 @@ UNDEFINED = "–"
 
 
 def comparison_table(results: StudyResults, published: PublishedStudy | None) -> pd.DataFrame:
-    """One row an experiment, or an arm where nothing is classified: quality, scores and, if given, published figures.
+    """One row per experiment with the arm it tests, or per arm where nothing is classified.
 
-    PSNR in dB, SSIM in 0..1; accuracy and macro F1 in percent as mean and sd over `n_runs` seeds. There are columns for
+    It holds image quality, scores and, if given, published figures. PSNR in dB, SSIM in 0..1; accuracy and macro F1 in percent as mean and sd over `n_runs` seeds. There are columns for
     what the study measures alone, and `published_*` only when `published` is; NaN is undefined.
     """
     rows = []
     for name, arm in results.shown_arms.items():
-        row: dict[str, Any] = {results.key: name}
+        row: dict[str, Any] = {results.key: name, "arm": arm}
         if arm in results.arms:
             quality = results.arms[arm].quality
             row |= {"n_images": quality.n, "psnr": quality.psnr, "ssim": quality.ssim}
@@ -47,7 +47,7 @@ def comparison_table(results: StudyResults, published: PublishedStudy | None) ->
             }
         rows.append(row)
     table = pd.DataFrame(rows)
-    numbers = [name for name in table.columns if name not in (results.key, "n_images", "n_runs")]
+    numbers = [name for name in table.columns if name not in (results.key, "arm", "n_images", "n_runs")]
     table[numbers] = table[numbers].astype(float)
     return table
 
