@@ -19,8 +19,9 @@ UNDEFINED = "–"
 def comparison_table(results: StudyResults, published: PublishedStudy | None) -> pd.DataFrame:
     """One row per experiment with the arm it tests, or per arm where nothing is classified.
 
-    It holds image quality, scores and, if given, published figures. PSNR in dB, SSIM in 0..1; accuracy and macro F1 in percent as mean and sd over `n_runs` seeds. There are columns for
-    what the study measures alone, and `published_*` only when `published` is; NaN is undefined.
+    It holds image quality, scores and, if given, published figures. PSNR in dB, SSIM in 0..1; accuracy and macro F1 in
+    percent as mean and sd over `n_runs` seeds. There are columns for what the study measures alone, and `published_*`
+    only when `published` is; NaN is undefined.
     """
     rows = []
     for name, arm in results.shown_arms.items():
