@@ -117,6 +117,33 @@ def test_under_source_disjoint_whole_sources_are_held_out() -> None:
     assert not {row.source for row in train} & {row.source for row in held}
 
 
+def of(label: str, *sources: str) -> list[Row]:
+    """An image of each source to train on."""
+    return [Row(f"{label}/{s}", f"{label}/{s}.png", label, s, 8, 8, {"paper": "classifier_train"}) for s in sources]
+
+
+@pytest.mark.parametrize(("by_source", "unit"), [(False, "image"), (True, "source")])
+def test_a_class_with_too_few_images_or_sources_for_a_validation_part_is_named(by_source: bool, unit: str) -> None:
+    rows = [*of("a", "s1", "s2", "s3"), *of("b", "t1")]
+    with pytest.raises(LeukoError, match=rf"class b has 1 {unit} to train on.*classifier\.validation to null"):
+        held_out(rows, 0.2, 1, by_source=by_source)
+
+
+def test_no_class_loses_all_its_training_images_to_validation() -> None:
+    with pytest.raises(LeukoError, match=r"part of 0\.9 takes all training images of class a: lower"):
+        held_out(of("a", "s1", "s2"), 0.9, 1, by_source=False)
+    shared = [*of("a", "s1", "s2", "s3", "s4"), *of("b", "s1", "s2")]  # b's sources may be those held out of a, too
+    refused = 0
+    for seed in range(20):
+        try:
+            train, held = held_out(shared, 0.5, seed, by_source=True)
+            assert {row.label for row in train} == {row.label for row in held} == {"a", "b"}
+        except LeukoError as error:
+            assert "takes all training images of class b" in str(error)
+            refused += 1
+    assert 0 < refused < 20
+
+
 def test_images_are_read_as_they_are(data: Callable[..., ExperimentData]) -> None:
     found = data(["bicubic"], "raw")
     assert found.train(found.splits[0], 1)[0].images[0].shape == (40, 40, 3)

@@ -122,12 +122,25 @@ class ExperimentData:
 def held_out(rows: Sequence[Row], fraction: float, seed: Root, *, by_source: bool) -> tuple[list[Row], list[Row]]:
     """Training rows without, and only, so large a part of each class, at least one; of its sources if `by_source`.
 
-    The seed draws it, so it is the same in every experiment.
+    The seed draws it, so it is the same in every experiment. Raises LeukoError where a class has too few to share.
     """
     held: set[str] = set()
-    for label in sorted({row.label for row in rows}):
+    labels = sorted({row.label for row in rows})
+    for label in labels:
         units = sorted({row.source if by_source else row.id for row in rows if row.label == label})
+        if len(units) < 2:
+            raise LeukoError(
+                f"classify: class {label} has 1 {'source' if by_source else 'image'} to train on, and a validation part "
+                "needs another: raise prepare.per_class.classifier, or set classifier.validation to null"
+            )
         order = stream_rng(seed, "split", "held_out", label).permutation(len(units))
         held |= {units[i] for i in order[: max(1, round(fraction * len(units)))]}
     out = [(row.source if by_source else row.id) in held for row in rows]
-    return list(compress(rows, (not each for each in out))), list(compress(rows, out))
+    kept = list(compress(rows, (not each for each in out)))
+    for label in labels:  # a large fraction takes all, and so do sources that a class has in common with others
+        if label not in {row.label for row in kept}:
+            raise LeukoError(
+                f"classify: a validation part of {fraction:g} takes all training images of class {label}: lower "
+                "classifier.validation, or set it to null"
+            )
+    return kept, list(compress(rows, out))
