@@ -10,8 +10,10 @@ import pytest
 from PIL import Image
 
 from leukosr.classify.experiment_data import ArmImages, ExperimentData, held_out
+from leukosr.classify.subject import ClassifierSubject
 from leukosr.config import Experiment, Params
 from leukosr.data.manifest import Row
+from leukosr.engine.seeding import StreamRoots
 from leukosr.errors import LeukoError
 
 ROLES = ("classifier_train", "classifier_train", "classifier_train", "classifier_test")
@@ -83,6 +85,17 @@ def test_arms_of_different_sizes_are_refused_or_shrunk_to_one(data: Callable[...
         refused.train(refused.splits[0], 1)
     found = data(["raw", "bicubic"], "raw", size=(32, 32))
     assert found.train(found.splits[0], 1)[0].batch(range(12))[0].shape == (12, 32, 32, 3)
+
+
+def test_a_search_refuses_arms_of_different_sizes_as_a_study_does(
+    arms: dict[str, Path], compose_params: Callable[..., Params]
+) -> None:
+    params = compose_params("study=demo")
+    experiment = params.classify["raw"].model_copy(update={"train": ["raw", "bicubic"]})
+    searched = params.model_copy(update={"classify": {"mixed": experiment}})
+    subject = ClassifierSubject(searched, "mixed", rows_of(), arms, "paper")
+    with pytest.raises(LeukoError, match=r"raw are 32x32 pixels, those of bicubic 40x40.*classifier\.size"):
+        subject.tune({}, StreamRoots(1, {}))
 
 
 def test_the_validation_part_is_the_seeds_own_the_same_in_every_experiment(data: Callable[..., ExperimentData]) -> None:

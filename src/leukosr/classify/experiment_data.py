@@ -37,13 +37,17 @@ class ArmImages:
         self._place = {key: number for number, key in enumerate(keys)}
 
     def labelled(self, rows: Sequence[Row], arms: Sequence[str], classes: list[str]) -> LabelledImages:
-        """Some of them with their class numbers: the rows of the first arm, then those of the next."""
+        """Some of them with their class numbers: the rows of the first arm, then those of the next.
+
+        Raises LeukoError for arms of different sizes.
+        """
+        if rows and len(arms) > 1:
+            self._check_one_size(rows[0], arms)
         labels = np.array([classes.index(row.label) for _, row in product(arms, rows)], dtype=np.int64)
         places = [self._place[arm, row.id] for arm, row in product(arms, rows)]
         return LabelledImages(ImageStore(places, self._store.__getitem__, limit=0), labels)  # kept by the common store
 
-    def check_one_size(self, row: Row, arms: Sequence[str]) -> None:
-        """Refuse arms of different sizes as one training set."""
+    def _check_one_size(self, row: Row, arms: Sequence[str]) -> None:
         height, width = self._store[self._place[arms[0], row.id]].shape[:2]
         for arm in arms[1:]:
             found = self._store[self._place[arm, row.id]].shape[:2]
@@ -95,8 +99,6 @@ class ExperimentData:
         Raises LeukoError for arms of different sizes.
         """
         train, arms, wanted = split.train_rows, self.experiment.train, self.experiment.classifier.validation
-        if len(arms) > 1:
-            self._images.check_one_size(train[0], arms)
         if wanted is None:
             return self._images.labelled(train, arms, self.classes), None
         held = split.validation_rows
