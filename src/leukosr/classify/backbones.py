@@ -89,9 +89,17 @@ def build_backbone(name: str, classes: int, weights: Weights) -> nn.Module:
 
 
 def head_of(network: nn.Module, classes: int) -> str:
-    """The name of the layer that gives the logits: the last one with as many outputs as classes."""
+    """The name of the layer that gives the logits: the last one with as many outputs as classes.
+
+    Raises LeukoError for a network without one.
+    """
     layers = [name for name, part in network.named_modules()
               if isinstance(part, nn.Linear | nn.Conv2d) and part.weight.shape[0] == classes]  # fmt: skip
+    if not layers:
+        raise LeukoError(
+            f"{type(network).__name__} has no layer with {classes} outputs that names the classes: set "
+            "classifier.backbone to another network"
+        )
     return layers[-1]
 
 
@@ -128,13 +136,19 @@ def _timm(name: str, classes: int, weights: Weights) -> nn.Module:
     options: dict[str, Any] = {}
     if config is not None and config.fixed_input_size:
         options = {"dynamic_img_size": True, "dynamic_img_pad": True}
-    try:
-        with _fetching(f"timm/{name}"):
-            network: nn.Module = timm.create_model(
-                name, pretrained=weights == "imagenet", num_classes=classes, **options
-            )
+    create: Callable[..., nn.Module] = partial(timm.create_model, name, num_classes=classes, **options)
+    if weights == "imagenet" and not (config and config.has_weights):
+        raise LeukoError(f"timm/{name} has no published weights: set classifier.weights to none")
+    try:  # first without weights, so that fetching is blamed for its own failures alone
+        with torch.random.fork_rng(devices=[], enabled=weights == "imagenet"):
+            network = create()
     except TypeError:
         raise LeukoError(f"timm/{name} takes images of one size alone: use another network") from None
+    except RuntimeError as error:
+        raise LeukoError(f"timm/{name} cannot be built ({error}): use another network") from error
+    if weights == "imagenet":
+        with _fetching(f"timm/{name}"):
+            network = create(pretrained=True)
     return network
 
 
