@@ -132,8 +132,8 @@ def held_out(rows: Sequence[Row], fraction: float, seed: Root, *, by_source: boo
         units = sorted({row.source if by_source else row.id for row in rows if row.label == label})
         if len(units) < 2:
             raise LeukoError(
-                f"classify: class {label} has 1 {'source' if by_source else 'image'} to train on, and a validation part "
-                "needs another: raise prepare.per_class.classifier, or set classifier.validation to null"
+                f"classify: class {label} has 1 {'source' if by_source else 'image'} to train on, and a validation "
+                "part needs another: raise prepare.per_class.classifier, or set classifier.validation to null"
             )
         order = stream_rng(seed, "split", "held_out", label).permutation(len(units))
         held |= {units[i] for i in order[: max(1, round(fraction * len(units)))]}
