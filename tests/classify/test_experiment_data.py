@@ -154,8 +154,8 @@ def test_no_class_loses_all_its_training_images_to_validation() -> None:
             return str(error)
         return " ".join("".join(sorted({row.label for row in part})) for part in parts)
 
-    refusal = "classify: a validation part of 0.5 takes all training images of class b: lower classifier.validation, or "
-    assert {answer(seed) for seed in range(20)} == {"ab ab", f"{refusal}set it to null"}
+    refusal = "classify: a validation part of 0.5 takes all training images of class b"
+    assert {answer(seed).partition(": lower")[0] for seed in range(20)} == {"ab ab", refusal}
 
 
 def test_images_are_read_as_they_are(data: Callable[..., ExperimentData]) -> None:
