@@ -270,7 +270,7 @@ def test_dropout_draws_from_the_stream_that_every_sweep_varies(
 ) -> None:
     def drawn(**roots: int) -> list[int]:
         """The seed of the draws in each step."""
-        seeds = StreamRoots(5, {"init": 1, "order": 1, "augment": 1, **roots})  # type: ignore[arg-type]
+        seeds = StreamRoots(5, {"init": 1, "order": 1, "augment": 1, **roots})  # type: ignore[dict-item]
         training = ClassifierTraining(settings(epochs=1), 2, bright_and_dark(10), seed=seeds, device=CPU)
         found: list[int] = []
         training.model.register_forward_pre_hook(lambda module, inputs: found.append(torch.initial_seed()))

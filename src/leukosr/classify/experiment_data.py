@@ -72,7 +72,7 @@ class Split:
 
 
 class ExperimentData:
-    """The images of an experiment under one protocol: the classes and the splits, one, or one a fold."""
+    """The images of an experiment under one protocol: the classes and the splits, one, or one per fold."""
 
     def __init__(self, rows: Sequence[Row], protocol: Protocol, experiment: Experiment, images: ArmImages) -> None:
         self.protocol, self.experiment, self._images = protocol, experiment, images

@@ -44,7 +44,7 @@ class LabelledImages:
 
 @dataclass
 class History:
-    """What one training measured: a row an epoch."""
+    """What one training measured: one row per epoch."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
