@@ -173,9 +173,9 @@ def test_images_of_any_size_give_logits(height: int, width: int) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("resnet51", "'resnet51' is no classifier here: .* resnet50"),
-        ("vit_b_16", "'vit_b_16' is no classifier here"),
-        ("timm/resnet51", "'timm/resnet51' is no network of timm's: did you mean timm/resnet"),
+        ("resnet51", "'resnet51' is not a supported classifier: .* resnet50"),
+        ("vit_b_16", "'vit_b_16' is not a supported classifier"),
+        ("timm/resnet51", "'timm/resnet51' is not a timm network: did you mean timm/resnet"),
     ],
 )
 def test_an_unknown_backbone_is_answered_with_what_comes_close(name: str, said: str) -> None:
