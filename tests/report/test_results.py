@@ -39,7 +39,7 @@ def test_the_members_of_an_ensemble_are_read_and_drawn(params: Params, outputs: 
     path.write_text("\n".join([f"{head},member", *members]) + "\n")
     raw = load_results(Layout("demo", outputs), params, "paper").experiments["raw"]
     assert list(raw.history["member"][:2]) == ["member-1", "member-2"]
-    classifier_curves(tmp_path / "curves.png", raw.look, raw.history, "")
+    classifier_curves(tmp_path / "curves.png", raw.look, raw.history, "smoke budget")
     assert (tmp_path / "curves.png").is_file()
 
 

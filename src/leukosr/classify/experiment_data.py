@@ -133,7 +133,8 @@ def held_out(rows: Sequence[Row], fraction: float, seed: Root, *, by_source: boo
         if len(units) < 2:
             raise LeukoError(
                 f"classify: class {label} has 1 {'source' if by_source else 'image'} to train on, and a validation "
-                "part needs another: raise prepare.per_class.classifier, or set classifier.validation to null"
+                "part needs another: add some, raise prepare.per_class.classifier or, unless this is a search, set "
+                "classifier.validation to null"
             )
         order = stream_rng(seed, "split", "held_out", label).permutation(len(units))
         held |= {units[i] for i in order[: max(1, round(fraction * len(units)))]}
@@ -143,6 +144,6 @@ def held_out(rows: Sequence[Row], fraction: float, seed: Root, *, by_source: boo
         if label not in {row.label for row in kept}:
             raise LeukoError(
                 f"classify: a validation part of {fraction:g} takes all training images of class {label}: lower "
-                "classifier.validation, or set it to null"
+                "classifier.validation or, unless this is a search, set it to null"
             )
     return kept, list(compress(rows, out))
