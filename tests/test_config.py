@@ -435,6 +435,8 @@ def test_a_file_of_an_older_version_is_answered_with_how_to_compose_a_new_one(de
     message = refusal({**demo, "classify": demo["classifier"]})
     assert message.startswith("params.yaml is of an older version, without experiments: `dvc exp run -S study=demo")
     assert "-S budget=smoke` composes and runs a new one" in message
+    for renamed in ("decay is now schedule", "augmentation is now augmentations", "init in train_sr.NAME is now start"):
+        assert renamed in message
 
 
 @pytest.mark.parametrize("protocol", [*SPLITS, *SEVERAL, "[official,paper]"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -83,6 +84,13 @@ def test_runtime_requirements_are_what_the_project_uses() -> None:
 def test_development_requirements_are_what_tests_benchmarks_and_linting_use_besides() -> None:
     used = imported("tests", "benchmarks") | used_by_name(DEV_BY_NAME)
     assert direct("requirements-dev.in") == used - direct("requirements.in")
+
+
+def test_the_least_pydantic_writes_sections_by_their_aliases() -> None:
+    """ConfigDict(serialize_by_alias=…), by which params.yaml says `from`, came with 2.11."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (asked,) = (each for each in map(Requirement, project["dependencies"]) if each.name == "pydantic")
+    assert asked.specifier.contains("2.11.0") and not asked.specifier.contains("2.10.6")
 
 
 @pytest.mark.parametrize("name", ["requirements", "requirements-dev"])

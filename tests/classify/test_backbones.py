@@ -7,10 +7,11 @@ from urllib.error import URLError
 
 import pytest
 import torch
+from timm.models import PretrainedCfg
 from torch import Tensor, nn
 from torchvision.models import ResNet50_Weights, get_model_weights, resnet18, resnet50
 
-from leukosr.classify.backbones import BACKBONES, ClassifierNetwork
+from leukosr.classify.backbones import BACKBONES, ClassifierNetwork, head_of
 from leukosr.classify.weights import load_classifier, save_classifier
 from leukosr.config import Architecture, Head
 from leukosr.errors import LeukoError
@@ -172,9 +173,9 @@ def test_images_of_any_size_give_logits(height: int, width: int) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("resnet51", "'resnet51' is no classifier here: .* resnet50"),
-        ("vit_b_16", "'vit_b_16' is no classifier here"),
-        ("timm/resnet51", "'timm/resnet51' is no network of timm's: did you mean timm/resnet"),
+        ("resnet51", "'resnet51' is not a supported classifier: .* resnet50"),
+        ("vit_b_16", "'vit_b_16' is not a supported classifier"),
+        ("timm/resnet51", "'timm/resnet51' is not a timm network: did you mean timm/resnet"),
     ],
 )
 def test_an_unknown_backbone_is_answered_with_what_comes_close(name: str, said: str) -> None:
@@ -210,3 +211,40 @@ def test_imagenet_weights_that_cannot_be_fetched_are_a_clear_error(
     monkeypatch.setattr(type(ResNet50_Weights.IMAGENET1K_V2), "get_state_dict", fail)
     with pytest.raises(LeukoError, match=r"could not be fetched.*set classifier\.weights to none"):
         build(RESNET50, weights="imagenet")
+
+
+TIMM_RESNET = Architecture(backbone="timm/resnet10t")
+
+
+@pytest.mark.parametrize("weights", ["none", "imagenet"])
+def test_a_network_that_cannot_be_built_is_not_taken_for_a_failed_download(
+    weights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("no such kernel")
+
+    monkeypatch.setattr("timm.create_model", fail)
+    with pytest.raises(LeukoError, match=r"^timm/resnet10t cannot be built \(no such kernel\): use another network$"):
+        build(TIMM_RESNET, weights=weights)
+
+
+def test_timms_weights_that_cannot_be_fetched_are_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def create(name: str, pretrained: bool = False, **_: object) -> nn.Module:
+        if pretrained:
+            raise RuntimeError("connection refused")
+        return nn.Linear(2, 4)
+
+    monkeypatch.setattr("timm.create_model", create)
+    with pytest.raises(LeukoError, match=r"timm/resnet10t could not be fetched \(connection refused\): connect"):
+        build(TIMM_RESNET, weights="imagenet")
+
+
+def test_a_network_that_timm_has_no_weights_of_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("timm.get_pretrained_cfg", lambda name: PretrainedCfg())
+    with pytest.raises(LeukoError, match=r"timm/resnet10t has no published weights: set classifier\.weights to none"):
+        build(TIMM_RESNET, weights="imagenet")
+
+
+def test_a_network_without_a_layer_for_the_classes_is_refused() -> None:
+    with pytest.raises(LeukoError, match=r"Sequential has no layer with 4 outputs .*classifier\.backbone"):
+        head_of(nn.Sequential(nn.Linear(4, 3), nn.ReLU()), 4)

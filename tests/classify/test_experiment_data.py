@@ -10,8 +10,10 @@ import pytest
 from PIL import Image
 
 from leukosr.classify.experiment_data import ArmImages, ExperimentData, held_out
+from leukosr.classify.subject import ClassifierSubject
 from leukosr.config import Experiment, Params
 from leukosr.data.manifest import Row
+from leukosr.engine.seeding import StreamRoots
 from leukosr.errors import LeukoError
 
 ROLES = ("classifier_train", "classifier_train", "classifier_train", "classifier_test")
@@ -85,6 +87,17 @@ def test_arms_of_different_sizes_are_refused_or_shrunk_to_one(data: Callable[...
     assert found.train(found.splits[0], 1)[0].batch(range(12))[0].shape == (12, 32, 32, 3)
 
 
+def test_a_search_refuses_arms_of_different_sizes_as_a_study_does(
+    arms: dict[str, Path], compose_params: Callable[..., Params]
+) -> None:
+    params = compose_params("study=demo")
+    experiment = params.classify["raw"].model_copy(update={"train": ["raw", "bicubic"]})
+    searched = params.model_copy(update={"classify": {"mixed": experiment}})
+    subject = ClassifierSubject(searched, "mixed", rows_of(), arms, "paper")
+    with pytest.raises(LeukoError, match=r"raw are 32x32 pixels, those of bicubic 40x40.*classifier\.size"):
+        subject.tune({}, StreamRoots(1, {}))
+
+
 def test_the_validation_part_is_the_seeds_own_the_same_in_every_experiment(data: Callable[..., ExperimentData]) -> None:
     one, other = data(["raw"], "raw", validation=0.34), data(["bicubic"], "raw", validation=0.34)
     parts = [
@@ -115,6 +128,34 @@ def test_under_source_disjoint_whole_sources_are_held_out() -> None:
     train, held = held_out(rows, 0.5, 3, by_source=True)
     assert train and held
     assert not {row.source for row in train} & {row.source for row in held}
+
+
+def of(label: str, *sources: str) -> list[Row]:
+    """An image of each source to train on."""
+    return [Row(f"{label}/{s}", f"{label}/{s}.png", label, s, 8, 8, {"paper": "classifier_train"}) for s in sources]
+
+
+@pytest.mark.parametrize(("by_source", "unit"), [(False, "image"), (True, "source")])
+def test_a_class_with_too_few_images_or_sources_for_a_validation_part_is_named(by_source: bool, unit: str) -> None:
+    rows = [*of("a", "s1", "s2", "s3"), *of("b", "t1")]
+    with pytest.raises(LeukoError, match=rf"class b has 1 {unit} to train on.*classifier\.validation to null"):
+        held_out(rows, 0.2, 1, by_source=by_source)
+
+
+def test_no_class_loses_all_its_training_images_to_validation() -> None:
+    with pytest.raises(LeukoError, match=r"part of 0\.9 takes all training images of class a: lower"):
+        held_out(of("a", "s1", "s2"), 0.9, 1, by_source=False)
+    shared = [*of("a", "s1", "s2", "s3", "s4"), *of("b", "s1", "s2")]  # b's sources may be those held out of a, too
+
+    def answer(seed: int) -> str:
+        try:
+            parts = held_out(shared, 0.5, seed, by_source=True)
+        except LeukoError as error:
+            return str(error)
+        return " ".join("".join(sorted({row.label for row in part})) for part in parts)
+
+    refusal = "classify: a validation part of 0.5 takes all training images of class b"
+    assert {answer(seed).partition(": lower")[0] for seed in range(20)} == {"ab ab", refusal}
 
 
 def test_images_are_read_as_they_are(data: Callable[..., ExperimentData]) -> None:

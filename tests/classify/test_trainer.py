@@ -265,6 +265,23 @@ def test_each_stream_moves_the_training_by_itself(
 
 
 @pytest.mark.usefixtures("small_resnet")
+def test_dropout_draws_from_the_stream_that_every_sweep_varies(
+    settings: Callable[..., Classifier], tmp_path: Path
+) -> None:
+    def drawn(**roots: int) -> list[int]:
+        """The seed of the draws in each step."""
+        seeds = StreamRoots(5, {"init": 1, "order": 1, "augment": 1, **roots})  # type: ignore[dict-item]
+        training = ClassifierTraining(settings(epochs=1), 2, bright_and_dark(10), seed=seeds, device=CPU)
+        found: list[int] = []
+        training.model.register_forward_pre_hook(lambda module, inputs: found.append(torch.initial_seed()))
+        train(training, tmp_path)
+        return found
+
+    assert drawn() and drawn() == drawn(augment=2) == drawn(init=2)
+    assert drawn() != drawn(order=2)
+
+
+@pytest.mark.usefixtures("small_resnet")
 def test_weights_decay_where_that_is_asked(settings: Callable[..., Classifier]) -> None:
     assert type(start(settings()).optimizer) is torch.optim.Adam
     decaying = start(settings(optimizer="adamw", weight_decay=0.01)).optimizer

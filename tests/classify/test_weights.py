@@ -60,7 +60,7 @@ def test_missing_damaged_and_foreign_files_are_refused_by_name(model: torch.nn.M
 
 def test_unknown_backbone_is_refused_with_those_known(model: torch.nn.Module, tmp_path: Path) -> None:
     save_classifier(tmp_path / "a.safetensors", model, Architecture(backbone="vit"), CLASSES, None)
-    with pytest.raises(LeukoError, match="'vit' is no classifier here"):
+    with pytest.raises(LeukoError, match="'vit' is not a supported classifier"):
         load_classifier(tmp_path / "a.safetensors")
 
 

@@ -8,6 +8,7 @@ import pytest
 from leukosr.config import Params
 from leukosr.errors import LeukoError
 from leukosr.layout import Layout
+from leukosr.report.curves import classifier_curves
 from leukosr.report.results import load_results
 
 from .conftest import ARMS, CLASSES
@@ -29,6 +30,17 @@ def test_a_class_that_looks_like_a_missing_value_stays_text(params: Params, outp
     path.write_text(path.read_text().replace(",eosinophil,", ",NA,"))
     rows = load_results(Layout("demo", outputs), params, "paper").manifest
     assert {row.label for row in rows} == {"NA", "neutrophil"}
+
+
+def test_the_members_of_an_ensemble_are_read_and_drawn(params: Params, outputs: Path, tmp_path: Path) -> None:
+    path = outputs / "demo/classify/raw/paper/history.csv"
+    head, *rows = path.read_text().splitlines()
+    members = [f"{row},member-{number}" for row in rows for number in (1, 2)]
+    path.write_text("\n".join([f"{head},member", *members]) + "\n")
+    raw = load_results(Layout("demo", outputs), params, "paper").experiments["raw"]
+    assert list(raw.history["member"][:2]) == ["member-1", "member-2"]
+    classifier_curves(tmp_path / "curves.png", raw.look, raw.history, "smoke budget")
+    assert (tmp_path / "curves.png").is_file()
 
 
 @pytest.mark.parametrize(

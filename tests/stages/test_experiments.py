@@ -95,7 +95,7 @@ def test_training_on_an_arm_is_the_same_whatever_it_is_tested_on(done: Layout) -
         ({"reads": "outputs/demo/arms/bicubic"}, "classify.both.reads = .*/bicubic: must be outputs/demo/arms"),
         ({"protocols": ["source_disjoint"]}, "both.protocols: 'source_disjoint' is none of the study's, paper"),
         ({"seeds": [1, 1]}, r"seeds must differ from each other, got \[1, 1\]"),
-        ({"train": ["bicubic", "bicubic"]}, "train must differ from each other"),
+        ({"train": ["bicubic", "bicubic"]}, "train must not repeat an arm"),
         ({"classifier": {"keep": "best"}}, "validation = null: keep: best needs a validation part"),
         ({"classifier": {"weight_decay": 0.1}}, "weight_decay = 0.1: adam has none; set optimizer to adamw or sgd"),
         ({"classifier": {"backbone": "hf-hub:x/y"}}, "only a name of torchvision's, or timm/ and one of timm's"),

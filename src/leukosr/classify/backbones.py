@@ -1,4 +1,4 @@
-"""Classification networks: torchvision's by their names, and any of timm's as timm/NAME."""
+"""Classification networks: torchvision's by their names, and any from timm as timm/NAME."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class ClassifierNetwork(nn.Module):
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("sd", sd, persistent=False)
         trained = {"none": [""], "backbone": [self.head], "all_but_last_stage": [*stages, self.head]}[frozen]
-        self.still = _freeze(self.network, trained)
+        self.frozen_modules = _freeze(self.network, trained)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of a batch of images in [0, 1]."""
@@ -70,7 +70,7 @@ class ClassifierNetwork(nn.Module):
     def train(self, mode: bool = True) -> ClassifierNetwork:
         """As every module, but what is frozen stays in evaluation mode: its batch norm follows no batch."""
         super().train(mode)
-        for part in self.still:
+        for part in self.frozen_modules:
             part.eval()
         return self
 
@@ -82,16 +82,24 @@ def build_backbone(name: str, classes: int, weights: Weights) -> nn.Module:
     if name not in BACKBONES:
         close = difflib.get_close_matches(name, BACKBONES) or ["resnet50"]
         raise LeukoError(
-            f"'{short(name)}' is no classifier here: use a network of torchvision's that takes images of any size, "
-            f"such as {', '.join(close)}, or timm/NAME for one of timm's"
+            f"'{short(name)}' is not a supported classifier: use a torchvision network that takes images of any size, "
+            f"such as {', '.join(close)}, or timm/NAME for a network from timm"
         )
     return BACKBONES[name](classes, weights)
 
 
 def head_of(network: nn.Module, classes: int) -> str:
-    """The name of the layer that gives the logits: the last one with as many outputs as classes."""
+    """The name of the layer that gives the logits: the last one with as many outputs as classes.
+
+    Raises LeukoError for a network without one.
+    """
     layers = [name for name, part in network.named_modules()
               if isinstance(part, nn.Linear | nn.Conv2d) and part.weight.shape[0] == classes]  # fmt: skip
+    if not layers:
+        raise LeukoError(
+            f"{type(network).__name__} has no layer with {classes} outputs to serve as its head: set "
+            "classifier.backbone to another network"
+        )
     return layers[-1]
 
 
@@ -122,19 +130,25 @@ def _timm(name: str, classes: int, weights: Weights) -> nn.Module:
 
     if not timm.is_model(name):
         close = ", ".join(f"timm/{each}" for each in difflib.get_close_matches(name, timm.list_models()))
-        raise LeukoError(f"'timm/{short(name)}' is no network of timm's{close and f': did you mean {close}?'}")
+        raise LeukoError(f"'timm/{short(name)}' is not a timm network{close and f': did you mean {close}?'}")
     config = timm.get_pretrained_cfg(name)
     # transformers cut images into patches: of any number, the last ones padded
     options: dict[str, Any] = {}
     if config is not None and config.fixed_input_size:
         options = {"dynamic_img_size": True, "dynamic_img_pad": True}
-    try:
-        with _fetching(f"timm/{name}"):
-            network: nn.Module = timm.create_model(
-                name, pretrained=weights == "imagenet", num_classes=classes, **options
-            )
+    create: Callable[..., nn.Module] = partial(timm.create_model, name, num_classes=classes, **options)
+    if weights == "imagenet" and not (config and config.has_weights):
+        raise LeukoError(f"timm/{name} has no published weights: set classifier.weights to none")
+    try:  # first without weights, so that fetching is blamed for its own failures alone
+        with torch.random.fork_rng(devices=[], enabled=weights == "imagenet"):
+            network = create()
     except TypeError:
         raise LeukoError(f"timm/{name} takes images of one size alone: use another network") from None
+    except RuntimeError as error:
+        raise LeukoError(f"timm/{name} cannot be built ({error}): use another network") from error
+    if weights == "imagenet":
+        with _fetching(f"timm/{name}"):
+            network = create(pretrained=True)
     return network
 
 

@@ -37,13 +37,17 @@ class ArmImages:
         self._place = {key: number for number, key in enumerate(keys)}
 
     def labelled(self, rows: Sequence[Row], arms: Sequence[str], classes: list[str]) -> LabelledImages:
-        """Some of them with their class numbers: the rows of the first arm, then those of the next."""
+        """Some of them with their class numbers: the rows of the first arm, then those of the next.
+
+        Raises LeukoError for arms of different sizes.
+        """
+        if rows and len(arms) > 1:
+            self._check_one_size(rows[0], arms)
         labels = np.array([classes.index(row.label) for _, row in product(arms, rows)], dtype=np.int64)
         places = [self._place[arm, row.id] for arm, row in product(arms, rows)]
         return LabelledImages(ImageStore(places, self._store.__getitem__, limit=0), labels)  # kept by the common store
 
-    def check_one_size(self, row: Row, arms: Sequence[str]) -> None:
-        """Refuse arms of different sizes as one training set."""
+    def _check_one_size(self, row: Row, arms: Sequence[str]) -> None:
         height, width = self._store[self._place[arms[0], row.id]].shape[:2]
         for arm in arms[1:]:
             found = self._store[self._place[arm, row.id]].shape[:2]
@@ -68,7 +72,7 @@ class Split:
 
 
 class ExperimentData:
-    """The images of an experiment under one protocol: the classes and the splits, one, or one a fold."""
+    """The images of an experiment under one protocol: the classes and the splits, one, or one per fold."""
 
     def __init__(self, rows: Sequence[Row], protocol: Protocol, experiment: Experiment, images: ArmImages) -> None:
         self.protocol, self.experiment, self._images = protocol, experiment, images
@@ -95,8 +99,6 @@ class ExperimentData:
         Raises LeukoError for arms of different sizes.
         """
         train, arms, wanted = split.train_rows, self.experiment.train, self.experiment.classifier.validation
-        if len(arms) > 1:
-            self._images.check_one_size(train[0], arms)
         if wanted is None:
             return self._images.labelled(train, arms, self.classes), None
         held = split.validation_rows
@@ -122,12 +124,26 @@ class ExperimentData:
 def held_out(rows: Sequence[Row], fraction: float, seed: Root, *, by_source: bool) -> tuple[list[Row], list[Row]]:
     """Training rows without, and only, so large a part of each class, at least one; of its sources if `by_source`.
 
-    The seed draws it, so it is the same in every experiment.
+    The seed draws it, so it is the same in every experiment. Raises LeukoError where a class has too few to share.
     """
     held: set[str] = set()
-    for label in sorted({row.label for row in rows}):
+    labels = sorted({row.label for row in rows})
+    for label in labels:
         units = sorted({row.source if by_source else row.id for row in rows if row.label == label})
+        if len(units) < 2:
+            raise LeukoError(
+                f"classify: class {label} has 1 {'source' if by_source else 'image'} to train on, and a validation "
+                "part needs another: add some, raise prepare.per_class.classifier or, unless this is a search, set "
+                "classifier.validation to null"
+            )
         order = stream_rng(seed, "split", "held_out", label).permutation(len(units))
         held |= {units[i] for i in order[: max(1, round(fraction * len(units)))]}
     out = [(row.source if by_source else row.id) in held for row in rows]
-    return list(compress(rows, (not each for each in out))), list(compress(rows, out))
+    kept = list(compress(rows, (not each for each in out)))
+    for label in labels:  # a large fraction takes all, and so do sources that a class has in common with others
+        if label not in {row.label for row in kept}:
+            raise LeukoError(
+                f"classify: a validation part of {fraction:g} takes all training images of class {label}: lower "
+                "classifier.validation or, unless this is a search, set it to null"
+            )
+    return kept, list(compress(rows, out))

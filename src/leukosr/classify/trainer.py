@@ -44,7 +44,7 @@ class LabelledImages:
 
 @dataclass
 class History:
-    """What one training measured: a row an epoch."""
+    """What one training measured: one row per epoch."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
@@ -126,7 +126,7 @@ class ClassifierTraining:
             if self.settings.patience is not None and self.history.waited()[0] >= self.settings.patience:
                 break
             with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-                torch.manual_seed(stream_seed(self.seed, "augment", "dropout", *self.own, epoch, self.processes.rank))
+                torch.manual_seed(stream_seed(self.seed, "order", "dropout", *self.own, epoch, self.processes.rank))
                 row = self._epoch(epoch)
             self.history.rows.append(row)
             if self.settings.keep == "best" and self.history.waited()[0] == 0:

@@ -24,7 +24,7 @@ from leukosr.config.study import Protocol
 
 
 class Head(Section):
-    """What names the classes: a linear layer, or an MLP of ReLU layers `hidden`; dropout before the last layer."""
+    """Gives the logits: a linear layer, or an MLP of ReLU layers `hidden`; dropout before the last layer."""
 
     hidden: tuple[PositiveInt, ...] = ()
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -140,7 +140,9 @@ class Experiment(Section):
 
     @model_validator(mode="after")
     def _distinct(self) -> Experiment:
-        for key, values in (("train", self.train), ("protocols", self.protocols or []), ("seeds", self.seeds or [])):
+        if len(set(self.train)) != len(self.train):
+            raise ValueError(f"train must not repeat an arm, got {self.train}")
+        for key, values in (("protocols", self.protocols or []), ("seeds", self.seeds or [])):
             if len(set(values)) != len(values):
                 raise ValueError(f"{key} must differ from each other, got {values}")
         return self

@@ -34,7 +34,9 @@ def parse_params(raw: Any, origin: str) -> Params:
         study, budget = ((raw.get(section) or {}).get("name", "NAME") for section in ("study", "budget"))
         raise LeukoError(
             f"{origin} is of an older version, without experiments: `dvc exp run -S study={study} -S budget={budget}` "
-            "composes and runs a new one; give own settings again with -S, those of classify as -S classifier.KEY=VALUE"
+            "composes and runs a new one; pass your own settings again with -S, those of classify as -S "
+            "classifier.KEY=VALUE, where decay is now schedule and augmentation is now augmentations; init in "
+            "train_sr.NAME is now start"
         )
     try:
         return Params.model_validate(raw)

@@ -18,7 +18,7 @@ from leukosr.report.style import Look, arm_looks, experiment_looks, training_loo
 from leukosr.tables import read_own_table
 
 TEXT_COLUMNS = frozenset(
-    ("path", "class", "source", "role", "reason", "image", "stage", "fold", "true", "predicted")
+    ("path", "class", "source", "role", "reason", "image", "stage", "fold", "member", "true", "predicted")
 )  # fmt: skip
 
 

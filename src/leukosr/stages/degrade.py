@@ -19,7 +19,7 @@ from leukosr.engine.processes import ALONE, Processes, shared_folder
 from leukosr.engine.progress import track
 from leukosr.engine.seeding import stream_seed
 from leukosr.images.reading import read_rgb, write_png
-from leukosr.layout import BRING_BACK, Layout, image_file, require_all
+from leukosr.layout import BRING_BACK, Layout, image_file, new_image_file, require_all
 
 SHOWN = 6
 
@@ -77,7 +77,7 @@ def _round(values: dict[str, Any]) -> Round:
 def _task(row: Row, params: Params, settings: Any, folder: Path) -> _Task:
     return _Task(
         source=Path(params.prepare.root) / row.path,
-        target=image_file(folder, row.id),
+        target=new_image_file(folder, row.id),
         image_id=row.id,
         image=params.image,
         method=params.degrade.method,

@@ -15,7 +15,6 @@ from leukosr.superres import GENERATORS
 from leukosr.superres.checkpoints import held, read_checkpoint, state_dicts
 from leukosr.superres.networks import Generator
 
-HEADER_KEYS = ("architecture", "scale", "arguments")
 CHECKPOINT_SUFFIXES = (".pth", ".pt")
 LARGEST_SCALE, MOST_BLOCKS, WIDEST = 64, 500, 65_536
 

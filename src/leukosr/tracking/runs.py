@@ -172,7 +172,7 @@ def run(
 ) -> Iterator[Run]:
     """An MLflow run around a piece of work; with `parent` a run nested in that one.
 
-    `again` is the id of a run to go on with, `remedy` what the warning advises where MLflow fails, `watched` asks for
+    `again` is the id of a run to resume, `remedy` what the warning advises where MLflow fails, `watched` asks for
     system metrics. Under `mlflow run` the code attaches to that run and leaves the experiment as it is. An error inside
     marks the run failed and goes on upwards.
     """
@@ -216,7 +216,7 @@ def run(
 
 @cache
 def _open_store(uri: str) -> None:
-    """Open the store, once a process; the first of all processes makes the tables of a new file."""
+    """Open the store, once per process; the first of all processes makes the tables of a new file."""
     with making_tables(uri, DEADLINE_SECONDS):
         MlflowClient(uri)
 
@@ -240,7 +240,7 @@ def _experiment(name: str) -> str:
 
 
 def _resumable(run_id: str | None) -> str | None:
-    """The id of a run that can be gone on with; None for one that the store does not have, or has deleted."""
+    """The id of a run that is resumable; None for one that the store does not have, or has deleted."""
     if run_id is None:
         return None
     try:

@@ -30,7 +30,7 @@ def threads_each(workers: int) -> int:
 def make_trials(store: TrialStore, workers: int, params_file: Path, parent_id: str | None) -> None:
     """Let so many processes make trials, each with its part of the cores, and wait until they have ended.
 
-    One that is killed leaves its trial to the others. Raises LeukoError where all end with a mistake.
+    One that is killed leaves its trial to the others. Raises LeukoError if every worker fails.
     """
     # as wide as any sentence, so that each is a line of what the processes say
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads_each(workers)), "COLUMNS": "2000"}

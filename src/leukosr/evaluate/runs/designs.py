@@ -51,7 +51,7 @@ class Finished:
 def factorial(learning_rates: Sequence[float], runs: int, streams: Sequence[Stream], root: int) -> list[Cell]:
     """Every learning rate with `runs` runs. In each run every stream has a seed of its own.
 
-    Each stream draws from few seeds, which come back in other company, so that the streams can be told apart: as many
+    Each stream draws from few seeds, which recur in new combinations, so that the streams can be told apart: as many
     seeds as leave contrasts for the residual. All learning rates have the same number of runs of each seed, as far as
     that goes, and no two runs of one are equal.
     """
@@ -65,7 +65,7 @@ def factorial(learning_rates: Sequence[float], runs: int, streams: Sequence[Stre
 
 
 def seeds_a_stream(learning_rates: int, runs: int, streams: int) -> int:
-    """How many seeds each stream draws from: at least 2, at most one a run."""
+    """How many seeds each stream draws from: at least 2, at most one per run."""
     # contrasts: learning_rates * runs - learning_rates, shared by the streams and the residual
     return min(runs, max(2, 1 + learning_rates * (runs - 1) // (streams + 1)))
 

@@ -110,7 +110,7 @@ class RRDBNet(Generator):
 
 
 class UNetDiscriminatorSN(nn.Module):
-    """U-Net with spectral norm, a verdict a pixel; 4,376,897 parameters with the default width."""
+    """U-Net with spectral norm, one verdict per pixel; 4,376,897 parameters with the default width."""
 
     def __init__(self, features: int = 64) -> None:
         """Build the network; `features` is the width of the first layer; all others are multiples of it."""
