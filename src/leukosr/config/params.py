@@ -46,11 +46,8 @@ class Params(Section):
     @model_validator(mode="after")
     def _arms_fit(self) -> Params:
         for name, arm in self.upscale.items():
-            if isinstance(arm, ByTraining) and arm.training not in self.train_sr:
-                raise ValueError(
-                    f"upscale.{name}.training = '{arm.training}': no such training; train_sr has "
-                    f"{', '.join(self.train_sr) or 'none'}"
-                )
+            if isinstance(arm, ByTraining):
+                _check_training(name, arm, self)
         self._check_sweep()
         for name, train in self.train_sr.items():
             _check_patch(name, train, self.image)
@@ -195,6 +192,18 @@ class Params(Section):
                 "sweep.design: a search needs validation images, and with prepare.source_disjoint.folds every image of "
                 "the classifiers is tested: set folds to null, or choose another design"
             )
+
+
+def _check_training(name: str, arm: ByTraining, params: Params) -> None:
+    """There is such a training, and DVC watches its weights."""
+    if arm.training not in params.train_sr:
+        raise ValueError(
+            f"upscale.{name}.training = '{arm.training}': no such training; train_sr has "
+            f"{', '.join(params.train_sr) or 'none'}"
+        )
+    needed = f"outputs/{params.study.name}/sr/{arm.training}"
+    if arm.reads != needed:
+        raise ValueError(f"upscale.{name}.reads = {arm.reads}: must be {needed}, where its training writes the weights")
 
 
 def _check_experiment(name: str, experiment: Experiment, params: Params) -> None:
