@@ -113,6 +113,14 @@ def test_an_experiment_that_cannot_be_is_refused(
         parse_params(raw, "params.yaml")
 
 
+@pytest.mark.parametrize("name", ["Both", "both-2", "both 2"])
+def test_an_experiment_is_named_as_arms_and_trainings_are(name: str, compose_raw: Callable[..., Any]) -> None:
+    raw = compose_raw("study=demo")
+    raw["classify"][name] = raw["classify"]["raw"]
+    with pytest.raises(LeukoError, match=f"classify.{name} = '{name}': only lower-case letters, digits and _"):
+        parse_params(raw, "params.yaml")
+
+
 def test_a_study_may_give_an_experiment_another_recipe(compose_params: Callable[..., Params]) -> None:
     entry = "{reads: outputs/demo/arms/raw, train: [raw], test: raw, protocols: null, seeds: null}"
     params = compose_params(f"+classify.vgg={entry}", "+classifier@classify.vgg.classifier=vgg19_frozen")

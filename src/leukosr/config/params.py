@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from pydantic import model_validator
 
 from leukosr.config.arms import AnyArm, ByTraining
@@ -33,7 +31,7 @@ class Params(Section):
     compared: list[str]
     quality: Quality
     classifier: Classifier
-    classify: dict[str, Experiment]
+    classify: dict[Name, Experiment]
     sweep: Sweep
     report: Report
     runtime: Runtime
@@ -207,10 +205,8 @@ def _check_training(name: str, arm: ByTraining, params: Params) -> None:
 
 
 def _check_experiment(name: str, experiment: Experiment, params: Params) -> None:
-    """Arms and protocols that there are, a name for a folder, and the input that DVC is to watch."""
+    """Arms and protocols that there are, and the input that DVC is to watch."""
     key = f"classify.{name}"
-    if not re.fullmatch("[A-Za-z0-9_]+", name):
-        raise ValueError(f"classify: '{name}' is no name for an experiment: use letters, digits and _")
     for arm in experiment.arms:
         if arm not in params.upscale:
             raise ValueError(f"{key}: unknown arm '{arm}'; the arms of this study are {', '.join(params.upscale)}")
