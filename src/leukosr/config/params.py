@@ -63,6 +63,11 @@ class Params(Section):
                 raise ValueError(
                     f"study.comparisons: {list(pair)} must be two different experiments of {', '.join(self.classify)}"
                 )
+            if not self.comparable(*pair):
+                raise ValueError(
+                    f"study.comparisons: {list(pair)} must have a protocol and a seed in common; see protocols and "
+                    f"seeds of classify.{pair[0]} and classify.{pair[1]}"
+                )
         return self
 
     def protocols_of(self, experiment: str) -> tuple[Protocol, ...]:
@@ -76,6 +81,11 @@ class Params(Section):
     def experiments_under(self, protocol: Protocol) -> tuple[str, ...]:
         """The experiments that run under a protocol, in the order of the file."""
         return tuple(name for name in self.classify if protocol in self.protocols_of(name))
+
+    def comparable(self, first: str, second: str) -> bool:
+        """Whether two experiments have a protocol and a seed in common."""
+        seeds = set(self.seeds_of(first)) & set(self.seeds_of(second))
+        return bool(seeds) and not set(self.protocols_of(first)).isdisjoint(self.protocols_of(second))
 
     def with_classifier(self, experiment: str, classifier: Classifier) -> Params:
         """The same with another recipe for one experiment."""
