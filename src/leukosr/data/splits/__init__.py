@@ -125,7 +125,7 @@ def _beside(items: Sequence[Candidate], strict: Mapping[str, str], name: str) ->
     so its classifiers see no image that SR was trained on.
     """
     return [
-        replace(item, part="train" if strict[item.id] in SR_ROLES else "test")
+        replace(item, part="train" if any(role in SR_ROLES for role in strict[item.id].split(BOTH)) else "test")
         if item.part == "all" and SPLITS[name].own_sr_part
         else item
         for item in items
