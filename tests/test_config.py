@@ -466,6 +466,7 @@ def test_every_protocol_composes_and_finds_sources_where_it_may(
         ("", "unknown protocol ''; allowed are paper,"),
         ([], "unknown protocol ''; allowed are paper,"),
         (["paper", "both"], "unknown protocol 'both'; allowed are paper,"),
+        (["paper", "source_disjoint"], "write both for paper, source_disjoint: by that name their sources are found"),
         (["paper", "paper"], "protocols must differ from each other, got paper, paper"),
     ],
 )
