@@ -278,6 +278,14 @@ def test_an_arm_by_a_training_needs_it(demo: Any) -> None:
     assert message == "params.yaml: upscale.srgan.training = 'srgan': no such training; train_sr has real_esrgan"
 
 
+@pytest.mark.parametrize("reads", ["outputs/demo/lr", "outputs/demo/sr/real_esrgan", "outputs/other/sr/srgan"])
+def test_an_arm_by_a_training_reads_its_weights(demo: Any, reads: str) -> None:
+    assert refusal(changed(demo, "upscale.srgan.reads", reads)) == (
+        f"params.yaml: upscale.srgan.reads = {reads}: must be outputs/demo/sr/srgan, where its training writes the "
+        "weights"
+    )
+
+
 def test_an_arm_with_the_settings_of_another_kind_is_refused(demo: Any) -> None:
     assert refusal(changed(demo, "upscale.srgan.by", "nothing")).count("unknown key 'upscale.srgan.") == 7
     message = refusal(changed(demo, "upscale.raw.by", "training"))
@@ -460,6 +468,7 @@ def test_every_protocol_composes_and_finds_sources_where_it_may(
         ("", "unknown protocol ''; allowed are paper,"),
         ([], "unknown protocol ''; allowed are paper,"),
         (["paper", "both"], "unknown protocol 'both'; allowed are paper,"),
+        (["paper", "source_disjoint"], "write both for paper, source_disjoint: by that name their sources are found"),
         (["paper", "paper"], "protocols must differ from each other, got paper, paper"),
     ],
 )

@@ -47,6 +47,11 @@ def test_the_layout_is_that_of_dvc_yaml() -> None:
     assert {path.as_posix() for path in kept} <= outs
 
 
+def test_sources_are_found_anew_where_classes_begin_or_cease_to_count() -> None:
+    stages = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]
+    assert "study.measures" in stages["provenance"]["do"]["params"]  # catalogue.find_images reads it
+
+
 def test_the_arms_read_what_the_layout_names(compose_params: Callable[..., Params]) -> None:
     params = compose_params("study=case1")
     layout = Layout("case1")

@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from leukosr.config import Params, Prepare, parse_params
-from leukosr.data.manifest import ROLES, check_disjoint, is_tested, make_rows
+from leukosr.data.manifest import ROLES, check_disjoint, is_tested, make_rows, refuse_trained_tests
 from leukosr.data.splits import SPLITS, strictest, study_roles
 from leukosr.data.splits.paper import looked_at, paper
 from leukosr.data.splits.shares import Candidate, training_images, whole_shares, with_fewer
@@ -600,6 +600,17 @@ def test_several_protocols_train_sr_under_the_strictest_and_classifiers_on_as_ma
     assert list(roles) == protocols
     counts = {protocol: training_images(images, given) for protocol, given in roles.items()}
     assert len({tuple(sorted(count.items())) for count in counts.values()}) == 1
+
+
+def test_a_part_of_its_own_for_sr_holds_what_sr_trains_on_with_the_classifiers(
+    case1: Prepare, compose_params: Callable[..., Params]
+) -> None:
+    images = with_sources(*each_its_own({"a": {"ALL": 100}, "b": {"ALL": 100}}, siblings=5))
+    study = compose_params("study=case1", "study.protocol=[patient_disjoint,paper]").study
+    rows = make_rows(images, study_roles(images, case1, 0, study.protocols))
+    assert any(row.role("patient_disjoint") == "sr_train+classifier_train" for row in rows)
+    assert any(is_tested(row, "paper") for row in rows)
+    refuse_trained_tests(rows, study)
 
 
 def test_where_nothing_is_classified_sr_is_tested_on_what_it_was_not_trained_on(case1: Prepare) -> None:

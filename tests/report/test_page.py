@@ -5,10 +5,11 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from leukosr.config import Params
+from leukosr.config import Params, parse_params
 from leukosr.layout import Layout
 from leukosr.report.page import write_report
 from leukosr.report.results import load_results
@@ -120,8 +121,22 @@ def test_both_protocols_stand_side_by_side(compose_params: Callable[..., Params]
     text = page.read_text(encoding="utf-8")
     assert "Protocol paper: " in text and "Protocol source_disjoint: " in text
     assert text.count("62.5 ± 12.5") == 2 * len(ARMS)
+    assert "Scores under both protocols" in text and (page.parent / "figures" / "split_effect.png").is_file()
     assert (page.parent / "figures" / "accuracy_source_disjoint.png").is_file()
     summary = json.loads((page.parent / "summary.json").read_text())
     assert summary["source_disjoint"]["srgan"]["macro_f1"] == summary["paper"]["srgan"]["macro_f1"] == 0.5725
     with (page.parent / "comparison.csv").open(encoding="utf-8") as file:
         assert [row["protocol"] for row in csv.DictReader(file)] == 5 * ["paper"] + 5 * ["source_disjoint"]
+
+
+def test_without_an_experiment_under_both_protocols_there_is_no_effect_of_the_split(
+    compose_raw: Callable[..., Any], tmp_path: Path
+) -> None:
+    raw = compose_raw("study=demo", "budget=smoke", "report.grid_cells=2", "study.protocol=both")
+    for place, experiment in enumerate(raw["classify"].values()):
+        experiment["protocols"] = [("paper", "source_disjoint")[place % 2]]
+    params, layout = parse_params(raw, "params.yaml"), Layout("demo", fabricate(tmp_path / "outputs"))
+    first, second = (load_results(layout, params, protocol) for protocol in params.study.protocols)
+    page = write_report(tmp_path / "reports", params, first, {"torch": "0"}, [second])
+    assert "Scores under both protocols" not in page.read_text(encoding="utf-8")
+    assert not (page.parent / "figures" / "split_effect.png").exists()

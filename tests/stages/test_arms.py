@@ -32,12 +32,13 @@ from leukosr.superres.weights import load_generator, save_generator
 from .conftest import TINY, Study
 
 BY_NETWORK = {"tile": 0, "overlap": 8, "batch": 4, "precision": "fp32", "channels_last": True}
+OWN_WEIGHTS = {"reads": "outputs/demo/sr/srgan", "from": "low", "by": "training", "training": "srgan", **BY_NETWORK}
 LOW = {"reads": "outputs/demo/lr", "from": "low"}
 ARMS: dict[str, dict[str, Any]] = {
     "seen": {**LOW, "by": "nothing"},
     "small": {"reads": "set", "from": "original", "by": "kernel", "kernel": "area", "size": [32, 32]},
-    "srgan_last": {**LOW, "by": "training", "training": "srgan", "weights": "last", **BY_NETWORK},
-    "srgan_best": {**LOW, "by": "training", "training": "srgan", "weights": "best", **BY_NETWORK},
+    "srgan_last": {**OWN_WEIGHTS, "weights": "last"},
+    "srgan_best": {**OWN_WEIGHTS, "weights": "best"},
     "x4": {**LOW, "reads": "x4.safetensors", "by": "file", "network": "srgan", "scale": 4, **BY_NETWORK},
     "x8": {**LOW, "reads": "x8.safetensors", "by": "file", **BY_NETWORK},
     "x8_full": {**LOW, "reads": "x8.safetensors", "by": "file", "size": [128, 128], **BY_NETWORK},

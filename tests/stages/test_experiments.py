@@ -21,6 +21,7 @@ from leukosr.errors import LeukoError
 from leukosr.layout import Layout
 from leukosr.report.page import write_report
 from leukosr.report.results import load_results
+from leukosr.report.verdicts import study_pairs
 from leukosr.stages import classify
 
 from .conftest import TINY, Study
@@ -110,6 +111,40 @@ def test_an_experiment_that_cannot_be_is_refused(
     recipe = {**raw["classifier"], **changes.get("classifier", {})}
     raw["classify"]["both"] = {**BOTH, "seeds": None, **changes, "classifier": recipe}
     with pytest.raises(LeukoError, match=said):
+        parse_params(raw, "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("own", "left"),
+    [
+        ({"seeds": [8]}, [("real_esrgan", "raw"), ("real_esrgan", "bicubic")]),
+        ({"seeds": [2, 8]}, [(arm, other) for arm in ("srgan", "real_esrgan") for other in ("raw", "bicubic")]),
+        (
+            {"protocols": ["official"]},
+            [("srgan", "bicubic"), ("real_esrgan", "raw"), ("real_esrgan", "bicubic")],
+        ),
+    ],
+)
+def test_experiments_are_compared_where_they_share_a_protocol_and_a_seed(
+    own: dict[str, Any], left: list[tuple[str, str]], compose_raw: Callable[..., Any]
+) -> None:
+    raw = compose_raw("study=demo", "study.protocol=[paper,official]", "study.seeds=[1,2]")
+    raw["classify"]["raw"]["protocols"] = ["paper"]
+    raw["classify"]["srgan"] |= own
+    assert study_pairs(parse_params(raw, "params.yaml")) == left
+    raw["study"]["comparisons"] = [["srgan", "raw"]]
+    if ("srgan", "raw") in left:
+        parse_params(raw, "params.yaml")
+    else:
+        with pytest.raises(LeukoError, match=r"study.comparisons: \['srgan', 'raw'\] must have a protocol and a seed"):
+            parse_params(raw, "params.yaml")
+
+
+@pytest.mark.parametrize("name", ["Both", "both-2", "both 2"])
+def test_an_experiment_is_named_as_arms_and_trainings_are(name: str, compose_raw: Callable[..., Any]) -> None:
+    raw = compose_raw("study=demo")
+    raw["classify"][name] = raw["classify"]["raw"]
+    with pytest.raises(LeukoError, match=f"classify.{name} = '{name}': only lower-case letters, digits and _"):
         parse_params(raw, "params.yaml")
 
 

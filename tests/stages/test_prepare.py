@@ -30,12 +30,12 @@ def made(compose_params: Callable[..., Params], tmp_path: Path, monkeypatch: pyt
         Image.fromarray(pixels).save(tmp_path / "set" / name)
     monkeypatch.chdir(tmp_path)
 
-    def run(rows: list[tuple[str, str]], protocol: str = "source_disjoint") -> str:
+    def run(rows: list[tuple[str, str]], protocol: str = "source_disjoint", *changes: str) -> str:
         lines = ["path,source", *(f"{path},{source}" for path, source in rows)]
         Path("set/sources.csv").write_text("\n".join(lines) + "\n")
         console = Console(width=500)
         with console.capture() as said:
-            prepare.run(compose_params(*OVERRIDES, f"study.protocol={protocol}"), console, Path("out"))
+            prepare.run(compose_params(*OVERRIDES, f"study.protocol={protocol}", *changes), console, Path("out"))
         return said.get()
 
     return run
@@ -69,3 +69,13 @@ def test_images_and_rows_without_partner_are_counted(made: Callable[..., str]) -
     said = made([*rows[:-2], ("B/none.png", "P9")])
     assert "prepare: 1 of 39 rows of set/sources.csv name no image of the set, e.g. B/none.png" in said
     assert "prepare: 2 of 40 images have no source in set/sources.csv, e.g. B/b18.png" in said
+
+
+def test_protocols_that_test_what_sr_trains_on_are_refused_before_anything_is_trained(made: Callable[..., str]) -> None:
+    rows = [(name, f"P{number}") for number, name in enumerate(IMAGES)]
+    protocols = "[paper,random_80_10_10]"
+    with pytest.raises(LeukoError, match=r"would train on .* under paper that are tested under random_80_10_10"):
+        made(rows, protocols)
+    assert not Path("out").exists()
+    made(rows, protocols, "arms=[raw,bicubic]")  # nothing trains SR
+    assert Path("out/manifest.csv").is_file()

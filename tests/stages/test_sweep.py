@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import optuna
@@ -14,8 +15,8 @@ import pytest
 from rich.console import Console
 
 from leukosr.classify.subject import ClassifierSubject
-from leukosr.config import FlipsAndLight, Params
-from leukosr.data.manifest import read_manifest
+from leukosr.config import FlipsAndLight, Params, parse_params
+from leukosr.data.manifest import SR_ROLES, read_manifest, with_role
 from leukosr.engine.seeding import StreamRoots
 from leukosr.layout import Layout
 from leukosr.report.style import training_words
@@ -155,3 +156,21 @@ def test_a_finished_sweep_trains_nothing_again(
     monkeypatch.setattr(ClassifierSubject, "measure", None)
     sweep.run(params, quiet, Layout("demo"))
     assert (place / "trials.csv").read_bytes() == first
+
+
+def test_trials_under_another_protocol_are_those_of_another_sweep(
+    compose_raw: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "_inputs", lambda params, layout: [])  # it is the settings that tell them apart
+    raw = compose_raw(*TINY, "study.protocol=[paper,official]")
+    names = set()
+    for protocol in ("paper", "official"):
+        raw["classify"]["raw"]["protocols"] = [protocol]
+        names.add(sweep._plan(parse_params(raw, "params.yaml"), Layout("demo")).name)
+    assert len(names) == 2
+
+
+def test_a_sweep_of_sr_is_another_one_where_the_originals_are_others(inside: Study, compose_params: Compose) -> None:
+    read = sweep._inputs(compose_params(*TINY, "sweep.target=train_sr"), inside.layout)
+    used = with_role(read_manifest(inside.layout.manifest), "paper", *SR_ROLES)
+    assert used and {Path("set") / row.path for row in used} <= set(read)

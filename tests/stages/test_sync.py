@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import mlflow
 import pytest
@@ -13,11 +15,12 @@ import yaml
 from mlflow import MlflowClient
 
 from leukosr import tracking
+from leukosr.config import Params
 from leukosr.errors import LeukoError
 from leukosr.tracking.records import RESULTS, ClassifierRecord
 from leukosr.tracking.sync import Synced, sync
 
-from .conftest import ARMS, Study
+from .conftest import ARMS, TINY, Study
 
 NAMES = ["train_sr srgan", "train_sr real_esrgan", *(f"classify {arm}" for arm in ARMS), "sweep raw"]
 WHEN = ("seconds", "data_digest", "git_commit", "process", "synced", "mlflow.parentRunId")
@@ -89,6 +92,18 @@ def test_weights_become_models_where_the_study_asks_for_them(empty_store: Study)
     runs = {mlflow.get_run(model.source_run_id).info.run_name for model in models}
     assert len(models) == 2 and runs == {"classify raw seed 1", "classify raw seed 2"}
     assert not any(file.path == "weights" for file in MlflowClient().list_artifacts(tracked.run_id or ""))
+
+
+@pytest.mark.parametrize("own", [("official",), ("paper", "official")])
+def test_a_run_names_the_protocols_of_its_experiment(
+    own: tuple[str, ...], inside: Study, compose_params: Callable[..., Params]
+) -> None:
+    params = compose_params(*TINY, "study.protocol=[paper,official]")
+    folders = {protocol: inside.layout.classify("raw", protocol) for protocol in own}
+    record, tracked = ClassifierRecord(params, "raw", inside.layout, [1, 2], folders), Mock()
+    record.begin(tracked)
+    (logged,) = tracked.parameters.call_args.args
+    assert record.tags["protocol"] == logged["protocol"] == ", ".join(own)
 
 
 def test_results_that_other_settings_made_or_that_are_not_there_are_named_and_not_logged(empty_store: Study) -> None:

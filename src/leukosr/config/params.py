@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from pydantic import model_validator
 
 from leukosr.config.arms import AnyArm, ByTraining
@@ -33,7 +31,7 @@ class Params(Section):
     compared: list[str]
     quality: Quality
     classifier: Classifier
-    classify: dict[str, Experiment]
+    classify: dict[Name, Experiment]
     sweep: Sweep
     report: Report
     runtime: Runtime
@@ -46,11 +44,8 @@ class Params(Section):
     @model_validator(mode="after")
     def _arms_fit(self) -> Params:
         for name, arm in self.upscale.items():
-            if isinstance(arm, ByTraining) and arm.training not in self.train_sr:
-                raise ValueError(
-                    f"upscale.{name}.training = '{arm.training}': no such training; train_sr has "
-                    f"{', '.join(self.train_sr) or 'none'}"
-                )
+            if isinstance(arm, ByTraining):
+                _check_training(name, arm, self)
         self._check_sweep()
         for name, train in self.train_sr.items():
             _check_patch(name, train, self.image)
@@ -68,6 +63,11 @@ class Params(Section):
                 raise ValueError(
                     f"study.comparisons: {list(pair)} must be two different experiments of {', '.join(self.classify)}"
                 )
+            if not self.comparable(*pair):
+                raise ValueError(
+                    f"study.comparisons: {list(pair)} must have a protocol and a seed in common; see protocols and "
+                    f"seeds of classify.{pair[0]} and classify.{pair[1]}"
+                )
         return self
 
     def protocols_of(self, experiment: str) -> tuple[Protocol, ...]:
@@ -81,6 +81,11 @@ class Params(Section):
     def experiments_under(self, protocol: Protocol) -> tuple[str, ...]:
         """The experiments that run under a protocol, in the order of the file."""
         return tuple(name for name in self.classify if protocol in self.protocols_of(name))
+
+    def comparable(self, first: str, second: str) -> bool:
+        """Whether two experiments have a protocol and a seed in common."""
+        seeds = set(self.seeds_of(first)) & set(self.seeds_of(second))
+        return bool(seeds) and not set(self.protocols_of(first)).isdisjoint(self.protocols_of(second))
 
     def with_classifier(self, experiment: str, classifier: Classifier) -> Params:
         """The same with another recipe for one experiment."""
@@ -197,11 +202,21 @@ class Params(Section):
             )
 
 
+def _check_training(name: str, arm: ByTraining, params: Params) -> None:
+    """There is such a training, and DVC watches its weights."""
+    if arm.training not in params.train_sr:
+        raise ValueError(
+            f"upscale.{name}.training = '{arm.training}': no such training; train_sr has "
+            f"{', '.join(params.train_sr) or 'none'}"
+        )
+    needed = f"outputs/{params.study.name}/sr/{arm.training}"
+    if arm.reads != needed:
+        raise ValueError(f"upscale.{name}.reads = {arm.reads}: must be {needed}, where its training writes the weights")
+
+
 def _check_experiment(name: str, experiment: Experiment, params: Params) -> None:
-    """Arms and protocols that there are, a name for a folder, and the input that DVC is to watch."""
+    """Arms and protocols that there are, and the input that DVC is to watch."""
     key = f"classify.{name}"
-    if not re.fullmatch("[A-Za-z0-9_]+", name):
-        raise ValueError(f"classify: '{name}' is no name for an experiment: use letters, digits and _")
     for arm in experiment.arms:
         if arm not in params.upscale:
             raise ValueError(f"{key}: unknown arm '{arm}'; the arms of this study are {', '.join(params.upscale)}")

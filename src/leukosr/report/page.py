@@ -79,7 +79,7 @@ def write_report(
         swept = _draw_sweep(work / "figures", params, results, pictures)
         compared = compared_protocols(everything)
         effects = split_effects(*compared) if compared else []
-        if compared:
+        if compared and effects:
             effect_figure(work / "figures" / "split_effect.png", effects, compared, note)
             words = f"Test accuracy of every experiment under both protocols with 95 % intervals. {note}"
             pictures["split_effect"] = Figure(data_uri(work / "figures" / "split_effect.png", False), words)

@@ -29,7 +29,7 @@ def study_pairs(params: Params) -> list[tuple[str, str]]:
     """The pairs of experiments that the study compares: those that it names, or its default.
 
     By default each experiment on images that a network made is compared with each one on other low-resolution images
-    that has the same classifier.
+    that has the same classifier, and a protocol and a seed in common with it.
     """
     if params.study.comparisons is not None:
         return list(params.study.comparisons)
@@ -37,7 +37,12 @@ def study_pairs(params: Params) -> list[tuple[str, str]]:
     generated = [name for name, arm in tested.items() if isinstance(arm, Generated)]
     plain = [name for name, arm in tested.items() if arm.made_from == "low" and name not in generated]
     recipes = {name: each.classifier for name, each in params.classify.items()}
-    return [(first, second) for first in generated for second in plain if recipes[first] == recipes[second]]
+    return [
+        (first, second)
+        for first in generated
+        for second in plain
+        if recipes[first] == recipes[second] and params.comparable(first, second)
+    ]
 
 
 def judge(params: Params, results: StudyResults) -> Verdicts:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from leukosr.config import Params, Prepare
 from leukosr.data.catalogue import Rejected, check_images, find_images, unused_folders
-from leukosr.data.manifest import make_rows, write_manifest, write_rejected
+from leukosr.data.manifest import make_rows, refuse_trained_tests, write_manifest, write_rejected
 from leukosr.data.sources import read_sources
 from leukosr.data.splits import SPLITS, check_claims, study_roles
 from leukosr.data.splits.shares import candidates
@@ -55,6 +55,8 @@ def run(params: Params, console: Console, out: Path, processes: Processes = ALON
     items = candidates(good, sources.by_image)
     rows = make_rows(items, study_roles(items, settings, study.seed, study.protocols, study.classifies))
     check_claims(rows, study.protocols)
+    if params.train_sr:
+        refuse_trained_tests(rows, study)
     manifest = out / "manifest.csv"
     write_manifest(manifest, rows)
     write_rejected(out / "rejected.csv", rejected)

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from leukosr import tracking
 from leukosr.config import Params
-from leukosr.data.manifest import SR_ROLES, for_classifiers, read_manifest, refuse_trained_tests, with_role
+from leukosr.data.manifest import SR_ROLES, for_classifiers, read_manifest, refuse_trained_tests
 from leukosr.data.splits import check_claims
 from leukosr.engine.databases import storage_url
 from leukosr.engine.device import choose_device
@@ -224,7 +224,7 @@ def _plan(params: Params, layout: Layout) -> Plan:
         count = len(cells)
     image, scored, degrade = (part.model_dump() for part in (params.image, params.quality, params.degrade))
     trained = SweepRecord(params, layout.sweep).settings
-    settings = [sweep.model_dump(), image, params.study.seed, scored, degrade, trained]
+    settings = [sweep.model_dump(), params.swept_protocol, image, params.study.seed, scored, degrade, trained]
     digest = work_digest(settings, _inputs(params, layout))
     return Plan(f"{params.study.name}-{params.swept_arm}-{sweep.design}-{digest[:12]}", cells, count)
 
@@ -245,11 +245,9 @@ def _inputs(params: Params, layout: Layout) -> list[Path]:
         for arm, folder in _folders(params, layout).items():
             inputs += require_all([image_file(folder, row.id) for row in used], stage_again(f"upscale@{arm}"))
         return inputs
-    from leukosr.stages.train_sr import start_of
+    from leukosr.stages.train_sr import inputs_of
 
-    require(layout.lr, "degrade")
-    files = [image_file(layout.lr, row.id) for row in with_role(rows, params.study.sr_protocol, *SR_ROLES)]
-    return [*inputs, *require_all(files, stage_again("degrade")), *start_of(params, params.swept_arm)]
+    return [*inputs, *inputs_of(rows, params, params.swept_arm, layout)]
 
 
 def _folders(params: Params, layout: Layout) -> dict[str, Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,17 +62,10 @@ def run(
         ssim_window=params.quality.ssim_window, channels=params.quality.channels, seed=params.sr_seed(name),
         device=device, compiling=params.runtime.compile, processes=processes,
     )  # fmt: skip
-    used = with_role(rows, params.study.sr_protocol, *SR_ROLES)
-    originals = [Path(params.prepare.root) / row.path for row in used]
-    inputs = [
-        *require_all([image_file(layout.lr, row.id) for row in used], stage_again("degrade")),
-        *require_all(originals, BRING_BACK),
-        *start_of(params, name),
-    ]
     digest = work_digest(
         [settings.model_dump(exclude={"precision"}), params.image.model_dump(), params.quality.model_dump(),
          params.degrade.model_dump(), params.study.seed, name],
-        [layout.manifest, layout.roles, *inputs],
+        [layout.manifest, layout.roles, *inputs_of(rows, params, name, layout)],
     )  # fmt: skip
     resume = Resume.computed_in(settings.precision, digest, params.runtime.checkpoint_seconds)
     if not processes.first:
@@ -100,10 +92,15 @@ def _shown(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
 
 
-def start_of(params: Params, name: str) -> Sequence[Path]:
-    """The weights that a training starts from; none for a random start."""
-    start = params.train_sr[name].start
-    return require_all([Path(start)] if start is not None else [], f"correct train_sr.{name}.start")
+def inputs_of(rows: list[Row], params: Params, name: str, layout: Layout) -> list[Path]:
+    """What a training reads: low-resolution images, originals, and the weights that it starts from, if any."""
+    used, start = with_role(rows, params.study.sr_protocol, *SR_ROLES), params.train_sr[name].start
+    require(layout.lr, "degrade")
+    return [
+        *require_all([image_file(layout.lr, row.id) for row in used], stage_again("degrade")),
+        *require_all([Path(params.prepare.root) / row.path for row in used], BRING_BACK),
+        *require_all([Path(start)] if start is not None else [], f"correct train_sr.{name}.start"),
+    ]
 
 
 def pairs_of(rows: list[Row], role: str, params: Params, name: str, layout: Layout) -> Pairs:

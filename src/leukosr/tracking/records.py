@@ -143,7 +143,7 @@ class ClassifierRecord:
     def tags(self) -> dict[str, str]:
         """Of the run."""
         return {"study": self.params.study.name, "stage": "classify", **self._facts,
-                "protocol": self.params.study.protocol_name, "budget": self.params.budget.name,
+                "protocol": self.protocols, "budget": self.params.budget.name,
                 "data_digest": _data_digest(self.layout)[:16]}  # fmt: skip
 
     @property
@@ -159,13 +159,18 @@ class ClassifierRecord:
         return {"train": experiment.train, "test": experiment.test, **experiment.classifier.model_dump()}
 
     @property
+    def protocols(self) -> str:
+        """Those that the classifiers run under, as one text."""
+        return ", ".join(self.by_protocol)
+
+    @property
     def alone(self) -> bool:
         """Whether there is one protocol."""
         return len(self.by_protocol) == 1
 
     def begin(self, tracked: Run) -> None:
         """Log the parameters and which data are used."""
-        facts = {**self._facts, "protocol": self.params.study.protocol_name, "n_seeds": len(self.seeds)}
+        facts = {**self._facts, "protocol": self.protocols, "n_seeds": len(self.seeds)}
         tracked.parameters({**facts, **self._settings})
         tracked.data(self.layout.manifest, _data_digest(self.layout), self.params.study.name)
 

@@ -66,7 +66,10 @@ SEVERAL = {"both": ("paper", "source_disjoint")}  # names of protocols that run 
 
 
 def named_protocols(named: str | Sequence[str]) -> tuple[str, ...]:
-    """The protocols that `study.protocol` names: one, a list, or a name for several. Raises ValueError for others."""
+    """The protocols that `study.protocol` names: one, a list, or a name for several, not spelt out.
+
+    Raises ValueError for others.
+    """
     names = SEVERAL.get(named, (named,)) if isinstance(named, str) else tuple(named)
     allowed = ", ".join((*SPLITS, *SEVERAL))
     unknown = [name for name in names if name not in SPLITS]
@@ -74,6 +77,9 @@ def named_protocols(named: str | Sequence[str]) -> tuple[str, ...]:
         raise ValueError(
             f"unknown protocol '{unknown[0] if unknown else ''}'; allowed are {allowed}, or a list of them"
         )
+    for name, several in SEVERAL.items():
+        if not isinstance(named, str) and names == several:
+            raise ValueError(f"write {name} for {', '.join(several)}: by that name their sources are found")
     if len(set(names)) < len(names):
         raise ValueError(f"protocols must differ from each other, got {', '.join(names)}")
     return names
@@ -113,8 +119,8 @@ def _refuse_set(items: Sequence[Candidate], settings: Prepare, protocols: Sequen
     if needing and not any(item.source for item in items):
         raise LeukoError(
             f"the sources of the images in {settings.root} are not known, and {needing[0]} needs them: `dvc repro "
-            "prepare` finds them first where find_sources names the protocol; else add a sources.csv (path, source) "
-            "or set prepare.source_pattern"
+            "prepare` finds them first where study.protocol is a key of find_sources; else add a sources.csv (path, "
+            "source) or set prepare.source_pattern"
         )
 
 
@@ -125,7 +131,7 @@ def _beside(items: Sequence[Candidate], strict: Mapping[str, str], name: str) ->
     so its classifiers see no image that SR was trained on.
     """
     return [
-        replace(item, part="train" if strict[item.id] in SR_ROLES else "test")
+        replace(item, part="train" if any(role in SR_ROLES for role in strict[item.id].split(BOTH)) else "test")
         if item.part == "all" and SPLITS[name].own_sr_part
         else item
         for item in items
