@@ -117,6 +117,25 @@ def test_the_second_order_file_states_the_published_defaults(compose_params: Cal
     assert degradation_settings(compose_params("degrade=second_order")) == SecondOrderSettings()
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "degrade.first.sigma=[3,1]",
+            "degrade.first: the degradation setting sigma is (3.0, 1.0), expected an ascending",
+        ),
+        ("degrade.second.resize.up=0.9", "degrade.second.resize: the degradation setting resize is (0.9, 0.4, 0.3)"),
+        ("degrade.final_kernel_sizes=[8]", "degrade: the degradation setting final_kernel_sizes is (8,)"),
+        ("~degrade.first.kernel_sizes", "key 'degrade.first.kernel_sizes' is missing: add it"),
+        ("+degrade.scale=4", "unknown key 'degrade.scale': remove it"),  # image.scale is the one
+    ],
+)
+def test_what_a_degradation_refuses_is_refused_when_params_are_read(
+    compose_raw: Callable[..., Any], override: str, message: str
+) -> None:
+    assert message in refusal(compose_raw("degrade=second_order", override))
+
+
 def test_the_capstone_file_states_the_published_defaults(compose_params: Callable[..., Params]) -> None:
     assert degradation_settings(compose_params("degrade=capstone")) == CapstoneSettings()
 
