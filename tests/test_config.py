@@ -70,10 +70,20 @@ def refusal(raw: Any) -> str:
 @pytest.mark.parametrize("study", STUDIES)
 def test_every_study_composes_with_every_budget(compose_params: Callable[..., Params], study: str, budget: str) -> None:
     params = compose_params(f"study={study}", f"budget={budget}")
-    assert (params.study.name, params.budget.name, params.arms) == (study, budget, ALL_ARMS)
-    assert tuple(params.classify) == (ALL_ARMS if params.study.classifies else ())
+    assert (params.study.name, params.budget.name) == (study, budget)
+    assert bool(params.classify) == params.study.classifies
     assert {each.classifier.epochs for each in params.classify.values()} <= {params.budget.classify.epochs}
     assert params.prepare.per_class == params.budget.per_class
+    for training in params.train_sr.values():
+        assert training.patch == training.sizes[params.budget.column]["patch"]
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize("study", ["case1", "case1_published", "case2", "demo", "demo_sr", "pbc"])
+def test_the_published_studies_have_five_arms(compose_params: Callable[..., Params], study: str, budget: str) -> None:
+    params = compose_params(f"study={study}", f"budget={budget}")
+    assert params.arms == ALL_ARMS
+    assert tuple(params.classify) == (ALL_ARMS if params.study.classifies else ())
     srgan = params.train_sr["srgan"]
     assert srgan.stages[0].iterations == srgan.sizes[params.budget.column]["iterations"]
     sizes = params.train_sr["real_esrgan"].sizes[params.budget.column]
@@ -88,7 +98,8 @@ def test_a_budget_changes_neither_method_nor_sizes(compose_params: Callable[...,
     for params in chosen[1:]:
         assert params.image == chosen[0].image
         assert params.degrade == chosen[0].degrade
-        assert params.train_sr["srgan"].losses == chosen[0].train_sr["srgan"].losses
+        for name, training in params.train_sr.items():
+            assert training.model_dump().get("losses") == chosen[0].train_sr[name].model_dump().get("losses")
 
 
 @pytest.mark.parametrize(
@@ -104,6 +115,25 @@ def test_a_study_takes_any_degradation(compose_params: Callable[..., Params], st
 
 def test_the_second_order_file_states_the_published_defaults(compose_params: Callable[..., Params]) -> None:
     assert degradation_settings(compose_params("degrade=second_order")) == SecondOrderSettings()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "degrade.first.sigma=[3,1]",
+            "degrade.first: the degradation setting sigma is (3.0, 1.0), expected an ascending",
+        ),
+        ("degrade.second.resize.up=0.9", "degrade.second.resize: the degradation setting resize is (0.9, 0.4, 0.3)"),
+        ("degrade.final_kernel_sizes=[8]", "degrade: the degradation setting final_kernel_sizes is (8,)"),
+        ("~degrade.first.kernel_sizes", "key 'degrade.first.kernel_sizes' is missing: add it"),
+        ("+degrade.scale=4", "unknown key 'degrade.scale': remove it"),  # image.scale is the one
+    ],
+)
+def test_what_a_degradation_refuses_is_refused_when_params_are_read(
+    compose_raw: Callable[..., Any], override: str, message: str
+) -> None:
+    assert message in refusal(compose_raw("degrade=second_order", override))
 
 
 def test_the_capstone_file_states_the_published_defaults(compose_params: Callable[..., Params]) -> None:
@@ -122,6 +152,14 @@ def test_scale_reaches_every_degradation_and_the_kernel_only_capstone(
 @pytest.mark.parametrize(("study", "noise"), [("demo", "wrapped"), ("demo", "gaussian"), ("case1", "gaussian")])
 def test_the_noise_is_one_override(compose_params: Callable[..., Params], study: str, noise: str) -> None:
     assert degradation_settings(compose_params(f"study={study}", f"degrade.noise={noise}")).noise == noise
+
+
+@pytest.mark.parametrize("recipe", sorted(path.stem for path in (CONF / "classifier").glob("*.yaml")))
+def test_a_study_takes_any_classifier_and_arm(compose_params: Callable[..., Params], recipe: str) -> None:
+    arms = sorted(path.stem for path in (CONF / "arms").glob("*.yaml"))
+    params = compose_params(f"classifier={recipe}", f"arms=[{','.join(arms)}]", "budget=paper")
+    assert params.arms == tuple(arms)
+    assert all(params.classify[arm].classifier == params.classifier for arm in arms)
 
 
 def test_arms_can_be_chosen_and_bring_no_needless_training(compose_params: Callable[..., Params]) -> None:

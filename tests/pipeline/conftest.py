@@ -149,11 +149,8 @@ def draw_cells(folder: Path, per_class: int = 12) -> None:
             Image.fromarray(pixels).save(folder / label / f"cell {number}.jpg", quality=95)
 
 
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
-    """The demo study at a tiny size, finished by `dvc exp run`; not to be changed by tests."""
-    home = tmp_path_factory.mktemp("a study")
-    assert " " in str(home)
+def fresh_clone(home: Path) -> Clone:
+    """A clone of the working tree in a folder of `home`, with everything committed."""
     clone = Clone(home / "leuko sr", _environment(home, home / "leuko sr"))
     subprocess.run(["git", "clone", "--quiet", "--no-checkout", str(REPO), str(clone.root)], check=True)
     listed = subprocess.run(
@@ -168,6 +165,15 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     clone.run("git", "config", "user.email", "test@example.org")
     clone.run("git", "add", "--all")
     clone.run("git", "commit", "--quiet", "--allow-empty", "--message", "the working tree")
+    return clone
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
+    """The demo study at a tiny size, finished by `dvc exp run`; not to be changed by tests."""
+    home = tmp_path_factory.mktemp("a study")
+    assert " " in str(home)
+    clone = fresh_clone(home)
     output = clone.run("dvc", "exp", "run", *TINY)
     assert "classify@ground_truth" in stages_run(output)
     yield clone

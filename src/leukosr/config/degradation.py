@@ -1,88 +1,71 @@
-"""How low-resolution images are made."""
+"""How low-resolution images are made: the settings of each degradation, read off the dataclass that it takes."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from dataclasses import fields, is_dataclass
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_type_hints
 
-from pydantic import Field
+from pydantic import Field, create_model, model_validator
 
-from leukosr.config.fields import NonNegative, Probability, Section
+from leukosr.config.fields import Section
+from leukosr.degradation import DEGRADATIONS
+from leukosr.degradation.checks import OF_IMAGE
+from leukosr.errors import LeukoError
 
 
-class _Degradation(Section):
-    """on_the_fly: SR trains on LR images drawn afresh for every sample; all else sees the files of lr/."""
+class SettingsSection(Section):
+    """The fields of a settings dataclass as a section, in which every key must stand.
+
+    of_image: the fields that are not keys here, because the section `image` gives them.
+    """
+
+    kind: ClassVar[type[Any]]
+    of_image: ClassVar[tuple[str, ...]]
+
+    def build(self, **of_image: Any) -> Any:
+        """The dataclass; what `of_image` leaves out has its default. Raises LeukoError for values it refuses."""
+        names = [field.name for field in fields(self.kind) if field.name not in self.of_image]
+        values = {name: getattr(self, name) for name in names}
+        built = {key: value.build() if isinstance(value, SettingsSection) else value for key, value in values.items()}
+        return self.kind(**of_image, **built)
+
+    @model_validator(mode="after")
+    def _fits(self) -> SettingsSection:
+        try:
+            self.build()
+        except LeukoError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+
+class Degrading(SettingsSection):
+    """on_the_fly: SR trains on LR images drawn afresh for every sample; everything else sees the files of lr/."""
 
     on_the_fly: bool
 
 
-class CapstoneDegradation(_Degradation):
-    """The case studies' degradation (000_…)."""
-
-    method: Literal["capstone"]
-    noise: Literal["wrapped", "gaussian"]
-    noise_sigma: NonNegative
-    jpeg_quality: Annotated[int, Field(ge=1, le=100)]
-    blur_before: Annotated[int, Field(ge=1)]
-    blur_after: Annotated[int, Field(ge=1)]
-
-
-class BicubicDegradation(_Degradation):
-    """Plain bicubic down-sampling."""
-
-    method: Literal["bicubic"]
+def _section_of(kind: type[Any], base: type[SettingsSection] = SettingsSection, **more: Any) -> type[SettingsSection]:
+    types = get_type_hints(kind, include_extras=True)
+    of_image = tuple(name for name, each in types.items() if OF_IMAGE in getattr(each, "__metadata__", ()))
+    keys: dict[str, Any] = {
+        field.name: (_section_of(types[field.name]) if is_dataclass(types[field.name]) else types[field.name], ...)
+        for field in fields(kind)
+        if field.name not in of_image
+    }
+    section = create_model(kind.__name__, __base__=base, **more, **keys)
+    section.kind, section.of_image = kind, of_image
+    return section
 
 
-Range = tuple[NonNegative, NonNegative]
-KernelSizes = Annotated[list[Annotated[int, Field(ge=3)]], Field(min_length=1)]
+if TYPE_CHECKING:
 
+    class Degrade(Degrading):
+        """The section `degrade`."""
 
-class KernelMix(Section):
-    """Probabilities of the blur kernels."""
+        method: str
 
-    isotropic: Probability
-    anisotropic: Probability
-    generalised_isotropic: Probability
-    generalised_anisotropic: Probability
-    plateau_isotropic: Probability
-    plateau_anisotropic: Probability
-
-
-class ResizeMix(Section):
-    """Probabilities of enlarging, shrinking and keeping the size."""
-
-    up: Probability
-    down: Probability
-    keep: Probability
-
-
-class DegradationRound(Section):
-    """One round of the second-order degradation; the fields are those of `leukosr.degradation.rounds.Round`."""
-
-    blur_probability: Probability
-    sigma: Range
-    resize: ResizeMix
-    resize_scale: Range
-    gaussian_sigma: Range
-    poisson_scale: Range
-    kernel_sizes: KernelSizes
-    kernels: KernelMix
-    sinc_probability: Probability
-    generalised_beta: Range
-    plateau_beta: Range
-    gaussian_probability: Probability
-    gray_probability: Probability
-    jpeg_quality: tuple[Annotated[int, Field(ge=1, le=100)], Annotated[int, Field(ge=1, le=100)]]
-
-
-class SecondOrderDegradation(_Degradation):
-    """Real-ESRGAN's second-order degradation (arXiv 2107.10833, section 3)."""
-
-    method: Literal["second_order"]
-    first: DegradationRound
-    second: DegradationRound
-    final_sinc_probability: Probability
-    final_kernel_sizes: KernelSizes
-    sinc_before_jpeg_probability: Probability
-
-
-Degrade = Annotated[CapstoneDegradation | BicubicDegradation | SecondOrderDegradation, Field(discriminator="method")]
+else:  # the union over the registry, told apart by `method`
+    _kinds = [_section_of(each.Settings, Degrading, method=(Literal[name], ...)) for name, each in DEGRADATIONS.items()]
+    Degrade = Annotated[reduce(or_, _kinds), Field(discriminator="method")]

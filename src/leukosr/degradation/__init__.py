@@ -1,7 +1,8 @@
 """How LR images are made from HR ones: degradations by name, and the randomness of one image.
 
-A degradation is a class with a class attribute `Settings` (a frozen dataclass, the argument of the class) and
-a call `(hr: uint8 RGB HWC, rng: numpy.random.Generator) -> uint8 RGB HWC` of size HR / scale.
+A degradation is a class with a class attribute `Settings` (a frozen dataclass, the argument of the class, whose fields
+are the keys of `degrade` in params.yaml) and a call `(hr: uint8 RGB HWC, rng: numpy.random.Generator) -> uint8 RGB HWC`
+of size HR / scale.
 """
 
 import hashlib
@@ -31,8 +32,8 @@ class Degradation(Protocol):
 
 DEGRADATIONS: dict[str, type[Degradation]] = {
     "capstone": Capstone,
-    "second_order": SecondOrder,
     "bicubic": Bicubic,
+    "second_order": SecondOrder,
 }
 
 

@@ -5,7 +5,7 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from leukosr.degradation.checks import Image8, low_resolution_size, require
+from leukosr.degradation.checks import Image8, OfImage, low_resolution_size, require
 from leukosr.images.resampling import RESAMPLING, Kernel, resize
 
 FACTORS = (2, 4, 8)
@@ -15,7 +15,7 @@ FACTORS = (2, 4, 8)
 class BicubicSettings:
     """scale: 2, 4 or 8. kernel: `pillow_bicubic` equals the MATLAB imresize of the published study."""
 
-    scale: int = 4
+    scale: OfImage[int] = 4
     kernel: Kernel = "pillow_bicubic"
 
     def __post_init__(self) -> None:

@@ -1,13 +1,15 @@
 """The degradation that the case studies ran."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, cast, get_args
+from typing import Annotated, ClassVar, Literal, cast, get_args
 
 import cv2
 import numpy as np
+from pydantic import Field
 
 from leukosr.degradation.checks import (
     Image8,
+    OfImage,
     low_resolution_size,
     require,
     require_integer,
@@ -29,13 +31,13 @@ class CapstoneSettings:
     no blur.
     """
 
-    scale: int = 4
+    scale: OfImage[int] = 4
     noise: Noise = "wrapped"
-    noise_sigma: float = 25.0
-    jpeg_quality: int = 70
+    noise_sigma: Annotated[float, Field(ge=0)] = 25.0
+    jpeg_quality: Annotated[int, Field(ge=1, le=100)] = 70
     blur_before: int = 15
     blur_after: int = 5
-    kernel: Kernel = "opencv_bicubic"
+    kernel: OfImage[Kernel] = "opencv_bicubic"
 
     def __post_init__(self) -> None:
         """Refuse values that the degradation cannot run with LeukoError."""

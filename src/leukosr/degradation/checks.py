@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Annotated, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,9 @@ import numpy.typing as npt
 from leukosr.errors import LeukoError
 
 Image8 = npt.NDArray[np.uint8]
+T = TypeVar("T")
+OF_IMAGE = "a key of the section image"
+OfImage = Annotated[T, OF_IMAGE]  # a setting that params.yaml states in `image`; the others stand in `degrade`
 
 
 def low_resolution_size(hr: Image8, scale: int) -> tuple[int, int]:

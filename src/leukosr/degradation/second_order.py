@@ -6,7 +6,7 @@ from typing import ClassVar, cast
 import cv2
 import numpy as np
 
-from leukosr.degradation.checks import Image8, low_resolution_size, require_integer, require_probability
+from leukosr.degradation.checks import Image8, OfImage, low_resolution_size, require_integer, require_probability
 from leukosr.degradation.jpeg import jpeg
 from leukosr.degradation.kernels import BlurKernel, Sinc
 from leukosr.degradation.noise import ImageF, add_gaussian_noise, add_poisson_noise
@@ -50,7 +50,7 @@ class SecondOrderSettings:
     of the order resize, sinc, JPEG at the end; otherwise JPEG, resize, sinc.
     """
 
-    scale: int = 4
+    scale: OfImage[int] = 4
     first: Round = FIRST_ROUND
     second: Round = SECOND_ROUND
     final_sinc_probability: float = 0.8

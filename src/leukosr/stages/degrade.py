@@ -13,7 +13,6 @@ from leukosr.config import Image, Params
 from leukosr.data.hr import read_hr
 from leukosr.data.manifest import Row, read_manifest, used_rows
 from leukosr.degradation import DEGRADATIONS, image_rng
-from leukosr.degradation.rounds import KernelMix, ResizeMix, Round
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.processes import ALONE, Processes, shared_folder
 from leukosr.engine.progress import track
@@ -59,19 +58,8 @@ def run(params: Params, console: Console, layout: Layout, out: Path, processes: 
 
 def degradation_settings(params: Params) -> Any:
     """The degradation's own settings object from params.degrade and params.image."""
-    values = params.degrade.model_dump(exclude={"method", "on_the_fly"})
-    values["scale"] = params.image.scale
-    if params.degrade.method == "second_order":
-        values |= {name: _round(values[name]) for name in ("first", "second")}
-        values["final_kernel_sizes"] = tuple(values["final_kernel_sizes"])
-    elif params.degrade.method == "capstone":
-        values["kernel"] = params.image.kernel
-    return DEGRADATIONS[params.degrade.method].Settings(**values)
-
-
-def _round(values: dict[str, Any]) -> Round:
-    nested = {"resize": ResizeMix(**values["resize"]), "kernels": KernelMix(**values["kernels"])}
-    return Round(**{**values, **nested, "kernel_sizes": tuple(values["kernel_sizes"])})
+    of_image = {name: getattr(params.image, name) for name in params.degrade.of_image}
+    return params.degrade.build(**of_image)
 
 
 def _task(row: Row, params: Params, settings: Any, folder: Path) -> _Task:
