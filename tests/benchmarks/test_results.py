@@ -57,7 +57,7 @@ def test_the_page_shows_the_rows_and_the_limit_of_a_missed_goal(tmp_path: Path) 
     write_results(tmp_path / "results.json", Results(MACHINE, [*BEST, SLOW, FAST], GROWTH))
     write_page([tmp_path / "results.json"], tmp_path / "page.md")
     page = (tmp_path / "page.md").read_text()
-    assert "## On a processor with AVX-512 BF16" in page
+    assert "## On a processor, a processor with AVX-512 BF16" in page
     assert "a processor, 2 cores; torch 2 uses AVX512, without AMX; precision `auto` means bf16." in page
     assert "| upscaling | images/s | 1 | 2 | 2 (1.9 … 2.1) | ratio ≥ 4 ✗ | 5 |" in page
     assert "| comparing | pairs/s | 10 | 50 | 5 (4.9 … 5.2) | ratio ≥ 4 ✓ | 5 |" in page
