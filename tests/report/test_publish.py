@@ -49,7 +49,7 @@ def test_a_folder_with_files_of_somebody_else_stays(project: Any, name: str) -> 
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "/tmp/x"])
 def test_a_name_that_is_no_folder_below_results_is_refused(project: Any, name: str) -> None:
-    with pytest.raises(LeukoError, match="is no name for a folder below results/"):
+    with pytest.raises(LeukoError, match="is not a folder directly below results/"):
         project(name)
     assert not Path("results").exists()
 

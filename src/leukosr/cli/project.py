@@ -32,7 +32,7 @@ def which(params: ParamsFile = PARAMS) -> None:
     drawn = {wanted.folder for wanted in settings.synthesize.values()}
     if settings.prepare.root not in drawn and not Path(settings.prepare.root).is_dir():
         raise LeukoError(
-            f"the images of this study belong into {settings.prepare.root}, which does not exist: bring them with "
+            f"the images of this study belong in {settings.prepare.root}, which does not exist: bring them with "
             f"`{bringing(settings.prepare.root)}`, or with `dvc checkout` where DVC has them"
         )
 

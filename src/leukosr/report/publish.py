@@ -25,7 +25,7 @@ def publish_results(params: Params, params_file: Path, layout: Layout, target: P
     else lies at `target`.
     """
     if target.name.startswith(".") or target.parent != Path("results"):
-        raise LeukoError(f"'{target.name}' is no name for a folder below results/")
+        raise LeukoError(f"'{target}' is not a folder directly below results/: give --name a plain name")
     require(layout.report / "index.html", "report")
     if subprocess.run([sys.executable, "-m", "dvc", "status", "--quiet", "dvc.yaml"], check=False).returncode:
         raise LeukoError("params.yaml, the data or the results changed since the last run: run `dvc repro` first")
