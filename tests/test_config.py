@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import re
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from hydra import compose, initialize_config_dir
 from hydra.errors import MissingConfigException
 from omegaconf import OmegaConf
 from pydantic import ValidationError
@@ -545,3 +547,14 @@ def test_measures_and_sources_that_cannot_be_are_refused(
 ) -> None:
     with pytest.raises(LeukoError, match=re.escape(message)):
         parse_params(compose_raw(*overrides), "conf")
+
+
+def test_the_study_that_the_readme_prints_composes(tmp_path: Path) -> None:
+    readme = (CONF.parent / "README.md").read_text(encoding="utf-8")
+    (block,) = [part for part in re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL) if "name: mine" in part]
+    shutil.copytree(CONF, tmp_path / "conf")
+    (tmp_path / "conf/study/mine.yaml").write_text(block, encoding="utf-8")
+    with initialize_config_dir(str(tmp_path / "conf"), version_base=None):
+        raw = OmegaConf.to_container(compose("config", overrides=["study=mine", "budget=smoke"]), resolve=True)
+    params = parse_params(raw, "README.md")
+    assert (params.study.name, params.prepare.root, len(params.classify)) == ("mine", "datasets/mine", 5)
