@@ -29,8 +29,8 @@ def test_what_is_compiled(device: torch.device, wanted: Any, steps: int, expecte
 
 
 def test_a_compiled_network_gives_the_same_and_trains_the_same_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    # traced and differentiated as on CUDA, but without the code that torch compiles for CPUs: that of torch 2.15 gave NaN
-    # here, limited to AVX2 and after other tests in one process
+    # traced and differentiated as on CUDA, but without the code that torch compiles for CPUs: torch 2.15's gave
+    # NaN here, limited to AVX2 and after other tests in one process
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
     network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Conv2d(4, 1, 3))
     batch = torch.rand(2, 3, 9, 9, generator=torch.Generator().manual_seed(0))
