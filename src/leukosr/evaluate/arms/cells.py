@@ -45,7 +45,8 @@ def help_and_harm(first: pd.DataFrame, second: pd.DataFrame, classes: Sequence[s
     both = first.merge(second, on=["image", *runs], suffixes=("", "_second"))
     if both.empty:
         raise LeukoError("the two arms have no image and seed in common, so no cell can be compared")
-    both["source"] = both["source"].where(both["source"] != "", "image:" + both["image"])
+    named = both["source"] if "source" in both else pd.Series("", index=both.index)
+    both["source"] = named.where(named != "", "image:" + both["image"])
     right, other_right = both["true"] == both["predicted"], both["true"] == both["predicted_second"]
     helped, harmed = right & ~other_right, ~right & other_right
     changes = [Change(None, None, _share(both, runs, helped), _share(both, runs, harmed))]
