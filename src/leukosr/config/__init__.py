@@ -1,6 +1,6 @@
 """params.yaml as typed, validated, frozen objects. Every error names the key, the value and what is allowed."""
 
-from leukosr.config.arms import Arm, ByFile, ByTraining, Filtered, Generated, Jpeg, Resampled
+from leukosr.config.arms import Arm, ByFile, ByTraining, Filtered, Generated, Jpeg, Resampled, Untouched
 from leukosr.config.classify import (
     STREAMS_OF,
     Architecture,
@@ -50,6 +50,7 @@ __all__ = [
     "Study",
     "TrainSR",
     "TrainStage",
+    "Untouched",
     "Warp",
     "load_params",
     "parse_params",

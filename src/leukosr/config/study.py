@@ -144,6 +144,7 @@ class Report(Section):
 
     grid_cells: PositiveInt
     crop: Fraction
+    reliability_bins: PositiveInt
 
 
 class Runtime(Section):

@@ -31,7 +31,16 @@ class Block:
 
 def percent_with_interval(share: Estimate) -> str:
     """`8.8 (5.5 … 13.7)`, in percent."""
-    mean = f"{100 * share.value:.1f}"
-    if share.ci_low is None or share.ci_high is None:
+    return _with_interval(share, "")
+
+
+def points_with_interval(difference: Estimate) -> str:
+    """`+1.2 (-0.3 … +2.7)`, in points."""
+    return _with_interval(difference, "+")
+
+
+def _with_interval(found: Estimate, sign: str) -> str:
+    mean = f"{100 * found.value:{sign}.1f}"
+    if found.ci_low is None or found.ci_high is None:
         return f"{mean} ({UNDEFINED})"
-    return f"{mean} ({100 * share.ci_low:.1f} … {100 * share.ci_high:.1f})"
+    return f"{mean} ({100 * found.ci_low:{sign}.1f} … {100 * found.ci_high:{sign}.1f})"

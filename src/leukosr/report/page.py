@@ -30,6 +30,7 @@ from leukosr.report.charts import (
 )
 from leukosr.report.comparisons import reach_sentence, size_sentence, worth_sentence
 from leukosr.report.curves import classifier_curves, sr_curves
+from leukosr.report.evidence import evidence
 from leukosr.report.grids import arm_grid, read_cell
 from leukosr.report.published import published_figures
 from leukosr.report.results import StudyResults
@@ -83,6 +84,11 @@ def write_report(
             effect_figure(work / "figures" / "split_effect.png", effects, compared, note)
             words = f"Test accuracy of every experiment under both protocols with 95 % intervals. {note}"
             pictures["split_effect"] = Figure(data_uri(work / "figures" / "split_effect.png", False), words)
+        blocks = []
+        for each in everything:
+            blocks.append(evidence(work / "figures", params, each, note))
+            for name, caption in (item for block in blocks[-1] for item in block.pictures.items()):
+                pictures[name] = Figure(data_uri(work / "figures" / f"{name}.png", False), f"{caption} {note}")
         with new_file(work / "comparison.csv") as path:
             named = [
                 t if not others else t.assign(protocol=r.protocol) for t, r in zip(tables, everything, strict=True)
@@ -98,6 +104,7 @@ def write_report(
             budget_name=params.budget.name,
             results=results,
             protocols=[_protocol(params, *each) for each in zip(everything, tables, strict=True)],
+            evidence=list(zip([each.protocol for each in everything], blocks, strict=True)),
             split_effects=effect_rows(effects, compared[0]) if compared else [],
             split_names=[each.protocol.replace("_", " ") for each in compared or ()],
             split_words=sections.split_words(*compared) if compared else "",

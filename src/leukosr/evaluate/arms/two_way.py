@@ -28,6 +28,12 @@ class TwoWay:
     runs: int
     sources: int
 
+    @property
+    def covariance(self) -> np.ndarray:
+        """That of the figures; negative eigenvalues, an accident of the subtraction, become 0."""
+        values, vectors = np.linalg.eigh(self.of_runs + self.of_sources - self.of_both)
+        return np.asarray((vectors * np.maximum(values, 0)) @ vectors.T)
+
     def variance(self, weights: np.ndarray) -> float:
         """That of a weighted sum of the figures; never less than either part alone."""
         a, b, c = (float(weights @ part @ weights) for part in (self.of_runs, self.of_sources, self.of_both))
@@ -61,6 +67,17 @@ def two_way(scores: np.ndarray, influence: np.ndarray, strata: np.ndarray) -> Tw
         if runs > 1:
             of_both += longer * np.einsum("rsi,rsj->ij", rest, rest) / (runs * (runs - 1))
     return TwoWay(of_runs, of_sources, of_both, runs - 1, sources - len(np.unique(strata)))
+
+
+def strata_of(labels: np.ndarray) -> np.ndarray:
+    """The class of each source; a class with one source joins the smallest other one: alone it shows no variance."""
+    strata = labels.copy()
+    while True:
+        names, counts = np.unique(strata, return_counts=True)
+        if counts.min() > 1 or len(names) == 1:
+            return np.asarray(strata)
+        smallest, next_one = names[np.argsort(counts, kind="stable")[:2]]
+        strata[strata == smallest] = next_one
 
 
 def influences(counts: Counts, metric: Metric) -> np.ndarray:

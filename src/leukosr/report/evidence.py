@@ -1,0 +1,96 @@
+"""What the report says beside its verdicts: assay sensitivity, cells helped and harmed, probabilities, consistency."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from leukosr.config import Params, Resampled, Untouched
+from leukosr.evaluate.arms.recovered import assay, recovered_share
+from leukosr.report.block import Block, TableOfBlock, points_with_interval
+from leukosr.report.cells import help_block, reliability_block
+from leukosr.report.comparisons import NAMES
+from leukosr.report.results import StudyResults
+from leukosr.report.tables import mean_sd
+from leukosr.report.verdicts import predictions_of, study_pairs
+
+CANNOT = "This design cannot show an effect of SR"
+
+
+def evidence(folder: Path, params: Params, results: StudyResults, note: str) -> list[Block]:
+    """The subsections of one protocol; their figures are drawn into `folder`."""
+    suffix = "" if results.protocol == params.study.protocols[0] else f"_{results.protocol}"
+    blocks = []
+    if results.experiments:
+        blocks.append(assay_block(params, results))
+        pairs = [each for each in _pairs(params, results) if set(each) <= set(results.experiments)]
+        if pairs:
+            blocks.append(help_block(folder, results, pairs, suffix, note))
+        blocks.append(reliability_block(folder, results, params.report.reliability_bins, suffix, note))
+    if results.arms and not suffix:
+        blocks.append(consistency_block(results))
+    return blocks
+
+
+def _pairs(params: Params, results: StudyResults) -> list[tuple[str, str]]:
+    """The pairs that the study compares, and originals against bicubic."""
+    reference = assay_pair(params, results)
+    return list(dict.fromkeys([*study_pairs(params), *([reference] if reference else [])]))
+
+
+def assay_pair(params: Params, results: StudyResults) -> tuple[str, str] | None:
+    """The experiments on originals and on bicubic enlargements, alike but for their arm; None where one is missing."""
+    alone = {name: params.upscale[name] for name in results.experiments if params.classify[name].arms == (name,)}
+    originals = [name for name, arm in alone.items() if isinstance(arm, Untouched) and arm.made_from == "original"]
+    enlarged = [name for name, arm in alone.items() if isinstance(arm, Resampled) and arm.made_from == "low"]
+    for first in originals:
+        for second in enlarged:
+            if params.classify[first].classifier == params.classify[second].classifier and params.comparable(
+                first, second
+            ):
+                return first, second
+    return None
+
+
+def assay_block(params: Params, results: StudyResults) -> Block:
+    """Can this design show an effect at all, and where it can, how much of it does each arm recover?"""
+    title, found = "Could this design show an effect of SR", assay_pair(params, results)
+    if found is None:
+        return Block(
+            title,
+            [
+                "Nobody knows: the study has no pair of experiments on originals (by: nothing, from: original) and on "
+                "bicubic enlargements (by: kernel) with one classifier. Add the arms ground_truth and bicubic."
+            ],
+        )
+    metric = params.study.primary
+    originals, bicubic = (predictions_of(results, name) for name in found)
+    names = [results.experiments[name].look.label for name in found]
+    room = assay(originals, bicubic, metric)
+    size = f"{names[0]} – {names[1]}: {points_with_interval(room.room)} points of {NAMES[metric]} (95 % interval)."
+    if not room.sensitive:
+        return Block(title, [f"{CANNOT}: even {names[0]} is not told from {names[1]}.", size])
+    rows = []
+    for name, each in results.experiments.items():
+        if name in found or params.upscale[each.arm].made_from != "low" or not params.comparable(name, found[1]):
+            continue
+        share = recovered_share(predictions_of(results, name), originals, bicubic, metric)
+        rows.append([each.look.label, points_with_interval(share.gain), points_with_interval(share.share)])
+    head = ("experiment", f"– {names[1]}, points", "recovered share, %")
+    table = TableOfBlock("Recovered share of what was lost (95 % intervals)", head, rows)
+    words = f"The recovered share is (arm – {names[1]}) / ({names[0]} – {names[1]}), with Fieller's interval."
+    return Block(title, [f"Yes, {names[0]} is better than {names[1]}.", size, words], [table] if rows else [])
+
+
+def consistency_block(results: StudyResults) -> Block:
+    """How far the images of each arm are from what was measured."""
+    rows = [
+        [each.look.label, mean_sd(each.quality.consistency, each.quality.consistency_sd)]
+        for each in results.arms.values()
+    ]
+    words = (
+        "RMSE in grey levels between the images of an arm, shrunk by area means, and the low-resolution images: what an "
+        "arm adds to, or takes from, what was measured. The row of the originals shows what the degradation does beside "
+        "shrinking."
+    )
+    table = TableOfBlock("Distance from the low-resolution image, mean ± sd over images", ("arm", "RMSE"), rows)
+    return Block("Consistency with the low-resolution images", [words], [table])
