@@ -46,23 +46,21 @@ def _flip_sentences(results: StudyResults) -> list[str]:
     sentences = []
     for each in results.experiments.values():
         flips = label_flips(each.predictions)
-        shown = [
-            f"{percent(share):.1f} % {what}"
-            for share, what in ((flips.sr_seeds, "of two SR networks"), (flips.seeds, "of two seeds of the classifier"))
-            if share is not None
-        ]
+        kinds = ((flips.sr_seeds, "two SR networks"), (flips.seeds, "two seeds of the classifier"))
+        shown = [f"{what} in {100 * share:.1f} %" for share, what in kinds if share is not None]
         if shown:
-            sentences.append(f"{each.look.label}: a cell's label differs between {' and '.join(shown)}.")
+            sentences.append(f"{each.look.label}: the label of a cell differs between {', between '.join(shown)} of cases.")
     return sentences
 
 
 def _changes_figure(path: Path, changes: Sequence[Change], names: tuple[str, str], note: str) -> None:
     """Cells broken to the left, corrected to the right, a row a pair of classes; lines are 95 % intervals."""
-    with new_figure(path, 6.4, 0.34 * len(changes) + 1.3, note) as figure:
+    with new_figure(path, 6.4, 0.34 * len(changes) + 1.6, note) as figure:
         panel = figure.subplots()
         for place, change in enumerate(changes):
-            for share, side, colour in ((change.helped, 1, HELPED), (change.harmed, -1, HARMED)):
-                panel.barh(place, side * 100 * share.value, color=colour, height=0.6)
+            for share, side, colour, word in ((change.harmed, -1, HARMED, "broken"), (change.helped, 1, HELPED, "corrected")):
+                label = word if place == 0 else None
+                panel.barh(place, side * 100 * share.value, color=colour, height=0.6, label=label)
                 if share.ci_low is not None and share.ci_high is not None:
                     ends = side * 100 * share.ci_low, side * 100 * share.ci_high
                     panel.hlines(place, *ends, color="black", linewidth=1.2)
@@ -72,8 +70,10 @@ def _changes_figure(path: Path, changes: Sequence[Change], names: tuple[str, str
         panel.tick_params(axis="y", length=0)
         panel.xaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
         panel.grid(True, axis="x")
-        panel.set_xlabel("% of all test cells: broken (left), corrected (right); lines: 95 % intervals")
-        panel.set_title(f"{names[0]} against {names[1]}: true class / mistaken for")
+        panel.set_xlabel("% of all test cells (lines: 95 % intervals)")
+        panel.set_ylabel("true class / mistaken for")
+        panel.set_title(f"{names[0]} against {names[1]}")
+        figure.legend(loc="outside upper left", ncols=2)
 
 
 def reliability_block(folder: Path, results: StudyResults, bins: int, suffix: str, note: str) -> Block:
