@@ -1,6 +1,6 @@
 """params.yaml as typed, validated, frozen objects. Every error names the key, the value and what is allowed."""
 
-from leukosr.config.arms import Arm, ByFile, ByTraining, Filtered, Generated, Jpeg, Resampled, Untouched
+from leukosr.config.arms import Arm, ByFile, ByTraining, Filtered, Generated, Jpeg, Recoloured, Resampled, Untouched
 from leukosr.config.classify import (
     STREAMS_OF,
     Architecture,
@@ -16,7 +16,7 @@ from leukosr.config.data import Image, Prepare, Provenance, Quality, SourceDisjo
 from leukosr.config.fields import Precision
 from leukosr.config.load import load_params, parse_params
 from leukosr.config.params import Params
-from leukosr.config.study import Budget, PerClass, Protocol, Runtime, Study
+from leukosr.config.study import Budget, PerClass, Protocol, Runtime, Statement, Study
 from leukosr.config.yaml_file import read_yaml
 from leukosr.superres.methods.method import TrainSR, TrainStage
 
@@ -44,9 +44,11 @@ __all__ = [
     "Protocol",
     "Provenance",
     "Quality",
+    "Recoloured",
     "Resampled",
     "Runtime",
     "SourceDisjoint",
+    "Statement",
     "Study",
     "TrainSR",
     "TrainStage",

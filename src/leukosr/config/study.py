@@ -139,12 +139,21 @@ class Budget(Section):
     sweep: BudgetSweep
 
 
+# what a reporting sheet asks and no file of a study can know
+Statement = Literal[
+    "population", "motivation", "registration", "data_origin", "annotation", "agreement", "sampling", "usefulness",
+    "sample_size", "representativeness", "demographics", "deidentification", "model_choice", "explainability", "limits",
+    "external_validity", "implications", "funding",
+]  # fmt: skip
+
+
 class Report(Section):
-    """What the report page shows."""
+    """What the report page shows, and what people say on its reporting sheet."""
 
     grid_cells: PositiveInt
     crop: Fraction
     reliability_bins: PositiveInt
+    statements: dict[Statement, str]
 
 
 class Runtime(Section):

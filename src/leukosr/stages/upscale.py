@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from leukosr.config import Arm, ByFile, ByTraining, Filtered, Generated, Jpeg, Params, Resampled
+from leukosr.config import Arm, ByFile, ByTraining, Filtered, Generated, Jpeg, Params, Recoloured, Resampled
 from leukosr.data.hr import read_hr
-from leukosr.data.manifest import Row, arm_rows, read_manifest
+from leukosr.data.manifest import Row, arm_rows, read_manifest, with_role
 from leukosr.engine.processes import ALONE, Processes, shared_folder
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.files import write_json
+from leukosr.images.colour_map import fit_colour_map, with_colour_map
 from leukosr.images.filters import FILTERS
 from leukosr.images.reading import read_rgb_of, write_jpeg, write_png
 from leukosr.images.resampling import brought_to, resize
@@ -27,23 +28,27 @@ def run(
 ) -> None:
     """Write arms/<arm>/<id>.png, or .jpg, for every image that a classifier sees or SR is tested on: uint8 RGB.
 
-    An arm that a network makes also says in metrics.json how it was computed. Several processes each make the images
+    An arm that a network makes, or a fitted colour map, also says in metrics.json how it was computed. Several processes each make the images
     that they own.
     """
     if arm not in params.upscale:
         raise LeukoError(f"upscale: unknown arm '{arm}'; the arms of this study are {', '.join(params.arms)}")
-    rows = arm_rows(read_manifest(layout.manifest), params.study)
+    manifest = read_manifest(layout.manifest)
+    rows = arm_rows(manifest, params.study)
     target = out or layout.arm(arm)
     own = [row for row in rows if processes.owns(row.id)]
     settings: Arm = params.upscale[arm]
     if isinstance(settings, Generated):
         settings = _with_precision(params, settings, processes)
+    colours = _colour_map(params, settings, manifest, layout) if isinstance(settings, Recoloured) else None
     with shared_folder(target, processes) as folder:
-        images = track(_images(params, arm, settings, own, layout), len(own), f"upscale {arm}")
+        images = track(_images(params, arm, settings, own, layout, colours), len(own), f"upscale {arm}")
         for row, image in zip(own, images, strict=True):
             _write(folder, row.id, image, settings)
         if isinstance(settings, Generated) and processes.first:
             write_json(folder / "metrics.json", {"n": len(rows), "precision": settings.precision})
+        if colours is not None and processes.first:
+            write_json(folder / "metrics.json", {"n": len(rows), "precision": None, "colour_map": colours.tolist()})
     if processes.first:
         how = f" in {settings.precision}" if isinstance(settings, Generated) else ""
         console.print(f"upscale {arm}: {len(rows)} images{how} -> {target}")
@@ -63,17 +68,36 @@ def _write(folder: Path, image_id: str, image: np.ndarray, settings: Arm) -> Non
         write_png(new_image_file(folder, image_id), image)
 
 
-def _images(params: Params, arm: str, settings: Arm, rows: list[Row], layout: Layout) -> Iterator[np.ndarray]:
+def _images(
+    params: Params, arm: str, settings: Arm, rows: list[Row], layout: Layout, colours: np.ndarray | None
+) -> Iterator[np.ndarray]:
     given, size = _given(params, settings, rows, layout), settings.shape(params.image)
     if isinstance(settings, Generated):
         made = _generated(params, arm, settings, given, layout)
     elif isinstance(settings, Resampled):
         made = (resize(image, size, settings.kernel) for image in given)
+    elif isinstance(settings, Recoloured):
+        assert colours is not None
+        made = (with_colour_map(image, colours) for image in _enlarged(params, settings, given))
     elif isinstance(settings, Filtered):
         made = (FILTERS[settings.filter](image, **settings.arguments) for image in given)
     else:
         made = given
     yield from (brought_to(image, size, params.image.kernel) for image in made)
+
+
+def _colour_map(params: Params, settings: Recoloured, manifest: list[Row], layout: Layout) -> np.ndarray:
+    """Fitted on the pairs that SR trains on, whatever degradation it draws afresh in training."""
+    rows = with_role(manifest, params.study.sr_protocol, "sr_train")
+    if not rows:
+        raise LeukoError(f"upscale: no image has the role sr_train under {params.study.sr_protocol}, to fit colours to")
+    low = _enlarged(params, settings, _given(params, settings, rows, layout))
+    high = (read_hr(Path(params.prepare.root) / row.path, params.image) for row in rows)
+    return fit_colour_map(track(zip(low, high, strict=True), len(rows), "fitting the colour map"))
+
+
+def _enlarged(params: Params, settings: Recoloured, images: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    return (resize(image, (params.image.height, params.image.width), settings.kernel) for image in images)
 
 
 def _given(params: Params, settings: Arm, rows: list[Row], layout: Layout) -> Iterator[np.ndarray]:
