@@ -16,32 +16,52 @@ def compare(
     files: Annotated[
         list[Path], typer.Argument(help="predictions.csv of two or more arms, the one of interest first.")
     ],
+    against: Annotated[
+        str | None, typer.Option(help="Compare every other arm with this one, by its short name.", metavar="NAME")
+    ] = None,
     primary: Annotated[str, typer.Option(help="The primary metric: macro_f1 or accuracy.")] = "macro_f1",
+    margin: Annotated[float, typer.Option(help="The smallest difference that matters, as a fraction.")] = 0.02,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OURS=YOURS,…", help="What your tables call a column, e.g. true=label,image=file."),
+    ] = None,
+    details: Annotated[bool, typer.Option("--details", help="Also print p values over runs or sources alone.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects instead of a table.")] = False,
 ) -> None:
     """Say whether the first arm is better than each other one, from per-image predictions."""
-    from leukosr.evaluate.arms.predictions import names_of, pair, read_predictions
+    from leukosr.evaluate.arms.pairs import pair
+    from leukosr.evaluate.arms.predictions import column_names, names_of, read_predictions
     from leukosr.evaluate.arms.sample_size import sample_size
-    from leukosr.evaluate.arms.significance import METRICS
     from leukosr.evaluate.arms.significance import compare as compare_pairs
+    from leukosr.evaluate.arms.two_way import METRICS
     from leukosr.report import comparisons
 
     if len(files) < 2:
         raise LeukoError("compare: name the predictions.csv of two arms or more")
     if (metric := next((known for known in METRICS if known == primary), None)) is None:
         raise LeukoError(f"compare: --primary is '{primary}', expected {' or '.join(METRICS)}")
-    first, *others = [read_predictions(path, name) for path, name in zip(files, names_of(files), strict=True)]
-    pairs = [pair(first, other) for other in others]
-    found = compare_pairs(pairs, metric)
-    for note in (note for arm in (first, *others) for note in arm.notes):
+    if not 0 < margin < 1:
+        raise LeukoError(f"compare: --margin is {margin:g}, expected a fraction between 0 and 1, e.g. 0.02 for 2 points")
+    names = names_of(files)
+    if against is not None and against not in names:
+        raise LeukoError(f"compare: --against is '{against}', expected one of {', '.join(names)}")
+    called = column_names(columns or [])
+    arms = [read_predictions(path, name, called) for path, name in zip(files, names, strict=True)]
+    other = next((arm for arm in arms if arm.name == against), None)
+    asked = [(arms[0], arm) for arm in arms[1:]] if other is None else [(arm, other) for arm in arms if arm is not other]
+    pairs = [pair(one, two) for one, two in asked]
+    found = compare_pairs(pairs, metric, margin)
+    for note in (note for arm in arms for note in arm.notes):
         errors.print(note)
     for each in pairs:
         if each.left_out:
             errors.print(f"{each.a} – {each.b}: {each.left_out} predictions left out, which only one of them has")
+        if not each.paired:
+            errors.print(f"{each.a} – {each.b}: fewer than two common seeds, so their runs count as unpaired")
     if as_json:
         print_raw(comparisons.as_json(found))
         return
-    comparisons.print_comparisons(found, [sample_size(arm) for arm in (first, *others)], console)
+    comparisons.print_comparisons(found, [sample_size(arm) for arm in arms], console, details)
 
 
 def calibrate(

@@ -28,7 +28,7 @@ from leukosr.report.charts import (
     confusion_figure,
     quality_figure,
 )
-from leukosr.report.comparisons import reach_sentence, size_sentence, worth_sentence
+from leukosr.report.comparisons import CONDITIONAL, HEADS, sentences, size_sentence, worth_sentence
 from leukosr.report.curves import classifier_curves, sr_curves
 from leukosr.report.evidence import evidence
 from leukosr.report.grids import arm_grid, read_cell
@@ -37,7 +37,7 @@ from leukosr.report.results import StudyResults
 from leukosr.report.split_effect import compared_protocols, effect_figure, effect_rows, split_effects
 from leukosr.report.style import arm_looks, budget_note, training_words
 from leukosr.report.tables import comparison_table, summary
-from leukosr.report.verdicts import judge, leakage, verdict_rows
+from leukosr.report.verdicts import conditional_rows, judge, leakage, named, verdict_rows
 from leukosr.versions import installed_versions
 
 PAGE_WIDTH = 1400  # pixels; wider pictures are reduced for the page
@@ -182,6 +182,7 @@ def _draw_sweep(folder: Path, params: Params, results: StudyResults, pictures: d
 def _protocol(params: Params, results: StudyResults, table: pd.DataFrame) -> dict[str, Any]:
     """What the page says of the study under one protocol."""
     found = judge(params, results)
+    compared = named(found.comparisons, results)
     main = results.protocol == params.study.protocols[0]
     return {
         "name": results.protocol,
@@ -191,8 +192,11 @@ def _protocol(params: Params, results: StudyResults, table: pd.DataFrame) -> dic
         "experiments": [] if sections.alike(params, results) else sections.experiment_rows(params, results),
         "published": "published_psnr" in table,
         "leakage": leakage(results.manifest, results.protocol, params.study),
-        "verdicts": verdict_rows(found.comparisons, results),
-        "reach": reach_sentence(found.comparisons) if found.comparisons else "",
+        "verdicts": verdict_rows(compared),
+        "verdict_heads": HEADS,
+        "verdict_sentences": list(sentences(compared)) if compared else [],
+        "conditional": conditional_rows(compared),
+        "conditional_words": CONDITIONAL,
         "unknown": next((worth_sentence(size) for size in found.sizes if not size.known), ""),
         "sizes": [
             size_sentence(replace(size, name=results.experiments[size.name].look.label))

@@ -1,0 +1,56 @@
+"""The score of one arm, and how far from it other runs and other sources may lie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from scipy import optimize, stats
+
+from leukosr.evaluate.arms.pairs import pair
+from leukosr.evaluate.arms.predictions import Predictions
+from leukosr.evaluate.arms.two_way import Z, Estimated, Metric, Side, estimated, scored
+from leukosr.evaluate.estimate import Estimate
+
+UNSEEN = 0.5  # squared, an sd over sources of 0.7 times the share of errors: what a log-normal one of 0.6 has
+
+
+def score_with_interval(predictions: Predictions, metric: Metric) -> Estimate:
+    """Mean score of one arm over runs, a fraction, and how much other runs and other sources would change it.
+
+    With one run the interval is of this one run. There is none where all images are of a single source.
+    """
+    own = pair(predictions, replace(predictions, name=f"{predictions.name} again"))
+    side = Side(own.runs, *scored(own.first, metric))
+    if own.sources < 2:
+        return Estimate(float(side.scores.mean()), None, None)
+    images = own.first.true.sum(-1).mean(0)
+    return bounded(estimated([side], images, own.strata), images)
+
+
+def bounded(found: Estimated, images: np.ndarray) -> Estimate:
+    """The 95 % interval of a fraction, never of no width: all truths that a score test does not reject.
+
+    As in Wilson's interval the variance is that which a truth would give, here with the design effect that the sample
+    shows, and at least that of as many independent images. Where no run makes a mistake in any source nothing shows how
+    alike the images of a source are, so each source counts once.
+    """
+    value = float(found.value)
+    worth = float(images.sum()) if found.variance > 0 else float(images.sum() ** 2 / (images**2).sum())
+    shown = float(stats.t.ppf(0.975, found.freedom) ** 2 * found.variance)
+
+    def outside(truth: float) -> float:
+        spread = truth * (1 - truth)
+        scaled = shown * max(1.0, spread / max(value * (1 - value), 1e-12))
+        squares = max(scaled, Z**2 * spread / worth) + Z**2 * UNSEEN * float(found.unseen) * min(truth, 1 - truth) ** 2
+        return float(abs(value - truth) - squares**0.5)
+
+    return Estimate(value, _edge(outside, value, 0.0), _edge(outside, value, 1.0))
+
+
+def _edge(outside: Callable[[float], float], inside: float, end: float) -> float:
+    """Where a truth between the score and the end of its scale begins to be rejected; the end where none is."""
+    if inside == end or outside(end) <= 0:
+        return end
+    return float(optimize.brentq(outside, inside, end))
