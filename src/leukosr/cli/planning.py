@@ -30,6 +30,7 @@ def plan(
     sd_source: Annotated[float | None, typer.Option(min=0, help="… over sources, of one source each.")] = None,
     sd_cell: Annotated[float, typer.Option(min=0, help="… of one source in one run, beside both.")] = 0.0,
     sd_sr: Annotated[float | None, typer.Option(min=0, help="… over SR networks.")] = None,
+    score: Annotated[float, typer.Option(min=0, max=1, help="… the score that both arms are near.")] = 0.75,
     as_json: Annotated[bool, typer.Option("--json", help="Print an object instead of a table.")] = False,
 ) -> None:
     """Say how likely each verdict is in a study yet to run, by runs and sources, from a pilot's predictions."""
@@ -45,9 +46,9 @@ def plan(
         raise LeukoError("plan: name the predictions.csv of two arms, or give --sd-source and --sources")
     else:
         of_networks = (None, None) if sd_sr is None else (sd_sr**2, 0.0)
-        found, seen_networks = (
-            Components(sd_run**2, sd_source**2, sd_cell**2, *of_networks, tried[0], tried[0] - 1), 1
-        )  # fmt: skip
+        found, seen_networks = Components(
+            sd_run**2, sd_source**2, sd_cell**2, *of_networks, tried[0], tried[0] - 1, abs(1 - 2 * score) / tried[0]
+        ), 1  # fmt: skip
     tried = tried or [found.seen, 2 * found.seen, 4 * found.seen]
     networks = networks or [seen_networks]
     sizes = [Size(r, s, k) for k in networks for s in tried for r in _numbers(runs, "--runs")]

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from leukosr.config import Params, Resampled, Untouched
-from leukosr.evaluate.arms.recovered import assay, recovered_share
-from leukosr.report.block import Block, TableOfBlock, points_with_interval
+from leukosr.evaluate.arms.pairs import pair
+from leukosr.evaluate.arms.recovered import recovered_share
+from leukosr.evaluate.arms.significance import Comparison, compare
+from leukosr.evaluate.arms.predictions import Predictions
+from leukosr.report.block import Block, TableOfBlock, percent_with_interval
 from leukosr.report.cells import help_block, reliability_block
-from leukosr.report.comparisons import NAMES
+from leukosr.report.comparisons import NAMES, row
 from leukosr.report.results import StudyResults
 from leukosr.report.tables import mean_sd
 from leukosr.report.verdicts import predictions_of, study_pairs
@@ -62,23 +65,29 @@ def assay_block(params: Params, results: StudyResults) -> Block:
                 "bicubic enlargements (by: kernel) with one classifier. Add the arms ground_truth and bicubic."
             ],
         )
-    metric = params.study.primary
     originals, bicubic = (predictions_of(results, name) for name in found)
     names = [results.experiments[name].look.label for name in found]
-    room = assay(originals, bicubic, metric)
-    size = f"{names[0]} – {names[1]}: {points_with_interval(room.room)} points of {NAMES[metric]} (95 % interval)."
-    if not room.sensitive:
-        return Block(title, [f"{CANNOT}: even {names[0]} is not told from {names[1]}.", size])
+    room = _compared(params, originals, bicubic)
+    size = f"{names[0]} – {names[1]}: {row(room)[2]} points of {NAMES[room.metric]} (95 %), {room.verdict}."
+    if room.verdict not in ("better", "clearly better"):
+        return Block(title, [f"{CANNOT}: even {names[0]} is not told from {names[1]} as the better one.", size])
     rows = []
     for name, each in results.experiments.items():
         if name in found or params.upscale[each.arm].made_from != "low" or not params.comparable(name, found[1]):
             continue
-        share = recovered_share(predictions_of(results, name), originals, bicubic, metric)
-        rows.append([each.look.label, points_with_interval(share.gain), points_with_interval(share.share)])
+        arm = predictions_of(results, name)
+        gain, share = _compared(params, arm, bicubic), recovered_share(arm, originals, bicubic, room.metric)
+        rows.append([each.look.label, row(gain)[2], percent_with_interval(share)])
     head = ("experiment", f"– {names[1]}, points", "recovered share, %")
     table = TableOfBlock("Recovered share of what was lost (95 % intervals)", head, rows)
     words = f"The recovered share is (arm – {names[1]}) / ({names[0]} – {names[1]}), with Fieller's interval."
     return Block(title, [f"Yes, {names[0]} is better than {names[1]}.", size, words], [table] if rows else [])
+
+
+def _compared(params: Params, first: Predictions, second: Predictions) -> Comparison:
+    """By the primary metric, in a family of its own."""
+    found = compare([pair(first, second)], params.study.primary, params.study.margin)
+    return next(each for each in found if each.primary)
 
 
 def consistency_block(results: StudyResults) -> Block:

@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 
 from leukosr.errors import LeukoError
-from leukosr.evaluate.arms.two_way import share
+from leukosr.evaluate.arms.pairs import Run
+from leukosr.evaluate.arms.score import bounded
+from leukosr.evaluate.arms.two_way import Side, estimated
 from leukosr.evaluate.estimate import Estimate
 
 RUN = ("sr_seed", "seed")  # what tells runs apart, where predictions have such columns
@@ -60,11 +62,18 @@ def help_and_harm(first: pd.DataFrame, second: pd.DataFrame, classes: Sequence[s
 
 
 def _share(both: pd.DataFrame, runs: list[str], marked: pd.Series) -> Estimate:
-    """The share of marked rows, with its interval; runs x sources, as images of a source are alike."""
+    """The share of marked rows, mean over runs, with the interval that the score of one arm has."""
     grouped = marked.groupby([*(both[name] for name in runs), both["source"]]).agg(["sum", "size"])
     levels = list(range(len(runs)))
-    counts, images = (grouped[part].unstack(levels, fill_value=0).to_numpy().T for part in ("sum", "size"))
-    return share(counts, images)
+    counts, images = (grouped[part].unstack(levels, fill_value=0).T for part in ("sum", "size"))
+    keys = [dict(zip(runs, key if isinstance(key, tuple) else (key,), strict=True)) for key in counts.index]
+    rates = counts.to_numpy().sum(1) / images.to_numpy().sum(1)
+    if counts.shape[1] < 2:
+        return Estimate(float(rates.mean()), None, None)
+    influence = (counts.to_numpy() - rates[:, None] * images.to_numpy()) / images.to_numpy().sum(1, keepdims=True)
+    side = Side(tuple(Run(**{name: int(value) for name, value in key.items()}) for key in keys), rates, influence)
+    of_source = images.to_numpy().mean(0)
+    return bounded(estimated([side], of_source, np.zeros(len(of_source), int)), of_source)
 
 
 @dataclass(frozen=True)

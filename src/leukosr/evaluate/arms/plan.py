@@ -18,7 +18,7 @@ from scipy.stats import qmc
 
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.pairs import Pair, Run
-from leukosr.evaluate.arms.significance import LEAST_RUNS, PTests, Verdict, p_values, words
+from leukosr.evaluate.arms.significance import LEAST_RUNS, PTests, Verdict, difference, p_values, words
 from leukosr.evaluate.arms.two_way import Estimated, Metric, Side, estimated, groupings, scored
 
 POINTS = 4096  # of the grid: powers are within half a point
@@ -33,7 +33,8 @@ class Components:
     The score of a study is a mean over runs and sources. runs, networks: how far runs of the classifier, and SR
     networks, lie apart; sources: how far the differences of sources do; cells, network_cells: the interactions of runs
     and of networks with sources. All in fractions squared; those of networks are None where one network was seen, and
-    are then part of the others. seen: sources; freedom: what these are worth as degrees of freedom.
+    are then part of the others. seen: sources; freedom: what these are worth as degrees of freedom; unseen: as in
+    `Estimated`.
     """
 
     runs: float
@@ -43,6 +44,7 @@ class Components:
     network_cells: float | None
     seen: int
     freedom: float
+    unseen: float
 
 
 @dataclass(frozen=True)
@@ -139,9 +141,11 @@ def _seen(found: Components, size: Size, difference: float) -> Estimated:
         for i, (part, free) in enumerate(zip((of_levels, of_sources, both), freedoms, strict=True))
     )
     variance = np.maximum(a + b - c, np.maximum(a, b))
-    certainty = sum(part**2 / free for part, free in zip((a, b, c), freedoms, strict=True))
+    own = a * variance if k > 1 else a**2  # as `estimated` counts networks, and runs
+    certainty = own / (levels - 1) + b**2 / freedoms[1] + c**2 / freedoms[2]
     value = difference + truth**0.5 * stats.norm.ppf(draws[:, 3])
-    return Estimated(value, variance, np.maximum(variance**2 / certainty, 1.0))
+    unseen = np.asarray(found.unseen * found.seen / s)
+    return Estimated(value, variance, np.maximum(variance**2 / certainty, 1.0), unseen)
 
 
 @cache
@@ -192,20 +196,21 @@ def components(pair: Pair, metric: Metric) -> Components:
     scores, influence = one - other, influence - other_influence
 
     def variance(own: np.ndarray) -> Estimated:
-        """What the sources add to the variance of a mean whose influences are (sources,)."""
-        return estimated([Side((Run(0),), np.zeros(1), own[None])], images, pair.strata)
+        """What the sources add to the variance of means whose influences are (..., sources)."""
+        side = Side((Run(0),), np.zeros((*own.shape[:-1], 1)), own[..., None, :])
+        return estimated([side], images, pair.strata)
 
     def parts(scores: np.ndarray, influence: np.ndarray) -> tuple[float, float]:
         """Of the rows, each as far as it lies apart from the others: their own variance and the interaction's."""
-        count, mean = len(scores), influence.mean(0)
-        cells = sum(float(variance(own - mean).variance) for own in influence) / (count - 1)
+        cells = float(variance(influence - influence.mean(0)).variance.sum()) / (len(scores) - 1)
         return max(float(scores.var(ddof=1)) - cells, 0.0), cells * pair.sources
 
     levels, total = next(groupings(pair.runs)), variance(influence.mean(0))
+    unseen = float(difference(pair, metric).unseen)
     whole, freedom, count = float(total.variance) * pair.sources, float(total.freedom), len(pair.runs)
     if len(levels) == count:
         runs, cells = parts(scores, influence)
-        return Components(runs, max(whole - cells / count, 0.0), cells, None, None, pair.sources, freedom)
+        return Components(runs, max(whole - cells / count, 0.0), cells, None, None, pair.sources, freedom, unseen)
     several = [level for level in levels if len(level) > 1]
     within = [parts(scores[level], influence[level]) for level in several]
     runs, cells = (float(np.mean([each[i] for each in within])) if within else 0.0 for i in (0, 1))
@@ -215,5 +220,5 @@ def components(pair: Pair, metric: Metric) -> Components:
     each = count / len(levels)
     return Components(
         runs, max(whole - network_cells / len(levels), 0.0), cells, max(networks - runs / each, 0.0),
-        max(network_cells - cells / each, 0.0), pair.sources, freedom,
+        max(network_cells - cells / each, 0.0), pair.sources, freedom, unseen,
     )  # fmt: skip

@@ -1,93 +1,75 @@
-"""Can a design show an effect of super-resolution at all, and how much of what was lost does an arm recover?
+"""How much of what low resolution loses does an arm recover? The share (arm - bicubic) / (originals - bicubic).
 
-Assay sensitivity (ICH E10, 1.5): originals against bicubic enlargement is the largest effect that there can be. Where
-it is not told from chance, nothing that super-resolution does can be.
+It means something only in a design with assay sensitivity (ICH E10, 1.5): originals against bicubic enlargement is the
+largest effect that there can be, and where it is not told from chance, nothing that super-resolution does can be.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
+from scipy import optimize
 
-from leukosr.evaluate.arms.predictions import Pair, Predictions, pair
-from leukosr.evaluate.arms.significance import Metric, scores_by_run
-from leukosr.evaluate.arms.two_way import TwoWay, influences, strata_of, two_way
+from leukosr.evaluate.arms.pairs import Pair, pair
+from leukosr.evaluate.arms.predictions import Predictions
+from leukosr.evaluate.arms.significance import LEVEL
+from leukosr.evaluate.arms.two_way import Metric, Side, estimated, scored
 from leukosr.evaluate.estimate import Estimate
 
+STEPS = 2.0 ** np.arange(-16, 21)  # how far from the share its bounds are looked for
 
-@dataclass(frozen=True)
-class Recovered:
-    """Of one arm: the share (arm - bicubic) / (originals - bicubic) of the difference that is there to be recovered.
 
-    share: 1 is all, below 0 is harm; its bounds are None where Fieller's interval is unbounded. gain: arm - bicubic.
+def recovered_share(arm: Predictions, originals: Predictions, bicubic: Predictions, metric: Metric) -> Estimate:
+    """The recovered share of an arm: 1 is all, below 0 is harm.
+
+    All three on the images and runs that they have in common. Raises LeukoError where there are none.
     """
-
-    arm: str
-    share: Estimate
-    gain: Estimate
-
-
-@dataclass(frozen=True)
-class Assay:
-    """room: originals - bicubic, with its 95 % interval; sensitive: whether that lies above 0."""
-
-    originals: str
-    bicubic: str
-    room: Estimate
-
-    @property
-    def sensitive(self) -> bool:
-        """Whether the design can show an effect of super-resolution."""
-        return self.room.ci_low is not None and self.room.ci_low > 0
+    runs = ["image", "seed", *(["sr_seed"] if "sr_seed" in arm.table else [])]
+    common = arm.table[runs]
+    for other in (originals, bicubic):
+        common = common.merge(other.table[[name for name in runs if name in other.table]])
+    gain, room = (
+        pair(*(replace(each, table=each.table.merge(common)) for each in both))
+        for both in ((arm, bicubic), (originals, bicubic))
+    )
+    return share_of(gain, room, metric)
 
 
-def assay(originals: Predictions, bicubic: Predictions, metric: Metric) -> Assay:
-    """Compare originals with bicubic enlargement on the images and seeds that both have."""
-    both = pair(originals, bicubic)
-    parts, means = _parts([both], metric)
-    return Assay(originals.name, bicubic.name, _estimate(parts, means, np.ones(1)))
+def share_of(gain: Pair, room: Pair, metric: Metric) -> Estimate:
+    """The ratio of two differences on the same images and runs, with Fieller's interval (Fieller 1954), 95 %.
 
-
-def recovered_share(arm: Predictions, originals: Predictions, bicubic: Predictions, metric: Metric) -> Recovered:
-    """The recovered share of an arm with Fieller's interval (Fieller 1954), runs and sources both drawn anew.
-
-    All three on the images and seeds that they have in common. Raises LeukoError where there are none.
+    It holds every ratio r for which the first difference less r times the second is not told from 0, by the t test over
+    runs and sources that verdicts rest on. The bounds are None where the second is not told from 0 itself, as any ratio
+    is then possible.
     """
-    keys = ["image", "seed"]
-    common = arm.table[keys].merge(originals.table[keys]).merge(bicubic.table[keys])
-    three = [replace(each, table=each.table.merge(common)) for each in (arm, originals, bicubic)]
-    parts, means = _parts([pair(three[0], three[2]), pair(three[1], three[2])], metric)
-    gain = _estimate(parts, means, np.array([1.0, 0.0]))
-    return Recovered(arm.name, _fieller(parts, means), gain)
+    (first, moved), (second, moved_too) = (_difference(each, metric) for each in (gain, room))
+    images = room.first.true.sum(-1).mean(0)
+    middle = float(first.mean() / second.mean()) if second.mean() else float("nan")
+
+    def outside(numerator: float, ratios: np.ndarray) -> np.ndarray:
+        scores = numerator * first - ratios[..., None] * second
+        side = Side(room.runs, scores, numerator * moved - ratios[..., None, None] * moved_too)
+        return LEVEL - estimated([side], images, room.strata).p_different()
+
+    if room.sources < 2 or not second.mean() or outside(0, np.ones(1)) <= 0:
+        return Estimate(middle, None, None)
+    low, high = (_edge(lambda ratios: outside(1, ratios), middle, way) for way in (-1, 1))
+    return Estimate(middle, low, high)
 
 
-def _parts(pairs: list[Pair], metric: Metric) -> tuple[TwoWay, np.ndarray]:
-    """The covariance of the differences of several pairs on the same images, taken apart, and their means."""
-    scores = [scores_by_run(each.first, metric) - scores_by_run(each.second, metric) for each in pairs]
-    moved = [influences(each.first, metric) - influences(each.second, metric) for each in pairs]
-    parts = two_way(np.stack(scores, -1), np.stack(moved, -1), strata_of(pairs[0].strata))
-    return parts, np.mean(scores, axis=1)
+def _difference(each: Pair, metric: Metric) -> tuple[np.ndarray, np.ndarray]:
+    """The difference of each run (runs,), and what each source adds to it (runs, sources)."""
+    one, other = scored(each.first, metric), scored(each.second, metric)
+    return one[0] - other[0], one[1] - other[1]
 
 
-def _estimate(parts: TwoWay, means: np.ndarray, weights: np.ndarray) -> Estimate:
-    value = float(weights @ means)
-    if parts.sources < 1:
-        return Estimate(value, None, None)
-    margin = parts.quantile(weights) * parts.variance(weights) ** 0.5
-    return Estimate(value, value - margin, value + margin)
-
-
-def _fieller(parts: TwoWay, means: np.ndarray) -> Estimate:
-    """The ratios r for which first - r second is not told from 0: a quadratic inequality in r."""
-    first, second = means
-    ratio = float(first / second) if second else float("nan")
-    if not second or parts.sources < 1:
-        return Estimate(ratio, None, None)
-    squared = parts.quantile(np.array([1.0, -ratio])) ** 2
-    (v11, v12), (_, v22) = squared * parts.covariance
-    a, b, c = second**2 - v22, first * second - v12, first**2 - v11
-    if a <= 0:
-        return Estimate(ratio, None, None)
-    half = max(b * b - a * c, 0.0) ** 0.5
-    return Estimate(ratio, float((b - half) / a), float((b + half) / a))
+def _edge(outside: Callable[[np.ndarray], np.ndarray], middle: float, way: int) -> float | None:
+    """Where ratios begin to be rejected, from the middle on upwards or downwards."""
+    tried = middle + way * STEPS
+    rejected = np.flatnonzero(outside(tried) > 0)
+    if not len(rejected):
+        return None
+    last = float(tried[rejected[0] - 1]) if rejected[0] else middle
+    return float(optimize.brentq(lambda ratio: float(outside(np.array(ratio))), last, tried[rejected[0]], xtol=1e-6))
