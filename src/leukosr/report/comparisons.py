@@ -33,19 +33,19 @@ def print_comparisons(
     """Print what was compared, the differences in points with their verdicts, and what these can mean."""
     for size in sizes:
         console.print(size_sentence(size))
-    _print_wide(console, HEADS, [[f"{each.a} – {each.b}", *row(each)] for each in found])
+    print_wide(console, ("arms", *HEADS), [[f"{each.a} – {each.b}", *row(each)] for each in found])
     for sentence in sentences(found):
         console.print(sentence)
     if details:
-        heads = ("metric", "p over runs", "p over sources", "p, McNemar")
-        _print_wide(console, heads, [[f"{each.a} – {each.b}", *conditional_row(each)] for each in found])
+        heads = ("arms", "metric", "p over runs", "p over sources", "p, McNemar")
+        print_wide(console, heads, [[f"{each.a} – {each.b}", *conditional_row(each)] for each in found])
         console.print(CONDITIONAL)
 
 
-def _print_wide(console: Console, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """As wide as it is: a narrow terminal breaks the lines, and nothing is cut off."""
+def print_wide(console: Console, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table as wide as it is: a narrow terminal breaks the lines, and nothing is cut off."""
     table = Table()
-    for head in ("arms", *heads):
+    for head in heads:
         table.add_column(head, justify="left" if head in ("arms", "metric", "verdict") else "right", no_wrap=True)
     for cells in rows:
         table.add_row(*cells)

@@ -6,9 +6,9 @@ import json
 from dataclasses import asdict
 
 from rich.console import Console
-from rich.table import Table
 
 from leukosr.evaluate.arms.plan import Components, Plan
+from leukosr.report.comparisons import print_wide
 
 
 def as_json(found: Plan, components: Components) -> str:
@@ -21,14 +21,13 @@ def print_plan(found: Plan, components: Components, console: Console) -> None:
     """Print what the pilot showed, the power of each word at each size, and what more runs alone can do."""
     console.print(components_sentence(components))
     words = list(found.grid[0].power)
-    table = Table(title=f"Power for a true difference of {_points(found.difference)}, %", title_justify="left")
-    for head in ("sources", "SR seeds", "runs", "trainings", *words):
-        table.add_column(head, justify="right")
+    rows = []
     for each in found.grid:
         record = each.as_record()
         sizes = (str(record[name]) for name in ("sources", "sr_seeds", "runs", "trainings"))
-        table.add_row(*sizes, *(f"{100 * each.power[word]:.0f}" for word in words))
-    console.print(table)
+        rows.append([*sizes, *(f"{100 * each.power[word]:.0f}" for word in words)])
+    console.print(f"Probability of each verdict where the true difference is {_points(found.difference)}, %:")
+    print_wide(console, ("sources", "SR seeds", "runs", "trainings", *words), rows)
     console.print(
         "Runs are those of the classifier on the images of each SR network, trainings those of both arms; SR trainings "
         "come on top, one an SR seed."
@@ -38,15 +37,12 @@ def print_plan(found: Plan, components: Components, console: Console) -> None:
 
 def components_sentence(found: Components) -> str:
     """How far runs and sources let the difference vary, at the size of the pilot."""
+    networks = (
+        "" if found.networks is None else f" Another SR network moves it by {_points(found.networks**0.5)} (sd)."
+    )
     return (
-        f"One run apart from another moves the difference by {_points(found.runs**0.5)} (sd); "
-        f"{found.seen} sources like these leave a standard error of {_points((found.sources / found.seen) ** 0.5)}, "
-        "however many runs there are."
-        + (
-            ""
-            if found.networks is None
-            else f" One SR network apart from another moves it by {_points(found.networks**0.5)}."
-        )
+        f"Another run moves the difference by {_points(found.runs**0.5)} (sd).{networks} {found.seen} sources leave a "
+        f"standard error of {_points((found.sources / found.seen) ** 0.5)}, however many runs there are."
     )
 
 
