@@ -29,6 +29,7 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects instead of a table.")] = False,
 ) -> None:
     """Say whether the first arm is better than each other one, from per-image predictions."""
+    from leukosr.evaluate.arms.conflicts import without_conflicts
     from leukosr.evaluate.arms.pairs import pair
     from leukosr.evaluate.arms.predictions import column_names, names_of, read_predictions
     from leukosr.evaluate.arms.sample_size import sample_size
@@ -51,6 +52,8 @@ def compare(
     asked = [(arms[0], arm) for arm in arms[1:]] if other is None else [(arm, other) for arm in arms if arm is not other]
     pairs = [pair(one, two) for one, two in asked]
     found = compare_pairs(pairs, metric, margin)
+    kept, conflicts = without_conflicts(arms)
+    without = dict(zip(names, kept, strict=True))
     for note in (note for arm in arms for note in arm.notes):
         errors.print(note)
     for each in pairs:
@@ -62,6 +65,9 @@ def compare(
         print_raw(comparisons.as_json(found))
         return
     comparisons.print_comparisons(found, [sample_size(arm) for arm in arms], console, details)
+    if conflicts:
+        again = [pair(without[one.name], without[two.name]) for one, two in asked]
+        comparisons.print_without_conflicts(compare_pairs(again, metric, margin), conflicts, console)
 
 
 def calibrate(

@@ -42,6 +42,12 @@ def print_comparisons(
         console.print(CONDITIONAL)
 
 
+def print_without_conflicts(found: Sequence[Comparison], images: int, console: Console) -> None:
+    """Print the same comparisons without images whose source has two labels."""
+    console.print(f"Without the {images} images of sources that have two labels:")
+    print_wide(console, ("arms", *HEADS), [[f"{each.a} – {each.b}", *row(each)] for each in found])
+
+
 def print_wide(console: Console, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table as wide as it is: a narrow terminal breaks the lines, and nothing is cut off."""
     table = Table()

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from leukosr.config import Params, Resampled, Untouched
+from leukosr.evaluate.arms.conflicts import conflicting_sources, without_conflicts
 from leukosr.evaluate.arms.pairs import pair
 from leukosr.evaluate.arms.recovered import recovered_share
 from leukosr.evaluate.arms.significance import Comparison, compare
 from leukosr.evaluate.arms.predictions import Predictions
 from leukosr.report.block import Block, TableOfBlock, percent_with_interval
 from leukosr.report.cells import help_block, reliability_block
-from leukosr.report.comparisons import NAMES, row
+from leukosr.report.comparisons import HEADS, NAMES, row
 from leukosr.report.results import StudyResults
 from leukosr.report.tables import mean_sd
-from leukosr.report.verdicts import predictions_of, study_pairs
+from leukosr.report.verdicts import named, predictions_of, study_pairs, verdict_rows
 
 CANNOT = "This design cannot show an effect of SR"
 
@@ -28,6 +30,7 @@ def evidence(folder: Path, params: Params, results: StudyResults, note: str) -> 
         pairs = [each for each in _pairs(params, results) if set(each) <= set(results.experiments)]
         if pairs:
             blocks.append(help_block(folder, results, pairs, suffix, note))
+        blocks += conflict_blocks(params, results)
         blocks.append(reliability_block(folder, results, params.report.reliability_bins, suffix, note))
     if results.arms and not suffix:
         blocks.append(consistency_block(results))
@@ -88,6 +91,26 @@ def _compared(params: Params, first: Predictions, second: Predictions) -> Compar
     """By the primary metric, in a family of its own."""
     found = compare([pair(first, second)], params.study.primary, params.study.margin)
     return next(each for each in found if each.primary)
+
+
+def conflict_blocks(params: Params, results: StudyResults) -> list[Block]:
+    """How many images of each role show a source with two labels, and the verdicts without those; none where none do."""
+    sources = conflicting_sources((row.source, row.label) for row in results.manifest)
+    if not sources:
+        return []
+    roles = Counter(row.role(results.protocol) for row in results.manifest if row.source in sources)
+    counts = ", ".join(f"{count} {role}" for role, count in sorted(roles.items()) if role)
+    sentences = [f"{len(sources)} sources have images with two labels ({counts or 'unused'})."]
+    said = {name: predictions_of(results, name) for name in results.experiments}
+    kept, images = without_conflicts(list(said.values()))
+    left = dict(zip(said, kept, strict=True))
+    pairs = [pair(left[a], left[b]) for a, b in study_pairs(params) if a in left and b in left]
+    if not images or not pairs or any(arm.table.empty for arm in kept):
+        return [Block("Label conflicts", [*sentences, "No test image that is compared shows one."])]
+    found = named(compare(pairs, params.study.primary, params.study.margin), results)
+    label = f"Verdicts without the {images} test images of such sources"
+    table = TableOfBlock(label, ("experiments", *HEADS), verdict_rows(found), 3)
+    return [Block("Label conflicts", sentences, [table])]
 
 
 def consistency_block(results: StudyResults) -> Block:

@@ -34,6 +34,7 @@ from leukosr.report.evidence import evidence
 from leukosr.report.grids import arm_grid, read_cell
 from leukosr.report.published import published_figures
 from leukosr.report.results import StudyResults
+from leukosr.report.sheet import sheet, sheet_markdown
 from leukosr.report.split_effect import compared_protocols, effect_figure, effect_rows, split_effects
 from leukosr.report.style import arm_looks, budget_note, training_words
 from leukosr.report.tables import comparison_table, summary
@@ -61,8 +62,8 @@ def write_report(
 ) -> Path:
     """Write the report of a study into `folder`, whose former content is replaced; returns its index.html.
 
-    Beside index.html (self-contained: no script, no request) stand figures/*.png, comparison.csv and
-    summary.json. `versions` defaults to the installed packages; `others` are the results under further protocols;
+    Beside index.html (self-contained: no script, no request) stand figures/*.png, comparison.csv,
+    summary.json and sheet.md, the reporting sheet. `versions` defaults to the installed packages; `others` are the results under further protocols;
     `conf` is the folder that the parameters were composed from.
     The same inputs give the same bytes.
     Raises LeukoError when an image of the grid is missing or `folder` cannot be written.
@@ -96,6 +97,8 @@ def write_report(
             pd.concat(named).to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
         summaries = {each.protocol: summary(each) for each in everything}
         write_json(work / "summary.json", summaries if others else summary(results))
+        installed, again = versions if versions is not None else installed_versions(), reproduction(params, conf)
+        items = sheet(params, everything, installed, again.command)
         page = template("report.html.j2").render(
             title=params.study.title,
             lead=sections.lead_sentence(params, results),
@@ -122,12 +125,15 @@ def write_report(
             images=next((each.quality.n for each in results.arms.values()), 0),
             wrapped=getattr(params.degrade, "noise", "") == "wrapped",
             params_yaml=_settings(params),
-            reproduce=reproduction(params, conf),
-            versions=versions if versions is not None else installed_versions(),
+            reproduce=again,
+            sheet_items=len(items),
+            sheet_gaps=sum(item.answer is None for item in items),
+            versions=installed,
             pictures=pictures,
         )
-        with new_file(work / "index.html") as path:
-            path.write_text(page, encoding="utf-8")
+        for name, text in (("index.html", page), ("sheet.md", sheet_markdown(params, items))):
+            with new_file(work / name) as path:
+                path.write_text(text, encoding="utf-8")
     return folder / "index.html"
 
 

@@ -118,7 +118,7 @@ def _modelling(params: Params, results: Sequence[StudyResults]) -> list[Item]:
     splits = "; ".join(f"{each.protocol}: {SPLITS[each.protocol].words}" for each in results)
     weights = [f"{name}: {arm.weights}" for name, arm in params.upscale.items() if isinstance(arm, ByTraining)]
     plain = [name for name, arm in params.upscale.items() if arm.by in ("nothing", "kernel", "filter", "colour_map")]
-    started = {str(each.classifier.pretrained) for each in params.classify.values()}
+    started = {str(each.classifier.weights) for each in params.classify.values()}
     return [
         Item("REFORMS 5a, CLAIM 22, 25", "the models and their training", ". ".join(filter(None, [networks, classifiers])) or None),
         Item("REFORMS 5b", "why these models", _said(params, "model_choice")),
