@@ -71,6 +71,11 @@ class Calibration:
         """The share of verdicts that the first arm is better: the power."""
         return self.said["clearly better"] + self.said["better"]
 
+    @property
+    def gain_denied(self) -> float:
+        """The share of verdicts that the first arm gains less than the margin, false where it gains as much."""
+        return self.said["equivalent"] + self.said["no gain"]
+
     def as_record(self) -> dict[str, float | int | str]:
         """One flat row of a table."""
         record = asdict(self)

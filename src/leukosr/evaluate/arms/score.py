@@ -13,7 +13,7 @@ from leukosr.evaluate.arms.predictions import Predictions
 from leukosr.evaluate.arms.two_way import Z, Estimated, Metric, Side, estimated, scored
 from leukosr.evaluate.estimate import Estimate
 
-UNSEEN = 0.5  # squared, an sd over sources of 0.7 times the share of errors: what a log-normal one of 0.6 has
+UNSEEN = 0.5  # near 0 and 1 an sd over sources of 0.7 times the share of errors, which few sources may not show
 
 
 def score_with_interval(predictions: Predictions, metric: Metric) -> Estimate:
@@ -50,7 +50,7 @@ def rejection(found: Estimated, images: np.ndarray, truth: float) -> np.ndarray:
     shown = stats.t.ppf(0.975, found.freedom) ** 2 * found.variance
     spread, own = truth * (1 - truth), np.maximum(found.value * (1 - found.value), 1e-12)
     squares = np.maximum(shown * np.maximum(1.0, spread / own), Z**2 * spread / worth)
-    squares = squares + Z**2 * UNSEEN * found.unseen * min(truth, 1 - truth) ** 2
+    squares = squares + Z**2 * UNSEEN * found.unseen * (min(truth, 1 - truth) * (1 - 2 * truth)) ** 2
     return np.asarray(np.abs(found.value - truth) - np.sqrt(squares))
 
 
