@@ -41,8 +41,7 @@ def compare(
         raise LeukoError("compare: name the predictions.csv of two arms or more")
     if (metric := next((known for known in METRICS if known == primary), None)) is None:
         raise LeukoError(f"compare: --primary is '{primary}', expected {' or '.join(METRICS)}")
-    if not 0 < margin < 1:
-        raise LeukoError(f"compare: --margin is {margin:g}, expected a fraction between 0 and 1, e.g. 0.02 for 2 points")
+    _check_margin("compare", margin)
     names = names_of(files)
     if against is not None and against not in names:
         raise LeukoError(f"compare: --against is '{against}', expected one of {', '.join(names)}")
@@ -72,29 +71,42 @@ def compare(
 
 def calibrate(
     out: Annotated[Path, typer.Option(help="The folder for calibration.csv and calibration.png.")],
-    comparisons: Annotated[
-        int, typer.Option(min=1, help="Simulated comparisons of equal arms, of each design.")
-    ] = 1000,
+    comparisons: Annotated[int, typer.Option(min=1, help="Simulated comparisons of each design.")] = 1500,
+    margin: Annotated[float, typer.Option(help="The smallest difference that matters, as a fraction.")] = 0.02,
+    design: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE.yaml", help="Simulate this design instead: runs, class_sources, sds, …"),
+    ] = None,
 ) -> None:
     """Simulate arms whose true difference is known, and count how often `compare` is wrong."""
     import pandas as pd
 
     from leukosr.engine.parallel import count_workers
     from leukosr.engine.progress import track
-    from leukosr.evaluate.arms.calibration import STUDIES
+    from leukosr.evaluate.arms.calibration import DESIGNS, POWER_DIFFERENCES
     from leukosr.evaluate.arms.calibration import calibrate as simulate
+    from leukosr.evaluate.arms.simulation import read_design
     from leukosr.files import new_file
     from leukosr.outputs import claimed
-    from leukosr.report.calibration_figure import calibration_figure
+    from leukosr.report.calibration_figure import calibration_figure, calibration_sentence
 
-    judged = track(simulate(comparisons, count_workers("auto")), STUDIES, "simulating")
-    found = [each for both in judged for each in both]
+    _check_margin("calibrate", margin)
+    designs = {path.stem: read_design(path) for path in design or ()} or DESIGNS
+    parts = len(designs) + (0 if design else len(POWER_DIFFERENCES))
+    judged = simulate(designs, margin, comparisons, count_workers("auto"), power=not design)
+    found = [each for part in track(judged, parts, "simulating") for each in part]
     with claimed(out, "calibrate"):
         with new_file(out / "calibration.csv") as file:
             pd.DataFrame([each.as_record() for each in found]).to_csv(file, index=False, lineterminator="\n")
         calibration_figure(out / "calibration.png", found)
-    worst = max(each.called for each in found if each.design.difference == 0)
-    console.print(f"calibrate: {STUDIES} designs; equal arms called different in at most {100 * worst:.1f} % -> {out}")
+    console.print(f"calibrate: {calibration_sentence(found)} -> {out}")
+
+
+def _check_margin(command: str, margin: float) -> None:
+    if not 0 < margin < 1:
+        raise LeukoError(
+            f"{command}: --margin is {margin:g}, expected a fraction between 0 and 1, e.g. 0.02 for 2 points"
+        )
 
 
 def variance(

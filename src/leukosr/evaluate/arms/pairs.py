@@ -13,6 +13,8 @@ from leukosr.evaluate.arms.predictions import Predictions
 
 MOST_COUNTS = 20_000_000  # runs x sources x classes of a pair: six arrays of 160 MB
 
+PURE = 0.9  # share of images in the main class of their source from which on sources are a sample of each class
+
 
 @dataclass(frozen=True)
 class Run:
@@ -36,7 +38,7 @@ class Pair:
     """Two arms on the same images.
 
     runs, other_runs: the runs of the first and of the second arm; where `paired`, runs of the same place share a seed.
-    `strata` holds a class number for each source. `known` is whether every image names its source; one that does not
+    `strata` holds a number for each source: those of one number are a sample of their own (`strata_of`). `known` is whether every image names its source; one that does not
     counts as a source of its own. `left_out` counts the predictions that only one of the two arms has.
     """
 
@@ -146,11 +148,19 @@ def _counted(a: Predictions, b: Predictions, rows: list[pd.DataFrame], paired: b
         runs=runs[0],
         other_runs=runs[1],
         paired=paired,
-        strata=counts[0].true.sum(0).argmax(1),
+        strata=strata_of(counts[0].true.sum(0)),
         images=rows[0]["image"].nunique(),
         known=known,
         left_out=left_out,
     )
+
+
+def strata_of(true: np.ndarray) -> np.ndarray:
+    """The class of each source, from its images of each class (sources, classes).
+
+    Where sources hold images of several classes, as patients do, they are one sample and all in class 0.
+    """
+    return true.argmax(1) if true.max(1).sum() >= PURE * true.sum() else np.zeros(len(true), np.int64)
 
 
 def _runs_of(rows: pd.DataFrame) -> tuple[tuple[Run, ...], np.ndarray]:

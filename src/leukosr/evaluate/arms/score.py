@@ -13,7 +13,7 @@ from leukosr.evaluate.arms.predictions import Predictions
 from leukosr.evaluate.arms.two_way import Z, Estimated, Metric, Side, estimated, scored
 from leukosr.evaluate.estimate import Estimate
 
-UNSEEN = 0.5  # squared, an sd over sources of 0.7 times the share of errors: what a log-normal one of 0.6 has
+UNSEEN = 0.5  # near 0 and 1 an sd over sources of 0.7 times the share of errors, which few sources may not show
 
 
 def score_with_interval(predictions: Predictions, metric: Metric) -> Estimate:
@@ -37,16 +37,21 @@ def bounded(found: Estimated, images: np.ndarray) -> Estimate:
     alike the images of a source are, so each source counts once.
     """
     value = float(found.value)
-    worth = float(images.sum()) if found.variance > 0 else float(images.sum() ** 2 / (images**2).sum())
-    shown = float(stats.t.ppf(0.975, found.freedom) ** 2 * found.variance)
 
     def outside(truth: float) -> float:
-        spread = truth * (1 - truth)
-        scaled = shown * max(1.0, spread / max(value * (1 - value), 1e-12))
-        squares = max(scaled, Z**2 * spread / worth) + Z**2 * UNSEEN * float(found.unseen) * min(truth, 1 - truth) ** 2
-        return float(abs(value - truth) - squares**0.5)
+        return float(rejection(found, images, truth))
 
     return Estimate(value, _edge(outside, value, 0.0), _edge(outside, value, 1.0))
+
+
+def rejection(found: Estimated, images: np.ndarray, truth: float) -> np.ndarray:
+    """How much farther a truth lies from the score than the test at 5 % allows; above 0 it is rejected."""
+    worth = np.where(found.variance > 0, images.sum(), images.sum() ** 2 / (images**2).sum())
+    shown = stats.t.ppf(0.975, found.freedom) ** 2 * found.variance
+    spread, own = truth * (1 - truth), np.maximum(found.value * (1 - found.value), 1e-12)
+    squares = np.maximum(shown * np.maximum(1.0, spread / own), Z**2 * spread / worth)
+    squares = squares + Z**2 * UNSEEN * found.unseen * (min(truth, 1 - truth) * (1 - 2 * truth)) ** 2
+    return np.asarray(np.abs(found.value - truth) - np.sqrt(squares))
 
 
 def _edge(outside: Callable[[float], float], inside: float, end: float) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from scipy import stats
@@ -19,6 +19,7 @@ from leukosr.evaluate.arms.pairs import Pair
 from leukosr.evaluate.arms.two_way import METRICS, Estimated, Metric, Side, estimated, scored
 
 Verdict = Literal["clearly better", "clearly worse", "equivalent", "better", "worse", "no gain", "inconclusive"]
+WORDS: tuple[Verdict, ...] = get_args(Verdict)
 LEVEL = 0.05
 MARGIN = 0.02
 LEAST_RUNS = 6

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Self
 
 import numpy as np
 import pandas as pd
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic.dataclasses import dataclass
 from scipy import optimize
 
+from leukosr.config.load import explain
+from leukosr.config.yaml_file import read_yaml
+from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.pairs import Counts, Pair, Run
 from leukosr.evaluate.arms.predictions import Predictions
 from leukosr.evaluate.arms.two_way import Metric
@@ -15,31 +23,44 @@ from leukosr.evaluate.arms.two_way import Metric
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(60)
 
 
-@dataclass(frozen=True)
+Count = Annotated[int, Field(ge=1)]
+Sd = Annotated[float, Field(ge=0, le=10)]
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Design:
     """A comparison to simulate.
 
     class_sources: sources of each class; class_images: images of each class, shared out over its sources evenly, or
-    with `zipf` as 1, 1/2, 1/3, … An arm is right about an image with a probability whose logit is a constant plus
+    with `zipf` as 1, 1/2, 1/3, …. An arm is right about an image with a probability whose logit is a constant plus
     normal effects of the source, the run, and for each arm anew of the source, the run and the source in this run, with
-    the sds named so. sr_seeds: 0, or the number of SR networks, each with `runs` runs of seeds of its own; the network
-    then has an effect on the first arm, and a source in that network another. `accuracy` and `difference` are the
-    expected scores of the second arm by the metric that is looked at, and by how much the first exceeds it.
+    the sds named so.
+    sr_seeds: 0, or the number of SR networks, each with `runs` runs of seeds of its own; the network then has an effect
+    on the first arm, and a source in that network another, both of network_sd. accuracy: the expected score of the
+    first arm by the metric that is looked at; the second's is lower by the difference that is planted.
     """
 
-    runs: int = 8
-    class_sources: tuple[int, ...] = (18, 18, 17, 17)
-    class_images: tuple[int, ...] = (72, 72, 72, 72)
+    runs: Count = 8
+    class_sources: Annotated[tuple[Count, ...], Field(min_length=2)] = (18, 18, 17, 17)
+    class_images: tuple[Count, ...] = (72, 72, 72, 72)
     zipf: bool = False
-    accuracy: float = 0.8
-    difference: float = 0.0
-    source_sd: float = 1.0
-    run_sd: float = 0.1
-    source_of_arm_sd: float = 0.2
-    run_of_arm_sd: float = 0.1
-    source_of_run_sd: float = 0.2
-    sr_seeds: int = 0
-    network_sd: float = 0.0
+    accuracy: Annotated[float, Field(gt=0, lt=1)] = 0.8
+    source_sd: Sd = 1.0
+    run_sd: Sd = 0.1
+    source_of_arm_sd: Sd = 0.2
+    run_of_arm_sd: Sd = 0.1
+    source_of_run_sd: Sd = 0.2
+    sr_seeds: Annotated[int, Field(ge=0)] = 0
+    network_sd: Sd = 0.0
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if len(self.class_sources) != len(self.class_images):
+            raise ValueError(
+                f"class_sources names {len(self.class_sources)} classes and class_images {len(self.class_images)}: name "
+                "the same"
+            )
+        return self
 
     @property
     def sources(self) -> int:
@@ -69,7 +90,19 @@ class Design:
         return tuple(Run(k * self.runs + seed, k) for k in range(self.sr_seeds) for seed in range(self.runs))
 
 
-def draw(design: Design, metric: Metric, count: int, rng: np.random.Generator) -> Pair:
+def read_design(path: Path) -> Design:
+    """A design from a YAML file of its fields. Raises LeukoError that names the file, the key and what is allowed."""
+    try:
+        raw = read_yaml(path)
+    except FileNotFoundError:
+        raise LeukoError(f"{path} does not exist; name a YAML file with fields of a design, e.g. `runs: 8`") from None
+    try:
+        return TypeAdapter(Design).validate_python(raw)
+    except ValidationError as error:
+        raise LeukoError(f"{path}: " + "; ".join(explain(problem, raw) for problem in error.errors())) from None
+
+
+def draw(design: Design, metric: Metric, difference: float, count: int, rng: np.random.Generator) -> Pair:
     """Two arms on the same images and seeds, `count` times with new sources and runs: counts (count, runs, …)."""
     runs, sources, labels = len(design.all_runs), design.sources, design.labels
 
@@ -78,7 +111,7 @@ def draw(design: Design, metric: Metric, count: int, rng: np.random.Generator) -
 
     common = effect(design.source_sd, 1, 1, sources) + effect(design.run_sd, 1, runs, 1)
     own = effect(design.source_of_arm_sd, 2, 1, sources) + effect(design.run_of_arm_sd, 2, runs, 1)
-    logit = np.array(constants(design, metric)).reshape(2, 1, 1) + common + own
+    logit = np.array(constants(design, metric, difference)).reshape(2, 1, 1) + common + own
     logit += effect(design.source_of_run_sd, 2, runs, sources)
     if design.sr_seeds:
         network = effect(design.network_sd, design.sr_seeds, 1) + effect(design.network_sd, design.sr_seeds, sources)
@@ -137,7 +170,7 @@ def _table(side: Counts, pair: Pair, classes: tuple[str, ...]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def constants(design: Design, metric: Metric) -> tuple[float, float]:
+def constants(design: Design, metric: Metric, difference: float) -> tuple[float, float]:
     """The constants of the two arms' logits that give the expected scores asked for."""
     network = design.network_sd if design.sr_seeds else 0.0
     shared = (
@@ -145,11 +178,15 @@ def constants(design: Design, metric: Metric) -> tuple[float, float]:
         + design.source_of_run_sd**2
     )  # fmt: skip
     spreads = ((shared + 2 * network**2) ** 0.5, shared**0.5)
-    wanted = (design.accuracy + design.difference, design.accuracy)
+    wanted = (design.accuracy, design.accuracy - difference)
     return tuple(  # type: ignore[return-value]
-        float(optimize.brentq(lambda centre: expected_score(design, metric, centre, spread) - score, -20, 20))  # noqa: B023
+        float(optimize.brentq(partial(_missing, design, metric, spread, score), -20, 20))
         for spread, score in zip(spreads, wanted, strict=True)
     )
+
+
+def _missing(design: Design, metric: Metric, spread: float, wanted: float, centre: float) -> float:
+    return expected_score(design, metric, centre, spread) - wanted
 
 
 def expected_score(design: Design, metric: Metric, centre: float, spread: float) -> float:
