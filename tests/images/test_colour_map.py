@@ -33,7 +33,11 @@ def test_no_other_map_is_nearer() -> None:
 def test_images_of_one_colour_are_fitted_and_nothing_leaves_the_grey_levels() -> None:
     flat = np.full((4, 4, 3), 100, np.uint8)
     assert (with_colour_map(flat, fit_colour_map([(flat, flat)])) == flat).all()
-    assert with_colour_map(flat, np.array([[9.0, 0, 0], [0, -9, 0], [0, 0, 1], [0, 0, 0]]))[0, 0].tolist() == [255, 0, 100]
+    assert with_colour_map(flat, np.array([[9.0, 0, 0], [0, -9, 0], [0, 0, 1], [0, 0, 0]]))[0, 0].tolist() == [
+        255,
+        0,
+        100,
+    ]
 
 
 def test_no_pairs_are_an_error() -> None:

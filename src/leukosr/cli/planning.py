@@ -14,6 +14,7 @@ from leukosr.terminal import print_raw
 if TYPE_CHECKING:
     from leukosr.evaluate.arms.plan import Components
 
+
 def plan(
     pilot: Annotated[
         list[Path] | None, typer.Argument(help="predictions.csv of two arms: a pilot. Without, the --sd options.")

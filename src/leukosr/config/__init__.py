@@ -1,6 +1,7 @@
 """params.yaml as typed, validated, frozen objects. Every error names the key, the value and what is allowed."""
 
 from leukosr.config.arms import Arm, ByFile, ByTraining, Filtered, Generated, Jpeg, Recoloured, Resampled, Untouched
+from leukosr.config.claims import Claim, Claims
 from leukosr.config.classify import (
     STREAMS_OF,
     Architecture,
@@ -28,6 +29,8 @@ __all__ = [
     "Budget",
     "ByFile",
     "ByTraining",
+    "Claim",
+    "Claims",
     "Classifier",
     "Experiment",
     "Filtered",

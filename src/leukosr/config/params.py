@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import model_validator
 
 from leukosr.config.arms import AnyArm, ByTraining
+from leukosr.config.claims import Claims
 from leukosr.config.classify import STREAMS_OF, Classifier, Experiment, Sweep, SweptStream
 from leukosr.config.data import FindSources, Image, Prepare, Provenance, Quality, SyntheticSet
 from leukosr.config.degradation import Degrade
@@ -18,6 +19,7 @@ class Params(Section):
     """All of params.yaml."""
 
     study: Study
+    claims: Claims | None
     budget: Budget
     synthesize: dict[str, SyntheticSet]
     find_sources: dict[str, FindSources]
@@ -68,6 +70,27 @@ class Params(Section):
                     f"study.comparisons: {list(pair)} must have a protocol and a seed in common; see protocols and "
                     f"seeds of classify.{pair[0]} and classify.{pair[1]}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _claims_fit(self) -> Params:
+        """What is run is what was declared."""
+        if self.claims is None:
+            return self
+        for key, declared, run in (
+            ("metric", self.claims.metric, self.study.primary), ("margin", self.claims.margin, self.study.margin),
+            ("seeds", self.claims.seeds, self.study.seeds),
+        ):  # fmt: skip
+            if declared != run:
+                ours = {"metric": "primary"}.get(key, key)
+                raise ValueError(f"claims.{key}: {declared} was declared, but study.{ours} is {run}: make them equal")
+        for claim in self.claims.family:
+            for name in (claim.first, claim.second):
+                if name not in self.experiments_under(claim.protocol):
+                    known = ", ".join(self.experiments_under(claim.protocol)) or "none"
+                    raise ValueError(
+                        f"claims.family: '{name}' does not run under {claim.protocol}; experiments that do are {known}"
+                    )
         return self
 
     def protocols_of(self, experiment: str) -> tuple[Protocol, ...]:

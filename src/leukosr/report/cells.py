@@ -49,7 +49,9 @@ def _flip_sentences(results: StudyResults) -> list[str]:
         kinds = ((flips.sr_seeds, "two SR networks"), (flips.seeds, "two seeds of the classifier"))
         shown = [f"{what} in {100 * share:.1f} %" for share, what in kinds if share is not None]
         if shown:
-            sentences.append(f"{each.look.label}: the label of a cell differs between {', between '.join(shown)} of cases.")
+            sentences.append(
+                f"{each.look.label}: the label of a cell differs between {', between '.join(shown)} of cases."
+            )
     return sentences
 
 
@@ -58,7 +60,10 @@ def _changes_figure(path: Path, changes: Sequence[Change], names: tuple[str, str
     with new_figure(path, 6.4, 0.34 * len(changes) + 1.6, note) as figure:
         panel = figure.subplots()
         for place, change in enumerate(changes):
-            for share, side, colour, word in ((change.harmed, -1, HARMED, "broken"), (change.helped, 1, HELPED, "corrected")):
+            for share, side, colour, word in (
+                (change.harmed, -1, HARMED, "broken"),
+                (change.helped, 1, HELPED, "corrected"),
+            ):
                 label = word if place == 0 else None
                 panel.barh(place, side * 100 * share.value, color=colour, height=0.6, label=label)
                 if share.ci_low is not None and share.ci_high is not None:
@@ -78,9 +83,7 @@ def _changes_figure(path: Path, changes: Sequence[Change], names: tuple[str, str
 
 def reliability_block(folder: Path, results: StudyResults, bins: int, suffix: str, note: str) -> Block:
     """Calibration and risk-coverage of every experiment, with one figure of both."""
-    found = [
-        (each.look, reliability(each.predictions, results.classes, bins)) for each in results.experiments.values()
-    ]
+    found = [(each.look, reliability(each.predictions, results.classes, bins)) for each in results.experiments.values()]
     name = f"reliability{suffix}"
     _reliability_figure(folder / f"{name}.png", found, note)
     rows = [

@@ -63,7 +63,7 @@ def row(found: Comparison) -> list[str]:
     """The cells under `HEADS`."""
     return [
         NAMES[found.metric] + (" (primary)" if found.primary else ""),
-        found.verdict,
+        found.verdict + (" (exploratory)" if found.declared is False else ""),
         difference_text(found),
         _bounds(found.ci90_low, found.ci90_high) or "–",
         f"{100 * found.frequency:.0f} %",
@@ -99,6 +99,8 @@ def sentences(found: Sequence[Comparison]) -> Iterator[str]:
     for each in primary:
         yield f"{each.a} – {each.b}: {compared_on(each)}.{_left_open(each)}"
     yield about(primary)
+    if any(each.declared is False for each in found):
+        yield "Exploratory: not among the claims that the study declared, or asked by another metric or margin."
 
 
 def compared_on(found: Comparison) -> str:

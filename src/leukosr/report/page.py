@@ -38,7 +38,7 @@ from leukosr.report.sheet import sheet, sheet_markdown
 from leukosr.report.split_effect import compared_protocols, effect_figure, effect_rows, split_effects
 from leukosr.report.style import arm_looks, budget_note, training_words
 from leukosr.report.tables import comparison_table, summary
-from leukosr.report.verdicts import conditional_rows, judge, leakage, named, verdict_rows
+from leukosr.report.verdicts import Verdicts, conditional_rows, judge, leakage, named, verdict_rows
 from leukosr.versions import installed_versions
 
 PAGE_WIDTH = 1400  # pixels; wider pictures are reduced for the page
@@ -106,7 +106,10 @@ def write_report(
             budget=budget_note(params.budget),
             budget_name=params.budget.name,
             results=results,
-            protocols=[_protocol(params, *each) for each in zip(everything, tables, strict=True)],
+            protocols=[
+                _protocol(params, *each) for each in zip(everything, tables, judge(params, everything), strict=True)
+            ],
+            claims=params.claims.digest if params.claims else "",
             evidence=list(zip([each.protocol for each in everything], blocks, strict=True)),
             split_effects=effect_rows(effects, compared[0]) if compared else [],
             split_names=[each.protocol.replace("_", " ") for each in compared or ()],
@@ -185,9 +188,8 @@ def _draw_sweep(folder: Path, params: Params, results: StudyResults, pictures: d
     return SweepWords(what, found["sentences"], shown)
 
 
-def _protocol(params: Params, results: StudyResults, table: pd.DataFrame) -> dict[str, Any]:
+def _protocol(params: Params, results: StudyResults, table: pd.DataFrame, found: Verdicts) -> dict[str, Any]:
     """What the page says of the study under one protocol."""
-    found = judge(params, results)
     compared = named(found.comparisons, results)
     main = results.protocol == params.study.protocols[0]
     return {

@@ -37,9 +37,7 @@ def print_plan(found: Plan, components: Components, console: Console) -> None:
 
 def components_sentence(found: Components) -> str:
     """How far runs and sources let the difference vary, at the size of the pilot."""
-    networks = (
-        "" if found.networks is None else f" Another SR network moves it by {_points(found.networks**0.5)} (sd)."
-    )
+    networks = "" if found.networks is None else f" Another SR network moves it by {_points(found.networks**0.5)} (sd)."
     return (
         f"Another run moves the difference by {_points(found.runs**0.5)} (sd).{networks} {found.seen} sources leave a "
         f"standard error of {_points((found.sources / found.seen) ** 0.5)}, however many runs there are."

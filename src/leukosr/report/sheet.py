@@ -38,7 +38,11 @@ def sheet(params: Params, results: Sequence[StudyResults], versions: Mapping[str
 def sheet_markdown(params: Params, items: Sequence[Item]) -> str:
     """The sheet as Markdown: the gaps first, then every item."""
     gaps = [item for item in items if item.answer is None]
-    lines = [f"# Reporting sheet: {params.study.title}", "", f"{len(items) - len(gaps)} of {len(items)} items answered."]
+    lines = [
+        f"# Reporting sheet: {params.study.title}",
+        "",
+        f"{len(items) - len(gaps)} of {len(items)} items answered.",
+    ]
     if gaps:
         lines += ["", "Gaps, which only people can fill (`report.statements`):", ""]
         lines += [f"- {item.numbers}: {item.asks}" for item in gaps]
@@ -113,7 +117,9 @@ def _data(params: Params, results: StudyResults) -> list[Item]:
 
 def _modelling(params: Params, results: Sequence[StudyResults]) -> list[Item]:
     recipes = {name: ", ".join(training_words(each.classifier)) for name, each in params.classify.items()}
-    classifiers = "; ".join(f"{name}: {each.classifier.backbone}, {recipes[name]}" for name, each in params.classify.items())
+    classifiers = "; ".join(
+        f"{name}: {each.classifier.backbone}, {recipes[name]}" for name, each in params.classify.items()
+    )
     networks = "; ".join(f"{name}: {each.architecture}" for name, each in params.train_sr.items())
     splits = "; ".join(f"{each.protocol}: {SPLITS[each.protocol].words}" for each in results)
     weights = [f"{name}: {arm.weights}" for name, arm in params.upscale.items() if isinstance(arm, ByTraining)]

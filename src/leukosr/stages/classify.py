@@ -29,6 +29,7 @@ from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.progress import progress
 from leukosr.engine.resume import Resume, work_digest
 from leukosr.errors import LeukoError
+from leukosr.evaluate.arms.declared import Origin, write_sidecar
 from leukosr.evaluate.classification import METRICS, Classification, mean_and_sd, score
 from leukosr.files import new_folder, write_json
 from leukosr.layout import Layout, image_file, require, require_all, stage_again
@@ -132,6 +133,8 @@ def _run_protocol(
         for seed in work.seeds:
             with record.of_seed(tracked, protocol, seed) as child:
                 _run_seed(work, seed, folder, record, child, processes)
+        if work.params.claims is not None:
+            write_sidecar(folder, Origin(work.name, protocol, work.params.claims))
         metrics = _summarise(folder, work, processes.count)
     record.finish_protocol(tracked, protocol)
     return metrics

@@ -18,13 +18,13 @@ from leukosr.evaluate.arms.significance import difference, p_values, words
 from leukosr.evaluate.arms.simulation import Design, as_predictions, draw, one
 
 RESULTS = Path(__file__).parents[3] / "results" / "case1-leakage" / "plots" / "confusion"
-PILOT = Design(runs=8, class_sources=(20, 20, 20), class_images=(60, 60, 60), difference=0.05)
+PILOT = Design(runs=8, class_sources=(20, 20, 20), class_images=(60, 60, 60), accuracy=0.85)
 NESTED = replace(PILOT, runs=3, sr_seeds=6, network_sd=0.15)
 KNOWN = Components(4e-4, 1e-2, 0.0, None, None, 50, 49, 0.01)
 
 
 @cache
-def components_of(design: Design) -> Components:
+def components_of(design: Design, difference: float) -> Components:
     """Those that a large pilot shows: a small one knows them only roughly."""
     times = 8
     large = replace(
@@ -32,11 +32,11 @@ def components_of(design: Design) -> Components:
         class_sources=tuple(times * count for count in design.class_sources),
         class_images=tuple(times * count for count in design.class_images),
     )  # fmt: skip
-    return components(one(draw(large, "accuracy", 1, np.random.default_rng(0)), 0), "accuracy")
+    return components(one(draw(large, "accuracy", difference, 1, np.random.default_rng(0)), 0), "accuracy")
 
 
-def simulated(design: Design, margin: float, count: int = 3000) -> dict[str, float]:
-    seen = difference(draw(design, "accuracy", count, np.random.default_rng(1)), "accuracy")
+def simulated(design: Design, true: float, margin: float, count: int = 3000) -> dict[str, float]:
+    seen = difference(draw(design, "accuracy", true, count, np.random.default_rng(1)), "accuracy")
     said = words(seen, margin, p_values(seen, margin))
     return {str(word): float((said == word).mean()) for word in np.unique(said)}
 
@@ -50,15 +50,14 @@ def simulated(design: Design, margin: float, count: int = 3000) -> dict[str, flo
     ],
 )
 def test_power_is_within_three_points_of_simulation(pilot: Design, planned: Design, size: Size) -> None:
-    expected = power(components_of(pilot), size, Question(0.05, 0.02))
-    found = simulated(planned, 0.02)
+    expected = power(components_of(pilot, 0.05), size, Question(0.05, 0.02))
+    found = simulated(planned, 0.05, 0.02)
     for word, share in expected.items():
         assert share == pytest.approx(found.get(word, 0.0), abs=0.03), word
 
 
 def test_power_of_equal_arms_is_split_between_equivalent_no_gain_and_inconclusive() -> None:
-    design = replace(PILOT, difference=0.0)
-    expected, found = power(components_of(design), Size(8, 60), Question(0.0, 0.06)), simulated(design, 0.06)
+    expected, found = power(components_of(PILOT, 0.0), Size(8, 60), Question(0.0, 0.06)), simulated(PILOT, 0.0, 0.06)
     assert found["equivalent"] > 0.3 and found["inconclusive"] > 0.02
     for word, share in expected.items():
         assert share == pytest.approx(found.get(word, 0.0), abs=0.03), word
@@ -119,10 +118,10 @@ def test_less_than_six_runs_are_inconclusive() -> None:
 
 
 def test_what_is_no_pilot_is_refused() -> None:
-    lone = one(draw(replace(PILOT, runs=1), "accuracy", 1, np.random.default_rng(0)), 0)
+    lone = one(draw(replace(PILOT, runs=1), "accuracy", 0.0, 1, np.random.default_rng(0)), 0)
     with pytest.raises(LeukoError, match="are no pilot"):
         components(lone, "accuracy")
-    arm, other = as_predictions(one(draw(PILOT, "accuracy", 1, np.random.default_rng(0)), 0))
+    arm, other = as_predictions(one(draw(PILOT, "accuracy", 0.0, 1, np.random.default_rng(0)), 0))
     unknown = [replace(each, table=each.table.assign(source="")) for each in (arm, other)]
     with pytest.raises(LeukoError, match="known sources"):
         components(pair(*unknown), "accuracy")

@@ -59,7 +59,7 @@ def test_the_share_is_unbounded_where_originals_are_not_told_from_bicubic() -> N
 
 
 def test_an_arm_that_is_the_originals_recovers_everything() -> None:
-    _, originals, bicubic = (three_arms(1, (0.0, 0.3, 0.0)))
+    _, originals, bicubic = three_arms(1, (0.0, 0.3, 0.0))
     room = paired(originals, bicubic)
     share = share_of(room, room, "accuracy")
     assert (share.value, share.ci_low, share.ci_high) == pytest.approx((1, 1, 1), abs=1e-4)
