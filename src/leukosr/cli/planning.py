@@ -46,9 +46,10 @@ def plan(
     elif sd_source is None or not tried:
         raise LeukoError("plan: name the predictions.csv of two arms, or give --sd-source and --sources")
     else:
-        of_networks = (None, None) if sd_sr is None else (sd_sr**2, 0.0)
         found, seen_networks = Components(
-            sd_run**2, sd_source**2, sd_cell**2, *of_networks, tried[0], tried[0] - 1, abs(1 - 2 * score) / tried[0]
+            runs=sd_run**2, sources=sd_source**2, cells=sd_cell**2, networks=None if sd_sr is None else sd_sr**2,
+            network_cells=None if sd_sr is None else 0.0, seen=tried[0], freedom=tried[0] - 1,
+            unseen=abs(1 - 2 * score) / tried[0],
         ), 1  # fmt: skip
     tried = tried or [found.seen, 2 * found.seen, 4 * found.seen]
     networks = networks or [seen_networks]

@@ -35,7 +35,7 @@ class Claims(Section):
         return hashlib.sha256(text.encode()).hexdigest()
 
     def index(self, first: str, second: str, protocol: str) -> int | None:
-        """The place of a comparison in the family, whichever experiment is named first; None where it is not declared."""
+        """The place of a comparison in the family, whichever arm is named first; None where it is not declared."""
         asked = ({first, second}, protocol)
         return next((i for i, c in enumerate(self.family) if ({c.first, c.second}, c.protocol) == asked), None)
 

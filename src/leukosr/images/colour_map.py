@@ -22,10 +22,9 @@ def fit_colour_map(pairs: Iterable[tuple[NDArray[np.uint8], NDArray[np.uint8]]])
         pixels += len(flat)
     if not pixels:
         raise ValueError("there are no images to fit a colour map to")
-    found: NDArray[np.float64] = np.linalg.lstsq(squares / pixels, products / pixels)[0]
-    return found
+    return np.asarray(np.linalg.lstsq(squares / pixels, products / pixels)[0], np.float64)
 
 
 def with_colour_map(image: NDArray[np.uint8], colours: NDArray[np.float64]) -> NDArray[np.uint8]:
     """The image, uint8 RGB, with every colour mapped, rounded and cut to 0..255."""
-    return np.clip(np.rint(image @ colours[:3] + colours[3]), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(image @ colours[:3] + colours[3]), 0, 255), np.uint8)

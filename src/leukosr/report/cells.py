@@ -89,9 +89,9 @@ def reliability_block(folder: Path, results: StudyResults, bins: int, suffix: st
     rows = [
         [
             look.label,
-            mean_sd(*map(percent, each.ece)),
+            mean_sd(percent(each.ece[0]), percent(each.ece[1])),
             mean_sd(*each.brier, 3),
-            mean_sd(*map(percent, each.aurc)),
+            mean_sd(percent(each.aurc[0]), percent(each.aurc[1])),
             number(percent(float(np.interp(0.8, COVERAGES, each.risk))), 1),
         ]
         for look, each in found
@@ -100,8 +100,8 @@ def reliability_block(folder: Path, results: StudyResults, bins: int, suffix: st
     table = TableOfBlock("Calibration and risk-coverage, mean ± sd over runs", head, rows)
     words = (
         f"ECE: how far the stated confidence lies from the share right, {bins} bins, run by run (few test images raise "
-        "it); Brier score: squared error of the probabilities, from 0 to 2; mean risk: the error among the surest cells, "
-        f"averaged over all coverages (AURC). “{UNDEFINED}” is undefined."
+        "it); Brier score: squared error of the probabilities, from 0 to 2; mean risk: the error among the surest "
+        f"cells, averaged over all coverages (AURC). “{UNDEFINED}” is undefined."
     )
     caption = (
         "Left: share right by stated confidence, all runs together (on the dotted line a classifier is calibrated; "

@@ -8,9 +8,9 @@ from pathlib import Path
 from leukosr.config import Params, Resampled, Untouched
 from leukosr.evaluate.arms.conflicts import conflicting_sources, without_conflicts
 from leukosr.evaluate.arms.pairs import pair
+from leukosr.evaluate.arms.predictions import Predictions
 from leukosr.evaluate.arms.recovered import recovered_share
 from leukosr.evaluate.arms.significance import Comparison, compare
-from leukosr.evaluate.arms.predictions import Predictions
 from leukosr.report.block import Block, TableOfBlock, percent_with_interval
 from leukosr.report.cells import help_block, reliability_block
 from leukosr.report.comparisons import HEADS, NAMES, row
@@ -94,7 +94,7 @@ def _compared(params: Params, first: Predictions, second: Predictions) -> Compar
 
 
 def conflict_blocks(params: Params, results: StudyResults) -> list[Block]:
-    """How many images of each role show a source with two labels, and the verdicts without those; none where none do."""
+    """How many images of each role show a source with two labels, and the verdicts without them; empty without any."""
     sources = conflicting_sources((row.source, row.label) for row in results.manifest)
     if not sources:
         return []
@@ -120,9 +120,9 @@ def consistency_block(results: StudyResults) -> Block:
         for each in results.arms.values()
     ]
     words = (
-        "RMSE in grey levels between the images of an arm, shrunk by area means, and the low-resolution images: what an "
-        "arm adds to, or takes from, what was measured. The row of the originals shows what the degradation does beside "
-        "shrinking."
+        "RMSE in grey levels between the images of an arm, shrunk by area means, and the low-resolution images: what "
+        "an arm adds to, or takes from, what was measured. The row of the originals shows what the degradation does "
+        "beside shrinking."
     )
     table = TableOfBlock("Distance from the low-resolution image, mean ± sd over images", ("arm", "RMSE"), rows)
     return Block("Consistency with the low-resolution images", [words], [table])

@@ -63,8 +63,8 @@ def write_report(
     """Write the report of a study into `folder`, whose former content is replaced; returns its index.html.
 
     Beside index.html (self-contained: no script, no request) stand figures/*.png, comparison.csv,
-    summary.json and sheet.md, the reporting sheet. `versions` defaults to the installed packages; `others` are the results under further protocols;
-    `conf` is the folder that the parameters were composed from.
+    summary.json and sheet.md, the reporting sheet. `versions` defaults to the installed packages; `others` are the
+    results under further protocols; `conf` is the folder that the parameters were composed from.
     The same inputs give the same bytes.
     Raises LeukoError when an image of the grid is missing or `folder` cannot be written.
     """

@@ -1,8 +1,8 @@
 """A reporting sheet: what a study says to the REFORMS and CLAIM checklists, filled from its settings and results.
 
-REFORMS: Kapoor et al., Science Advances 10 (2024), table 1, 32 items. CLAIM: Mongan, Moy & Kahn, Radiology: Artificial
-Intelligence 2 (2020), of whose 42 items those that REFORMS does not ask are added. What no file of the study can know is
-a gap until `report.statements` says it.
+REFORMS: Kapoor et al., Science Advances 10 (2024), table 1, 32 items. CLAIM: Mongan, Moy & Kahn, Radiology:
+Artificial Intelligence 2 (2020), items 3 to 42. What no file of the study can know is a gap until `report.statements`
+says it.
 """
 
 from __future__ import annotations
@@ -65,10 +65,10 @@ def _goals(params: Params) -> list[Item]:
         Item("REFORMS 1b", "why this population", _said(params, "motivation")),
         Item(
             "REFORMS 1c, CLAIM 4", "why machine learning; the objective",
-            "Whether super-resolution of low-resolution images changes what classifiers of blood cells get right, and by "
-            "how much; both are learned models.",
+            "Whether super-resolution of low-resolution images changes what classifiers of blood cells get right, and "
+            "by how much; both are learned models.",
         ),
-        Item("CLAIM 5, 6", "prospective or retrospective; the goal", "Retrospective comparison of methods on existing images."),
+        Item("CLAIM 5, 6", "prospective or retrospective; the goal", "Retrospective; to compare methods."),
         Item("CLAIM 40, 41", "registration, and where the protocol can be read", _said(params, "registration")),
     ]  # fmt: skip
 
@@ -78,7 +78,7 @@ def _reproducibility(params: Params, versions: Mapping[str, str], command: str) 
     return [
         Item("REFORMS 2a, CLAIM 7", "the data, with a link or DOI", _said(params, "data_origin")),
         Item("REFORMS 2b, CLAIM 23", "the code and its version; software", packages),
-        Item("REFORMS 2c", "the computing infrastructure", "In metrics.json of every stage: device, precision, threads, wall time."),
+        Item("REFORMS 2c", "the computing infrastructure", "Device, precision, threads: metrics.json of stages."),
         Item("REFORMS 2d, 2e", "instructions and a script that make the results again", f"`{command}`"),
     ]  # fmt: skip
 
@@ -109,8 +109,8 @@ def _data(params: Params, results: StudyResults) -> list[Item]:
         Item("REFORMS 4a, 4b", "what was excluded, and impossible or damaged samples", rejected),
         Item(
             "REFORMS 4c, CLAIM 9", "all transformations",
-            f"Originals fitted to {size_text(image.height, image.width)} ({image.fit}, {image.kernel}); low resolution by "
-            f"`{params.degrade.method}` at 1/{image.scale} of the side; every setting is on the page.",
+            f"Originals fitted to {size_text(image.height, image.width)} ({image.fit}, {image.kernel}); low resolution "
+            f"by `{params.degrade.method}` at 1/{image.scale} of the side; every setting is on the page.",
         ),
     ]  # fmt: skip
 
@@ -120,27 +120,30 @@ def _modelling(params: Params, results: Sequence[StudyResults]) -> list[Item]:
     classifiers = "; ".join(
         f"{name}: {each.classifier.backbone}, {recipes[name]}" for name, each in params.classify.items()
     )
+    recipes_used = [each.classifier for each in params.classify.values()]
+    ensembles = {str(each.ensemble) for each in recipes_used}
     networks = "; ".join(f"{name}: {each.architecture}" for name, each in params.train_sr.items())
     splits = "; ".join(f"{each.protocol}: {SPLITS[each.protocol].words}" for each in results)
     weights = [f"{name}: {arm.weights}" for name, arm in params.upscale.items() if isinstance(arm, ByTraining)]
     plain = [name for name, arm in params.upscale.items() if arm.by in ("nothing", "kernel", "filter", "colour_map")]
-    started = {str(each.classifier.weights) for each in params.classify.values()}
+    started = {each.weights for each in recipes_used}
+    models = ". ".join(filter(None, [networks, classifiers]))
     return [
-        Item("REFORMS 5a, CLAIM 22, 25", "the models and their training", ". ".join(filter(None, [networks, classifiers])) or None),
+        Item("REFORMS 5a, CLAIM 22, 25", "the models and their training", models or None),
         Item("REFORMS 5b", "why these models", _said(params, "model_choice")),
         Item("CLAIM 24", "initial weights", f"Classifiers: {listed(sorted(started))}." if started else None),
         Item("REFORMS 5c, CLAIM 20", "how test data were kept apart", splits),
         Item(
             "REFORMS 5d, CLAIM 26", "how the final model was chosen",
-            f"Classifiers: epoch {listed(sorted({each.classifier.keep for each in params.classify.values()}))}. "
+            f"Classifiers: epoch {listed(sorted({each.keep for each in recipes_used}))}. "
             f"SR weights: {listed(weights) if weights else 'none'}.",
         ),
         Item(
             "REFORMS 5e", "hyper-parameters and how they were chosen",
-            "All stand among the parameters on the page. One recipe serves every experiment that names no other; test images "
-            "choose nothing.",
+            "All stand among the parameters on the page. One recipe serves every experiment that names no other; test "
+            "images choose nothing.",
         ),
-        Item("CLAIM 27", "ensembles", f"{listed(sorted({str(each.classifier.ensemble) for each in params.classify.values()}))} a run." if params.classify else None),
+        Item("CLAIM 27", "ensembles", f"{listed(sorted(ensembles))} classifiers per run." if ensembles else None),
         Item("REFORMS 5f", "baselines", f"{listed(plain)}." if plain else None),
     ]  # fmt: skip
 
@@ -151,11 +154,11 @@ def _leakage(params: Params, results: Sequence[StudyResults]) -> list[Item]:
     return [
         Item(
             "REFORMS 6a", "train and test are kept apart in every step",
-            "SR, classifiers and their choices see no test image; `prepare` gives every image one role, and every stage "
-            "reads it from roles.csv.",
+            "SR, classifiers and their choices see no test image; `prepare` gives every image one role, and every "
+            "stage reads it from roles.csv.",
         ),
         Item("REFORMS 6b, CLAIM 21", "copies and dependencies between train and test", shared or None),
-        Item("REFORMS 6c", "whether the input may be used for the task", "The input is the image alone; names and folders give only labels and sources."),
+        Item("REFORMS 6c", "whether the input may be used for the task", "The input is the image alone."),
     ]  # fmt: skip
 
 
@@ -167,16 +170,22 @@ def _uncertainty(params: Params, results: Sequence[StudyResults]) -> list[Item]:
         if each.scores.accuracy is not None
     )
     return [
-        Item("REFORMS 7a, CLAIM 28", "the metrics", f"Primary: {params.study.primary}; accuracy, macro F1, PSNR, SSIM, ECE and Brier score beside it."),
+        Item(
+            "REFORMS 7a, CLAIM 28", "the metrics",
+            f"Primary: {params.study.primary}; accuracy, macro F1, PSNR, SSIM, ECE and Brier score beside it.",
+        ),
         Item(
             "REFORMS 7b, 7c, CLAIM 29", "uncertainty, and why these tests",
-            f"Student's t over runs ({len(params.study.seeds)} seeds) and sources, whose coverage `leukosr calibrate` simulates; Holm "
-            "over the family.",
+            f"Student's t over runs ({len(params.study.seeds)} seeds) and sources, whose coverage `leukosr calibrate` "
+            "simulates; Holm over the family.",
         ),
-        Item("CLAIM 30", "robustness and sensitivity", "Assay sensitivity, label conflicts and run-to-run spread are on the page."),
+        Item("CLAIM 30", "robustness and sensitivity", "On the page: assay sensitivity, label conflicts, spread of runs."),
         Item("CLAIM 31", "explanation of single predictions", _said(params, "explainability")),
         Item("CLAIM 35, 36", "performance, with intervals", f"{scores}; intervals on the page." if scores else None),
-        Item("CLAIM 37", "failure analysis", "Cells helped and harmed by class pair, confusion matrices and risk-coverage are on the page." if first.experiments else None),
+        Item(
+            "CLAIM 37", "failure analysis",
+            "On the page: cells helped and harmed by class pair, confusion, risk-coverage." if scores else None,
+        ),
     ]  # fmt: skip
 
 
@@ -185,7 +194,10 @@ def _limits(params: Params) -> list[Item]:
     return [
         Item("REFORMS 8a, CLAIM 32", "evidence of external validity", _said(params, "external_validity")),
         Item("REFORMS 8b, CLAIM 38", "where the results will not hold", limits),
-        Item("CLAIM 10", "subsets of the data", f"At most {params.prepare.per_class.classifier or 'all'} images of each class for classifiers."),
+        Item(
+            "CLAIM 10", "subsets of the data",
+            f"Images of each class for classifiers: {params.prepare.per_class.classifier or 'all'} at most.",
+        ),
         Item("CLAIM 39", "what follows for practice", _said(params, "implications")),
         Item("CLAIM 42", "funding and the funders' role", _said(params, "funding")),
     ]  # fmt: skip

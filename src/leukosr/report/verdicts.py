@@ -107,9 +107,9 @@ def leakage(rows: Sequence[Row], protocol: str, study: Study) -> list[str]:
     Empty where a test image has no known source.
     """
     folds: dict[str, set[str]] = defaultdict(set)
-    for row in rows:
-        if row.role(protocol).startswith(FOLD):
-            folds[row.source].add(row.role(protocol))
+    for each in rows:
+        if each.role(protocol).startswith(FOLD):
+            folds[each.source].add(each.role(protocol))
     test = [row for row in rows if is_tested(row, protocol)]
     if not test or not all(row.source for row in test):
         return []

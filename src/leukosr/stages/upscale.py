@@ -28,8 +28,8 @@ def run(
 ) -> None:
     """Write arms/<arm>/<id>.png, or .jpg, for every image that a classifier sees or SR is tested on: uint8 RGB.
 
-    An arm that a network makes, or a fitted colour map, also says in metrics.json how it was computed. Several processes each make the images
-    that they own.
+    An arm that a network or a fitted colour map makes also says in metrics.json how it was computed. Several processes
+    each make the images that they own.
     """
     if arm not in params.upscale:
         raise LeukoError(f"upscale: unknown arm '{arm}'; the arms of this study are {', '.join(params.arms)}")

@@ -57,7 +57,7 @@ def test_power_is_within_three_points_of_simulation(pilot: Design, planned: Desi
 
 
 def test_power_of_equal_arms_is_split_between_equivalent_no_gain_and_inconclusive() -> None:
-    expected, found = power(components_of(PILOT, 0.0), Size(8, 60), Question(0.0, 0.06)), simulated(PILOT, 0.0, 0.06)
+    expected, found = power(components_of(PILOT, 0.0), Size(8, 60), Question(0.0, 0.05)), simulated(PILOT, 0.0, 0.05)
     assert found["equivalent"] > 0.3 and found["inconclusive"] > 0.02
     for word, share in expected.items():
         assert share == pytest.approx(found.get(word, 0.0), abs=0.03), word

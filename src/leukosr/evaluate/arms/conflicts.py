@@ -10,7 +10,6 @@ import pandas as pd
 
 from leukosr.evaluate.arms.predictions import Predictions
 
-
 MOST = 0.5  # of the sources with several images: where more have two labels, a source is no cell but e.g. a patient
 
 

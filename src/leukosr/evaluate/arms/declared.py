@@ -53,8 +53,8 @@ def read_sidecar(predictions: Path) -> Origin | None:
         ) from None
     if not unchanged:
         raise LeukoError(
-            f"{path} was changed after the run: its claims do not have the digest that it gives; bring it back, or remove "
-            "it to compare without claims"
+            f"{path} was changed after the run: its claims do not have the digest that it gives; bring it back, or "
+            "remove it to compare without claims"
         )
     return origin
 

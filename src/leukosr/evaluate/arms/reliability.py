@@ -84,4 +84,4 @@ def _binned(sure: np.ndarray, right: np.ndarray, bins: int) -> tuple[np.ndarray,
     place = np.minimum((sure * bins).astype(int), bins - 1)
     count = np.bincount(place, minlength=bins)
     with np.errstate(invalid="ignore"):
-        return count, *(np.bincount(place, part, bins) / count for part in (sure, right))
+        return count, np.bincount(place, sure, bins) / count, np.bincount(place, right, bins) / count
