@@ -50,7 +50,7 @@ def explain(problem: Any, raw: Any) -> str:
     message = str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "string_pattern_mismatch":
         message = f"only {_PATTERN_WORDS[problem['ctx']['pattern']]}"
-    if problem["type"] == "extra_forbidden":
+    if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"unknown key '{key}': remove it or correct its spelling"
     if problem["type"] == "missing":
         return f"key '{key}' is missing: add it"

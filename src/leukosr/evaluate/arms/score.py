@@ -58,5 +58,5 @@ def _edge(outside: Callable[[float], float], inside: float, end: float) -> float
     """Where a truth between the score and the end of its scale begins to be rejected; the end where none is."""
     if inside == end or outside(end) <= 0:
         return end
-    # just beside the score, as at 0 and 1 its own variance is 0, too
-    return float(optimize.brentq(outside, inside + 1e-12 * (end - inside), end))
+    beside = inside + 1e-9 * (end - inside)  # the score itself lies on the edge where no truth between 0 and 1 equals it
+    return float(optimize.brentq(outside, beside, end))
