@@ -47,7 +47,9 @@ def compare(
     called = column_names(columns or [])
     arms = [read_predictions(path, name, called) for path, name in zip(files, names, strict=True)]
     other = next((arm for arm in arms if arm.name == against), None)
-    asked = [(arms[0], arm) for arm in arms[1:]] if other is None else [(arm, other) for arm in arms if arm is not other]
+    asked = (
+        [(arms[0], arm) for arm in arms[1:]] if other is None else [(arm, other) for arm in arms if arm is not other]
+    )
     pairs = [pair(one, two) for one, two in asked]
     found = compare_pairs(pairs, metric, margin)
     for note in (note for arm in arms for note in arm.notes):

@@ -14,7 +14,7 @@ from leukosr.evaluate.arms.pairs import pair
 from leukosr.evaluate.arms.predictions import COLUMNS, OPTIONAL, Predictions
 from leukosr.evaluate.arms.sample_size import SampleSize, sample_size
 from leukosr.evaluate.arms.significance import Comparison, compare
-from leukosr.report.comparisons import conditional_row, row
+from leukosr.report import comparisons
 from leukosr.report.results import StudyResults
 
 
@@ -50,7 +50,9 @@ def judge(params: Params, results: StudyResults) -> Verdicts:
     """Compare the experiments of a study on their common test images and seeds, where both run under the protocol."""
     said = {name: predictions_of(results, name) for name in results.experiments}
     pairs = [pair(said[a], said[b]) for a, b in study_pairs(params) if a in said and b in said]
-    return Verdicts(tuple(compare(pairs, params.study.primary, params.study.margin)), tuple(map(sample_size, said.values())))
+    return Verdicts(
+        tuple(compare(pairs, params.study.primary, params.study.margin)), tuple(map(sample_size, said.values()))
+    )
 
 
 def predictions_of(results: StudyResults, name: str) -> Predictions:
@@ -72,12 +74,12 @@ def named(found: Sequence[Comparison], results: StudyResults) -> list[Comparison
 
 def verdict_rows(found: Sequence[Comparison]) -> list[list[str]]:
     """A row per comparison and metric."""
-    return [[f"{each.a} – {each.b}", *row(each)] for each in found]
+    return [[f"{each.a} – {each.b}", *comparisons.row(each)] for each in found]
 
 
 def conditional_rows(found: Sequence[Comparison]) -> list[list[str]]:
     """A row per comparison and metric of the p values that decide nothing."""
-    return [[f"{each.a} – {each.b}", *conditional_row(each)] for each in found]
+    return [[f"{each.a} – {each.b}", *comparisons.conditional_row(each)] for each in found]
 
 
 def leakage(rows: Sequence[Row], protocol: str, study: Study) -> list[str]:

@@ -63,7 +63,9 @@ def test_intervals_of_the_sd_cover_it(count: int) -> None:
 
 
 @pytest.mark.parametrize(("drawn", "least"), [("exponential", 0.8), ("t3", 0.8)])
-def test_intervals_of_the_sd_cover_skewed_and_heavy_tailed_runs_better_than_chi_square(drawn: str, least: float) -> None:
+def test_intervals_of_the_sd_cover_skewed_and_heavy_tailed_runs_better_than_chi_square(
+    drawn: str, least: float
+) -> None:
     """Audit, row 10: the exact interval of normal runs covers .59 to .80 of these."""
     inside, exact = 0, 0
     for seed in range(400):

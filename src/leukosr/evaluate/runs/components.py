@@ -136,9 +136,7 @@ def _contrasts(others: np.ndarray, own: np.ndarray, value: np.ndarray) -> tuple[
     return weights, np.asarray((directions.T @ (free.T @ value)) / np.sqrt(weights))
 
 
-def _component(
-    weights: np.ndarray, contrasts: np.ndarray, squares: float, freedom: int
-) -> Component:
+def _component(weights: np.ndarray, contrasts: np.ndarray, squares: float, freedom: int) -> Component:
     count, total = len(weights), contrasts**2
     if squares == 0:  # no residual, or one that is part of the component: exact, by chi-square
         whole = float((total / weights).sum())
