@@ -17,7 +17,9 @@ def test_long_names_cut_no_verdict_off() -> None:
     arms = [str(PUBLISHED / f"{arm}_source_disjoint.csv") for arm in ("real_esrgan", "raw")]
     result = CliRunner().invoke(app, ["compare", *arms], env={"COLUMNS": "80"})
     assert result.exit_code == 0
-    rows = [line for line in result.output.splitlines() if "real_esrgan_source_disjoint – raw_source_disjoint" in line]
+    rows = [
+        line for line in result.output.splitlines() if "real_esrgan_source_disjoint – raw_source_disjoint │" in line
+    ]
     assert [row.count("inconclusive") for row in rows] == [1, 1]
     assert "+8.5 (-1.4 … +18.7)" in rows[0]
     assert "…" not in rows[0].replace(" … ", "")

@@ -139,7 +139,7 @@ def variance(
     note: Annotated[str, typer.Option(help="What stands at the foot of the figures, as the budget.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print an object instead of tables.")] = False,
 ) -> None:
-    """Take the run-to-run variance of a table of trials apart: how large, which stream, how many runs are needed.
+    """Take the run-to-run variance of a table of trials apart: how large, which stream.
 
     Of several tables: whose runs lie closer together?
     """

@@ -19,7 +19,9 @@ def calibration_figure(path: Path, found: Sequence[Calibration]) -> None:
     power = [each for each in found if each.name == "power"]
     judged = [each for each in found if each.name != "power"]
     names = list(dict.fromkeys(each.name for each in judged))
-    note = f"simulated; {judged[0].comparisons} comparisons per dot; bars: 95 % intervals; margin {_margin(found)} points"
+    note = (
+        f"simulated; {judged[0].comparisons} comparisons per dot; bars: 95 % intervals; margin {_margin(found)} points"
+    )
     rows = [["covered", "called", "denied"], *([["power"] * 3] if power else [])]
     with new_figure(path, 9.4, 0.3 * len(names) + 1.6 + (2.6 if power else 0), note) as figure:
         panels = figure.subplot_mosaic(rows)
@@ -71,7 +73,8 @@ def _power(panel: Axes, found: Sequence[Calibration]) -> None:
     panel.axhline(80, color="#555555", linestyle=":")
     panel.set_ylim(-3, 103)
     panel.grid(True)
-    panel.set_xlabel(f"paired runs ({found[0].design.images.sum():,} test images of {found[0].design.sources} sources)")
+    design = found[0].design
+    panel.set_xlabel(f"paired runs ({design.images.sum():,} test images of {design.sources} sources)")
     panel.set_ylabel("called better, %")
     panel.legend(title="true difference of accuracy", loc="center right")
 

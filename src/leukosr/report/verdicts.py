@@ -16,7 +16,7 @@ from leukosr.evaluate.arms.predictions import COLUMNS, OPTIONAL, Predictions
 from leukosr.evaluate.arms.sample_size import SampleSize, sample_size
 from leukosr.evaluate.arms.significance import Comparison, compare
 from leukosr.evaluate.arms.two_way import METRICS
-from leukosr.report.comparisons import conditional_row, row
+from leukosr.report import comparisons
 from leukosr.report.results import StudyResults
 
 
@@ -93,12 +93,12 @@ def named(found: Sequence[Comparison], results: StudyResults) -> list[Comparison
 
 def verdict_rows(found: Sequence[Comparison]) -> list[list[str]]:
     """A row per comparison and metric."""
-    return [[f"{each.a} – {each.b}", *row(each)] for each in found]
+    return [[f"{each.a} – {each.b}", *comparisons.row(each)] for each in found]
 
 
 def conditional_rows(found: Sequence[Comparison]) -> list[list[str]]:
     """A row per comparison and metric of the p values that decide nothing."""
-    return [[f"{each.a} – {each.b}", *conditional_row(each)] for each in found]
+    return [[f"{each.a} – {each.b}", *comparisons.conditional_row(each)] for each in found]
 
 
 def leakage(rows: Sequence[Row], protocol: str, study: Study) -> list[str]:

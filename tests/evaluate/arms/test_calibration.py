@@ -33,8 +33,8 @@ def test_words_and_intervals_hold_their_level(name: str, true: float) -> None:
 
 def test_large_differences_are_found_and_small_ones_excluded() -> None:
     many = Design(runs=20, class_sources=(175, 175), class_images=(900, 900))
-    assert judge("", many, "accuracy", 0.02, 0.06, 100, 1).said["clearly better"] > 0.7
-    assert judge("", many, "accuracy", 0.05, 0.0, 100, 1).said["equivalent"] > 0.9
+    assert judge("", many, "accuracy", 0.02, 0.06, 100, workers=1).said["clearly better"] > 0.7
+    assert judge("", many, "accuracy", 0.05, 0.0, 100, workers=1).said["equivalent"] > 0.9
 
 
 def test_the_simulated_arms_differ_by_what_was_planted() -> None:
@@ -46,7 +46,9 @@ def test_the_simulated_arms_differ_by_what_was_planted() -> None:
 
 
 def test_the_simulation_counts_as_files_are_counted() -> None:
-    direct = one(draw(Design(runs=2, class_sources=(3, 2), class_images=(9, 8)), "accuracy", 0, 3, np.random.default_rng(0)), 1)
+    direct = one(
+        draw(Design(runs=2, class_sources=(3, 2), class_images=(9, 8)), "accuracy", 0, 3, np.random.default_rng(0)), 1
+    )
     read = pair(*as_predictions(direct))
     for side in ("first", "second"):
         for part in ("hits", "predicted", "true"):
@@ -60,7 +62,15 @@ def test_zipf_sizes_are_those_of_zipf() -> None:
 
 def test_a_design_of_ones_own_is_simulated(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("runs: 6\nclass_sources: [5, 5]\nclass_images: [20, 20]\naccuracy: 0.9\n")
-    arguments = ["calibrate", "--out", str(tmp_path / "out"), "--design", str(tmp_path / "mine.yaml"), "--comparisons", "5"]
+    arguments = [
+        "calibrate",
+        "--out",
+        str(tmp_path / "out"),
+        "--design",
+        str(tmp_path / "mine.yaml"),
+        "--comparisons",
+        "5",
+    ]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     assert "1 designs, 5 comparisons each" in result.output.replace("\n", " ")
@@ -88,7 +98,9 @@ def test_the_figure_and_the_table_hold_every_design(tmp_path: Path) -> None:
     with Image.open(tmp_path / "calibration.png") as image:
         assert image.width > 1000
     assert found[0].as_record()["class_sources"] == "18 18 17 17"
-    assert "15 designs, 1000 comparisons each; intervals hold the truth in 95.0 to 95.0 %" in calibration_sentence(found)
+    assert "15 designs, 1000 comparisons each; intervals hold the truth in 95.0 to 95.0 %" in calibration_sentence(
+        found
+    )
 
 
 def fake(name: str, true: float) -> Calibration:

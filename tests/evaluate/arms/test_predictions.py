@@ -111,7 +111,12 @@ def test_tables_that_would_take_all_memory_are_refused(tmp_path: Path) -> None:
 
 def test_counts_are_kept_by_run_source_and_class(tmp_path: Path) -> None:
     found = pair(read(tmp_path, GOOD), read(tmp_path, GOOD, "other"))
-    assert (found.runs, found.sources, found.images, found.left_out) == ((Run(1), Run(2)), 2, 2, 0)  # y is a source of its own
+    assert (found.runs, found.sources, found.images, found.left_out) == (
+        (Run(1), Run(2)),
+        2,
+        2,
+        0,
+    )  # y is a source of its own
     assert found.first.hits.tolist() == [[[0, 0], [1, 0]], [[0, 1], [0, 0]]]
     assert found.first.predicted.tolist() == [[[1, 0], [1, 0]], [[0, 1], [0, 1]]]
     assert np.array_equal(found.first.true.sum((0, 1)), [2, 2])
@@ -149,7 +154,8 @@ def test_columns_are_mapped_once_and_by_our_names(text: str) -> None:
 
 def test_sr_seeds_pair_with_each_other_or_with_every_run_of_an_arm_without(tmp_path: Path) -> None:
     header = HEADER.replace("seed,true", "seed,sr_seed,true")
-    rows = [f"{image},{source},{seed},{sr},{label},a,1,0\n" for image, source, label in (("x", "s", "a"), ("y", "t", "b"))
+    images = (("x", "s", "a"), ("y", "t", "b"))
+    rows = [f"{image},{source},{seed},{sr},{label},a,1,0\n" for image, source, label in images
             for seed in (1, 2) for sr in (7, 8)]  # fmt: skip
     nested, plain = read(tmp_path, header + "".join(rows)), read(tmp_path, GOOD.replace("y,,", "y,t,"), "bicubic")
     expected = (Run(1, 7), Run(1, 8), Run(2, 7), Run(2, 8))

@@ -30,7 +30,7 @@ def test_copies_that_are_all_alike_are_worth_one_image() -> None:
 
 
 def test_sources_of_unlike_size_are_worth_less() -> None:
-    """Audit, row 3: with sizes 9, 1, 1, 1 an image has 7 images of its source beside it, on average, itself included."""
+    """Audit, row 3: with sizes 9, 1, 1, 1 an image has 7 of its own source, itself among them, on average."""
     size = sample_size(predictions([True] * 9 + [False] * 3, ["x"] * 9 + ["y", "z", "w"]))
     assert size.icc == 1.0
     assert size.effective == pytest.approx(12 / 7)

@@ -130,9 +130,7 @@ def test_a_loss_is_told_of_the_pair_as_it_was_named() -> None:
 
 def test_five_runs_never_suffice() -> None:
     found = compare([pair(*simulate(replace(SMALL, runs=5), 0.3))])
-    assert {(each.verdict, each.reason) for each in found} == {
-        ("inconclusive", "5 paired runs, and a verdict takes 6")
-    }
+    assert {(each.verdict, each.reason) for each in found} == {("inconclusive", "5 paired runs, and a verdict takes 6")}
 
 
 def test_one_run_is_marked_as_this_one() -> None:

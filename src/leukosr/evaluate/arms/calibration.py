@@ -80,7 +80,9 @@ class Calibration:
         """One flat row of a table."""
         record = asdict(self)
         design, said = record.pop("design"), record.pop("said")
-        design = {key: " ".join(map(str, value)) if isinstance(value, tuple) else value for key, value in design.items()}
+        design = {
+            key: " ".join(map(str, value)) if isinstance(value, tuple) else value for key, value in design.items()
+        }
         return {**record, **{word.replace(" ", "_"): share for word, share in said.items()}, **design}
 
 
@@ -93,18 +95,20 @@ def calibrate(
     """
     for name, design in designs.items():
         yield [
-            judge(name, design, metric, margin, true, comparisons, workers)
+            judge(name, design, metric, margin, true, comparisons, workers=workers)
             for metric in METRICS for true in (0.0, margin)
         ]  # fmt: skip
     for true in POWER_DIFFERENCES if power else ():
         yield [
-            judge("power", replace(LARGE, runs=runs), "accuracy", margin, true, max(comparisons // 3, 1), workers)
+            judge(
+                "power", replace(LARGE, runs=runs), "accuracy", margin, true, max(comparisons // 3, 1), workers=workers
+            )
             for runs in POWER_RUNS
         ]
 
 
 def judge(
-    name: str, design: Design, metric: Metric, margin: float, true: float, comparisons: int, workers: int
+    name: str, design: Design, metric: Metric, margin: float, true: float, comparisons: int, *, workers: int
 ) -> Calibration:
     """Simulate one design."""
     sizes = [min(CHUNK, comparisons - first) for first in range(0, comparisons, CHUNK)]

@@ -10,7 +10,7 @@ from scipy import optimize, stats
 
 from leukosr.evaluate.arms.pairs import pair
 from leukosr.evaluate.arms.predictions import Predictions
-from leukosr.evaluate.arms.two_way import Z, Estimated, Metric, Side, estimated, scored
+from leukosr.evaluate.arms.two_way import Estimated, Metric, Side, Z, estimated, scored
 from leukosr.evaluate.estimate import Estimate
 
 UNSEEN = 0.5  # near 0 and 1 an sd over sources of 0.7 times the share of errors, which few sources may not show
@@ -58,5 +58,7 @@ def _edge(outside: Callable[[float], float], inside: float, end: float) -> float
     """Where a truth between the score and the end of its scale begins to be rejected; the end where none is."""
     if inside == end or outside(end) <= 0:
         return end
-    beside = inside + 1e-9 * (end - inside)  # the score itself lies on the edge where no truth between 0 and 1 equals it
+    beside = inside + 1e-9 * (
+        end - inside
+    )  # the score itself lies on the edge where no truth between 0 and 1 equals it
     return float(optimize.brentq(outside, beside, end))

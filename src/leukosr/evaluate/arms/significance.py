@@ -32,8 +32,8 @@ class Comparison:
     """Arm `a` against arm `b` by one metric. Differences (a - b), bounds, margins and probabilities are fractions.
 
     ci_low, ci_high: 95 %, ci90_low, ci90_high: 90 % over runs and sources; None with a single source, and of this one
-    run with one. margin: the difference that matters. verdict: the first that applies of `clearly better`, `clearly
-    worse` (the 95 % interval lies beyond the margin), `equivalent` (the 90 % interval lies inside it), `better`, `worse`
+    run with one. margin: the difference that matters. verdict: the first that applies of `clearly better`,
+    `clearly worse` (the 95 % interval lies beyond the margin), `equivalent` (the 90 % interval lies inside it), `better`, `worse`
     (the 95 % interval lies beside 0), `no gain` (the one-sided 95 % upper bound lies below the margin), each with a p
     below .05 after Holm's correction, and `inconclusive`. reason: why nothing else was possible, where it was not.
     p_value: that of the verdict (of two-sided difference, of two one-sided tests, or one-sided), p_holm: corrected for

@@ -56,10 +56,8 @@ class Design:
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if len(self.class_sources) != len(self.class_images):
-            raise ValueError(
-                f"class_sources names {len(self.class_sources)} classes and class_images {len(self.class_images)}: name "
-                "the same"
-            )
+            classes = f"{len(self.class_sources)} classes and class_images {len(self.class_images)}"
+            raise ValueError(f"class_sources names {classes}: name the same")
         return self
 
     @property

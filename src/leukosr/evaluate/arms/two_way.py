@@ -128,7 +128,7 @@ def estimated(sides: Sequence[Side], images: np.ndarray, strata: np.ndarray) -> 
             own = np.stack([side.influence[..., level, :].mean(-2) for level in levels], -2)
             apart = own - own.mean(-2, keepdims=True)
             of_runs = scores.var(-1, ddof=1) / count
-            both = sum(cluster.variance(apart) for cluster in clusters).sum(-1) / (count * (count - 1))
+            both = np.sum([cluster.variance(apart) for cluster in clusters], axis=0).sum(-1) / (count * (count - 1))
             variance, least = variance + of_runs - both, np.maximum(least, of_runs)
             certainty = certainty + both**2 / ((count - 1) * source_freedom)
             if networks:  # by Satterthwaite two or three that lie together by chance would hardly count: Cochran's
