@@ -179,7 +179,7 @@ def _uncertainty(params: Params, results: Sequence[StudyResults]) -> list[Item]:
             f"Student's t over runs ({len(params.study.seeds)} seeds) and sources, whose coverage `leukosr calibrate` "
             "simulates; Holm over the family.",
         ),
-        Item("CLAIM 30", "robustness and sensitivity", "On the page: assay sensitivity, label conflicts, spread of runs."),
+        Item("CLAIM 30", "robustness and sensitivity", "On the page: assay sensitivity, label conflicts."),
         Item("CLAIM 31", "explanation of single predictions", _said(params, "explainability")),
         Item("CLAIM 35, 36", "performance, with intervals", f"{scores}; intervals on the page." if scores else None),
         Item(
