@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 
 from leukosr.evaluate.arms.calibration import Calibration
 from leukosr.report.comparisons import NAMES
 from leukosr.report.style import SEQUENCE, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.typing import HashableList
 
 MARKS = {"accuracy": ("o", SEQUENCE[0]), "macro_f1": ("s", SEQUENCE[2])}
 
@@ -22,7 +26,7 @@ def calibration_figure(path: Path, found: Sequence[Calibration]) -> None:
     note = (
         f"simulated; {judged[0].comparisons} comparisons per dot; bars: 95 % intervals; margin {_margin(found)} points"
     )
-    rows = [["covered", "called", "denied"], *([["power"] * 3] if power else [])]
+    rows: list[HashableList[str]] = [["covered", "called", "denied"], *([["power"] * 3] if power else [])]
     with new_figure(path, 9.4, 0.3 * len(names) + 1.6 + (2.6 if power else 0), note) as figure:
         panels = figure.subplot_mosaic(rows)
         _covered(panels["covered"], judged, names)
@@ -85,10 +89,11 @@ def calibration_sentence(found: Sequence[Calibration]) -> str:
     covered = [100 * each.covered for each in judged]
     called = max(100 * each.called_different for each in judged if each.difference == 0)
     denied = max(100 * each.gain_denied for each in judged if each.difference)
+    size = f"{len({each.name for each in judged})} designs, {judged[0].comparisons} comparisons each"
     return (
-        f"{len({each.name for each in judged})} designs, {judged[0].comparisons} comparisons each; intervals hold the "
-        f"truth in {min(covered):.1f} to {max(covered):.1f} %, equal arms are called different in at most {called:.1f} %"
-        f", arms that differ by the margin equivalent or without gain in at most {denied:.1f} %"
+        f"{size}; intervals hold the truth in {min(covered):.1f} to {max(covered):.1f} %, equal arms are called "
+        f"different in at most {called:.1f} %, arms that differ by the margin equivalent or without gain in at most "
+        f"{denied:.1f} %"
     )
 
 

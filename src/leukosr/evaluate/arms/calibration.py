@@ -98,11 +98,10 @@ def calibrate(
             judge(name, design, metric, margin, true, comparisons, workers=workers)
             for metric in METRICS for true in (0.0, margin)
         ]  # fmt: skip
+    fewer = max(comparisons // 3, 1)
     for true in POWER_DIFFERENCES if power else ():
         yield [
-            judge(
-                "power", replace(LARGE, runs=runs), "accuracy", margin, true, max(comparisons // 3, 1), workers=workers
-            )
+            judge("power", replace(LARGE, runs=runs), "accuracy", margin, true, fewer, workers=workers)
             for runs in POWER_RUNS
         ]
 

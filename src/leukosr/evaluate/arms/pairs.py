@@ -38,9 +38,9 @@ class Pair:
     """Two arms on the same images.
 
     runs, other_runs: the runs of the first and of the second arm; where `paired`, runs of the same place share a seed.
-    `strata`
-    holds a number for each source: those of one number are a sample of their own (`strata_of`). `known` is whether every image names its source; one that does not
-    counts as a source of its own. `left_out` counts the predictions that only one of the two arms has.
+    strata: a number for each source; those of one number are a sample of their own (`strata_of`). known: whether every
+    image names its source; one that does not counts as a source of its own. left_out: how many predictions only one of
+    the two arms has.
     """
 
     a: str
