@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 
 from leukosr.evaluate.arms.calibration import Calibration
 from leukosr.report.comparisons import NAMES
 from leukosr.report.style import SEQUENCE, new_figure
-
-if TYPE_CHECKING:
-    from matplotlib.typing import HashableList
 
 MARKS = {"accuracy": ("o", SEQUENCE[0]), "macro_f1": ("s", SEQUENCE[2])}
 
@@ -26,18 +22,18 @@ def calibration_figure(path: Path, found: Sequence[Calibration]) -> None:
     note = (
         f"simulated; {judged[0].comparisons} comparisons per dot; bars: 95 % intervals; margin {_margin(found)} points"
     )
-    rows: list[HashableList[str]] = [["covered", "called", "denied"], *([["power"] * 3] if power else [])]
+    rows = "abc\nddd" if power else "abc"
     with new_figure(path, 9.4, 0.3 * len(names) + 1.6 + (2.6 if power else 0), note) as figure:
         panels = figure.subplot_mosaic(rows)
-        _covered(panels["covered"], judged, names)
-        _shares(panels["called"], [each for each in judged if each.difference == 0], names, "called different")
-        _shares(panels["denied"], [each for each in judged if each.difference], names, "equivalent or no gain")
-        for name in ("covered", "called", "denied"):
+        _covered(panels["a"], judged, names)
+        _shares(panels["b"], [each for each in judged if each.difference == 0], names, "called different")
+        _shares(panels["c"], [each for each in judged if each.difference], names, "equivalent or no gain")
+        for name in "abc":
             panels[name].set_ylim(len(names) - 0.5, -0.5)
             panels[name].grid(True, axis="x")
-            panels[name].set_yticks(range(len(names)), names if name == "covered" else [""] * len(names))
+            panels[name].set_yticks(range(len(names)), names if name == "a" else [""] * len(names))
         if power:
-            _power(panels["power"], power)
+            _power(panels["d"], power)
 
 
 def _covered(panel: Axes, found: Sequence[Calibration], names: list[str]) -> None:

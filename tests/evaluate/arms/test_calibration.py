@@ -11,10 +11,9 @@ from typer.testing import CliRunner
 
 from leukosr.cli import app
 from leukosr.errors import LeukoError
-from leukosr.evaluate.arms import calibration
 from leukosr.evaluate.arms.calibration import DESIGNS, Calibration, judge
 from leukosr.evaluate.arms.pairs import pair
-from leukosr.evaluate.arms.significance import WORDS
+from leukosr.evaluate.arms.significance import WORDS, difference
 from leukosr.evaluate.arms.simulation import Design, as_predictions, draw, one, read_design
 from leukosr.report.calibration_figure import calibration_figure, calibration_sentence
 
@@ -41,7 +40,7 @@ def test_the_simulated_arms_differ_by_what_was_planted() -> None:
     design = Design(class_sources=(400, 100), class_images=(800, 800))
     for metric, truth in (("accuracy", 0.05), ("macro_f1", 0.05)):
         drawn = draw(design, metric, 0.05, 40, np.random.default_rng(0))  # type: ignore[arg-type]
-        found = calibration.difference(drawn, metric)  # type: ignore[arg-type]
+        found = difference(drawn, metric)  # type: ignore[arg-type]
         assert found.value.mean() == pytest.approx(truth, abs=0.004)
 
 

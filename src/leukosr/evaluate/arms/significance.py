@@ -34,11 +34,12 @@ class Comparison:
     ci_low, ci_high: 95 %, ci90_low, ci90_high: 90 % over runs and sources; None with a single source, and of this one
     run with one. margin: the difference that matters. verdict: the first that applies of `clearly better`,
     `clearly worse` (the 95 % interval lies beyond the margin), `equivalent` (the 90 % interval lies inside it),
-    `better`, `worse` (the 95 % interval lies beside 0), `no gain` (the one-sided 95 % upper bound lies below the margin), each with a p
-    below .05 after Holm's correction, and `inconclusive`. reason: why nothing else was possible, where it was not.
-    p_value: that of the verdict (of two-sided difference, of two one-sided tests, or one-sided), p_holm: corrected for
-    the family; None with one run. smallest_margin: gains as large as this or larger are excluded (ci90_high, at least
-    0). frequency: share of pairs of runs in which a is higher; p_improvement: with ties as one half.
+    `better`, `worse` (the 95 % interval lies beside 0), `no gain` (the one-sided 95 % upper bound lies below the
+    margin), each with a p below .05 after Holm's correction, and `inconclusive`. reason: why nothing else was possible,
+    where it was not. p_value: that of the verdict (of a two-sided difference, of two one-sided tests, or one-sided),
+    p_holm: corrected for the family; None with one run. smallest_margin: gains as
+    large as this are excluded (ci90_high, at least 0). frequency: share of pairs of runs in which a is higher;
+    p_improvement: with ties as one half.
     declared: whether the comparison was declared before the first run; None where nothing says.
     Conditional figures, which decide nothing: p_runs (sign flips over paired runs, these sources given), p_source (over
     known sources, by accuracy, these runs given), p_mcnemar (exact, for one run and one image of each known source).
