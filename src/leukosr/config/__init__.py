@@ -1,6 +1,6 @@
 """params.yaml as typed, validated, frozen objects. Every error names the key, the value and what is allowed."""
 
-from leukosr.config.arms import Arm, ByFile, ByTraining, Filtered, Generated, Jpeg, Resampled
+from leukosr.config.arms import Arm, ByFile, ByTraining, Filtered, Generated, Resampled
 from leukosr.config.classify import (
     STREAMS_OF,
     Architecture,
@@ -14,6 +14,7 @@ from leukosr.config.classify import (
 )
 from leukosr.config.data import Image, Prepare, Provenance, Quality, SourceDisjoint
 from leukosr.config.fields import Precision
+from leukosr.config.file_format import Jpeg
 from leukosr.config.load import load_params, parse_params
 from leukosr.config.params import Params
 from leukosr.config.study import Budget, PerClass, Protocol, Runtime, Study

@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from inspect import signature
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union, get_type_hints
 
-from pydantic import ConfigDict, Discriminator, Field, Tag, create_model
+from pydantic import ConfigDict, Field, create_model
 
 from leukosr.config.data import Image
-from leukosr.config.fields import Count, PositiveInt, Precision, Section
+from leukosr.config.fields import Count, PositiveInt, Precision, Section, Side
+from leukosr.config.file_format import FileFormat
 from leukosr.images.filters import FILTERS, Filter
 from leukosr.images.resampling import Kernel
-
-Side = Annotated[int, Field(ge=8, le=8192)]
-
-
-class Jpeg(Section):
-    """Images are written as JPEG of this quality, with 4:2:0 chroma."""
-
-    jpeg: Annotated[int, Field(ge=1, le=100)]
-
-
-def _format(value: Any) -> str | None:
-    return "jpeg" if isinstance(value, Mapping | Jpeg) else "png" if value == "png" else None
-
-
-FileFormat = Annotated[
-    Annotated[Literal["png"], Tag("png")] | Annotated[Jpeg, Tag("jpeg")],
-    Discriminator(
-        _format,
-        custom_error_type="file_format",
-        custom_error_message="Input should be png, or {jpeg: QUALITY} with a quality from 1 to 100",
-    ),
-]
 
 
 class Arm(Section):
@@ -57,8 +35,7 @@ class Arm(Section):
 
     def given_shape(self, image: Image) -> tuple[int, int]:
         """Height and width of the images that the arm is made from."""
-        divisor = image.scale if self.made_from == "low" else 1
-        return image.height // divisor, image.width // divisor
+        return image.lr_size if self.made_from == "low" else (image.height, image.width)
 
     def shape(self, image: Image) -> tuple[int, int]:
         """Height and width of the arm's images: `size`, else the size given or the high-resolution one, by kind."""

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 PositiveInt = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**53)]  # what JSON, MLflow and every table keep exactly
+Side = Annotated[int, Field(ge=8, le=8192)]  # of images of a study, in pixels
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 NonNegative = Annotated[float, Field(ge=0)]
 LearningRate = Annotated[float, Field(gt=0, le=1)]

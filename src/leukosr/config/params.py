@@ -93,6 +93,12 @@ class Params(Section):
         return self.model_copy(update={"classify": {**self.classify, experiment: changed}})
 
     @model_validator(mode="after")
+    def _not_degraded_at_two_sizes(self) -> Params:
+        if self.image.degraded_at is not None and self.degrade.on_the_fly:
+            raise ValueError("degrade.on_the_fly = true: draws LR at the HR size; set image.degraded_at to null")
+        return self
+
+    @model_validator(mode="after")
     def _window_fits(self) -> Params:
         window, height, width = self.quality.ssim_window, self.image.height, self.image.width
         if window > min(height, width):
@@ -232,7 +238,14 @@ def _check_experiment(name: str, experiment: Experiment, params: Params) -> None
 
 
 def _check_patch(name: str, train: TrainSR, image: Image) -> None:
-    """A patch must tile into whole LR pixels."""
+    """A patch must tile into whole LR pixels; whole images are only turned where that keeps their shape."""
+    if train.patch is None:
+        if train.flips is True and image.height != image.width:
+            raise ValueError(
+                f"train_sr.{name}.flips = true: whole images of {image.height}x{image.width} cannot be turned by a "
+                "quarter; use horizontal or false"
+            )
+        return
     if train.patch % image.scale:
         lower = train.patch - train.patch % image.scale
         raise ValueError(

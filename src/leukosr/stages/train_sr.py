@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ import torch
 from rich.console import Console
 
 from leukosr import tracking
-from leukosr.config import Params
+from leukosr.config import Jpeg, Params
 from leukosr.data.hr import read_hr
 from leukosr.data.manifest import SR_ROLES, Row, read_manifest, refuse_trained_tests, with_role
 from leukosr.data.pairs import Pairs
 from leukosr.degradation import DEGRADATIONS
+from leukosr.degradation.jpeg import jpeg
 from leukosr.engine.device import choose_device
 from leukosr.engine.precision import as_computed, with_precision
 from leukosr.engine.processes import ALONE, Processes
@@ -121,8 +123,15 @@ def pairs_of(rows: list[Row], role: str, params: Params, name: str, layout: Layo
         return read_rgb(image_file(layout.lr, row.id))
 
     fresh = role == "sr_train" and params.degrade.on_the_fly
-    degrade = DEGRADATIONS[params.degrade.method](degradation_settings(params)) if fresh else None
-    return Pairs(ImageStore(chosen, lr), ImageStore(chosen, hr), image.scale, degrade)
+    return Pairs(ImageStore(chosen, lr), ImageStore(chosen, hr), image.scale, _drawn_afresh(params) if fresh else None)
+
+
+def _drawn_afresh(params: Params) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
+    """The degradation, with what its files lose."""
+    degrade, file = DEGRADATIONS[params.degrade.method](degradation_settings(params)), params.degrade.file
+    if not isinstance(file, Jpeg):
+        return degrade
+    return lambda hr, rng: jpeg(degrade(hr, rng), file.jpeg)
 
 
 def _train(training: SRTraining, resume: Resume, record: TrainingRecord, tracked: tracking.Run) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from leukosr.config import Arm, ByFile, ByTraining, Filtered, Generated, Jpeg, Params, Resampled
+from leukosr.config import Arm, ByFile, ByTraining, Filtered, Generated, Params, Resampled
 from leukosr.data.hr import read_hr
 from leukosr.data.manifest import Row, arm_rows, read_manifest
 from leukosr.engine.processes import ALONE, Processes, shared_folder
@@ -17,9 +17,10 @@ from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.files import write_json
 from leukosr.images.filters import FILTERS
-from leukosr.images.reading import read_rgb_of, write_jpeg, write_png
+from leukosr.images.reading import read_rgb_of
 from leukosr.images.resampling import brought_to, resize
-from leukosr.layout import BRING_BACK, Layout, image_file, new_image_file, require, require_all, stage_again
+from leukosr.layout import BRING_BACK, Layout, image_file, require, require_all, stage_again
+from leukosr.stages.image_files import write_image
 
 
 def run(
@@ -41,7 +42,7 @@ def run(
     with shared_folder(target, processes) as folder:
         images = track(_images(params, arm, settings, own, layout), len(own), f"upscale {arm}")
         for row, image in zip(own, images, strict=True):
-            _write(folder, row.id, image, settings)
+            write_image(folder, row.id, image, settings.file)
         if isinstance(settings, Generated) and processes.first:
             write_json(folder / "metrics.json", {"n": len(rows), "precision": settings.precision})
     if processes.first:
@@ -54,13 +55,6 @@ def _with_precision(params: Params, settings: Generated, processes: Processes) -
     from leukosr.engine.precision import with_precision
 
     return with_precision(settings, choose_device(params.runtime.device), processes)
-
-
-def _write(folder: Path, image_id: str, image: np.ndarray, settings: Arm) -> None:
-    if isinstance(settings.file, Jpeg):
-        write_jpeg(new_image_file(folder, image_id, ".jpg"), image, settings.file.jpeg)
-    else:
-        write_png(new_image_file(folder, image_id), image)
 
 
 def _images(params: Params, arm: str, settings: Arm, rows: list[Row], layout: Layout) -> Iterator[np.ndarray]:

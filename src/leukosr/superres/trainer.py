@@ -102,8 +102,10 @@ class SRTraining:
         return sum(stage.iterations for stage in self.settings.stages)
 
     @property
-    def patch(self) -> int:
-        """Side of the HR patches: that of the settings, or the largest that fits into the first image."""
+    def patch(self) -> int | None:
+        """Side of the HR patches: that of the settings, or the largest that fits into the first image; None: no cuts."""
+        if self.settings.patch is None:
+            return None
         scale = self.train.scale
         return min(self.settings.patch, *(side * scale for side in self.train.lr[0].shape[:2]))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -47,6 +47,7 @@ class TrainSR(Section):
     """One training; a method adds its own settings, names its generator and gives its objective.
 
     start: weights to fine-tune from. only_class (`class`): train on the images of one class. seed: null is study.seed.
+    patch: side of the HR patches, null for whole images. flips: true mirrors and turns them by quarters.
     sizes: by column of the budgets, where conf/ takes the other values from; nothing reads them here.
     """
 
@@ -58,11 +59,11 @@ class TrainSR(Section):
     only_class: Annotated[str | None, Field(alias="class")]
     seed: Seed | None
     generator: Section
-    patch: Annotated[int, Field(ge=32)]
+    patch: Annotated[int, Field(ge=32)] | None
     batch: PositiveInt
     stages: Annotated[Sequence[TrainStage], Field(min_length=1)]
     ema: Annotated[float, Field(ge=0, lt=1)]
-    flips: bool
+    flips: bool | Literal["horizontal"]
     validate_every: PositiveInt
     precision: Precision
     channels_last: bool
