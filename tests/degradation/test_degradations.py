@@ -132,7 +132,7 @@ def test_lr_of_a_size_that_the_scale_does_not_divide_is_rounded_up(name):
         (np.zeros((64, 64, 3), np.float32), "float32"),
         (np.zeros((64, 64), np.uint8), r"uint8 \(64, 64\)"),
         (np.zeros((64, 64, 4), np.uint8), r"\(64, 64, 4\)"),
-        (np.zeros((0, 64, 3), np.uint8), "0x64"),
+        (np.zeros((0, 64, 3), np.uint8), r"\(0, 64, 3\)"),
         ([[[0, 0, 0]]], "list"),
     ],
 )
