@@ -85,7 +85,7 @@ class ClassifierSubject:
                 seed=roots, name=name, member=member, device=self.device, compiling=self.params.runtime.compile,
             )  # fmt: skip
             with tempfile.TemporaryDirectory() as folder:  # a trial that is cut begins anew
-                training.run(Resume("trial", float("inf"), Path(folder)), lambda row: None)
+                training.run(Resume("trial", float("inf"), Path(folder)), lambda _: None)
             members.append(training.result)
         probabilities = predict(together(members), test.images, settings, self.device)
         return [classes[int(place)] for place in np.argmax(probabilities, axis=1)]

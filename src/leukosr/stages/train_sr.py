@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from rich.console import Console
 
 from leukosr import tracking
 from leukosr.config import Jpeg, Params
@@ -21,7 +20,6 @@ from leukosr.degradation import DEGRADATIONS
 from leukosr.degradation.jpeg import jpeg
 from leukosr.engine.device import choose_device
 from leukosr.engine.precision import as_computed, with_precision
-from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.progress import progress
 from leukosr.engine.resume import Resume, work_digest
 from leukosr.errors import LeukoError
@@ -31,6 +29,7 @@ from leukosr.images.store import ImageStore
 from leukosr.layout import BRING_BACK, Layout, image_file, require, require_all, stage_again
 from leukosr.report.figures import budget_note, sample_grid, sr_curves
 from leukosr.report.style import training_look
+from leukosr.stages.context import Context
 from leukosr.stages.degrade import degradation_settings
 from leukosr.superres.trainer import SRTraining, history_columns
 from leukosr.superres.upscaler import upscale_batch
@@ -40,15 +39,9 @@ from leukosr.tracking.records import SYNC, TrainingRecord
 SAMPLES = 4
 
 
-def run(
-    params: Params,
-    name: str,
-    console: Console,
-    layout: Layout,
-    out: Path | None = None,
-    processes: Processes = ALONE,
-) -> None:
-    """Do the training `name` on images with role sr_train; write weights, history, figures and metrics to `out`."""
+def run(context: Context, name: str) -> None:
+    """Do the training `name` on images with role sr_train; write weights, history, figures and metrics."""
+    params, layout, processes = context.params, context.layout, context.processes
     if name not in params.train_sr:
         known = ", ".join(params.train_sr) or "none in this study"
         raise LeukoError(f"train_sr: unknown training '{name}'; known are {known}")
@@ -71,12 +64,12 @@ def run(
     )  # fmt: skip
     resume = Resume.computed_in(settings.precision, digest, params.runtime.checkpoint_seconds)
     if not processes.first:
-        training.run(resume, lambda iteration, row: None)
+        training.run(resume, lambda *_: None)
         return
-    target = out or layout.sr(name)
+    target = context.out or layout.sr(name)
     record = TrainingRecord(as_computed(params, settings.precision), name, layout, target)
     with tracking.run(
-        record.name, experiment=params.study.name, tags=record.tags, remedy=SYNC if out is None else ""
+        record.name, experiment=params.study.name, tags=record.tags, remedy=SYNC if context.out is None else ""
     ) as tracked:
         record.begin(tracked)
         _train(training, resume, record, tracked)
@@ -84,7 +77,7 @@ def run(
             metrics = _write(training, params, folder)
         record.finish(tracked)
     resume.clear()
-    console.print(
+    context.console.print(
         f"train_sr {name}: {metrics['iterations']} iterations in {metrics['seconds']:.0f} s, validation PSNR "
         f"{_shown(metrics['last_val_psnr'])} dB (best {_shown(metrics['best_val_psnr'])}) -> {target}"
     )

@@ -30,7 +30,7 @@ class SRSubject:
             device=self.device, compiling=self.params.runtime.compile,
         )  # fmt: skip
         with tempfile.TemporaryDirectory() as folder:  # a trial that is cut begins anew
-            training.run(Resume("trial", float("inf"), Path(folder)), lambda iteration, row: None)
+            training.run(Resume("trial", float("inf"), Path(folder)), lambda *_: None)
         last = training.progress.history[-1]
         return {"psnr": float(last["val_psnr"]), "ssim": float(last["val_ssim"])}
 
