@@ -68,7 +68,7 @@ def ours(files: Sequence[Path], folder: Path, params: Params, workers: int) -> N
     """What the stage `degrade` does with its images."""
     settings = degrade.degradation_settings(params)
     tasks = [
-        degrade._Task(file, folder / f"{file.stem}.png", file.stem, params.image, "capstone", settings, SEED)
+        degrade._Task(file, folder, "png", file.stem, params.image, "capstone", settings, SEED)
         for file in files
     ]
     for _ in ordered_map(degrade._degrade, tasks, workers):

@@ -77,9 +77,7 @@ class PatchSampler:
         large = hr[top * scale : top * scale + self.patch, left * scale : left * scale + self.patch]
         return small, large
 
-    def _flipped(
-        self, small: np.ndarray, large: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _flipped(self, small: np.ndarray, large: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         if not self.flips:
             return small, large
         turns = int(rng.integers(4)) if self.flips is True else 0

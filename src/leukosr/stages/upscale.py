@@ -8,11 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-<<<<<<< HEAD
-from leukosr.config import Arm, ByFile, ByTraining, Filtered, Generated, Params, Resampled
-=======
-from leukosr.config import Arm, ByFile, ByTraining, Filtered, Generated, Jpeg, Resampled
->>>>>>> s15-structure
+from leukosr.config import Arm, ByFile, ByTraining, Filtered, Generated, Resampled
 from leukosr.data.hr import read_hr
 from leukosr.data.manifest import Row, arm_rows, read_manifest
 from leukosr.engine.processes import shared_folder
@@ -22,13 +18,9 @@ from leukosr.files import write_json
 from leukosr.images.filters import FILTERS
 from leukosr.images.reading import read_rgb_of
 from leukosr.images.resampling import brought_to, resize
-<<<<<<< HEAD
-from leukosr.layout import BRING_BACK, Layout, image_file, require, require_all, stage_again
-from leukosr.stages.image_files import write_image
-=======
-from leukosr.layout import BRING_BACK, image_file, new_image_file, require, require_all, stage_again
+from leukosr.layout import BRING_BACK, image_file, require, require_all, stage_again
 from leukosr.stages.context import Context
->>>>>>> s15-structure
+from leukosr.stages.image_files import write_image
 
 
 def run(context: Context, arm: str) -> None:
@@ -64,21 +56,9 @@ def _with_precision(context: Context, settings: Generated) -> Generated:
     return with_precision(settings, choose_device(context.params.runtime.device), context.processes)
 
 
-<<<<<<< HEAD
-def _images(params: Params, arm: str, settings: Arm, rows: list[Row], layout: Layout) -> Iterator[np.ndarray]:
-    given, size = _given(params, settings, rows, layout), settings.shape(params.image)
-=======
-def _write(folder: Path, image_id: str, image: np.ndarray, settings: Arm) -> None:
-    if isinstance(settings.file, Jpeg):
-        write_jpeg(new_image_file(folder, image_id, ".jpg"), image, settings.file.jpeg)
-    else:
-        write_png(new_image_file(folder, image_id), image)
-
-
 def _images(context: Context, arm: str, settings: Arm, rows: list[Row]) -> Iterator[np.ndarray]:
     image = context.params.image
     given, size = _given(context, settings, rows), settings.shape(image)
->>>>>>> s15-structure
     if isinstance(settings, Generated):
         made = _generated(context, arm, settings, given)
     elif isinstance(settings, Resampled):

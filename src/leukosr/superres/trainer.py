@@ -103,7 +103,7 @@ class SRTraining:
 
     @property
     def patch(self) -> int | None:
-        """Side of the HR patches: that of the settings, or the largest that fits into the first image; None: no cuts."""
+        """Side of the HR patches: that of the settings, or the largest that fits into the first image; None: whole."""
         if self.settings.patch is None:
             return None
         scale = self.train.scale
