@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union, get_
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, create_model
 
-from leukosr.config.data import Image
-from leukosr.config.fields import Count, PositiveInt, Precision, Section
 from leukosr.images.filters import FILTERS, Filter
 from leukosr.images.resampling import Kernel
+from leukosr.images.settings import Image
+from leukosr.settings import Count, PositiveInt, Precision, Section
 
 Side = Annotated[int, Field(ge=8, le=8192)]
 

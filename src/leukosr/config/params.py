@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from pydantic import model_validator
 
+from leukosr.classify.settings import Classifier, Experiment
 from leukosr.config.arms import AnyArm, ByTraining
-from leukosr.config.classify import STREAMS_OF, Classifier, Experiment, Sweep, SweptStream
-from leukosr.config.data import FindSources, Image, Prepare, Provenance, Quality, SyntheticSet
-from leukosr.config.degradation import Degrade
-from leukosr.config.fields import Name, Section
-from leukosr.config.study import Budget, Protocol, Report, Runtime, Study
+from leukosr.config.study import Budget, FindSources, Report
+from leukosr.config.sweep import STREAMS_OF, Sweep, SweptStream
+from leukosr.data.settings import Prepare, Provenance
+from leukosr.data.study import Study
+from leukosr.data.synthetic.settings import SyntheticSet
+from leukosr.degradation.settings import Degrade
+from leukosr.engine.settings import Runtime
+from leukosr.evaluate.settings import Quality
+from leukosr.images.settings import Image
+from leukosr.settings import Name, Precision, Protocol, Section
 from leukosr.superres.methods import AnyTrainSR
 from leukosr.superres.methods.method import TrainSR
 
@@ -91,6 +97,17 @@ class Params(Section):
         """The same with another recipe for one experiment."""
         changed = self.classify[experiment].model_copy(update={"classifier": classifier})
         return self.model_copy(update={"classify": {**self.classify, experiment: changed}})
+
+    def computed_in(self, word: Precision) -> Params:
+        """The same with `word` for every precision that is still auto."""
+        params, trainings = self, dict(self.train_sr)
+        for name, settings in trainings.items():
+            if settings.precision == "auto":
+                trainings[name] = settings.model_copy(update={"precision": word})
+        for name, experiment in self.classify.items():
+            if experiment.classifier.precision == "auto":
+                params = params.with_classifier(name, experiment.classifier.model_copy(update={"precision": word}))
+        return params.model_copy(update={"train_sr": trainings})
 
     @model_validator(mode="after")
     def _window_fits(self) -> Params:

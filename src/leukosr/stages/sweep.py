@@ -278,7 +278,9 @@ def _subject(params: Params, layout: Layout) -> Subject:
         check_claims(rows, [params.swept_protocol])
         from leukosr.classify.subject import ClassifierSubject
 
-        return ClassifierSubject(params, params.swept_arm, rows, _folders(params, layout), params.swept_protocol)
+        recipe = params.classify[params.swept_arm].classifier.model_copy(update={"epochs": params.sweep.epochs})
+        experiment = params.with_classifier(params.swept_arm, recipe).classify[params.swept_arm]
+        return ClassifierSubject(experiment, rows, _folders(params, layout), params.swept_protocol, params.runtime)
     refuse_trained_tests(rows, params.study)
     from leukosr.stages.train_sr import pairs_of
     from leukosr.superres.subject import SRSubject
@@ -286,4 +288,5 @@ def _subject(params: Params, layout: Layout) -> Subject:
     train, val = (pairs_of(rows, role, params, params.swept_arm, layout) for role in SR_ROLES)
     if not len(val):
         raise LeukoError("sweep: no image has the role sr_val: give every class two or more images to train SR on")
-    return SRSubject(params, params.swept_arm, train, val)
+    name, settings = params.swept_arm, params.train_sr[params.swept_arm]
+    return SRSubject(name, settings, train, val, quality=params.quality, runtime=params.runtime)

@@ -17,7 +17,7 @@ from leukosr.data.manifest import SR_ROLES, Row, read_manifest, refuse_trained_t
 from leukosr.data.pairs import Pairs
 from leukosr.degradation import DEGRADATIONS
 from leukosr.engine.device import choose_device
-from leukosr.engine.precision import as_computed, with_precision
+from leukosr.engine.precision import with_precision
 from leukosr.engine.progress import progress
 from leukosr.engine.resume import Resume, work_digest
 from leukosr.errors import LeukoError
@@ -65,7 +65,7 @@ def run(context: Context, name: str) -> None:
         training.run(resume, lambda *_: None)
         return
     target = context.out or layout.sr(name)
-    record = TrainingRecord(as_computed(params, settings.precision), name, layout, target)
+    record = TrainingRecord(params.computed_in(settings.precision), name, layout, target)
     with tracking.run(
         record.name, experiment=params.study.name, tags=record.tags, remedy=SYNC if context.out is None else ""
     ) as tracked:

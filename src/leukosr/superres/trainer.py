@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from leukosr.config import TrainSR, TrainStage
 from leukosr.data.pairs import Pairs, PatchSampler
 from leukosr.engine.averaging import average_of
 from leukosr.engine.device import Compiling, autocast, compiled, place, to_batch
@@ -24,6 +23,7 @@ from leukosr.engine.seeding import Root, stream_seed
 from leukosr.errors import Diverged, LeukoError
 from leukosr.evaluate.image_quality import compare_images
 from leukosr.superres.edge import input_of, target_of
+from leukosr.superres.methods.method import TrainSR, TrainStage
 from leukosr.superres.networks import Generator
 from leukosr.superres.upscaler import upscale_batch
 from leukosr.superres.weights import init_from

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field, model_validator
 
-from leukosr.config.fields import LearningRate, NonNegative, PositiveInt, Precision, PretrainedWeights, Section, Seed
+from leukosr.settings import LearningRate, NonNegative, PositiveInt, Precision, PretrainedWeights, Section, Seed
 
 if TYPE_CHECKING:  # settings are read without torch
     import torch
