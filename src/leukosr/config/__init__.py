@@ -7,7 +7,7 @@ from leukosr.classify.settings import Architecture, Classifier, Experiment, Head
 from leukosr.config.arms import Arm, ByFile, ByTraining, Filtered, Generated, Jpeg, Resampled
 from leukosr.config.load import load_params, parse_params
 from leukosr.config.params import Params
-from leukosr.config.study import Budget
+from leukosr.config.study import ArmLook, Budget
 from leukosr.config.sweep import STREAMS_OF
 from leukosr.data.augment import Augmentation, Flip, FlipsAndLight, Warp
 from leukosr.data.settings import PerClass, Prepare, Provenance, SourceDisjoint
@@ -22,6 +22,7 @@ __all__ = [
     "STREAMS_OF",
     "Architecture",
     "Arm",
+    "ArmLook",
     "Augmentation",
     "Budget",
     "ByFile",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydantic import model_validator
 
 from leukosr.classify.settings import Classifier, Experiment
@@ -31,6 +33,7 @@ class Params(Section):
     prepare: Prepare
     image: Image
     degrade: Degrade
+    starts: dict[str, str]
     train_sr: dict[Name, AnyTrainSR]
     upscale: dict[Name, AnyArm]
     compared_by: dict[str, list[str]]
@@ -52,9 +55,14 @@ class Params(Section):
         for name, arm in self.upscale.items():
             if isinstance(arm, ByTraining):
                 _check_training(name, arm, self)
+        if unknown := [name for name in self.report.looks if name not in self.upscale]:
+            raise ValueError(
+                f"report.looks: unknown arm '{unknown[0]}'; the arms of this study are {', '.join(self.arms)}"
+            )
         self._check_sweep()
         for name, train in self.train_sr.items():
             _check_patch(name, train, self.image)
+            _check_start(name, train, self.starts)
         return self
 
     @model_validator(mode="after")
@@ -131,6 +139,11 @@ class Params(Section):
         return tuple(name for name, needs in self.find_sources.items() if needs.stage)
 
     @property
+    def trains(self) -> bool:
+        """Whether the study trains anything that a sweep could repeat."""
+        return bool(self.classify or self.train_sr)
+
+    @property
     def swept_arm(self) -> str:
         """The experiment, or the training of SR, that the sweep repeats."""
         known = tuple(self.classify if self.sweep.target == "classify" else self.train_sr)
@@ -191,6 +204,8 @@ class Params(Section):
         return self
 
     def _check_sweep(self) -> None:
+        if not self.trains:
+            return
         known = tuple(self.classify if self.sweep.target == "classify" else self.train_sr)
         if not known:
             if self.sweep.target == "classify":
@@ -229,6 +244,13 @@ def _check_training(name: str, arm: ByTraining, params: Params) -> None:
     needed = f"outputs/{params.study.name}/sr/{arm.training}"
     if arm.reads != needed:
         raise ValueError(f"upscale.{name}.reads = {arm.reads}: must be {needed}, where its training writes the weights")
+
+
+def _check_start(name: str, train: TrainSR, starts: Mapping[str, str]) -> None:
+    """DVC watches the weights that a training starts from."""
+    needed = starts.get(str(train.start), train.start)
+    if train.reads != needed:
+        raise ValueError(f"train_sr.{name}.reads = {train.reads}: must be {needed}, by train_sr.{name}.start")
 
 
 def _check_experiment(name: str, experiment: Experiment, params: Params) -> None:

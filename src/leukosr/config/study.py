@@ -58,8 +58,16 @@ class FindSources(Section):
     table: str
 
 
+class ArmLook(Section):
+    """How reports show an arm; null: by its name, in the next free colour."""
+
+    title: str | None = None
+    colour: Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}$")] | None = None
+
+
 class Report(Section):
-    """What the report page shows."""
+    """What the report page shows, and how it shows each arm."""
 
     grid_cells: PositiveInt
     crop: Fraction
+    looks: dict[str, ArmLook]

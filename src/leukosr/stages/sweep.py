@@ -65,6 +65,10 @@ def run(context: Context, workers: int = 1, params_file: Path = Path("params.yam
 
     Trials are kept in the storage: a cut sweep goes on where it was, and other machines may take part in it.
     """
+    if not context.params.trains:
+        with new_folder(context.out or context.layout.sweep):
+            context.console.print("sweep: this study trains nothing, so there is nothing to repeat")
+        return
     params, layout, console = _with_precision(context.params), context.layout, context.console
     plan = _plan(params, layout)
     store = _open(params, plan)

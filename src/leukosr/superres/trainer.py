@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -83,8 +82,8 @@ class SRTraining:
             torch.manual_seed(stream_seed(seed, "sr_init", name))
             self.generator: Generator = settings.build_generator(train.scale)
             self.discriminator = settings.build_discriminator()
-        if settings.start is not None:
-            init_from(self.generator, Path(settings.start))
+        if settings.start_file is not None:
+            init_from(self.generator, settings.start_file)
         for network in (self.generator, self.discriminator):
             if network is not None:
                 place(processes.synchronised(network), device, settings.channels_last)

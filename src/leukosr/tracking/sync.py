@@ -78,7 +78,8 @@ def _records(params: Params, layout: Layout) -> Iterator[Record]:
     for name in params.classify:
         folders: dict[str, Path] = {each: layout.classify(name, each) for each in params.protocols_of(name)}
         yield ClassifierRecord(params, name, layout, params.seeds_of(name), folders)
-    yield SweepRecord(params, layout.sweep)
+    if params.trains:
+        yield SweepRecord(params, layout.sweep)
 
 
 def _is_finished(record: Record) -> bool:
