@@ -139,7 +139,8 @@ def test_a_search_averages_over_seeds_on_validation_data(
 def test_test_images_are_not_looked_at_by_a_search(study: Study, inside: Study, compose_params: Compose) -> None:
     params = compose_params(*TINY, "sweep.design=search")
     rows = read_manifest(inside.layout.manifest)
-    subject = ClassifierSubject(params, "raw", rows, {"raw": inside.layout.arm("raw")}, "paper")
+    arms = {"raw": inside.layout.arm("raw")}
+    subject = ClassifierSubject(params.classify["raw"], rows, arms, "paper", params.runtime)
     train, held_out = subject._validation(StreamRoots(1, {"split": 1}))
     tested = {row.id for row in rows if row.role("paper") == "classifier_test"}
     assert train and held_out

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -89,8 +89,7 @@ def run(context: Context, name: str) -> None:
         ["" if found.part == "all" else found.part for found in used],
         [(item.path, item.reason) for item in rejected],
     )
-    limits = Limits(**{each.name: getattr(settings, each.name) for each in fields(Limits)})
-    search = Search(limits, settings.max_features, settings.neighbours)
+    search = Search(settings.limits, settings.max_features, settings.neighbours)
     _find(listed, out, context.console, search, workers, params.study.title)
 
 
@@ -132,7 +131,7 @@ def _find(listed: Listed, out: Path, console: Console, search: Search, workers: 
         raise LeukoError(f"{root} holds {len(images)} usable images, at least 2 are needed ({left} left out)")
     paths = [root / image for image in images]
     counts = {"max_features": search.max_features, "neighbours": search.neighbours}
-    work = search.state / _digest(paths, {**asdict(search.limits), **counts})
+    work = search.state / _digest(paths, {**search.limits.model_dump(), **counts})
     sources = find_sources(paths, work, search.limits, **counts, workers=workers)
     facts = gather_facts(root, images, sources, listed.labels, listed.splits)
     with new_folder(out) as folder:

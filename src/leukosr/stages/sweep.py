@@ -65,6 +65,10 @@ def run(context: Context, workers: int = 1, params_file: Path = Path("params.yam
 
     Trials are kept in the storage: a cut sweep goes on where it was, and other machines may take part in it.
     """
+    if not context.params.trains:
+        with new_folder(context.out or context.layout.sweep):
+            context.console.print("sweep: this study trains nothing, so there is nothing to repeat")
+        return
     params, layout, console = _with_precision(context.params), context.layout, context.console
     plan = _plan(params, layout)
     store = _open(params, plan)
@@ -278,7 +282,9 @@ def _subject(params: Params, layout: Layout) -> Subject:
         check_claims(rows, [params.swept_protocol])
         from leukosr.classify.subject import ClassifierSubject
 
-        return ClassifierSubject(params, params.swept_arm, rows, _folders(params, layout), params.swept_protocol)
+        recipe = params.classify[params.swept_arm].classifier.model_copy(update={"epochs": params.sweep.epochs})
+        experiment = params.with_classifier(params.swept_arm, recipe).classify[params.swept_arm]
+        return ClassifierSubject(experiment, rows, _folders(params, layout), params.swept_protocol, params.runtime)
     refuse_trained_tests(rows, params.study)
     from leukosr.stages.train_sr import pairs_of
     from leukosr.superres.subject import SRSubject
@@ -286,4 +292,5 @@ def _subject(params: Params, layout: Layout) -> Subject:
     train, val = (pairs_of(rows, role, params, params.swept_arm, layout) for role in SR_ROLES)
     if not len(val):
         raise LeukoError("sweep: no image has the role sr_val: give every class two or more images to train SR on")
-    return SRSubject(params, params.swept_arm, train, val)
+    name, settings = params.swept_arm, params.train_sr[params.swept_arm]
+    return SRSubject(name, settings, train, val, quality=params.quality, runtime=params.runtime)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from leukosr.data.synthetic.smears import CLASSES, SmearSettings, write_demo
+from leukosr.data.synthetic.smears import CLASSES, write_demo
 from leukosr.engine.progress import progress
 from leukosr.errors import LeukoError
 from leukosr.stages.context import Context
@@ -18,8 +18,7 @@ def run(context: Context, name: str) -> None:
         raise LeukoError(f"synthesize: unknown set '{name}'; known are {known}")
     wanted = sets[name]
     folder = context.out or Path(wanted.folder)
-    settings = SmearSettings(**wanted.model_dump(exclude={"folder"}))
     sources = len(CLASSES) * (wanted.train_sources + wanted.test_sources)
     with progress(sources * wanted.views, "drawing smears") as advance:
-        count = write_demo(folder, settings, progress=lambda *_: advance(1, ""))
+        count = write_demo(folder, wanted, progress=lambda *_: advance(1, ""))
     context.console.print(f"synthesize: {count} images of {sources} sources -> {folder}")

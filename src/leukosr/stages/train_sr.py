@@ -19,7 +19,7 @@ from leukosr.data.pairs import Pairs
 from leukosr.degradation import DEGRADATIONS
 from leukosr.degradation.jpeg import jpeg
 from leukosr.engine.device import choose_device
-from leukosr.engine.precision import as_computed, with_precision
+from leukosr.engine.precision import with_precision
 from leukosr.engine.progress import progress
 from leukosr.engine.resume import Resume, work_digest
 from leukosr.errors import LeukoError
@@ -67,7 +67,7 @@ def run(context: Context, name: str) -> None:
         training.run(resume, lambda *_: None)
         return
     target = context.out or layout.sr(name)
-    record = TrainingRecord(as_computed(params, settings.precision), name, layout, target)
+    record = TrainingRecord(params.computed_in(settings.precision), name, layout, target)
     with tracking.run(
         record.name, experiment=params.study.name, tags=record.tags, remedy=SYNC if context.out is None else ""
     ) as tracked:
@@ -89,12 +89,12 @@ def _shown(value: float | None) -> str:
 
 def inputs_of(rows: list[Row], params: Params, name: str, layout: Layout) -> list[Path]:
     """What a training reads: low-resolution images, originals, and the weights that it starts from, if any."""
-    used, start = with_role(rows, params.study.sr_protocol, *SR_ROLES), params.train_sr[name].start
+    used, start = with_role(rows, params.study.sr_protocol, *SR_ROLES), params.train_sr[name].start_file
     require(layout.lr, "degrade")
     return [
         *require_all([image_file(layout.lr, row.id) for row in used], stage_again("degrade")),
         *require_all([Path(params.prepare.root) / row.path for row in used], BRING_BACK),
-        *require_all([Path(start)] if start is not None else [], f"correct train_sr.{name}.start"),
+        *require_all([start] if start is not None else [], f"correct train_sr.{name}.start"),
     ]
 
 
@@ -147,7 +147,7 @@ def _write(training: SRTraining, params: Params, folder: Path) -> dict[str, Any]
     last = {k: v.detach().cpu().clone() for k, v in training.result.state_dict().items()}
     scale, arguments = training.train.scale, settings.generator.model_dump()
     header = {"study": params.study.name, "budget": params.budget.name, "iterations": str(done.iteration),
-              "precision": settings.precision}  # fmt: skip
+              "precision": settings.precision, "only_class": settings.only_class or ""}  # fmt: skip
     best_header = {**header, "iterations": str(done.best_iteration)}
     if done.best:
         training.result.load_state_dict(done.best)

@@ -10,7 +10,7 @@ import numpy as np
 
 from leukosr.config import Arm, ByFile, ByTraining, Filtered, Generated, Resampled
 from leukosr.data.hr import read_hr
-from leukosr.data.manifest import Row, arm_rows, read_manifest
+from leukosr.data.manifest import Row, arm_rows, is_tested, read_manifest
 from leukosr.engine.processes import shared_folder
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
@@ -49,6 +49,17 @@ def run(context: Context, arm: str) -> None:
         context.console.print(f"upscale {arm}: {len(rows)} images{how} -> {target}")
 
 
+def _refuse_known_label(context: Context, arm: str, rows: list[Row], only: str) -> None:
+    """A network that was trained on one class knows the label of what it makes: no test image goes through it."""
+    protocols = context.params.study.protocols
+    tested = [row for row in rows if any(is_tested(row, protocol) for protocol in protocols)]
+    if only and tested:
+        raise LeukoError(
+            f"upscale.{arm}: its network was trained on the class {only} alone, so that its images tell the label, and "
+            f"{tested[0].id} is a test image: take a network of all classes"
+        )
+
+
 def _with_precision(context: Context, settings: Generated) -> Generated:
     from leukosr.engine.device import choose_device
     from leukosr.engine.precision import with_precision
@@ -60,7 +71,7 @@ def _images(context: Context, arm: str, settings: Arm, rows: list[Row]) -> Itera
     image = context.params.image
     given, size = _given(context, settings, rows), settings.shape(image)
     if isinstance(settings, Generated):
-        made = _generated(context, arm, settings, given)
+        made = _generated(context, arm, settings, rows, given)
     elif isinstance(settings, Resampled):
         made = (resize(each, size, settings.kernel) for each in given)
     elif isinstance(settings, Filtered):
@@ -91,6 +102,7 @@ def _generated(context: Context, arm: str, settings: Generated, given: Iterator[
     device = choose_device(context.params.runtime.device)
     loaded = load_generator(wanted.weights, device)
     wanted.check(loaded.architecture, loaded.scale)
+    _refuse_known_label(context, arm, rows, loaded.only_class)
     model = place(loaded.model, device, settings.channels_last)
     return upscale_images(
         model, given, loaded.scale, settings, device,

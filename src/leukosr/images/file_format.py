@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from leukosr.config.fields import Section
+from leukosr.settings import Section
 
 
 class Jpeg(Section):
