@@ -27,6 +27,7 @@ from leukosr.files import new_folder, write_json
 from leukosr.images.reading import read_rgb
 from leukosr.images.store import ImageStore
 from leukosr.layout import BRING_BACK, Layout, image_file, require, require_all, stage_again
+from leukosr.pretrained.named import find_weights
 from leukosr.report.figures import budget_note, sample_grid, sr_curves
 from leukosr.report.style import training_look
 from leukosr.stages.degrade import degradation_settings
@@ -99,7 +100,7 @@ def inputs_of(rows: list[Row], params: Params, name: str, layout: Layout) -> lis
     return [
         *require_all([image_file(layout.lr, row.id) for row in used], stage_again("degrade")),
         *require_all([Path(params.prepare.root) / row.path for row in used], BRING_BACK),
-        *require_all([Path(start)] if start is not None else [], f"correct train_sr.{name}.start"),
+        *require_all([find_weights(start)] if start is not None else [], f"correct train_sr.{name}.start"),
     ]
 
 
