@@ -20,6 +20,7 @@ from leukosr.images.filters import FILTERS
 from leukosr.images.reading import read_rgb_of, write_jpeg, write_png
 from leukosr.images.resampling import brought_to, resize
 from leukosr.layout import BRING_BACK, Layout, image_file, new_image_file, require, require_all, stage_again
+from leukosr.pretrained.download import sha256_of
 
 
 def run(
@@ -43,10 +44,17 @@ def run(
         for row, image in zip(own, images, strict=True):
             _write(folder, row.id, image, settings)
         if isinstance(settings, Generated) and processes.first:
-            write_json(folder / "metrics.json", {"n": len(rows), "precision": settings.precision})
+            write_json(folder / "metrics.json", {"n": len(rows), "precision": settings.precision, **_facts(settings)})
     if processes.first:
         how = f" in {settings.precision}" if isinstance(settings, Generated) else ""
         console.print(f"upscale {arm}: {len(rows)} images{how} -> {target}")
+
+
+def _facts(settings: Generated) -> dict[str, str]:
+    """Which file made the images, where that is none of the study's own."""
+    if not isinstance(settings, ByFile):
+        return {}
+    return {"weights": settings.weights or settings.reads, "weights_sha256": sha256_of(Path(settings.reads))}
 
 
 def _with_precision(params: Params, settings: Generated, processes: Processes) -> Generated:
@@ -107,7 +115,7 @@ def _generated(
 
 @dataclass(frozen=True)
 class _Wanted:
-    """A weight file and what it must hold; None is anything."""
+    """A weight file and what it must hold; None is anything. remedy: where it holds something else."""
 
     weights: Path
     network: str | None
