@@ -163,8 +163,10 @@ def test_fine_tuning_takes_the_generator_from_the_file_and_the_discriminator_fro
     tuned, scratch = start(settings.model_copy(update={"start": str(path)})), start(settings)
     assert tuned.discriminator is not None and scratch.discriminator is not None
     for network, expected in (
-        (tuned.generator, other.generator), (tuned.result, other.generator), (tuned.discriminator, scratch.discriminator)
-    ):  # fmt: skip
+        (tuned.generator, other.generator),
+        (tuned.result, other.generator),
+        (tuned.discriminator, scratch.discriminator),
+    ):
         wanted = expected.state_dict()
         assert [k for k, weights in network.state_dict().items() if not torch.equal(weights, wanted[k])] == []
 

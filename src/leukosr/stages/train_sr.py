@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 from leukosr import tracking
-from leukosr.config import Jpeg, Params
+from leukosr.config import Jpeg, Params, TrainSR
 from leukosr.data.hr import read_hr
 from leukosr.data.manifest import SR_ROLES, Row, read_manifest, refuse_trained_tests, with_role
 from leukosr.data.pairs import Pairs
@@ -27,6 +27,8 @@ from leukosr.files import new_folder, write_json
 from leukosr.images.reading import read_rgb
 from leukosr.images.store import ImageStore
 from leukosr.layout import BRING_BACK, Layout, image_file, require, require_all, stage_again
+from leukosr.pretrained.download import sha256_of
+from leukosr.pretrained.named import find_weights
 from leukosr.report.figures import budget_note, sample_grid, sr_curves
 from leukosr.report.style import training_look
 from leukosr.stages.context import Context
@@ -94,7 +96,7 @@ def inputs_of(rows: list[Row], params: Params, name: str, layout: Layout) -> lis
     return [
         *require_all([image_file(layout.lr, row.id) for row in used], stage_again("degrade")),
         *require_all([Path(params.prepare.root) / row.path for row in used], BRING_BACK),
-        *require_all([start] if start is not None else [], f"correct train_sr.{name}.start"),
+        *require_all([find_weights(start)] if start is not None else [], f"correct train_sr.{name}.start"),
     ]
 
 
@@ -190,4 +192,12 @@ def _metrics(training: SRTraining) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "processes": training.processes.count,
         "seconds": round(done.seconds, 1),
+        **_start(training.settings),
     }
+
+
+def _start(settings: TrainSR) -> dict[str, str]:
+    """The weights that the training started from, if any."""
+    if settings.start is None:
+        return {}
+    return {"weights": settings.start, "weights_sha256": sha256_of(find_weights(settings.start))}

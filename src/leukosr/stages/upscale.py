@@ -19,6 +19,7 @@ from leukosr.images.filters import FILTERS
 from leukosr.images.reading import read_rgb_of
 from leukosr.images.resampling import brought_to, resize
 from leukosr.layout import BRING_BACK, image_file, require, require_all, stage_again
+from leukosr.pretrained.download import sha256_of
 from leukosr.stages.context import Context
 from leukosr.stages.image_files import write_image
 
@@ -43,10 +44,17 @@ def run(context: Context, arm: str) -> None:
         for row, image in zip(own, images, strict=True):
             write_image(folder, row.id, image, settings.file)
         if isinstance(settings, Generated) and processes.first:
-            write_json(folder / "metrics.json", {"n": len(rows), "precision": settings.precision})
+            write_json(folder / "metrics.json", {"n": len(rows), "precision": settings.precision, **_facts(settings)})
     if processes.first:
         how = f" in {settings.precision}" if isinstance(settings, Generated) else ""
         context.console.print(f"upscale {arm}: {len(rows)} images{how} -> {target}")
+
+
+def _facts(settings: Generated) -> dict[str, str]:
+    """Which file made the images, where that is none of the study's own."""
+    if not isinstance(settings, ByFile):
+        return {}
+    return {"weights": settings.weights or settings.reads, "weights_sha256": sha256_of(Path(settings.reads))}
 
 
 def _refuse_known_label(context: Context, arm: str, rows: list[Row], only: str) -> None:
@@ -93,7 +101,9 @@ def _given(context: Context, settings: Arm, rows: list[Row]) -> Iterator[np.ndar
         yield read_rgb_of(file, settings.given_shape(params.image), again)
 
 
-def _generated(context: Context, arm: str, settings: Generated, given: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+def _generated(
+    context: Context, arm: str, settings: Generated, rows: list[Row], given: Iterator[np.ndarray]
+) -> Iterator[np.ndarray]:
     from leukosr.engine.device import choose_device, place
     from leukosr.superres.upscaler import upscale_images
     from leukosr.superres.weights import load_generator
@@ -112,7 +122,7 @@ def _generated(context: Context, arm: str, settings: Generated, given: Iterator[
 
 @dataclass(frozen=True)
 class _Wanted:
-    """A weight file and what it must hold; None is anything."""
+    """A weight file and what it must hold; None is anything. remedy: where it holds something else."""
 
     weights: Path
     network: str | None
