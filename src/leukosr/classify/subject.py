@@ -33,7 +33,10 @@ class ClassifierSubject:
         self.params, self.rows, self.protocol, self.experiment = params, list(rows), protocol, params.classify[name]
         self.settings = self.experiment.classifier.model_copy(update={"epochs": params.sweep.epochs})
         self.device = choose_device(params.runtime.device)
-        self.images = ArmImages(seen_by_classifiers(rows, (protocol,)), folders, self.settings)
+        space = params.sweep.space
+        searched = params.sweep.design == "search" and space.augmentation > 0
+        shown = self._drawn({"augmentation": space.augmentation}) if searched else self.settings
+        self.images = ArmImages(seen_by_classifiers(rows, (protocol,)), folders, shown, self.device)
 
     def measure(self, learning_rate: float, roots: StreamRoots) -> dict[str, float]:
         """Train with these seeds, test as the study does; the scores of all test images, fractions."""
