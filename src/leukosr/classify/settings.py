@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from leukosr.data.augment import Augmentation
 from leukosr.settings import (
     Backbone,
+    BackboneWeights,
     Count,
     Fraction,
     InputSize,
@@ -16,7 +17,6 @@ from leukosr.settings import (
     NonNegative,
     PositiveInt,
     Precision,
-    PretrainedWeights,
     Protocol,
     Section,
     Seed,
@@ -35,7 +35,7 @@ class Architecture(Section):
 
     backbone: Backbone
     head: Head = Head()
-    normalisation: Literal["imagenet", "minus1_1", "unit", "none"] = "imagenet"
+    normalisation: Literal["imagenet", "efficientnet_lite", "minus1_1", "unit", "none"] = "imagenet"
     norm_layers: Literal["batch", "group", "layer"] = "batch"
 
 
@@ -50,7 +50,7 @@ class Classifier(Architecture):
     """A recipe. Images larger than `size` (height, width) are shrunk to it."""
 
     size: InputSize | None
-    weights: PretrainedWeights
+    weights: BackboneWeights
     frozen: Literal["none", "backbone", "all_but_last_stage"]
     optimizer: Literal["adam", "adamw", "sgd"]
     learning_rate: LearningRate
@@ -69,6 +69,11 @@ class Classifier(Architecture):
     batch: Annotated[int, Field(ge=2)]  # batch norm cannot train on one image
     precision: Precision
     channels_last: bool
+
+    @property
+    def on_features(self) -> bool:
+        """Whether one pass through the backbone serves all trainings: published weights, frozen, no augmentations."""
+        return self.frozen == "backbone" and self.weights != "none" and not self.augmentations
 
     @model_validator(mode="after")
     def _fits(self) -> Classifier:

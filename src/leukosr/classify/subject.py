@@ -36,12 +36,18 @@ class ClassifierSubject:
         folders: Mapping[str, Path],
         protocol: Protocol,
         runtime: Runtime,
+        *,
+        augmentation: float = 0.0,
     ) -> None:
-        """`folders` hold the images of the experiment's arms; `rows` are those of the manifest."""
+        """`folders` hold the images of the experiment's arms; `rows` are those of the manifest.
+
+        augmentation: the largest strength that `tune` is given.
+        """
         self.experiment, self.rows, self.protocol, self.runtime = experiment, list(rows), protocol, runtime
         self.settings = experiment.classifier
         self.device = choose_device(runtime.device)
-        self.images = ArmImages(seen_by_classifiers(rows, (protocol,)), folders, self.settings)
+        shown = self._drawn({"augmentation": augmentation}) if augmentation else self.settings
+        self.images = ArmImages(seen_by_classifiers(rows, (protocol,)), folders, shown, self.device)
 
     def measure(self, learning_rate: float, roots: StreamRoots) -> dict[str, float]:
         """Train with these seeds, test as the study does; the scores of all test images, fractions."""

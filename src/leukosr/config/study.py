@@ -45,6 +45,7 @@ class Budget(Section):
     note: str
     precision: Precision
     pretrained: PretrainedWeights
+    pretrained_v1: Literal["none", "imagenet_v1"]
     per_class: PerClass
     seeds: list[Seed]
     classify: BudgetClassify

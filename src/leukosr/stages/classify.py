@@ -55,7 +55,7 @@ def run(context: Context, name: str, seeds: list[int] | None = None) -> None:
     experiment, protocols = params.classify[name], params.protocols_of(name)
     rows = read_manifest(layout.manifest)
     folders = {arm: require(layout.arm(arm), f"upscale@{arm}") for arm in experiment.arms}
-    images = ArmImages(seen_by_classifiers(rows, protocols), folders, experiment.classifier)
+    images = ArmImages(seen_by_classifiers(rows, protocols), folders, experiment.classifier, device, processes)
     check_claims(rows, protocols)
     context = replace(context, params=params)
     work = [_Work(context, name, ExperimentData(rows, each, experiment, images), seeds) for each in protocols]
@@ -96,6 +96,8 @@ class _Work:
         for arm in arms:
             files = [image_file(layout.arm(arm), image) for of, image in data.used if of == arm]
             used += require_all(files, stage_again(f"upscale@{arm}"))
+        if self.recipe.weights.startswith("pretrained/"):
+            used.append(Path(f"{self.recipe.weights}.safetensors"))
         recipe, experiment = self.recipe.model_dump(exclude={"precision"}), data.experiment
         settings = [recipe, name, experiment.train, experiment.test, data.protocol, self.seeds]
         digest = work_digest(settings, [layout.manifest, layout.roles, *used])
