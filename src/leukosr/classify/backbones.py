@@ -16,7 +16,7 @@ import torchvision.models
 from torch import Tensor, nn
 
 from leukosr.classify.pretrained import load_pretrained
-from leukosr.config import Architecture, Head
+from leukosr.classify.settings import Architecture, Head
 from leukosr.errors import LeukoError
 from leukosr.quoting import short
 

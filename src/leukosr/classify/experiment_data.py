@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from leukosr.classify.features import FeatureStore, features_of
+from leukosr.classify.settings import Classifier, Experiment
 from leukosr.classify.trainer import LabelledImages
-from leukosr.config import Classifier, Experiment, Protocol
 from leukosr.data.manifest import Row, folds_of, with_role
 from leukosr.data.splits import SPLITS
 from leukosr.engine.processes import ALONE, Processes
@@ -22,6 +22,7 @@ from leukosr.images.reading import read_rgb
 from leukosr.images.resampling import shrink_into
 from leukosr.images.store import Examples, ImageStore, Subset
 from leukosr.layout import image_file
+from leukosr.settings import Protocol
 
 
 class ArmImages:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from leukosr.classify.backbones import ClassifierNetwork
-from leukosr.config import Classifier
+from leukosr.classify.settings import Classifier
 from leukosr.engine.device import autocast, place, to_batch
 from leukosr.engine.progress import progress
 from leukosr.engine.resume import Resume, work_digest
