@@ -36,12 +36,11 @@ class ClassifierSubject:
         folders: Mapping[str, Path],
         protocol: Protocol,
         runtime: Runtime,
-        *,
         augmentation: float = 0.0,
     ) -> None:
         """`folders` hold the images of the experiment's arms; `rows` are those of the manifest.
 
-        augmentation: the largest strength that `tune` is given.
+        `augmentation` is the strongest one that `tune` will be asked for.
         """
         self.experiment, self.rows, self.protocol, self.runtime = experiment, list(rows), protocol, runtime
         self.settings = experiment.classifier

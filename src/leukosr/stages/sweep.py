@@ -284,10 +284,9 @@ def _subject(params: Params, layout: Layout) -> Subject:
 
         recipe = params.classify[params.swept_arm].classifier.model_copy(update={"epochs": params.sweep.epochs})
         experiment = params.with_classifier(params.swept_arm, recipe).classify[params.swept_arm]
-        return ClassifierSubject(
-            experiment, rows, _folders(params, layout), params.swept_protocol, params.runtime,
-            augmentation=params.sweep.space.augmentation if params.sweep.design == "search" else 0.0,
-        )  # fmt: skip
+        strength = params.sweep.space.augmentation if params.sweep.design == "search" else 0.0
+        folders, protocol = _folders(params, layout), params.swept_protocol
+        return ClassifierSubject(experiment, rows, folders, protocol, params.runtime, strength)
     refuse_trained_tests(rows, params.study)
     from leukosr.stages.train_sr import pairs_of
     from leukosr.superres.subject import SRSubject
