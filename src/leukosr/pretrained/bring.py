@@ -138,9 +138,9 @@ def _write(target: Path, tensors: dict[str, Tensor], header: dict[str, str], und
         made = Record(sha256_of(temporary), header["source"])
         if recorded is not None and recorded.sha256 != made.sha256:
             raise LeukoError(
-                f"{target} is recorded with SHA-256 {recorded.sha256} (from {recorded.source}), and {made.source} gives "
-                f"other weights ({made.sha256}): bring them by another name with `leukosr weights add`, or remove "
-                f"{pointer_of(target)} first"
+                f"{target} is recorded with SHA-256 {recorded.sha256} (from {recorded.source}), and {made.source} "
+                f"gives other weights ({made.sha256}): bring them by another name with `leukosr weights add`, "
+                f"or remove {pointer_of(target)} first"
             )
     return _keep(target, made, under_dvc)
 
