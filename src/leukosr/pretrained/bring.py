@@ -139,8 +139,8 @@ def _write(target: Path, tensors: dict[str, Tensor], header: dict[str, str], und
         if recorded is not None and recorded.sha256 != made.sha256:
             raise LeukoError(
                 f"{target} is recorded with SHA-256 {recorded.sha256} (from {recorded.source}), and {made.source} "
-                f"gives other weights ({made.sha256}): bring them by another name with `leukosr weights add`, or "
-                f"remove {pointer_of(target)} first"
+                f"gives other weights ({made.sha256}): bring them by another name with `leukosr weights add`, "
+                f"or remove {pointer_of(target)} first"
             )
     return _keep(target, made, under_dvc)
 

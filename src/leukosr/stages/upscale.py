@@ -122,7 +122,7 @@ def _generated(
 
 @dataclass(frozen=True)
 class _Wanted:
-    """A weight file and what it must hold; None is anything. remedy: where it holds something else."""
+    """A weight file and what it must hold; None is anything."""
 
     weights: Path
     network: str | None

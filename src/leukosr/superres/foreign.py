@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,7 +36,7 @@ class ForeignNetwork(Generator):
 
     def forward(self, x: Tensor) -> Tensor:
         """N x C x h x w in [0, 1] to N x C x scale*h x scale*w, C by the contract."""
-        return self.describe(x)
+        return self.describe(x).clone()  # what spandrel computes in inference mode no gradient could pass by
 
 
 def read_foreign(state: Mapping[str, Tensor], path: object) -> ForeignNetwork | None:
@@ -46,11 +47,14 @@ def read_foreign(state: Mapping[str, Tensor], path: object) -> ForeignNetwork | 
     """
     from spandrel import ImageModelDescriptor, ModelLoader, UnsupportedModelError
 
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of old calls and empty tensors in the networks' own code
         try:
             descriptor = ModelLoader("cpu").load_from_state_dict(dict(state))
         except UnsupportedModelError:
             return None
+        except MemoryError:
+            raise
         except Exception as error:  # damaged tensors make the networks fail with nearly any type of error
             first = str(error).strip().partition("\n")[0][:200]
             raise LeukoError(
