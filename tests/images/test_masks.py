@@ -38,7 +38,7 @@ def smeared(mask: np.ndarray) -> Image.Image:
         (Image.fromarray(drawn(48)), "is 56x48, its image 72x64"),
         (Image.fromarray(np.dstack([drawn()] * 3)), "has mode RGB, not 8-bit grey; write 0 for the rest, 128 for"),
         (Image.fromarray(drawn().astype(np.uint16) * 256), "has mode I;16, not 8-bit grey"),
-        (smeared(drawn()), "other values, such as 1 .it has been a JPEG or was resampled"),
+        (smeared(drawn()), r"holds \d+ other values, such as 1 .it has been a JPEG or was resampled"),
         (Image.fromarray(np.digitize(drawn(), [1, 200]).astype(np.uint8)), r"holds the class numbers \[1, 2\]"),
         (Image.fromarray(np.arange(64 * 72, dtype=np.uint16).reshape(64, 72).astype(np.uint8)), "something else"),
     ],
