@@ -93,13 +93,13 @@ def _shown(value: float | None) -> str:
 
 
 def inputs_of(rows: list[Row], params: Params, name: str, layout: Layout) -> list[Path]:
-    """What a training reads: low-resolution images, originals, and the weights that it starts from, if any."""
-    used, start = with_role(rows, params.study.sr_protocol, *SR_ROLES), params.train_sr[name].start
+    """What a training reads: low-resolution images, originals, and the weights that it starts or learns from."""
+    used, weights = with_role(rows, params.study.sr_protocol, *SR_ROLES), params.train_sr[name].weight_files
     require(layout.lr, "degrade")
     return [
         *require_all([image_file(layout.lr, row.id) for row in used], stage_again("degrade")),
         *require_all([Path(params.prepare.root) / row.path for row in used], BRING_BACK),
-        *require_all([Path(start)] if start is not None else [], f"correct train_sr.{name}.start"),
+        *(file for key, path in weights.items() for file in require_all([Path(path)], f"correct train_sr.{name}.{key}")),
     ]
 
 

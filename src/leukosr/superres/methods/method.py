@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field, model_validator
@@ -15,6 +16,9 @@ if TYPE_CHECKING:  # settings are read without torch
     import torch
     from torch import Tensor, nn
 
+    from leukosr.data.pairs import Pairs
+    from leukosr.engine.processes import Processes
+    from leukosr.images.store import ImageStore
     from leukosr.superres.networks import Generator
 
 
@@ -67,6 +71,18 @@ class TrainSR(Section):
     precision: Precision
     channels_last: bool
     sizes: Annotated[dict[str, dict[str, Any]], Field(default={}, exclude=True)]
+
+    @property
+    def weight_files(self) -> dict[str, str]:
+        """The weight files that the training reads, by the setting that names them."""
+        return {"start": self.start} if self.start is not None else {}
+
+    def targets(self, train: Pairs, cache: Path, device: torch.device, processes: Processes) -> ImageStore[Any]:  # noqa: ARG002
+        """What generated images are compared with, by the number of the pair: the originals, unless a method says else.
+
+        `cache` is a folder for what takes long to make and outlasts a cut training.
+        """
+        return train.hr
 
     @abstractmethod
     def objective(self, stage: TrainStage, seed: int, device: torch.device) -> Objective:
