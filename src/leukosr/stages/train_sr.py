@@ -99,7 +99,11 @@ def inputs_of(rows: list[Row], params: Params, name: str, layout: Layout) -> lis
     return [
         *require_all([image_file(layout.lr, row.id) for row in used], stage_again("degrade")),
         *require_all([Path(params.prepare.root) / row.path for row in used], BRING_BACK),
-        *(file for key, path in weights.items() for file in require_all([Path(path)], f"correct train_sr.{name}.{key}")),
+        *(
+            file
+            for key, path in weights.items()
+            for file in require_all([Path(path)], f"correct train_sr.{name}.{key}")
+        ),
     ]
 
 

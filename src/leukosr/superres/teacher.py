@@ -25,9 +25,16 @@ BATCH = 16  # images that the teacher enlarges together
 
 
 def taught(
-    train: Pairs, weights: Path, how: Computing, cache: Path, device: torch.device, processes: Processes, *, beside: bool
+    train: Pairs,
+    weights: Path,
+    how: Computing,
+    cache: Path,
+    device: torch.device,
+    processes: Processes,
+    *,
+    beside: bool,
 ) -> ImageStore[int]:
-    """The teacher's image of every LR image of `train`, uint8 H x W x 3; `beside`: with the original as channels 3 to 5.
+    """The teacher's image of each LR image of `train`, uint8 H x W x 3; `beside`: the original as channels 3 to 5.
 
     Files below `cache` keep them, by the teacher, the number format and the LR image, so a cut training and other
     students of the same teacher find them there. Raises LeukoError for a teacher of another scale, and where LR images
@@ -60,7 +67,9 @@ def _make(
 ) -> None:
     loaded = load_generator(weights, device)
     if loaded.scale != train.scale:
-        raise LeukoError(f"{weights}, the teacher, enlarges by {loaded.scale}, the study by {train.scale}: choose another")
+        raise LeukoError(
+            f"{weights}, the teacher, enlarges by {loaded.scale}, the study by {train.scale}: choose another"
+        )
     model = place(loaded.model, device, how.channels_last)
     made = upscale_images(model, (train.lr[i] for i in missing), train.scale, how, device, batch=BATCH)
     for index, image in zip(missing, track(made, len(missing), f"teacher {weights.stem}"), strict=True):

@@ -77,7 +77,7 @@ class TrainSR(Section):
         """The weight files that the training reads, by the setting that names them."""
         return {"start": self.start} if self.start is not None else {}
 
-    def targets(self, train: Pairs, cache: Path, device: torch.device, processes: Processes) -> ImageStore[Any]:  # noqa: ARG002
+    def targets(self, train: Pairs, cache: Path, device: torch.device, processes: Processes) -> ImageStore[Any]:
         """What generated images are compared with, by the number of the pair: the originals, unless a method says else.
 
         `cache` is a folder for what takes long to make and outlasts a cut training.
