@@ -20,6 +20,7 @@ class SRSubject:
     def __init__(self, params: Params, name: str, train: Pairs, val: Pairs) -> None:
         self.params, self.name, self.train, self.val = params, name, train, val
         self.device = choose_device(params.runtime.device)
+        self._folder = tempfile.TemporaryDirectory()  # a trial that is cut begins anew, a teacher's images serve all
 
     def measure(self, learning_rate: float, roots: StreamRoots) -> dict[str, float]:
         """Train to the end; PSNR (dB) and SSIM of the last validation."""
@@ -29,8 +30,7 @@ class SRSubject:
             ssim_window=self.params.quality.ssim_window, channels=self.params.quality.channels, seed=roots,
             device=self.device, compiling=self.params.runtime.compile,
         )  # fmt: skip
-        with tempfile.TemporaryDirectory() as folder:  # a trial that is cut begins anew
-            training.run(Resume("trial", float("inf"), Path(folder)), lambda iteration, row: None)
+        training.run(Resume("trial", float("inf"), Path(self._folder.name)), lambda iteration, row: None)
         last = training.progress.history[-1]
         return {"psnr": float(last["val_psnr"]), "ssim": float(last["val_ssim"])}
 

@@ -14,6 +14,7 @@ from leukosr.engine.device import place
 from leukosr.engine.processes import Processes
 from leukosr.engine.progress import track
 from leukosr.engine.resume import Resume, work_digest
+from leukosr.engine.weights import require_file
 from leukosr.errors import LeukoError
 from leukosr.files import new_file
 from leukosr.images.reading import read_rgb, write_png
@@ -43,7 +44,7 @@ def taught(
     if train.degrade is not None:
         raise LeukoError("train_sr: a teacher enlarges each LR image once: set degrade.on_the_fly to false to distil")
     work = ["teacher", how.precision, device.type]
-    folder = Resume(work_digest(work, [weights]), float("inf"), cache).folder
+    folder = Resume(work_digest(work, [require_file(weights)]), float("inf"), cache).folder
     files = [folder / f"{_digest(train.lr[i])}.png" for i in range(len(train))]
     everything = range(len(files))
     for own in (everything[processes.share(len(files))], everything):  # the second time what is left on another disk
