@@ -20,7 +20,7 @@ from leukosr.evaluate.image_quality import compare_images
 from leukosr.superres import teacher
 from leukosr.superres.methods.distil import Distil
 from leukosr.superres.trainer import SRTraining
-from leukosr.superres.upscaler import upscale_batch
+from leukosr.superres.upscaler import upscale_batch, upscale_images
 from leukosr.superres.weights import load_generator
 
 from .tiny import changed, smooth_pairs, teacher_of, tiny
@@ -88,7 +88,7 @@ def test_the_teacher_is_asked_once_for_each_image_however_often_a_student_trains
     settings: Distil, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    made = teacher.upscale_images
+    made = upscale_images
 
     def counting(model: torch.nn.Module, images: object, *rest: object, **more: object) -> object:
         def counted() -> object:
@@ -103,7 +103,7 @@ def test_the_teacher_is_asked_once_for_each_image_however_often_a_student_trains
     assert len(asked) == 2
     images_of(settings, smooth_pairs(3), tmp_path)  # two of the three are known
     assert len(asked) == 3
-    other = changed(settings, teacher=teacher_of(4, seed=1))
+    other = settings.model_copy(update={"teacher": teacher_of(4, seed=1)})
     images_of(other, smooth_pairs(3), tmp_path)
     assert len(asked) == 6
 

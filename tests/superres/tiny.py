@@ -40,7 +40,7 @@ def tiny(settings: TrainSR, iterations: int = 3, scale: int = 4, **changes: Any)
     return changed(settings, **small | changes)
 
 
-FOLDER = tempfile.TemporaryDirectory(prefix="teachers-")  # noqa: SIM115 - goes when the tests end
+FOLDER = tempfile.TemporaryDirectory(prefix="teachers-")
 
 
 @cache
