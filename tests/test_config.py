@@ -203,7 +203,7 @@ WRONG = [
     ("upscale.raw.size.0", 4, ["4", "greater than or equal to 8"]),
     ("upscale.raw.file", "jpg", ["'jpg'", "png, or {jpeg: QUALITY} with a quality from 1 to 100"]),
     ("upscale.raw.file.jpeg", 101, ["101", "less than or equal to 100"]),
-    ("upscale.raw.colour", "red", ["'red'", "a colour like #56B4E9"]),
+    ("report.looks.raw.colour", "red", ["'red'", "a colour like #56B4E9"]),
     ("upscale.bicubic.kernel", "lanczos", ["'lanczos'", "'opencv_bicubic', 'pillow_bicubic', 'bilinear' or 'area'"]),
     ("upscale.unsharp.filter", "blur", ["'blur'", "'unsharp', 'clahe', 'median'"]),
     ("upscale.unsharp.amount", 11, ["11", "less than or equal to 10"]),

@@ -16,6 +16,7 @@ from leukosr.data.manifest import read_manifest, with_role
 from leukosr.errors import LeukoError
 from leukosr.layout import Layout
 from leukosr.stages import classify, degrade, prepare, quality, report, train_sr, upscale
+from leukosr.stages.context import Context
 
 from .conftest import TINY
 
@@ -45,21 +46,22 @@ def test_sr_is_trained_compared_and_reported_without_classes(
     params: Params, tmp_path: Path, mlflow_store: str, quiet: Console
 ) -> None:
     layout = Layout(params.study.name)
-    prepare.run(params, quiet, layout.root)
+    context = Context(params, layout, quiet)
+    prepare.run(context)
     rows = read_manifest(layout.manifest)
     assert {row.label for row in rows} == {""} and len({row.source for row in rows}) == PATIENTS
     tested = {row.id for row in with_role(rows, "patient_disjoint", "sr_test")}
     assert len(tested) == 4 and len(with_role(rows, "patient_disjoint", "sr_train")) == 32
-    degrade.run(params, quiet, layout, layout.root)
-    train_sr.run(params, "srgan", quiet, layout)
+    degrade.run(context)
+    train_sr.run(context, "srgan")
     for arm in params.arms:
-        upscale.run(params, arm, quiet, layout)
-        quality.run(params, arm, quiet, layout)
+        upscale.run(context, arm)
+        quality.run(context, arm)
         table = pd.read_csv(layout.quality(arm) / "per_image.csv", keep_default_na=False)
         assert set(table["image"]) == tested and set(table["role"]) == {"sr_test"} and set(table["class"]) == {""}
     console = Console(width=200)
     with console.capture() as said:
-        report.run(params, console, layout)
+        report.run(Context(params, layout, console))
     assert "PSNR, dB" in said.get() and "accuracy" not in said.get()
     assert "0 of 4 test images" in said.get()  # by patients
     page = (layout.report / "index.html").read_text()
@@ -69,4 +71,4 @@ def test_sr_is_trained_compared_and_reported_without_classes(
         "quality", "classes", "grid", "sr_srgan", "samples_srgan",
     }  # fmt: skip
     with pytest.raises(LeukoError, match=r"study.measures names no classification"):
-        classify.run(params, "bicubic", quiet, layout)
+        classify.run(context, "bicubic")

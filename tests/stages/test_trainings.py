@@ -13,6 +13,7 @@ from rich.console import Console
 from leukosr.config import Params
 from leukosr.errors import LeukoError
 from leukosr.stages import train_sr
+from leukosr.stages.context import Context
 
 from .conftest import TINY, Study
 
@@ -37,7 +38,7 @@ def trained(
         tiny = [f"train_sr.one.sizes.smoke.{key}={value}" for key, value in sizes.items()]
         params = compose_params(*TINY, f"+method@train_sr.one={method}", *tiny, *changes)
         folder = tmp_path / hashlib.sha256(repr((method, changes)).encode()).hexdigest()[:12]
-        train_sr.run(params, "one", quiet, inside.layout, folder)
+        train_sr.run(Context(params, inside.layout, quiet, folder), "one")
         return folder
 
     return run

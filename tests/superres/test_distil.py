@@ -23,7 +23,7 @@ from leukosr.superres.trainer import SRTraining
 from leukosr.superres.upscaler import upscale_batch, upscale_images
 from leukosr.superres.weights import load_generator
 
-from .tiny import changed, smooth_pairs, teacher_of, tiny
+from .tiny import changed, smooth_pairs, taught_by, teacher_of, tiny
 
 CPU = torch.device("cpu")
 
@@ -103,14 +103,14 @@ def test_the_teacher_is_asked_once_for_each_image_however_often_a_student_trains
     assert len(asked) == 2
     images_of(settings, smooth_pairs(3), tmp_path)  # two of the three are known
     assert len(asked) == 3
-    other = settings.model_copy(update={"teacher": teacher_of(4, seed=1)})
+    other = settings.model_copy(update=taught_by(teacher_of(4, seed=1)))
     images_of(other, smooth_pairs(3), tmp_path)
     assert len(asked) == 6
 
 
 def test_a_teacher_of_another_scale_is_refused(settings: Distil, tmp_path: Path) -> None:
     with pytest.raises(LeukoError, match=r"the teacher, enlarges by 2, the study by 4"):
-        trained(changed(settings, teacher=teacher_of(2)), tmp_path)
+        trained(changed(settings, **taught_by(teacher_of(2))), tmp_path)
 
 
 def test_lr_that_is_drawn_for_every_sample_is_refused(settings: Distil, tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_lr_that_is_drawn_for_every_sample_is_refused(settings: Distil, tmp_path
 
 def test_a_teacher_that_is_not_there_is_named(settings: Distil, tmp_path: Path) -> None:
     with pytest.raises(LeukoError, match=r"none\.safetensors"):
-        trained(changed(settings, teacher=str(tmp_path / "none.safetensors")), tmp_path)
+        trained(changed(settings, **taught_by(str(tmp_path / "none.safetensors"))), tmp_path)
 
 
 def test_every_parameter_of_the_student_learns(settings: Distil, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def tiny(settings: TrainSR, iterations: int = 3, scale: int = 4, **changes: Any)
         small["discriminator"] = dict(DISCRIMINATORS[settings.architecture].tiny)
         small["losses"] = {"perceptual": 0.0}
     if isinstance(settings, Distil):
-        small["teacher"] = teacher_of(scale)
+        small |= taught_by(teacher_of(scale))
     stages = [{**stage.model_dump(mode="json"), "iterations": iterations} for stage in settings.stages]
     small |= {"patch": 32, "batch": 2, "stages": stages, "validate_every": 2, "precision": "fp32"}
     return changed(settings, **small | changes)
@@ -53,6 +53,11 @@ def teacher_of(scale: int, seed: int = 0) -> str:
     path = Path(FOLDER.name) / f"x{scale}-{seed}.safetensors"
     save_generator(path, model, "real_esrgan", scale, size)
     return str(path)
+
+
+def taught_by(weights: str) -> dict[str, str]:
+    """The settings that name a teacher."""
+    return {"teacher": weights, "reads": weights}
 
 
 def smooth_pairs(count: int, seed: int = 0, scale: int = 4) -> Pairs:

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from leukosr.config.params import Params
-from leukosr.config.yaml_file import read_yaml
 from leukosr.errors import LeukoError
+from leukosr.yaml_file import read_yaml
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from leukosr.config import Prepare, Provenance, read_yaml
+from leukosr.data.settings import Prepare, Provenance
 from leukosr.data.split_table import read_split
 from leukosr.errors import LeukoError
 from leukosr.images.decoding import SUFFIXES
@@ -16,6 +16,7 @@ from leukosr.images.listing import is_utf8, left_by_system, list_files
 from leukosr.images.reading import ImageFacts, inspect_image
 from leukosr.quoting import visible
 from leukosr.tables import one_spelling
+from leukosr.yaml_file import read_yaml
 
 _PART = re.compile(r"(train|test|val)(?:ing|id|idation)?(?:[-_ ].*|\d+)?", re.IGNORECASE)  # TEST_SIMPLE, Test-A, too
 

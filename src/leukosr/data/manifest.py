@@ -9,14 +9,18 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from leukosr.config import Protocol, Study
 from leukosr.data.catalogue import Rejected
 from leukosr.data.paths import stays_below
 from leukosr.errors import LeukoError
 from leukosr.files import new_file
 from leukosr.quoting import listed
+from leukosr.settings import Protocol
 from leukosr.tables import read_own_rows, write_table
+
+if TYPE_CHECKING:  # a study knows the splits, which give these rows their roles
+    from leukosr.data.study import Study
 
 SR_ROLES = ("sr_train", "sr_val")
 CLASSIFIER_ROLES = ("classifier_train", "classifier_val", "classifier_test")

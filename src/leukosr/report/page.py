@@ -214,7 +214,7 @@ def _draw_protocol(folder: Path, results: StudyResults, note: str) -> dict[str, 
 
 def _settings(params: Params) -> str:
     """All parameters but those that only change speed, and what other protocols would need."""
-    shown = params.model_dump(mode="json", exclude={"runtime", "find_sources", "compared_by"})
+    shown = params.model_dump(mode="json", exclude={"runtime", "find_sources", "compared_by", "starts"})
     return str(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True))
 
 

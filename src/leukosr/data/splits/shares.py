@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from leukosr.config import Prepare
 from leukosr.data.catalogue import Checked
 from leukosr.data.manifest import BOTH, FOLD, Item
+from leukosr.data.settings import Prepare
 from leukosr.engine.seeding import stream_rng
 
 TRAIN = "classifier_train"

@@ -1,5 +1,4 @@
-"""Distillation: the compact network learns to make the images of a larger one, its teacher, by L1 (Hinton et al., 2015,
-on images; Gao et al., ACCV 2018, do so for super-resolution)."""
+"""Distillation (for super-resolution: Gao et al., ACCV 2018): a compact network learns its teacher's images by L1."""
 
 from __future__ import annotations
 
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from leukosr.config.fields import PositiveInt, Section
+from leukosr.settings import PositiveInt, Section
 from leukosr.superres.methods.method import Objective, TrainSR, TrainStage
 
 if TYPE_CHECKING:
@@ -30,27 +29,25 @@ class CompactSize(Section):
 class Distil(TrainSR):
     """Settings and objective.
 
-    teacher: the weights of any generator of the study's scale, published or of another training.
+    teacher: the weights of any generator of the study's scale, published or of another training; reads: their file.
+    start: a student has random weights.
     originals: the share of the loss that compares with the originals; the rest compares with the teacher's images.
     """
 
     architecture: ClassVar[str] = "compact"
+    watched_key: ClassVar[str] = "teacher"
 
     method: Literal["distil"]
+    start: None
     generator: CompactSize
     teacher: str
     originals: Annotated[float, Field(ge=0, lt=1)]
-
-    @property
-    def weight_files(self) -> dict[str, str]:
-        """With the teacher's weights."""
-        return {**super().weight_files, "teacher": self.teacher}
 
     def targets(self, train: Pairs, cache: Path, device: torch.device, processes: Processes) -> ImageStore[int]:
         """The teacher's images, uint8 H x W x 3; where originals count, too, these follow as channels 3 to 5."""
         from leukosr.superres.teacher import taught
 
-        return taught(train, Path(self.teacher), self, cache, device, processes, beside=self.originals > 0)
+        return taught(train, Path(self.reads), self, cache, device, processes, beside=self.originals > 0)
 
     def objective(self, stage: TrainStage, seed: int, device: torch.device) -> Objective:
         """image: mean absolute error against the teacher's images; originals: that against the originals."""

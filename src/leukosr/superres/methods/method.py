@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field, model_validator
 
-from leukosr.config.fields import LearningRate, NonNegative, PositiveInt, Precision, PretrainedWeights, Section, Seed
+from leukosr.settings import LearningRate, NonNegative, PositiveInt, Precision, PretrainedWeights, Section, Seed
 
 if TYPE_CHECKING:  # settings are read without torch
     import torch
@@ -50,15 +50,18 @@ class Objective:
 class TrainSR(Section):
     """One training; a method adds its own settings, names its generator and gives its objective.
 
-    start: weights to fine-tune from. only_class (`class`): train on the images of one class. seed: null is study.seed.
+    start: weights to fine-tune from; reads: their file, which DVC watches (without a start: any input).
+    only_class (`class`): train on the images of one class. seed: null is study.seed.
     sizes: by column of the budgets, where conf/ takes the other values from; nothing reads them here.
     """
 
     model_config = ConfigDict(serialize_by_alias=True)
     architecture: ClassVar[str]  # of the generator, in GENERATORS
+    watched_key: ClassVar[str] = "start"  # the setting that names the weights which DVC is to watch
 
     method: str
     start: str | None
+    reads: str
     only_class: Annotated[str | None, Field(alias="class")]
     seed: Seed | None
     generator: Section
@@ -73,9 +76,15 @@ class TrainSR(Section):
     sizes: Annotated[dict[str, dict[str, Any]], Field(default={}, exclude=True)]
 
     @property
-    def weight_files(self) -> dict[str, str]:
-        """The weight files that the training reads, by the setting that names them."""
-        return {"start": self.start} if self.start is not None else {}
+    def watched(self) -> str | None:
+        """The weights that the training reads, as its setting `watched_key` names them; `reads` is their file."""
+        named: str | None = getattr(self, self.watched_key)
+        return named
+
+    @property
+    def start_file(self) -> Path | None:
+        """The weights to fine-tune from; None starts from random ones."""
+        return None if self.start is None else Path(self.reads)
 
     def targets(self, train: Pairs, cache: Path, device: torch.device, processes: Processes) -> ImageStore[Any]:
         """What generated images are compared with, by the number of the pair: the originals, unless a method says else.
