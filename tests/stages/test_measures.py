@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from leukosr.config import Params
+from leukosr.config import Params, parse_params
 from leukosr.data.manifest import read_manifest, with_role
 from leukosr.errors import LeukoError
 from leukosr.layout import Layout
-from leukosr.stages import classify, degrade, prepare, quality, report, train_sr, upscale
+from leukosr.stages import classify, degrade, prepare, quality, report, sweep, train_sr, upscale
 from leukosr.stages.context import Context
 
 from .conftest import TINY
@@ -40,6 +40,23 @@ def params(compose_params: Callable[..., Params], tmp_path: Path) -> Params:
         "study.protocol=patient_disjoint", "prepare.source_pattern='-(\\d+)-'", "budget.per_class.classifier=null",
         "budget.per_class.sr_train=null", "budget.per_class.sr_val=2",
     )  # fmt: skip
+
+
+def test_a_study_may_train_nothing(params: Params, tmp_path: Path, mlflow_store: str, quiet: Console) -> None:
+    raw = params.model_dump(mode="json", by_alias=True) | {"train_sr": {}}
+    raw["upscale"] = {"bicubic": raw["upscale"]["bicubic"]}
+    raw["compared"], raw["report"]["looks"] = ["bicubic"], {}
+    params = parse_params(raw, "params.yaml")
+    context = Context(params, Layout(params.study.name), quiet)
+    prepare.run(context)
+    degrade.run(context)
+    upscale.run(context, "bicubic")
+    quality.run(context, "bicubic")
+    sweep.run(context)
+    assert list(context.layout.sweep.iterdir()) == []
+    report.run(context)
+    assert "trains nothing" in quiet.file.getvalue()
+    assert "PSNR" in (context.layout.report / "index.html").read_text()
 
 
 def test_sr_is_trained_compared_and_reported_without_classes(

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from leukosr.config import Params
 from leukosr.errors import LeukoError
-from leukosr.stages import train_sr
+from leukosr.stages import train_sr, upscale
 from leukosr.stages.context import Context
 
 from .conftest import TINY, Study
@@ -70,6 +70,17 @@ def test_a_training_of_one_class_sees_its_images_alone(trained: Train) -> None:
     assert (one["n_train"], one["n_val"]) == (2, 1)
     with pytest.raises(LeukoError, match=r"train_sr\.one\.class = 'mono': the classes are basophil, .*neutrophil"):
         trained("train_sr.one.class=mono")
+
+
+def test_a_network_of_one_class_makes_no_test_image(
+    trained: Train, inside: Study, compose_params: Callable[..., Params], quiet: Console, tmp_path: Path
+) -> None:
+    weights_file = trained("train_sr.one.class=monocyte") / "last.safetensors"
+    arm = "{reads: %s, from: low, by: file, tile: 0, overlap: 64, batch: 8, precision: auto, channels_last: true}"
+    params = compose_params(*TINY, f"+upscale.labelled={arm % weights_file}")
+    with pytest.raises(LeukoError, match=r"upscale.labelled: its network was trained on the class monocyte alone"):
+        upscale.run(Context(params, inside.layout, quiet, tmp_path / "arm"), "labelled")
+    assert not (tmp_path / "arm").exists()
 
 
 def test_lr_may_be_drawn_afresh_for_every_sample(trained: Train) -> None:

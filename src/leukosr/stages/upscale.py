@@ -99,7 +99,9 @@ def _given(context: Context, settings: Arm, rows: list[Row]) -> Iterator[np.ndar
         yield read_rgb_of(file, settings.given_shape(params.image), again)
 
 
-def _generated(context: Context, arm: str, settings: Generated, given: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+def _generated(
+    context: Context, arm: str, settings: Generated, rows: list[Row], given: Iterator[np.ndarray]
+) -> Iterator[np.ndarray]:
     from leukosr.engine.device import choose_device, place
     from leukosr.superres.upscaler import upscale_images
     from leukosr.superres.weights import load_generator
