@@ -106,6 +106,7 @@ def test_a_method_trains_for_every_scale_of_its_network_and_keeps_its_weights(
 ) -> None:
     settings = tiny(published(method), iterations=1)
     for scale in GENERATORS[settings.architecture].contract.scales:
+        settings = tiny(settings, iterations=1, scale=scale)
         training = train(start(settings, scale), tmp_path / str(scale))
         arguments = settings.generator.model_dump()
         path = tmp_path / f"{scale}.safetensors"

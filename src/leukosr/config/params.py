@@ -253,10 +253,12 @@ def _check_training(name: str, arm: ByTraining, params: Params) -> None:
 
 
 def _check_start(name: str, train: TrainSR, starts: Mapping[str, str]) -> None:
-    """DVC watches the weights that a training starts from."""
-    needed = starts.get(str(train.start), train.start)
+    """DVC watches the weights that a training starts or learns from."""
+    needed = starts.get(str(train.watched), train.watched)
     if train.reads != needed:
-        raise ValueError(f"train_sr.{name}.reads = {train.reads}: must be {needed}, by train_sr.{name}.start")
+        raise ValueError(
+            f"train_sr.{name}.reads = {train.reads}: must be {needed}, by train_sr.{name}.{train.watched_key}"
+        )
 
 
 def _check_experiment(name: str, experiment: Experiment, params: Params) -> None:

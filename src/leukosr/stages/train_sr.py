@@ -90,13 +90,16 @@ def _shown(value: float | None) -> str:
 
 
 def inputs_of(rows: list[Row], params: Params, name: str, layout: Layout) -> list[Path]:
-    """What a training reads: low-resolution images, originals, and the weights that it starts from, if any."""
-    used, start = with_role(rows, params.study.sr_protocol, *SR_ROLES), params.train_sr[name].start_file
+    """What a training reads: low-resolution images, originals, and weights to start or learn from, if any."""
+    used, settings = with_role(rows, params.study.sr_protocol, *SR_ROLES), params.train_sr[name]
     require(layout.lr, "degrade")
     return [
         *require_all([image_file(layout.lr, row.id) for row in used], stage_again("degrade")),
         *require_all([Path(params.prepare.root) / row.path for row in used], BRING_BACK),
-        *require_all([find_weights(start)] if start is not None else [], f"correct train_sr.{name}.start"),
+        *require_all(
+            [find_weights(settings.watched)] if settings.watched is not None else [],
+            f"correct train_sr.{name}.{settings.watched_key}",
+        ),
     ]
 
 

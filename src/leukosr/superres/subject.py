@@ -25,6 +25,7 @@ class SRSubject:
         self.name, self.settings, self.train, self.val = name, settings, train, val
         self.quality, self.runtime = quality, runtime
         self.device = choose_device(runtime.device)
+        self._folder = tempfile.TemporaryDirectory()  # a trial that is cut begins anew, a teacher's images serve all
 
     def measure(self, learning_rate: float, roots: StreamRoots) -> dict[str, float]:
         """Train to the end; PSNR (dB) and SSIM of the last validation."""
@@ -34,8 +35,7 @@ class SRSubject:
             ssim_window=self.quality.ssim_window, channels=self.quality.channels, seed=roots,
             device=self.device, compiling=self.runtime.compile,
         )  # fmt: skip
-        with tempfile.TemporaryDirectory() as folder:  # a trial that is cut begins anew
-            training.run(Resume("trial", float("inf"), Path(folder)), lambda *_: None)
+        training.run(Resume("trial", float("inf"), Path(self._folder.name)), lambda *_: None)
         last = training.progress.history[-1]
         return {"psnr": float(last["val_psnr"]), "ssim": float(last["val_ssim"])}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -123,7 +123,9 @@ class SRTraining:
             report(known["iteration"], known)
         self.generate = self._fast(self.generator)
         self.discriminate = self._fast(self.discriminator) if self.discriminator is not None else None
-        sampler = PatchSampler(self.train, self.patch, self.settings.batch, self.settings.flips, self.seed, self.name)
+        targets = self.settings.targets(self.train, resume.root, self.device, self.processes)
+        pairs = replace(self.train, hr=targets)
+        sampler = PatchSampler(pairs, self.patch, self.settings.batch, self.settings.flips, self.seed, self.name)
         started = time.perf_counter() - self.progress.seconds
         for lr, hr in prefetched(sampler, range(self.progress.iteration, self.iterations)):
             self._change_stage()

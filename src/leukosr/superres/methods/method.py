@@ -16,6 +16,9 @@ if TYPE_CHECKING:  # settings are read without torch
     import torch
     from torch import Tensor, nn
 
+    from leukosr.data.pairs import Pairs
+    from leukosr.engine.processes import Processes
+    from leukosr.images.store import ImageStore
     from leukosr.superres.networks import Generator
 
 
@@ -55,6 +58,7 @@ class TrainSR(Section):
 
     model_config = ConfigDict(serialize_by_alias=True)
     architecture: ClassVar[str]  # of the generator, in GENERATORS
+    watched_key: ClassVar[str] = "start"  # the setting that names the weights which DVC is to watch
 
     method: str
     start: str | None
@@ -73,9 +77,22 @@ class TrainSR(Section):
     sizes: Annotated[dict[str, dict[str, Any]], Field(default={}, exclude=True)]
 
     @property
+    def watched(self) -> str | None:
+        """The weights that the training reads, as its setting `watched_key` names them; `reads` is their file."""
+        named: str | None = getattr(self, self.watched_key)
+        return named
+
+    @property
     def start_file(self) -> Path | None:
         """The weights to fine-tune from; None starts from random ones."""
         return None if self.start is None else Path(self.reads)
+
+    def targets(self, train: Pairs, cache: Path, device: torch.device, processes: Processes) -> ImageStore[Any]:
+        """What generated images are compared with, by the number of the pair: the originals, unless a method says else.
+
+        `cache` is a folder for what takes long to make and outlasts a cut training.
+        """
+        return train.hr
 
     @abstractmethod
     def objective(self, stage: TrainStage, seed: int, device: torch.device) -> Objective:
