@@ -55,7 +55,7 @@ def test_a_study_may_train_nothing(params: Params, tmp_path: Path, mlflow_store:
     sweep.run(context)
     assert list(context.layout.sweep.iterdir()) == []
     report.run(context)
-    assert "trains nothing" in quiet.file.getvalue()
+    assert "trains nothing" in quiet.file.getvalue()  # type: ignore[attr-defined]
     assert "PSNR" in (context.layout.report / "index.html").read_text()
 
 

@@ -183,6 +183,7 @@ def _protocol(params: Params, results: StudyResults, table: pd.DataFrame) -> dic
         "comparison": sections.comparison_rows(table, results),
         "experiments": [] if sections.alike(params, results) else sections.experiment_rows(params, results),
         "published": "published_psnr" in table,
+        "beside_published": sections.published_rows(table, results) if "published_psnr" in table else [],
         "leakage": leakage(results.manifest, results.protocol, params.study),
         "verdicts": verdict_rows(found.comparisons, results),
         "reach": reach_sentence(found.comparisons) if found.comparisons else "",

@@ -10,7 +10,8 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from leukosr.report.published import PublishedArm, PublishedStudy
+from leukosr.evaluate.classification import mean_and_sd
+from leukosr.report.published import PublishedArm, PublishedStudy, f1_of_means, percentile
 from leukosr.report.results import StudyResults
 
 UNDEFINED = "–"
@@ -21,7 +22,8 @@ def comparison_table(results: StudyResults, published: PublishedStudy | None) ->
 
     It holds image quality, scores and, if given, published figures. PSNR in dB, SSIM in 0..1; accuracy and macro F1 in
     percent as mean and sd over `n_runs` seeds. There are columns for what the study measures alone, and `published_*`
-    only when `published` is; NaN is undefined.
+    only when `published` is, with what stands beside these: the F1 as it was published, and the percentile of the
+    published PSNR and SSIM among the arm's images. NaN is undefined.
     """
     rows = []
     for name, arm in results.shown_arms.items():
@@ -45,12 +47,28 @@ def comparison_table(results: StudyResults, published: PublishedStudy | None) ->
                 "published_ssim": printed.ssim,
                 "published_accuracy_percent": printed.accuracy,
                 "published_f1_percent": printed.f1,
+                **_as_published(results, name, arm, printed),
             }
         rows.append(row)
     table = pd.DataFrame(rows)
     numbers = [name for name in table.columns if name not in (results.key, "arm", "n_images", "n_runs")]
     table[numbers] = table[numbers].astype(float)
     return table
+
+
+def _as_published(results: StudyResults, name: str, arm: str, printed: PublishedArm) -> dict[str, float | None]:
+    found: dict[str, float | None] = {}
+    if name in results.experiments:
+        runs = results.experiments[name].scores.per_seed.values()
+        of_runs = [f1_of_means(run["macro_precision"] or 0.0, run["macro_recall"] or 0.0) for run in runs]
+        mean, sd = mean_and_sd(of_runs)
+        found |= {"f1_of_means_percent": percent(mean), "f1_of_means_sd_percent": percent(sd)}
+    for measure, value in (("psnr", printed.psnr), ("ssim", printed.ssim)):
+        if arm in results.arms:
+            values = results.arms[arm].per_image[measure].dropna()
+            known = value is not None and len(values)
+            found[f"published_{measure}_percentile"] = percentile(value, values) if known else None
+    return found
 
 
 def summary(results: StudyResults) -> dict[str, dict[str, float | int | None]]:
