@@ -66,8 +66,8 @@ def _as_published(results: StudyResults, name: str, arm: str, printed: Published
     for measure, value in (("psnr", printed.psnr), ("ssim", printed.ssim)):
         if arm in results.arms:
             values = results.arms[arm].per_image[measure].dropna()
-            known = value is not None and len(values)
-            found[f"published_{measure}_percentile"] = percentile(value, values) if known else None
+            place = None if value is None or values.empty else percentile(value, values)
+            found[f"published_{measure}_percentile"] = place
     return found
 
 
