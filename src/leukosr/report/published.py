@@ -67,11 +67,6 @@ def published_figures(key: str | None) -> PublishedStudy | None:
     return PublishedStudy(key, entry["source"], high, low, arms, tuple(entry["facts"]))
 
 
-def f1_of_means(precision: float, recall: float) -> float:
-    """The harmonic mean of macro precision and macro recall, in their unit: what the case studies print as F1."""
-    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-
-
 def percentile(value: float, of: ArrayLike) -> float:
     """Percent of the values that lie below `value`, with half of those that equal it."""
     found = np.asarray(of)

@@ -12,7 +12,7 @@ import pandas as pd
 from leukosr.config import ByTraining, Classifier, Params
 from leukosr.report.results import StudyResults
 from leukosr.report.style import arm_looks, size_text, training_words
-from leukosr.report.tables import UNDEFINED, mean_sd, number, percent, quality_cells, score_cells
+from leukosr.report.tables import UNDEFINED, number, percent, quality_cells, score_cells
 
 
 def lead_sentence(params: Params, results: StudyResults) -> str:
@@ -122,21 +122,16 @@ def comparison_rows(table: pd.DataFrame, results: StudyResults) -> list[list[str
     return rows
 
 
-def published_rows(table: pd.DataFrame, results: StudyResults) -> list[list[str]]:
-    """The rows for which figures were published, read as these are: F1 of the means, percentiles of PSNR and SSIM."""
-    columns = ("published_f1_percent", "published_psnr", "published_ssim")
+def percentile_rows(table: pd.DataFrame, results: StudyResults) -> list[list[str]]:
+    """A row for each published PSNR or SSIM: the two, each with its percentile among our images."""
+    if "published_psnr_percentile" not in table:
+        return []
     rows = []
-    for row in table.dropna(subset=[each for each in columns if each in table], how="all").to_dict("records"):
+    for row in table.dropna(subset=["published_psnr", "published_ssim"], how="all").to_dict("records"):
         cells = [results.look(str(row[results.key])).label]
-        if "f1_of_means_percent" in row:
-            own = mean_sd(row["f1_of_means_percent"], row["f1_of_means_sd_percent"])
-            cells += [own, number(row["published_f1_percent"], 2)]
-        if "published_psnr_percentile" in row:
-            for measure, digits in (("psnr", 2), ("ssim", 4)):
-                cells += [
-                    number(row[f"published_{measure}"], digits),
-                    number(row[f"published_{measure}_percentile"], 0),
-                ]
+        for measure, digits in (("psnr", 2), ("ssim", 4)):
+            place = number(row[f"published_{measure}_percentile"], 0)
+            cells += [number(row[f"published_{measure}"], digits), place]
         rows.append(cells)
     return rows
 

@@ -10,8 +10,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from leukosr.evaluate.classification import mean_and_sd
-from leukosr.report.published import PublishedArm, PublishedStudy, f1_of_means, percentile
+from leukosr.report.published import PublishedArm, PublishedStudy, percentile
 from leukosr.report.results import StudyResults
 
 UNDEFINED = "–"
@@ -22,8 +21,8 @@ def comparison_table(results: StudyResults, published: PublishedStudy | None) ->
 
     It holds image quality, scores and, if given, published figures. PSNR in dB, SSIM in 0..1; accuracy and macro F1 in
     percent as mean and sd over `n_runs` seeds. There are columns for what the study measures alone, and `published_*`
-    only when `published` is, with what stands beside these: the F1 as it was published, and the percentile of the
-    published PSNR and SSIM among the arm's images. NaN is undefined.
+    only when `published` is, with the percentile of the published PSNR and SSIM among the arm's images. NaN is
+    undefined.
     """
     rows = []
     for name, arm in results.shown_arms.items():
@@ -47,7 +46,7 @@ def comparison_table(results: StudyResults, published: PublishedStudy | None) ->
                 "published_ssim": printed.ssim,
                 "published_accuracy_percent": printed.accuracy,
                 "published_f1_percent": printed.f1,
-                **_as_published(results, name, arm, printed),
+                **_percentiles(results, arm, printed),
             }
         rows.append(row)
     table = pd.DataFrame(rows)
@@ -56,15 +55,10 @@ def comparison_table(results: StudyResults, published: PublishedStudy | None) ->
     return table
 
 
-def _as_published(results: StudyResults, name: str, arm: str, printed: PublishedArm) -> dict[str, float | None]:
+def _percentiles(results: StudyResults, arm: str, printed: PublishedArm) -> dict[str, float | None]:
     found: dict[str, float | None] = {}
-    if name in results.experiments:
-        runs = results.experiments[name].scores.per_seed.values()
-        of_runs = [f1_of_means(run["macro_precision"] or 0.0, run["macro_recall"] or 0.0) for run in runs]
-        mean, sd = mean_and_sd(of_runs)
-        found |= {"f1_of_means_percent": percent(mean), "f1_of_means_sd_percent": percent(sd)}
-    for measure, value in (("psnr", printed.psnr), ("ssim", printed.ssim)):
-        if arm in results.arms:
+    if arm in results.arms:
+        for measure, value in (("psnr", printed.psnr), ("ssim", printed.ssim)):
             values = results.arms[arm].per_image[measure].dropna()
             place = None if value is None or values.empty else percentile(value, values)
             found[f"published_{measure}_percentile"] = place
