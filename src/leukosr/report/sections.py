@@ -107,7 +107,7 @@ def split_words(mixed: StudyResults, disjoint: StudyResults) -> str:
 
 
 def comparison_rows(table: pd.DataFrame, results: StudyResults) -> list[list[str]]:
-    """The comparison table as text: experiment or arm, accuracy, macro F1, runs, PSNR, SSIM, published figures."""
+    """The comparison table as text: experiment or arm, scores, runs, PSNR, SSIM, published figures."""
     rows = []
     for row in table.to_dict("records"):
         cells = [results.look(str(row[results.key])).label, *score_cells(row), *quality_cells(row)]
