@@ -203,7 +203,7 @@ WRONG = [
     ("upscale.raw.size.0", 4, ["4", "greater than or equal to 8"]),
     ("upscale.raw.file", "jpg", ["'jpg'", "png, or {jpeg: QUALITY} with a quality from 1 to 100"]),
     ("upscale.raw.file.jpeg", 101, ["101", "less than or equal to 100"]),
-    ("upscale.raw.colour", "red", ["'red'", "a colour like #56B4E9"]),
+    ("report.looks.raw.colour", "red", ["'red'", "a colour like #56B4E9"]),
     ("upscale.bicubic.kernel", "lanczos", ["'lanczos'", "'opencv_bicubic', 'pillow_bicubic', 'bilinear' or 'area'"]),
     ("upscale.unsharp.filter", "blur", ["'blur'", "'unsharp', 'clahe', 'median'"]),
     ("upscale.unsharp.amount", 11, ["11", "less than or equal to 10"]),
@@ -487,6 +487,11 @@ def test_a_file_of_an_older_version_is_answered_with_how_to_compose_a_new_one(de
         assert renamed in message
 
 
+def test_a_file_with_the_looks_of_arms_in_upscale_is_answered_with_where_they_stand_now(demo: Any) -> None:
+    message = refusal(changed(demo, "upscale.raw.title", "raw"))
+    assert "older version" in message and "report.looks.NAME" in message
+
+
 @pytest.mark.parametrize("protocol", [*SPLITS, *SEVERAL, "[official,paper]"])
 def test_every_protocol_composes_and_finds_sources_where_it_may(
     protocol: str, compose_params: Callable[..., Params]
@@ -524,6 +529,18 @@ def test_stages_run_for_the_measures_of_the_study(measures: list[str], compose_p
     assert list(params.classify) == (list(params.arms) if "classification" in measures else [])
 
 
+@pytest.mark.parametrize("start", ["weights/my net.v2.pth", "RealESRGAN_x4plus.pth", "pretrained/x4"])
+def test_the_weights_that_a_training_starts_from_are_an_input_of_its_stage(
+    start: str, compose_params: Callable[..., Params]
+) -> None:
+    params = compose_params(f"train_sr.srgan.start='{start}'")
+    assert params.train_sr["srgan"].start_file == Path(params.train_sr["srgan"].reads) == Path(start)
+    assert params.train_sr["real_esrgan"].start_file is None
+    assert params.train_sr["real_esrgan"].reads == "outputs/demo/lr"
+    named = compose_params(f"train_sr.srgan.start='{start}'", "train_sr.srgan.start=best", "+starts.best=w.safetensors")
+    assert named.train_sr["srgan"].start_file == Path("w.safetensors")
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -532,6 +549,8 @@ def test_stages_run_for_the_measures_of_the_study(measures: list[str], compose_p
         (["study.measures=[image_quality,image_quality]"], "measures must differ from each other"),
         (["study.measures=[image_quality]"], "classify: study.measures names no classification, so there can be no"),
         (["study=demo_sr", "study.measures=[classification]"], "classify: add an experiment, or take classification"),
+        (["train_sr.srgan.start=a.pth", "train_sr.srgan.reads=b.pth"], "train_sr.srgan.reads = b.pth: must be a.pth"),
+        (["+report.looks.other={title: x}"], "report.looks: unknown arm 'other'; the arms of this study are raw, "),
         (["study=demo_sr", "sweep.target=classify"], "sweep.target: this study has no experiment; set it to train_sr"),
         (["study=demo_sr", "prepare.classes=[a]"], "prepare.classes: a study without classification has no classes"),
         (["study=demo_sr", "train_sr.srgan.class=a"], "train_sr.srgan.class: a study without classification has no"),

@@ -92,8 +92,7 @@ def test_a_search_refuses_arms_of_different_sizes_as_a_study_does(
 ) -> None:
     params = compose_params("study=demo")
     experiment = params.classify["raw"].model_copy(update={"train": ["raw", "bicubic"]})
-    searched = params.model_copy(update={"classify": {"mixed": experiment}})
-    subject = ClassifierSubject(searched, "mixed", rows_of(), arms, "paper")
+    subject = ClassifierSubject(experiment, rows_of(), arms, "paper", params.runtime)
     with pytest.raises(LeukoError, match=r"raw are 32x32 pixels, those of bicubic 40x40.*classifier\.size"):
         subject.tune({}, StreamRoots(1, {}))
 

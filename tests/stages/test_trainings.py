@@ -13,7 +13,8 @@ from rich.console import Console
 
 from leukosr.config import Params
 from leukosr.errors import LeukoError
-from leukosr.stages import train_sr
+from leukosr.stages import train_sr, upscale
+from leukosr.stages.context import Context
 
 from .conftest import TINY, Study
 
@@ -38,7 +39,7 @@ def trained(
         tiny = [f"train_sr.one.sizes.smoke.{key}={value}" for key, value in sizes.items()]
         params = compose_params(*TINY, f"+method@train_sr.one={method}", *tiny, *changes)
         folder = tmp_path / hashlib.sha256(repr((method, changes)).encode()).hexdigest()[:12]
-        train_sr.run(params, "one", quiet, inside.layout, folder)
+        train_sr.run(Context(params, inside.layout, quiet, folder), "one")
         return folder
 
     return run
@@ -72,6 +73,17 @@ def test_a_training_of_one_class_sees_its_images_alone(trained: Train) -> None:
         trained("train_sr.one.class=mono")
 
 
+def test_a_network_of_one_class_makes_no_test_image(
+    trained: Train, inside: Study, compose_params: Callable[..., Params], quiet: Console, tmp_path: Path
+) -> None:
+    weights_file = trained("train_sr.one.class=monocyte") / "last.safetensors"
+    arm = "{reads: %s, from: low, by: file, tile: 0, overlap: 64, batch: 8, precision: auto, channels_last: true}"
+    params = compose_params(*TINY, f"+upscale.labelled={arm % weights_file}")
+    with pytest.raises(LeukoError, match=r"upscale.labelled: its network was trained on the class monocyte alone"):
+        upscale.run(Context(params, inside.layout, quiet, tmp_path / "arm"), "labelled")
+    assert not (tmp_path / "arm").exists()
+
+
 def test_lr_may_be_drawn_afresh_for_every_sample(trained: Train) -> None:
     files, fresh, again = trained(), trained("degrade.on_the_fly=true"), trained("degrade.on_the_fly=true")
     assert weights(files) != weights(fresh)
@@ -86,7 +98,8 @@ def test_weights_to_start_from_must_be_there(trained: Train) -> None:
 
 def test_a_training_starts_from_weights_by_their_word_and_says_which(trained: Train, inside: Study) -> None:
     plain = trained()
-    word, file = "pretrained/mine", inside.folder / "pretrained/mine.safetensors"
+    word = "pretrained/mine.safetensors"  # those that conf/config.yaml lists under starts need no suffix
+    file = inside.folder / word
     file.parent.mkdir(exist_ok=True)
     shutil.copyfile(plain / "last.safetensors", file)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()

@@ -15,7 +15,7 @@ import torch
 import torchvision.models
 from torch import Tensor, nn
 
-from leukosr.config import Architecture, Head
+from leukosr.classify.settings import Architecture, Head
 from leukosr.errors import LeukoError
 from leukosr.quoting import short
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from leukosr.classify.settings import Classifier, Experiment
 from leukosr.classify.trainer import LabelledImages
-from leukosr.config import Classifier, Experiment, Protocol
 from leukosr.data.manifest import Row, folds_of, with_role
 from leukosr.data.splits import SPLITS
 from leukosr.engine.seeding import Root, stream_rng
@@ -19,6 +19,7 @@ from leukosr.images.reading import read_rgb
 from leukosr.images.resampling import shrink_into
 from leukosr.images.store import ImageStore
 from leukosr.layout import image_file
+from leukosr.settings import Protocol
 
 
 class ArmImages:

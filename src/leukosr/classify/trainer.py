@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from leukosr.classify.backbones import ClassifierNetwork
-from leukosr.config import Classifier
+from leukosr.classify.settings import Classifier
 from leukosr.data.augment import augment
 from leukosr.engine.averaging import average_of
 from leukosr.engine.batch_norm import SynchronisedBatchNorm2d

@@ -18,9 +18,10 @@ from leukosr.terminal import print_raw
 def show(params: ParamsFile = PARAMS) -> None:
     """Print the comparison of the study that params.yaml holds."""
     from leukosr.stages import report as stage
+    from leukosr.stages.context import Context
 
     settings = load_params(params)
-    stage.show(settings, console, Layout(settings.study.name))
+    stage.show(Context(settings, Layout(settings.study.name), console))
 
 
 def which(params: ParamsFile = PARAMS) -> None:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, Union
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, create_model, model_validator
 
-from leukosr.config.data import Image
-from leukosr.config.fields import Count, PositiveInt, Precision, Section
 from leukosr.images.filters import FILTERS, Filter
 from leukosr.images.resampling import Kernel
+from leukosr.images.settings import Image
 from leukosr.layout import weight_file
+from leukosr.settings import Count, PositiveInt, Precision, Section
 
 Side = Annotated[int, Field(ge=8, le=8192)]
 
@@ -42,15 +42,12 @@ class Arm(Section):
     """What every arm says.
 
     reads: the path that DVC watches for this arm, besides the manifest, the originals and the low-resolution images.
-    title, colour: in reports; null: its name, the next free colour.
     size: (height, width) that the images are brought to after they are made; null: as the kind of arm makes them.
     """
 
     model_config = ConfigDict(serialize_by_alias=True)
 
     reads: str
-    title: str | None = None
-    colour: Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}$")] | None = None
     made_from: Literal["low", "original"] = Field(alias="from")
     size: tuple[Side, Side] | None = None
     file: FileFormat = "png"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from leukosr.config import Image
 from leukosr.images.reading import fit_to, read_rgb
+from leukosr.images.settings import Image
 
 
 def read_hr(path: Path, image: Image) -> np.ndarray:

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from leukosr.config.fields import PositiveInt, Section
-from leukosr.config.yaml_file import read_yaml
+from leukosr.settings import PositiveInt, Section
+from leukosr.yaml_file import read_yaml
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")]
 

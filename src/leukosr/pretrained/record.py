@@ -8,9 +8,9 @@ from pathlib import Path
 
 import yaml
 
-from leukosr.config.yaml_file import read_yaml
 from leukosr.errors import LeukoError
 from leukosr.files import new_file
+from leukosr.yaml_file import read_yaml
 
 
 @dataclass(frozen=True)

@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-from rich.console import Console
 
 from leukosr.config import Image, Params
 from leukosr.data.hr import read_hr
 from leukosr.data.manifest import Row, read_manifest, used_rows
 from leukosr.degradation import DEGRADATIONS, image_rng
 from leukosr.engine.parallel import count_workers, ordered_map
-from leukosr.engine.processes import ALONE, Processes, shared_folder
+from leukosr.engine.processes import shared_folder
 from leukosr.engine.progress import track
 from leukosr.engine.seeding import stream_seed
 from leukosr.images.reading import read_rgb, write_png
-from leukosr.layout import BRING_BACK, Layout, image_file, new_image_file, require_all
+from leukosr.layout import BRING_BACK, image_file, new_image_file, require_all
+from leukosr.stages.context import Context
 
 SHOWN = 6
 
@@ -36,12 +36,14 @@ class _Task:
     seed: int
 
 
-def run(params: Params, console: Console, layout: Layout, out: Path, processes: Processes = ALONE) -> None:
-    """Write lr/<id>.png for every image with a role in training or testing, and a sample grid, into `out`.
+def run(context: Context) -> None:
+    """Write lr/<id>.png for every image with a role in training or testing, and a sample grid.
 
     Several processes each make the images that they own.
     """
-    rows = used_rows(read_manifest(layout.manifest), params.study)
+    params, processes = context.params, context.processes
+    out = context.out or context.layout.root
+    rows = used_rows(read_manifest(context.layout.manifest), params.study)
     require_all([Path(params.prepare.root) / row.path for row in rows if processes.owns(row.id)], BRING_BACK)
     settings = degradation_settings(params)
     workers = count_workers(params.runtime.workers)
@@ -53,7 +55,7 @@ def run(params: Params, console: Console, layout: Layout, out: Path, processes: 
         return
     _draw_grid(rows, params, out)
     height, width = params.image.height // params.image.scale, params.image.width // params.image.scale
-    console.print(f"degrade: {len(rows)} images of {height}x{width} ({params.degrade.method}) -> {out / 'lr'}")
+    context.console.print(f"degrade: {len(rows)} images of {height}x{width} ({params.degrade.method}) -> {out / 'lr'}")
 
 
 def degradation_settings(params: Params) -> Any:

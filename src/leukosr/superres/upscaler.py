@@ -9,9 +9,9 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from leukosr.config import Precision
 from leukosr.engine.device import autocast, to_batch, to_uint8
 from leukosr.errors import Diverged, LeukoError
+from leukosr.settings import Precision
 from leukosr.superres.edge import input_of, output_of
 from leukosr.superres.networks import Generator
 

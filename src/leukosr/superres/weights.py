@@ -23,12 +23,16 @@ LARGEST_SCALE, MOST_BLOCKS, WIDEST = 64, 500, 65_536
 
 @dataclass(frozen=True)
 class LoadedGenerator:
-    """A generator in evaluation mode and what it is: its key in GENERATORS, scale, other arguments."""
+    """A generator in evaluation mode and what it is: its key in GENERATORS, scale, other arguments.
+
+    only_class: the one class that it was trained on, by its file; empty where there were several.
+    """
 
     model: Generator
     architecture: str
     scale: int
     arguments: dict[str, int]
+    only_class: str = ""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class _Stored:
     architecture: str
     scale: int
     arguments: dict[str, int]
+    only_class: str = ""
 
     def __str__(self) -> str:
         arguments = ", ".join(f"{name} {value}" for name, value in self.arguments.items())
@@ -90,7 +95,9 @@ def load_generator(path: str | Path, device: str | torch.device = "cpu") -> Load
     with torch.random.fork_rng(devices=[]):  # building initialises weights that are replaced at once
         model = GENERATORS[stored.architecture](scale=stored.scale, **stored.arguments)
     load_into(model, stored.tensors, path)
-    return LoadedGenerator(model.to(device).eval(), stored.architecture, stored.scale, dict(stored.arguments))
+    return LoadedGenerator(
+        model.to(device).eval(), stored.architecture, stored.scale, dict(stored.arguments), stored.only_class
+    )
 
 
 def init_from(model: nn.Module, path: str | Path) -> None:
@@ -148,7 +155,7 @@ def _described(path: Path, tensors: dict[str, Tensor], header: Mapping[str, str]
             f"{path} has a damaged header: scale is {found[0]!r} where a whole number is expected, or "
             f"arguments is {found[1]!r} where a JSON object of whole numbers is; save it again."
         ) from error
-    return _Stored(tensors, architecture, scale, arguments)
+    return _Stored(tensors, architecture, scale, arguments, header.get("only_class", ""))
 
 
 def _check_sizes(path: Path, stored: _Stored) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field, model_validator
 
-from leukosr.config.fields import LearningRate, NonNegative, PositiveInt, Precision, PretrainedWeights, Section, Seed
+from leukosr.settings import LearningRate, NonNegative, PositiveInt, Precision, PretrainedWeights, Section, Seed
 
 if TYPE_CHECKING:  # settings are read without torch
     import torch
@@ -46,7 +47,8 @@ class Objective:
 class TrainSR(Section):
     """One training; a method adds its own settings, names its generator and gives its objective.
 
-    start: weights to fine-tune from. only_class (`class`): train on the images of one class. seed: null is study.seed.
+    start: weights to fine-tune from; reads: their file, which DVC watches (without a start: any input).
+    only_class (`class`): train on the images of one class. seed: null is study.seed.
     sizes: by column of the budgets, where conf/ takes the other values from; nothing reads them here.
     """
 
@@ -55,6 +57,7 @@ class TrainSR(Section):
 
     method: str
     start: str | None
+    reads: str
     only_class: Annotated[str | None, Field(alias="class")]
     seed: Seed | None
     generator: Section
@@ -67,6 +70,11 @@ class TrainSR(Section):
     precision: Precision
     channels_last: bool
     sizes: Annotated[dict[str, dict[str, Any]], Field(default={}, exclude=True)]
+
+    @property
+    def start_file(self) -> Path | None:
+        """The weights to fine-tune from; None starts from random ones."""
+        return None if self.start is None else Path(self.reads)
 
     @abstractmethod
     def objective(self, stage: TrainStage, seed: int, device: torch.device) -> Objective:

@@ -18,6 +18,7 @@ PretrainedWeights = Literal["none", "imagenet"]
 Backbone = Annotated[str, Field(pattern=r"^(timm/)?[a-z0-9_.]+$")]  # as torchvision or timm calls it
 InputSize = tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]]
 Probability = Annotated[float, Field(ge=0, le=1)]
+Protocol = str  # a key of leukosr.data.splits.SPLITS
 
 
 class Section(BaseModel):

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_type_hi
 
 from pydantic import Field, create_model, model_validator
 
-from leukosr.config.fields import Section
 from leukosr.degradation import DEGRADATIONS
 from leukosr.degradation.checks import OF_IMAGE
 from leukosr.errors import LeukoError
+from leukosr.settings import Section
 
 
 class SettingsSection(Section):
