@@ -75,7 +75,8 @@ def test_every_study_composes_with_every_budget(compose_params: Callable[..., Pa
     params = compose_params(f"study={study}", f"budget={budget}")
     assert (params.study.name, params.budget.name) == (study, budget)
     assert bool(params.classify) == params.study.classifies
-    assert {each.classifier.epochs for each in params.classify.values()} <= {params.budget.classify.epochs}
+    on_images = [each.classifier for each in params.classify.values() if not each.classifier.on_features]
+    assert {each.epochs for each in on_images} <= {params.budget.classify.epochs}
     assert not params.study.classifies or params.prepare.per_class == params.budget.per_class
     for training in params.train_sr.values():
         assert training.patch == training.sizes[params.budget.column]["patch"]

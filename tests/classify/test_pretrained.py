@@ -1,5 +1,6 @@
 """Published weights from files: EfficientNet-Lite0 as its package computes it, and files that do not fit."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,16 +22,16 @@ PACKAGE_FEATURES = (2.389542, 0.0, 0.731236, 1.093962, 0.0, 1.769769)
 PACKAGE_SUM = 1166.36316
 
 
-def by_rule(shapes: Mapping[str, torch.Size]) -> dict[str, Tensor]:
+def by_rule(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
     """Tensors of those names and shapes, by a rule that anyone can repeat."""
     made: dict[str, Tensor] = {}
     for number, name in enumerate(sorted(shapes)):
         shape = shapes[name]
-        wave = torch.sin(torch.arange(shape.numel(), dtype=torch.float64) * 0.7 + number).reshape(shape)
+        wave = torch.sin(torch.arange(math.prod(shape), dtype=torch.float64) * 0.7 + number).reshape(shape)
         if name.endswith("num_batches_tracked"):
             made[name] = torch.zeros((), dtype=torch.int64)
         elif len(shape) == 4:
-            made[name] = (wave * 1.4 * (2 / shape[1:].numel()) ** 0.5).float()
+            made[name] = (wave * 1.4 * (2 / math.prod(shape[1:])) ** 0.5).float()
         elif len(shape) == 1 and name.endswith(("running_var", "weight")):
             made[name] = (1 + 0.3 * wave).float()
         else:

@@ -213,7 +213,7 @@ def test_an_arm_by_published_weights_says_which_file_made_it(
     Path("pretrained").mkdir(exist_ok=True)
     shutil.copyfile("x4.safetensors", "pretrained/mine.safetensors")
     params = changed("x4", weights="pretrained/mine", reads="pretrained/mine.safetensors")
-    upscale.run(params, "x4", quiet, Layout("demo"), tmp_path / "arm")
+    upscale.run(Context(params, Layout("demo"), quiet, tmp_path / "arm"), "x4")
     said = json.loads((tmp_path / "arm/metrics.json").read_text())
     assert (said["weights"], said["weights_sha256"]) == ("pretrained/mine", digest)
 

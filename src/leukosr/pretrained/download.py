@@ -62,7 +62,10 @@ def _from_index(source: FromIndex, folder: Path) -> None:
         f"{source.package}=={source.version}",
     ]  # fmt: skip
     print(f"downloading {source.place} by pip", file=sys.stderr)
-    done = subprocess.run(command, capture_output=True, text=True, errors="backslashreplace", check=False)
+    shown = sys.stderr if sys.stderr.isatty() else subprocess.DEVNULL  # pip's own progress bar
+    done = subprocess.run(
+        command, stdout=shown, stderr=subprocess.PIPE, text=True, errors="backslashreplace", check=False
+    )
     if done.returncode or not (folder / source.file).is_file():
         said = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")] or ["it brought another file"]
         raise LeukoError(f"pip could not download {source.file} ({short(said[-1].removeprefix('ERROR: '), 200)})")

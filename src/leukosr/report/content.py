@@ -42,6 +42,7 @@ class ProtocolPart:
     comparison: Rows
     experiments: Rows
     published: bool
+    percentiles: Rows
     leakage: Sequence[str]
     verdicts: Rows
     reach: str

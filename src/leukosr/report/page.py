@@ -166,6 +166,7 @@ def _protocol(params: Params, results: StudyResults, table: pd.DataFrame) -> Pro
         comparison=sections.comparison_rows(table, results),
         experiments=[] if sections.alike(params, results) else sections.experiment_rows(params, results),
         published="published_psnr" in table,
+        percentiles=sections.percentile_rows(table, results),
         leakage=leakage(results.manifest, results.protocol, params.study),
         verdicts=verdict_rows(found.comparisons, results),
         reach=reach_sentence(found.comparisons) if found.comparisons else "",

@@ -13,7 +13,6 @@ from typing import Any
 import pandas as pd
 
 from leukosr.config import Params
-from leukosr.evaluate.classification import METRICS
 from leukosr.layout import Layout
 from leukosr.tracking.runs import Run, run
 
@@ -190,7 +189,7 @@ class ClassifierRecord:
 
     def finish_seed(self, tracked: Run, seed: int, scores: Mapping[str, float], folder: Path) -> None:
         """Log the scores of a seed and, where asked for, its weights in `folder` as models."""
-        tracked.metrics({name: scores[name] for name in METRICS})
+        tracked.metrics(dict(scores))
         if self.params.runtime.log_models:
             for weights in sorted((folder / "weights").iterdir()):
                 if weights.stem == f"seed-{seed}" or weights.stem.startswith(f"seed-{seed}-"):  # one a fold
