@@ -487,6 +487,11 @@ def test_a_file_of_an_older_version_is_answered_with_how_to_compose_a_new_one(de
         assert renamed in message
 
 
+def test_a_file_with_the_looks_of_arms_in_upscale_is_answered_with_where_they_stand_now(demo: Any) -> None:
+    message = refusal(changed(demo, "upscale.raw.title", "raw"))
+    assert "older version" in message and "report.looks.NAME" in message
+
+
 @pytest.mark.parametrize("protocol", [*SPLITS, *SEVERAL, "[official,paper]"])
 def test_every_protocol_composes_and_finds_sources_where_it_may(
     protocol: str, compose_params: Callable[..., Params]

@@ -13,14 +13,13 @@ from scipy import ndimage
 from leukosr.data.synthetic.settings import SmearSettings
 from leukosr.data.synthetic.smears import (
     CLASSES,
-    CYTOPLASM,
-    NUCLEUS,
     Smear,
     augment_view,
     draw_source,
     write_demo,
 )
 from leukosr.errors import LeukoError
+from leukosr.images.masks import CYTOPLASM, NUCLEUS
 
 SIZE = (128, 128)
 SMALL = SmearSettings(height=64, width=80, train_sources=2, test_sources=1, views=2, seed=7)

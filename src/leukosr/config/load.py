@@ -38,6 +38,12 @@ def parse_params(raw: Any, origin: str) -> Params:
             "classifier.KEY=VALUE, where decay is now schedule and augmentation is now augmentations; init in "
             "train_sr.NAME is now start"
         )
+    arms = raw.get("upscale") if isinstance(raw, dict) else None
+    if isinstance(arms, dict) and any(isinstance(arm, dict) and "title" in arm for arm in arms.values()):
+        raise LeukoError(
+            f"{origin} is of an older version: compose it anew with `dvc exp run` and your -S settings; title and "
+            "colour of upscale.NAME now stand in report.looks.NAME"
+        )
     try:
         return Params.model_validate(raw)
     except ValidationError as error:

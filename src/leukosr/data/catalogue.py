@@ -48,6 +48,12 @@ class Checked:
     height: int
 
 
+def masks_of(root: Path, images: Iterable[Checked]) -> dict[str, str]:
+    """Image id -> path below `root` of its mask, for images that have one: masks/, then the image's path, as .png."""
+    places = {image.found.image_id: Path("masks", image.found.path).with_suffix(".png") for image in images}
+    return {image: place.as_posix() for image, place in places.items() if (root / place).is_file()}
+
+
 @dataclass(frozen=True)
 class Rejected:
     """One file that is left out, and why."""

@@ -227,7 +227,7 @@ def _summarise(folder: Path, work: _Work) -> dict[str, Any]:
         "folds": len(data.splits) if data.splits[0].name else None,
         "per_class": {name: _class_means(scored, name) for name in data.classes},
         "per_seed": {str(s): {name: getattr(c, name) for name in METRICS} for s, c in scored.items()},
-        "epochs": recipe.epochs,
+        "epochs": _epochs_run(history),
         "batch": recipe.batch,
         "precision": recipe.precision,
         "device": str(work.device),
@@ -240,6 +240,12 @@ def _summarise(folder: Path, work: _Work) -> dict[str, Any]:
     confusion_figure(folder / "confusion.png", look, predictions, tuple(data.classes), note)
     classifier_curves(folder / "curves.png", look, history, note)
     return metrics
+
+
+def _epochs_run(history: pd.DataFrame) -> float:
+    """Epochs per training: the mean where some stopped early."""
+    mean = float(history.groupby([name for name in ("seed", "fold", "member") if name in history]).size().mean())
+    return int(mean) if mean.is_integer() else round(mean, 2)
 
 
 def _class_means(scored: dict[int, Classification], name: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from leukosr.config import Prepare
-from leukosr.data.catalogue import Rejected, check_images, find_images, unused_folders
+from leukosr.data.catalogue import Rejected, check_images, find_images, masks_of, unused_folders
 from leukosr.data.manifest import make_rows, refuse_trained_tests, write_manifest, write_rejected
 from leukosr.data.sources import read_sources
 from leukosr.data.splits import SPLITS, check_claims, study_roles
@@ -51,7 +51,7 @@ def run(context: Context) -> None:
     sources = read_sources(root, good, Path(settings.sources) if needed else None, settings.source_pattern)
     for note in sources.notes:
         console.print(f"prepare: {note}")
-    items = candidates(good, sources.by_image)
+    items = candidates(good, sources.by_image, masks_of(root, good))
     rows = make_rows(items, study_roles(items, settings, study.seed, study.protocols, study.classifies))
     check_claims(rows, study.protocols)
     if params.train_sr:

@@ -200,8 +200,9 @@ def _searched(params: Params, subject: Subject, attempt: Attempt, tracked: track
         if seed < params.sweep.runs and attempt.hopeless(mean, seed):
             break
     means = {name: float(np.mean([each[name] for each in found])) for name in found[0]}
-    return {**means, f"{params.sweep.objective}_sd": float(np.std([e[params.sweep.objective] for e in found], ddof=1))
-            if len(found) > 1 else 0.0}  # fmt: skip
+    scores = [each[params.sweep.objective] for each in found]
+    sd = float(np.std(scores, ddof=1)) if len(scores) > 1 else 0.0
+    return {**means, f"{params.sweep.objective}_sd": sd}
 
 
 def _plan(params: Params, layout: Layout) -> Plan:

@@ -22,9 +22,9 @@ from leukosr.data.synthetic.settings import SMALLEST_SIDE, SmearSettings
 from leukosr.data.synthetic.stain import draw_stain
 from leukosr.errors import LeukoError
 from leukosr.files import new_folder
+from leukosr.images.masks import CYTOPLASM, NUCLEUS
 
 CLASSES = tuple(LEUKOCYTES)
-NUCLEUS, CYTOPLASM = 255, 128  # grey values in the mask files
 
 _SUPERSAMPLING = 3
 _SHORT_SIDE = 36.0  # µm of blood along the shorter side of an image
