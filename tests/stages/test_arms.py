@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import shutil
@@ -15,7 +16,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from leukosr.config import Generated, Params, parse_params
+from leukosr.config import ByFile, Generated, Params, parse_params
 from leukosr.data.manifest import read_manifest, seen_by_classifiers
 from leukosr.errors import LeukoError
 from leukosr.evaluate.image_quality import compare_images
@@ -203,6 +204,27 @@ def test_weights_of_another_scale_or_network_are_refused_in_one_sentence(
     with pytest.raises(LeukoError, match=message):
         upscale.run(Context(changed(arm, **settings), Layout("demo"), quiet, tmp_path / "arm"), arm)
     assert not (tmp_path / "arm").exists()
+
+
+def test_an_arm_by_published_weights_says_which_file_made_it(
+    changed: Callable[..., Params], quiet: Console, tmp_path: Path
+) -> None:
+    digest = hashlib.sha256(Path("x4.safetensors").read_bytes()).hexdigest()
+    Path("pretrained").mkdir(exist_ok=True)
+    shutil.copyfile("x4.safetensors", "pretrained/mine.safetensors")
+    params = changed("x4", weights="pretrained/mine", reads="pretrained/mine.safetensors")
+    upscale.run(Context(params, Layout("demo"), quiet, tmp_path / "arm"), "x4")
+    said = json.loads((tmp_path / "arm/metrics.json").read_text())
+    assert (said["weights"], said["weights_sha256"]) == ("pretrained/mine", digest)
+
+
+def test_the_arm_of_the_published_network_watches_its_file(compose_params: Callable[..., Params]) -> None:
+    demo = ("study=demo", "budget=smoke", "arms=[bicubic,realesrgan_x4plus]")
+    arm = compose_params(*demo).upscale["realesrgan_x4plus"]
+    assert isinstance(arm, ByFile) and (arm.network, arm.scale) == ("real_esrgan", 4)
+    assert (arm.weights, arm.reads) == ("pretrained/realesrgan_x4plus", "pretrained/realesrgan_x4plus.safetensors")
+    with pytest.raises(LeukoError, match=r"reads is x4\.pth, it must be pretrained/realesrgan_x4plus\.safetensors"):
+        compose_params(*demo, "upscale.realesrgan_x4plus.reads=x4.pth")
 
 
 def test_low_resolution_images_of_another_size_are_refused(

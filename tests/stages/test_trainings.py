@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import mlflow
 import pandas as pd
 import pytest
 from rich.console import Console
@@ -109,3 +110,30 @@ def test_a_student_learns_from_another_training_of_the_study(trained: Train) -> 
 def test_a_teacher_must_be_there(trained: Train) -> None:
     with pytest.raises(LeukoError, match=r"none\.safetensors .*correct train_sr\.one\.teacher"):
         trained("train_sr.one.teacher=none.safetensors", method="distil")
+
+
+def test_a_training_starts_from_weights_by_their_word_and_says_which(trained: Train, inside: Study) -> None:
+    plain = trained()
+    word = "pretrained/mine.safetensors"  # those that conf/config.yaml lists under starts need no suffix
+    file = inside.folder / word
+    file.parent.mkdir(exist_ok=True)
+    shutil.copyfile(plain / "last.safetensors", file)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    started = trained(f"train_sr.one.start={word}")
+    assert weights(started) != weights(plain)
+    assert {key: value for key, value in metrics(started).items() if key.startswith("weights")} == {
+        "weights": word,
+        "weights_sha256": digest,
+    }
+    (run,) = mlflow.search_runs(
+        search_all_experiments=True, filter_string=f"params.weights = '{word}'", output_format="list"
+    )
+    assert run.data.params["weights_sha256"] == digest
+    assert not [key for key in metrics(plain) if key.startswith("weights")]
+
+
+def test_a_missing_word_is_answered_with_the_command_that_brings_it(trained: Train) -> None:
+    with pytest.raises(
+        LeukoError, match=r"x4plus\.safetensors is not here: run `leukosr weights fetch realesrgan_x4plus`"
+    ):
+        trained("train_sr.one.start=pretrained/realesrgan_x4plus")

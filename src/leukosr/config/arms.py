@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from inspect import signature
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union, get_type_hints
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, Union, get_type_hints
 
-from pydantic import ConfigDict, Discriminator, Field, Tag, create_model
+from pydantic import ConfigDict, Discriminator, Field, Tag, create_model, model_validator
 
 from leukosr.images.filters import FILTERS, Filter
 from leukosr.images.resampling import Kernel
 from leukosr.images.settings import Image
+from leukosr.layout import weight_file
 from leukosr.settings import Count, PositiveInt, Precision, Section
 
 Side = Annotated[int, Field(ge=8, le=8192)]
@@ -121,12 +123,23 @@ class ByTraining(Generated):
 class ByFile(Generated):
     """Images by anyone's weights: the file that `reads` names.
 
-    network, scale: what the file must hold, by its name in GENERATORS; null: whatever it holds.
+    weights: the same file by its word, `pretrained/NAME`; null: `reads` alone says it. network, scale: what the file
+    must hold, by its name in GENERATORS or, of other architectures, spandrel's; null: whatever it holds.
     """
 
     by: Literal["file"]
+    weights: str | None = None
     network: str | None = None
     scale: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _watches_its_weights(self) -> Self:
+        """DVC watches what `reads` says, so the two must be one file."""
+        if self.weights is not None and weight_file(self.weights) != Path(self.reads):
+            raise ValueError(
+                f"reads is {self.reads}, it must be {weight_file(self.weights)} for weights {self.weights}"
+            )
+        return self
 
 
 def _settings_of(name: str, function: Filter) -> type[Filtered]:

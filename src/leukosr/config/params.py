@@ -17,6 +17,7 @@ from leukosr.degradation.settings import Degrade
 from leukosr.engine.settings import Runtime
 from leukosr.evaluate.settings import Quality
 from leukosr.images.settings import Image
+from leukosr.layout import weight_file
 from leukosr.settings import Name, Precision, Protocol, Section
 from leukosr.superres.methods import AnyTrainSR
 from leukosr.superres.methods.method import TrainSR
@@ -248,7 +249,7 @@ def _check_training(name: str, arm: ByTraining, params: Params) -> None:
 
 def _check_start(name: str, train: TrainSR, starts: Mapping[str, str]) -> None:
     """DVC watches the weights that a training starts or learns from."""
-    needed = starts.get(str(train.watched), train.watched)
+    needed = starts.get(str(train.watched)) or str(weight_file(str(train.watched)))
     if train.reads != needed:
         raise ValueError(
             f"train_sr.{name}.reads = {train.reads}: must be {needed}, by train_sr.{name}.{train.watched_key}"

@@ -19,6 +19,7 @@ from leukosr.images.filters import FILTERS
 from leukosr.images.reading import read_rgb_of, write_jpeg, write_png
 from leukosr.images.resampling import brought_to, resize
 from leukosr.layout import BRING_BACK, image_file, new_image_file, require, require_all, stage_again
+from leukosr.pretrained.download import sha256_of
 from leukosr.stages.context import Context
 
 
@@ -42,10 +43,17 @@ def run(context: Context, arm: str) -> None:
         for row, image in zip(own, images, strict=True):
             _write(folder, row.id, image, settings)
         if isinstance(settings, Generated) and processes.first:
-            write_json(folder / "metrics.json", {"n": len(rows), "precision": settings.precision})
+            write_json(folder / "metrics.json", {"n": len(rows), "precision": settings.precision, **_facts(settings)})
     if processes.first:
         how = f" in {settings.precision}" if isinstance(settings, Generated) else ""
         context.console.print(f"upscale {arm}: {len(rows)} images{how} -> {target}")
+
+
+def _facts(settings: Generated) -> dict[str, str]:
+    """Which file made the images, where that is none of the study's own."""
+    if not isinstance(settings, ByFile):
+        return {}
+    return {"weights": settings.weights or settings.reads, "weights_sha256": sha256_of(Path(settings.reads))}
 
 
 def _refuse_known_label(context: Context, arm: str, rows: list[Row], only: str) -> None:

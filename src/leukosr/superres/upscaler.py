@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
@@ -126,8 +127,12 @@ def upscale_images(
     Only one batch is held in memory.
     """
     waiting: list[np.ndarray] = []
+    warned = not model.prefers_whole_images
     for image in images:
         if tile and max(image.shape[:2]) > tile:
+            if not warned:
+                print("warning: this network sees the whole image, its seams may show: try tile 0", file=sys.stderr)
+                warned = True
             yield from _flush(model, waiting, how, device)
             yield upscale_tiled(model, image, scale, how, device, tile=tile, overlap=overlap, batch=batch)
             continue

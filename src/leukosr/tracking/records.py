@@ -93,6 +93,7 @@ class TrainingRecord:
         """Log what the stage has written."""
         metrics = _read(self.folder / "metrics.json")
         tracked.metrics({key: value for key, value in metrics.items() if isinstance(value, int | float)})
+        tracked.parameters({key: metrics[key] for key in ("weights", "weights_sha256") if key in metrics})
         tracked.file(self.folder)
         if self.params.runtime.log_models:
             tracked.model(self.folder / "last.safetensors")
