@@ -35,7 +35,8 @@ def trained(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'own.db'}")
 
     def run(*changes: str, method: str = "srgan") -> Path:
-        sizes = {"features": 4, "blocks": 1, "patch": 32, "batch": 2, "iterations": 4, "validate_every": 2}
+        depth = "convolutions" if method == "distil" else "blocks"
+        sizes = {"features": 4, depth: 1, "patch": 32, "batch": 2, "iterations": 4, "validate_every": 2}
         tiny = [f"train_sr.one.sizes.smoke.{key}={value}" for key, value in sizes.items()]
         params = compose_params(*TINY, f"+method@train_sr.one={method}", *tiny, *changes)
         folder = tmp_path / hashlib.sha256(repr((method, changes)).encode()).hexdigest()[:12]
@@ -94,6 +95,21 @@ def test_lr_may_be_drawn_afresh_for_every_sample(trained: Train) -> None:
 def test_weights_to_start_from_must_be_there(trained: Train) -> None:
     with pytest.raises(LeukoError, match=r"none\.pth cannot be read: the path does not exist"):
         trained("train_sr.one.start=none.pth")
+
+
+def test_a_student_learns_from_another_training_of_the_study(trained: Train) -> None:
+    teacher = trained(method="srresnet") / "last.safetensors"
+    folder = trained(f"train_sr.one.teacher={teacher}", method="distil")
+    assert metrics(folder)["generator_parameters"] == 2_044  # of Compact(features=4, convolutions=1)
+    assert list(pd.read_csv(folder / "history.csv").filter(like="loss_")) == ["loss_generator", "loss_image"]
+    both = trained(f"train_sr.one.teacher={teacher}", "train_sr.one.originals=0.5", method="distil")
+    assert "loss_originals" in pd.read_csv(both / "history.csv")
+    assert weights(both) != weights(folder)
+
+
+def test_a_teacher_must_be_there(trained: Train) -> None:
+    with pytest.raises(LeukoError, match=r"none\.safetensors .*correct train_sr\.one\.teacher"):
+        trained("train_sr.one.teacher=none.safetensors", method="distil")
 
 
 def test_a_training_starts_from_weights_by_their_word_and_says_which(trained: Train, inside: Study) -> None:

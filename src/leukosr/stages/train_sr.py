@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,11 @@ import pandas as pd
 import torch
 
 from leukosr import tracking
-from leukosr.config import Jpeg, Params, TrainSR
+from leukosr.config import Params, TrainSR
 from leukosr.data.hr import read_hr
 from leukosr.data.manifest import SR_ROLES, Row, read_manifest, refuse_trained_tests, with_role
 from leukosr.data.pairs import Pairs
 from leukosr.degradation import DEGRADATIONS
-from leukosr.degradation.jpeg import jpeg
 from leukosr.engine.device import choose_device
 from leukosr.engine.precision import with_precision
 from leukosr.engine.progress import progress
@@ -97,7 +95,7 @@ def inputs_of(rows: list[Row], params: Params, name: str, layout: Layout) -> lis
         *require_all([image_file(layout.lr, row.id) for row in used], stage_again("degrade")),
         *require_all([Path(params.prepare.root) / row.path for row in used], BRING_BACK),
         *require_all(
-            [find_weights(settings.watched)] if settings.watched is not None else [],
+            [find_weights(settings.reads)] if settings.watched is not None else [],
             f"correct train_sr.{name}.{settings.watched_key}",
         ),
     ]
@@ -121,15 +119,8 @@ def pairs_of(rows: list[Row], role: str, params: Params, name: str, layout: Layo
         return read_rgb(image_file(layout.lr, row.id))
 
     fresh = role == "sr_train" and params.degrade.on_the_fly
-    return Pairs(ImageStore(chosen, lr), ImageStore(chosen, hr), image.scale, _drawn_afresh(params) if fresh else None)
-
-
-def _drawn_afresh(params: Params) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
-    """The degradation, with what its files lose."""
-    degrade, file = DEGRADATIONS[params.degrade.method](degradation_settings(params)), params.degrade.file
-    if not isinstance(file, Jpeg):
-        return degrade
-    return lambda hr, rng: jpeg(degrade(hr, rng), file.jpeg)
+    degrade = DEGRADATIONS[params.degrade.method](degradation_settings(params)) if fresh else None
+    return Pairs(ImageStore(chosen, lr), ImageStore(chosen, hr), image.scale, degrade)
 
 
 def _train(training: SRTraining, resume: Resume, record: TrainingRecord, tracked: tracking.Run) -> None:
@@ -195,12 +186,12 @@ def _metrics(training: SRTraining) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "processes": training.processes.count,
         "seconds": round(done.seconds, 1),
-        **_start(training.settings),
+        **_weights(training.settings),
     }
 
 
-def _start(settings: TrainSR) -> dict[str, str]:
-    """The weights that the training started from, if any."""
-    if settings.start is None:
+def _weights(settings: TrainSR) -> dict[str, str]:
+    """The weights that the training started or learned from, if any."""
+    if settings.watched is None:
         return {}
-    return {"weights": settings.start, "weights_sha256": sha256_of(find_weights(settings.start))}
+    return {"weights": settings.watched, "weights_sha256": sha256_of(find_weights(settings.reads))}

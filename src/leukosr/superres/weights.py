@@ -160,7 +160,8 @@ def _described(path: Path, tensors: dict[str, Tensor], header: Mapping[str, str]
 
 def _check_sizes(path: Path, stored: _Stored) -> None:
     """Refuse numbers that no real network has, before anything of that size is built."""
-    most = {"scale": LARGEST_SCALE, "blocks": min(MOST_BLOCKS, len(stored.tensors))}
+    deepest = min(MOST_BLOCKS, len(stored.tensors))
+    most = {"scale": LARGEST_SCALE, "blocks": deepest, "convolutions": deepest}
     for name, value in {"scale": stored.scale, **stored.arguments}.items():
         if abs(value) > most.get(name, WIDEST):
             raise LeukoError(
