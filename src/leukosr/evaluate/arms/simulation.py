@@ -14,11 +14,11 @@ from pydantic.dataclasses import dataclass
 from scipy import optimize
 
 from leukosr.config.load import explain
-from leukosr.config.yaml_file import read_yaml
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.pairs import Counts, Pair, Run
 from leukosr.evaluate.arms.predictions import Predictions
 from leukosr.evaluate.arms.two_way import Metric
+from leukosr.yaml_file import read_yaml
 
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(60)
 
