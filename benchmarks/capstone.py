@@ -67,10 +67,7 @@ def plain(files: Sequence[Path], folder: Path) -> None:
 def ours(files: Sequence[Path], folder: Path, params: Params, workers: int) -> None:
     """What the stage `degrade` does with its images."""
     settings = degrade.degradation_settings(params)
-    tasks = [
-        degrade._Task(file, folder / f"{file.stem}.png", file.stem, params.image, "capstone", settings, SEED)
-        for file in files
-    ]
+    tasks = [degrade._Task(file, folder, "png", file.stem, params.image, "capstone", settings, SEED) for file in files]
     for _ in ordered_map(degrade._degrade, tasks, workers):
         pass
 

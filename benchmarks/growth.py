@@ -57,15 +57,17 @@ def run_stage(stage: str, params: Params, layout: Layout) -> float:
     from rich.console import Console
 
     from leukosr.stages import degrade, prepare, quality, upscale
+    from leukosr.stages.context import Context
 
     console = Console(quiet=True)
     started = time.perf_counter()
     if stage == "prepare":
-        prepare.run(params, console, layout.root)
+        context = Context(params, layout, console)
+        prepare.run(context)
     elif stage == "degrade":
-        degrade.run(params, console, layout, layout.root)
+        degrade.run(Context(params, layout, console))
     elif stage == "upscale":
-        upscale.run(params, ARM, console, layout)
+        upscale.run(Context(params, layout, console), ARM)
     else:
-        quality.run(params, ARM, console, layout)
+        quality.run(Context(params, layout, console), ARM)
     return time.perf_counter() - started

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from leukosr.config import Params, parse_params
-from leukosr.data.synthetic.smears import CLASSES, SmearSettings, write_demo
+from leukosr.data.synthetic.settings import SmearSettings
+from leukosr.data.synthetic.smears import CLASSES, write_demo
 from leukosr.engine.device import choose_device
 from leukosr.engine.precision import resolve
 from leukosr.images.reading import read_rgb
@@ -27,7 +28,9 @@ def image_set(folder: Path, count: int) -> list[Path]:
     real = sorted(file for part in ("TRAIN", "TEST") for file in (DATA / part).rglob("*.jp*g"))
     if len(real) < count:
         views = -(-count // (2 * len(CLASSES)))
-        write_demo(folder, SmearSettings(*SIZE, train_sources=1, test_sources=1, views=views))
+        height, width = SIZE
+        settings = SmearSettings(height=height, width=width, train_sources=1, test_sources=1, views=views, seed=0)
+        write_demo(folder, settings)
         drawn = sorted(folder.rglob("*.jpg"))
         return [drawn[i * len(drawn) // count] for i in range(count)]
     chosen = [real[i * len(real) // count] for i in range(count)]

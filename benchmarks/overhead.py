@@ -136,6 +136,7 @@ def _sweep(images: int, trials: int) -> tuple[float, list[float], list[float]]:
     from leukosr.images.reading import read_rgb, write_png
     from leukosr.layout import Layout, image_file
     from leukosr.stages import sweep
+    from leukosr.stages.context import Context
 
     params = published_params("arms=[raw]", "sweep.learning_rates=[0.001]", f"sweep.runs={trials}", "sweep.epochs=1")
     layout = Layout(params.study.name)
@@ -160,5 +161,5 @@ def _sweep(images: int, trials: int) -> tuple[float, list[float], list[float]]:
         return said
 
     with patch.object(ClassifierTraining, "run", timed_run), patch.object(subject, "predict", timed_predict):
-        whole = seconds_of(lambda: sweep.run(params, Console(quiet=True), layout))
+        whole = seconds_of(lambda: sweep.run(Context(params, layout, Console(quiet=True))))
     return whole, begun, ended

@@ -19,8 +19,8 @@ from benchmarks.roofline import with_goal
 from leukosr.versions import git_commit
 
 BENCHMARKS = (
-    "roofline", "capstone", "second_order", "inference", "tiled", "real_esrgan_step", "srgan_step", "resnet50",
-    "quality", "overhead", "growth",
+    "roofline", "capstone", "second_order", "inference", "compact", "tiled", "real_esrgan_step", "srgan_step",
+    "resnet50", "quality", "overhead", "growth",
 )  # fmt: skip
 SLOW = ("tiled", "growth")
 

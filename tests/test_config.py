@@ -16,7 +16,7 @@ from hydra.errors import MissingConfigException
 from omegaconf import OmegaConf
 from pydantic import ValidationError
 
-from leukosr.config import Filtered, Params, load_params, parse_params
+from leukosr.config import Filtered, Jpeg, Params, load_params, parse_params
 from leukosr.data.splits import SEVERAL, SPLITS
 from leukosr.degradation import DEGRADATIONS, CapstoneSettings, SecondOrderSettings
 from leukosr.errors import LeukoError
@@ -29,6 +29,7 @@ STUDIES = sorted(path.stem for path in (CONF / "study").glob("*.yaml"))
 BUDGETS = sorted(path.stem for path in (CONF / "budget").glob("*.yaml"))
 DEGRADATION_FILES = sorted(path.stem for path in (CONF / "degrade").glob("*.yaml"))
 ALL_ARMS = ("raw", "bicubic", "srgan", "real_esrgan", "ground_truth")
+VARIANTS = {"real_esrgan_finetuned": "real_esrgan", "srgan_whole": "srgan"}  # files of arms, and the arms they give
 MISSING = object()
 
 
@@ -74,8 +75,9 @@ def test_every_study_composes_with_every_budget(compose_params: Callable[..., Pa
     params = compose_params(f"study={study}", f"budget={budget}")
     assert (params.study.name, params.budget.name) == (study, budget)
     assert bool(params.classify) == params.study.classifies
-    assert {each.classifier.epochs for each in params.classify.values()} <= {params.budget.classify.epochs}
-    assert params.prepare.per_class == params.budget.per_class
+    on_images = [each.classifier for each in params.classify.values() if not each.classifier.on_features]
+    assert {each.epochs for each in on_images} <= {params.budget.classify.epochs}
+    assert not params.study.classifies or params.prepare.per_class == params.budget.per_class
     for training in params.train_sr.values():
         assert training.patch == training.sizes[params.budget.column]["patch"]
 
@@ -89,9 +91,9 @@ def test_the_published_studies_have_five_arms(compose_params: Callable[..., Para
     srgan = params.train_sr["srgan"]
     assert srgan.stages[0].iterations == srgan.sizes[params.budget.column]["iterations"]
     sizes = params.train_sr["real_esrgan"].sizes[params.budget.column]
-    assert [stage.iterations for stage in params.train_sr["real_esrgan"].stages] == [
-        sizes["net_iterations"], sizes["gan_iterations"]
-    ]  # fmt: skip
+    fine_tuned = study in {"case1_published", "case2"}
+    expected = [sizes["iterations"]] if fine_tuned else [sizes["net_iterations"], sizes["gan_iterations"]]
+    assert [stage.iterations for stage in params.train_sr["real_esrgan"].stages] == expected
 
 
 @pytest.mark.parametrize("study", STUDIES)
@@ -158,10 +160,49 @@ def test_the_noise_is_one_override(compose_params: Callable[..., Params], study:
 
 @pytest.mark.parametrize("recipe", sorted(path.stem for path in (CONF / "classifier").glob("*.yaml")))
 def test_a_study_takes_any_classifier_and_arm(compose_params: Callable[..., Params], recipe: str) -> None:
-    arms = sorted(path.stem for path in (CONF / "arms").glob("*.yaml"))
+    arms = sorted({path.stem for path in (CONF / "arms").glob("*.yaml")} - set(VARIANTS))
     params = compose_params(f"classifier={recipe}", f"arms=[{','.join(arms)}]", "budget=paper")
     assert params.arms == tuple(arms)
     assert all(params.classify[arm].classifier == params.classifier for arm in arms)
+
+
+@pytest.mark.parametrize(("file", "arm"), VARIANTS.items())
+def test_a_variant_gives_the_arm_and_another_training(
+    compose_params: Callable[..., Params], file: str, arm: str
+) -> None:
+    plain, variant = compose_params(f"arms=[{arm}]"), compose_params(f"arms=[{file}]")
+    assert (variant.upscale, variant.classify) == (plain.upscale, plain.classify)
+    assert variant.train_sr[arm].method == plain.train_sr[arm].method
+    assert variant.train_sr[arm] != plain.train_sr[arm]
+
+
+def test_the_published_recipe_is_a_set_of_switches(compose_params: Callable[..., Params]) -> None:
+    better, published = compose_params("study=case1", "budget=paper"), compose_params("study=case2", "budget=paper")
+    assert (better.degrade.file, better.upscale["srgan"].file) == ("png", "png")
+    assert (published.degrade.file, published.upscale["srgan"].file) == (Jpeg(jpeg=95), Jpeg(jpeg=75))
+    assert published.upscale["ground_truth"].shows_originals(published.image)
+    assert (better.train_sr["srgan"].patch, published.train_sr["srgan"].patch) == (128, None)
+    assert (better.classifier.normalisation, published.classifier.normalisation) == ("imagenet", "unit")
+    assert (better.image.degraded_at, published.image.degraded_at) == (None, (575, 575))
+    assert published.image.lr_size == (144, 144)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["image.degraded_at=[572,575]"], "degraded_at = [572, 575]: 572 pixels give LR of 143, as an HR side of 576"),
+        (["degrade.on_the_fly=true"], "degrade.on_the_fly = true: draws LR at the HR size"),
+        (["degrade.file={jpeg:0}"], "degrade.file.jpeg = 0"),
+        (["image.arm_file=gif"], "image.arm_file = 'gif': input should be png, or {jpeg: QUALITY}"),
+        (["train_sr.srgan.patch=null", "train_sr.srgan.flips=true", "image.height=288", "image.degraded_at=null"],
+         "train_sr.srgan.flips = true: whole images of 288x576 cannot be turned"),
+        (["train_sr.srgan.flips=vertical"], "train_sr.srgan.flips"),
+    ],
+)  # fmt: skip
+def test_switches_that_cannot_be_are_refused(
+    compose_raw: Callable[..., Any], overrides: list[str], message: str
+) -> None:
+    assert message in refusal(compose_raw("study=case2", *overrides))
 
 
 def test_arms_can_be_chosen_and_bring_no_needless_training(compose_params: Callable[..., Params]) -> None:
@@ -203,7 +244,7 @@ WRONG = [
     ("upscale.raw.size.0", 4, ["4", "greater than or equal to 8"]),
     ("upscale.raw.file", "jpg", ["'jpg'", "png, or {jpeg: QUALITY} with a quality from 1 to 100"]),
     ("upscale.raw.file.jpeg", 101, ["101", "less than or equal to 100"]),
-    ("upscale.raw.colour", "red", ["'red'", "a colour like #56B4E9"]),
+    ("report.looks.raw.colour", "red", ["'red'", "a colour like #56B4E9"]),
     ("upscale.bicubic.kernel", "lanczos", ["'lanczos'", "'opencv_bicubic', 'pillow_bicubic', 'bilinear' or 'area'"]),
     ("upscale.unsharp.filter", "blur", ["'blur'", "'unsharp', 'clahe', 'median'"]),
     ("upscale.unsharp.amount", 11, ["11", "less than or equal to 10"]),
@@ -487,6 +528,11 @@ def test_a_file_of_an_older_version_is_answered_with_how_to_compose_a_new_one(de
         assert renamed in message
 
 
+def test_a_file_with_the_looks_of_arms_in_upscale_is_answered_with_where_they_stand_now(demo: Any) -> None:
+    message = refusal(changed(demo, "upscale.raw.title", "raw"))
+    assert "older version" in message and "report.looks.NAME" in message
+
+
 @pytest.mark.parametrize("protocol", [*SPLITS, *SEVERAL, "[official,paper]"])
 def test_every_protocol_composes_and_finds_sources_where_it_may(
     protocol: str, compose_params: Callable[..., Params]
@@ -524,6 +570,18 @@ def test_stages_run_for_the_measures_of_the_study(measures: list[str], compose_p
     assert list(params.classify) == (list(params.arms) if "classification" in measures else [])
 
 
+@pytest.mark.parametrize("start", ["weights/my net.v2.pth", "RealESRGAN_x4plus.pth", "pretrained/x4"])
+def test_the_weights_that_a_training_starts_from_are_an_input_of_its_stage(
+    start: str, compose_params: Callable[..., Params]
+) -> None:
+    params = compose_params(f"train_sr.srgan.start='{start}'")
+    assert params.train_sr["srgan"].start_file == Path(params.train_sr["srgan"].reads) == Path(start)
+    assert params.train_sr["real_esrgan"].start_file is None
+    assert params.train_sr["real_esrgan"].reads == "outputs/demo/lr"
+    named = compose_params(f"train_sr.srgan.start='{start}'", "train_sr.srgan.start=best", "+starts.best=w.safetensors")
+    assert named.train_sr["srgan"].start_file == Path("w.safetensors")
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -532,6 +590,8 @@ def test_stages_run_for_the_measures_of_the_study(measures: list[str], compose_p
         (["study.measures=[image_quality,image_quality]"], "measures must differ from each other"),
         (["study.measures=[image_quality]"], "classify: study.measures names no classification, so there can be no"),
         (["study=demo_sr", "study.measures=[classification]"], "classify: add an experiment, or take classification"),
+        (["train_sr.srgan.start=a.pth", "train_sr.srgan.reads=b.pth"], "train_sr.srgan.reads = b.pth: must be a.pth"),
+        (["+report.looks.other={title: x}"], "report.looks: unknown arm 'other'; the arms of this study are raw, "),
         (["study=demo_sr", "sweep.target=classify"], "sweep.target: this study has no experiment; set it to train_sr"),
         (["study=demo_sr", "prepare.classes=[a]"], "prepare.classes: a study without classification has no classes"),
         (["study=demo_sr", "train_sr.srgan.class=a"], "train_sr.srgan.class: a study without classification has no"),

@@ -8,6 +8,14 @@ from pathlib import Path
 
 from leukosr.errors import LeukoError
 
+PRETRAINED = Path("pretrained")  # published weights, and those that people bring
+
+
+def weight_file(word: str | Path) -> Path:
+    """The file that names weights: pretrained/NAME.safetensors for `pretrained/NAME`; any other path is itself."""
+    path = Path(word)
+    return path.with_name(f"{path.name}.safetensors") if path.parent == PRETRAINED and not path.suffix else path
+
 
 @dataclass(frozen=True)
 class Layout:

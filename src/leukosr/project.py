@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,18 @@ def project_root() -> Path:
         if (folder / ".dvc").is_dir():
             return folder
     raise LeukoError(f"{here} lies in no DVC project: run the command inside your clone of LeukoSR")
+
+
+@contextlib.contextmanager
+def at_project_root() -> Iterator[bool]:
+    """Work at the root of the DVC project; where there is none, stay. Yields whether there is one."""
+    try:
+        root = project_root()
+    except LeukoError:
+        yield False
+        return
+    with contextlib.chdir(root):
+        yield True
 
 
 @dataclass(frozen=True)

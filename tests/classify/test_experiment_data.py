@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from leukosr.classify.experiment_data import ArmImages, ExperimentData, held_out
@@ -46,7 +47,9 @@ def data(arms: dict[str, Path], compose_params: Callable[..., Params]) -> Callab
         experiment = Experiment(reads="", train=train, test=test, classifier=recipe.model_copy(update=changes),
                                 protocols=None, seeds=None)  # fmt: skip
         rows = rows_of(roles)
-        images = ArmImages(rows, {arm: arms[arm] for arm in experiment.arms}, experiment.classifier)
+        images = ArmImages(
+            rows, {arm: arms[arm] for arm in experiment.arms}, experiment.classifier, torch.device("cpu")
+        )
         return ExperimentData(rows, "paper", experiment, images)
 
     return make
@@ -55,7 +58,7 @@ def data(arms: dict[str, Path], compose_params: Callable[..., Params]) -> Callab
 def seen(images: object) -> list[tuple[int, int]]:
     """Arm and number of every image."""
     store = images.images  # type: ignore[attr-defined]
-    return [tuple(int(v) for v in store[i][0, 0, :2]) for i in range(len(store))]  # type: ignore[misc]
+    return [tuple(int(v) for v in image[0, 0, :2]) for image in store.take(range(len(store)))]  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("validation", [None, 0.34])
@@ -92,8 +95,7 @@ def test_a_search_refuses_arms_of_different_sizes_as_a_study_does(
 ) -> None:
     params = compose_params("study=demo")
     experiment = params.classify["raw"].model_copy(update={"train": ["raw", "bicubic"]})
-    searched = params.model_copy(update={"classify": {"mixed": experiment}})
-    subject = ClassifierSubject(searched, "mixed", rows_of(), arms, "paper")
+    subject = ClassifierSubject(experiment, rows_of(), arms, "paper", params.runtime)
     with pytest.raises(LeukoError, match=r"raw are 32x32 pixels, those of bicubic 40x40.*classifier\.size"):
         subject.tune({}, StreamRoots(1, {}))
 
@@ -160,6 +162,6 @@ def test_no_class_loses_all_its_training_images_to_validation() -> None:
 
 def test_images_are_read_as_they_are(data: Callable[..., ExperimentData]) -> None:
     found = data(["bicubic"], "raw")
-    assert found.train(found.splits[0], 1)[0].images[0].shape == (40, 40, 3)
-    assert found.test(found.splits[0]).images[0].shape == (32, 32, 3)
-    assert np.array_equal(found.test(found.splits[0]).images[0][0, 0], [0, 3, 0])
+    assert found.train(found.splits[0], 1)[0].images.take([0])[0].shape == (40, 40, 3)
+    assert found.test(found.splits[0]).images.take([0])[0].shape == (32, 32, 3)
+    assert np.array_equal(found.test(found.splits[0]).images.take([0])[0][0, 0], [0, 3, 0])

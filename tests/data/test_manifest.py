@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from leukosr.config import Params
-from leukosr.data.catalogue import Rejected
+from leukosr.data.catalogue import Checked, Found, Rejected, masks_of
 from leukosr.data.manifest import (
     COLUMNS,
     Item,
@@ -258,3 +258,22 @@ def test_rejected_files_are_written_with_their_reasons(tmp_path: Path) -> None:
         assert list(csv.reader(file)) == [["path", "reason"], ["a/1.jpg", "is a duplicate of b/1.jpg, x (same bytes)"]]
     write_rejected(path, [])
     assert path.read_text() == "path,reason\n"
+
+
+def test_masks_have_a_column_where_there_are_any(tmp_path: Path) -> None:
+    without = Row("a", "a.png", "a", "", 9, 9, {"paper": "unused"})
+    masked = Row("b", "b.png", "a", "", 9, 9, {"paper": "unused"}, mask="masks/b.png")
+    for rows, last in (([without], "height"), ([without, masked], "mask")):
+        write_manifest(tmp_path / "manifest.csv", rows)
+        assert (tmp_path / "manifest.csv").read_text().splitlines()[0].endswith(f",{last}")
+        assert read_manifest(tmp_path / "manifest.csv") == rows
+    write_manifest(tmp_path / "manifest.csv", [replace(masked, mask="../b.png")])
+    with pytest.raises(LeukoError, match=r"'\.\./b\.png': no path below its folder"):
+        read_manifest(tmp_path / "manifest.csv")
+
+
+def test_the_mask_of_an_image_has_its_path_below_masks(tmp_path: Path) -> None:
+    images = [Checked(Found(f"{each}.jpg", "a", "all"), 9, 9) for each in ("TRAIN/a/1.0", "TRAIN/a/2")]
+    (tmp_path / "masks/TRAIN/a").mkdir(parents=True)
+    (tmp_path / "masks/TRAIN/a/1.0.png").touch()
+    assert masks_of(tmp_path, images) == {"TRAIN/a/1.0": "masks/TRAIN/a/1.0.png"}

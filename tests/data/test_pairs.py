@@ -122,6 +122,22 @@ def test_every_image_is_used_once_an_epoch(count: int, batch: int) -> None:
         assert sorted(found[epoch * count : (epoch + 1) * count]) == list(range(count))
 
 
+def test_whole_images_are_neither_cut_nor_turned() -> None:
+    lr, hr = sampler(patch=None, flips=False)(0)
+    assert (lr.shape, hr.shape) == ((3, HEIGHT, WIDTH, 3), (3, 4 * HEIGHT, 4 * WIDTH, 3))
+    assert all(np.array_equal(each[..., :2], low(0)[..., :2]) for each in lr)
+
+
+@pytest.mark.parametrize("patch", [32, None])
+def test_horizontal_flips_mirror_half_of_the_samples_and_turn_none(patch: int | None) -> None:
+    sample = sampler(flips="horizontal", patch=patch)
+    pairs_seen = [pair for number in range(60) for pair in zip(*sample(number), strict=True)]
+    seen = Counter(orientation(lr) for lr, _ in pairs_seen)
+    assert set(seen) == {("row", 1, 1), ("row", 1, -1)}
+    assert min(seen.values()) > 60
+    assert all(np.array_equal(lr.repeat(4, axis=0).repeat(4, axis=1), hr) for lr, hr in pairs_seen)
+
+
 def test_epochs_are_shuffled_each_anew() -> None:
     found = used(sampler(pairs=pairs(20), batch=20), batches=3)
     epochs = [tuple(found[start : start + 20]) for start in (0, 20, 40)]

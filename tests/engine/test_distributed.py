@@ -33,6 +33,7 @@ from leukosr.layout import Layout
 from leukosr.outputs import MARKER
 from leukosr.stages import degrade, prepare, synthesize, upscale
 from leukosr.stages import train_sr as train_sr_stage
+from leukosr.stages.context import Context
 
 from .together import CUT_TRAININGS, PARTS, TRAININGS, normalise, train_classifier, train_sr
 
@@ -217,10 +218,11 @@ def study(
     shutil.copyfile(mlflow_template, folder / "mlflow.db")
     quiet = Console(file=io.StringIO())
     with contextlib.chdir(folder):
-        synthesize.run(params, "demo", quiet)
-        prepare.run(params, quiet, Layout("demo").root)
-        degrade.run(params, quiet, Layout("demo"), Layout("demo").root)
-        upscale.run(params, "raw", quiet, Layout("demo"))
+        context = Context(params, Layout("demo"), quiet)
+        synthesize.run(context, "demo")
+        prepare.run(context)
+        degrade.run(context)
+        upscale.run(context, "raw")
     return folder
 
 
@@ -246,7 +248,7 @@ def test_torchrun_trains_by_the_command_line(
     assert output.count("train_sr srgan: 4 iterations") == 1, "one process speaks"
     monkeypatch.chdir(study)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{study / 'mlflow.db'}")
-    train_sr_stage.run(params, "srgan", Console(file=io.StringIO()), Layout("demo"), Path("one"))
+    train_sr_stage.run(Context(params, Layout("demo"), Console(file=io.StringIO()), Path("one")), "srgan")
     one, two = (json.loads((study / name / "metrics.json").read_text()) for name in ("one", "two"))
     assert (one.pop("processes"), two.pop("processes")) == (1, 2)
     assert one.keys() == two.keys()

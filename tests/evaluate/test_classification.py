@@ -25,6 +25,7 @@ def test_figures_equal_those_of_scikit_learn(run: list[tuple[str, str]]) -> None
         assert getattr(found, f"macro_{name}") == pytest.approx(expected, abs=1e-15)
         by_class = function(true, predicted, average=None, **options)
         assert [getattr(found.per_class[label], name) for label in CLASSES] == by_class.tolist()
+    assert found.f1_of_means >= found.macro_f1 - 1e-12
     assert [found.per_class[label].support for label in CLASSES] == [true.count(label) for label in CLASSES]
     assert confusion(true, predicted, CLASSES).tolist() == confusion_matrix(true, predicted, labels=CLASSES).tolist()
 
@@ -36,14 +37,16 @@ def test_a_run_counted_by_hand() -> None:
     assert found.accuracy == 0.75
     assert found.per_class["basophil"] == ClassFigures(1.0, 0.5, pytest.approx(2 / 3), 2)
     assert found.per_class["eosinophil"] == ClassFigures(0.5, 1.0, pytest.approx(2 / 3), 1)
-    assert found.macro_recall == pytest.approx(2.5 / 3)
+    assert found.macro_recall == found.macro_precision == found.f1_of_means == pytest.approx(2.5 / 3)
+    assert found.macro_f1 == pytest.approx((2 / 3 + 2 / 3 + 1) / 3)
     assert confusion(true, predicted, CLASSES).tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 1]]
 
 
 def test_a_class_that_is_never_predicted_has_precision_zero_and_counts(recwarn: pytest.WarningsRecorder) -> None:
     found = score(["basophil", "eosinophil"], ["basophil", "basophil"], CLASSES[:2])
     assert found.per_class["eosinophil"] == ClassFigures(0.0, 0.0, 0.0, 1)
-    assert found.macro_precision == 0.25
+    assert (found.macro_precision, found.macro_recall) == (0.25, 0.5)
+    assert found.f1_of_means == pytest.approx(1 / 3)
     assert len(recwarn) == 0
 
 

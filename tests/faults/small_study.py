@@ -12,6 +12,7 @@ from rich.console import Console
 from leukosr.config import Params
 from leukosr.layout import Layout
 from leukosr.stages import degrade, prepare, synthesize, upscale
+from leukosr.stages.context import Context
 
 SMALL = (
     "study=demo", "budget=smoke", "arms=[raw,bicubic]",
@@ -30,7 +31,8 @@ def make_study(folder: Path, params: Params) -> None:
     """Write params.yaml and the images of the arm `raw` to a folder."""
     (folder / "params.yaml").write_text(yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False))
     with contextlib.chdir(folder):
-        synthesize.run(params, "demo", QUIET)
-        prepare.run(params, QUIET, LAYOUT.root)
-        degrade.run(params, QUIET, LAYOUT, LAYOUT.root)
-        upscale.run(params, "raw", QUIET, LAYOUT)
+        context = Context(params, LAYOUT, QUIET)
+        synthesize.run(context, "demo")
+        prepare.run(context)
+        degrade.run(context)
+        upscale.run(context, "raw")

@@ -20,6 +20,7 @@ from tests.faults.tally import Tally
 
 from leukosr.config import Params
 from leukosr.stages import classify
+from leukosr.stages.context import Context
 from leukosr.tracking.records import RESULTS
 from leukosr.tracking.sync import sync
 
@@ -138,7 +139,7 @@ def test_a_training_outlives_mlflow_and_is_logged_once_later(
 ) -> None:  # fmt: skip
     tally.kind = "MLflow fails"
     with workspace(small, tmp_path / "whole", mlflow_template):
-        classify.run(small.params, "raw", QUIET, LAYOUT)
+        classify.run(Context(small.params, LAYOUT, QUIET), "raw")
         found, logged = predictions(), everything_logged()
     assert "warning" not in capsys.readouterr().err
     for kind, moment in [(kind, moment) for kind in KINDS for moment in MOMENTS] if campaign else FEW:
@@ -150,7 +151,7 @@ def test_a_training_outlives_mlflow_and_is_logged_once_later(
         ):
             started = time.monotonic()
             with broken(breaks, moment, store.patch):
-                classify.run(small.params, "raw", QUIET, LAYOUT)
+                classify.run(Context(small.params, LAYOUT, QUIET), "raw")
                 assert time.monotonic() - started < BOUND_SECONDS
             said = " ".join(capsys.readouterr().err.split())
             assert said.count("warning: MLflow") == 1 and "`leukosr sync` logs it" in said, said

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from leukosr.images.store import ImageStore
+from leukosr.images.store import ImageStore, Subset
 
 
 class Reader:
@@ -62,3 +62,31 @@ def test_an_error_of_reading_comes_through_and_is_not_kept() -> None:
 
 def test_iterating_ends_after_the_last_image() -> None:
     assert [int(image[0, 0, 0]) for image in ImageStore([3, 4], Reader())] == [3, 4]  # type: ignore[attr-defined]
+
+
+def test_a_batch_is_decoded_by_several_threads_once_each_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("leukosr.images.store.usable_cores", lambda: 4)
+    reader = Reader()
+    store = ImageStore(list(range(20)), reader)
+    for _ in range(2):
+        assert [int(image.max()) for image in store.take([7, 3, 19, 4])] == [7, 3, 19, 4]
+    assert reader.reads == {7: 1, 3: 1, 19: 1, 4: 1}
+
+
+def test_threads_keep_no_more_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("leukosr.images.store.usable_cores", lambda: 4)
+    reader = Reader()
+    store = ImageStore(list(range(40)), reader, limit=10 * 300)
+    for _ in range(2):
+        store.load(range(40))
+    assert sum(reader.reads.values()) == 40 + 30
+
+
+def test_a_subset_has_an_order_of_its_own_and_leaves_the_keeping_to_the_store() -> None:
+    reader = Reader()
+    store = ImageStore([7, 8, 9], reader)
+    first, second = Subset(store, [2, 0]), Subset(store, [0])
+    assert (len(first), len(second)) == (2, 1)
+    assert [int(image.max()) for image in first.take([0, 1])] == [9, 7]
+    assert int(second.take([0]).max()) == 7
+    assert reader.reads == {9: 1, 7: 1}

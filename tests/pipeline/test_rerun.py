@@ -45,6 +45,7 @@ def every(stage: str, *more: str) -> set[str]:
         ({"synthesize.demo.views": 3}, {"synthesize@demo", "report"}),
         ({"study.comparisons": [["srgan", "raw"]]}, {"report"}),
         ({"report.crop": 0.5}, {"report"}),
+        ({"report.looks.srgan.colour": "#112233"}, {"report"}),
         ({"runtime.workers": 2, "runtime.checkpoint_seconds": 9}, set()),
     ],
 )

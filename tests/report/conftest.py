@@ -103,7 +103,8 @@ def _write_classification(folder: Path, ids: list[str], random: np.random.Genera
     metrics = scores | {f"{name}_sd": 0.125 for name in scores}
     per_class = {name: {"precision": None, "recall": 0.5, "f1": 0.4, "support": 1} for name in CLASSES}
     metrics |= {"n_runs": 2, "n_train": 4, "n_test": 2, "n_test_sources": None, "folds": None, "per_class": per_class}
-    metrics |= {"per_seed": {"1": {"accuracy": 0.5}, "2": {"accuracy": 0.75}}}
+    means = {"macro_precision": 0.5, "macro_recall": 0.75}
+    metrics |= {"per_seed": {"1": {"accuracy": 0.5, **means}, "2": {"accuracy": 0.75, **means}}}
     metrics |= {"epochs": 3, "batch": 2, "precision": "fp32", "seconds": 1.0}
     (folder / "metrics.json").write_text(json.dumps(metrics))
 

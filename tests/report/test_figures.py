@@ -146,7 +146,7 @@ def test_the_five_arms_keep_their_names_and_colours(params: Params) -> None:
 
 
 def test_arms_without_a_colour_take_the_next_that_is_free(compose_params: Callable[..., Params]) -> None:
-    params = compose_params("study=demo", "arms=[raw,unsharp,clahe,srgan,median]", "upscale.clahe.title=null")
+    params = compose_params("study=demo", "arms=[raw,unsharp,clahe,srgan,median]", "report.looks.clahe.title=null")
     looks = arm_looks(params)
     assert looks["clahe"] == Look("clahe", SEQUENCE[1])
     assert len({look.colour for look in looks.values()}) == 5

@@ -35,6 +35,9 @@ def test_published_columns_stand_beside_and_may_be_empty(params: Params, outputs
     assert table.loc["real_esrgan", "published_accuracy_percent"] == 97.19
     assert table.loc["srgan", "published_psnr"] == 28.1809
     assert math.isnan(table.loc["ground_truth", "published_psnr"])
+    # what was printed as F1: the harmonic mean of macro precision and macro recall, .5 and .75 in conftest.py
+    assert table.loc["srgan", "f1_of_means_percent"] == pytest.approx(60)
+    assert "f1_of_means_percent" not in comparison_table(results, None)
 
 
 def test_summary_is_in_fractions_with_null_for_undefined(params: Params, outputs: Path) -> None:

@@ -15,6 +15,7 @@ from rich.console import Console
 from leukosr.config import Params
 from leukosr.layout import Layout
 from leukosr.stages import classify, degrade, prepare, quality, report, sweep, synthesize, train_sr, upscale
+from leukosr.stages.context import Context
 
 ARMS = ("raw", "bicubic", "srgan", "real_esrgan", "ground_truth")
 SIZES = {
@@ -97,17 +98,18 @@ def study(
 
 def run_stages(params: Params, layout: Layout, console: Console) -> None:
     """The pipeline, without DVC."""
-    synthesize.run(params, "demo", console)
-    prepare.run(params, console, layout.root)
-    degrade.run(params, console, layout, layout.root)
+    context = Context(params, layout, console)
+    synthesize.run(context, "demo")
+    prepare.run(context)
+    degrade.run(context)
     for method in params.train_sr:
-        train_sr.run(params, method, console, layout)
+        train_sr.run(context, method)
     for arm in params.arms:
-        upscale.run(params, arm, console, layout)
-        quality.run(params, arm, console, layout)
-        classify.run(params, arm, console, layout)
-    sweep.run(params, console, layout)
-    report.run(params, console, layout)
+        upscale.run(context, arm)
+        quality.run(context, arm)
+        classify.run(context, arm)
+    sweep.run(context)
+    report.run(context)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import shutil
@@ -15,7 +16,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from leukosr.config import Generated, Params, parse_params
+from leukosr.config import ByFile, Generated, Params, parse_params
 from leukosr.data.manifest import Row, read_manifest, seen_by_classifiers, with_role
 from leukosr.errors import LeukoError
 from leukosr.evaluate.image_quality import compare_images
@@ -26,6 +27,7 @@ from leukosr.images.resampling import resize
 from leukosr.layout import Layout, image_file
 from leukosr.report.verdicts import study_pairs
 from leukosr.stages import classify, degrade, prepare, quality, report, synthesize, train_sr, upscale
+from leukosr.stages.context import Context
 from leukosr.superres import GENERATORS
 from leukosr.superres.upscaler import upscale_batch
 from leukosr.superres.weights import load_generator, save_generator
@@ -78,15 +80,16 @@ def mixed(
         session_small_resnet(patch)
         for scale in (4, 8):
             save_foreign(Path(f"x{scale}.safetensors"), scale)
-        synthesize.run(params, "demo", console)
-        prepare.run(params, console, layout.root)
-        degrade.run(params, console, layout, layout.root)
-        train_sr.run(params, "srgan", console, layout)
+        context = Context(params, layout, console)
+        synthesize.run(context, "demo")
+        prepare.run(context)
+        degrade.run(context)
+        train_sr.run(context, "srgan")
         for arm in params.arms:
-            upscale.run(params, arm, console, layout)
-            quality.run(params, arm, console, layout)
-            classify.run(params, arm, console, layout)
-        report.run(params, console, layout)
+            upscale.run(context, arm)
+            quality.run(context, arm)
+            classify.run(context, arm)
+        report.run(context)
     return Study(params, folder, said.getvalue())
 
 
@@ -218,8 +221,29 @@ def test_weights_of_another_scale_or_network_are_refused_in_one_sentence(
     changed: Callable[..., Params], quiet: Console, tmp_path: Path, arm: str, settings: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(LeukoError, match=message):
-        upscale.run(changed(arm, **settings), arm, quiet, Layout("demo"), tmp_path / "arm")
+        upscale.run(Context(changed(arm, **settings), Layout("demo"), quiet, tmp_path / "arm"), arm)
     assert not (tmp_path / "arm").exists()
+
+
+def test_an_arm_by_published_weights_says_which_file_made_it(
+    changed: Callable[..., Params], quiet: Console, tmp_path: Path
+) -> None:
+    digest = hashlib.sha256(Path("x4.safetensors").read_bytes()).hexdigest()
+    Path("pretrained").mkdir(exist_ok=True)
+    shutil.copyfile("x4.safetensors", "pretrained/mine.safetensors")
+    params = changed("x4", weights="pretrained/mine", reads="pretrained/mine.safetensors")
+    upscale.run(Context(params, Layout("demo"), quiet, tmp_path / "arm"), "x4")
+    said = json.loads((tmp_path / "arm/metrics.json").read_text())
+    assert (said["weights"], said["weights_sha256"]) == ("pretrained/mine", digest)
+
+
+def test_the_arm_of_the_published_network_watches_its_file(compose_params: Callable[..., Params]) -> None:
+    demo = ("study=demo", "budget=smoke", "arms=[bicubic,realesrgan_x4plus]")
+    arm = compose_params(*demo).upscale["realesrgan_x4plus"]
+    assert isinstance(arm, ByFile) and (arm.network, arm.scale) == ("real_esrgan", 4)
+    assert (arm.weights, arm.reads) == ("pretrained/realesrgan_x4plus", "pretrained/realesrgan_x4plus.safetensors")
+    with pytest.raises(LeukoError, match=r"reads is x4\.pth, it must be pretrained/realesrgan_x4plus\.safetensors"):
+        compose_params(*demo, "upscale.realesrgan_x4plus.reads=x4.pth")
 
 
 def test_low_resolution_images_of_another_size_are_refused(
@@ -228,7 +252,7 @@ def test_low_resolution_images_of_another_size_are_refused(
     params = changed("seen")
     params = params.model_copy(update={"image": params.image.model_copy(update={"scale": 8})})
     with pytest.raises(LeukoError, match=r"is 16x16 \(width x height\), not 8x8: .*degrade"):
-        upscale.run(params, "seen", quiet, Layout("demo"), tmp_path / "arm")
+        upscale.run(Context(params, Layout("demo"), quiet, tmp_path / "arm"), "seen")
 
 
 def test_an_arm_of_originals_that_shows_something_else_is_refused(
@@ -242,4 +266,4 @@ def test_an_arm_of_originals_that_shows_something_else_is_refused(
     (tmp_path / "demo" / "lr").symlink_to(mixed.outputs / "lr")
     (tmp_path / "demo" / "arms" / "truth").symlink_to(mixed.outputs / "arms" / "sharpened")
     with pytest.raises(LeukoError, match=r"differs from set/.*upscale@truth"):
-        quality.run(mixed.params, "truth", quiet, layout)
+        quality.run(Context(mixed.params, layout, quiet), "truth")

@@ -1,20 +1,82 @@
-"""Where the stage degrade writes."""
+"""What the stage degrade writes, and what trainings and arms read of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
-from leukosr.config import Params
-from leukosr.data.manifest import Row
-from leukosr.stages import degrade
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from leukosr.config import Jpeg, Params
+from leukosr.data.hr import read_hr, read_to_degrade
+from leukosr.data.manifest import Row, write_manifest
+from leukosr.degradation import DEGRADATIONS, image_rng
+from leukosr.degradation.jpeg import jpeg
+from leukosr.engine.seeding import stream_seed
+from leukosr.images.reading import read_rgb
+from leukosr.images.resampling import resize
+from leukosr.layout import Layout
+from leukosr.stages import degrade, train_sr
+from leukosr.stages.context import Context
+from leukosr.stages.image_files import write_image
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (12, 12, 3), dtype=np.uint8).repeat(5, 0).repeat(5, 1)
 
 
-def test_a_jpeg_that_lies_in_the_folder_does_not_take_the_png(
-    compose_params: Callable[..., Params], tmp_path: Path
+def degraded(params: Params, folder: Path, quiet: Console) -> Context:
+    (folder / "set").mkdir()
+    Image.fromarray(PIXELS).save(folder / "set/a.png")
+    layout = Layout("demo", folder / "outputs", folder / "reports")
+    layout.root.mkdir(parents=True)
+    write_manifest(layout.manifest, [Row("a", "a.png", "cell", "s1", 60, 60, {"paper": "sr_train"})])
+    prepare = params.prepare.model_copy(update={"root": str(folder / "set")})
+    context = Context(params.model_copy(update={"prepare": prepare}), layout, quiet)
+    degrade.run(context)
+    return context
+
+
+def test_lr_is_stored_as_jpeg_where_the_study_says_so(
+    compose_params: Callable[..., Params], tmp_path: Path, quiet: Console
 ) -> None:
-    params = compose_params("study=demo")
+    params = compose_params("study=demo", "image.height=60", "image.width=60", "degrade.file={jpeg:95}")
+    context = degraded(params, tmp_path, quiet)
+    assert [file.name for file in context.layout.lr.iterdir()] == ["a.jpg"]
+    degradation = DEGRADATIONS["capstone"](degrade.degradation_settings(params))
+    exact = degradation(PIXELS, image_rng(stream_seed(0, "degrade"), "a"))
+    assert np.array_equal(read_rgb(context.layout.lr / "a.jpg"), jpeg(exact, 95))
+    assert not np.array_equal(exact, jpeg(exact, 95))
+
+
+def test_lr_drawn_afresh_loses_what_its_files_would(compose_params: Callable[..., Params]) -> None:
+    stored = compose_params("study=demo", "degrade.on_the_fly=true", "degrade.file={jpeg:95}")
+    exact = compose_params("study=demo", "degrade.on_the_fly=true")
+    drawn = [train_sr._drawn_afresh(each)(PIXELS, image_rng(0, "a")) for each in (exact, stored)]
+    assert np.array_equal(jpeg(drawn[0], 95), drawn[1])
+
+
+def test_lr_may_be_made_at_a_size_that_the_scale_does_not_divide(
+    compose_params: Callable[..., Params], tmp_path: Path, quiet: Console
+) -> None:
+    sizes = ("image.height=64", "image.width=64", "image.degraded_at=[63,63]", "image.enlarging=pillow_bicubic")
+    context = degraded(compose_params("study=demo", "degrade=bicubic", *sizes), tmp_path, quiet)
+    image, file = context.params.image, tmp_path / "set/a.png"
+    made_at = resize(PIXELS, (63, 63), "opencv_bicubic")
+    assert np.array_equal(read_to_degrade(file, image), made_at)
+    assert np.array_equal(read_hr(file, image), resize(made_at, (64, 64), "pillow_bicubic"))
+    lr = read_rgb(context.layout.lr / "a.png")
+    assert np.array_equal(lr, resize(made_at, (16, 16), "pillow_bicubic"))
+
+
+@pytest.mark.parametrize(("file", "name"), [("png", "a.b.png"), (Jpeg(jpeg=75), "a.b.jpg")])
+def test_an_image_is_written_in_the_format_asked_for(file: str | Jpeg, name: str, tmp_path: Path) -> None:
+    write_image(tmp_path, "a.b", PIXELS, file)  # type: ignore[arg-type]
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+
+
+def test_a_jpeg_that_lies_in_the_folder_does_not_take_the_png(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").touch()
-    row = Row("a", "a.png", "cell", "s1", 8, 8, {"paper": "classifier_train"})
-    task = degrade._task(row, params, degrade.degradation_settings(params), tmp_path)
-    assert task.target == tmp_path / "a.png"
+    write_image(tmp_path, "a", PIXELS, "png")
+    assert np.array_equal(read_rgb(tmp_path / "a.png"), PIXELS)

@@ -19,6 +19,7 @@ from leukosr.config import Params
 from leukosr.engine.resume import Resume
 from leukosr.layout import Layout
 from leukosr.stages import classify
+from leukosr.stages.context import Context
 
 from .conftest import TINY, Study
 
@@ -47,10 +48,10 @@ def test_a_stage_cut_between_members_ends_with_the_same_predictions(
         for _ in range(cuts):
             monkeypatch.setattr(Resume, "drop", _cut)  # when the first member is on disk
             with pytest.raises(KeyboardInterrupt):
-                classify.run(params, "raw", quiet, Layout("demo"))
+                classify.run(Context(params, Layout("demo"), quiet), "raw")
             monkeypatch.setattr(Resume, "drop", kept)
             assert not list(root.rglob("predictions.csv"))
-        classify.run(params, "raw", quiet, Layout("demo"))
+        classify.run(Context(params, Layout("demo"), quiet), "raw")
         assert begun == ["seed-3", "seed-3-member-2"]  # the finished member was not trained again
         folder = root / "outputs" / "demo" / "classify" / "raw" / "paper"
         history = pd.read_csv(folder / "history.csv")

@@ -23,6 +23,7 @@ from leukosr.report.page import write_report
 from leukosr.report.results import load_results
 from leukosr.report.verdicts import study_pairs
 from leukosr.stages import classify
+from leukosr.stages.context import Context
 
 from .conftest import TINY, Study
 
@@ -48,7 +49,7 @@ def done(study: Study, params: Params, tmp_path: Path, quiet: Console, mlflow_st
     shutil.copytree(study.outputs, tmp_path / "outputs" / "demo")
     layout = Layout("demo")
     for name in ("both", "moved"):
-        classify.run(params, name, quiet, layout)
+        classify.run(Context(params, layout, quiet), name)
     return layout
 
 

@@ -21,7 +21,7 @@ from .conftest import ARMS, Study
 
 CLASSES = ["basophil", "eosinophil", "lymphocyte", "monocyte", "neutrophil"]
 METHODS = ("srgan", "real_esrgan")
-SCORES = ("accuracy", "macro_precision", "macro_recall", "macro_f1")
+SCORES = ("accuracy", "macro_precision", "macro_recall", "macro_f1", "f1_of_means")
 
 
 def table(path: Path) -> pd.DataFrame:

@@ -21,6 +21,7 @@ from leukosr.report.curves import classifier_curves
 from leukosr.report.style import Look
 from leukosr.report.verdicts import leakage
 from leukosr.stages import classify
+from leukosr.stages.context import Context
 
 from .conftest import TINY, Study
 
@@ -58,7 +59,7 @@ def test_every_image_is_tested_once_by_a_classifier_of_the_other_folds(
     monkeypatch.setattr("mlflow.tracking.fluent._active_experiment_id", None)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     monkeypatch.chdir(tmp_path)
-    classify.run(params, "raw", quiet, Layout("demo"))
+    classify.run(Context(params, Layout("demo"), quiet), "raw")
     folder = tmp_path / "outputs" / "demo" / "classify" / "raw" / "source_disjoint"
     folds = with_role(rows, "source_disjoint", "fold_1", "fold_2")
     assert {row.role("source_disjoint") for row in folds} == {"fold_1", "fold_2"}

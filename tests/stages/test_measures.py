@@ -11,11 +11,12 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from leukosr.config import Params
+from leukosr.config import Params, parse_params
 from leukosr.data.manifest import read_manifest, with_role
 from leukosr.errors import LeukoError
 from leukosr.layout import Layout
-from leukosr.stages import classify, degrade, prepare, quality, report, train_sr, upscale
+from leukosr.stages import classify, degrade, prepare, quality, report, sweep, train_sr, upscale
+from leukosr.stages.context import Context
 
 from .conftest import TINY
 
@@ -41,25 +42,44 @@ def params(compose_params: Callable[..., Params], tmp_path: Path) -> Params:
     )  # fmt: skip
 
 
+def test_a_study_may_train_nothing(params: Params, tmp_path: Path, mlflow_store: str, quiet: Console) -> None:
+    raw = params.model_dump(mode="json", by_alias=True) | {"train_sr": {}}
+    raw["upscale"] = {"bicubic": raw["upscale"]["bicubic"]}
+    raw["compared"], raw["report"]["looks"] = ["bicubic"], {}
+    params = parse_params(raw, "params.yaml")
+    context = Context(params, Layout(params.study.name), quiet)
+    prepare.run(context)
+    degrade.run(context)
+    upscale.run(context, "bicubic")
+    quality.run(context, "bicubic")
+    with quiet.capture() as said:
+        sweep.run(context)
+    assert "trains nothing" in said.get()
+    assert list(context.layout.sweep.iterdir()) == []
+    report.run(context)
+    assert "PSNR" in (context.layout.report / "index.html").read_text()
+
+
 def test_sr_is_trained_compared_and_reported_without_classes(
     params: Params, tmp_path: Path, mlflow_store: str, quiet: Console
 ) -> None:
     layout = Layout(params.study.name)
-    prepare.run(params, quiet, layout.root)
+    context = Context(params, layout, quiet)
+    prepare.run(context)
     rows = read_manifest(layout.manifest)
     assert {row.label for row in rows} == {""} and len({row.source for row in rows}) == PATIENTS
     tested = {row.id for row in with_role(rows, "patient_disjoint", "sr_test")}
     assert len(tested) == 4 and len(with_role(rows, "patient_disjoint", "sr_train")) == 32
-    degrade.run(params, quiet, layout, layout.root)
-    train_sr.run(params, "srgan", quiet, layout)
+    degrade.run(context)
+    train_sr.run(context, "srgan")
     for arm in params.arms:
-        upscale.run(params, arm, quiet, layout)
-        quality.run(params, arm, quiet, layout)
+        upscale.run(context, arm)
+        quality.run(context, arm)
         table = pd.read_csv(layout.quality(arm) / "per_image.csv", keep_default_na=False)
         assert set(table["image"]) == tested and set(table["role"]) == {"sr_test"} and set(table["class"]) == {""}
     console = Console(width=200)
     with console.capture() as said:
-        report.run(params, console, layout)
+        report.run(Context(params, layout, console))
     assert "PSNR, dB" in said.get() and "accuracy" not in said.get()
     assert "0 of 4 test images" in said.get()  # by patients
     page = (layout.report / "index.html").read_text()
@@ -69,4 +89,4 @@ def test_sr_is_trained_compared_and_reported_without_classes(
         "quality", "classes", "grid", "sr_srgan", "samples_srgan",
     }  # fmt: skip
     with pytest.raises(LeukoError, match=r"study.measures names no classification"):
-        classify.run(params, "bicubic", quiet, layout)
+        classify.run(context, "bicubic")

@@ -19,6 +19,7 @@ from leukosr.evaluate.arms.predictions import read_predictions
 from leukosr.layout import Layout
 from leukosr.report.results import load_results
 from leukosr.stages import classify, degrade, prepare, quality, upscale
+from leukosr.stages.context import Context
 from leukosr.terminal import Terminal
 
 from .conftest import TINY
@@ -42,11 +43,12 @@ def test_a_study_of_oddly_named_classes_scores_like_any_other(
                             "prepare.test=null", "prepare.reference=null", "prepare.classes=null")  # fmt: skip
     said = io.StringIO()
     console, layout = Terminal(file=said, width=400), Layout("demo")
-    prepare.run(params, console, layout.root)
-    degrade.run(params, console, layout, layout.root)
-    upscale.run(params, "raw", console, layout)
-    quality.run(params, "raw", console, layout)
-    classify.run(params, "raw", console, layout)
+    context = Context(params, layout, console)
+    prepare.run(context)
+    degrade.run(context)
+    upscale.run(context, "raw")
+    quality.run(context, "raw")
+    classify.run(context, "raw")
     assert {row.label for row in read_manifest(layout.manifest)} == set(NAMES)
     results = load_results(layout, params, "paper")
     assert set(results.classes) == set(results.experiments["raw"].predictions["true"])

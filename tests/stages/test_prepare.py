@@ -14,7 +14,9 @@ from rich.console import Console
 from leukosr.config import Params
 from leukosr.data.manifest import read_manifest
 from leukosr.errors import LeukoError
+from leukosr.layout import Layout
 from leukosr.stages import prepare
+from leukosr.stages.context import Context
 
 OVERRIDES = ("study=demo", "budget=smoke", "prepare.root=set", "prepare.train=null", "prepare.test=null",
              "prepare.reference=null", "image.height=64", "image.width=64", "runtime.workers=1")  # fmt: skip
@@ -35,7 +37,8 @@ def made(compose_params: Callable[..., Params], tmp_path: Path, monkeypatch: pyt
         Path("set/sources.csv").write_text("\n".join(lines) + "\n")
         console = Console(width=500)
         with console.capture() as said:
-            prepare.run(compose_params(*OVERRIDES, f"study.protocol={protocol}", *changes), console, Path("out"))
+            params = compose_params(*OVERRIDES, f"study.protocol={protocol}", *changes)
+            prepare.run(Context(params, Layout("demo"), console, Path("out")))
         return said.get()
 
     return run

@@ -14,15 +14,14 @@ from PIL import Image
 from rich.console import Console
 from tests.data.provenance.disguise import STRENGTHS, disguised, field, write_jpeg
 
-from leukosr.data.provenance.geometry import Limits
 from leukosr.errors import LeukoError
-from leukosr.stages.provenance import run_folder
+from leukosr.stages.provenance import Search, run_folder
 
 
 def run(root: Path, out: Path) -> str:
     console = Console(width=400)
     with console.capture() as said:
-        run_folder(root, out, console, Limits(), max_features=400, neighbours=8, state=out.parent / "state")
+        run_folder(root, out, console, Search(state=out.parent / "state"))
     return said.get()
 
 

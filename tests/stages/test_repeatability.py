@@ -18,6 +18,7 @@ from leukosr.classify.trainer import ClassifierTraining
 from leukosr.errors import LeukoError
 from leukosr.layout import Layout
 from leukosr.stages import classify, degrade, prepare, quality, synthesize, train_sr, upscale
+from leukosr.stages.context import Context
 
 from .conftest import Study
 
@@ -43,25 +44,27 @@ def assert_same_results(one: Path, other: Path, names: tuple[str, ...]) -> None:
 
 def test_data_stages_give_the_same_bytes_again(inside: Study, quiet: Console, tmp_path: Path) -> None:
     params = inside.params
-    synthesize.run(params, "demo", quiet, tmp_path / "set")
+    synthesize.run(Context(params, Layout("demo"), quiet, tmp_path / "set"), "demo")
     assert digests(tmp_path / "set") == digests(inside.folder / "set")
-    prepare.run(params, quiet, tmp_path / "prepared")
+    prepare.run(Context(params, Layout("demo"), quiet, tmp_path / "prepared"))
     tables = [digests(inside.outputs, name) for name in ("manifest.csv", "roles.csv", "rejected.csv")]
     assert digests(tmp_path / "prepared", "*.csv") == tables[0] | tables[1] | tables[2]
-    upscale.run(params, "srgan", quiet, inside.layout, tmp_path / "arm")
+    upscale.run(Context(params, inside.layout, quiet, tmp_path / "arm"), "srgan")
     assert digests(tmp_path / "arm") == digests(inside.outputs / "arms" / "srgan")
 
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_lr_images_do_not_depend_on_the_workers(workers: int, inside: Study, quiet: Console, tmp_path: Path) -> None:
     runtime = inside.params.runtime.model_copy(update={"workers": workers})
-    degrade.run(inside.params.model_copy(update={"runtime": runtime}), quiet, inside.layout, tmp_path)
+    degrade.run(Context(inside.params.model_copy(update={"runtime": runtime}), inside.layout, quiet, tmp_path))
     assert digests(tmp_path / "lr") == digests(inside.outputs / "lr")
 
 
 def test_quality_does_not_depend_on_the_workers(inside: Study, quiet: Console, tmp_path: Path) -> None:
     runtime = inside.params.runtime.model_copy(update={"workers": 2})
-    quality.run(inside.params.model_copy(update={"runtime": runtime}), "srgan", quiet, inside.layout, tmp_path / "q")
+    quality.run(
+        Context(inside.params.model_copy(update={"runtime": runtime}), inside.layout, quiet, tmp_path / "q"), "srgan"
+    )
     assert digests(tmp_path / "q") == digests(inside.outputs / "quality" / "srgan")
 
 
@@ -71,13 +74,13 @@ def test_quality_refuses_an_arm_of_another_size(inside: Study, quiet: Console, t
     small = next(layout.arm("bicubic").rglob("*.png"))
     Image.new("RGB", (8, 8)).save(small)
     with pytest.raises(LeukoError, match=f"{small.name} is 8x8 .*upscale@bicubic"):
-        quality.run(inside.params, "bicubic", quiet, layout)
+        quality.run(Context(inside.params, layout, quiet), "bicubic")
     assert digests(layout.quality("bicubic")) == digests(inside.outputs / "quality" / "bicubic")
 
 
 def test_lr_images_depend_on_the_seed_of_the_study(inside: Study, quiet: Console, tmp_path: Path) -> None:
     seeded = inside.params.study.model_copy(update={"seed": 1})
-    degrade.run(inside.params.model_copy(update={"study": seeded}), quiet, inside.layout, tmp_path)
+    degrade.run(Context(inside.params.model_copy(update={"study": seeded}), inside.layout, quiet, tmp_path))
     first, second = digests(tmp_path / "lr"), digests(inside.outputs / "lr")
     assert first.keys() == second.keys()
     assert not set(first.values()) & set(second.values())
@@ -85,7 +88,7 @@ def test_lr_images_depend_on_the_seed_of_the_study(inside: Study, quiet: Console
 
 @pytest.mark.parametrize("method", ["srgan", "real_esrgan"])
 def test_sr_training_gives_the_same_weights_again(method: str, inside: Study, quiet: Console, tmp_path: Path) -> None:
-    train_sr.run(inside.params, method, quiet, inside.layout, tmp_path / "sr")
+    train_sr.run(Context(inside.params, inside.layout, quiet, tmp_path / "sr"), method)
     first = inside.outputs / "sr" / method
     assert digests(tmp_path / "sr", "*.safetensors") == digests(first, "*.safetensors")
     assert_same_results(tmp_path / "sr", first, ("history.csv", "metrics.json"))
@@ -93,7 +96,7 @@ def test_sr_training_gives_the_same_weights_again(method: str, inside: Study, qu
 
 @pytest.mark.usefixtures("small_resnet")
 def test_classifiers_give_the_same_predictions_again(inside: Study, quiet: Console, tmp_path: Path) -> None:
-    classify.run(inside.params, "srgan", quiet, inside.layout, out=tmp_path / "c")
+    classify.run(Context(inside.params, inside.layout, quiet, tmp_path / "c"), "srgan")
     first = inside.outputs / "classify" / "srgan" / "paper"
     assert digests(tmp_path / "c", "*.safetensors") == digests(first, "*.safetensors")
     assert digests(tmp_path / "c", "predictions.csv") == digests(first, "predictions.csv")
@@ -102,7 +105,7 @@ def test_classifiers_give_the_same_predictions_again(inside: Study, quiet: Conso
 
 @pytest.mark.usefixtures("small_resnet")
 def test_one_seed_alone_gives_what_it_gives_among_others(inside: Study, quiet: Console, tmp_path: Path) -> None:
-    classify.run(inside.params, "raw", quiet, inside.layout, seeds=[2], out=tmp_path / "c")
+    classify.run(Context(inside.params, inside.layout, quiet, tmp_path / "c"), "raw", seeds=[2])
     together = pd.read_csv(inside.outputs / "classify" / "raw" / "paper" / "predictions.csv")
     alone = pd.read_csv(tmp_path / "c" / "predictions.csv")
     pd.testing.assert_frame_equal(alone, together[together["seed"] == 2].reset_index(drop=True))
@@ -128,10 +131,10 @@ def test_classify_cut_in_its_second_seed_goes_on_there_and_equals_an_uninterrupt
     runtime = inside.params.runtime.model_copy(update={"checkpoint_seconds": 0})
     params = inside.params.model_copy(update={"runtime": runtime})
     with pytest.raises(KeyboardInterrupt):
-        classify.run(params, "bicubic", quiet, inside.layout, out=target)
+        classify.run(Context(params, inside.layout, quiet, target), "bicubic")
     assert not target.exists()
     trained_before = list(trained)
-    classify.run(params, "bicubic", quiet, inside.layout, out=target)
+    classify.run(Context(params, inside.layout, quiet, target), "bicubic")
     assert trained_before == [(1, 1), (1, 2), (2, 1), (2, 2)]
     assert trained[4:] == [(2, 2)]
     first = inside.outputs / "classify" / "bicubic" / "paper"
@@ -159,9 +162,9 @@ def test_sr_training_cut_between_validations_equals_an_uninterrupted_stage(
     runtime = inside.params.runtime.model_copy(update={"checkpoint_seconds": 0})
     params = inside.params.model_copy(update={"runtime": runtime})
     with pytest.raises(KeyboardInterrupt):
-        train_sr.run(params, "real_esrgan", quiet, inside.layout, tmp_path / "sr")
+        train_sr.run(Context(params, inside.layout, quiet, tmp_path / "sr"), "real_esrgan")
     assert not (tmp_path / "sr").exists()
-    train_sr.run(params, "real_esrgan", quiet, inside.layout, tmp_path / "sr")
+    train_sr.run(Context(params, inside.layout, quiet, tmp_path / "sr"), "real_esrgan")
     assert steps == [0, 1, 2, 2, 3, 4]
     first = inside.outputs / "sr" / "real_esrgan"
     assert digests(tmp_path / "sr", "*.safetensors") == digests(first, "*.safetensors")
@@ -175,12 +178,12 @@ def test_cut_training_is_not_continued_with_other_settings(
     params = inside.params.model_copy(update={"runtime": runtime})
     monkeypatch.setattr(train_sr, "_write", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        train_sr.run(params, "srgan", quiet, inside.layout, tmp_path / "sr")
+        train_sr.run(Context(params, inside.layout, quiet, tmp_path / "sr"), "srgan")
     monkeypatch.undo()
     monkeypatch.chdir(inside.folder)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{inside.folder / 'mlflow.db'}")
     window = params.quality.model_copy(update={"ssim_window": 7})
-    train_sr.run(params.model_copy(update={"quality": window}), "srgan", quiet, inside.layout, tmp_path / "sr")
+    train_sr.run(Context(params.model_copy(update={"quality": window}), inside.layout, quiet, tmp_path / "sr"), "srgan")
     history, first = (
         pd.read_csv(folder / "history.csv") for folder in (tmp_path / "sr", inside.outputs / "sr" / "srgan")
     )
@@ -198,13 +201,13 @@ def interrupt(*_: object) -> None:
     ("run", "message"),
     [
         (
-            lambda p, c, lay: train_sr.run(p, "esrgan", c, lay),
+            lambda p, c, lay: train_sr.run(Context(p, lay, c), "esrgan"),
             "unknown training 'esrgan'; known are srgan, real_esrgan",
         ),
-        (lambda p, c, lay: upscale.run(p, "esrgan", c, lay), "unknown arm 'esrgan'.*raw, bicubic, srgan"),
-        (lambda p, c, lay: quality.run(p, "esrgan", c, lay), "unknown arm 'esrgan'"),
-        (lambda p, c, lay: classify.run(p, "esrgan", c, lay), "unknown experiment 'esrgan'"),
-        (lambda p, c, lay: synthesize.run(p, "other", c), "unknown set 'other'; known are demo"),
+        (lambda p, c, lay: upscale.run(Context(p, lay, c), "esrgan"), "unknown arm 'esrgan'.*raw, bicubic, srgan"),
+        (lambda p, c, lay: quality.run(Context(p, lay, c), "esrgan"), "unknown arm 'esrgan'"),
+        (lambda p, c, lay: classify.run(Context(p, lay, c), "esrgan"), "unknown experiment 'esrgan'"),
+        (lambda p, c, lay: synthesize.run(Context(p, lay, c), "other"), "unknown set 'other'; known are demo"),
     ],
 )
 def test_unknown_names_are_answered_with_the_known_ones(
@@ -222,5 +225,5 @@ def test_weights_of_another_method_are_refused(inside: Study, quiet: Console, tm
     for name in ("manifest.csv", "roles.csv"):
         (tmp_path / "demo" / name).symlink_to(inside.outputs / name)
     with pytest.raises(LeukoError, match=r"holds real_esrgan x4, expected srgan x4: run `dvc repro train_sr@srgan`"):
-        upscale.run(inside.params, "srgan", quiet, layout)
+        upscale.run(Context(inside.params, layout, quiet), "srgan")
     assert not (tmp_path / "demo" / "arms" / "srgan").exists()

@@ -21,6 +21,7 @@ from leukosr.engine.seeding import StreamRoots
 from leukosr.layout import Layout
 from leukosr.report.style import training_words
 from leukosr.stages import sweep
+from leukosr.stages.context import Context
 
 from .conftest import TINY, Study
 
@@ -103,7 +104,7 @@ def test_streams_are_varied_one_at_a_time_and_repeats_are_exact(
     params = compose_params(
         *TINY, *changes, "sweep.streams=[split,init,order]", "runtime.optuna_storage='journal:o.log'"
     )
-    sweep.run(params, quiet, Layout("demo"))
+    sweep.run(Context(params, Layout("demo"), quiet))
     trials = pd.read_csv(place / "trials.csv")
     assert trials["varied"].value_counts().to_dict() == {"split": 2, "init": 2, "order": 2, "all": 2, "none": 3}
     repeats = trials[trials["varied"] == "none"]
@@ -115,7 +116,7 @@ def test_streams_are_varied_one_at_a_time_and_repeats_are_exact(
 
 def test_an_sr_method_is_swept_by_its_validation_psnr(place: Path, compose_params: Compose, quiet: Console) -> None:
     changes = ("sweep.target=train_sr", "sweep.arm=srgan", "sweep.learning_rates=[0.001]", "sweep.runs=3")
-    sweep.run(compose_params(*TINY, *changes), quiet, Layout("demo"))
+    sweep.run(Context(compose_params(*TINY, *changes), Layout("demo"), quiet))
     trials = pd.read_csv(place / "trials.csv")
     assert trials["psnr"].between(5, 60).all() and trials["psnr"].nunique() == 3
     assert {"sr_init", "order", "augment"} <= set(trials)
@@ -126,7 +127,7 @@ def test_a_search_averages_over_seeds_on_validation_data(
     place: Path, compose_params: Compose, quiet: Console, small_resnet: None
 ) -> None:
     params = compose_params(*TINY, "sweep.design=search", "sweep.trials=3", "sweep.runs=2")
-    sweep.run(params, quiet, Layout("demo"))
+    sweep.run(Context(params, Layout("demo"), quiet))
     found = json.loads((place / "search.json").read_text())
     assert set(found["best"]) == {"learning_rate", "weight_decay", "augmentation"}
     trials = pd.read_csv(place / "trials.csv")
@@ -138,7 +139,8 @@ def test_a_search_averages_over_seeds_on_validation_data(
 def test_test_images_are_not_looked_at_by_a_search(study: Study, inside: Study, compose_params: Compose) -> None:
     params = compose_params(*TINY, "sweep.design=search")
     rows = read_manifest(inside.layout.manifest)
-    subject = ClassifierSubject(params, "raw", rows, {"raw": inside.layout.arm("raw")}, "paper")
+    arms = {"raw": inside.layout.arm("raw")}
+    subject = ClassifierSubject(params.classify["raw"], rows, arms, "paper", params.runtime)
     train, held_out = subject._validation(StreamRoots(1, {"split": 1}))
     tested = {row.id for row in rows if row.role("paper") == "classifier_test"}
     assert train and held_out
@@ -151,10 +153,10 @@ def test_a_finished_sweep_trains_nothing_again(
     place: Path, compose_params: Compose, quiet: Console, small_resnet: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     params = compose_params(*TINY, "sweep.learning_rates=[0.001]")
-    sweep.run(params, quiet, Layout("demo"))
+    sweep.run(Context(params, Layout("demo"), quiet))
     first = (place / "trials.csv").read_bytes()
     monkeypatch.setattr(ClassifierSubject, "measure", None)
-    sweep.run(params, quiet, Layout("demo"))
+    sweep.run(Context(params, Layout("demo"), quiet))
     assert (place / "trials.csv").read_bytes() == first
 
 

@@ -6,13 +6,15 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import mlflow
 import pandas as pd
 import pytest
 from rich.console import Console
 
 from leukosr.config import Params
 from leukosr.errors import LeukoError
-from leukosr.stages import train_sr
+from leukosr.stages import train_sr, upscale
+from leukosr.stages.context import Context
 
 from .conftest import TINY, Study
 
@@ -33,11 +35,12 @@ def trained(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'own.db'}")
 
     def run(*changes: str, method: str = "srgan") -> Path:
-        sizes = {"features": 4, "blocks": 1, "patch": 32, "batch": 2, "iterations": 4, "validate_every": 2}
+        depth = "convolutions" if method == "distil" else "blocks"
+        sizes = {"features": 4, depth: 1, "patch": 32, "batch": 2, "iterations": 4, "validate_every": 2}
         tiny = [f"train_sr.one.sizes.smoke.{key}={value}" for key, value in sizes.items()]
         params = compose_params(*TINY, f"+method@train_sr.one={method}", *tiny, *changes)
         folder = tmp_path / hashlib.sha256(repr((method, changes)).encode()).hexdigest()[:12]
-        train_sr.run(params, "one", quiet, inside.layout, folder)
+        train_sr.run(Context(params, inside.layout, quiet, folder), "one")
         return folder
 
     return run
@@ -71,6 +74,17 @@ def test_a_training_of_one_class_sees_its_images_alone(trained: Train) -> None:
         trained("train_sr.one.class=mono")
 
 
+def test_a_network_of_one_class_makes_no_test_image(
+    trained: Train, inside: Study, compose_params: Callable[..., Params], quiet: Console, tmp_path: Path
+) -> None:
+    weights_file = trained("train_sr.one.class=monocyte") / "last.safetensors"
+    arm = "{reads: %s, from: low, by: file, tile: 0, overlap: 64, batch: 8, precision: auto, channels_last: true}"
+    params = compose_params(*TINY, f"+upscale.labelled={arm % weights_file}")
+    with pytest.raises(LeukoError, match=r"upscale.labelled: its network was trained on the class monocyte alone"):
+        upscale.run(Context(params, inside.layout, quiet, tmp_path / "arm"), "labelled")
+    assert not (tmp_path / "arm").exists()
+
+
 def test_lr_may_be_drawn_afresh_for_every_sample(trained: Train) -> None:
     files, fresh, again = trained(), trained("degrade.on_the_fly=true"), trained("degrade.on_the_fly=true")
     assert weights(files) != weights(fresh)
@@ -81,3 +95,45 @@ def test_lr_may_be_drawn_afresh_for_every_sample(trained: Train) -> None:
 def test_weights_to_start_from_must_be_there(trained: Train) -> None:
     with pytest.raises(LeukoError, match=r"none\.pth cannot be read: the path does not exist"):
         trained("train_sr.one.start=none.pth")
+
+
+def test_a_student_learns_from_another_training_of_the_study(trained: Train) -> None:
+    teacher = trained(method="srresnet") / "last.safetensors"
+    folder = trained(f"train_sr.one.teacher={teacher}", method="distil")
+    assert metrics(folder)["generator_parameters"] == 2_044  # of Compact(features=4, convolutions=1)
+    assert list(pd.read_csv(folder / "history.csv").filter(like="loss_")) == ["loss_generator", "loss_image"]
+    both = trained(f"train_sr.one.teacher={teacher}", "train_sr.one.originals=0.5", method="distil")
+    assert "loss_originals" in pd.read_csv(both / "history.csv")
+    assert weights(both) != weights(folder)
+
+
+def test_a_teacher_must_be_there(trained: Train) -> None:
+    with pytest.raises(LeukoError, match=r"none\.safetensors .*correct train_sr\.one\.teacher"):
+        trained("train_sr.one.teacher=none.safetensors", method="distil")
+
+
+def test_a_training_starts_from_weights_by_their_word_and_says_which(trained: Train, inside: Study) -> None:
+    plain = trained()
+    word = "pretrained/mine.safetensors"  # those that conf/config.yaml lists under starts need no suffix
+    file = inside.folder / word
+    file.parent.mkdir(exist_ok=True)
+    shutil.copyfile(plain / "last.safetensors", file)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    started = trained(f"train_sr.one.start={word}")
+    assert weights(started) != weights(plain)
+    assert {key: value for key, value in metrics(started).items() if key.startswith("weights")} == {
+        "weights": word,
+        "weights_sha256": digest,
+    }
+    (run,) = mlflow.search_runs(
+        search_all_experiments=True, filter_string=f"params.weights = '{word}'", output_format="list"
+    )
+    assert run.data.params["weights_sha256"] == digest
+    assert not [key for key in metrics(plain) if key.startswith("weights")]
+
+
+def test_a_missing_word_is_answered_with_the_command_that_brings_it(trained: Train) -> None:
+    with pytest.raises(
+        LeukoError, match=r"x4plus\.safetensors is not here: run `leukosr weights fetch realesrgan_x4plus`"
+    ):
+        trained("train_sr.one.start=pretrained/realesrgan_x4plus")

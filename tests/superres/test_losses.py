@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
@@ -14,6 +15,7 @@ import torchvision
 from torch import Tensor
 
 from leukosr.config import TrainSR
+from leukosr.engine.weights import write_tensors
 from leukosr.errors import LeukoError
 from leukosr.superres import DISCRIMINATORS
 from leukosr.superres.losses import perceptual_distance, total_variation, usm_sharpen
@@ -294,3 +296,13 @@ def test_usm_sharpening_stays_in_the_unit_interval() -> None:
     sharpened = usm_sharpen(extremes)
     assert sharpened.min() >= 0
     assert sharpened.max() <= 1
+
+
+def test_imagenet_weights_that_were_fetched_are_used_without_the_internet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    weight = torch.rand(64, 3, 3, 3)
+    state = {"features.0.weight": weight, "features.0.bias": torch.rand(64), "classifier.0.bias": torch.rand(9)}
+    write_tensors("pretrained/vgg16.safetensors", state, {})
+    assert torch.equal(VGGFeatures("vgg16", ["conv1_1"], "imagenet").features[0].weight, weight)

@@ -51,8 +51,14 @@ def state_of(training: SRTraining) -> dict[str, torch.Tensor]:
     }
 
 
-def test_every_method_has_its_file_of_settings_and_every_file_its_method() -> None:
-    assert {path.stem for path in (CONF / "method").glob("*.yaml")} == set(METHODS)
+FILES = sorted(path.stem for path in (CONF / "method").glob("*.yaml"))  # of the methods and their variants
+COLUMNS = ["smoke", "cpu", "published", "gpu", "paper"]
+
+
+def test_every_method_has_its_file_of_settings_and_every_file_its_method(published: Callable[[str], TrainSR]) -> None:
+    assert set(METHODS) <= set(FILES)
+    assert {published(name).method for name in FILES} == set(METHODS)
+    assert all(published(name).method == name for name in METHODS)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -63,8 +69,8 @@ def test_a_method_trains_networks_that_are_registered(method: str, published: Ca
     assert (settings.build_discriminator() is None) or settings.architecture in DISCRIMINATORS
 
 
-@pytest.mark.parametrize("column", ["smoke", "cpu", "paper"])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("method", FILES)
 def test_a_method_has_sizes_for_every_budget(method: str, column: str, compose_params: Callable[..., Params]) -> None:
     chosen = [f"budget={column}", "arms=[raw]", f"+method@train_sr.one={method}"]
     settings = compose_params(*chosen).train_sr["one"]
@@ -100,6 +106,7 @@ def test_a_method_trains_for_every_scale_of_its_network_and_keeps_its_weights(
 ) -> None:
     settings = tiny(published(method), iterations=1)
     for scale in GENERATORS[settings.architecture].contract.scales:
+        settings = tiny(settings, iterations=1, scale=scale)
         training = train(start(settings, scale), tmp_path / str(scale))
         arguments = settings.generator.model_dump()
         path = tmp_path / f"{scale}.safetensors"
@@ -127,6 +134,48 @@ def test_srresnet_has_the_16_blocks_of_its_paper(compose_params: Callable[..., P
     with torch.device("meta"):
         assert sum(p.numel() for p in settings.build_generator(4).parameters()) == 1_549_462
     assert settings.build_discriminator() is None
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_fine_tuning_is_the_gan_stage_alone_of_the_published_network(
+    column: str, compose_params: Callable[..., Params]
+) -> None:
+    tuned = compose_params(f"budget={column}", "arms=[real_esrgan_finetuned]").train_sr["real_esrgan"]
+    assert [each.model_dump()["loss"] for each in tuned.stages] == ["gan"]
+    assert tuned.stages[0].learning_rate == 0.0001
+    assert (tuned.flips, tuned.ema) == ("horizontal", 0.999)
+    published_size = column in {"published", "gpu", "paper"}
+    assert (tuned.start is not None) is published_size, "narrow networks cannot take published weights"
+    with torch.device("meta"):
+        parameters = sum(each.numel() for each in tuned.build_generator(4).parameters())
+    assert (parameters == GENERATORS["real_esrgan"].parameters) is published_size
+
+
+def test_fine_tuning_takes_the_generator_from_the_file_and_the_discriminator_from_nowhere(
+    published: Callable[[str], TrainSR], tmp_path: Path
+) -> None:
+    settings = tiny(published("real_esrgan_finetune"), iterations=1)
+    other = start(settings)
+    with torch.no_grad():
+        for weights in other.generator.parameters():
+            weights.mul_(0.5)
+    path = tmp_path / "weights.safetensors"
+    save_generator(path, other.generator, settings.architecture, 4, settings.generator.model_dump())
+    tuned, scratch = start(settings.model_copy(update={"start": str(path)})), start(settings)
+    assert tuned.discriminator is not None and scratch.discriminator is not None
+    for network, expected in (
+        (tuned.generator, other.generator),
+        (tuned.result, other.generator),
+        (tuned.discriminator, scratch.discriminator),
+    ):
+        wanted = expected.state_dict()
+        assert [k for k, weights in network.state_dict().items() if not torch.equal(weights, wanted[k])] == []
+
+
+def test_whole_images_of_any_shape_train(published: Callable[[str], TrainSR], tmp_path: Path) -> None:
+    settings = tiny(published("srgan_whole"), iterations=1, patch=None)
+    training = train(start(settings), tmp_path)
+    assert (training.patch, training.progress.iteration) == (None, 1)
 
 
 def test_two_trainings_of_one_method_stand_side_by_side(compose_params: Callable[..., Params]) -> None:

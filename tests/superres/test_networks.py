@@ -16,6 +16,7 @@ from leukosr.errors import LeukoError
 from leukosr.superres import DISCRIMINATORS, GENERATORS
 from leukosr.superres.edge import input_of, output_of
 from leukosr.superres.networks import GeneratorNetwork, Network
+from leukosr.superres.networks.compact import Compact
 from leukosr.superres.networks.real_esrgan import ResidualDenseBlock, RRDBNet, UNetDiscriminatorSN
 from leukosr.superres.networks.srgan import SRGANDiscriminator, SRGANGenerator
 
@@ -42,7 +43,7 @@ def test_default_network_has_the_published_number_of_parameters(network: Network
 
 def test_published_numbers_of_parameters() -> None:
     assert {name: network.parameters for name, network in GENERATORS.items()}.items() >= {
-        "srgan": 734_219, "real_esrgan": 16_697_987,
+        "srgan": 734_219, "real_esrgan": 16_697_987, "compact": 621_424,
     }.items()  # fmt: skip
     assert {name: network.parameters for name, network in DISCRIMINATORS.items()}.items() >= {
         "srgan": 5_215_425, "real_esrgan": 4_376_897,
@@ -218,6 +219,19 @@ def test_rrdbnet_agrees_with_spandrels_real_esrgan_on_the_same_weights(
     torch.save(state if key is None else {key: state}, tmp_path / "net.pth")
     independent = ModelLoader().load_from_file(tmp_path / "net.pth")
     assert independent.scale == scale
+    images = torch.rand(1, 3, 12, 9, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        ours, theirs = model(images), independent.model.eval()(images)
+    assert ours.std() > 1e-3  # not two constant images
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("scale", "convolutions"), [(2, 3), (4, 16), (8, 1)])
+def test_compact_agrees_with_spandrels_on_the_same_weights(scale: int, convolutions: int) -> None:
+    model = Compact(scale=scale, features=24, convolutions=convolutions).eval()
+    randomise(model, seed=scale)
+    independent = ModelLoader().load_from_state_dict(dict(model.state_dict()))
+    assert (independent.architecture.id, independent.scale) == ("Compact", scale)
     images = torch.rand(1, 3, 12, 9, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         ours, theirs = model(images), independent.model.eval()(images)

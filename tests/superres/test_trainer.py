@@ -231,11 +231,12 @@ def test_loss_in_the_history_is_the_mean_since_the_last_validation(
 def test_training_starts_from_the_weights_that_start_names(settings: Callable[..., TrainSR], tmp_path: Path) -> None:
     donor = start("srgan", settings("srgan"), seed=77)
     save_generator(tmp_path / "donor.safetensors", donor.generator, "srgan", 4, GENERATOR["srgan"])
-    training = start("srgan", settings("srgan", start=str(tmp_path / "donor.safetensors")))
+    named = dict.fromkeys(("start", "reads"), str(tmp_path / "donor.safetensors"))
+    training = start("srgan", settings("srgan", **named))
     wanted = donor.generator.state_dict()
     assert all(torch.equal(tensor, wanted[name]) for name, tensor in training.generator.state_dict().items())
     with pytest.raises(LeukoError, match=r"donor\.safetensors"):
-        start("real_esrgan", settings("real_esrgan", start=str(tmp_path / "donor.safetensors")))
+        start("real_esrgan", settings("real_esrgan", **named))
 
 
 def test_loss_that_is_not_finite_stops_the_training(settings: Callable[..., TrainSR], tmp_path: Path) -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import tempfile
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import torch
 
 from leukosr.config import TrainSR
 from leukosr.data.pairs import Pairs
 from leukosr.images.store import ImageStore
 from leukosr.superres import DISCRIMINATORS, GENERATORS
+from leukosr.superres.methods.distil import Distil
 from leukosr.superres.methods.method import TrainGAN
+from leukosr.superres.weights import save_generator
 
 
 def changed(settings: TrainSR, **changes: Any) -> TrainSR:
@@ -21,15 +27,37 @@ def changed(settings: TrainSR, **changes: Any) -> TrainSR:
     return type(settings).model_validate({**values, **changes})
 
 
-def tiny(settings: TrainSR, iterations: int = 3, **changes: Any) -> TrainSR:
+def tiny(settings: TrainSR, iterations: int = 3, scale: int = 4, **changes: Any) -> TrainSR:
     """A training with tiny networks and few iterations in each stage, without a VGG, in fp32."""
     small: dict[str, Any] = {"generator": dict(GENERATORS[settings.architecture].tiny)}
     if isinstance(settings, TrainGAN):
         small["discriminator"] = dict(DISCRIMINATORS[settings.architecture].tiny)
         small["losses"] = {"perceptual": 0.0}
+    if isinstance(settings, Distil):
+        small |= taught_by(teacher_of(scale))
     stages = [{**stage.model_dump(mode="json"), "iterations": iterations} for stage in settings.stages]
     small |= {"patch": 32, "batch": 2, "stages": stages, "validate_every": 2, "precision": "fp32"}
     return changed(settings, **small | changes)
+
+
+FOLDER = tempfile.TemporaryDirectory(prefix="teachers-")
+
+
+@cache
+def teacher_of(scale: int, seed: int = 0) -> str:
+    """The weights of a tiny random generator of a scale."""
+    size = {"features": 4, "blocks": 1, "growth": 2}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = GENERATORS["real_esrgan"](scale=scale, **size)
+    path = Path(FOLDER.name) / f"x{scale}-{seed}.safetensors"
+    save_generator(path, model, "real_esrgan", scale, size)
+    return str(path)
+
+
+def taught_by(weights: str) -> dict[str, str]:
+    """The settings that name a teacher."""
+    return {"teacher": weights, "reads": weights}
 
 
 def smooth_pairs(count: int, seed: int = 0, scale: int = 4) -> Pairs:

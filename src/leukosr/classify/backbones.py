@@ -15,16 +15,17 @@ import torch
 import torchvision.models
 from torch import Tensor, nn
 
-from leukosr.config import Architecture, Head
+from leukosr.classify.pretrained import load_pretrained
+from leukosr.classify.settings import Architecture, Head
 from leukosr.errors import LeukoError
 from leukosr.quoting import short
 
-Weights = Literal["none", "imagenet"]
 Frozen = Literal["none", "backbone", "all_but_last_stage"]
 
 # what is taken off an image in 0 … 1, and what it is divided by, channel by channel
 NORMALISATIONS: dict[str, tuple[Sequence[float], Sequence[float]]] = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "efficientnet_lite": ((127 / 255,) * 3, (128 / 255,) * 3),
     "minus1_1": ((0.5,) * 3, (0.5,) * 3),
     "unit": ((0.0,) * 3, (1.0,) * 3),
     "none": ((0.0,) * 3, (1 / 255,) * 3),
@@ -39,15 +40,16 @@ GROUPS = 32  # of group norm, or the largest divisor of 32 that divides the chan
 class ClassifierNetwork(nn.Module):
     """A backbone with a head of its own: N x 3 x H x W RGB in [0, 1] to N x `classes` logits.
 
-    `weights` imagenet takes the published weights for everything but the head and raises LeukoError where they cannot
-    be fetched; none starts from random weights of torch's global generator. Raises LeukoError for an unknown backbone.
+    `weights` are those of everything but the head: none (random, from torch's global generator), imagenet (the newest
+    that torchvision or timm has), imagenet_v1 and imagenet_v2 (torchvision's), or pretrained/NAME (a file). Raises
+    LeukoError for an unknown backbone, and for weights that cannot be had or are those of another network.
     """
 
     mean: Tensor
     sd: Tensor
 
     def __init__(
-        self, architecture: Architecture, classes: int, weights: Weights = "none", frozen: Frozen = "none"
+        self, architecture: Architecture, classes: int, weights: str = "none", frozen: Frozen = "none"
     ) -> None:
         super().__init__()
         self.network = build_backbone(architecture.backbone, classes, weights)
@@ -63,9 +65,27 @@ class ClassifierNetwork(nn.Module):
         self.frozen_modules = _freeze(self.network, trained)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits of a batch of images in [0, 1]."""
-        logits: Tensor = self.network((x - self.mean) / self.sd)
+        """Logits of a batch of images in [0, 1], or of their `features`."""
+        logits: Tensor = (
+            self.network.get_submodule(self.head)(x) if x.ndim == 2 else self.network((x - self.mean) / self.sd)
+        )
         return logits
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the head is given for a batch of images in [0, 1]: N x features.
+
+        Raises LeukoError for a backbone whose head is not one linear layer.
+        """
+        given: list[Tensor] = []
+        head = self.network.get_submodule(self.head)
+        if not isinstance(head, nn.Linear | nn.Sequential):
+            raise LeukoError(
+                "classifier: the logits of this backbone come from a convolution, so a frozen one with published "
+                "weights has no features to keep: choose another backbone, or add augmentations"
+            )
+        with head.register_forward_pre_hook(lambda _, inputs: given.extend(inputs)):
+            self(x)
+        return given[0]
 
     def train(self, mode: bool = True) -> ClassifierNetwork:
         """As every module, but what is frozen stays in evaluation mode: its batch norm follows no batch."""
@@ -75,8 +95,12 @@ class ClassifierNetwork(nn.Module):
         return self
 
 
-def build_backbone(name: str, classes: int, weights: Weights) -> nn.Module:
+def build_backbone(name: str, classes: int, weights: str) -> nn.Module:
     """The network of that name with a linear head for so many classes."""
+    if weights.startswith("pretrained/"):
+        network = build_backbone(name, classes, "none")
+        load_pretrained(network, head_of(network, classes), weights)
+        return network
     if name.startswith("timm/"):
         return _timm(name.removeprefix("timm/"), classes, weights)
     if name not in BACKBONES:
@@ -114,20 +138,26 @@ def _fetching(name: str) -> Iterator[None]:
         ) from error
 
 
-def _torchvision(name: str, classes: int, weights: Weights) -> nn.Module:
+def _torchvision(name: str, classes: int, weights: str) -> nn.Module:
     network: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=classes)
-    if weights == "imagenet":
+    if weights != "none":
+        word = {"imagenet": "DEFAULT", "imagenet_v1": "IMAGENET1K_V1", "imagenet_v2": "IMAGENET1K_V2"}[weights]
+        published = torchvision.models.get_model_weights(name).__members__
+        if word not in published:
+            raise LeukoError(f"classifier.weights = {weights}: torchvision has none such for {name}: use imagenet")
         with _fetching(name), torch.random.fork_rng(devices=[]):
-            state = torchvision.models.get_model(name, weights="DEFAULT", progress=False).state_dict()
+            state = torchvision.models.get_model(name, weights=word, progress=False).state_dict()
         own = network.state_dict()
         head = head_of(network, classes)
         network.load_state_dict({key: own[key] if key.startswith(f"{head}.") else state[key] for key in own})
     return network
 
 
-def _timm(name: str, classes: int, weights: Weights) -> nn.Module:
+def _timm(name: str, classes: int, weights: str) -> nn.Module:
     import timm  # takes seconds
 
+    if weights in ("imagenet_v1", "imagenet_v2"):
+        raise LeukoError(f"classifier.weights = {weights}: timm has one set for timm/{name}: use imagenet")
     if not timm.is_model(name):
         close = ", ".join(f"timm/{each}" for each in difflib.get_close_matches(name, timm.list_models()))
         raise LeukoError(f"'timm/{short(name)}' is not a timm network{close and f': did you mean {close}?'}")
@@ -152,10 +182,13 @@ def _timm(name: str, classes: int, weights: Weights) -> nn.Module:
     return network
 
 
-BACKBONES: dict[str, Callable[[int, Weights], nn.Module]] = {
-    name: partial(_torchvision, name)
-    for name in torchvision.models.list_models(module=torchvision.models)
-    if not name.startswith((*FIXED_SIZE, *TWO_HEADS, *OLD_WEIGHTS))
+BACKBONES: dict[str, Callable[[int, str], nn.Module]] = {
+    "efficientnet_lite0": partial(_timm, "tf_efficientnet_lite0"),
+    **{
+        name: partial(_torchvision, name)
+        for name in torchvision.models.list_models(module=torchvision.models)
+        if not name.startswith((*FIXED_SIZE, *TWO_HEADS, *OLD_WEIGHTS))
+    },
 }
 
 

@@ -8,24 +8,31 @@ from itertools import compress, product
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from leukosr.classify.features import FeatureStore, features_of
+from leukosr.classify.settings import Classifier, Experiment
 from leukosr.classify.trainer import LabelledImages
-from leukosr.config import Classifier, Experiment, Protocol
 from leukosr.data.manifest import Row, folds_of, with_role
 from leukosr.data.splits import SPLITS
+from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.seeding import Root, stream_rng
 from leukosr.errors import LeukoError
 from leukosr.images.reading import read_rgb
 from leukosr.images.resampling import shrink_into
-from leukosr.images.store import ImageStore
+from leukosr.images.store import Examples, ImageStore, Subset
 from leukosr.layout import image_file
+from leukosr.settings import Protocol
 
 
 class ArmImages:
     """The images of some arms that any classifier sees, at the size it sees them, decoded once."""
 
-    def __init__(self, rows: Sequence[Row], folders: Mapping[str, Path], settings: Classifier) -> None:
-        """`folders`: where the images of each arm lie."""
+    def __init__(
+        self, rows: Sequence[Row], folders: Mapping[str, Path], settings: Classifier, device: torch.device,
+        processes: Processes = ALONE,
+    ) -> None:  # fmt: skip
+        """`folders`: where the images of each arm lie. A frozen backbone is shown all of them now, on the device."""
         size = settings.size
 
         def read(path: Path) -> np.ndarray:
@@ -33,7 +40,13 @@ class ArmImages:
             return image if size is None else shrink_into(image, size)
 
         keys = [(arm, row.id) for arm in folders for row in rows]
-        self._store = ImageStore([image_file(folders[arm], image) for arm, image in keys], read)
+        files = [image_file(folders[arm], image) for arm, image in keys]
+        if settings.on_features:
+            self._images = ImageStore(files, read, limit=0)
+            features = features_of(self._images, settings, device) if processes.first else np.empty((0, 0))
+            self._examples: Examples = FeatureStore(processes.from_first(features))
+        else:
+            self._examples = self._images = ImageStore(files, read)
         self._place = {key: number for number, key in enumerate(keys)}
 
     def labelled(self, rows: Sequence[Row], arms: Sequence[str], classes: list[str]) -> LabelledImages:
@@ -45,12 +58,12 @@ class ArmImages:
             self._check_one_size(rows[0], arms)
         labels = np.array([classes.index(row.label) for _, row in product(arms, rows)], dtype=np.int64)
         places = [self._place[arm, row.id] for arm, row in product(arms, rows)]
-        return LabelledImages(ImageStore(places, self._store.__getitem__, limit=0), labels)  # kept by the common store
+        return LabelledImages(Subset(self._examples, places), labels)
 
     def _check_one_size(self, row: Row, arms: Sequence[str]) -> None:
-        height, width = self._store[self._place[arms[0], row.id]].shape[:2]
+        height, width = self._images[self._place[arms[0], row.id]].shape[:2]
         for arm in arms[1:]:
-            found = self._store[self._place[arm, row.id]].shape[:2]
+            found = self._images[self._place[arm, row.id]].shape[:2]
             if found != (height, width):
                 raise LeukoError(
                     f"classify: images of {arms[0]} are {height}x{width} pixels, those of {arm} {found[0]}x{found[1]}, "

@@ -10,15 +10,18 @@ import numpy as np
 
 from leukosr.classify.ensemble import together
 from leukosr.classify.experiment_data import ArmImages, ExperimentData, held_out
+from leukosr.classify.settings import Classifier, Experiment
 from leukosr.classify.trainer import ClassifierTraining, LabelledImages, predict
-from leukosr.config import Classifier, FlipsAndLight, Params, Protocol
+from leukosr.data.augment import FlipsAndLight
 from leukosr.data.manifest import Row, seen_by_classifiers, with_role
 from leukosr.data.redraw import redrawn
 from leukosr.data.splits import SPLITS
 from leukosr.engine.device import choose_device
 from leukosr.engine.resume import Resume
 from leukosr.engine.seeding import StreamRoots
+from leukosr.engine.settings import Runtime
 from leukosr.evaluate.classification import METRICS, score
+from leukosr.settings import Protocol
 
 HELD_OUT = 0.2  # of each class's training images, where a protocol has no validation part
 
@@ -27,13 +30,23 @@ class ClassifierSubject:
     """The images are decoded once, whatever the number of trainings."""
 
     def __init__(
-        self, params: Params, name: str, rows: Sequence[Row], folders: Mapping[str, Path], protocol: Protocol
+        self,
+        experiment: Experiment,
+        rows: Sequence[Row],
+        folders: Mapping[str, Path],
+        protocol: Protocol,
+        runtime: Runtime,
+        augmentation: float = 0.0,
     ) -> None:
-        """`folders` hold the images of the experiment's arms; `rows` are those of the manifest."""
-        self.params, self.rows, self.protocol, self.experiment = params, list(rows), protocol, params.classify[name]
-        self.settings = self.experiment.classifier.model_copy(update={"epochs": params.sweep.epochs})
-        self.device = choose_device(params.runtime.device)
-        self.images = ArmImages(seen_by_classifiers(rows, (protocol,)), folders, self.settings)
+        """`folders` hold the images of the experiment's arms; `rows` are those of the manifest.
+
+        `augmentation` is the strongest one that `tune` will be asked for.
+        """
+        self.experiment, self.rows, self.protocol, self.runtime = experiment, list(rows), protocol, runtime
+        self.settings = experiment.classifier
+        self.device = choose_device(runtime.device)
+        shown = self._drawn({"augmentation": augmentation}) if augmentation else self.settings
+        self.images = ArmImages(seen_by_classifiers(rows, (protocol,)), folders, shown, self.device)
 
     def measure(self, learning_rate: float, roots: StreamRoots) -> dict[str, float]:
         """Train with these seeds, test as the study does; the scores of all test images, fractions."""
@@ -82,10 +95,10 @@ class ClassifierSubject:
         for member in range(settings.ensemble):
             training = ClassifierTraining(
                 settings, len(classes), train, validation=validation if settings.validation is not None else None,
-                seed=roots, name=name, member=member, device=self.device, compiling=self.params.runtime.compile,
+                seed=roots, name=name, member=member, device=self.device, compiling=self.runtime.compile,
             )  # fmt: skip
             with tempfile.TemporaryDirectory() as folder:  # a trial that is cut begins anew
-                training.run(Resume("trial", float("inf"), Path(folder)), lambda row: None)
+                training.run(Resume("trial", float("inf"), Path(folder)), lambda _: None)
             members.append(training.result)
         probabilities = predict(together(members), test.images, settings, self.device)
         return [classes[int(place)] for place in np.argmax(probabilities, axis=1)]

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from leukosr.classify.backbones import ClassifierNetwork
-from leukosr.config import Classifier
+from leukosr.classify.settings import Classifier
 from leukosr.data.augment import augment
 from leukosr.engine.averaging import average_of
 from leukosr.engine.batch_norm import SynchronisedBatchNorm2d
@@ -25,21 +25,19 @@ from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.resume import Resume
 from leukosr.engine.seeding import Root, run_number, stream_rng, stream_seed
 from leukosr.errors import Diverged, LeukoError
-from leukosr.images.store import ImageStore
+from leukosr.images.store import Examples
 
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Images of one size and their class numbers."""
+    """Images of one size, or what a frozen backbone makes of images, and their class numbers."""
 
-    images: ImageStore
+    images: Examples
     labels: np.ndarray
 
     def batch(self, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """uint8 N x H x W x 3 and int64 N; N may be 0."""
-        if not indices:
-            return np.empty((0, *self.images[0].shape), np.uint8), self.labels[:0]
-        return np.stack([self.images[i] for i in indices]), self.labels[list(indices)]
+        """uint8 N x H x W x 3, or float32 N x features, and int64 N; N may be 0."""
+        return self.images.take(indices or [0])[: len(indices)], self.labels[list(indices)]
 
 
 @dataclass
@@ -121,7 +119,8 @@ class ClassifierTraining:
             for row in self.history.rows:
                 report(row)
         steps = len(self._batches(1)) * self.settings.epochs
-        self.network = compiled(self.processes.parallel(self.model), self.device, self.compiling, steps)
+        compiling: Compiling = "never" if self.settings.on_features else self.compiling  # a head is quick as it is
+        self.network = compiled(self.processes.parallel(self.model), self.device, compiling, steps)
         for epoch in range(len(self.history.rows) + 1, self.settings.epochs + 1):
             if self.settings.patience is not None and self.history.waited()[0] >= self.settings.patience:
                 break
@@ -164,7 +163,8 @@ class ClassifierTraining:
     def _epoch(self, epoch: int) -> dict[str, Any]:
         self.model.train()
         started = time.perf_counter()
-        total_loss, correct, seen = 0.0, 0, 0
+        total_loss = torch.zeros((), dtype=torch.float64, device=self.device)  # read once: reading waits for the device
+        correct, seen = torch.zeros((), dtype=torch.int64, device=self.device), 0
         batches, plateaus = self._batches(epoch), 0
         if self.settings.schedule == "plateau":
             plateaus = self.history.waited(self.settings.plateau.patience)[1]
@@ -174,17 +174,17 @@ class ClassifierTraining:
             self._set_learning_rate((epoch - 1) * len(batches) + number, len(batches) * self.settings.epochs, plateaus)
             target = torch.from_numpy(labels).to(self.device)
             with autocast(self.device, self.settings.precision):
-                logits = self.network(to_batch(images, self.device, self.settings.channels_last)).float()
+                logits = self.network(_shown(images, self.settings, self.device)).float()
                 loss = self._loss(logits, target, size)
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
             if self.averaged is not None:
                 self.averaged.update_parameters(self.model)
-            total_loss += float(loss.detach()) * size
-            correct += int((logits.argmax(1) == target).sum())
+            total_loss += loss.detach().double() * size
+            correct += (logits.argmax(1) == target).sum()
             seen += size
-        loss_sum, hits = self.processes.sum(total_loss / self.processes.count, correct)
+        loss_sum, hits = self.processes.sum(float(total_loss) / self.processes.count, int(correct))
         self.history.seconds += time.perf_counter() - started
         if not np.isfinite(loss_sum):
             raise Diverged(
@@ -264,16 +264,21 @@ def _check_synchronised(model: nn.Module, backbone: str) -> None:
             )
 
 
+def _shown(batch: np.ndarray, settings: Classifier, device: torch.device) -> Tensor:
+    """A batch as a network takes it: images in [0, 1], or features as they are."""
+    return torch.from_numpy(batch).to(device) if batch.ndim == 2 else to_batch(batch, device, settings.channels_last)
+
+
 @torch.inference_mode()
 def predict(
-    model: nn.Module, images: ImageStore, settings: Classifier, device: torch.device, batch: int = 16
+    model: nn.Module, images: Examples, settings: Classifier, device: torch.device, batch: int = 16
 ) -> np.ndarray:
-    """Class probabilities of images of one size: float64 N x classes, rows summing to 1."""
+    """Class probabilities of images of one size, or of features: float64 N x classes, rows summing to 1."""
     model.eval()
     rows = []
     for start in range(0, len(images), batch):
-        group = np.stack([images[i] for i in range(start, min(start + batch, len(images)))])
+        group = images.take(range(start, min(start + batch, len(images))))
         with autocast(device, settings.precision):
-            logits = model(to_batch(group, device, settings.channels_last))
+            logits = model(_shown(group, settings, device))
         rows.append(torch.softmax(logits.double(), 1).cpu().numpy())
     return np.concatenate(rows)

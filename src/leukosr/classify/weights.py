@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from leukosr.classify.backbones import ClassifierNetwork
 from leukosr.classify.ensemble import Ensemble, together
-from leukosr.config import Architecture
+from leukosr.classify.settings import Architecture
 from leukosr.engine.weights import first_difference, load_into, read_tensors, write_tensors
 from leukosr.errors import LeukoError
 from leukosr.quoting import short

@@ -15,7 +15,7 @@ from rich.text import Text
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from leukosr import __version__
-from leukosr.cli import images, planning, project, stages, statistics
+from leukosr.cli import images, planning, project, stages, statistics, weights
 from leukosr.cli.crash_report import save_report, without_credentials
 from leukosr.cli.options import console, errors
 from leukosr.cli.verify import verify
@@ -38,6 +38,11 @@ for command in (
 app.add_typer(data_app, name="data")
 data_app.command("fetch")(images.data_fetch)
 data_app.command("add")(images.data_add)
+weights_app = typer.Typer(no_args_is_help=True, help="Bring published weights, or your own, in.")
+app.add_typer(weights_app, name="weights")
+weights_app.command("list")(weights.weights_list)
+weights_app.command("fetch")(weights.weights_fetch)
+weights_app.command("add")(weights.weights_add)
 
 # no fault of LeukoSR, and not each one foreseen where it occurs
 ENVIRONMENT_ERRORS = (errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO, errno.EMFILE)

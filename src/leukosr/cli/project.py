@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from leukosr.cli.options import PARAMS, ParamsFile, console
-from leukosr.config import load_params
+from leukosr.config import ByFile, load_params
 from leukosr.errors import LeukoError
 from leukosr.layout import Layout
 from leukosr.terminal import print_raw
@@ -18,14 +18,16 @@ from leukosr.terminal import print_raw
 def show(params: ParamsFile = PARAMS) -> None:
     """Print the comparison of the study that params.yaml holds."""
     from leukosr.stages import report as stage
+    from leukosr.stages.context import Context
 
     settings = load_params(params)
-    stage.show(settings, console, Layout(settings.study.name))
+    stage.show(Context(settings, Layout(settings.study.name), console))
 
 
 def which(params: ParamsFile = PARAMS) -> None:
-    """Say which study and budget params.yaml holds, and whether its images are there."""
+    """Say which study and budget params.yaml holds, and whether its images and published weights are there."""
     from leukosr.data.catalogue import bringing
+    from leukosr.pretrained.named import find_weights
 
     settings = load_params(params)
     console.print(f"study {settings.study.name} ({settings.study.title}), budget {settings.budget.name}")
@@ -35,6 +37,10 @@ def which(params: ParamsFile = PARAMS) -> None:
             f"the images of this study belong in {settings.prepare.root}, which does not exist: bring them with "
             f"`{bringing(settings.prepare.root)}`, or with `dvc checkout` where DVC has them"
         )
+    by_file = [arm.reads for arm in settings.upscale.values() if isinstance(arm, ByFile)]
+    starts = [training.start for training in settings.train_sr.values() if training.start is not None]
+    for word in (*by_file, *starts):
+        find_weights(word)
 
 
 def doctor(

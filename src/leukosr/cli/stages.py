@@ -4,56 +4,76 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from leukosr.cli.options import PARAMS, Arm, Out, ParamsFile, console
-from leukosr.config import Params, load_params
+from leukosr.config import Params, Runtime, load_params
 from leukosr.engine.processes import ALONE, Processes, launcher_number
 from leukosr.errors import LeukoError
 from leukosr.layout import Layout
 from leukosr.outputs import claimed
 
+if TYPE_CHECKING:
+    from leukosr.stages.context import Context
+
+
+Sharing = Callable[[Runtime], AbstractContextManager[Processes]]
+
+
+def _alone(_: Runtime) -> AbstractContextManager[Processes]:
+    return nullcontext(ALONE)
+
+
+def _shards(runtime: Runtime) -> AbstractContextManager[Processes]:
+    """The processes that a launcher started for a data stage; alone, nothing of torch is loaded."""
+    return _alone(runtime) if launcher_number("WORLD_SIZE", 1) == 1 else _trainers(runtime)
+
+
+def _trainers(runtime: Runtime) -> AbstractContextManager[Processes]:
+    """The processes that train together: those that a launcher started, or that params.runtime asks for."""
+    from leukosr.engine.distributed import launched
+
+    return launched(runtime)
+
 
 @contextmanager
-def _stage(name: str, params_file: Path, out: Path | None = None) -> Iterator[tuple[Params, Layout, Path | None]]:
-    """Load the parameters. Under `mlflow run` the stage writes into a temporary folder that becomes artifacts.
+def _stage(name: str, params_file: Path, out: Path | None = None, sharing: Sharing = _alone) -> Iterator[Context]:
+    """What a stage works with; `sharing` starts or joins the processes that do it together.
 
-    So such a run never writes over files that DVC tracks.
+    Under `mlflow run` the stage writes into a temporary folder that becomes artifacts, so such a run never writes over
+    files that DVC tracks.
     """
+    from leukosr.stages.context import Context
+
     params = _load(params_file)
     layout = Layout(params.study.name)
+    with _target(name, params, layout, out) as target, sharing(params.runtime) as processes:
+        yield Context(params, layout, console, target, processes)
+
+
+@contextmanager
+def _target(name: str, params: Params, layout: Layout, out: Path | None) -> Iterator[Path | None]:
+    """The folder to write into where it is not the one that DVC keeps."""
     if out is not None:
         with claimed(out, name.replace("_", "-"), layout):
-            yield params, layout, out
+            yield out
         return
     if not os.environ.get("MLFLOW_RUN_ID"):
-        yield params, layout, None
+        yield None
         return
     from leukosr import tracking
     from leukosr.tracking.attached import results_of_run
 
     with results_of_run(name) as target:
-        yield params, layout, target
+        yield target
         if name not in ("train_sr", "classify", "sweep"):  # these log their own run
             with tracking.run(name, experiment=params.study.name, tags={"stage": name}) as tracked:
                 tracked.folder(target)
-
-
-@contextmanager
-def _shards(params: Params) -> Iterator[Processes]:
-    """The processes that a launcher started for a data stage; alone, nothing of torch is loaded."""
-    if launcher_number("WORLD_SIZE", 1) == 1:
-        yield ALONE
-        return
-    from leukosr.engine.distributed import launched
-
-    with launched(params.runtime) as processes:
-        yield processes
 
 
 def _load(params_file: Path) -> Params:
@@ -74,16 +94,16 @@ def synthesize(
     """Draw a synthetic set of blood smears."""
     from leukosr.stages import synthesize as stage
 
-    with _stage("synthesize", params, out) as (settings, _, target):
-        stage.run(settings, name, console, target)
+    with _stage("synthesize", params, out) as context:
+        stage.run(context, name)
 
 
 def prepare(params: ParamsFile = PARAMS, out: Out = None) -> None:
     """Check every image and write the manifest."""
     from leukosr.stages import prepare as stage
 
-    with _stage("prepare", params, out) as (settings, layout, target), _shards(settings) as processes:
-        stage.run(settings, console, target or layout.root, processes)
+    with _stage("prepare", params, out, _shards) as context:
+        stage.run(context)
 
 
 def provenance(
@@ -104,23 +124,23 @@ def provenance(
     from leukosr.stages import provenance as stage
 
     if folder is None:
-        with _stage("provenance", params, out) as (settings, layout, target):
-            stage.run(settings, search, console, target or layout.provenance)
+        with _stage("provenance", params, out) as context:
+            stage.run(context, search)
         return
     from leukosr.data.provenance.geometry import Limits
 
     if out is None:
         raise LeukoError("provenance: name the folder to write into with --out")
     limits = Limits(inliers=inliers, similarity=similarity)
-    stage.run_folder(folder, out, console, limits, max_features=400, neighbours=neighbours)
+    stage.run_folder(folder, out, console, stage.Search(limits, neighbours=neighbours))
 
 
 def degrade(params: ParamsFile = PARAMS, out: Out = None) -> None:
     """Make the low-resolution images."""
     from leukosr.stages import degrade as stage
 
-    with _stage("degrade", params, out) as (settings, layout, target), _shards(settings) as processes:
-        stage.run(settings, console, layout, target or layout.root, processes)
+    with _stage("degrade", params, out, _shards) as context:
+        stage.run(context)
 
 
 def train_sr(
@@ -129,27 +149,26 @@ def train_sr(
     out: Out = None,
 ) -> None:
     """Train one super-resolution network."""
-    from leukosr.engine.distributed import launched
     from leukosr.stages import train_sr as stage
 
-    with _stage("train_sr", params, out) as (settings, layout, target), launched(settings.runtime) as processes:
-        stage.run(settings, training, console, layout, target, processes)
+    with _stage("train_sr", params, out, _trainers) as context:
+        stage.run(context, training)
 
 
 def upscale(arm: Arm, params: ParamsFile = PARAMS, out: Out = None) -> None:
     """Make the images of one arm."""
     from leukosr.stages import upscale as stage
 
-    with _stage("upscale", params, out) as (settings, layout, target), _shards(settings) as processes:
-        stage.run(settings, arm, console, layout, target, processes)
+    with _stage("upscale", params, out, _shards) as context:
+        stage.run(context, arm)
 
 
 def quality(arm: Arm, params: ParamsFile = PARAMS, out: Out = None) -> None:
     """Compare the images of one arm with the ground truth."""
     from leukosr.stages import quality as stage
 
-    with _stage("quality", params, out) as (settings, layout, target), _shards(settings) as processes:
-        stage.run(settings, arm, console, layout, target, processes)
+    with _stage("quality", params, out, _shards) as context:
+        stage.run(context, arm)
 
 
 def classify(
@@ -161,19 +180,17 @@ def classify(
     out: Out = None,
 ) -> None:
     """Train and test the classifiers of one experiment."""
-    from leukosr.engine.distributed import launched
     from leukosr.stages import classify as stage
 
-    with _stage("classify", params, out) as (settings, layout, target), launched(settings.runtime) as processes:
-        if seed is not None and target is None:
+    with _stage("classify", params, out, _trainers) as context:
+        if seed is not None and context.out is None:
             raise LeukoError(
                 "classify: --seed alone would replace the results of all seeds that DVC keeps: add --out FOLDER, "
                 "or change study.seeds"
             )
         if seed is not None and not 0 <= seed < 2**53:
             raise LeukoError(f"classify: --seed is {seed}; seeds are whole numbers from 0 to 2**53 - 1")
-        seeds = None if seed is None else [seed]
-        stage.run(settings, experiment, console, layout, seeds=seeds, out=target, processes=processes)
+        stage.run(context, experiment, seeds=None if seed is None else [seed])
 
 
 def sweep(
@@ -197,17 +214,16 @@ def sweep(
     """
     from leukosr.stages import sweep as stage
 
-    with _stage("sweep", params, out) as (settings, layout, target):
+    with _stage("sweep", params, out) as context:
         if joining is not None:
-            stage.join(settings, layout, joining, parent)
+            stage.join(context, joining, parent)
             return
-        count = workers or settings.runtime.sweep_workers
-        stage.run(settings, console, layout, target, count, params, take_over)
+        stage.run(context, workers or context.params.runtime.sweep_workers, params, take_over)
 
 
 def report(params: ParamsFile = PARAMS, out: Out = None) -> None:
     """Write the report page and print the comparison."""
     from leukosr.stages import report as stage
 
-    with _stage("report", params, out) as (settings, layout, target):
-        stage.run(settings, console, layout, target)
+    with _stage("report", params, out) as context:
+        stage.run(context)

@@ -97,11 +97,11 @@ def calibrate(
     """Simulate arms whose true difference is known, and count how often `compare` is wrong."""
     import pandas as pd
 
+    from leukosr.cli.design_file import read_design
     from leukosr.engine.parallel import count_workers
     from leukosr.engine.progress import track
     from leukosr.evaluate.arms.calibration import DESIGNS, POWER_DIFFERENCES
     from leukosr.evaluate.arms.calibration import calibrate as simulate
-    from leukosr.evaluate.arms.simulation import read_design
     from leukosr.files import new_file
     from leukosr.outputs import claimed
     from leukosr.report.calibration_figure import calibration_figure, calibration_sentence

@@ -1,30 +1,30 @@
-"""params.yaml as typed, validated, frozen objects. Every error names the key, the value and what is allowed."""
+"""params.yaml as typed, validated, frozen objects. Every error names the key, the value and what is allowed.
 
-from leukosr.config.arms import Arm, ByFile, ByTraining, Filtered, Generated, Jpeg, Recoloured, Resampled, Untouched
-from leukosr.config.claims import Claim, Claims
-from leukosr.config.classify import (
-    STREAMS_OF,
-    Architecture,
-    Augmentation,
-    Classifier,
-    Experiment,
-    Flip,
-    FlipsAndLight,
-    Head,
-    Warp,
-)
-from leukosr.config.data import Image, Prepare, Provenance, Quality, SourceDisjoint
-from leukosr.config.fields import Precision
+It embeds the settings of the domain packages, which are written beside what they set.
+"""
+
+from leukosr.classify.settings import Architecture, Classifier, Experiment, Head
+from leukosr.config.arms import Arm, ByFile, ByTraining, Filtered, Generated, Recoloured, Resampled, Untouched
 from leukosr.config.load import load_params, parse_params
 from leukosr.config.params import Params
-from leukosr.config.study import Budget, PerClass, Protocol, Runtime, Statement, Study
-from leukosr.config.yaml_file import read_yaml
+from leukosr.config.study import ArmLook, Budget, Statement
+from leukosr.config.sweep import STREAMS_OF
+from leukosr.data.augment import Augmentation, Flip, FlipsAndLight, Warp
+from leukosr.data.settings import PerClass, Prepare, Provenance, SourceDisjoint
+from leukosr.data.study import Study
+from leukosr.engine.settings import Runtime
+from leukosr.evaluate.claims import Claim, Claims
+from leukosr.evaluate.settings import Quality
+from leukosr.images.file_format import Jpeg
+from leukosr.images.settings import Image
+from leukosr.settings import Precision, Protocol
 from leukosr.superres.methods.method import TrainSR, TrainStage
 
 __all__ = [
     "STREAMS_OF",
     "Architecture",
     "Arm",
+    "ArmLook",
     "Augmentation",
     "Budget",
     "ByFile",
@@ -59,5 +59,4 @@ __all__ = [
     "Warp",
     "load_params",
     "parse_params",
-    "read_yaml",
 ]

@@ -2,53 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from inspect import signature
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union, get_type_hints
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, Union, get_type_hints
 
-from pydantic import ConfigDict, Discriminator, Field, Tag, create_model
+from pydantic import ConfigDict, Field, create_model, model_validator
 
-from leukosr.config.data import Image
-from leukosr.config.fields import Count, PositiveInt, Precision, Section
+from leukosr.images.file_format import FileFormat
 from leukosr.images.filters import FILTERS, Filter
 from leukosr.images.resampling import Kernel
-
-Side = Annotated[int, Field(ge=8, le=8192)]
-
-
-class Jpeg(Section):
-    """Images are written as JPEG of this quality, with 4:2:0 chroma."""
-
-    jpeg: Annotated[int, Field(ge=1, le=100)]
-
-
-def _format(value: Any) -> str | None:
-    return "jpeg" if isinstance(value, Mapping | Jpeg) else "png" if value == "png" else None
-
-
-FileFormat = Annotated[
-    Annotated[Literal["png"], Tag("png")] | Annotated[Jpeg, Tag("jpeg")],
-    Discriminator(
-        _format,
-        custom_error_type="file_format",
-        custom_error_message="Input should be png, or {jpeg: QUALITY} with a quality from 1 to 100",
-    ),
-]
+from leukosr.images.settings import Image
+from leukosr.layout import weight_file
+from leukosr.settings import Count, PositiveInt, Precision, Section, Side
 
 
 class Arm(Section):
     """What every arm says.
 
     reads: the path that DVC watches for this arm, besides the manifest, the originals and the low-resolution images.
-    title, colour: in reports; null: its name, the next free colour.
     size: (height, width) that the images are brought to after they are made; null: as the kind of arm makes them.
     """
 
     model_config = ConfigDict(serialize_by_alias=True)
 
     reads: str
-    title: str | None = None
-    colour: Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}$")] | None = None
     made_from: Literal["low", "original"] = Field(alias="from")
     size: tuple[Side, Side] | None = None
     file: FileFormat = "png"
@@ -57,8 +34,7 @@ class Arm(Section):
 
     def given_shape(self, image: Image) -> tuple[int, int]:
         """Height and width of the images that the arm is made from."""
-        divisor = image.scale if self.made_from == "low" else 1
-        return image.height // divisor, image.width // divisor
+        return image.lr_size if self.made_from == "low" else (image.height, image.width)
 
     def shape(self, image: Image) -> tuple[int, int]:
         """Height and width of the arm's images: `size`, else the size given or the high-resolution one, by kind."""
@@ -132,12 +108,23 @@ class ByTraining(Generated):
 class ByFile(Generated):
     """Images by anyone's weights: the file that `reads` names.
 
-    network, scale: what the file must hold, by its name in GENERATORS; null: whatever it holds.
+    weights: the same file by its word, `pretrained/NAME`; null: `reads` alone says it. network, scale: what the file
+    must hold, by its name in GENERATORS or, of other architectures, spandrel's; null: whatever it holds.
     """
 
     by: Literal["file"]
+    weights: str | None = None
     network: str | None = None
     scale: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _watches_its_weights(self) -> Self:
+        """DVC watches what `reads` says, so the two must be one file."""
+        if self.weights is not None and weight_file(self.weights) != Path(self.reads):
+            raise ValueError(
+                f"reads is {self.reads}, it must be {weight_file(self.weights)} for weights {self.weights}"
+            )
+        return self
 
 
 def _settings_of(name: str, function: Filter) -> type[Filtered]:

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from leukosr.config.params import Params
-from leukosr.config.yaml_file import read_yaml
 from leukosr.errors import LeukoError
+from leukosr.yaml_file import read_yaml
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
@@ -37,6 +37,12 @@ def parse_params(raw: Any, origin: str) -> Params:
             "composes and runs a new one; pass your own settings again with -S, those of classify as -S "
             "classifier.KEY=VALUE, where decay is now schedule and augmentation is now augmentations; init in "
             "train_sr.NAME is now start"
+        )
+    arms = raw.get("upscale") if isinstance(raw, dict) else None
+    if isinstance(arms, dict) and any(isinstance(arm, dict) and "title" in arm for arm in arms.values()):
+        raise LeukoError(
+            f"{origin} is of an older version: compose it anew with `dvc exp run` and your -S settings; title and "
+            "colour of upscale.NAME now stand in report.looks.NAME"
         )
     try:
         return Params.model_validate(raw)

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydantic import model_validator
 
+from leukosr.classify.settings import Classifier, Experiment
 from leukosr.config.arms import AnyArm, ByTraining
-from leukosr.config.claims import Claims
-from leukosr.config.classify import STREAMS_OF, Classifier, Experiment, Sweep, SweptStream
-from leukosr.config.data import FindSources, Image, Prepare, Provenance, Quality, SyntheticSet
-from leukosr.config.degradation import Degrade
-from leukosr.config.fields import Name, Section
-from leukosr.config.study import Budget, Protocol, Report, Runtime, Study
+from leukosr.config.study import Budget, FindSources, Report
+from leukosr.config.sweep import STREAMS_OF, Sweep, SweptStream
+from leukosr.data.settings import Prepare, Provenance
+from leukosr.data.study import Study
+from leukosr.data.synthetic.settings import SyntheticSet
+from leukosr.degradation.settings import Degrade
+from leukosr.engine.settings import Runtime
+from leukosr.evaluate.claims import Claims
+from leukosr.evaluate.settings import Quality
+from leukosr.images.settings import Image
+from leukosr.layout import weight_file
+from leukosr.settings import Name, Precision, Protocol, Section
 from leukosr.superres.methods import AnyTrainSR
 from leukosr.superres.methods.method import TrainSR
 
@@ -27,6 +36,7 @@ class Params(Section):
     prepare: Prepare
     image: Image
     degrade: Degrade
+    starts: dict[str, str]
     train_sr: dict[Name, AnyTrainSR]
     upscale: dict[Name, AnyArm]
     compared_by: dict[str, list[str]]
@@ -48,9 +58,14 @@ class Params(Section):
         for name, arm in self.upscale.items():
             if isinstance(arm, ByTraining):
                 _check_training(name, arm, self)
+        if unknown := [name for name in self.report.looks if name not in self.upscale]:
+            raise ValueError(
+                f"report.looks: unknown arm '{unknown[0]}'; the arms of this study are {', '.join(self.arms)}"
+            )
         self._check_sweep()
         for name, train in self.train_sr.items():
             _check_patch(name, train, self.image)
+            _check_start(name, train, self.starts)
         return self
 
     @model_validator(mode="after")
@@ -115,6 +130,23 @@ class Params(Section):
         changed = self.classify[experiment].model_copy(update={"classifier": classifier})
         return self.model_copy(update={"classify": {**self.classify, experiment: changed}})
 
+    def computed_in(self, word: Precision) -> Params:
+        """The same with `word` for every precision that is still auto."""
+        params, trainings = self, dict(self.train_sr)
+        for name, settings in trainings.items():
+            if settings.precision == "auto":
+                trainings[name] = settings.model_copy(update={"precision": word})
+        for name, experiment in self.classify.items():
+            if experiment.classifier.precision == "auto":
+                params = params.with_classifier(name, experiment.classifier.model_copy(update={"precision": word}))
+        return params.model_copy(update={"train_sr": trainings})
+
+    @model_validator(mode="after")
+    def _not_degraded_at_two_sizes(self) -> Params:
+        if self.image.degraded_at is not None and self.degrade.on_the_fly:
+            raise ValueError("degrade.on_the_fly = true: draws LR at the HR size; set image.degraded_at to null")
+        return self
+
     @model_validator(mode="after")
     def _window_fits(self) -> Params:
         window, height, width = self.quality.ssim_window, self.image.height, self.image.width
@@ -135,6 +167,11 @@ class Params(Section):
     def sought_protocols(self) -> tuple[str, ...]:
         """The protocols whose sources the stage `provenance` finds."""
         return tuple(name for name, needs in self.find_sources.items() if needs.stage)
+
+    @property
+    def trains(self) -> bool:
+        """Whether the study trains anything that a sweep could repeat."""
+        return bool(self.classify or self.train_sr)
 
     @property
     def swept_arm(self) -> str:
@@ -197,6 +234,8 @@ class Params(Section):
         return self
 
     def _check_sweep(self) -> None:
+        if not self.trains:
+            return
         known = tuple(self.classify if self.sweep.target == "classify" else self.train_sr)
         if not known:
             if self.sweep.target == "classify":
@@ -237,6 +276,15 @@ def _check_training(name: str, arm: ByTraining, params: Params) -> None:
         raise ValueError(f"upscale.{name}.reads = {arm.reads}: must be {needed}, where its training writes the weights")
 
 
+def _check_start(name: str, train: TrainSR, starts: Mapping[str, str]) -> None:
+    """DVC watches the weights that a training starts or learns from."""
+    needed = starts.get(str(train.watched)) or str(weight_file(str(train.watched)))
+    if train.reads != needed:
+        raise ValueError(
+            f"train_sr.{name}.reads = {train.reads}: must be {needed}, by train_sr.{name}.{train.watched_key}"
+        )
+
+
 def _check_experiment(name: str, experiment: Experiment, params: Params) -> None:
     """Arms and protocols that there are, and the input that DVC is to watch."""
     key = f"classify.{name}"
@@ -255,7 +303,14 @@ def _check_experiment(name: str, experiment: Experiment, params: Params) -> None
 
 
 def _check_patch(name: str, train: TrainSR, image: Image) -> None:
-    """A patch must tile into whole LR pixels."""
+    """A patch must tile into whole LR pixels; whole images are only turned where that keeps their shape."""
+    if train.patch is None:
+        if train.flips is True and image.height != image.width:
+            raise ValueError(
+                f"train_sr.{name}.flips = true: whole images of {image.height}x{image.width} cannot be turned by a "
+                "quarter; use horizontal or false"
+            )
+        return
     if train.patch % image.scale:
         lower = train.patch - train.patch % image.scale
         raise ValueError(

@@ -3,15 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import cv2
 import numpy as np
+from pydantic import Field, model_validator
 
-from leukosr.config import Augmentation, Flip, FlipsAndLight, Warp
+from leukosr.settings import NonNegative, Probability, Section
 
 BRIGHTNESS = 0.3  # at strength 1: gain within 1 +- 0.3, shift within +- 0.3 of the range
 CONTRAST = 0.3
 GREY = 127.5
+
+
+class Flip(Section):
+    """A flip with probability 1/2 along each axis."""
+
+    kind: Literal["flip"]
+    axis: Literal["horizontal", "vertical", "both"]
+
+
+class Warp(Section):
+    """A uniform draw within ± amount: degrees of a rotation, parts of the side (shift), slope (shear), factor - 1."""
+
+    kind: Literal["rotation", "shift", "shear", "zoom"]
+    amount: NonNegative
+
+    @model_validator(mode="after")
+    def _stays_an_image(self) -> Warp:
+        largest = 180 if self.kind == "rotation" else 0.9
+        if self.amount > largest:
+            raise ValueError(f"amount = {self.amount}: a {self.kind} is at most {largest}")
+        return self
+
+
+class Light(Section):
+    """A uniform draw within ± amount: of the range (brightness), of the gain around grey (contrast)."""
+
+    kind: Literal["brightness", "contrast"]
+    amount: Probability
+
+
+class FlipsAndLight(Section):
+    """Both flips, then contrast and brightness by up to 0.3 times the strength; at 0 nothing."""
+
+    kind: Literal["flips_and_light"]
+    strength: Probability
+
+
+Augmentation = Annotated[Flip | Warp | Light | FlipsAndLight, Field(discriminator="kind")]
 
 
 def augment(images: np.ndarray, changes: Sequence[Augmentation], rng: np.random.Generator) -> np.ndarray:
@@ -45,8 +85,7 @@ def _changed(image: np.ndarray, changes: Sequence[Augmentation], rng: np.random.
         else:
             levels = levels + 255 * change.amount * rng.uniform(-1, 1)
     table = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
-    changed: np.ndarray = table[_warped(image, warp)]
-    return changed
+    return cv2.LUT(np.ascontiguousarray(_warped(image, warp)), table)  # table[image], in a tenth of the time
 
 
 def _flipped(image: np.ndarray, rng: np.random.Generator, *, rows: bool, columns: bool) -> np.ndarray:

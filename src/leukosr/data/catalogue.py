@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from leukosr.config import Prepare, Provenance, read_yaml
+from leukosr.data.settings import Prepare, Provenance
 from leukosr.data.split_table import read_split
 from leukosr.errors import LeukoError
 from leukosr.images.decoding import SUFFIXES
@@ -16,6 +16,7 @@ from leukosr.images.listing import is_utf8, left_by_system, list_files
 from leukosr.images.reading import ImageFacts, inspect_image
 from leukosr.quoting import visible
 from leukosr.tables import one_spelling
+from leukosr.yaml_file import read_yaml
 
 _PART = re.compile(r"(train|test|val)(?:ing|id|idation)?(?:[-_ ].*|\d+)?", re.IGNORECASE)  # TEST_SIMPLE, Test-A, too
 
@@ -45,6 +46,12 @@ class Checked:
     found: Found
     width: int
     height: int
+
+
+def masks_of(root: Path, images: Iterable[Checked]) -> dict[str, str]:
+    """Image id -> path below `root` of its mask, for images that have one: masks/, then the image's path, as .png."""
+    places = {image.found.image_id: Path("masks", image.found.path).with_suffix(".png") for image in images}
+    return {image: place.as_posix() for image, place in places.items() if (root / place).is_file()}
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from leukosr.config import PerClass, Prepare, SourceDisjoint, read_yaml
 from leukosr.data.catalogue import Found, Rejected, check_images, drawn_sets, find_images, loose_images
 from leukosr.data.paths import stays_below
+from leukosr.data.settings import PerClass, Prepare, SourceDisjoint
 from leukosr.data.sources import read_sources
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.progress import track
@@ -26,6 +26,7 @@ from leukosr.images.reading import inspect_image
 from leukosr.outputs import files_below
 from leukosr.project import dvc_error, project_root, run_dvc
 from leukosr.quoting import listed
+from leukosr.yaml_file import read_yaml
 
 POINTER = Path("data.dvc")
 

@@ -9,14 +9,18 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from leukosr.config import Protocol, Study
 from leukosr.data.catalogue import Rejected
 from leukosr.data.paths import stays_below
 from leukosr.errors import LeukoError
 from leukosr.files import new_file
 from leukosr.quoting import listed
+from leukosr.settings import Protocol
 from leukosr.tables import read_own_rows, write_table
+
+if TYPE_CHECKING:  # a study knows the splits, which give these rows their roles
+    from leukosr.data.study import Study
 
 SR_ROLES = ("sr_train", "sr_val")
 CLASSIFIER_ROLES = ("classifier_train", "classifier_val", "classifier_test")
@@ -29,7 +33,10 @@ BOTH = "+"  # joins the roles of an image that SR and classifiers use alike: sr_
 
 @dataclass(frozen=True)
 class Item:
-    """One image: `path` below the data root, size in pixels; `label` and `source` are empty where not known."""
+    """One image: `path` below the data root, size in pixels; `label` and `source` are empty where not known.
+
+    mask: the path of its mask below the data root; empty where there is none.
+    """
 
     id: str
     path: str
@@ -37,6 +44,7 @@ class Item:
     source: str
     width: int
     height: int
+    mask: str = field(default="", kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,7 @@ class Row(Item):
 
 
 COLUMNS = ("id", "path", "class", "source", "width", "height")
+MASK = "mask"  # a further column, where any image has one
 ROLE_COLUMNS = ("image", "protocol", "role")
 _WIDE = "role_"  # manifests of the first edition have a column of roles a protocol
 
@@ -62,7 +71,11 @@ _WIDE = "role_"  # manifests of the first edition have a column of roles a proto
 def make_rows(items: Iterable[Item], roles: Mapping[str, Mapping[str, str]]) -> list[Row]:
     """The images with their roles (protocol -> image id -> role), sorted by id."""
     return [
-        Row(*_cells(item), {protocol: given[item.id] for protocol, given in roles.items() if item.id in given})
+        Row(
+            *_cells(item),
+            {protocol: given[item.id] for protocol, given in roles.items() if item.id in given},
+            mask=item.mask,
+        )
         for item in sorted(items, key=lambda item: item.id)
     ]
 
@@ -74,7 +87,10 @@ def _cells(item: Item) -> tuple[str, str, str, str, int, int]:
 def write_manifest(path: Path, rows: Sequence[Row]) -> None:
     """Write manifest.csv and roles.csv beside it atomically, by the convention of `leukosr.tables`."""
     with new_file(path) as temporary:
-        write_table(temporary, COLUMNS, map(_cells, rows))
+        if any(row.mask for row in rows):
+            write_table(temporary, (*COLUMNS, MASK), ((*_cells(row), row.mask) for row in rows))
+        else:
+            write_table(temporary, COLUMNS, map(_cells, rows))
     with new_file(roles_beside(path)) as temporary:
         cells = ((row.id, protocol, role) for row in rows for protocol, role in row.roles.items())
         write_table(temporary, ROLE_COLUMNS, cells)
@@ -99,8 +115,9 @@ def read_manifest(path: Path) -> list[Row]:
     """
     try:
         header, *cells = _read(path)
+        masks = header[len(COLUMNS) :] == [MASK]
         wide = [name.removeprefix(_WIDE) for name in header[len(COLUMNS) :] if name.startswith(_WIDE)]
-        if tuple(header) != (*COLUMNS, *(_WIDE + name for name in wide)):
+        if tuple(header) != (*COLUMNS, *([MASK] if masks else []), *(_WIDE + name for name in wide)):
             raise LeukoError(f"{path} has the columns {listed(header)}, expected {listed(COLUMNS)}")
         roles: dict[str, dict[str, str]] = {}
         if wide:
@@ -109,7 +126,10 @@ def read_manifest(path: Path) -> list[Row]:
                 roles.setdefault(row[0], {protocol: role for protocol, role in own if role})
         else:
             roles = _read_roles(roles_beside(path))
-        rows = [Row(r[0], r[1], r[2], r[3], int(r[4]), int(r[5]), roles.pop(r[0], {})) for r in cells]
+        rows = [
+            Row(r[0], r[1], r[2], r[3], int(r[4]), int(r[5]), roles.pop(r[0], {}), mask=r[6] if masks else "")
+            for r in cells
+        ]
         _check_rows(rows)
         if roles:
             raise LeukoError(f"{roles_beside(path)} gives a role to {next(iter(roles))}, which {path} does not list")
@@ -143,8 +163,8 @@ def _check_rows(rows: Iterable[Row]) -> None:
     """Raise ValueError for a row that `prepare` cannot have written: stages write files that are called like ids."""
     ids = set()
     for row in rows:
-        if not (stays_below(row.id) and stays_below(row.path)):
-            raise ValueError(f"{row.id!r}, {row.path!r}: no path below its folder")
+        if not all(map(stays_below, (row.id, row.path, *([row.mask] if row.mask else [])))):
+            raise ValueError(f"{row.id!r}, {row.path!r}, {row.mask!r}: no path below its folder")
         if row.id in ids:
             raise ValueError(f"{row.id!r} stands twice")
         ids.add(row.id)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from leukosr.engine.seeding import Root, stream_rng
 from leukosr.images.store import ImageStore
+
+Flips = bool | Literal["horizontal"]
 
 
 @dataclass(frozen=True)
@@ -33,21 +36,23 @@ class PatchSampler:
     """Batches of random aligned patches; a batch depends on the seed and its number alone.
 
     So a resumed training sees the batches it would have seen. Images come in epochs, each a new permutation; patch
-    places, flips and quarter turns are drawn for every batch. `name` is that of the training: it keys the streams.
+    places, flips and quarter turns are drawn for every batch. patch: HR pixels a side; None: whole images. flips: True
+    mirrors and turns, `horizontal` mirrors alone. `name` is that of the training: it keys the streams.
     """
 
     pairs: Pairs
-    patch: int
+    patch: int | None
     batch: int
-    flips: bool
+    flips: Flips
     seed: Root
     name: str
 
     def __call__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Batch `number`: uint8 LR and HR, N x h x w x 3 each, HR patches `patch` pixels a side."""
+        """Batch `number`: uint8 LR and HR, N x h x w x 3 each."""
         rng = stream_rng(self.seed, "augment", self.name, number)
-        cuts = [self._cut(*self._pair(index, number, place), rng) for place, index in enumerate(self._indices(number))]
-        return np.stack([lr for lr, _ in cuts]), np.stack([hr for _, hr in cuts])
+        pairs = (self._pair(index, number, place) for place, index in enumerate(self._indices(number)))
+        samples = [self._flipped(*self._cut(*pair, rng), rng) for pair in pairs]
+        return np.stack([lr for lr, _ in samples]), np.stack([hr for _, hr in samples])
 
     def _indices(self, number: int) -> Sequence[int]:
         count = len(self.pairs)
@@ -63,14 +68,18 @@ class PatchSampler:
         return self.pairs.degrade(hr, stream_rng(self.seed, "augment", self.name, number, place)), hr
 
     def _cut(self, lr: np.ndarray, hr: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        if self.patch is None:
+            return lr, hr
         scale, side = self.pairs.scale, self.patch // self.pairs.scale
         top = int(rng.integers(lr.shape[0] - side + 1))
         left = int(rng.integers(lr.shape[1] - side + 1))
         small = lr[top : top + side, left : left + side]
         large = hr[top * scale : top * scale + self.patch, left * scale : left * scale + self.patch]
-        if self.flips:
-            turns, mirror = int(rng.integers(4)), bool(rng.integers(2))
-            small, large = np.rot90(small, turns), np.rot90(large, turns)
-            if mirror:
-                small, large = small[:, ::-1], large[:, ::-1]
         return small, large
+
+    def _flipped(self, small: np.ndarray, large: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        if not self.flips:
+            return small, large
+        turns = int(rng.integers(4)) if self.flips is True else 0
+        step = -1 if rng.integers(2) else 1
+        return np.rot90(small, turns)[:, ::step], np.rot90(large, turns)[:, ::step]

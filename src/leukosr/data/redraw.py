@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from leukosr.config import Protocol
 from leukosr.data.manifest import Row, for_classifiers
 from leukosr.data.splits import SPLITS
 from leukosr.engine.seeding import stream_rng
+from leukosr.settings import Protocol
 
 
 def redrawn(rows: Sequence[Row], protocol: Protocol, seed: int) -> list[Row]:

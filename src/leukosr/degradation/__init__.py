@@ -2,7 +2,7 @@
 
 A degradation is a class with a class attribute `Settings` (a frozen dataclass, the argument of the class, whose fields
 are the keys of `degrade` in params.yaml) and a call `(hr: uint8 RGB HWC, rng: numpy.random.Generator) -> uint8 RGB HWC`
-of size HR / scale.
+of size HR / scale, rounded up.
 """
 
 import hashlib

@@ -37,8 +37,8 @@ class Bicubic:
     def __call__(self, hr: Image8, rng: np.random.Generator) -> Image8:
         """Make the LR image of `hr`; `rng` is not used, since nothing is random here.
 
-        hr: uint8 RGB, (H, W, 3), sides divisible by the scale. Returns uint8 RGB, (H / scale, W / scale, 3).
-        Raises LeukoError for another dtype, shape or size.
+        hr: uint8 RGB, (H, W, 3). Returns uint8 RGB, (H / scale, W / scale, 3), rounded up. Raises LeukoError for
+        another dtype or shape.
         """
         lr_size = low_resolution_size(hr, self.settings.scale)
         return cast(Image8, resize(hr, lr_size, self.settings.kernel))

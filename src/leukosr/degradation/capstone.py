@@ -63,8 +63,8 @@ class Capstone:
     def __call__(self, hr: Image8, rng: np.random.Generator) -> Image8:
         """Make the LR image of `hr`.
 
-        hr: uint8 RGB, (H, W, 3), already at HR size, sides divisible by the scale. Returns uint8 RGB,
-        (H / scale, W / scale, 3). Raises LeukoError for another dtype, shape or size.
+        hr: uint8 RGB, (H, W, 3), already at HR size. Returns uint8 RGB, (H / scale, W / scale, 3), rounded up.
+        Raises LeukoError for another dtype or shape.
         """
         s = self.settings
         lr_size = low_resolution_size(hr, s.scale)

@@ -92,8 +92,8 @@ class SecondOrder:
     def __call__(self, hr: Image8, rng: np.random.Generator) -> Image8:
         """Make an LR image of `hr` with freshly drawn operations.
 
-        hr: uint8 RGB, (H, W, 3), sides divisible by the scale. Returns uint8 RGB, (H / scale, W / scale, 3).
-        Raises LeukoError for another dtype, shape or size.
+        hr: uint8 RGB, (H, W, 3). Returns uint8 RGB, (H / scale, W / scale, 3), rounded up. Raises LeukoError for
+        another dtype or shape.
         """
         low_resolution_size(hr, self.settings.scale)
         return self.apply(self.draw(rng), hr, rng)

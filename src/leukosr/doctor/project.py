@@ -9,7 +9,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from leukosr.config import Params, read_yaml
+from leukosr.config import Params
 from leukosr.data.catalogue import bringing
 from leukosr.doctor.diagnosis import Diagnosis
 from leukosr.engine.databases import OPTUNA_DATABASE, storage_url, without_password
@@ -17,6 +17,7 @@ from leukosr.errors import LeukoError
 from leukosr.project import read_lock
 from leukosr.quoting import listed
 from leukosr.versions import git_commit
+from leukosr.yaml_file import read_yaml
 
 MLFLOW_DATABASE = "sqlite:///mlflow.db"  # MLflow's own default
 

@@ -8,9 +8,9 @@ from typing import Literal, TypeVar, cast
 
 import torch
 
-from leukosr.config import Precision
 from leukosr.engine.parallel import usable_cores
 from leukosr.errors import LeukoError
+from leukosr.settings import Precision
 
 Compiling = Literal["auto", "always", "never"]
 # a network takes about a minute to compile; shorter trainings would lose more than they win

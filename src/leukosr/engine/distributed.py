@@ -19,10 +19,10 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from leukosr.config import Runtime
 from leukosr.engine.device import choose_device
 from leukosr.engine.parallel import without_interrupts
 from leukosr.engine.processes import ALONE, Processes, launcher_number
+from leukosr.engine.settings import Runtime
 from leukosr.engine.stopping import ENDING
 from leukosr.errors import LeukoError
 

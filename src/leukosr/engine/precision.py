@@ -7,15 +7,29 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Literal, TypeVar
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol, TypeVar
 
 import torch
 
-from leukosr.config import Classifier, Generated, Params, Precision, TrainSR
 from leukosr.engine.processes import ALONE, Processes
+from leukosr.settings import Precision
 
 Resolved = Literal["fp32", "bf16"]
-Settings = TypeVar("Settings", Classifier, TrainSR, Generated)
+
+
+class Computed(Protocol):
+    """Settings of what networks compute: a section with a precision."""
+
+    @property
+    def precision(self) -> Precision:
+        """As asked for, or resolved."""
+
+    def model_copy(self: Settings, *, update: Mapping[str, Any] | None = None) -> Settings:
+        """The same with other values."""
+
+
+Settings = TypeVar("Settings", bound=Computed)
 # oneDNN computes the networks on a CPU; under one of these limits it leaves the bf16 instructions alone
 _LIMITS_WITHOUT_BF16 = {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI"}
 
@@ -47,18 +61,6 @@ def resolve(wanted: Precision, device: torch.device) -> Resolved:
     if wanted == "auto":
         return "bf16" if native else "fp32"
     return wanted
-
-
-def as_computed(params: Params, word: Precision) -> Params:
-    """The parameters with `word` for every precision that is still auto."""
-
-    def fixed(settings: Settings) -> Settings:
-        return settings.model_copy(update={"precision": word}) if settings.precision == "auto" else settings
-
-    trainings = {name: fixed(settings) for name, settings in params.train_sr.items()}
-    for name, experiment in params.classify.items():
-        params = params.with_classifier(name, fixed(experiment.classifier))
-    return params.model_copy(update={"train_sr": trainings})
 
 
 def with_precision(settings: Settings, device: torch.device, processes: Processes = ALONE) -> Settings:

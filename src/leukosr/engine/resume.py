@@ -43,7 +43,7 @@ class Resume:
 
     def __init__(self, digest: str, seconds: float, root: Path = ROOT) -> None:
         """`digest` names the work; `seconds` 0 saves at every opportunity."""
-        self.folder = root / digest
+        self.root, self.folder = root, root / digest
         self.seconds = seconds
         self._last = time.monotonic()
         _forget_old(root)

@@ -30,12 +30,18 @@ MOST_TENSORS = 20_000
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
-def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
+def write_tensors(
+    path: str | Path,
+    tensors: Mapping[str, Tensor],
+    header: Mapping[str, str],
+    version: str | None = leukosr.__version__,
+) -> None:
     """Write named tensors and a header of strings to `path` (.safetensors), all or nothing.
 
     The file appears under its name only when it is complete: it is written beside it under a temporary name
     first, and an older file stays untouched if that fails. Parent folders are made. The version of LeukoSR
-    and the SHA-256 of header and tensors are added to the header. Equal tensors and headers are equal files.
+    (unless it is None: for files that are to be the same in every version) and the SHA-256 of header and tensors are
+    added to the header. Equal tensors and headers are equal files.
     Raises LeukoError when the name does not end in .safetensors or the file cannot be written.
     """
     path = Path(path)
@@ -45,7 +51,8 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], header: Mappi
     plain = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
     }
-    content = safetensors.torch.save(plain, {**header, VERSION_KEY: leukosr.__version__, **CHECKED})
+    written_by = {VERSION_KEY: version} if version is not None else {}
+    content = safetensors.torch.save(plain, {**header, **written_by, **CHECKED})
     start = 8 + int.from_bytes(content[:8], "little")  # a length, a JSON header of it, then the tensors
     table, body = json.loads(content[8:start]), memoryview(content)[start:]
     digest = _digest_of(table)
@@ -158,6 +165,14 @@ def load_into(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> No
             raise LeukoError(f"{path} holds {fault} (tensor {name}): use other weights")
         fitted[name] = tensor.to(wanted.dtype)
     model.load_state_dict(fitted)
+
+
+def check_numbers(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Raise LeukoError that names `path` where a tensor holds anything but finite numbers in plain memory."""
+    for name, tensor in tensors.items():
+        wanted = torch.float32 if tensor.is_floating_point() else tensor.dtype
+        if fault := _fault(tensor, wanted):
+            raise LeukoError(f"{path} holds {fault} (tensor {name}): use other weights")
 
 
 def _fault(tensor: Tensor, wanted: torch.dtype) -> str | None:

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
+from leukosr.engine.parallel import usable_cores
+
 Key = TypeVar("Key")
+
+
+class Examples(Protocol):
+    """What a classifier trains on or is tested on, by number: images, or features of images."""
+
+    def __len__(self) -> int:
+        """The number of examples."""
+
+    def take(self, indices: Sequence[int], /) -> np.ndarray:
+        """Some of them as one array: uint8 N x H x W x 3, or float32 N x features."""
 
 
 class ImageStore(Generic[Key]):
@@ -22,6 +36,7 @@ class ImageStore(Generic[Key]):
         self._read = read
         self._room = limit
         self._kept: dict[int, np.ndarray] = {}
+        self._lock = Lock()  # of the room
 
     def __len__(self) -> int:
         """The number of images."""
@@ -31,8 +46,36 @@ class ImageStore(Generic[Key]):
         """The image at `index`, uint8 H x W x 3; not to be written to."""
         if index not in self._kept:
             image = self._read(self.keys[index])
-            if image.nbytes > self._room:
-                return image
-            self._room -= image.nbytes
-            self._kept[index] = image
+            with self._lock:
+                if index not in self._kept:
+                    if image.nbytes > self._room:
+                        return image
+                    self._room -= image.nbytes
+                    self._kept[index] = image
         return self._kept[index]
+
+    def load(self, indices: Sequence[int]) -> list[np.ndarray]:
+        """Some of the images; what is to be decoded is decoded on all cores."""
+        if len(indices) < 2 or all(index in self._kept for index in indices):
+            return [self[index] for index in indices]
+        with ThreadPoolExecutor(usable_cores()) as pool:
+            return list(pool.map(self.__getitem__, indices))
+
+    def take(self, indices: Sequence[int]) -> np.ndarray:
+        """Some of the images, of one size, as one array: uint8 N x H x W x 3."""
+        return np.stack(self.load(indices))
+
+
+class Subset:
+    """Some examples of a store, in an order of their own; they are kept by the store."""
+
+    def __init__(self, store: Examples, places: Sequence[int]) -> None:
+        self._store, self._places = store, places
+
+    def __len__(self) -> int:
+        """The number of examples."""
+        return len(self._places)
+
+    def take(self, indices: Sequence[int]) -> np.ndarray:
+        """Some of them as one array."""
+        return self._store.take([self._places[index] for index in indices])

@@ -7,9 +7,8 @@ import io
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import yaml
@@ -28,7 +27,8 @@ from leukosr.report.charts import (
     confusion_figure,
     quality_figure,
 )
-from leukosr.report.comparisons import CONDITIONAL, HEADS, sentences, size_sentence, worth_sentence
+from leukosr.report.comparisons import sentences, size_sentence, worth_sentence
+from leukosr.report.content import Figure, Page, ProtocolPart, SweepPart
 from leukosr.report.curves import classifier_curves, sr_curves
 from leukosr.report.evidence import evidence
 from leukosr.report.grids import arm_grid, read_cell
@@ -42,14 +42,6 @@ from leukosr.report.verdicts import Verdicts, conditional_rows, judge, leakage, 
 from leukosr.versions import installed_versions
 
 PAGE_WIDTH = 1400  # pixels; wider pictures are reduced for the page
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A picture on the page: the data URI of its pixels and the words that stand for it."""
-
-    uri: str
-    alt: str
 
 
 def write_report(
@@ -99,7 +91,7 @@ def write_report(
         write_json(work / "summary.json", summaries if others else summary(results))
         installed, again = versions if versions is not None else installed_versions(), reproduction(params, conf)
         items = sheet(params, everything, installed, again.command)
-        page = template("report.html.j2").render(
+        page = Page(
             title=params.study.title,
             lead=sections.lead_sentence(params, results),
             precision=sections.precision_sentence(results),
@@ -134,19 +126,11 @@ def write_report(
             versions=installed,
             pictures=pictures,
         )
-        for name, text in (("index.html", page), ("sheet.md", sheet_markdown(params, items))):
+        shown = template("report.html.j2").render(page=page)
+        for name, text in (("index.html", shown), ("sheet.md", sheet_markdown(params, items))):
             with new_file(work / name) as path:
                 path.write_text(text, encoding="utf-8")
     return folder / "index.html"
-
-
-@dataclass(frozen=True)
-class SweepWords:
-    """What the page says of the sweep: what was trained, the sentences, and the figures with their captions."""
-
-    what: str
-    sentences: list[str]
-    figures: dict[str, str]
 
 
 SWEEP_FIGURES = {
@@ -157,7 +141,7 @@ SWEEP_FIGURES = {
 }
 
 
-def _draw_sweep(folder: Path, params: Params, results: StudyResults, pictures: dict[str, Figure]) -> SweepWords | None:
+def _draw_sweep(folder: Path, params: Params, results: StudyResults, pictures: dict[str, Figure]) -> SweepPart | None:
     """Copy the sweep's figures to the page's; None for a study whose sweep has not run."""
     sweep = results.layout.sweep
     record = next((sweep / name for name in ("variance.json", "search.json") if (sweep / name).is_file()), None)
@@ -185,37 +169,36 @@ def _draw_sweep(folder: Path, params: Params, results: StudyResults, pictures: d
         f"{found['trials']} trials of {name}, protocol {found['protocol']}, design "
         f"{found['design']}{trained}. They differ {differ}."
     )
-    return SweepWords(what, found["sentences"], shown)
+    return SweepPart(what, found["sentences"], shown)
 
 
-def _protocol(params: Params, results: StudyResults, table: pd.DataFrame, found: Verdicts) -> dict[str, Any]:
+def _protocol(params: Params, results: StudyResults, table: pd.DataFrame, found: Verdicts) -> ProtocolPart:
     """What the page says of the study under one protocol."""
     compared = named(found.comparisons, results)
     main = results.protocol == params.study.protocols[0]
-    return {
-        "name": results.protocol,
-        "words": SPLITS[results.protocol].words,
-        "disjoint": SPLITS[results.protocol].disjoint,
-        "comparison": sections.comparison_rows(table, results),
-        "experiments": [] if sections.alike(params, results) else sections.experiment_rows(params, results),
-        "published": "published_psnr" in table,
-        "leakage": leakage(results.manifest, results.protocol, params.study),
-        "verdicts": verdict_rows(compared),
-        "verdict_heads": HEADS,
-        "verdict_sentences": list(sentences(compared)) if compared else [],
-        "conditional": conditional_rows(compared),
-        "conditional_words": CONDITIONAL,
-        "unknown": next((worth_sentence(size) for size in found.sizes if not size.known), ""),
-        "sizes": [
+    return ProtocolPart(
+        name=results.protocol,
+        words=SPLITS[results.protocol].words,
+        disjoint=SPLITS[results.protocol].disjoint,
+        comparison=sections.comparison_rows(table, results),
+        experiments=[] if sections.alike(params, results) else sections.experiment_rows(params, results),
+        published="published_psnr" in table,
+        percentiles=sections.percentile_rows(table, results),
+        leakage=leakage(results.manifest, results.protocol, params.study),
+        verdicts=verdict_rows(compared),
+        verdict_sentences=list(sentences(compared)) if compared else [],
+        conditional=conditional_rows(compared),
+        unknown=next((worth_sentence(size) for size in found.sizes if not size.known), ""),
+        sizes=[
             size_sentence(replace(size, name=results.experiments[size.name].look.label))
             for size in found.sizes
             if size.known
         ],
-        "accuracy": "accuracy" if main else f"accuracy_{results.protocol}",
-        "confusion": {}
+        accuracy="accuracy" if main else f"accuracy_{results.protocol}",
+        confusion={}
         if main
         else {f"confusion_{results.protocol}_{name}": each.look.label for name, each in results.experiments.items()},
-    }
+    )
 
 
 def _draw_protocol(folder: Path, results: StudyResults, note: str) -> dict[str, Figure]:
@@ -233,7 +216,7 @@ def _draw_protocol(folder: Path, results: StudyResults, note: str) -> dict[str, 
 
 def _settings(params: Params) -> str:
     """All parameters but those that only change speed, and what other protocols would need."""
-    shown = params.model_dump(mode="json", exclude={"runtime", "find_sources", "compared_by"})
+    shown = params.model_dump(mode="json", exclude={"runtime", "find_sources", "compared_by", "starts"})
     return str(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True))
 
 

@@ -8,7 +8,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+import numpy as np
 import yaml
+from numpy.typing import ArrayLike
 
 from leukosr.config import Image
 from leukosr.errors import LeukoError
@@ -28,13 +30,14 @@ class PublishedArm:
 
 @dataclass(frozen=True)
 class PublishedStudy:
-    """One published study; sizes are (height, width) in pixels."""
+    """One published study; sizes are (height, width) in pixels, facts are sentences on how to read its figures."""
 
     key: str
     source: str
     high: tuple[int, int]
     low: tuple[int, int]
     arms: Mapping[str, PublishedArm]
+    facts: tuple[str, ...]
 
     def label(self, image: Image) -> str:
         """Head of the published columns, which says why they are not this study's yardstick.
@@ -61,7 +64,13 @@ def published_figures(key: str | None) -> PublishedStudy | None:
     quality, classified = entry["super_resolution"], entry["classification"]
     arms = {arm: PublishedArm(**quality.get(arm, {}), **classified.get(arm, {})) for arm in {**quality, **classified}}
     high, low = (tuple(entry["sizes"][name]) for name in ("high", "low"))
-    return PublishedStudy(key, entry["source"], high, low, arms)
+    return PublishedStudy(key, entry["source"], high, low, arms, tuple(entry["facts"]))
+
+
+def percentile(value: float, of: ArrayLike) -> float:
+    """Percent of the values that lie below `value`, with half of those that equal it."""
+    found = np.asarray(of)
+    return float(100 * (np.mean(found < value) + np.mean(found == value) / 2))
 
 
 @cache

@@ -13,6 +13,7 @@ import pandas as pd
 from leukosr.config import Params, Protocol
 from leukosr.data.manifest import Row, read_manifest
 from leukosr.errors import LeukoError
+from leukosr.evaluate.classification import f1_of_means, mean_and_sd
 from leukosr.layout import Layout
 from leukosr.report.style import Look, arm_looks, experiment_looks, training_look
 from leukosr.tables import read_own_table
@@ -67,7 +68,12 @@ class Classification:
     folds: int | None
     precision: str
     per_class: Mapping[str, ClassScores]
-    per_seed: Mapping[str, Mapping[str, float | None]]
+    per_seed: Mapping[str, Mapping[str, float]]
+
+    @property
+    def f1_of_means(self) -> tuple[float, float | None]:
+        """Mean and sd over seeds of the harmonic mean of macro precision and macro recall."""
+        return mean_and_sd([f1_of_means(s["macro_precision"], s["macro_recall"]) for s in self.per_seed.values()])
 
 
 @dataclass(frozen=True)

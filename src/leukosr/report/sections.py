@@ -107,7 +107,7 @@ def split_words(mixed: StudyResults, disjoint: StudyResults) -> str:
 
 
 def comparison_rows(table: pd.DataFrame, results: StudyResults) -> list[list[str]]:
-    """The comparison table as text: experiment or arm, accuracy, macro F1, runs, PSNR, SSIM, published figures."""
+    """The comparison table as text: experiment or arm, scores, runs, PSNR, SSIM, published figures."""
     rows = []
     for row in table.to_dict("records"):
         cells = [results.look(str(row[results.key])).label, *score_cells(row), *quality_cells(row)]
@@ -118,6 +118,20 @@ def comparison_rows(table: pd.DataFrame, results: StudyResults) -> list[list[str
                 number(row["published_psnr"], 2),
                 number(row["published_ssim"], 4),
             ]
+        rows.append(cells)
+    return rows
+
+
+def percentile_rows(table: pd.DataFrame, results: StudyResults) -> list[list[str]]:
+    """A row for each published PSNR or SSIM: the two, each with its percentile among our images."""
+    if "published_psnr_percentile" not in table:
+        return []
+    rows = []
+    for row in table.dropna(subset=["published_psnr", "published_ssim"], how="all").to_dict("records"):
+        cells = [results.look(str(row[results.key])).label]
+        for measure, digits in (("psnr", 2), ("ssim", 4)):
+            place = number(row[f"published_{measure}_percentile"], 0)
+            cells += [number(row[f"published_{measure}"], digits), place]
         rows.append(cells)
     return rows
 

@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from leukosr.config import Budget, ByTraining, Classifier, Params
+from leukosr.config import ArmLook, Budget, ByTraining, Classifier, Params
 from leukosr.files import new_file
 from leukosr.images.reading import read_as_rgb
 
@@ -49,9 +49,10 @@ class Look:
 
 
 def arm_looks(params: Params) -> dict[str, Look]:
-    """The look of every arm: the title and colour of its settings, else its name and the next colour not taken."""
-    free = _free({arm.colour for arm in params.upscale.values()})
-    return {name: Look(arm.title or _words(name), arm.colour or next(free)) for name, arm in params.upscale.items()}
+    """The look of every arm: its title and colour in params.report, else its name and the next colour not taken."""
+    given = {name: params.report.looks.get(name, ArmLook()) for name in params.arms}
+    free = _free({look.colour for look in given.values()})
+    return {name: Look(look.title or _words(name), look.colour or next(free)) for name, look in given.items()}
 
 
 def experiment_looks(params: Params) -> dict[str, Look]:

@@ -10,7 +10,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from leukosr.report.published import PublishedArm, PublishedStudy
+from leukosr.report.published import PublishedArm, PublishedStudy, percentile
 from leukosr.report.results import StudyResults
 
 UNDEFINED = "–"
@@ -21,7 +21,8 @@ def comparison_table(results: StudyResults, published: PublishedStudy | None) ->
 
     It holds image quality, scores and, if given, published figures. PSNR in dB, SSIM in 0..1; accuracy and macro F1 in
     percent as mean and sd over `n_runs` seeds. There are columns for what the study measures alone, and `published_*`
-    only when `published` is; NaN is undefined.
+    and the F1 of means, which was published, only when `published` is given, with the percentile of the published PSNR
+    and SSIM among the arm's images; NaN is undefined.
     """
     rows = []
     for name, arm in results.shown_arms.items():
@@ -40,17 +41,31 @@ def comparison_table(results: StudyResults, published: PublishedStudy | None) ->
             }
         if published is not None:
             printed = published.arms.get(name, PublishedArm())
+            if name in results.experiments:  # the quantity that was printed as F1
+                mean, sd = results.experiments[name].scores.f1_of_means
+                row |= {"f1_of_means_percent": percent(mean), "f1_of_means_sd_percent": percent(sd)}
             row |= {
                 "published_psnr": printed.psnr,
                 "published_ssim": printed.ssim,
                 "published_accuracy_percent": printed.accuracy,
                 "published_f1_percent": printed.f1,
+                **_percentiles(results, arm, printed),
             }
         rows.append(row)
     table = pd.DataFrame(rows)
     numbers = [name for name in table.columns if name not in (results.key, "arm", "n_images", "n_runs")]
     table[numbers] = table[numbers].astype(float)
     return table
+
+
+def _percentiles(results: StudyResults, arm: str, printed: PublishedArm) -> dict[str, float | None]:
+    found: dict[str, float | None] = {}
+    if arm in results.arms:
+        for measure, value in (("psnr", printed.psnr), ("ssim", printed.ssim)):
+            values = results.arms[arm].per_image[measure].dropna()
+            place = None if value is None or values.empty else percentile(value, values)
+            found[f"published_{measure}_percentile"] = place
+    return found
 
 
 def summary(results: StudyResults) -> dict[str, dict[str, float | int | None]]:
@@ -86,10 +101,11 @@ def quality_cells(row: Mapping[Hashable, Any]) -> list[str]:
 
 
 def score_cells(row: Mapping[Hashable, Any]) -> list[str]:
-    """Accuracy, macro F1 and runs of a row of the comparison as text; nothing where nothing is classified."""
+    """Accuracy, macro F1, F1 of means if any, and runs of a row as text; nothing where nothing is classified."""
     if "n_runs" not in row:
         return []
-    scores = [mean_sd(row[f"{name}_percent"], row[f"{name}_sd_percent"]) for name in ("accuracy", "macro_f1")]
+    names = [name for name in ("accuracy", "macro_f1", "f1_of_means") if f"{name}_percent" in row]
+    scores = [mean_sd(row[f"{name}_percent"], row[f"{name}_sd_percent"]) for name in names]
     return [*scores, str(row["n_runs"])]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from rich.console import Console
 from torch import nn
 
 from leukosr import tracking
@@ -20,41 +19,32 @@ from leukosr.classify.ensemble import together
 from leukosr.classify.experiment_data import ArmImages, ExperimentData, Split
 from leukosr.classify.trainer import ClassifierTraining, predict, training_label
 from leukosr.classify.weights import save_classifier
-from leukosr.config import Params
 from leukosr.data.manifest import read_manifest, seen_by_classifiers
 from leukosr.data.splits import check_claims
 from leukosr.engine.device import choose_device
 from leukosr.engine.precision import with_precision
-from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.progress import progress
 from leukosr.engine.resume import Resume, work_digest
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.declared import Origin, write_sidecar
 from leukosr.evaluate.classification import METRICS, Classification, mean_and_sd, score
 from leukosr.files import new_folder, write_json
-from leukosr.layout import Layout, image_file, require, require_all, stage_again
+from leukosr.layout import image_file, require, require_all, stage_again
 from leukosr.report.figures import budget_note, classifier_curves, confusion_figure
 from leukosr.report.style import experiment_looks
+from leukosr.stages.context import Context
 from leukosr.tables import read_own_table, write_frame
 from leukosr.tracking.records import SYNC, ClassifierRecord, log_epoch
 
 Log = Callable[[dict[str, Any]], None]  # hears of every epoch
 
 
-def run(
-    params: Params,
-    name: str,
-    console: Console,
-    layout: Layout,
-    *,
-    seeds: list[int] | None = None,
-    out: Path | None = None,
-    processes: Processes = ALONE,
-) -> None:
+def run(context: Context, name: str, seeds: list[int] | None = None) -> None:
     """Train and test a classifier (or ensemble) for each seed; write predictions, history, figures, weights, metrics.
 
     Every finished seed is kept, so a cut stage goes on where it was.
     """
+    params, layout, processes = context.params, context.layout, context.processes
     if not params.study.classifies:
         raise LeukoError("classify: study.measures names no classification, so this study trains no classifiers")
     if name not in params.classify:
@@ -66,17 +56,16 @@ def run(
     experiment, protocols = params.classify[name], params.protocols_of(name)
     rows = read_manifest(layout.manifest)
     folders = {arm: require(layout.arm(arm), f"upscale@{arm}") for arm in experiment.arms}
-    images = ArmImages(seen_by_classifiers(rows, protocols), folders, experiment.classifier)
+    images = ArmImages(seen_by_classifiers(rows, protocols), folders, experiment.classifier, device, processes)
     check_claims(rows, protocols)
-    work = [
-        _Work(params, name, ExperimentData(rows, protocol, experiment, images), seeds, layout) for protocol in protocols
-    ]
+    context = replace(context, params=params)
+    work = [_Work(context, name, ExperimentData(rows, each, experiment, images), seeds) for each in protocols]
     if not processes.first:
         for each in work:
-            _train_along(each, processes)
+            _train_along(each)
         return
     targets: dict[str, Path] = {each.data.protocol: layout.classify(name, each.data.protocol) for each in work}
-    if out is not None:
+    if (out := context.out) is not None:
         targets = {protocol: out if len(work) == 1 else out / protocol for protocol in targets}
     record = ClassifierRecord(params, name, layout, work[0].seeds, targets)
     with tracking.run(
@@ -85,8 +74,8 @@ def run(
         record.begin(tracked)
         for each in work:
             target = targets[each.data.protocol]
-            metrics = _run_protocol(each, target, record, tracked, processes)
-            console.print(
+            metrics = _run_protocol(each, target, record, tracked)
+            context.console.print(
                 f"classify {name} ({each.data.protocol}): accuracy {_percent(metrics, 'accuracy')}, macro F1 "
                 f"{_percent(metrics, 'macro_f1')}, {len(each.seeds)} runs, {metrics['n_test']} test images -> {target}"
             )
@@ -98,10 +87,9 @@ def run(
 class _Work:
     """The classifiers of one experiment under one protocol, and where a cut attempt left them."""
 
-    def __init__(
-        self, params: Params, name: str, data: ExperimentData, seeds: list[int] | None, layout: Layout
-    ) -> None:
-        self.params, self.name, self.data = params, name, data
+    def __init__(self, context: Context, name: str, data: ExperimentData, seeds: list[int] | None) -> None:
+        params, layout = context.params, context.layout
+        self.params, self.processes, self.name, self.data = params, context.processes, name, data
         self.recipe, self.device = data.experiment.classifier, choose_device(params.runtime.device)
         self.seeds = seeds or params.seeds_of(name)
         arms = dict.fromkeys(arm for arm, _ in data.used)
@@ -109,33 +97,33 @@ class _Work:
         for arm in arms:
             files = [image_file(layout.arm(arm), image) for of, image in data.used if of == arm]
             used += require_all(files, stage_again(f"upscale@{arm}"))
+        if self.recipe.weights.startswith("pretrained/"):
+            used.append(Path(f"{self.recipe.weights}.safetensors"))
         recipe, experiment = self.recipe.model_dump(exclude={"precision"}), data.experiment
         settings = [recipe, name, experiment.train, experiment.test, data.protocol, self.seeds]
         digest = work_digest(settings, [layout.manifest, layout.roles, *used])
         self.resume = Resume.computed_in(self.recipe.precision, digest, params.runtime.checkpoint_seconds)
 
-    def training(self, seed: int, split: Split, member: int, processes: Processes) -> ClassifierTraining:
+    def training(self, seed: int, split: Split, member: int) -> ClassifierTraining:
         """One of its classifiers, ready to train."""
         train, validation = self.data.train(split, seed)
         return ClassifierTraining(
             self.recipe, len(self.data.classes), train,
             validation=validation, seed=seed, name=split.name, member=member, device=self.device,
-            compiling=self.params.runtime.compile, processes=processes,
+            compiling=self.params.runtime.compile, processes=self.processes,
         )  # fmt: skip
 
 
-def _run_protocol(
-    work: _Work, target: Path, record: ClassifierRecord, tracked: tracking.Run, processes: Processes
-) -> dict[str, Any]:
+def _run_protocol(work: _Work, target: Path, record: ClassifierRecord, tracked: tracking.Run) -> dict[str, Any]:
     """All seeds under one protocol."""
     protocol = work.data.protocol
     with new_folder(target) as folder:
         for seed in work.seeds:
             with record.of_seed(tracked, protocol, seed) as child:
-                _run_seed(work, seed, folder, record, child, processes)
+                _run_seed(work, seed, folder, record, child)
         if work.params.claims is not None:
             write_sidecar(folder, Origin(work.name, protocol, work.params.claims))
-        metrics = _summarise(folder, work, processes.count)
+        metrics = _summarise(folder, work)
     record.finish_protocol(tracked, protocol)
     return metrics
 
@@ -145,27 +133,25 @@ def _percent(metrics: dict[str, Any], name: str) -> str:
     return f"{100 * metrics[name]:.1f} %" + ("" if sd is None else f" ± {100 * sd:.1f}")
 
 
-def _train_along(work: _Work, processes: Processes) -> None:
+def _train_along(work: _Work) -> None:
     """Help the first process with every seed that it trains; it alone tests, writes and logs."""
     for seed, split, member in product(work.seeds, work.data.splits, range(work.recipe.ensemble)):
-        if processes.from_first(True):
-            work.training(seed, split, member, processes).run(work.resume, lambda row: None)
+        if work.processes.from_first(True):
+            work.training(seed, split, member).run(work.resume, lambda _: None)
 
 
-def _run_seed(
-    work: _Work, seed: int, folder: Path, record: ClassifierRecord, tracked: tracking.Run, processes: Processes
-) -> None:
+def _run_seed(work: _Work, seed: int, folder: Path, record: ClassifierRecord, tracked: tracking.Run) -> None:
     """Train and test with one seed, each fold where there are any, and log the scores of all test images."""
     log = partial(log_epoch, tracked)
-    predictions = pd.concat([_run_split(work, seed, split, folder, log, processes) for split in work.data.splits])
+    predictions = pd.concat([_run_split(work, seed, split, folder, log) for split in work.data.splits])
     scored = score(list(predictions["true"]), list(predictions["predicted"]), work.data.classes)
     record.finish_seed(tracked, seed, {name: getattr(scored, name) for name in METRICS}, folder)
 
 
-def _run_split(work: _Work, seed: int, split: Split, folder: Path, log: Log, processes: Processes) -> pd.DataFrame:
+def _run_split(work: _Work, seed: int, split: Split, folder: Path, log: Log) -> pd.DataFrame:
     """Train one classifier, or one ensemble, or take what a cut attempt finished, and test it; its predictions."""
     recipe, data = work.recipe, work.data
-    network = together([_trained(work, seed, split, each, folder, log, processes) for each in range(recipe.ensemble)])
+    network = together([_trained(work, seed, split, each, folder, log) for each in range(recipe.ensemble)])
     probabilities = predict(network, data.test(split).images, recipe, work.device)
     weights = folder / "weights" / f"{training_label(seed, split.name)}.safetensors"
     save_classifier(weights, network, recipe, data.classes, recipe.size, {"precision": recipe.precision})
@@ -174,13 +160,11 @@ def _run_split(work: _Work, seed: int, split: Split, folder: Path, log: Log, pro
     return predictions
 
 
-def _trained(
-    work: _Work, seed: int, split: Split, member: int, folder: Path, log: Log, processes: Processes
-) -> nn.Module:
+def _trained(work: _Work, seed: int, split: Split, member: int, folder: Path, log: Log) -> nn.Module:
     """One trained network, or the finished one of an earlier, cut attempt; its history is written and logged."""
-    training, resume = work.training(seed, split, member, processes), work.resume
+    training, resume = work.training(seed, split, member), work.resume
     finished = resume.load(f"finished-{training.label}")
-    processes.from_first(finished is None)
+    work.processes.from_first(finished is None)
     apart = {"fold": split.name} if split.name else {}
     apart |= {"member": f"member-{member + 1}"} if work.recipe.ensemble > 1 else {}
 
@@ -227,7 +211,7 @@ def _predictions(data: ExperimentData, split: Split, seed: int, probabilities: n
     return table
 
 
-def _summarise(folder: Path, work: _Work, processes: int) -> dict[str, Any]:
+def _summarise(folder: Path, work: _Work) -> dict[str, Any]:
     """metrics.json and the figures, from the files of all seeds."""
     data, seeds, recipe = work.data, work.seeds, work.recipe
     predictions = read_own_table(folder / "predictions.csv")
@@ -248,12 +232,12 @@ def _summarise(folder: Path, work: _Work, processes: int) -> dict[str, Any]:
         "folds": len(data.splits) if data.splits[0].name else None,
         "per_class": {name: _class_means(scored, name) for name in data.classes},
         "per_seed": {str(s): {name: getattr(c, name) for name in METRICS} for s, c in scored.items()},
-        "epochs": recipe.epochs,
+        "epochs": _epochs_run(history),
         "batch": recipe.batch,
         "precision": recipe.precision,
         "device": str(work.device),
         "threads": torch.get_num_threads(),
-        "processes": processes,
+        "processes": work.processes.count,
         "seconds": round(float(history["seconds"].sum()), 1),
     }
     write_json(folder / "metrics.json", metrics)
@@ -261,6 +245,12 @@ def _summarise(folder: Path, work: _Work, processes: int) -> dict[str, Any]:
     confusion_figure(folder / "confusion.png", look, predictions, tuple(data.classes), note)
     classifier_curves(folder / "curves.png", look, history, note)
     return metrics
+
+
+def _epochs_run(history: pd.DataFrame) -> float:
+    """Epochs per training: the mean where some stopped early."""
+    mean = float(history.groupby([name for name in ("seed", "fold", "member") if name in history]).size().mean())
+    return int(mean) if mean.is_integer() else round(mean, 2)
 
 
 def _class_means(scored: dict[int, Classification], name: str) -> dict[str, Any]:

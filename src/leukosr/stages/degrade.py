@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
-from rich.console import Console
 
-from leukosr.config import Image, Params
-from leukosr.data.hr import read_hr
+from leukosr.config import Image, Jpeg, Params
+from leukosr.data.hr import read_hr, read_to_degrade
 from leukosr.data.manifest import Row, read_manifest, used_rows
 from leukosr.degradation import DEGRADATIONS, image_rng
 from leukosr.engine.parallel import count_workers, ordered_map
-from leukosr.engine.processes import ALONE, Processes, shared_folder
+from leukosr.engine.processes import shared_folder
 from leukosr.engine.progress import track
 from leukosr.engine.seeding import stream_seed
-from leukosr.images.reading import read_rgb, write_png
-from leukosr.layout import BRING_BACK, Layout, image_file, new_image_file, require_all
+from leukosr.images.reading import read_rgb
+from leukosr.layout import BRING_BACK, image_file, require_all
+from leukosr.stages.context import Context
+from leukosr.stages.image_files import write_image
 
 SHOWN = 6
 
@@ -28,7 +29,8 @@ class _Task:
     """One image to degrade; picklable, so that any worker can do it."""
 
     source: Path
-    target: Path
+    folder: Path
+    file: Literal["png"] | Jpeg
     image_id: str
     image: Image
     method: str
@@ -36,12 +38,14 @@ class _Task:
     seed: int
 
 
-def run(params: Params, console: Console, layout: Layout, out: Path, processes: Processes = ALONE) -> None:
-    """Write lr/<id>.png for every image with a role in training or testing, and a sample grid, into `out`.
+def run(context: Context) -> None:
+    """Write lr/<id>.png, or .jpg, for every image with a role in training or testing, and a sample grid.
 
     Several processes each make the images that they own.
     """
-    rows = used_rows(read_manifest(layout.manifest), params.study)
+    params, processes = context.params, context.processes
+    out = context.out or context.layout.root
+    rows = used_rows(read_manifest(context.layout.manifest), params.study)
     require_all([Path(params.prepare.root) / row.path for row in rows if processes.owns(row.id)], BRING_BACK)
     settings = degradation_settings(params)
     workers = count_workers(params.runtime.workers)
@@ -52,8 +56,8 @@ def run(params: Params, console: Console, layout: Layout, out: Path, processes: 
     if not processes.first:
         return
     _draw_grid(rows, params, out)
-    height, width = params.image.height // params.image.scale, params.image.width // params.image.scale
-    console.print(f"degrade: {len(rows)} images of {height}x{width} ({params.degrade.method}) -> {out / 'lr'}")
+    height, width = params.image.lr_size
+    context.console.print(f"degrade: {len(rows)} images of {height}x{width} ({params.degrade.method}) -> {out / 'lr'}")
 
 
 def degradation_settings(params: Params) -> Any:
@@ -65,7 +69,8 @@ def degradation_settings(params: Params) -> Any:
 def _task(row: Row, params: Params, settings: Any, folder: Path) -> _Task:
     return _Task(
         source=Path(params.prepare.root) / row.path,
-        target=new_image_file(folder, row.id),
+        folder=folder,
+        file=params.degrade.file,
         image_id=row.id,
         image=params.image,
         method=params.degrade.method,
@@ -76,9 +81,9 @@ def _task(row: Row, params: Params, settings: Any, folder: Path) -> _Task:
 
 def _degrade(task: _Task) -> None:
     cv2.setNumThreads(1)  # the workers are the parallelism
-    hr = read_hr(task.source, task.image)
+    hr = read_to_degrade(task.source, task.image)
     degradation = DEGRADATIONS[task.method](task.settings)
-    write_png(task.target, degradation(hr, image_rng(task.seed, task.image_id)))
+    write_image(task.folder, task.image_id, degradation(hr, image_rng(task.seed, task.image_id)), task.file)
 
 
 def _draw_grid(rows: list[Row], params: Params, out: Path) -> None:

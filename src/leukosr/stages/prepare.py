@@ -6,29 +6,28 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
-from rich.console import Console
-
-from leukosr.config import Params, Prepare
-from leukosr.data.catalogue import Rejected, check_images, find_images, unused_folders
+from leukosr.config import Prepare
+from leukosr.data.catalogue import Rejected, check_images, find_images, masks_of, unused_folders
 from leukosr.data.manifest import make_rows, refuse_trained_tests, write_manifest, write_rejected
 from leukosr.data.sources import read_sources
 from leukosr.data.splits import SPLITS, check_claims, study_roles
 from leukosr.data.splits.shares import candidates
 from leukosr.engine.parallel import count_workers, ordered_map
-from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.images.reading import ImageFacts, inspect_image
 from leukosr.report.figures import budget_note, class_distribution
+from leukosr.stages.context import Context
 
 SHOWN = 20
 
 
-def run(params: Params, console: Console, out: Path, processes: Processes = ALONE) -> None:
-    """Write manifest.csv, roles.csv, rejected.csv and the figure of classes by role into `out`.
+def run(context: Context) -> None:
+    """Write manifest.csv, roles.csv, rejected.csv and the figure of classes by role.
 
     Several processes each check the files that they own.
     """
+    params, console, processes = context.params, context.console, context.processes
     settings = params.prepare
     root = Path(settings.root)
     study = params.study
@@ -52,11 +51,12 @@ def run(params: Params, console: Console, out: Path, processes: Processes = ALON
     sources = read_sources(root, good, Path(settings.sources) if needed else None, settings.source_pattern)
     for note in sources.notes:
         console.print(f"prepare: {note}")
-    items = candidates(good, sources.by_image)
+    items = candidates(good, sources.by_image, masks_of(root, good))
     rows = make_rows(items, study_roles(items, settings, study.seed, study.protocols, study.classifies))
     check_claims(rows, study.protocols)
     if params.train_sr:
         refuse_trained_tests(rows, study)
+    out = context.out or context.layout.root
     manifest = out / "manifest.csv"
     write_manifest(manifest, rows)
     write_rejected(out / "rejected.csv", rejected)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +14,6 @@ import pandas as pd
 from rich.console import Console
 
 import leukosr.data.provenance
-from leukosr.config import Params
 from leukosr.data.catalogue import check_images, find_images
 from leukosr.data.provenance.facts import Facts, folder_labels, folder_splits, gather_facts, name_sources
 from leukosr.data.provenance.geometry import Limits
@@ -30,6 +29,7 @@ from leukosr.images.reading import ImageFacts, inspect_image
 from leukosr.outputs import claimed
 from leukosr.quoting import visible
 from leukosr.report.provenance_page import write_provenance_page
+from leukosr.stages.context import Context
 from leukosr.tables import write_frame, write_table
 
 STATE = Path(".leukosr/resume")
@@ -48,8 +48,22 @@ class Listed:
     rejected: list[tuple[str, str]]
 
 
-def run(params: Params, name: str, console: Console, out: Path) -> None:
+@dataclass(frozen=True)
+class Search:
+    """How images are searched, whoever asks: local features per image, and images compared with each one per round.
+
+    Finished parts of cut work are kept in `state`.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    max_features: int = 400
+    neighbours: int = 8
+    state: Path = STATE
+
+
+def run(context: Context, name: str) -> None:
     """Find the sources of the images that the study's budget can use."""
+    params, out = context.params, context.out or context.layout.provenance
     _refuse_out(Path(params.prepare.root), out)
     if name not in params.provenance:
         raise LeukoError(
@@ -75,13 +89,11 @@ def run(params: Params, name: str, console: Console, out: Path) -> None:
         ["" if found.part == "all" else found.part for found in used],
         [(item.path, item.reason) for item in rejected],
     )
-    limits = Limits(**{field.name: getattr(settings, field.name) for field in fields(Limits)})
-    _find(listed, out, console, limits, settings.max_features, settings.neighbours, workers, STATE, params.study.title)
+    search = Search(settings.limits, settings.max_features, settings.neighbours)
+    _find(listed, out, context.console, search, workers, params.study.title)
 
 
-def run_folder(
-    root: Path, out: Path, console: Console, limits: Limits, *, max_features: int, neighbours: int, state: Path = STATE
-) -> None:
+def run_folder(root: Path, out: Path, console: Console, search: Search) -> None:
     """Find the sources of all images below any folder, whatever their names.
 
     Raises LeukoError where there are fewer than two images, or `out` holds something else.
@@ -97,7 +109,7 @@ def run_folder(
             console.print(f"provenance: {note}")
         listed = Listed(root, images, folder_labels(images), splits, rejected)
         title = f"Sources of {root.resolve().name}"
-        _find(listed, out, console, limits, max_features, neighbours, workers, state, title)
+        _find(listed, out, console, search, workers, title)
 
 
 def _refuse_out(root: Path, out: Path) -> None:
@@ -107,14 +119,8 @@ def _refuse_out(root: Path, out: Path) -> None:
         raise LeukoError(f"{out} and the images in {root} overlap: name a folder elsewhere")
 
 
-def _find(
-    listed: Listed, out: Path, console: Console, limits: Limits, max_features: int, neighbours: int, workers: int,
-    state: Path, title: str,
-) -> None:  # fmt: skip
-    """Write sources.csv (`image, source, confidence`), rejected.csv, summary.json and the page into `out`.
-
-    Finished parts of cut work are kept in `state`.
-    """
+def _find(listed: Listed, out: Path, console: Console, search: Search, workers: int, title: str) -> None:
+    """Write sources.csv (`image, source, confidence`), rejected.csv, summary.json and the page into `out`."""
     root, images = listed.root, listed.images
     for name, reason in listed.rejected[:SHOWN]:
         console.print(f"left out: {name} {reason}")
@@ -124,9 +130,9 @@ def _find(
         left = len(listed.rejected)
         raise LeukoError(f"{root} holds {len(images)} usable images, at least 2 are needed ({left} left out)")
     paths = [root / image for image in images]
-    settings = {**asdict(limits), "max_features": max_features, "neighbours": neighbours}
-    work = state / _digest(paths, settings)
-    sources = find_sources(paths, work, limits, max_features=max_features, neighbours=neighbours, workers=workers)
+    counts = {"max_features": search.max_features, "neighbours": search.neighbours}
+    work = search.state / _digest(paths, {**search.limits.model_dump(), **counts})
+    sources = find_sources(paths, work, search.limits, **counts, workers=workers)
     facts = gather_facts(root, images, sources, listed.labels, listed.splits)
     with new_folder(out) as folder:
         table = pd.DataFrame({"image": images, "source": name_sources(sources.group), "confidence": sources.confidence})

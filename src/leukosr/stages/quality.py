@@ -8,20 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
-from leukosr.config import Image, Params, Quality
+from leukosr.config import Image, Quality
 from leukosr.data.hr import read_hr
 from leukosr.data.manifest import compared_rows, read_manifest
 from leukosr.engine.parallel import count_workers, ordered_map
-from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.evaluate.image_quality import ImageQuality, compare_images, consistency
 from leukosr.files import new_folder, write_json
 from leukosr.images.reading import read_rgb_of
 from leukosr.images.resampling import brought_to
-from leukosr.layout import BRING_BACK, Layout, image_file, require, require_all, stage_again
+from leukosr.layout import BRING_BACK, image_file, require, require_all, stage_again
+from leukosr.stages.context import Context
 from leukosr.tables import write_table
 
 
@@ -49,13 +48,12 @@ class _Compared(ImageQuality):
 FIGURES = tuple(each.name for each in fields(_Compared))
 
 
-def run(
-    params: Params, arm: str, console: Console, layout: Layout, out: Path | None = None, processes: Processes = ALONE
-) -> None:
+def run(context: Context, arm: str) -> None:
     """Write per_image.csv and metrics.json (means and sds over images; undefined is null).
 
     Several processes each compare the images that they own.
     """
+    params, layout, processes = context.params, context.layout, context.processes
     if "image_quality" not in params.study.measures:
         raise LeukoError("quality: study.measures names no image_quality, so this study compares no images")
     if arm not in params.upscale:
@@ -81,7 +79,7 @@ def run(
     results = [quality_of[row.id] for row in rows]
     if not processes.first:
         return
-    target = out or layout.quality(arm)
+    target = context.out or layout.quality(arm)
     metrics: dict[str, Any] = {"n": len(results), "precision": _computed_in(images)}
     for name in FIGURES:
         metrics |= _summary(name, [getattr(found, name) for found in results])
@@ -93,7 +91,7 @@ def run(
         write_table(folder / "per_image.csv", ("image", "class", "role", *FIGURES), cells)
         write_json(folder / "metrics.json", metrics)
     shown = "–" if metrics["psnr"] is None else f"{metrics['psnr']:.2f}"
-    console.print(f"quality {arm}: PSNR {shown} dB, SSIM {metrics['ssim']:.4f}, n {metrics['n']} -> {target}")
+    context.console.print(f"quality {arm}: PSNR {shown} dB, SSIM {metrics['ssim']:.4f}, n {metrics['n']} -> {target}")
 
 
 def _compare(task: _Task) -> _Compared:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from rich.console import Console
-
 from leukosr.config import Params
 from leukosr.data.manifest import read_manifest
 from leukosr.data.splits import check_claims
@@ -16,26 +14,28 @@ from leukosr.report.results import StudyResults, load_results
 from leukosr.report.style import budget_note
 from leukosr.report.tables import print_summary
 from leukosr.report.verdicts import leakage
+from leukosr.stages.context import Context
 
 
-def run(params: Params, console: Console, layout: Layout, out: Path | None = None) -> None:
+def run(context: Context) -> None:
     """Write reports/<study>/index.html with its figures and tables, and print the comparison."""
-    results = _results(params, layout)
-    target = out or layout.report
-    page = write_report(target, params, results[0], others=results[1:])
-    _write_dvc_plots(target / "plots", params, layout)
-    _print(params, results, console)
-    console.print(f"report: {page}")
+    results = _results(context)
+    target = context.out or context.layout.report
+    page = write_report(target, context.params, results[0], others=results[1:])
+    _write_dvc_plots(target / "plots", context.params, context.layout)
+    _print(context, results)
+    context.console.print(f"report: {page}")
 
 
-def _results(params: Params, layout: Layout) -> list[StudyResults]:
+def _results(context: Context) -> list[StudyResults]:
     """The results under every protocol of the study. Figures of a split that is not disjoint are refused."""
-    study = params.study
-    check_claims(read_manifest(layout.manifest), study.protocols)
-    return [load_results(layout, params, protocol) for protocol in study.protocols]
+    layout, params = context.layout, context.params
+    check_claims(read_manifest(layout.manifest), params.study.protocols)
+    return [load_results(layout, params, protocol) for protocol in params.study.protocols]
 
 
-def _print(params: Params, results: list[StudyResults], console: Console) -> None:
+def _print(context: Context, results: list[StudyResults]) -> None:
+    params, console = context.params, context.console
     for each in results:
         print_summary(each, budget_note(params.budget), console)
         for sentence in leakage(each.manifest, each.protocol, params.study):
@@ -61,7 +61,7 @@ def _write_dvc_plots(folder: Path, params: Params, layout: Layout) -> None:
             shutil.copyfile(file, folder / name / f"{each}.csv")
 
 
-def show(params: Params, console: Console, layout: Layout) -> None:
+def show(context: Context) -> None:
     """Print the comparison that the last report was made from, and the page's path."""
-    _print(params, _results(params, layout), console)
-    console.print(f"report: {layout.report / 'index.html'}")
+    _print(context, _results(context))
+    context.console.print(f"report: {context.layout.report / 'index.html'}")

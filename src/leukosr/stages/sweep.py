@@ -11,7 +11,6 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from filelock import FileLock
-from rich.console import Console
 
 from leukosr import tracking
 from leukosr.config import Params
@@ -28,6 +27,7 @@ from leukosr.evaluate.runs.designs import Cell, Finished, factorial, independent
 from leukosr.files import new_folder
 from leukosr.layout import Layout, image_file, require, require_all, stage_again
 from leukosr.report.sweep import said_in, write_sweep
+from leukosr.stages.context import Context
 from leukosr.tracking.records import SYNC
 from leukosr.tracking.sweep_record import SweepRecord
 from leukosr.tracking.trial_attempt import Attempt, Space
@@ -58,29 +58,25 @@ class Plan:
     count: int
 
 
-def run(
-    params: Params,
-    console: Console,
-    layout: Layout,
-    out: Path | None = None,
-    workers: int = 1,
-    params_file: Path = Path("params.yaml"),
-    take_over: bool = False,
-) -> None:
+def run(context: Context, workers: int = 1, params_file: Path = Path("params.yaml"), take_over: bool = False) -> None:
     """Make every trial of the sweep, in `workers` processes, and write trials.csv, what they say, and figures.
 
     The processes read `params_file` anew. `take_over` gives up what processes of other machines have under way.
 
     Trials are kept in the storage: a cut sweep goes on where it was, and other machines may take part in it.
     """
-    params = _with_precision(params)
+    if not context.params.trains:
+        with new_folder(context.out or context.layout.sweep):
+            context.console.print("sweep: this study trains nothing, so there is nothing to repeat")
+        return
+    params, layout, console = _with_precision(context.params), context.layout, context.console
     plan = _plan(params, layout)
     store = _open(params, plan)
-    target = out or layout.sweep
+    target = context.out or layout.sweep
     record = SweepRecord(params, target)
     with tracking.run(
         record.name, experiment=params.study.name, tags=record.tags, again=store.attribute("mlflow_run_id"),
-        remedy=SYNC if out is None else "",
+        remedy=SYNC if context.out is None else "",
     ) as tracked:  # fmt: skip
         if tracked.run_id is not None and store.attribute("mlflow_run_id") != tracked.run_id:
             store.keep("mlflow_run_id", tracked.run_id)
@@ -126,12 +122,12 @@ def _refuse_failures(finished: Sequence[Finished], plan: Plan) -> None:
         raise LeukoError(f"sweep: {many} failed, the first one so: {errors[0]}")
 
 
-def join(params: Params, layout: Layout, name: str, parent_id: str | None) -> None:
+def join(context: Context, name: str, parent_id: str | None) -> None:
     """Help with the trials of a sweep that another process has started.
 
     name: that of its trials' study; parent_id: its run in MLflow.
     """
-    params = _with_precision(params)
+    params, layout = _with_precision(context.params), context.layout
     plan = _plan(params, layout)
     if plan.name != name:
         raise LeukoError(
@@ -204,8 +200,9 @@ def _searched(params: Params, subject: Subject, attempt: Attempt, tracked: track
         if seed < params.sweep.runs and attempt.hopeless(mean, seed):
             break
     means = {name: float(np.mean([each[name] for each in found])) for name in found[0]}
-    return {**means, f"{params.sweep.objective}_sd": float(np.std([e[params.sweep.objective] for e in found], ddof=1))
-            if len(found) > 1 else 0.0}  # fmt: skip
+    scores = [each[params.sweep.objective] for each in found]
+    sd = float(np.std(scores, ddof=1)) if len(scores) > 1 else 0.0
+    return {**means, f"{params.sweep.objective}_sd": sd}
 
 
 def _plan(params: Params, layout: Layout) -> Plan:
@@ -286,7 +283,11 @@ def _subject(params: Params, layout: Layout) -> Subject:
         check_claims(rows, [params.swept_protocol])
         from leukosr.classify.subject import ClassifierSubject
 
-        return ClassifierSubject(params, params.swept_arm, rows, _folders(params, layout), params.swept_protocol)
+        recipe = params.classify[params.swept_arm].classifier.model_copy(update={"epochs": params.sweep.epochs})
+        experiment = params.with_classifier(params.swept_arm, recipe).classify[params.swept_arm]
+        strength = params.sweep.space.augmentation if params.sweep.design == "search" else 0.0
+        folders, protocol = _folders(params, layout), params.swept_protocol
+        return ClassifierSubject(experiment, rows, folders, protocol, params.runtime, strength)
     refuse_trained_tests(rows, params.study)
     from leukosr.stages.train_sr import pairs_of
     from leukosr.superres.subject import SRSubject
@@ -294,4 +295,5 @@ def _subject(params: Params, layout: Layout) -> Subject:
     train, val = (pairs_of(rows, role, params, params.swept_arm, layout) for role in SR_ROLES)
     if not len(val):
         raise LeukoError("sweep: no image has the role sr_val: give every class two or more images to train SR on")
-    return SRSubject(params, params.swept_arm, train, val)
+    name, settings = params.swept_arm, params.train_sr[params.swept_arm]
+    return SRSubject(name, settings, train, val, quality=params.quality, runtime=params.runtime)

@@ -9,17 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from rich.console import Console
 
 from leukosr import tracking
-from leukosr.config import Params
+from leukosr.config import Params, TrainSR
 from leukosr.data.hr import read_hr
 from leukosr.data.manifest import SR_ROLES, Row, read_manifest, refuse_trained_tests, with_role
 from leukosr.data.pairs import Pairs
 from leukosr.degradation import DEGRADATIONS
 from leukosr.engine.device import choose_device
-from leukosr.engine.precision import as_computed, with_precision
-from leukosr.engine.processes import ALONE, Processes
+from leukosr.engine.precision import with_precision
 from leukosr.engine.progress import progress
 from leukosr.engine.resume import Resume, work_digest
 from leukosr.errors import LeukoError
@@ -27,8 +25,11 @@ from leukosr.files import new_folder, write_json
 from leukosr.images.reading import read_rgb
 from leukosr.images.store import ImageStore
 from leukosr.layout import BRING_BACK, Layout, image_file, require, require_all, stage_again
+from leukosr.pretrained.download import sha256_of
+from leukosr.pretrained.named import find_weights
 from leukosr.report.figures import budget_note, sample_grid, sr_curves
 from leukosr.report.style import training_look
+from leukosr.stages.context import Context
 from leukosr.stages.degrade import degradation_settings
 from leukosr.superres.trainer import SRTraining, history_columns
 from leukosr.superres.upscaler import upscale_batch
@@ -38,15 +39,9 @@ from leukosr.tracking.records import SYNC, TrainingRecord
 SAMPLES = 4
 
 
-def run(
-    params: Params,
-    name: str,
-    console: Console,
-    layout: Layout,
-    out: Path | None = None,
-    processes: Processes = ALONE,
-) -> None:
-    """Do the training `name` on images with role sr_train; write weights, history, figures and metrics to `out`."""
+def run(context: Context, name: str) -> None:
+    """Do the training `name` on images with role sr_train; write weights, history, figures and metrics."""
+    params, layout, processes = context.params, context.layout, context.processes
     if name not in params.train_sr:
         known = ", ".join(params.train_sr) or "none in this study"
         raise LeukoError(f"train_sr: unknown training '{name}'; known are {known}")
@@ -69,12 +64,12 @@ def run(
     )  # fmt: skip
     resume = Resume.computed_in(settings.precision, digest, params.runtime.checkpoint_seconds)
     if not processes.first:
-        training.run(resume, lambda iteration, row: None)
+        training.run(resume, lambda *_: None)
         return
-    target = out or layout.sr(name)
-    record = TrainingRecord(as_computed(params, settings.precision), name, layout, target)
+    target = context.out or layout.sr(name)
+    record = TrainingRecord(params.computed_in(settings.precision), name, layout, target)
     with tracking.run(
-        record.name, experiment=params.study.name, tags=record.tags, remedy=SYNC if out is None else ""
+        record.name, experiment=params.study.name, tags=record.tags, remedy=SYNC if context.out is None else ""
     ) as tracked:
         record.begin(tracked)
         _train(training, resume, record, tracked)
@@ -82,7 +77,7 @@ def run(
             metrics = _write(training, params, folder)
         record.finish(tracked)
     resume.clear()
-    console.print(
+    context.console.print(
         f"train_sr {name}: {metrics['iterations']} iterations in {metrics['seconds']:.0f} s, validation PSNR "
         f"{_shown(metrics['last_val_psnr'])} dB (best {_shown(metrics['best_val_psnr'])}) -> {target}"
     )
@@ -93,13 +88,16 @@ def _shown(value: float | None) -> str:
 
 
 def inputs_of(rows: list[Row], params: Params, name: str, layout: Layout) -> list[Path]:
-    """What a training reads: low-resolution images, originals, and the weights that it starts from, if any."""
-    used, start = with_role(rows, params.study.sr_protocol, *SR_ROLES), params.train_sr[name].start
+    """What a training reads: low-resolution images, originals, and weights to start or learn from, if any."""
+    used, settings = with_role(rows, params.study.sr_protocol, *SR_ROLES), params.train_sr[name]
     require(layout.lr, "degrade")
     return [
         *require_all([image_file(layout.lr, row.id) for row in used], stage_again("degrade")),
         *require_all([Path(params.prepare.root) / row.path for row in used], BRING_BACK),
-        *require_all([Path(start)] if start is not None else [], f"correct train_sr.{name}.start"),
+        *require_all(
+            [find_weights(settings.reads)] if settings.watched is not None else [],
+            f"correct train_sr.{name}.{settings.watched_key}",
+        ),
     ]
 
 
@@ -145,7 +143,7 @@ def _write(training: SRTraining, params: Params, folder: Path) -> dict[str, Any]
     last = {k: v.detach().cpu().clone() for k, v in training.result.state_dict().items()}
     scale, arguments = training.train.scale, settings.generator.model_dump()
     header = {"study": params.study.name, "budget": params.budget.name, "iterations": str(done.iteration),
-              "precision": settings.precision}  # fmt: skip
+              "precision": settings.precision, "only_class": settings.only_class or ""}  # fmt: skip
     best_header = {**header, "iterations": str(done.best_iteration)}
     if done.best:
         training.result.load_state_dict(done.best)
@@ -188,4 +186,12 @@ def _metrics(training: SRTraining) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "processes": training.processes.count,
         "seconds": round(done.seconds, 1),
+        **_weights(training.settings),
     }
+
+
+def _weights(settings: TrainSR) -> dict[str, str]:
+    """The weights that the training started or learned from, if any."""
+    if settings.watched is None:
+        return {}
+    return {"weights": settings.watched, "weights_sha256": sha256_of(find_weights(settings.reads))}

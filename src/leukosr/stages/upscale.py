@@ -7,101 +7,117 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 
-from leukosr.config import Arm, ByFile, ByTraining, Filtered, Generated, Jpeg, Params, Recoloured, Resampled
+from leukosr.config import Arm, ByFile, ByTraining, Filtered, Generated, Recoloured, Resampled
 from leukosr.data.hr import read_hr
-from leukosr.data.manifest import Row, arm_rows, read_manifest, with_role
-from leukosr.engine.processes import ALONE, Processes, shared_folder
+from leukosr.data.manifest import Row, arm_rows, is_tested, read_manifest, with_role
+from leukosr.engine.processes import shared_folder
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.files import write_json
 from leukosr.images.colour_map import fit_colour_map, with_colour_map
 from leukosr.images.filters import FILTERS
-from leukosr.images.reading import read_rgb_of, write_jpeg, write_png
+from leukosr.images.reading import read_rgb_of
 from leukosr.images.resampling import brought_to, resize
-from leukosr.layout import BRING_BACK, Layout, image_file, new_image_file, require, require_all, stage_again
+from leukosr.layout import BRING_BACK, image_file, require, require_all, stage_again
+from leukosr.pretrained.download import sha256_of
+from leukosr.stages.context import Context
+from leukosr.stages.image_files import write_image
 
 
-def run(
-    params: Params, arm: str, console: Console, layout: Layout, out: Path | None = None, processes: Processes = ALONE
-) -> None:
+def run(context: Context, arm: str) -> None:
     """Write arms/<arm>/<id>.png, or .jpg, for every image that a classifier sees or SR is tested on: uint8 RGB.
 
     An arm that a network or a fitted colour map makes also says in metrics.json how it was computed. Several processes
     each make the images that they own.
     """
+    params, processes = context.params, context.processes
     if arm not in params.upscale:
         raise LeukoError(f"upscale: unknown arm '{arm}'; the arms of this study are {', '.join(params.arms)}")
-    manifest = read_manifest(layout.manifest)
+    manifest = read_manifest(context.layout.manifest)
     rows = arm_rows(manifest, params.study)
-    target = out or layout.arm(arm)
+    target = context.out or context.layout.arm(arm)
     own = [row for row in rows if processes.owns(row.id)]
     settings: Arm = params.upscale[arm]
     if isinstance(settings, Generated):
-        settings = _with_precision(params, settings, processes)
-    colours = _colour_map(params, settings, manifest, layout) if isinstance(settings, Recoloured) else None
+        settings = _with_precision(context, settings)
+    colours = _colour_map(context, settings, manifest) if isinstance(settings, Recoloured) else None
     with shared_folder(target, processes) as folder:
-        images = track(_images(params, arm, settings, own, layout, colours), len(own), f"upscale {arm}")
+        images = track(_images(context, arm, settings, own, colours), len(own), f"upscale {arm}")
         for row, image in zip(own, images, strict=True):
-            _write(folder, row.id, image, settings)
+            write_image(folder, row.id, image, settings.file)
         if isinstance(settings, Generated) and processes.first:
-            write_json(folder / "metrics.json", {"n": len(rows), "precision": settings.precision})
+            write_json(folder / "metrics.json", {"n": len(rows), "precision": settings.precision, **_facts(settings)})
         if colours is not None and processes.first:
             write_json(folder / "metrics.json", {"n": len(rows), "precision": None, "colour_map": colours.tolist()})
     if processes.first:
         how = f" in {settings.precision}" if isinstance(settings, Generated) else ""
-        console.print(f"upscale {arm}: {len(rows)} images{how} -> {target}")
+        context.console.print(f"upscale {arm}: {len(rows)} images{how} -> {target}")
 
 
-def _with_precision(params: Params, settings: Generated, processes: Processes) -> Generated:
+def _facts(settings: Generated) -> dict[str, str]:
+    """Which file made the images, where that is none of the study's own."""
+    if not isinstance(settings, ByFile):
+        return {}
+    return {"weights": settings.weights or settings.reads, "weights_sha256": sha256_of(Path(settings.reads))}
+
+
+def _refuse_known_label(context: Context, arm: str, rows: list[Row], only: str) -> None:
+    """A network that was trained on one class knows the label of what it makes: no test image goes through it."""
+    protocols = context.params.study.protocols
+    tested = [row for row in rows if any(is_tested(row, protocol) for protocol in protocols)]
+    if only and tested:
+        raise LeukoError(
+            f"upscale.{arm}: its network was trained on the class {only} alone, so that its images tell the label, and "
+            f"{tested[0].id} is a test image: take a network of all classes"
+        )
+
+
+def _with_precision(context: Context, settings: Generated) -> Generated:
     from leukosr.engine.device import choose_device
     from leukosr.engine.precision import with_precision
 
-    return with_precision(settings, choose_device(params.runtime.device), processes)
-
-
-def _write(folder: Path, image_id: str, image: np.ndarray, settings: Arm) -> None:
-    if isinstance(settings.file, Jpeg):
-        write_jpeg(new_image_file(folder, image_id, ".jpg"), image, settings.file.jpeg)
-    else:
-        write_png(new_image_file(folder, image_id), image)
+    return with_precision(settings, choose_device(context.params.runtime.device), context.processes)
 
 
 def _images(
-    params: Params, arm: str, settings: Arm, rows: list[Row], layout: Layout, colours: np.ndarray | None
+    context: Context, arm: str, settings: Arm, rows: list[Row], colours: np.ndarray | None
 ) -> Iterator[np.ndarray]:
-    given, size = _given(params, settings, rows, layout), settings.shape(params.image)
+    image = context.params.image
+    given, size = _given(context, settings, rows), settings.shape(image)
     if isinstance(settings, Generated):
-        made = _generated(params, arm, settings, given, layout)
+        made = _generated(context, arm, settings, rows, given)
     elif isinstance(settings, Resampled):
-        made = (resize(image, size, settings.kernel) for image in given)
+        made = (resize(each, size, settings.kernel) for each in given)
     elif isinstance(settings, Recoloured):
         assert colours is not None
-        made = (with_colour_map(image, colours) for image in _enlarged(params, settings, given))
+        made = (with_colour_map(each, colours) for each in _enlarged(context, settings, given))
     elif isinstance(settings, Filtered):
-        made = (FILTERS[settings.filter](image, **settings.arguments) for image in given)
+        made = (FILTERS[settings.filter](each, **settings.arguments) for each in given)
     else:
         made = given
-    yield from (brought_to(image, size, params.image.kernel) for image in made)
+    yield from (brought_to(each, size, image.kernel) for each in made)
 
 
-def _colour_map(params: Params, settings: Recoloured, manifest: list[Row], layout: Layout) -> np.ndarray:
+def _colour_map(context: Context, settings: Recoloured, manifest: list[Row]) -> np.ndarray:
     """Fitted on the pairs that SR trains on, whatever degradation it draws afresh in training."""
+    params = context.params
     rows = with_role(manifest, params.study.sr_protocol, "sr_train")
     if not rows:
         raise LeukoError(f"upscale: no image has the role sr_train under {params.study.sr_protocol}, to fit colours to")
-    low = _enlarged(params, settings, _given(params, settings, rows, layout))
+    low = _enlarged(context, settings, _given(context, settings, rows))
     high = (read_hr(Path(params.prepare.root) / row.path, params.image) for row in rows)
     return fit_colour_map(track(zip(low, high, strict=True), len(rows), "fitting the colour map"))
 
 
-def _enlarged(params: Params, settings: Recoloured, images: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    return (resize(image, (params.image.height, params.image.width), settings.kernel) for image in images)
+def _enlarged(context: Context, settings: Recoloured, images: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    image = context.params.image
+    return (resize(each, (image.height, image.width), settings.kernel) for each in images)
 
 
-def _given(params: Params, settings: Arm, rows: list[Row], layout: Layout) -> Iterator[np.ndarray]:
+def _given(context: Context, settings: Arm, rows: list[Row]) -> Iterator[np.ndarray]:
     """The images that the arm is made from."""
+    params, layout = context.params, context.layout
     if settings.made_from == "original":
         for original in require_all([Path(params.prepare.root) / row.path for row in rows], BRING_BACK):
             yield read_hr(original, params.image)
@@ -112,16 +128,17 @@ def _given(params: Params, settings: Arm, rows: list[Row], layout: Layout) -> It
 
 
 def _generated(
-    params: Params, arm: str, settings: Generated, given: Iterator[np.ndarray], layout: Layout
+    context: Context, arm: str, settings: Generated, rows: list[Row], given: Iterator[np.ndarray]
 ) -> Iterator[np.ndarray]:
     from leukosr.engine.device import choose_device, place
     from leukosr.superres.upscaler import upscale_images
     from leukosr.superres.weights import load_generator
 
-    wanted = _wanted(params, arm, settings, layout)
-    device = choose_device(params.runtime.device)
+    wanted = _wanted(context, arm, settings)
+    device = choose_device(context.params.runtime.device)
     loaded = load_generator(wanted.weights, device)
     wanted.check(loaded.architecture, loaded.scale)
+    _refuse_known_label(context, arm, rows, loaded.only_class)
     model = place(loaded.model, device, settings.channels_last)
     return upscale_images(
         model, given, loaded.scale, settings, device,
@@ -146,12 +163,12 @@ class _Wanted:
         raise LeukoError(f"{self.weights} holds {network} x{scale}, expected {expected}: {self.remedy}")
 
 
-def _wanted(params: Params, arm: str, settings: Generated, layout: Layout) -> _Wanted:
+def _wanted(context: Context, arm: str, settings: Generated) -> _Wanted:
     if isinstance(settings, ByTraining):
         stage = f"train_sr@{settings.training}"
-        weights = require(layout.sr(settings.training) / f"{settings.weights}.safetensors", stage)
-        architecture = params.train_sr[settings.training].architecture
-        return _Wanted(weights, architecture, params.image.scale, f"run `dvc repro {stage}`")
+        weights = require(context.layout.sr(settings.training) / f"{settings.weights}.safetensors", stage)
+        architecture = context.params.train_sr[settings.training].architecture
+        return _Wanted(weights, architecture, context.params.image.scale, f"run `dvc repro {stage}`")
     assert isinstance(settings, ByFile)
     remedy = f"correct upscale.{arm}.network and upscale.{arm}.scale, or name other weights in upscale.{arm}.reads"
     return _Wanted(Path(settings.reads), settings.network, settings.scale, remedy)

@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-import leukosr.config  # noqa: F401 - params embed the methods' settings, so config comes first whatever is imported
-
 if TYPE_CHECKING:
     from leukosr.superres.networks import DISCRIMINATORS, GENERATORS
 

@@ -10,7 +10,6 @@ from typing import get_args
 
 import numpy as np
 
-from leukosr.config import Precision
 from leukosr.engine.device import choose_device, place
 from leukosr.engine.precision import Resolved, resolve
 from leukosr.engine.progress import track
@@ -20,6 +19,7 @@ from leukosr.images.decoding import NO_IMAGE, SUFFIXES
 from leukosr.images.listing import list_files
 from leukosr.images.reading import read_as_rgb, write_png
 from leukosr.quoting import visible
+from leukosr.settings import Precision
 from leukosr.superres.upscaler import upscale_images
 from leukosr.superres.weights import load_generator
 

@@ -6,31 +6,36 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from leukosr.config import Params, TrainSR
 from leukosr.data.pairs import Pairs
 from leukosr.engine.device import choose_device
 from leukosr.engine.resume import Resume
 from leukosr.engine.seeding import StreamRoots
+from leukosr.engine.settings import Runtime
+from leukosr.evaluate.settings import Quality
+from leukosr.superres.methods.method import TrainSR
 from leukosr.superres.trainer import SRTraining
 
 
 class SRSubject:
     """The images are decoded once, whatever the number of trainings. All scores are those of validation images."""
 
-    def __init__(self, params: Params, name: str, train: Pairs, val: Pairs) -> None:
-        self.params, self.name, self.train, self.val = params, name, train, val
-        self.device = choose_device(params.runtime.device)
+    def __init__(
+        self, name: str, settings: TrainSR, train: Pairs, val: Pairs, *, quality: Quality, runtime: Runtime
+    ) -> None:
+        self.name, self.settings, self.train, self.val = name, settings, train, val
+        self.quality, self.runtime = quality, runtime
+        self.device = choose_device(runtime.device)
+        self._folder = tempfile.TemporaryDirectory()  # a trial that is cut begins anew, a teacher's images serve all
 
     def measure(self, learning_rate: float, roots: StreamRoots) -> dict[str, float]:
         """Train to the end; PSNR (dB) and SSIM of the last validation."""
-        settings = at_learning_rate(self.params.train_sr[self.name], learning_rate)
+        settings = at_learning_rate(self.settings, learning_rate)
         training = SRTraining(
             self.name, settings, self.train, self.val,
-            ssim_window=self.params.quality.ssim_window, channels=self.params.quality.channels, seed=roots,
-            device=self.device, compiling=self.params.runtime.compile,
+            ssim_window=self.quality.ssim_window, channels=self.quality.channels, seed=roots,
+            device=self.device, compiling=self.runtime.compile,
         )  # fmt: skip
-        with tempfile.TemporaryDirectory() as folder:  # a trial that is cut begins anew
-            training.run(Resume("trial", float("inf"), Path(folder)), lambda iteration, row: None)
+        training.run(Resume("trial", float("inf"), Path(self._folder.name)), lambda *_: None)
         last = training.progress.history[-1]
         return {"psnr": float(last["val_psnr"]), "ssim": float(last["val_ssim"])}
 

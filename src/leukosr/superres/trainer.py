@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -13,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from leukosr.config import TrainSR, TrainStage
 from leukosr.data.pairs import Pairs, PatchSampler
 from leukosr.engine.averaging import average_of
 from leukosr.engine.device import Compiling, autocast, compiled, place, to_batch
@@ -24,6 +22,7 @@ from leukosr.engine.seeding import Root, stream_seed
 from leukosr.errors import Diverged, LeukoError
 from leukosr.evaluate.image_quality import compare_images
 from leukosr.superres.edge import input_of, target_of
+from leukosr.superres.methods.method import TrainSR, TrainStage
 from leukosr.superres.networks import Generator
 from leukosr.superres.upscaler import upscale_batch
 from leukosr.superres.weights import init_from
@@ -83,8 +82,8 @@ class SRTraining:
             torch.manual_seed(stream_seed(seed, "sr_init", name))
             self.generator: Generator = settings.build_generator(train.scale)
             self.discriminator = settings.build_discriminator()
-        if settings.start is not None:
-            init_from(self.generator, Path(settings.start))
+        if settings.start_file is not None:
+            init_from(self.generator, settings.start_file)
         for network in (self.generator, self.discriminator):
             if network is not None:
                 place(processes.synchronised(network), device, settings.channels_last)
@@ -102,8 +101,10 @@ class SRTraining:
         return sum(stage.iterations for stage in self.settings.stages)
 
     @property
-    def patch(self) -> int:
-        """Side of the HR patches: that of the settings, or the largest that fits into the first image."""
+    def patch(self) -> int | None:
+        """Side of the HR patches: that of the settings, or the largest that fits into the first image; None: whole."""
+        if self.settings.patch is None:
+            return None
         scale = self.train.scale
         return min(self.settings.patch, *(side * scale for side in self.train.lr[0].shape[:2]))
 
@@ -122,7 +123,9 @@ class SRTraining:
             report(known["iteration"], known)
         self.generate = self._fast(self.generator)
         self.discriminate = self._fast(self.discriminator) if self.discriminator is not None else None
-        sampler = PatchSampler(self.train, self.patch, self.settings.batch, self.settings.flips, self.seed, self.name)
+        targets = self.settings.targets(self.train, resume.root, self.device, self.processes)
+        pairs = replace(self.train, hr=targets)
+        sampler = PatchSampler(pairs, self.patch, self.settings.batch, self.settings.flips, self.seed, self.name)
         started = time.perf_counter() - self.progress.seconds
         for lr, hr in prefetched(sampler, range(self.progress.iteration, self.iterations)):
             self._change_stage()

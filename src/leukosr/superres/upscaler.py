@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
 import torch
 
-from leukosr.config import Precision
 from leukosr.engine.device import autocast, to_batch, to_uint8
 from leukosr.errors import Diverged, LeukoError
+from leukosr.settings import Precision
 from leukosr.superres.edge import input_of, output_of
 from leukosr.superres.networks import Generator
 
@@ -126,8 +127,12 @@ def upscale_images(
     Only one batch is held in memory.
     """
     waiting: list[np.ndarray] = []
+    warned = not model.prefers_whole_images
     for image in images:
         if tile and max(image.shape[:2]) > tile:
+            if not warned:
+                print("warning: this network sees the whole image, its seams may show: try tile 0", file=sys.stderr)
+                warned = True
             yield from _flush(model, waiting, how, device)
             yield upscale_tiled(model, image, scale, how, device, tile=tile, overlap=overlap, batch=batch)
             continue

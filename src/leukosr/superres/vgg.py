@@ -2,13 +2,16 @@
 
 import http.client
 import pickle
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from leukosr.engine.weights import read_tensors
 from leukosr.errors import LeukoError
+from leukosr.layout import PRETRAINED, weight_file
+from leukosr.pretrained.named import find_weights
 
 VGGName = Literal["vgg16", "vgg19"]
 VGGWeights = Literal["imagenet", "none"]
@@ -115,16 +118,24 @@ def _initialise(features: nn.Sequential, seed: int) -> None:
 
 
 def _imagenet_weights(network: VGGName, names: set[str]) -> dict[str, Tensor]:
-    """torchvision's ImageNet weights of the named tensors of `features`."""
+    """torchvision's ImageNet weights of the named tensors of `features`: `pretrained/` has them, or torchvision."""
     import torchvision.models
 
+    here = weight_file(PRETRAINED / network)
+    if here.exists():
+        return _features(read_tensors(find_weights(here))[0], names)
     enum = {"vgg16": torchvision.models.VGG16_Weights, "vgg19": torchvision.models.VGG19_Weights}[network]
     try:
         state = enum.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
     except (OSError, RuntimeError, EOFError, http.client.HTTPException, pickle.UnpicklingError) as error:
         raise LeukoError(
             f"The ImageNet weights of {network} for the perceptual loss could not be fetched ({error}); "
-            "connect to the internet, or choose `weights: none` for a randomly initialised network."
+            f"connect to the internet, bring the file with `leukosr weights fetch {network} --from PATH`, or choose "
+            "`weights: none` for a randomly initialised network."
         ) from error
+    return _features(state, names)
+
+
+def _features(state: Mapping[str, Tensor], names: set[str]) -> dict[str, Tensor]:
     features = {name.removeprefix("features."): tensor for name, tensor in state.items()}
     return {name: features[name] for name in names}

@@ -8,11 +8,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from leukosr.engine.weights import SUFFIX, first_difference, load_into, read_tensors, write_tensors
+from leukosr.engine.weights import SUFFIX, check_numbers, first_difference, load_into, read_tensors, write_tensors
 from leukosr.errors import LeukoError
+from leukosr.pretrained.checkpoints import held, read_checkpoint, state_dicts
+from leukosr.pretrained.named import find_weights
 from leukosr.quoting import short
 from leukosr.superres import GENERATORS
-from leukosr.superres.checkpoints import held, read_checkpoint, state_dicts
+from leukosr.superres.foreign import ForeignNetwork, read_foreign
 from leukosr.superres.networks import Generator
 
 CHECKPOINT_SUFFIXES = (".pth", ".pt")
@@ -21,12 +23,16 @@ LARGEST_SCALE, MOST_BLOCKS, WIDEST = 64, 500, 65_536
 
 @dataclass(frozen=True)
 class LoadedGenerator:
-    """A generator in evaluation mode and what it is: its key in GENERATORS, scale, other arguments."""
+    """A generator in evaluation mode and what it is: its key in GENERATORS, scale, other arguments.
+
+    only_class: the one class that it was trained on, by its file; empty where there were several.
+    """
 
     model: Generator
     architecture: str
     scale: int
     arguments: dict[str, int]
+    only_class: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,7 @@ class _Stored:
     architecture: str
     scale: int
     arguments: dict[str, int]
+    only_class: str = ""
 
     def __str__(self) -> str:
         arguments = ", ".join(f"{name} {value}" for name, value in self.arguments.items())
@@ -67,16 +74,18 @@ def save_generator(
 
 
 def load_generator(path: str | Path, device: str | torch.device = "cpu") -> LoadedGenerator:
-    """Read a generator from our .safetensors or from a foreign .pth checkpoint, on `device`, in eval mode.
+    """Read a generator from our .safetensors or from anyone's weights, on `device`, in eval mode.
 
-    A .safetensors file of ours has a header that names the network. Other files are read without running code
-    (`weights_only=True`), and their network is told from the names and shapes of the tensors, bare or in the wrappers
-    of common frameworks. Raises LeukoError when the file is missing, damaged, of no network in GENERATORS, does not
-    fit it, promises more than it holds, or holds values that are not finite numbers. The global random state is left
-    as it was.
+    `path` may be a word, `pretrained/NAME`. A .safetensors file of ours has a header that names the network. Other
+    files are read without running code (`weights_only=True`), and their network is told from the names and shapes of
+    the tensors, bare or in the wrappers of common frameworks: one of GENERATORS, or one that spandrel knows. Raises
+    LeukoError when the file is missing, damaged, of no such network, does not fit it, promises more than it holds, or
+    holds values that are not finite numbers. The global random state is left as it was.
     """
-    path = Path(path)
+    path = find_weights(path)
     stored = _read(path)
+    if isinstance(stored, ForeignNetwork):
+        return LoadedGenerator(stored.to(device).eval(), stored.architecture, stored.scale, {})
     try:
         expected = _expected_tensors(stored.architecture, stored.scale, stored.arguments)
     except (LeukoError, TypeError, RuntimeError) as error:  # arguments that the constructor refuses
@@ -86,17 +95,24 @@ def load_generator(path: str | Path, device: str | torch.device = "cpu") -> Load
     with torch.random.fork_rng(devices=[]):  # building initialises weights that are replaced at once
         model = GENERATORS[stored.architecture](scale=stored.scale, **stored.arguments)
     load_into(model, stored.tensors, path)
-    return LoadedGenerator(model.to(device).eval(), stored.architecture, stored.scale, dict(stored.arguments))
+    return LoadedGenerator(
+        model.to(device).eval(), stored.architecture, stored.scale, dict(stored.arguments), stored.only_class
+    )
 
 
 def init_from(model: nn.Module, path: str | Path) -> None:
     """Copy the weights at `path` into an existing generator of the same network, for fine-tuning.
 
-    Every tensor must be there with its shape. Raises LeukoError, and leaves the model as it was, when the
-    file cannot be read or is of another network or another size.
+    `path` may be a word, `pretrained/NAME`. Every tensor must be there with its shape. Raises
+    LeukoError, and leaves the model as it was, when the file cannot be read or is of another network or another size.
     """
-    path = Path(path)
+    path = find_weights(path)
     stored = _read(path)
+    if isinstance(stored, ForeignNetwork):
+        raise LeukoError(
+            f"{path} holds {stored.architecture} x{stored.scale}, which can be used but not trained here: start from "
+            f"weights of {', '.join(GENERATORS)}"
+        )
     if difference := first_difference(model.state_dict(), stored.tensors):
         expected = _identify(model.state_dict()) or type(model).__name__
         raise LeukoError(
@@ -106,8 +122,8 @@ def init_from(model: nn.Module, path: str | Path) -> None:
     load_into(model, stored.tensors, path)
 
 
-def _read(path: Path) -> _Stored:
-    """The tensors and the network of a weight file of either kind."""
+def _read(path: Path) -> _Stored | ForeignNetwork:
+    """The tensors and the network of a weight file of any kind; of a foreign architecture the network itself."""
     if path.suffix == SUFFIX:
         tensors, header = read_tensors(path)
         stored = _described(path, tensors, header) if "architecture" in header else _recognised(path, tensors)
@@ -116,7 +132,8 @@ def _read(path: Path) -> _Stored:
     else:
         endings = ", ".join((SUFFIX, *CHECKPOINT_SUFFIXES))
         raise LeukoError(f"Weights are read from files ending in {endings}; {path} is none of them.")
-    _check_numbers(path, stored)
+    if isinstance(stored, _Stored):
+        _check_sizes(path, stored)
     return stored
 
 
@@ -138,12 +155,13 @@ def _described(path: Path, tensors: dict[str, Tensor], header: Mapping[str, str]
             f"{path} has a damaged header: scale is {found[0]!r} where a whole number is expected, or "
             f"arguments is {found[1]!r} where a JSON object of whole numbers is; save it again."
         ) from error
-    return _Stored(tensors, architecture, scale, arguments)
+    return _Stored(tensors, architecture, scale, arguments, header.get("only_class", ""))
 
 
-def _check_numbers(path: Path, stored: _Stored) -> None:
+def _check_sizes(path: Path, stored: _Stored) -> None:
     """Refuse numbers that no real network has, before anything of that size is built."""
-    most = {"scale": LARGEST_SCALE, "blocks": min(MOST_BLOCKS, len(stored.tensors))}
+    deepest = min(MOST_BLOCKS, len(stored.tensors))
+    most = {"scale": LARGEST_SCALE, "blocks": deepest, "convolutions": deepest}
     for name, value in {"scale": stored.scale, **stored.arguments}.items():
         if abs(value) > most.get(name, WIDEST):
             raise LeukoError(
@@ -152,15 +170,20 @@ def _check_numbers(path: Path, stored: _Stored) -> None:
             )
 
 
-def _recognised(path: Path, content: object) -> _Stored:
+def _recognised(path: Path, content: object) -> _Stored | ForeignNetwork:
     """A network known by the names and shapes of its tensors, in whatever wrapper they are."""
     states = state_dicts(path, content)
     for state in states:
         if stored := _identify(state):
             return replace(stored, tensors=held(path, stored.tensors))
+    for state in states:
+        tensors = held(path, state)
+        check_numbers(tensors, path)
+        if foreign := read_foreign(tensors, path):
+            return foreign
     raise LeukoError(
-        f"{path} holds weights of no network known here ({', '.join(GENERATORS)}): its tensors begin with "
-        f"{', '.join(short(name) for name in list(states[0])[:4])}."
+        f"{path} holds weights of no network known here ({', '.join(GENERATORS)}, and those of spandrel): its tensors "
+        f"begin with {', '.join(short(name) for name in list(states[0])[:4])}."
     )
 
 

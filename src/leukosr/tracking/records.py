@@ -13,7 +13,6 @@ from typing import Any
 import pandas as pd
 
 from leukosr.config import Params
-from leukosr.evaluate.classification import METRICS
 from leukosr.layout import Layout
 from leukosr.tracking.runs import Run, run
 
@@ -93,6 +92,7 @@ class TrainingRecord:
         """Log what the stage has written."""
         metrics = _read(self.folder / "metrics.json")
         tracked.metrics({key: value for key, value in metrics.items() if isinstance(value, int | float)})
+        tracked.parameters({key: metrics[key] for key in ("weights", "weights_sha256") if key in metrics})
         tracked.file(self.folder)
         if self.params.runtime.log_models:
             tracked.model(self.folder / "last.safetensors")
@@ -189,7 +189,7 @@ class ClassifierRecord:
 
     def finish_seed(self, tracked: Run, seed: int, scores: Mapping[str, float], folder: Path) -> None:
         """Log the scores of a seed and, where asked for, its weights in `folder` as models."""
-        tracked.metrics({name: scores[name] for name in METRICS})
+        tracked.metrics(dict(scores))
         if self.params.runtime.log_models:
             for weights in sorted((folder / "weights").iterdir()):
                 if weights.stem == f"seed-{seed}" or weights.stem.startswith(f"seed-{seed}-"):  # one a fold

@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 from leukosr.config import Params
 from leukosr.config.load import parse_params
 from leukosr.engine.databases import said_by, without_password
-from leukosr.engine.precision import Resolved, as_computed
+from leukosr.engine.precision import Resolved
 from leukosr.errors import LeukoError
 from leukosr.layout import Layout, require
 from leukosr.project import read_lock
@@ -65,7 +65,7 @@ def sync(params: Params, params_file: Path, layout: Layout) -> Synced:
             # by which commit it was trained is not known any more
             tags = {**record.tags, "synced": "true", "git_commit": "unknown"}
             with run(record.name, experiment=params.study.name, tags=tags, watched=False) as tracked:
-                replace(record, params=as_computed(params, precision)).replay(tracked)
+                replace(record, params=params.computed_in(precision)).replay(tracked)
             if tracked.lost:
                 raise LeukoError(f"sync: {record.name} is not logged to its end, as MLflow failed: call it again later")
             synced.logged.append(record.name)
@@ -78,7 +78,8 @@ def _records(params: Params, layout: Layout) -> Iterator[Record]:
     for name in params.classify:
         folders: dict[str, Path] = {each: layout.classify(name, each) for each in params.protocols_of(name)}
         yield ClassifierRecord(params, name, layout, params.seeds_of(name), folders)
-    yield SweepRecord(params, layout.sweep)
+    if params.trains:
+        yield SweepRecord(params, layout.sweep)
 
 
 def _is_finished(record: Record) -> bool:

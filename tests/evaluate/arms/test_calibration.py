@@ -10,11 +10,12 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from leukosr.cli import app
+from leukosr.cli.design_file import read_design
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.calibration import DESIGNS, Calibration, judge
 from leukosr.evaluate.arms.pairs import pair
 from leukosr.evaluate.arms.significance import WORDS, difference
-from leukosr.evaluate.arms.simulation import Design, as_predictions, draw, one, read_design
+from leukosr.evaluate.arms.simulation import Design, as_predictions, draw, one
 from leukosr.report.calibration_figure import calibration_figure, calibration_sentence
 
 COUNT, SLACK = 300, 0.03  # 2.4 standard errors of a share of 5 % of 300

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from leukosr.config import Claims
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.declared import Origin, compare_declared, place_in_family, read_sidecar, write_sidecar
 from leukosr.evaluate.arms.significance import compare, holm
 from leukosr.evaluate.arms.simulation import Design, draw, one
+from leukosr.evaluate.claims import Claims
 
 CLAIMS = Claims.model_validate(
     {

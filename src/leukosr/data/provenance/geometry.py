@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
+from pydantic import Field
 
 from leukosr.data.provenance.features import DETAIL, Features, mirrored
+from leukosr.settings import Fraction, Probability, Section
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(Section):
     """What a pair of images must reach to show one source.
 
     inliers: features that one affine map takes onto each other within `tolerance` pixels of the small picture.
@@ -20,12 +22,12 @@ class Limits:
     zoom, stretch: the largest change of size and ratio of the axes that a view may have.
     """
 
-    inliers: int = 5
-    tolerance: float = 2.0
-    similarity: float = 0.5
-    overlap: float = 0.1
-    zoom: float = 2.5
-    stretch: float = 2.0
+    inliers: Annotated[int, Field(ge=4)] = 5
+    tolerance: Annotated[float, Field(gt=0)] = 2.0
+    similarity: Probability = 0.5
+    overlap: Fraction = 0.1
+    zoom: Annotated[float, Field(gt=1)] = 2.5
+    stretch: Annotated[float, Field(gt=1)] = 2.0
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from leukosr.config import Prepare
 from leukosr.data.manifest import BOTH, SR_ROLES, SR_TEST, Row, check_disjoint, for_classifiers
+from leukosr.data.settings import Prepare
 from leukosr.data.splits.official import official
 from leukosr.data.splits.paper import paper
 from leukosr.data.splits.patient_disjoint import patient_disjoint

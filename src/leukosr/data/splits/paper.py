@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from leukosr.config import PerClass, Prepare
+from leukosr.data.settings import PerClass, Prepare
 from leukosr.data.splits.shares import (
     Candidate,
     by_class,

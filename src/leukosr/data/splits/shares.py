@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from leukosr.config import Prepare
 from leukosr.data.catalogue import Checked
 from leukosr.data.manifest import BOTH, FOLD, Item
+from leukosr.data.settings import Prepare
 from leukosr.engine.seeding import stream_rng
 
 TRAIN = "classifier_train"
@@ -22,12 +22,14 @@ class Candidate(Item):
     part: str
 
 
-def candidates(images: Sequence[Checked], sources: Mapping[str, str]) -> list[Candidate]:
-    """The images of a set with their sources (image id -> source), empty where one is not known."""
+def candidates(
+    images: Sequence[Checked], sources: Mapping[str, str], masks: Mapping[str, str] | None = None
+) -> list[Candidate]:
+    """The images of a set with their sources and masks (by image id), empty where one is not known."""
     return [
         Candidate(
             image.found.image_id, image.found.path, image.found.label, sources.get(image.found.image_id, ""),
-            image.width, image.height, image.found.part,
+            image.width, image.height, image.found.part, mask=(masks or {}).get(image.found.image_id, ""),
         )
         for image in images
     ]  # fmt: skip

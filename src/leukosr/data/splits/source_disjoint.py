@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from leukosr.config import Prepare
 from leukosr.data.manifest import CLASSIFIER_ROLES, FOLD
+from leukosr.data.settings import Prepare
 from leukosr.data.splits.shares import Candidate, most_per_role, of_class, whole_shares
 from leukosr.engine.seeding import stream_rng, stream_seed
 from leukosr.errors import LeukoError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from leukosr.config import Prepare
+from leukosr.data.settings import Prepare
 from leukosr.data.splits.shares import Candidate, cut_alike, of_class
 from leukosr.errors import LeukoError
 

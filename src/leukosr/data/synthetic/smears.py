@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from leukosr.data.synthetic.cells import LEUKOCYTES, draw_leukocyte
 from leukosr.data.synthetic.field import illumination, lay_platelets, paste_box, red_cells
+from leukosr.data.synthetic.settings import SMALLEST_SIDE, SmearSettings
 from leukosr.data.synthetic.stain import draw_stain
 from leukosr.errors import LeukoError
 from leukosr.files import new_folder
+from leukosr.images.masks import CYTOPLASM, NUCLEUS
 
 CLASSES = tuple(LEUKOCYTES)
-SMALLEST_SIDE = 64
-NUCLEUS, CYTOPLASM = 255, 128  # grey values in the mask files
 
 _SUPERSAMPLING = 3
 _SHORT_SIDE = 36.0  # µm of blood along the shorter side of an image
@@ -34,30 +34,6 @@ _JPEG = (cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMW
 
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class SmearSettings:
-    """How much to draw: image size in pixels, sources a class in TRAIN and TEST, views a source, seed.
-
-    Raises LeukoError where a side is below 64 or a count is not positive.
-    """
-
-    height: int = 128
-    width: int = 128
-    train_sources: int = 8
-    test_sources: int = 10
-    views: int = 5
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Check every field."""
-        _check_size(self.height, self.width)
-        for name in ("train_sources", "test_sources", "views"):
-            if getattr(self, name) < 1:
-                raise LeukoError(f"synthetic smears: {name} is {getattr(self, name)}; it must be 1 or more.")
-        if self.seed < 0:
-            raise LeukoError(f"synthetic smears: seed is {self.seed}; it must be 0 or more.")
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from leukosr.config import Claims
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.pairs import Pair
 from leukosr.evaluate.arms.significance import Comparison, compare
 from leukosr.evaluate.arms.two_way import METRICS, Metric
+from leukosr.evaluate.claims import Claims
 from leukosr.files import write_json
 
 SIDECAR = "claims.json"  # beside predictions.csv

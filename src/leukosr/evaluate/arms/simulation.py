@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Self
 
 import numpy as np
 import pandas as pd
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 from scipy import optimize
 
-from leukosr.config.load import explain
-from leukosr.config.yaml_file import read_yaml
-from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.pairs import Counts, Pair, Run
 from leukosr.evaluate.arms.predictions import Predictions
 from leukosr.evaluate.arms.two_way import Metric
@@ -86,18 +82,6 @@ class Design:
         if not self.sr_seeds:
             return tuple(Run(seed) for seed in range(self.runs))
         return tuple(Run(k * self.runs + seed, k) for k in range(self.sr_seeds) for seed in range(self.runs))
-
-
-def read_design(path: Path) -> Design:
-    """A design from a YAML file of its fields. Raises LeukoError that names the file, the key and what is allowed."""
-    try:
-        raw = read_yaml(path)
-    except FileNotFoundError:
-        raise LeukoError(f"{path} does not exist; name a YAML file with fields of a design, e.g. `runs: 8`") from None
-    try:
-        return TypeAdapter(Design).validate_python(raw)
-    except ValidationError as error:
-        raise LeukoError(f"{path}: " + "; ".join(explain(problem, raw) for problem in error.errors())) from None
 
 
 def draw(design: Design, metric: Metric, difference: float, count: int, rng: np.random.Generator) -> Pair:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from leukosr.superres.methods.distil import Distil
 from leukosr.superres.methods.method import TrainSR
 from leukosr.superres.methods.real_esrgan import RealESRGAN
 from leukosr.superres.methods.srgan import SRGAN
@@ -17,6 +18,7 @@ METHODS: dict[str, type[TrainSR]] = {
     "srgan": SRGAN,
     "real_esrgan": RealESRGAN,
     "srresnet": SRResNet,
+    "distil": Distil,
 }
 
 if TYPE_CHECKING:

@@ -5,16 +5,20 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from leukosr.config.fields import LearningRate, NonNegative, PositiveInt, Precision, PretrainedWeights, Section, Seed
+from leukosr.settings import LearningRate, NonNegative, PositiveInt, Precision, PretrainedWeights, Section, Seed
 
 if TYPE_CHECKING:  # settings are read without torch
     import torch
     from torch import Tensor, nn
 
+    from leukosr.data.pairs import Pairs
+    from leukosr.engine.processes import Processes
+    from leukosr.images.store import ImageStore
     from leukosr.superres.networks import Generator
 
 
@@ -46,27 +50,49 @@ class Objective:
 class TrainSR(Section):
     """One training; a method adds its own settings, names its generator and gives its objective.
 
-    start: weights to fine-tune from. only_class (`class`): train on the images of one class. seed: null is study.seed.
+    start: weights to fine-tune from; reads: their file, which DVC watches (without a start: any input).
+    only_class (`class`): train on the images of one class. seed: null is study.seed.
+    patch: side of the HR patches, null for whole images. flips: true mirrors and turns them by quarters.
     sizes: by column of the budgets, where conf/ takes the other values from; nothing reads them here.
     """
 
     model_config = ConfigDict(serialize_by_alias=True)
     architecture: ClassVar[str]  # of the generator, in GENERATORS
+    watched_key: ClassVar[str] = "start"  # the setting that names the weights which DVC is to watch
 
     method: str
     start: str | None
+    reads: str
     only_class: Annotated[str | None, Field(alias="class")]
     seed: Seed | None
     generator: Section
-    patch: Annotated[int, Field(ge=32)]
+    patch: Annotated[int, Field(ge=32)] | None
     batch: PositiveInt
     stages: Annotated[Sequence[TrainStage], Field(min_length=1)]
     ema: Annotated[float, Field(ge=0, lt=1)]
-    flips: bool
+    flips: bool | Literal["horizontal"]
     validate_every: PositiveInt
     precision: Precision
     channels_last: bool
     sizes: Annotated[dict[str, dict[str, Any]], Field(default={}, exclude=True)]
+
+    @property
+    def watched(self) -> str | None:
+        """The weights that the training reads, as its setting `watched_key` names them; `reads` is their file."""
+        named: str | None = getattr(self, self.watched_key)
+        return named
+
+    @property
+    def start_file(self) -> Path | None:
+        """The weights to fine-tune from; None starts from random ones."""
+        return None if self.start is None else Path(self.reads)
+
+    def targets(self, train: Pairs, cache: Path, device: torch.device, processes: Processes) -> ImageStore[Any]:
+        """What generated images are compared with, by the number of the pair: the originals, unless a method says else.
+
+        `cache` is a folder for what takes long to make and outlasts a cut training.
+        """
+        return train.hr
 
     @abstractmethod
     def objective(self, stage: TrainStage, seed: int, device: torch.device) -> Objective:

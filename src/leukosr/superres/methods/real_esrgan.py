@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from leukosr.config.fields import PositiveInt, Section
+from leukosr.settings import PositiveInt, Section
 from leukosr.superres.methods.method import Objective, TrainGAN, TrainStage
 
 if TYPE_CHECKING:

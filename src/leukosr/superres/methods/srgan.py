@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from leukosr.config.fields import NonNegative, PositiveInt, Section
+from leukosr.settings import NonNegative, PositiveInt, Section
 from leukosr.superres.methods.method import LossWeights, Objective, TrainGAN, TrainStage
 
 if TYPE_CHECKING:

@@ -1,5 +1,6 @@
 """The super-resolution networks by architecture; a file holds a generator and, if any, its discriminator."""
 
+from leukosr.superres.networks.compact import Compact
 from leukosr.superres.networks.contract import Contract, Generator, GeneratorNetwork, Network
 from leukosr.superres.networks.real_esrgan import RRDBNet, UNetDiscriminatorSN
 from leukosr.superres.networks.srgan import SRGANDiscriminator, SRGANGenerator
@@ -9,6 +10,7 @@ GENERATORS: dict[str, GeneratorNetwork] = {
     "real_esrgan": GeneratorNetwork(
         RRDBNet, 16_697_987, {"features": 8, "blocks": 2, "growth": 4}, Contract((2, 4, 8))
     ),
+    "compact": GeneratorNetwork(Compact, 621_424, {"features": 8, "convolutions": 2}, Contract((2, 4, 8))),
 }
 
 DISCRIMINATORS: dict[str, Network] = {

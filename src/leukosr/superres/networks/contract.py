@@ -33,6 +33,7 @@ class Generator(nn.Module):
 
     scale: int = 4
     contract: Contract = Contract((4,))
+    prefers_whole_images: bool = False  # whether its authors advise against tiles
 
     @staticmethod
     def arguments_from(state: Mapping[str, Tensor]) -> dict[str, int] | None:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_type_hi
 
 from pydantic import Field, create_model, model_validator
 
-from leukosr.config.fields import Section
 from leukosr.degradation import DEGRADATIONS
 from leukosr.degradation.checks import OF_IMAGE
 from leukosr.errors import LeukoError
+from leukosr.images.file_format import FileFormat
+from leukosr.settings import Section
 
 
 class SettingsSection(Section):
@@ -41,9 +42,13 @@ class SettingsSection(Section):
 
 
 class Degrading(SettingsSection):
-    """on_the_fly: SR trains on LR images drawn afresh for every sample; everything else sees the files of lr/."""
+    """on_the_fly: SR trains on LR images drawn afresh for every sample; everything else sees the files of lr/.
+
+    file: the format of lr/; images drawn afresh lose what it loses.
+    """
 
     on_the_fly: bool
+    file: FileFormat
 
 
 def _section_of(kind: type[Any], base: type[SettingsSection] = SettingsSection, **more: Any) -> type[SettingsSection]:

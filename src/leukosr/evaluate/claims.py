@@ -8,8 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from leukosr.config.fields import Fraction, Name, Section, Seed
-from leukosr.config.study import Protocol
+from leukosr.settings import Fraction, Name, Protocol, Section, Seed
 
 
 class Claim(Section):

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 PositiveInt = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**53)]  # what JSON, MLflow and every table keep exactly
+Side = Annotated[int, Field(ge=8, le=8192)]  # of images of a study, in pixels
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 NonNegative = Annotated[float, Field(ge=0)]
 LearningRate = Annotated[float, Field(gt=0, le=1)]
@@ -16,8 +17,11 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]  # of a study, an arm, a t
 Precision = Literal["auto", "fp32", "bf16"]
 PretrainedWeights = Literal["none", "imagenet"]
 Backbone = Annotated[str, Field(pattern=r"^(timm/)?[a-z0-9_.]+$")]  # as torchvision or timm calls it
+# imagenet: the newest that torchvision or timm has; pretrained/NAME: a file that `leukosr weights fetch NAME` made
+BackboneWeights = Annotated[str, Field(pattern=r"^(none|imagenet|imagenet_v1|imagenet_v2|pretrained/[a-z0-9_]+)$")]
 InputSize = tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]]
 Probability = Annotated[float, Field(ge=0, le=1)]
+Protocol = str  # a key of leukosr.data.splits.SPLITS
 
 
 class Section(BaseModel):

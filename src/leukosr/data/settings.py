@@ -1,4 +1,4 @@
-"""Where images come from, which roles they play, and how arms are compared with the originals."""
+"""Where images come from and which roles they play."""
 
 from __future__ import annotations
 
@@ -7,20 +7,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from leukosr.config.fields import Fraction, PositiveInt, Section, Seed
-from leukosr.config.study import PerClass
+from leukosr.data.provenance.geometry import Limits
+from leukosr.settings import Count, Fraction, PositiveInt, Section, Seed
 
 
-class SyntheticSet(Section):
-    """One synthetic set of smears to draw."""
+class PerClass(Section):
+    """At most so many images of each class play a role; null takes all."""
 
-    folder: str
-    height: Annotated[int, Field(ge=64)]
-    width: Annotated[int, Field(ge=64)]
-    train_sources: PositiveInt
-    test_sources: PositiveInt
-    views: PositiveInt
-    seed: Seed
+    sr_train: PositiveInt | None
+    sr_val: PositiveInt
+    classifier: Annotated[int, Field(ge=2)] | None
+    reference: Count | None
 
 
 class SourceDisjoint(Section):
@@ -77,11 +74,8 @@ class Prepare(Section):
         return self
 
 
-class Provenance(Section):
-    """Which images are searched for common sources, and what counts as one.
-
-    The limits of `views` are those of `leukosr.data.provenance.geometry.Limits`.
-    """
+class Provenance(Limits):
+    """Which images are searched for common sources, and what counts as one."""
 
     root: str
     train: str | None
@@ -94,49 +88,8 @@ class Provenance(Section):
     seed: Seed
     max_features: Annotated[int, Field(ge=20)]
     neighbours: PositiveInt
-    inliers: Annotated[int, Field(ge=4)]
-    tolerance: Annotated[float, Field(gt=0)]
-    similarity: Fraction
-    overlap: Fraction
-    zoom: Annotated[float, Field(gt=1)]
-    stretch: Annotated[float, Field(gt=1)]
 
-
-class FindSources(Section):
-    """What a protocol needs: the entries of the stage `provenance`, and the folder or root that `prepare` reads."""
-
-    stage: dict[str, Provenance]
-    table: str
-
-
-class Image(Section):
-    """High-resolution size in pixels, scale and the one resampling kernel."""
-
-    height: Annotated[int, Field(ge=8, le=8192)]
-    width: Annotated[int, Field(ge=8, le=8192)]
-    scale: Literal[2, 4, 8]
-    fit: Literal["resize", "center_crop"]
-    kernel: Literal["opencv_bicubic", "pillow_bicubic"]
-
-    @model_validator(mode="after")
-    def _divisible(self) -> Image:
-        for name, side in (("height", self.height), ("width", self.width)):
-            if side % self.scale:
-                lower = side - side % self.scale
-                raise ValueError(
-                    f"{name} {side} is not divisible by scale {self.scale}: use {lower} or {lower + self.scale}"
-                )
-        return self
-
-
-class Quality(Section):
-    """How images are compared with the ground truth."""
-
-    ssim_window: Annotated[int, Field(ge=3)]
-    channels: Literal["rgb", "luminance"]
-
-    @model_validator(mode="after")
-    def _odd(self) -> Quality:
-        if self.ssim_window % 2 == 0:
-            raise ValueError(f"ssim_window must be odd, got {self.ssim_window}")
-        return self
+    @property
+    def limits(self) -> Limits:
+        """What a pair of images must reach."""
+        return Limits(**self.model_dump(include=set(Limits.model_fields)))

@@ -1,0 +1,72 @@
+"""What a sweep trains, and how often."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from leukosr.settings import Count, LearningRate, NonNegative, PositiveInt, Probability, Protocol, Section
+
+SweptStream = Literal["split", "sr_init", "init", "order", "augment"]
+STREAMS_OF: dict[str, tuple[SweptStream, ...]] = {
+    "classify": ("split", "init", "order", "augment"),
+    "train_sr": ("sr_init", "order", "augment"),
+}
+METRICS_OF = {"classify": ("accuracy", "macro_f1"), "train_sr": ("psnr", "ssim")}
+RateRange = tuple[LearningRate, LearningRate]
+
+
+class SearchSpace(Section):
+    """What a search draws from; a range from 0 to 0 leaves a setting as it is."""
+
+    learning_rate: RateRange
+    weight_decay: tuple[NonNegative, NonNegative]
+    augmentation: Probability
+
+    @model_validator(mode="after")
+    def _rising(self) -> SearchSpace:
+        for name, (low, high) in (("learning_rate", self.learning_rate), ("weight_decay", self.weight_decay)):
+            if low > high or (low == 0 < high):
+                raise ValueError(f"{name} {[low, high]} must be two numbers above 0, the lower one first")
+        return self
+
+
+class Sweep(Section):
+    """Many trainings of one thing, to see how much chance moves it, or to tune it."""
+
+    target: Literal["classify", "train_sr"]
+    arm: str | None
+    protocol: Protocol | None
+    design: Literal["factorial", "runs", "streams", "search"]
+    metric: Literal["accuracy", "macro_f1", "psnr", "ssim"] | None
+    learning_rates: Annotated[list[LearningRate], Field(min_length=1)]
+    runs: PositiveInt
+    repeats: Count
+    streams: Annotated[list[SweptStream], Field(min_length=1)] | None
+    trials: PositiveInt
+    space: SearchSpace
+    epochs: PositiveInt
+
+    @property
+    def objective(self) -> str:
+        """The metric whose variance is taken apart, or that a search raises."""
+        return self.metric or METRICS_OF[self.target][0]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Sweep:
+        for key, chosen, allowed in (
+            ("streams", self.streams or (), STREAMS_OF[self.target]),
+            ("metric", (self.objective,), METRICS_OF[self.target]),
+        ):
+            for each in chosen:
+                if each not in allowed:
+                    raise ValueError(f"{key}: '{each}' is none of {', '.join(allowed)}, those of {self.target}")
+        for key, values in (("streams", self.streams or []), ("learning_rates", self.learning_rates)):
+            if len(set(values)) != len(values):
+                raise ValueError(f"{key} must differ from each other, got {list(values)}")
+        if self.design in ("factorial", "runs") and self.runs * len(self.learning_rates) < 2:
+            raise ValueError("runs: one trial has no variance: ask for 2 runs or more, or for several learning_rates")
+        if self.design == "streams" and len(self.learning_rates) != 1:
+            raise ValueError(f"the design 'streams' takes one of learning_rates, got {self.learning_rates}")
+        return self

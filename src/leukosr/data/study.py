@@ -1,0 +1,74 @@
+"""What is asked of a set of images."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from leukosr.data.splits import SPLITS, Split, named_protocols, strictest
+from leukosr.settings import Name, Protocol, Section, Seed
+
+Measure = Literal["image_quality", "classification"]
+
+
+class Study(Section):
+    """What is asked: which set, what is measured, how many runs, which protocol."""
+
+    name: Name
+    title: str
+    seed: Seed
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+    measures: Annotated[list[Measure], Field(min_length=1)]
+    protocol: Protocol | list[Protocol]
+    primary: Literal["macro_f1", "accuracy"]
+    margin: Annotated[float, Field(gt=0, lt=1)]
+    comparisons: Annotated[list[tuple[str, str]], Field(min_length=1)] | None
+    published: Literal["case1", "case2"] | None
+    caveat: str | None
+
+    @property
+    def protocols(self) -> tuple[Protocol, ...]:
+        """The protocols that the classifiers run under."""
+        return named_protocols(self.protocol)
+
+    @property
+    def protocol_name(self) -> str:
+        """What `protocol` is called in records."""
+        return self.protocol if isinstance(self.protocol, str) else ", ".join(self.protocol)
+
+    @property
+    def classifies(self) -> bool:
+        """Whether classifiers are trained; if not, images need no class."""
+        return "classification" in self.measures
+
+    @property
+    def sr_protocol(self) -> Protocol:
+        """The protocol whose SR part trains the SR methods: the strictest one of those that run."""
+        return strictest(self.protocols)
+
+    def split(self, protocol: Protocol) -> Split:
+        """How a protocol gives roles, and what it claims."""
+        return SPLITS[protocol]
+
+    @field_validator("protocol")
+    @classmethod
+    def _known(cls, protocol: Protocol | list[Protocol]) -> Protocol | list[Protocol]:
+        named_protocols(protocol)
+        return protocol
+
+    @model_validator(mode="after")
+    def _distinct_seeds(self) -> Study:
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"seeds must differ from each other, got {self.seeds}")
+        return self
+
+    @model_validator(mode="after")
+    def _measurable(self) -> Study:
+        if len(set(self.measures)) != len(self.measures):
+            raise ValueError(f"measures must differ from each other, got {self.measures}")
+        if not self.classifies and len(self.protocols) > 1:
+            raise ValueError(
+                f"protocol: a study without classification runs under one protocol, got {', '.join(self.protocols)}"
+            )
+        return self

@@ -1,0 +1,28 @@
+"""How many synthetic smears are drawn, and of what size."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from leukosr.settings import PositiveInt, Section, Seed
+
+SMALLEST_SIDE = 64  # a side, in pixels
+
+
+class SmearSettings(Section):
+    """How much to draw: image size in pixels, sources per class in TRAIN and TEST, views per source, seed."""
+
+    height: Annotated[int, Field(ge=SMALLEST_SIDE)]
+    width: Annotated[int, Field(ge=SMALLEST_SIDE)]
+    train_sources: PositiveInt
+    test_sources: PositiveInt
+    views: PositiveInt
+    seed: Seed
+
+
+class SyntheticSet(SmearSettings):
+    """One synthetic set, drawn into `folder`."""
+
+    folder: str

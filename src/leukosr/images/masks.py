@@ -1,0 +1,53 @@
+"""Masks of cells: grey PNGs that say what each pixel of an image shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from leukosr.errors import LeukoError
+from leukosr.images.decoding import Unusable, opened, stored_mode
+
+REST, CYTOPLASM, NUCLEUS = 0, 128, 255  # the values of a mask
+VALUES = (REST, CYTOPLASM, NUCLEUS)
+
+
+def read_mask(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The mask of an image of `size` (height, width): uint8, height x width, each pixel one of `VALUES`.
+
+    Raises LeukoError for a file that is missing, damaged, no PNG (JPEG blurs the borders), not 8-bit grey, of another
+    size, or that holds other values.
+    """
+    try:
+        if path.suffix.lower() != ".png":
+            raise Unusable("is no PNG, and lossy formats blur the borders of a mask; save the original mask as PNG")
+        with opened(path) as (image, _):
+            if (mode := stored_mode(image)) != "L":
+                raise Unusable(f"has mode {mode}, not 8-bit grey; write {_legend()} instead of colours")
+            if (image.height, image.width) != size:
+                raise Unusable(f"is {image.width}x{image.height}, its image {size[1]}x{size[0]}; make them one size")
+            mask = np.asarray(Image.Image.convert(image, "L"))
+        _check_values(mask)
+    except Unusable as error:
+        if not path.exists():
+            raise LeukoError(f"the mask {path} does not exist: add it, or take a network that needs no masks") from None
+        raise LeukoError(f"the mask {path} {error}") from None
+    return mask
+
+
+def _check_values(mask: NDArray[np.uint8]) -> None:
+    other = sorted(set(np.unique(mask).tolist()) - set(VALUES))
+    if not other:
+        return
+    if set(other) <= {1, 2}:
+        raise Unusable(f"holds the class numbers {other}; write {_legend()}")
+    share = float(np.isin(mask, VALUES).mean())
+    cause = "it has been a JPEG or was resampled" if share > 0.5 else "it means something else"
+    raise Unusable(f"holds {len(other)} other values, such as {other[0]} ({cause}); write {_legend()}")
+
+
+def _legend() -> str:
+    return f"{REST} for the rest, {CYTOPLASM} for cytoplasm, {NUCLEUS} for the nucleus"

@@ -1,0 +1,37 @@
+"""Weights by a word: `pretrained/NAME`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from leukosr.errors import LeukoError
+from leukosr.layout import PRETRAINED, weight_file
+from leukosr.pretrained.catalogue import published
+from leukosr.pretrained.download import sha256_of
+from leukosr.pretrained.record import pointer_of, read_record
+
+
+def find_weights(word: str | Path) -> Path:
+    """The file that `pretrained/NAME` names; any other path as it is, there or not.
+
+    Raises LeukoError with the command that brings a missing one, and for one that is not what was recorded of it.
+    """
+    path = weight_file(word)
+    if path.parent != PRETRAINED:
+        return path
+    if not path.is_file():
+        raise LeukoError(f"{path} is not here: {how_to_bring(path)}")
+    record = read_record(path)
+    if record is not None and (found := sha256_of(path)) != record.sha256:
+        raise LeukoError(
+            f"{path} is not what {pointer_of(path)} records: its SHA-256 is {found}, expected {record.sha256}; remove "
+            f"it and {how_to_bring(path)}"
+        )
+    return path
+
+
+def how_to_bring(path: Path) -> str:
+    """The command that brings a file below pretrained/, in words."""
+    if path.stem in published():
+        return f"run `leukosr weights fetch {path.stem}`"
+    return f"run `leukosr weights add {path.stem} PATH`, or `dvc pull {pointer_of(path)}` where somebody did"

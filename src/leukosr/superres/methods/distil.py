@@ -1,0 +1,62 @@
+"""Distillation (for super-resolution: Gao et al., ACCV 2018): a compact network learns its teacher's images by L1."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from leukosr.settings import PositiveInt, Section
+from leukosr.superres.methods.method import Objective, TrainSR, TrainStage
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from leukosr.data.pairs import Pairs
+    from leukosr.engine.processes import Processes
+    from leukosr.images.store import ImageStore
+
+
+class CompactSize(Section):
+    """The size of the compact network."""
+
+    features: PositiveInt
+    convolutions: PositiveInt
+
+
+class Distil(TrainSR):
+    """Settings and objective.
+
+    teacher: the weights of any generator of the study's scale, published or of another training; reads: their file.
+    start: a student has random weights.
+    originals: the share of the loss that compares with the originals; the rest compares with the teacher's images.
+    """
+
+    architecture: ClassVar[str] = "compact"
+    watched_key: ClassVar[str] = "teacher"
+
+    method: Literal["distil"]
+    start: None
+    generator: CompactSize
+    teacher: str
+    originals: Annotated[float, Field(ge=0, lt=1)]
+
+    def targets(self, train: Pairs, cache: Path, device: torch.device, processes: Processes) -> ImageStore[int]:
+        """The teacher's images, uint8 H x W x 3; where originals count, too, these follow as channels 3 to 5."""
+        from leukosr.superres.teacher import taught
+
+        return taught(train, Path(self.reads), self, cache, device, processes, beside=self.originals > 0)
+
+    def objective(self, stage: TrainStage, seed: int, device: torch.device) -> Objective:
+        """image: mean absolute error against the teacher's images; originals: that against the originals."""
+        from torch.nn.functional import l1_loss
+
+        def generator(generated: Tensor, target: Tensor, scores: None) -> dict[str, Tensor]:
+            parts = {"image": (1 - self.originals) * l1_loss(generated, target[:, :3])}
+            if self.originals:
+                parts["originals"] = self.originals * l1_loss(generated, target[:, 3:])
+            return parts
+
+        return Objective(generator)
