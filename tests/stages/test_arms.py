@@ -49,7 +49,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "recoloured": {**LOW, "by": "colour_map", "kernel": "opencv_bicubic"},
     "enhanced": {"reads": "x4.safetensors", "from": "original", "by": "file", "file": {"jpeg": 60}, **BY_NETWORK},
     "jpeg": {"reads": "set", "from": "original", "by": "nothing", "file": {"jpeg": 30}},
-    "truth": {"reads": "set", "title": "the originals", "from": "original", "by": "nothing"},
+    "truth": {"reads": "set", "from": "original", "by": "nothing"},
 }
 
 
@@ -59,6 +59,7 @@ def compose(compose_raw: Callable[..., Any], arms: dict[str, dict[str, Any]]) ->
     raw = compose_raw(*tiny, "arms=[srgan]", "study.seeds=[1]", "budget.classify.epochs=1")
     of_srgan = raw["classify"]["srgan"]
     experiments = {arm: {**of_srgan, "reads": f"outputs/demo/arms/{arm}", "train": [arm], "test": arm} for arm in arms}
+    raw["report"]["looks"] = {"truth": {"title": "the originals"}} if "truth" in arms else {}
     return parse_params({**raw, "upscale": arms, "compared": list(arms), "classify": experiments}, "params.yaml")
 
 
