@@ -26,6 +26,7 @@ def calibration_figure(path: Path, found: Sequence[Calibration]) -> None:
     with new_figure(path, 9.4, 0.3 * len(names) + 1.6 + (2.6 if power else 0), note) as figure:
         panels = figure.subplot_mosaic(rows)
         _covered(panels["a"], judged, names)
+        figure.legend(*panels["a"].get_legend_handles_labels(), loc="outside upper left", ncols=4, fontsize=8)
         _shares(panels["b"], [each for each in judged if each.difference == 0], names, "called different")
         _shares(panels["c"], [each for each in judged if each.difference], names, "equivalent or no gain")
         for name in "abc":
@@ -50,7 +51,6 @@ def _covered(panel: Axes, found: Sequence[Calibration], names: list[str]) -> Non
         panel.axvline(limit, color="#555555", linestyle=":")
     panel.set_xlim(90, 100.5)
     panel.set_xlabel("intervals that hold the truth, %")
-    panel.legend(loc="lower left", fontsize=7)
 
 
 def _shares(panel: Axes, found: Sequence[Calibration], names: list[str], what: str) -> None:
