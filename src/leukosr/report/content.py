@@ -45,7 +45,8 @@ class ProtocolPart:
     percentiles: Rows
     leakage: Sequence[str]
     verdicts: Rows
-    reach: str
+    verdict_sentences: Sequence[str]
+    conditional: Rows
     unknown: str
     sizes: Sequence[str]
     accuracy: str

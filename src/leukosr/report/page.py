@@ -27,7 +27,7 @@ from leukosr.report.charts import (
     confusion_figure,
     quality_figure,
 )
-from leukosr.report.comparisons import reach_sentence, size_sentence, worth_sentence
+from leukosr.report.comparisons import sentences, size_sentence, worth_sentence
 from leukosr.report.content import Figure, Page, ProtocolPart, SweepPart
 from leukosr.report.curves import classifier_curves, sr_curves
 from leukosr.report.grids import arm_grid, read_cell
@@ -36,7 +36,7 @@ from leukosr.report.results import StudyResults
 from leukosr.report.split_effect import compared_protocols, effect_figure, effect_rows, split_effects
 from leukosr.report.style import arm_looks, budget_note, training_words
 from leukosr.report.tables import comparison_table, summary
-from leukosr.report.verdicts import judge, leakage, verdict_rows
+from leukosr.report.verdicts import conditional_rows, judge, leakage, named, verdict_rows
 from leukosr.versions import installed_versions
 
 PAGE_WIDTH = 1400  # pixels; wider pictures are reduced for the page
@@ -158,6 +158,7 @@ def _draw_sweep(folder: Path, params: Params, results: StudyResults, pictures: d
 def _protocol(params: Params, results: StudyResults, table: pd.DataFrame) -> ProtocolPart:
     """What the page says of the study under one protocol."""
     found = judge(params, results)
+    compared = named(found.comparisons, results)
     main = results.protocol == params.study.protocols[0]
     return ProtocolPart(
         name=results.protocol,
@@ -168,8 +169,9 @@ def _protocol(params: Params, results: StudyResults, table: pd.DataFrame) -> Pro
         published="published_psnr" in table,
         percentiles=sections.percentile_rows(table, results),
         leakage=leakage(results.manifest, results.protocol, params.study),
-        verdicts=verdict_rows(found.comparisons, results),
-        reach=reach_sentence(found.comparisons) if found.comparisons else "",
+        verdicts=verdict_rows(compared),
+        verdict_sentences=list(sentences(compared)) if compared else [],
+        conditional=conditional_rows(compared),
         unknown=next((worth_sentence(size) for size in found.sizes if not size.known), ""),
         sizes=[
             size_sentence(replace(size, name=results.experiments[size.name].look.label))

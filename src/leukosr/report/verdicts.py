@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from leukosr.config import Generated, Params, Study
 from leukosr.data.manifest import CLASSIFIER_ROLES, FOLD, SR_ROLES, Row, is_tested, with_role
 from leukosr.data.provenance.facts import Shared
 from leukosr.data.splits import SPLITS
-from leukosr.evaluate.arms.predictions import Predictions, pair
+from leukosr.evaluate.arms.pairs import pair
+from leukosr.evaluate.arms.predictions import COLUMNS, OPTIONAL, Predictions
 from leukosr.evaluate.arms.sample_size import SampleSize, sample_size
 from leukosr.evaluate.arms.significance import Comparison, compare
-from leukosr.report.comparisons import NAMES, difference_text, p_text
+from leukosr.report import comparisons
 from leukosr.report.results import StudyResults
 
 
@@ -49,7 +50,9 @@ def judge(params: Params, results: StudyResults) -> Verdicts:
     """Compare the experiments of a study on their common test images and seeds, where both run under the protocol."""
     said = {name: predictions_of(results, name) for name in results.experiments}
     pairs = [pair(said[a], said[b]) for a, b in study_pairs(params) if a in said and b in said]
-    return Verdicts(tuple(compare(pairs, params.study.primary)), tuple(map(sample_size, said.values())))
+    return Verdicts(
+        tuple(compare(pairs, params.study.primary, params.study.margin)), tuple(map(sample_size, said.values()))
+    )
 
 
 def predictions_of(results: StudyResults, name: str) -> Predictions:
@@ -57,25 +60,26 @@ def predictions_of(results: StudyResults, name: str) -> Predictions:
     table = results.experiments[name].predictions
     if "source" not in table:
         table = table.assign(source="")
-    table = table.assign(seed=table["seed"].astype(int))[["image", "source", "seed", "true", "predicted"]]
+    table = table.assign(**{name: table[name].astype(int) for name in ("seed", "sr_seed") if name in table})
+    table = table[[name for name in (*COLUMNS, *OPTIONAL) if name in table]]
     return Predictions(name, table, results.classes)
 
 
-def verdict_rows(found: Sequence[Comparison], results: StudyResults) -> list[list[str]]:
-    """A row a comparison and metric, the primary one first."""
-    return [
-        [
-            f"{results.experiments[each.a].look.label} – {results.experiments[each.b].look.label}",
-            NAMES[each.metric] + (" (primary)" if each.primary else ""),
-            each.verdict,
-            difference_text(each),
-            f"{each.p_improvement:.2f}",
-            p_text(each.p_value),
-            p_text(each.p_holm),
-            p_text(each.p_source),
-        ]
-        for each in sorted(found, key=lambda each: not each.primary)
-    ]
+def named(found: Sequence[Comparison], results: StudyResults) -> list[Comparison]:
+    """The comparisons with the experiments called as on the page, the primary metric first."""
+    label = {name: each.look.label for name, each in results.experiments.items()}
+    renamed = [replace(each, a=label[each.a], b=label[each.b]) for each in found]
+    return sorted(renamed, key=lambda each: not each.primary)
+
+
+def verdict_rows(found: Sequence[Comparison]) -> list[list[str]]:
+    """A row per comparison and metric."""
+    return [[f"{each.a} – {each.b}", *comparisons.row(each)] for each in found]
+
+
+def conditional_rows(found: Sequence[Comparison]) -> list[list[str]]:
+    """A row per comparison and metric of the p values that decide nothing."""
+    return [[f"{each.a} – {each.b}", *comparisons.conditional_row(each)] for each in found]
 
 
 def leakage(rows: Sequence[Row], protocol: str, study: Study) -> list[str]:
