@@ -40,8 +40,9 @@ def test_the_page_is_self_contained(page: Path) -> None:
 def test_every_figure_on_the_page_says_its_budget(page: Path, params: Params) -> None:
     # the pictures themselves say it too
     alternatives = re.findall(r'<img [^>]*alt="(.*?)"', page.read_text(encoding="utf-8"), flags=re.S)
-    # accuracy, quality, grid, classes; confusion and curves an arm; curves and samples a method
-    assert len(alternatives) == 4 + 2 * len(ARMS) + 2 * 2
+    # accuracy, quality, grid, classes, reliability; confusion and curves an arm; curves and samples a method; each pair
+    # that is compared, and originals against bicubic
+    assert len(alternatives) == 5 + 2 * len(ARMS) + 2 * 2 + (2 * 2 + 1)
     assert all(budget_note(params.budget) in text for text in alternatives)
 
 

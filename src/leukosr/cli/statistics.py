@@ -19,8 +19,14 @@ def compare(
     against: Annotated[
         str | None, typer.Option(help="Compare every other arm with this one, by its short name.", metavar="NAME")
     ] = None,
-    primary: Annotated[str, typer.Option(help="The primary metric: macro_f1 or accuracy.")] = "macro_f1",
-    margin: Annotated[float, typer.Option(help="The smallest difference that matters, as a fraction.")] = 0.02,
+    primary: Annotated[
+        str | None,
+        typer.Option(help="The primary metric: macro_f1 or accuracy; by default as declared, else macro_f1."),
+    ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(help="The smallest difference that matters, a fraction; by default as declared, else 0.02."),
+    ] = None,
     columns: Annotated[
         list[str] | None,
         typer.Option(metavar="OURS=YOURS,…", help="What your tables call a column, e.g. true=label,image=file."),
@@ -29,15 +35,22 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects instead of a table.")] = False,
 ) -> None:
     """Say whether the first arm is better than each other one, from per-image predictions."""
+    from leukosr.evaluate.arms.conflicts import without_conflicts
+    from leukosr.evaluate.arms.declared import compare_declared, place_in_family, read_sidecar
     from leukosr.evaluate.arms.pairs import pair
     from leukosr.evaluate.arms.predictions import column_names, names_of, read_predictions
     from leukosr.evaluate.arms.sample_size import sample_size
+    from leukosr.evaluate.arms.significance import MARGIN
     from leukosr.evaluate.arms.significance import compare as compare_pairs
     from leukosr.evaluate.arms.two_way import METRICS
     from leukosr.report import comparisons
 
     if len(files) < 2:
         raise LeukoError("compare: name the predictions.csv of two arms or more")
+    origins = [read_sidecar(path) for path in files]
+    claims = next((origin.claims for origin in origins if origin is not None), None)
+    primary = primary or (claims.metric if claims else "macro_f1")
+    margin = margin if margin is not None else claims.margin if claims else MARGIN
     if (metric := next((known for known in METRICS if known == primary), None)) is None:
         raise LeukoError(f"compare: --primary is '{primary}', expected {' or '.join(METRICS)}")
     _check_margin("compare", margin)
@@ -51,7 +64,9 @@ def compare(
         [(arms[0], arm) for arm in arms[1:]] if other is None else [(arm, other) for arm in arms if arm is not other]
     )
     pairs = [pair(one, two) for one, two in asked]
-    found = compare_pairs(pairs, metric, margin)
+    origin_of = dict(zip(names, origins, strict=True))
+    places = [place_in_family(origin_of[one.name], origin_of[two.name]) for one, two in asked]
+    found = compare_declared(pairs, places, claims, metric, margin) if claims else compare_pairs(pairs, metric, margin)
     for note in (note for arm in arms for note in arm.notes):
         errors.print(note)
     for each in pairs:
@@ -63,6 +78,11 @@ def compare(
         print_raw(comparisons.as_json(found))
         return
     comparisons.print_comparisons(found, [sample_size(arm) for arm in arms], console, details)
+    kept, conflicts = without_conflicts(arms)
+    if conflicts:
+        without = dict(zip(names, kept, strict=True))
+        again = [pair(without[one.name], without[two.name]) for one, two in asked]
+        comparisons.print_without_conflicts(compare_pairs(again, metric, margin), conflicts, console)
 
 
 def calibrate(
@@ -119,7 +139,7 @@ def variance(
     note: Annotated[str, typer.Option(help="What stands at the foot of the figures, as the budget.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print an object instead of tables.")] = False,
 ) -> None:
-    """Take the run-to-run variance of a table of trials apart: how large, which stream, how many runs are needed.
+    """Take the run-to-run variance of a table of trials apart: how large, which stream.
 
     Of several tables: whose runs lie closer together?
     """

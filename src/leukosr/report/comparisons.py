@@ -33,19 +33,25 @@ def print_comparisons(
     """Print what was compared, the differences in points with their verdicts, and what these can mean."""
     for size in sizes:
         console.print(size_sentence(size))
-    _print_wide(console, HEADS, [[f"{each.a} – {each.b}", *row(each)] for each in found])
+    print_wide(console, ("arms", *HEADS), [[f"{each.a} – {each.b}", *row(each)] for each in found])
     for sentence in sentences(found):
         console.print(sentence)
     if details:
-        heads = ("metric", "p over runs", "p over sources", "p, McNemar")
-        _print_wide(console, heads, [[f"{each.a} – {each.b}", *conditional_row(each)] for each in found])
+        heads = ("arms", "metric", "p over runs", "p over sources", "p, McNemar")
+        print_wide(console, heads, [[f"{each.a} – {each.b}", *conditional_row(each)] for each in found])
         console.print(CONDITIONAL)
 
 
-def _print_wide(console: Console, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """As wide as it is: a narrow terminal breaks the lines, and nothing is cut off."""
+def print_without_conflicts(found: Sequence[Comparison], images: int, console: Console) -> None:
+    """Print the same comparisons without images whose source has two labels."""
+    console.print(f"Without the {images} images of sources that have two labels:")
+    print_wide(console, ("arms", *HEADS), [[f"{each.a} – {each.b}", *row(each)] for each in found])
+
+
+def print_wide(console: Console, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table as wide as it is: a narrow terminal breaks the lines, and nothing is cut off."""
     table = Table()
-    for head in ("arms", *heads):
+    for head in heads:
         table.add_column(head, justify="left" if head in ("arms", "metric", "verdict") else "right", no_wrap=True)
     for cells in rows:
         table.add_row(*cells)
@@ -57,7 +63,7 @@ def row(found: Comparison) -> list[str]:
     """The cells under `HEADS`."""
     return [
         NAMES[found.metric] + (" (primary)" if found.primary else ""),
-        found.verdict,
+        found.verdict + (" (exploratory)" if found.declared is False else ""),
         difference_text(found),
         _bounds(found.ci90_low, found.ci90_high) or "–",
         f"{100 * found.frequency:.0f} %",
@@ -93,6 +99,8 @@ def sentences(found: Sequence[Comparison]) -> Iterator[str]:
     for each in primary:
         yield f"{each.a} – {each.b}: {compared_on(each)}.{_left_open(each)}"
     yield about(primary)
+    if any(each.declared is False for each in found):
+        yield "Exploratory: not among the claims that the study declared, or asked by another metric or margin."
 
 
 def compared_on(found: Comparison) -> str:

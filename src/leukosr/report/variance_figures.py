@@ -74,7 +74,8 @@ def sentences(found: Variance, point: float, unit: str) -> list[str]:
     for points, seeds in found.seeds_needed.items():
         needed = f"more than {MOST_SEEDS:,}" if seeds is None else f"{seeds:,}"
         said.append(
-            f"To see {_many(points, unit)} between two arms takes {needed} paired runs (80 % power, worst case)."
+            f"With endless test images, {needed} paired runs of two arms whose runs vary independently would show "
+            f"{_many(points, unit)} (80 % power); with the sources that there are, ask `leukosr plan`."
         )
     return said
 

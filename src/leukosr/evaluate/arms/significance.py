@@ -40,6 +40,7 @@ class Comparison:
     p_holm: corrected for the family; None with one run. smallest_margin: gains as
     large as this are excluded (ci90_high, at least 0). frequency: share of pairs of runs in which a is higher;
     p_improvement: with ties as one half.
+    declared: whether the comparison was declared before the first run; None where nothing says.
     Conditional figures, which decide nothing: p_runs (sign flips over paired runs, these sources given), p_source (over
     known sources, by accuracy, these runs given), p_mcnemar (exact, for one run and one image of each known source).
     """
@@ -69,6 +70,7 @@ class Comparison:
     networks: int | None
     images: int
     sources: int
+    declared: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -80,13 +82,18 @@ class PTests:
     no_gain: np.ndarray
 
 
-def compare(pairs: Sequence[Pair], primary: Metric = "macro_f1", margin: float = MARGIN) -> list[Comparison]:
-    """Compare every pair by accuracy and macro F1. The pairs are one family, corrected by Holm for each metric."""
+def compare(
+    pairs: Sequence[Pair], primary: Metric = "macro_f1", margin: float = MARGIN, unseen: int = 0
+) -> list[Comparison]:
+    """Compare every pair by accuracy and macro F1. The pairs are one family, corrected by Holm for each metric.
+
+    unseen: further members of the family that are not here; each counts as one without a small p.
+    """
     found: list[Comparison] = []
     for metric in METRICS:
         judged = [_figures(each, metric, metric == primary, margin) for each in pairs]
         tests = [None if estimate is None else p_values(estimate, margin) for _, estimate in judged]
-        corrected = _corrected(tests)
+        corrected = _corrected([*tests, *[None] * unseen])[: len(tests)]
         for (figures, estimate), own, holms in zip(judged, tests, corrected, strict=True):
             found.append(figures if estimate is None or own is None or holms is None
                          else _with_word(figures, estimate, own, holms))  # fmt: skip

@@ -143,7 +143,8 @@ def run_sd(trials: Trials) -> float | None:
 def seeds_needed(sd: float, difference: float) -> int | None:
     """Paired runs that show a mean difference between two arms at 80 % power, two-sided t test at 5 %.
 
-    It takes the arms for independent (their difference has sd * sqrt(2)), which is the worst case of pairs. None above
+    It takes the arms for independent (their difference has sd * sqrt(2); that of pairs may be smaller or larger) and
+    the test images for endless: with few sources `evaluate.arms.plan` needs more runs, or finds none enough. None above
     8,192.
     """
     if sd == 0:
