@@ -13,6 +13,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -125,8 +126,7 @@ def read_table(path: Path, needed: Sequence[str], what: str) -> pd.DataFrame:
                 f"{path} line {line} has {len(cells)} cells, but {len(header)} columns have names: put a cell that "
                 f"holds {delimiter!r} in double quotes"
             )
-        cells += [""] * (len(header) - len(cells))
-        for name, cell in zip(header, cells, strict=False):
+        for name, cell in zip_longest(header, cells[: len(header)], fillvalue=""):
             if name:
                 columns[name].append(cell)
     return pd.DataFrame(columns, index=pd.Index([line for line, _ in lines[1:]], name="line"), dtype=str)

@@ -84,7 +84,7 @@ class Both:
     """
 
     one: dict[str, Any]
-    two: dict[str, Any]
+    two: dict[int, Any]
     resumed: dict[str, Any]
     gradients: dict[str, list[Any]]
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
 from leukosr.config import Params
@@ -35,8 +37,8 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     texts: list[str] = []
     save = Figure.savefig
 
-    def spy(figure: Figure, *args: object, **kwargs: object) -> None:
-        texts.extend(text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text")))
+    def spy(figure: Figure, *args: Any, **kwargs: Any) -> None:
+        texts.extend(text.get_text() for text in figure.findobj(Text) if isinstance(text, Text))
         save(figure, *args, **kwargs)
 
     monkeypatch.setattr(Figure, "savefig", spy)

@@ -21,7 +21,7 @@ RESULTS = Path(__file__).resolve().parents[2] / "results"
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compose_params: Any) -> Any:
     """A finished study in the working directory, as far as publishing looks at it; publishes it under a name."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(publish.subprocess, "run", lambda *_, **__: type("Result", (), {"returncode": 0})())
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: type("Result", (), {"returncode": 0})())
     monkeypatch.setattr(publish, "git_commit", lambda: "unknown")
     for file in ("reports/demo/index.html", "outputs/demo/quality/raw/metrics.json", "params.yaml", "dvc.lock"):
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)

@@ -89,7 +89,7 @@ def test_weights_become_models_where_the_study_asks_for_them(empty_store: Study)
         record.replay(tracked)
     experiment = mlflow.get_experiment_by_name("demo").experiment_id
     models = mlflow.search_logged_models(experiment_ids=[experiment], output_format="list")
-    runs = {mlflow.get_run(model.source_run_id).info.run_name for model in models}
+    runs = {mlflow.get_run(model.source_run_id or "").info.run_name for model in models}
     assert len(models) == 2 and runs == {"classify raw seed 1", "classify raw seed 2"}
     assert not any(file.path == "weights" for file in MlflowClient().list_artifacts(tracked.run_id or ""))
 

@@ -31,7 +31,7 @@ def verify(as_json: Annotated[bool, typer.Option("--json", help="Print an object
         cache = Path(run_dvc("cache", "dir").strip())
         found = checking.verify(root, cache)
     if as_json:
-        print_raw(json.dumps(_record(found, root), indent=2))
+        print_raw(json.dumps(_record(found), indent=2))
     else:
         _print(found, root, checking.remedies(found))
     if found.bad:
@@ -70,7 +70,7 @@ def _place(copy: Copy, root: Path) -> str:
     return f"{place} (of {of})" if copy.cached else f"{place} (damaged, or changed since DVC recorded it)"
 
 
-def _record(found: Verified, root: Path) -> dict[str, object]:
+def _record(found: Verified) -> dict[str, object]:
     bad = [
         {"path": str(copy.place), "output": copy.output.path, "target": copy.output.target, "cached": copy.cached,
          "md5": md5, "recorded": copy.digest}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,8 +19,8 @@ class Pairs:
     degrade: draws the LR image of every training sample afresh from its HR image; None: samples are those of `lr`.
     """
 
-    lr: ImageStore
-    hr: ImageStore
+    lr: ImageStore[Any]
+    hr: ImageStore[Any]
     scale: int
     degrade: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None
 

@@ -30,7 +30,7 @@ def has_ended(process: Sequence[Any]) -> bool:
     if host != this_host():
         return False
     try:
-        return _birth(number) != born
+        return bool(_birth(number) != born)
     except psutil.NoSuchProcess:
         return True
 
@@ -43,7 +43,7 @@ def _birth(number: int) -> str | float:
     """
     start, boot = Path(f"/proc/{number}/stat"), Path("/proc/sys/kernel/random/boot_id")
     if not boot.exists():
-        return psutil.Process(number).create_time()
+        return float(psutil.Process(number).create_time())
     try:
         # the name, second of the fields, may hold blanks and brackets
         ticks = start.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]

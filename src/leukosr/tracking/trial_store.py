@@ -98,7 +98,7 @@ class TrialStore:
         self,
         measure: Callable[[Attempt], Mapping[str, float]],
         fixed: Sequence[Mapping[str, Any]],
-        say: Callable[[str], None] = lambda sentence: None,
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Take cells from the queue until all are done, here or in other processes.
 

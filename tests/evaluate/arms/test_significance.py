@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +13,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from leukosr.evaluate.arms.predictions import Predictions, pair
 from leukosr.evaluate.arms.significance import (
     Comparison,
+    Metric,
     _judged,
     compare,
     holm,
@@ -88,10 +91,11 @@ def test_the_differences_are_those_of_scikit_learn() -> None:
     first, second = simulate(Design(runs=3, class_sources=(5, 5, 5, 5), class_images=20), rng())
     found = {each.metric: each for each in compare([pair(first, second)])}
     labels = list(first.classes)
-    for metric, score in (
-        ("accuracy", accuracy_score),
-        ("macro_f1", lambda t, p: f1_score(t, p, labels=labels, average="macro")),
-    ):
+    scores: dict[Metric, Callable[..., float]] = {
+        "accuracy": accuracy_score,
+        "macro_f1": lambda t, p: f1_score(t, p, labels=labels, average="macro"),
+    }
+    for metric, score in scores.items():
         means = [
             np.mean([score(own["true"], own["predicted"]) for _, own in side.table.groupby("seed")])
             for side in (first, second)
@@ -146,7 +150,7 @@ def test_mcnemar_is_told_only_where_every_source_has_one_image() -> None:
         ({"p_holm": None}, "inconclusive"),
     ],
 )
-def test_the_verdict_needs_all_three(change: dict[str, float], verdict: str) -> None:
+def test_the_verdict_needs_all_three(change: dict[str, Any], verdict: str) -> None:
     sure = Comparison(
         "a", "b", "accuracy", True, 0.02, 0.01, 0.03, 0.9, 0.6, 0.01, 0.02, 0.01, None, "inconclusive", 20, 300, 300
     )

@@ -213,12 +213,12 @@ def sign_flip(differences: np.ndarray, rng: np.random.Generator) -> float:
     for _ in range(64):  # in parts, as sources may be thousands
         signs = 1 - 2 * rng.integers(0, 2, (count // 64, len(moving)), dtype=np.int8)
         passed += int((abs(signs @ moving) >= observed).sum())
-    return (passed + 1) / (count + 1)
+    return float((passed + 1) / (count + 1))
 
 
 def smallest_p(runs: int, family: int) -> float:
     """The smallest p after Holm that so many paired runs and comparisons can reach; 1 at most."""
-    return min(1.0, max(2.0 ** (1 - runs), 1 / (2**EXACT_PAIRS + 1)) * family)
+    return float(min(1.0, max(2.0 ** (1 - runs), 1 / (2**EXACT_PAIRS + 1)) * family))
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
