@@ -69,7 +69,7 @@ def test_files_of_somebody_else_stay(tmp_path: Path, marker: str | None) -> None
     if marker is not None:
         (out / MARKER).write_text(marker)
     before = tree(out)
-    with pytest.raises(LeukoError, match=r"precious holds files that are no earlier result of this command \(.*thesis"):
+    with pytest.raises(LeukoError, match=r"precious holds files that this command did not write \(.*thesis"):
         write(out, "1.png")
     assert tree(out) == before
 
@@ -210,7 +210,7 @@ def test_every_stage_refuses_a_folder_of_somebody_else(
         cli.main()
     assert stop.value.code == 1
     said = capsys.readouterr().err
-    assert "precious holds files that are no earlier result of this command (thesis.txt): name a new folder" in said
+    assert "precious holds files that this command did not write (thesis.txt): name a new folder" in said
     assert tree(project / "precious") == {"thesis.txt": "mine"}
 
 

@@ -219,4 +219,4 @@ def test_outside_a_project_it_says_so(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, ["verify"])
     assert isinstance(result.exception, LeukoError)
-    assert "lies in no DVC project: run the command inside your clone" in str(result.exception)
+    assert "is not inside a DVC project: run the command inside your clone" in str(result.exception)

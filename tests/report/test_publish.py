@@ -42,7 +42,7 @@ def test_a_folder_with_files_of_somebody_else_stays(project: Any, name: str) -> 
     mine = project("demo-smoke") / name
     mine.parent.mkdir(parents=True, exist_ok=True)
     mine.write_text("mine")
-    with pytest.raises(LeukoError, match=rf"results/demo-smoke holds files that are no earlier result .*\({name}\)"):
+    with pytest.raises(LeukoError, match=rf"results/demo-smoke holds files that this command did not write \({name}\)"):
         project("demo-smoke")
     assert mine.read_text() == "mine"
 

@@ -393,7 +393,7 @@ def test_runs_below_that_of_another_process_share_its_experiment_and_one_warning
     mlflow_store: str, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     above = open_run({})
-    parent = tracking.of_another_process(above, terminal.console)
+    parent = tracking.existing_run(above, terminal.console)
     with tracking.run("below", experiment="another", tags={}, parent=parent, console=terminal.console) as run:
         run.metrics({"accuracy": 0.5})
     assert stored("below").data.tags["mlflow.parentRunId"] == above

@@ -1,4 +1,4 @@
-"""Commands about the study that the workspace holds, and about the project itself."""
+"""Commands about the study in the workspace, and about the project itself."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def show(params: ParamsFile = PARAMS) -> None:
 
 def which(params: ParamsFile = PARAMS) -> None:
     """Say which study and budget params.yaml holds, and whether its images are there."""
-    from leukosr.data.catalogue import bringing
+    from leukosr.data.catalogue import fetch_command
 
     settings = load_params(params)
     console.print(f"study {settings.study.name} ({settings.study.title}), budget {settings.budget.name}")
@@ -33,7 +33,7 @@ def which(params: ParamsFile = PARAMS) -> None:
     if settings.prepare.root not in drawn and not Path(settings.prepare.root).is_dir():
         raise LeukoError(
             f"the images of this study belong in {settings.prepare.root}, which does not exist: bring them with "
-            f"`{bringing(settings.prepare.root)}`, or with `dvc checkout` where DVC has them"
+            f"`{fetch_command(settings.prepare.root)}`, or with `dvc checkout` where DVC has them"
         )
 
 
@@ -41,7 +41,7 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     params: ParamsFile = PARAMS,
 ) -> None:
-    """Say what this machine offers, what `auto` means on it, and what stands in the way of a study.
+    """Show what this machine offers, what `auto` means on it, and what would keep a study from running.
 
     The exit code is 0 whatever is found.
     """
@@ -55,7 +55,7 @@ def doctor(
 
 
 def sync(params: ParamsFile = PARAMS) -> None:
-    """Log what finished stages hold to MLflow, where it was lost: a server that failed, a store that is gone."""
+    """Log the results of finished stages that MLflow lacks, because its server failed or its store is gone."""
     from leukosr.tracking.sync import sync as log_later
 
     settings = load_params(params)
@@ -64,7 +64,7 @@ def sync(params: ParamsFile = PARAMS) -> None:
         console.print(f"logged: {name}")
     for stage in found.outdated:
         console.print(
-            f"not logged: {stage}, as params.yaml or the manifest has changed since; `dvc repro` makes it anew"
+            f"not logged: {stage}, as params.yaml or the manifest has changed since; `dvc repro` makes it again"
         )
     if found.unfinished:
         console.print(f"no results yet: {', '.join(found.unfinished)}")
@@ -76,7 +76,7 @@ def publish(
     name: Annotated[str, typer.Option(help="The folder below results/ to write.")],
     params: ParamsFile = PARAMS,
 ) -> None:
-    """Copy what is to last of a finished study to results/NAME, which git keeps."""
+    """Copy the report and metrics of a finished study to results/NAME, for git."""
     from leukosr.report.publish import publish_results
 
     settings = load_params(params)

@@ -1,4 +1,4 @@
-"""`leukosr verify`: what DVC keeps, hashed again."""
+"""`leukosr verify`: rehash what DVC tracks."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def verify(as_json: Annotated[bool, typer.Option("--json", help="Print an object instead of lines.")] = False) -> None:
-    """Hash everything again that dvc.lock and .dvc files name, in the workspace and in DVC's cache.
+    """Rehash everything that dvc.lock and .dvc files name, in the workspace and in DVC's cache.
 
-    Names what is damaged and how to get it back; exit code 1 where anything is. What is not there is listed apart.
+    Names what is damaged and how to restore it; the exit code is then 1. Missing files are listed separately.
     """
     from leukosr import verify as checking
     from leukosr.project import project_root, run_dvc

@@ -1,4 +1,4 @@
-"""High-resolution originals at the size that the study compares."""
+"""High-resolution originals at the size of the study."""
 
 from __future__ import annotations
 

@@ -31,10 +31,10 @@ class Pairs:
 
 @dataclass(frozen=True)
 class PatchSampler:
-    """Batches of random aligned patches; a batch depends on the seed and its number alone.
+    """Batches of random aligned patches; a batch depends only on the seed and its number.
 
-    So a resumed training sees the batches it would have seen. Images come in epochs, each a new permutation; patch
-    places, flips and quarter turns are drawn for every batch. `name` is that of the training: it keys the streams.
+    A resumed training therefore sees the same batches. Every epoch is a new permutation of the images; patch positions,
+    flips and quarter turns are drawn for every batch. `name` is that of the training: it keys the streams.
     """
 
     pairs: Pairs
@@ -45,7 +45,7 @@ class PatchSampler:
     name: str
 
     def __call__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Batch `number`: uint8 LR and HR, N x h x w x 3 each, HR patches `patch` pixels a side."""
+        """Batch `number`: uint8 LR and HR, N x h x w x 3 each, HR patches of `patch` x `patch` pixels."""
         rng = stream_rng(self.seed, "augment", self.name, number)
         cuts = [self._cut(*self._pair(index, number, place), rng) for place, index in enumerate(self._indices(number))]
         return np.stack([lr for lr, _ in cuts]), np.stack([hr for _, hr in cuts])

@@ -26,9 +26,8 @@ Noise = Literal["wrapped", "gaussian"]
 class CapstoneSettings:
     """Numbers of the case studies' script; the defaults are the published ones.
 
-    noise: `wrapped` is what ran (negative draws wrap to near 255), `gaussian` is what was meant.
-    noise_sigma: in grey levels. blur_before, blur_after: odd kernel sides in pixels, at HR and at LR; 1 is
-    no blur.
+    noise: `wrapped` is what ran (negative draws wrap to near 255), `gaussian` is what was meant. noise_sigma: in grey
+    levels. blur_before, blur_after: odd kernel sides in pixels, at HR and at LR; 1 is no blur.
     """
 
     scale: OfImage[int] = 4

@@ -67,7 +67,7 @@ class SecondOrderSettings:
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that is drawn for one image, but the noise fields. `sinc` None is no final filter."""
+    """Everything drawn for one image except the noise fields. `sinc` is None without a final filter."""
 
     first: RoundDraw
     second: RoundDraw

@@ -1,7 +1,6 @@
-"""`leukosr doctor`: what this machine offers, what the project finds in it, and what stands in the way of a study.
+"""`leukosr doctor`: what this machine offers, the state of the project, and what would keep a study from running.
 
-Everything is looked at, nothing is changed, and no server is waited for: the answer takes a second or two, most of it
-the import of torch.
+It changes nothing and waits for no server: the answer takes a second or two, most of it the import of torch.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ __all__ = ["Diagnosis", "Problem", "examine", "show_diagnosis"]
 
 
 def examine(params_file: Path = Path("params.yaml")) -> Diagnosis:
-    """Look at versions, hardware, memory, disk, parameters, data, DVC, MLflow, Optuna and git."""
+    """Examine versions, hardware, memory, disk, parameters, data, DVC, MLflow, Optuna and git."""
     found = Diagnosis()
     params: Params | None = None
     try:
@@ -35,7 +34,7 @@ def examine(params_file: Path = Path("params.yaml")) -> Diagnosis:
 
 
 def show_diagnosis(found: Diagnosis, console: Console) -> None:
-    """Print what was found, a line each, and the problems with their remedies."""
+    """Print one line per fact, and the problems with their remedies."""
     facts = found.facts
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     lock = facts.get("lock")

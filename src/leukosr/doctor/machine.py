@@ -20,14 +20,14 @@ from leukosr.versions import installed_versions
 
 GIB = 2**30
 LEAST_MEMORY_GIB, LEAST_DISK_GIB = 4, 5
-CGROUP = Path("/sys/fs/cgroup")  # of a container: what it may use, and what it uses
+CGROUP = Path("/sys/fs/cgroup")  # limits and usage of a container
 DRIVER = Path("/proc/driver/nvidia/version")
 CHECKED = ("torch", "torchvision", "mlflow", "dvc", "optuna", "numpy", "pydantic", "opencv-python-headless")
 FEATURES = ("avx2", "avx512_f", "avx512_bf16", "amx_bf16", "neon", "sve", "bf16")
 
 
 def examine_machine(found: Diagnosis, params: Params | None) -> None:
-    """Look at the machine; `params` are the study's, None where they cannot be read."""
+    """Examine the machine; `params` are the study's, None where they cannot be read."""
     _versions(found)
     _hardware(found, params)
     _threads(found)
@@ -63,7 +63,7 @@ def _hardware(found: Diagnosis, params: Params | None) -> None:
         device = choose_device("auto" if params is None else params.runtime.device)
     except LeukoError as error:
         device = choose_device("auto")
-        found.problem(str(error), "set runtime.device to auto, or mend the CUDA installation")
+        found.problem(str(error), "set runtime.device to auto, or repair the CUDA installation")
     native = bf16_is_native(device)
     driver = DRIVER.read_text(encoding="utf-8").splitlines()[0] if DRIVER.is_file() else None
     features = torch.cpu.get_capabilities()
@@ -82,7 +82,7 @@ def _hardware(found: Diagnosis, params: Params | None) -> None:
     if driver is not None and not torch.cuda.is_available():
         found.problem(
             f"there is an NVIDIA driver ({driver}), but torch {torch.__version__} finds no CUDA device",
-            "install a driver that fits torch's CUDA version, or go on with the CPU",
+            "install a driver that fits torch's CUDA version, or continue on the CPU",
         )
     asked = set()
     if params is not None:

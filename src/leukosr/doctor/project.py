@@ -1,4 +1,4 @@
-"""What the project finds: parameters, images, dvc.lock, the stores of MLflow and Optuna, git and the commands."""
+"""The state of the project: parameters, images, dvc.lock, the stores of MLflow and Optuna, git and the commands."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from leukosr.config import Params, read_yaml
-from leukosr.data.catalogue import bringing
+from leukosr.data.catalogue import fetch_command
 from leukosr.doctor.diagnosis import Diagnosis
 from leukosr.engine.databases import OPTUNA_DATABASE, storage_url, without_password
 from leukosr.errors import LeukoError
@@ -22,7 +22,7 @@ MLFLOW_DATABASE = "sqlite:///mlflow.db"  # MLflow's own default
 
 
 def examine_project(found: Diagnosis, params: Params | None, params_file: Path) -> None:
-    """Look at the project in the working directory; `params` is None where they cannot be read."""
+    """Examine the project in the working directory; `params` is None where they cannot be read."""
     if params is not None:
         found.facts |= {"study": params.study.name, "budget": params.budget.name}
         _data(found, params)
@@ -40,11 +40,11 @@ def _data(found: Diagnosis, params: Params) -> None:
     found.facts["data"] = sets
     drawn = {wanted.folder for wanted in params.synthesize.values()}
     if not sets[root] and root not in drawn:  # the pipeline draws the others
-        found.problem(f"the images of study {params.study.name} are not in {root}", f"run `{bringing(root)}`")
+        found.problem(f"the images of study {params.study.name} are not in {root}", f"run `{fetch_command(root)}`")
 
 
 def _lock(found: Diagnosis, params_file: Path) -> None:
-    """Whether dvc.lock was made with these parameters, and whether what it names is there. `dvc status` reads bytes."""
+    """Whether dvc.lock fits these parameters and its outputs exist, without the hashing of `dvc status`."""
     path = params_file.parent / "dvc.lock"
     if not path.is_file() or not params_file.is_file():
         return
@@ -64,7 +64,7 @@ def _lock(found: Diagnosis, params_file: Path) -> None:
     if changed:
         found.problem(
             f"dvc.lock holds other parameters than {params_file} for {listed(changed)}",
-            "run `dvc repro` to make these stages anew, or `make demo` to go back to the committed study",
+            "run `dvc repro` to run these stages again, or `make demo` to go back to the committed study",
         )
     elif 0 < len(missing) < len(outs):
         found.problem(f"{listed(missing)} of dvc.lock are missing", "run `dvc checkout`, or `dvc repro` to make them")
@@ -97,13 +97,13 @@ def _stores(found: Diagnosis, params: Params | None) -> None:
     found.facts["optuna"] = {"storage": without_password(trials), **_store(found, "Optuna's", trials, "trials")}
     if run := os.environ.get("MLFLOW_RUN_ID"):
         found.problem(
-            f"MLFLOW_RUN_ID is {run}, so every stage takes itself for a part of that run",
+            f"MLFLOW_RUN_ID is {run}, so every stage logs to that run",
             "run `unset MLFLOW_RUN_ID` unless `mlflow run` set it",
         )
 
 
 def _store(found: Diagnosis, whose: str, url: str, table: str) -> dict[str, Any]:
-    """Whether a store on this disk is there, and how many rows a database holds; None of servers, which may be slow."""
+    """Whether a local store exists, and how many rows a database holds; None for servers, which may be slow."""
     path = Path(re.sub(r"^(sqlite:///|journal:|file:(//)?)", "", url))
     if "://" in str(url).removeprefix("sqlite://").removeprefix("file://"):
         return {"there": None}
@@ -119,7 +119,7 @@ def _store(found: Diagnosis, whose: str, url: str, table: str) -> dict[str, Any]
 
 
 def _surroundings(found: Diagnosis) -> None:
-    """The commands that DVC calls, DVC's folder, git, and settings that ask for more than there is."""
+    """The commands that DVC calls, DVC's folder and git."""
     found.facts |= {"git": git_commit(), "dvc": Path(".dvc").is_dir(), "path": shutil.which("leukosr")}
     if not Path(".dvc").is_dir():
         found.problem("there is no .dvc here", "run the command in the root of the project")

@@ -1,4 +1,4 @@
-"""This process as others know it, also those that look for it after its end."""
+"""The identity of this process, by which others can tell whether it has ended."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import psutil
 
 
 def this_host() -> str:
-    """This machine, and which of its process numberings (containers have their own)."""
+    """This machine and its PID namespace (containers have their own)."""
     with suppress(OSError):
         return f"{socket.gethostname()} {os.readlink('/proc/self/ns/pid')}"
     return socket.gethostname()
 
 
 def this_process() -> list[Any]:
-    """Host, number and start time: what tells this process from others, also from a later one of the same number."""
+    """Host, PID and start time, which identify this process even if its PID is used again."""
     return [this_host(), os.getpid(), _birth(os.getpid())]
 
 

@@ -19,8 +19,8 @@ def calibration_figure(path: Path, found: Sequence[Calibration]) -> None:
     """Equal arms called different, coverage of the intervals, and the power by number of paired runs."""
     equal = [each for each in found if each.design.difference == 0]
     note = (
-        f"simulated; {equal[0].comparisons} comparisons a design of equal arms, "
-        f"{min(each.comparisons for each in found)} a point of the power curve; bars and bands: 95 % intervals"
+        f"simulated; {equal[0].comparisons} comparisons per design of equal arms, "
+        f"{min(each.comparisons for each in found)} per point of the power curve; bars and bands: 95 % intervals"
     )
     with new_figure(path, 8.2, 7.0, note) as figure:
         panels = figure.subplot_mosaic([["called", "covered"], ["power", "power"]])

@@ -16,7 +16,7 @@ from leukosr.report.tables import UNDEFINED, mean_sd, number, percent
 
 
 def accuracy_figure(path: Path, results: StudyResults, note: str) -> None:
-    """Test accuracy of every experiment: a dot a seed, a bar for their mean, mean ± sd in words.
+    """Test accuracy of every experiment: a dot per seed, a bar for their mean, mean ± sd as text.
 
     A dotted line marks what always naming the commonest class of the test images would score.
     """
@@ -136,7 +136,7 @@ def _majority_percent(results: StudyResults) -> float | None:
 
 
 def _spread(count: int, place: int) -> list[float]:
-    """Heights of the dots of one arm: side by side, so equal accuracies do not hide each other."""
+    """Heights of the dots of one arm: side by side, so that equal accuracies do not overlap."""
     return [place + 0.36 * (index - (count - 1) / 2) / max(count - 1, 1) for index in range(count)]
 
 

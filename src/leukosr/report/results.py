@@ -1,4 +1,4 @@
-"""What the stages of one study wrote, read and checked at the door."""
+"""The results of one study, read from the stages' files and checked."""
 
 from __future__ import annotations
 

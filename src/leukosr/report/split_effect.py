@@ -1,4 +1,4 @@
-"""The scores of every experiment under two protocols, and what the split alone is worth: rows and a figure."""
+"""The scores of every experiment under two protocols, and the effect of the split alone: rows and a figure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def split_effects(mixed: StudyResults, disjoint: StudyResults) -> list[SplitEffe
 
 
 def effect_rows(effects: Sequence[SplitEffect], results: StudyResults) -> list[list[str]]:
-    """A row an experiment and metric, percent and points with intervals."""
+    """One row per experiment and metric, percent and points with intervals."""
     return [
         [results.look(e.arm).label, NAMES[e.metric], _text(e.mixed), _text(e.disjoint), _text(e.difference, "+")]
         for e in effects

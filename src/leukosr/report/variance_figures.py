@@ -1,4 +1,4 @@
-"""Figures and words of run-to-run variance."""
+"""Figures and sentences on run-to-run variance."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def print_variance(found: Variance, trials: Trials, console: Console) -> None:
 
 
 def sentences(found: Variance, point: float, unit: str) -> list[str]:
-    """What may be said, in plain words; `point` is one point in the metric's own unit."""
+    """The findings as sentences; `point` is one point in the metric's own unit."""
     said = [f"{stream}: no estimate, {why}." for stream, why in found.components.left_out.items()]
     if found.failed:
         said.append(f"{found.failed} trials without a value were left out.")
@@ -62,7 +62,7 @@ def sentences(found: Variance, point: float, unit: str) -> list[str]:
     said += [f"{one} carries more than {other}: their intervals do not overlap." for one, other in more]
     if len(found.components.by_stream) > 1 and not more:
         said.append("No stream carries more than another beyond doubt: all intervals overlap.")
-    said += _together(found, point, unit)
+    said += _streams_at_once(found, point, unit)
     said += importance_words(found.importances)
     runs = max(spread.runs for spread in found.by_learning_rate.values())
     if runs < FEWEST_RUNS:
@@ -79,8 +79,8 @@ def sentences(found: Variance, point: float, unit: str) -> list[str]:
     return said
 
 
-def _together(found: Variance, point: float, unit: str) -> Iterator[str]:
-    """Where one stream was varied at a time: what exact repeats do, and whether the streams add up."""
+def _streams_at_once(found: Variance, point: float, unit: str) -> Iterator[str]:
+    """If one stream was varied at a time: the spread of exact repeats, and whether the streams add up."""
     if found.added_sd is None or found.run_sd is None:
         return
     if found.components.residual is not None:
@@ -104,7 +104,7 @@ def _together(found: Variance, point: float, unit: str) -> Iterator[str]:
 
 
 def importance_words(found: Mapping[str, float]) -> Iterator[str]:
-    """What Optuna ranks, where it does."""
+    """Optuna's importances, if any."""
     if found:
         shares = ", ".join(f"{name.replace('_', ' ').replace('+', ', ')} {share:.2f}" for name, share in found.items())
         yield f"Importances by Optuna's fANOVA, without intervals: {shares}."
@@ -136,7 +136,7 @@ def _runs(path: Path, trials: Trials, found: Variance, note: str) -> None:
         panel = figure.subplots()
         for place, rate in enumerate(rates):
             values = np.sort(table["value"][table["learning_rate"] == rate].to_numpy(float)) / trials.point
-            shift = 0.25 * np.cos(np.arange(len(values)) * np.pi)  # so that neighbours do not hide each other
+            shift = 0.25 * np.cos(np.arange(len(values)) * np.pi)  # so that neighbours do not overlap
             panel.scatter(values, place + shift * (len(values) > 1), color=SEQUENCE[0], s=22, alpha=0.8, zorder=3)
             panel.vlines(values.mean(), place - 0.38, place + 0.38, color="black", linewidth=2, zorder=4)
             sd = found.by_learning_rate[float(rate)].sd
@@ -167,7 +167,7 @@ def _components(path: Path, trials: Trials, found: Variance, note: str) -> None:
 
 
 def _differences(path: Path, trials: Trials, note: str) -> None:
-    """The share of pairs of runs that differ by so many points or more."""
+    """The share of pairs of runs that differ by at least a number of points."""
     apart = differences(trials)
     with new_figure(path, 5.6, 3.0, note) as figure:
         panel = figure.subplots()
@@ -188,7 +188,7 @@ def _differences(path: Path, trials: Trials, note: str) -> None:
 
 
 def search_figure(path: Path, table: pd.DataFrame, drawn: list[str], objective: str, note: str) -> None:
-    """What every configuration of a search reached, by each of the settings that it drew."""
+    """The score of every configuration of a search by each setting."""
     done = table[table["state"] == "COMPLETE"]
     best = int(done[objective].to_numpy(float).argmax())
     with new_figure(path, 2.9 * len(drawn) + 0.6, 3.0, note) as figure:

@@ -24,7 +24,7 @@ from leukosr.config import Params
 from leukosr.data.manifest import read_manifest, seen_by_classifiers
 from leukosr.data.splits import check_claims
 from leukosr.engine.device import choose_device
-from leukosr.engine.precision import with_precision
+from leukosr.engine.precision import resolve_precision
 from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.progress import progress
 from leukosr.engine.resume import Resume, work_digest
@@ -61,7 +61,7 @@ def run(
             f"classify: unknown experiment '{name}'; the experiments of this study are {', '.join(params.classify)}"
         )
     device, recipe = choose_device(params.runtime.device), params.classify[name].classifier
-    params = params.with_classifier(name, with_precision(recipe, device, processes))
+    params = params.with_classifier(name, resolve_precision(recipe, device, processes))
     experiment, protocols = params.classify[name], params.protocols_of(name)
     rows = read_manifest(layout.manifest)
     folders = {arm: require(layout.arm(arm), f"upscale@{arm}") for arm in experiment.arms}

@@ -19,7 +19,7 @@ from leukosr.data.manifest import SR_ROLES, for_classifiers, read_manifest, refu
 from leukosr.data.splits import check_claims
 from leukosr.engine.databases import storage_url
 from leukosr.engine.device import choose_device
-from leukosr.engine.precision import with_precision
+from leukosr.engine.precision import resolve_precision
 from leukosr.engine.progress import progress
 from leukosr.engine.resume import work_digest
 from leukosr.engine.seeding import Stream, StreamRoots, stream_seed
@@ -27,7 +27,7 @@ from leukosr.errors import LeukoError
 from leukosr.evaluate.runs.designs import Cell, Finished, factorial, independent_runs, streams_design
 from leukosr.files import new_folder
 from leukosr.layout import Layout, image_file, require, require_all, stage_again
-from leukosr.report.sweep import said_in, write_sweep
+from leukosr.report.sweep import sweep_sentences, write_sweep
 from leukosr.tracking.records import SYNC
 from leukosr.tracking.sweep_record import SweepRecord
 from leukosr.tracking.trial_attempt import Attempt, Space
@@ -107,7 +107,7 @@ def run(
         + (f", {failed} failed" if failed else "")
         + f"), trials' study {plan.name} -> {target}"
     )
-    for sentence in said_in(target):
+    for sentence in sweep_sentences(target):
         console.print(sentence)
 
 
@@ -138,7 +138,7 @@ def join(params: Params, layout: Layout, name: str, parent_id: str | None) -> No
             f"sweep: parameters, images, code or precision are those of {plan.name}, not of {name}: start it again"
         )
     record = SweepRecord(params, layout.sweep)
-    work(params, layout, plan, _open(params, plan), record, tracking.of_another_process(parent_id))
+    work(params, layout, plan, _open(params, plan), record, tracking.existing_run(parent_id))
 
 
 def work(
@@ -233,8 +233,8 @@ def _with_precision(params: Params) -> Params:
     """The parameters with the precision of what the sweep trains resolved."""
     device, swept = choose_device(params.runtime.device), params.swept_arm
     if params.sweep.target == "classify":
-        return params.with_classifier(swept, with_precision(params.classify[swept].classifier, device))
-    trained = {**params.train_sr, swept: with_precision(params.train_sr[swept], device)}
+        return params.with_classifier(swept, resolve_precision(params.classify[swept].classifier, device))
+    trained = {**params.train_sr, swept: resolve_precision(params.train_sr[swept], device)}
     return params.model_copy(update={"train_sr": trained})
 
 

@@ -18,7 +18,7 @@ from leukosr.data.manifest import SR_ROLES, Row, read_manifest, refuse_trained_t
 from leukosr.data.pairs import Pairs
 from leukosr.degradation import DEGRADATIONS
 from leukosr.engine.device import choose_device
-from leukosr.engine.precision import as_computed, with_precision
+from leukosr.engine.precision import as_computed, resolve_precision
 from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.progress import progress
 from leukosr.engine.resume import Resume, work_digest
@@ -51,7 +51,7 @@ def run(
         known = ", ".join(params.train_sr) or "none in this study"
         raise LeukoError(f"train_sr: unknown training '{name}'; known are {known}")
     device = choose_device(params.runtime.device)
-    settings = with_precision(params.train_sr[name], device, processes)
+    settings = resolve_precision(params.train_sr[name], device, processes)
     rows = read_manifest(layout.manifest)
     refuse_trained_tests(rows, params.study)
     train, val = (pairs_of(rows, role, params, name, layout) for role in SR_ROLES)

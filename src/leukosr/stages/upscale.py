@@ -51,9 +51,9 @@ def run(
 
 def _with_precision(params: Params, settings: Generated, processes: Processes) -> Generated:
     from leukosr.engine.device import choose_device
-    from leukosr.engine.precision import with_precision
+    from leukosr.engine.precision import resolve_precision
 
-    return with_precision(settings, choose_device(params.runtime.device), processes)
+    return resolve_precision(settings, choose_device(params.runtime.device), processes)
 
 
 def _write(folder: Path, image_id: str, image: np.ndarray, settings: Arm) -> None:

@@ -1,4 +1,4 @@
-"""One trial of a sweep under way."""
+"""A running trial of a sweep."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Space:
 
 
 class Attempt:
-    """One trial under way: what it was given, and where it says what it found. `gave_up`: others did better."""
+    """One trial under way: its parameters and where it reports its results. `gave_up`: others did better."""
 
     def __init__(self, trial: Trial, seed: int) -> None:
         self._trial, self._seed = trial, seed

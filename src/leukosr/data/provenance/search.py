@@ -17,8 +17,8 @@ from leukosr.data.provenance.words import WordIndex
 from leukosr.engine.parallel import ordered_map
 from leukosr.engine.progress import progress
 
-BATCH = 16384  # pairs that are compared between two savings; every batch starts its workers anew
-BETWEEN = 3  # pairs of images that are compared for two groups that are not linked yet
+BATCH = 16384  # pairs compared between two checkpoints; every batch starts new workers
+BETWEEN = 3  # pairs of images compared for two groups that are not linked yet
 
 
 Candidate = tuple[int, int, bool]  # two images, the first before the second, and whether one is mirrored
@@ -36,7 +36,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Sources:
-    """The result: a group number an image (by first image), its confidence in [0, 1], and the links that were found.
+    """The result: each image's group (the number of its first image) and confidence in [0, 1], and the accepted links.
 
     The confidence of an image in a group is that of its best link; that of an image alone is one minus the best
     confidence of the views that were refused.
@@ -50,7 +50,7 @@ class Sources:
 def find_sources(
     paths: Sequence[Path], folder: Path, limits: Limits, *, max_features: int, neighbours: int, workers: int
 ) -> Sources:
-    """Group images that show one source; `folder` keeps finished parts, so that cut work goes on.
+    """Group images that show one source; `folder` keeps finished parts, which makes the search resumable.
 
     In rounds: the most alike images of other groups are compared, and groups with a link become one, until no round
     finds a link.
@@ -82,7 +82,7 @@ def find_sources(
 
 
 def _few_between(likeness: dict[Candidate, float], group: np.ndarray) -> list[Candidate]:
-    """For two groups of several images the BETWEEN most alike pairs: if these show nothing, others hardly do."""
+    """The BETWEEN most similar pairs of two groups of several images: if these show nothing, others hardly do."""
     alone = np.bincount(group, minlength=len(group)) == 1
     taken: Counter[tuple[int, int]] = Counter()
     kept = []

@@ -18,7 +18,7 @@ from leukosr.data.splits.shares import (
 )
 from leukosr.errors import LeukoError
 
-NAME = "paper"  # of its stream of randomness, which the looking for sources shares
+NAME = "paper"  # of its random stream, which the search for sources shares
 
 
 def paper(
@@ -39,7 +39,7 @@ def paper(
 
 
 def _pools(shuffled: list[Candidate], sr_fraction: float) -> tuple[list[str], list[str], list[str]]:
-    """What SR and what classifiers may use, and the references; a validation part of the set is not kept apart."""
+    """What SR and classifiers may use, and the references; a validation part of the set counts as test."""
     parts = in_parts([replace(item, part="test") if item.part == "val" else item for item in shuffled])
     cut = round(sr_fraction * len(parts["all"]))
     return parts["train"] + parts["all"][:cut], parts["test"] + parts["all"][cut:], parts["reference"]
@@ -71,11 +71,11 @@ def _classifier_roles(label: str, ids: list[str], settings: Prepare) -> dict[str
     }
 
 
-def looked_at(items: Sequence[Candidate], limit: PerClass, sr_fraction: float, seed: int) -> set[str]:
-    """The images whose sources are sought: those that the budget can use under this protocol or a disjoint one.
+def searched_images(items: Sequence[Candidate], limit: PerClass, sr_fraction: float, seed: int) -> set[str]:
+    """The images whose sources are searched: those that the budget can use under this protocol or a disjoint one.
 
     Of each class and part the first ones in the order of the `paper` protocol, so that all of its images are among
-    them; of a training part as many as SR and the classifiers may take together.
+    them; of a training part as many as SR and the classifiers may take in total.
     """
     chosen: set[str] = set()
     sr = (

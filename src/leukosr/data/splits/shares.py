@@ -1,4 +1,4 @@
-"""What splits are made of: images by class in a drawn order, cut into parts, kept within a budget."""
+"""Building blocks of splits: images by class in random order, cut into parts, limited by a budget."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TRAIN = "classifier_train"
 
 @dataclass(frozen=True)
 class Candidate(Item):
-    """An image that is to play a role; `part` is the set's own: train, val, test, reference, or all without parts."""
+    """An image to be given a role; `part` is the set's own: train, val, test, reference, or all without parts."""
 
     part: str
 
@@ -26,15 +26,15 @@ def candidates(images: Sequence[Checked], sources: Mapping[str, str]) -> list[Ca
     """The images of a set with their sources (image id -> source), empty where one is not known."""
     return [
         Candidate(
-            image.found.image_id, image.found.path, image.found.label, sources.get(image.found.image_id, ""),
-            image.width, image.height, image.found.part,
+            image.file.image_id, image.file.path, image.file.label, sources.get(image.file.image_id, ""),
+            image.width, image.height, image.file.part,
         )
         for image in images
     ]  # fmt: skip
 
 
 def by_class(items: Sequence[Candidate]) -> dict[str, list[Candidate]]:
-    """The images of each class by name; a class of reference images alone is none."""
+    """The images of each class by name; a class with reference images only is left out."""
     classes: dict[str, list[Candidate]] = defaultdict(list)
     for item in sorted(items, key=lambda item: item.id):
         classes[item.label].append(item)
@@ -63,13 +63,13 @@ class Cuts(Protocol):
     """The training, validation and test images of one class."""
 
     def __call__(self, label: str, images: Sequence[Candidate]) -> tuple[list[str], list[str], list[str]]:
-        """`images` are those of the class but for references, in the order that was drawn."""
+        """`images` are those of the class without references, in random order."""
 
 
 def cut_alike(
     items: Sequence[Candidate], settings: Prepare, seed: int, most: Mapping[str, int] | None, name: str, cut: Cuts
 ) -> dict[str, str]:
-    """The roles where each class is cut by itself, and SR trains on the classifiers' training images."""
+    """The roles where each class is cut separately, and SR trains on the classifiers' training images."""
     roles: dict[str, str] = {}
     for label, members in by_class(items).items():
         shuffled = drawn(members, seed, name, label)
@@ -117,7 +117,7 @@ def share_of(fraction: float, count: int) -> int:
 
 
 def whole_shares(total: int, shares: Sequence[float]) -> list[int]:
-    """`total` in whole parts by the shares, at least one each."""
+    """`total` divided into whole numbers in proportion to the shares, at least one each."""
     ideal = [share / sum(shares) * total for share in shares]
     counts = [max(1, int(part)) for part in ideal]
     while sum(counts) < total:
@@ -142,7 +142,7 @@ def training_images(items: Sequence[Item], roles: Mapping[str, str]) -> Counter[
 def with_fewer(
     items: Sequence[Item], roles: Mapping[str, str], allowed: Mapping[str, int] | None, seed: int
 ) -> dict[str, str]:
-    """The roles with no more training images of each class than `allowed`; which are left out is drawn."""
+    """The roles with no more training images of each class than `allowed`; those left out are drawn at random."""
     fewer = dict(roles)
     for label in sorted({item.label for item in items}) if allowed is not None else ():
         ids = sorted(i.id for i in items if i.label == label and TRAIN in roles.get(i.id, "").split(BOTH))

@@ -1,4 +1,4 @@
-"""The five leukocytes of the synthetic smears, drawn from what a haematologist tells them apart by.
+"""The five leukocytes of the synthetic smears, drawn from the features by which a haematologist distinguishes them.
 
 Each function draws one class into a square field in µm; `LEUKOCYTES` maps class names to them. Sizes and
 features follow the usual morphology of a stained film (Bain, Blood Cells: A Practical Guide, chapter 3).
@@ -26,13 +26,13 @@ class Leukocyte:
 
 
 def draw_leukocyte(cell_class: str, reach: float, scale: float, stain: Stain, rng: np.random.Generator) -> Leukocyte:
-    """Draw one cell of a class in `LEUKOCYTES`, at the centre of a square of 2 * `reach` µm a side."""
+    """Draw one cell of a class in `LEUKOCYTES`, at the centre of a square with sides of 2 * `reach` µm."""
     x, y = axes(int(np.ceil(reach * scale)), scale)
     return LEUKOCYTES[cell_class](Sheet(x, y, scale, stain, rng))
 
 
 def _over(density: Field, colour: Colour, strength: Field | float, cover: Field) -> Field:
-    """Lay a part of the given colour and strength over what is there, as far as it covers it."""
+    """Blend a part of the given colour and strength over the density, by its coverage."""
     part = np.asarray(strength, np.float32)[..., None] * colour
     return density + cover[..., None] * (part - density)
 

@@ -80,7 +80,7 @@ def _red_cell(scale: float, habit: _RedCellHabit, rng: np.random.Generator) -> F
 def red_cells(
     shape: tuple[int, int], scale: float, leukocyte: tuple[float, float, float], rng: np.random.Generator
 ) -> Field:
-    """Red-cell thickness (H, W) over a field of `shape` pixels, `scale` pixels a µm.
+    """Red-cell thickness (H, W) over a field of `shape` pixels, `scale` pixels per µm.
 
     `leukocyte` is its centre (row, column) in pixels and its radius in µm; red cells only lean against it.
     Some overlap each other or are cut by the border.

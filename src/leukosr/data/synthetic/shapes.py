@@ -107,7 +107,7 @@ def texture(shape: tuple[int, int], grain: float, rng: np.random.Generator) -> F
 def granules(
     shape: tuple[int, int], scale: float, diameter: float, spacing: float, fill: float, rng: np.random.Generator
 ) -> Field:
-    """Strength in [0, 1] of round granules all over a field of `shape` pixels, `scale` pixels a µm.
+    """Strength in [0, 1] of round granules all over a field of `shape` pixels, `scale` pixels per µm.
 
     They sit on a jittered lattice of the given spacing (µm), where a share `fill` of the places is taken, so
     that they crowd without piling up, as in a cell.

@@ -1,9 +1,8 @@
-"""The `demo` data set: synthetic Giemsa/Wright-stained blood smears that the project draws itself.
+"""The `demo` data set: synthetic Giemsa/Wright-stained blood smears.
 
-Every source is one imaginary micrograph with exactly one leukocyte; its views are augmentations of it in
-the manner of BCCD (rotation, shift, shear, flip, black fill), so the set has the same trap as BCCD: a random
-split puts images of one source into several parts. Masks of nucleus and cytoplasm are exact, and nothing is
-downloaded.
+Every source is one imaginary micrograph with exactly one leukocyte; its views are augmentations of it in the manner of
+BCCD (rotation, shift, shear, flip, black fill), so the set has the same trap as BCCD: a random split puts images of one
+source into several parts. Masks of nucleus and cytoplasm are exact, and nothing is downloaded.
 """
 
 import csv
@@ -29,7 +28,7 @@ NUCLEUS, CYTOPLASM = 255, 128  # grey values in the mask files
 _SUPERSAMPLING = 3
 _SHORT_SIDE = 36.0  # µm of blood along the shorter side of an image
 _REACH = 12.0  # µm from a leukocyte's centre that any part of it can reach
-# Full-resolution chroma: a granule is a few pixels wide and told apart by its colour.
+# Full-resolution chroma: a granule is a few pixels wide and recognised by its colour.
 _JPEG = (cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
 
 Pixels = NDArray[np.uint8]
@@ -38,7 +37,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class SmearSettings:
-    """How much to draw: image size in pixels, sources a class in TRAIN and TEST, views a source, seed.
+    """How much to draw: image size in pixels, sources per class in TRAIN and TEST, views per source, seed.
 
     Raises LeukoError where a side is below 64 or a count is not positive.
     """
