@@ -170,7 +170,7 @@ def _decoded(path: Path) -> str:
         line = content.count(b"\n", 0, error.start) + 1
         raise LeukoError(
             f"{path} is not {'UTF-16' if wide else 'UTF-8'} text (line {line}; it may be Latin-1 or Windows-1252): "
-            "mark; save it as CSV UTF-8"
+            "save it as CSV UTF-8"
         ) from None
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1

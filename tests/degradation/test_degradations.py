@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leukosr.degradation import DEGRADATIONS, RESAMPLING, Bicubic, BicubicSettings, image_rng, resize
+from leukosr.degradation import DEGRADATIONS, Bicubic, BicubicSettings, image_rng
 from leukosr.errors import LeukoError
+from leukosr.images.resampling import RESAMPLING, resize
 
 SCALES = (2, 4, 8)
 

@@ -38,8 +38,7 @@ def which(params: ParamsFile = PARAMS) -> None:
 
 
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    params: ParamsFile = PARAMS,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False, params: ParamsFile = PARAMS
 ) -> None:
     """Show what this machine offers, what `auto` means on it, and what would keep a study from running.
 
@@ -73,8 +72,7 @@ def sync(params: ParamsFile = PARAMS) -> None:
 
 
 def publish(
-    name: Annotated[str, typer.Option(help="The folder below results/ to write.")],
-    params: ParamsFile = PARAMS,
+    name: Annotated[str, typer.Option(help="The folder below results/ to write.")], params: ParamsFile = PARAMS
 ) -> None:
     """Copy the report and metrics of a finished study to results/NAME, for git."""
     from leukosr.report.publish import publish_results

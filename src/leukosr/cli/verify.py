@@ -40,7 +40,8 @@ def verify(as_json: Annotated[bool, typer.Option("--json", help="Print an object
 
 def _print(found: Verified, root: Path, remedies: list[str]) -> None:
     lines = [f"bad: {_place(copy, root)}: MD5 {md5}, recorded {copy.digest}" for copy, md5 in _each_once(found.bad)]
-    lines += [f"missing: {count} of {path} {where}" for (path, where), count in _missing(found).items()]
+    places = Counter((copy.output.path, "cache" if copy.cached else "workspace") for copy in found.missing)
+    lines += [f"missing: {count} of {path} in the {where}" for (path, where), count in places.items()]
     lines += [f"not checked: {path}, which DVC knows by no MD5" for path in found.unchecked]
     lines += remedies
     if found.missing:
@@ -57,11 +58,6 @@ def _print(found: Verified, root: Path, remedies: list[str]) -> None:
 def _each_once(bad: dict[Copy, str]) -> list[tuple[Copy, str]]:
     """One cached object may be a copy of several files."""
     return list({copy.place: (copy, md5) for copy, md5 in bad.items()}.values())
-
-
-def _missing(found: Verified) -> Counter[tuple[str, str]]:
-    places = {True: "in the cache", False: "in the workspace"}
-    return Counter((copy.output.path, places[copy.cached]) for copy in found.missing)
 
 
 def _place(copy: Copy, root: Path) -> str:

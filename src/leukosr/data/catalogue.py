@@ -86,7 +86,7 @@ def find_images(settings: Prepare | Provenance, labelled: bool = True) -> list[S
     if not root.is_dir():
         raise LeukoError(f"the image folder {root} does not exist: get it with `{fetch_command(settings.root)}`")
     if (root / "split.csv").is_file():
-        return _from_split_csv(root, settings.classes, labelled)
+        return from_split_csv(root, settings.classes, labelled)
     listing = partial(_from_class_folders, classes=settings.classes) if labelled else _from_any_folders
     if settings.train is None or settings.test is None:
         return listing(root, "", part="all")
@@ -219,7 +219,8 @@ def _same_classes(root: Path, settings: Prepare | Provenance, found: Iterable[Se
         )
 
 
-def _from_split_csv(root: Path, classes: list[str] | None, labelled: bool) -> list[SetFile]:
+def from_split_csv(root: Path, classes: list[str] | None = None, labelled: bool = True) -> list[SetFile]:
+    """The files that `split.csv` lists, and those that it leaves out with that reason; see `find_images`."""
     rows = read_split(root, labelled)
     if classes is None:
         one_spelling((row.label for row in rows), f"{root / 'split.csv'} writes one class")

@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from leukosr.config import PerClass, Prepare, SourceDisjoint, read_yaml
-from leukosr.data.catalogue import Rejected, SetFile, check_images, drawn_sets, find_images, loose_images
+from leukosr.config import read_yaml
+from leukosr.data.catalogue import Rejected, SetFile, check_images, drawn_sets, from_split_csv, loose_images
 from leukosr.data.paths import stays_below
 from leukosr.data.sources import read_sources
 from leukosr.engine.parallel import count_workers, ordered_map
@@ -214,7 +214,7 @@ def _listed(path: Path) -> list[SetFile]:
     """Every image below a folder with class folders, TRAIN/TEST folders of class folders, or a split.csv."""
     if not path.is_dir():
         raise LeukoError(f"{path} is not a folder: name the folder that holds the class folders")
-    return find_images(_flat(path)) if (path / "split.csv").is_file() else _walk(path)
+    return from_split_csv(path) if (path / "split.csv").is_file() else _walk(path)
 
 
 def _walk(path: Path) -> list[SetFile]:
@@ -225,15 +225,3 @@ def _walk(path: Path) -> list[SetFile]:
         SetFile(file.path.relative_to(path).as_posix(), file.path.parent.name, "all", file.reason) for file in files
     ]
     return loose_images(path, path) + in_folders
-
-
-def _flat(path: Path) -> Prepare:
-    return Prepare(
-        root=str(path), train=None, test=None, reference=None, classes=None, bad_images="stop",
-        max_pixels=50_000_000, sr_fraction=0.8, classifier_train_fraction=0.8,
-        source_disjoint=SourceDisjoint(
-            sr_train=0.4, classifier_train=0.3, classifier_val=0.1, classifier_test=0.2, folds=None
-        ),
-        sources=str(path), source_pattern=None,
-        per_class=PerClass(sr_train=None, sr_val=1, classifier=None, reference=None),
-    )  # fmt: skip

@@ -50,14 +50,12 @@ class CapstoneSettings:
         require(self.kernel in RESAMPLING, "kernel", self.kernel, f"one of {', '.join(RESAMPLING)}")
 
 
+@dataclass(frozen=True)
 class Capstone:
     """Blur, shrink, add noise, compress, blur again, all on 8-bit images."""
 
     Settings: ClassVar[type[CapstoneSettings]] = CapstoneSettings
-
-    def __init__(self, settings: CapstoneSettings) -> None:
-        """Degrade with these settings."""
-        self.settings = settings
+    settings: CapstoneSettings
 
     def __call__(self, hr: Image8, rng: np.random.Generator) -> Image8:
         """Make the LR image of `hr`.

@@ -9,13 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from leukosr.degradation.checks import (
-    require,
-    require_integer,
-    require_mix,
-    require_probability,
-    require_range,
-)
+from leukosr.degradation.checks import require, require_integer, require_mix, require_probability, require_range
 from leukosr.degradation.kernels import BlurKernel, Gaussian, GeneralisedGaussian, Plateau, Sinc
 
 ResizeMode = Literal["area", "bilinear", "bicubic"]

@@ -59,7 +59,7 @@ class Resume:
             if found != precision and any(other.glob("*.pt")):
                 raise LeukoError(
                     f"an interrupted attempt of this training computed in {found}, but this one would continue "
-                    f"in {precision}: set precision to {found} to finish it, or remove {other} to begin again in {precision}"
+                    f"in {precision}: set precision to {found} to finish it, or remove {other} to begin again"
                 )
         return cls(f"{digest}-{precision}", seconds, root)
 

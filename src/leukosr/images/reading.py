@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from PIL.ImageFile import ImageFile
 
+from leukosr.config import Image
 from leukosr.errors import LeukoError
 from leukosr.images.decoding import Unusable, decode, opened, stored_mode, whole
 from leukosr.images.resampling import Kernel, resize
@@ -81,6 +82,11 @@ def read_as_rgb(path: Path) -> np.ndarray:
         if mode in ("I", "F") or ";16" in mode:
             raise Unusable(f"has more than 8 bits per channel (mode {mode}); scale and convert it to 8 bits")
         return decode(image, whole(file))
+
+
+def read_hr(path: Path, image: Image) -> np.ndarray:
+    """One original as uint8 RGB, image.height x image.width x 3. Raises LeukoError that names the file."""
+    return fit_to(read_rgb(path), image.height, image.width, image.fit, image.kernel)
 
 
 @contextmanager

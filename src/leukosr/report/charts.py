@@ -29,7 +29,7 @@ def accuracy_figure(path: Path, results: StudyResults, note: str) -> None:
             if scores.accuracy is not None:
                 panel.vlines(100 * scores.accuracy, place - 0.3, place + 0.3, color="black", linewidth=2, zorder=4)
             text = f"{mean_sd(percent(scores.accuracy), percent(scores.accuracy_sd))}  (n = {scores.n_runs})"
-            _beside(panel, place, text)
+            beside(panel, place, text)
         majority = _majority_percent(results)
         if majority is not None:
             panel.axvline(majority, color="#555555", linestyle=":", linewidth=1.3)
@@ -38,7 +38,7 @@ def accuracy_figure(path: Path, results: StudyResults, note: str) -> None:
                 xytext=(3, 3), textcoords="offset points", fontsize=8, color="#555555",
                 ha="left", va="bottom",
             )  # fmt: skip
-        _label_rows(panel, [result.look.label for result in results.experiments.values()])
+        label_rows(panel, [result.look.label for result in results.experiments.values()])
         low, high = panel.get_xlim()
         panel.set_xlim(max(-1.0, low - 1), min(101.5, high + 1))
         panel.set_xlabel("test accuracy, % (dots: seeds, bar: mean; right: mean ± sd)")
@@ -56,7 +56,7 @@ def quality_figure(path: Path, results: StudyResults, note: str) -> None:
             for place, result in enumerate(results.arms.values()):
                 values = result.per_image[column].dropna().to_numpy()
                 if not len(values):
-                    _beside(panel, place, UNDEFINED)
+                    beside(panel, place, UNDEFINED)
                     continue
                 panel.boxplot(
                     values, positions=[place], orientation="horizontal", widths=0.6, whis=(5, 95),
@@ -65,8 +65,8 @@ def quality_figure(path: Path, results: StudyResults, note: str) -> None:
                     boxprops={"facecolor": result.look.colour, "linewidth": 0.8},
                     medianprops={"color": "black", "linewidth": 1.8},
                 )  # fmt: skip
-                _beside(panel, place, f"{number(getattr(result.quality, column), digits)}  (n = {len(values)})")
-            _label_rows(panel, [result.look.label for result in results.arms.values()])
+                beside(panel, place, f"{number(getattr(result.quality, column), digits)}  (n = {len(values)})")
+            label_rows(panel, [result.look.label for result in results.arms.values()])
             panel.set_xlabel(f"{label} against the ground truth (right: mean)")
 
 
@@ -140,11 +140,13 @@ def _spread(count: int, place: int) -> list[float]:
     return [place + 0.36 * (index - (count - 1) / 2) / max(count - 1, 1) for index in range(count)]
 
 
-def _beside(panel: Axes, place: float, text: str) -> None:
+def beside(panel: Axes, place: float, text: str) -> None:
+    """Write `text` to the right of a row."""
     panel.annotate(text, (1.03, place), xycoords=("axes fraction", "data"), va="center", fontsize=9)
 
 
-def _label_rows(panel: Axes, labels: list[str]) -> None:
+def label_rows(panel: Axes, labels: list[str]) -> None:
+    """One row per label, from the top."""
     panel.set_yticks(range(len(labels)), labels)
     panel.set_ylim(len(labels) - 0.5, -0.5)
     panel.tick_params(axis="y", length=0)

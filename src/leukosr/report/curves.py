@@ -36,12 +36,7 @@ def sr_curves(path: Path, look: Look, history: pd.DataFrame, note: str) -> None:
         for panel, column, label in ((psnr, "val_psnr", "PSNR, dB"), (ssim, "val_ssim", "SSIM")):
             known = history[column].notna()
             panel.plot(
-                iterations[known],
-                history[column][known],
-                color=look.colour,
-                linewidth=1.8,
-                marker="o",
-                markersize=3,
+                iterations[known], history[column][known], color=look.colour, linewidth=1.8, marker="o", markersize=3
             )
             panel.set_ylabel(f"validation\n{label}")
         ssim.set_xlabel("iteration")

@@ -138,12 +138,7 @@ def f1_by_class(results: StudyResults) -> list[list[str]]:
 def class_rows(results: StudyResults) -> list[list[str]]:
     """One row per experiment and class: precision, recall, F1 in percent (means over seeds) and the test images."""
     return [
-        [
-            result.look.label,
-            name,
-            *(number(percent(v), 1) for v in (s.precision, s.recall, s.f1)),
-            str(s.support),
-        ]
+        [result.look.label, name, *(number(percent(v), 1) for v in (s.precision, s.recall, s.f1)), str(s.support)]
         for result in results.experiments.values()
         for name, s in result.scores.per_class.items()
     ]

@@ -32,8 +32,9 @@ from leukosr.errors import LeukoError
 from leukosr.evaluate.classification import METRICS, Classification, mean_and_sd, score
 from leukosr.files import new_folder, write_json
 from leukosr.layout import Layout, image_file, require, require_all, stage_again
-from leukosr.report.figures import budget_note, classifier_curves, confusion_figure
-from leukosr.report.style import experiment_looks
+from leukosr.report.charts import confusion_figure
+from leukosr.report.curves import classifier_curves
+from leukosr.report.style import budget_note, experiment_looks
 from leukosr.tables import read_own_table, write_frame
 from leukosr.tracking.records import SYNC, ClassifierRecord, log_epoch
 

@@ -10,14 +10,13 @@ import cv2
 from rich.console import Console
 
 from leukosr.config import Image, Params
-from leukosr.data.hr import read_hr
 from leukosr.data.manifest import Row, read_manifest, used_rows
 from leukosr.degradation import DEGRADATIONS, image_rng
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.processes import ALONE, Processes, shared_folder
 from leukosr.engine.progress import track
 from leukosr.engine.seeding import stream_seed
-from leukosr.images.reading import read_rgb, write_png
+from leukosr.images.reading import read_hr, read_rgb, write_png
 from leukosr.layout import BRING_BACK, Layout, image_file, new_image_file, require_all
 
 SHOWN = 6
@@ -83,7 +82,8 @@ def _degrade(task: _Task) -> None:
 
 def _draw_grid(rows: list[Row], params: Params, out: Path) -> None:
     """HR and LR of the first image of each class."""
-    from leukosr.report.figures import budget_note, degradation_grid  # here, as every worker imports this module
+    from leukosr.report.grids import degradation_grid  # here, as every worker imports this module
+    from leukosr.report.style import budget_note
 
     firsts = list({row.label: row for row in reversed(rows)}.values())[::-1][:SHOWN]
     hr = [read_hr(Path(params.prepare.root) / row.path, params.image) for row in firsts]

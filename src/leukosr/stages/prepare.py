@@ -19,7 +19,8 @@ from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.images.reading import ImageFacts, inspect_image
-from leukosr.report.figures import budget_note, class_distribution
+from leukosr.report.charts import class_distribution
+from leukosr.report.style import budget_note
 
 SHOWN = 20
 

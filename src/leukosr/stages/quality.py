@@ -11,7 +11,6 @@ import numpy as np
 from rich.console import Console
 
 from leukosr.config import Image, Params, Quality
-from leukosr.data.hr import read_hr
 from leukosr.data.manifest import compared_rows, read_manifest
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.processes import ALONE, Processes
@@ -19,7 +18,7 @@ from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.evaluate.image_quality import ImageQuality, compare_images
 from leukosr.files import new_folder, write_json
-from leukosr.images.reading import read_rgb_of
+from leukosr.images.reading import read_hr, read_rgb_of
 from leukosr.images.resampling import brought_to
 from leukosr.layout import BRING_BACK, Layout, image_file, require, require_all, stage_again
 from leukosr.tables import write_table

@@ -13,7 +13,6 @@ from rich.console import Console
 
 from leukosr import tracking
 from leukosr.config import Params
-from leukosr.data.hr import read_hr
 from leukosr.data.manifest import SR_ROLES, Row, read_manifest, refuse_trained_tests, with_role
 from leukosr.data.pairs import Pairs
 from leukosr.degradation import DEGRADATIONS
@@ -24,11 +23,12 @@ from leukosr.engine.progress import progress
 from leukosr.engine.resume import Resume, work_digest
 from leukosr.errors import LeukoError
 from leukosr.files import new_folder, write_json
-from leukosr.images.reading import read_rgb
+from leukosr.images.reading import read_hr, read_rgb
 from leukosr.images.store import ImageStore
 from leukosr.layout import BRING_BACK, Layout, image_file, require, require_all, stage_again
-from leukosr.report.figures import budget_note, sample_grid, sr_curves
-from leukosr.report.style import training_look
+from leukosr.report.curves import sr_curves
+from leukosr.report.grids import sample_grid
+from leukosr.report.style import budget_note, training_look
 from leukosr.stages.degrade import degradation_settings
 from leukosr.superres.trainer import SRTraining, history_columns
 from leukosr.superres.upscaler import upscale_batch

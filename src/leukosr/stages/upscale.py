@@ -10,14 +10,13 @@ import numpy as np
 from rich.console import Console
 
 from leukosr.config import Arm, ByFile, ByTraining, Filtered, Generated, Jpeg, Params, Resampled
-from leukosr.data.hr import read_hr
 from leukosr.data.manifest import Row, arm_rows, read_manifest
 from leukosr.engine.processes import ALONE, Processes, shared_folder
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.files import write_json
 from leukosr.images.filters import FILTERS
-from leukosr.images.reading import read_rgb_of, write_jpeg, write_png
+from leukosr.images.reading import read_hr, read_rgb_of, write_jpeg, write_png
 from leukosr.images.resampling import brought_to, resize
 from leukosr.layout import BRING_BACK, Layout, image_file, new_image_file, require, require_all, stage_again
 

@@ -89,13 +89,10 @@ class Run:
             if self.run_id is not None:  # asked here, as Ctrl-C may come while the run is opened
                 mlflow.end_run(status)
 
-        if status == "KILLED" and not self.caller.stuck:
-            with suppress(*FAILURES, TimeoutError):  # whoever ends this process does not wait for a server
-                self.caller.call(end, LAST_SECONDS)
-        elif not self.lost:
+        if status != "KILLED" and not self.lost:
             self.attempt(end)
         elif not self.caller.stuck:
-            with suppress(*FAILURES):
+            with suppress(*FAILURES):  # whoever kills this process does not wait for a server
                 self.caller.call(end, LAST_SECONDS)
 
     def holds(self, run_id: str | None) -> bool:

@@ -10,6 +10,8 @@ from itertools import count
 from pathlib import Path
 
 import numpy as np
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
 
 from leukosr.data.provenance.geometry import NO_VIEW, Limits, View, best_view
 from leukosr.data.provenance.store import build_store, open_store, read_part, write_part
@@ -123,18 +125,9 @@ def _look(pair: Candidate, folder: Path, limits: Limits) -> list[float]:
 
 def _joined(count: int, links: Sequence[Link]) -> np.ndarray:
     """Connected images have one number, that of the first of them."""
-    parent = np.arange(count)
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
-
-    for link in links:
-        first, second = sorted((root(link.a), root(link.b)))
-        parent[second] = first
-    return np.array([root(i) for i in range(count)])
+    ends = [link.a for link in links], [link.b for link in links]
+    _, labels = connected_components(sparse.coo_array((np.ones(len(links)), ends), (count, count)), directed=False)
+    return np.asarray(np.unique(labels, return_index=True)[1][labels])
 
 
 def _confidence(group: np.ndarray, links: Sequence[Link], refused: np.ndarray) -> np.ndarray:

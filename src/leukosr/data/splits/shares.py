@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Protocol
 
 from leukosr.config import Prepare
@@ -54,9 +55,10 @@ def in_parts(items: Sequence[Candidate]) -> dict[str, list[str]]:
     return parts
 
 
-def references(ids: Sequence[str], limit: int | None) -> dict[str, str]:
-    """The roles of images that are listed but never trained on."""
-    return {each: "reference" if limit is None or place < limit else "unused" for place, each in enumerate(ids)}
+def in_turn(ids: Sequence[str], counts: Mapping[str, int | None]) -> dict[str, str]:
+    """The first images get the first role, `counts` of them (None: all the rest), and so on; what is left is unused."""
+    roles = [role for role, count in counts.items() for _ in range(len(ids) if count is None else count)]
+    return dict(zip(ids, chain(roles, repeat("unused")), strict=False))
 
 
 class Cuts(Protocol):
@@ -75,7 +77,7 @@ def cut_alike(
         shuffled = drawn(members, seed, name, label)
         roles |= _used_alike(*cut(label, [item for item in shuffled if item.part != "reference"]), settings)
         listed = [item.id for item in shuffled if item.part == "reference"]
-        roles |= references(listed, settings.per_class.reference)
+        roles |= in_turn(listed, {"reference": settings.per_class.reference})
     return with_fewer(items, roles, most, seed)
 
 

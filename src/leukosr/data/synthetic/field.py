@@ -111,11 +111,7 @@ def red_cells(
 
 
 def lay_platelets(
-    density: Field,
-    scale: float,
-    leukocyte: tuple[float, float, float],
-    stain: Stain,
-    rng: np.random.Generator,
+    density: Field, scale: float, leukocyte: tuple[float, float, float], stain: Stain, rng: np.random.Generator
 ) -> None:
     """Add up to six platelets (small, purple, granular) to the optical density (H, W, 3), in place."""
     for _ in range(int(rng.choice(7, p=(0.12, 0.2, 0.23, 0.18, 0.13, 0.09, 0.05)))):
