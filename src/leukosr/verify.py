@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from leukosr.data.catalogue import fetch_command
 from leukosr.engine.parallel import count_workers
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
@@ -184,4 +185,15 @@ def remedies(verified: Verified) -> list[str]:
             again = "get the set again" if output.target.endswith(".dvc") else f"`dvc repro {output.target}`"
             then = f"`dvc pull {output.target}` where a remote holds it, else {again}"
         said.append(f"{output.path}: remove what is bad, then {then}")
+    return said
+
+
+def missing_remedies(verified: Verified) -> list[str]:
+    """How to get the outputs that have missing copies."""
+    said = []
+    for target, path in {copy.output.target: copy.output.path for copy in verified.missing}.items():
+        if target.endswith(".dvc"):
+            said.append(f"{path}: get it by `dvc checkout {target}`, `dvc pull {target}` or `{fetch_command(path)}`")
+    if any(not copy.output.target.endswith(".dvc") for copy in verified.missing):
+        said.append("what stages made: get it by `dvc checkout`, `dvc pull` or `make repro`, which makes it again")
     return said

@@ -20,7 +20,10 @@ def show(params: ParamsFile = PARAMS) -> None:
     from leukosr.stages import report as stage
 
     settings = load_params(params)
-    stage.show(settings, console, Layout(settings.study.name))
+    layout = Layout(settings.study.name)
+    if not (layout.report / "index.html").is_file():
+        raise LeukoError(f"study {layout.study} has no report in {layout.report} yet: run `make repro`")
+    stage.show(settings, console, layout)
 
 
 def which(params: ParamsFile = PARAMS) -> None:
@@ -29,11 +32,15 @@ def which(params: ParamsFile = PARAMS) -> None:
 
     settings = load_params(params)
     console.print(f"study {settings.study.name} ({settings.study.title}), budget {settings.budget.name}")
-    drawn = {wanted.folder for wanted in settings.synthesize.values()}
-    if settings.prepare.root not in drawn and not Path(settings.prepare.root).is_dir():
+    root = settings.prepare.root
+    if Path(root).is_dir():
+        console.print(f"images: in {root}")
+    elif root in {wanted.folder for wanted in settings.synthesize.values()}:
+        console.print(f"images: not in {root} yet; `make repro` draws them")
+    else:
         raise LeukoError(
-            f"the images of this study belong in {settings.prepare.root}, which does not exist: bring them with "
-            f"`{fetch_command(settings.prepare.root)}`, or with `dvc checkout` where DVC has them"
+            f"the images of this study belong in {root}, which does not exist: get them with `{fetch_command(root)}`, "
+            "or with `dvc checkout` if DVC has them"
         )
 
 

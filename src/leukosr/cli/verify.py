@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,19 +33,20 @@ def verify(as_json: Annotated[bool, typer.Option("--json", help="Print an object
     if as_json:
         print_raw(json.dumps(_record(found), indent=2))
     else:
-        _print(found, root, checking.remedies(found))
+        _print(found, root, [*checking.remedies(found), *checking.missing_remedies(found)])
     if found.bad:
         raise typer.Exit(1)
 
 
 def _print(found: Verified, root: Path, remedies: list[str]) -> None:
     lines = [f"bad: {_place(copy, root)}: MD5 {md5}, recorded {copy.digest}" for copy, md5 in _each_once(found.bad)]
-    places = Counter((copy.output.path, "cache" if copy.cached else "workspace") for copy in found.missing)
-    lines += [f"missing: {count} of {path} in the {where}" for (path, where), count in places.items()]
+    counts = Counter((copy.output.path, "cache" if copy.cached else "workspace") for copy in found.missing)
+    places: dict[tuple[str, int], list[str]] = defaultdict(list)
+    for (path, place), count in counts.items():
+        places[path, count].append(place)
+    lines += [f"missing: {count} of {path} in the {' and the '.join(each)}" for (path, count), each in places.items()]
     lines += [f"not checked: {path}, which DVC knows by no MD5" for path in found.unchecked]
     lines += remedies
-    if found.missing:
-        lines.append("What is missing comes by `dvc checkout` from the cache, `dvc pull` from a remote, or `dvc repro`")
     checked, bad, missing = (len({copy.place for copy in part}) for part in (found.good, found.bad, found.missing))
     lines.append(
         f"verify: {checked + bad} files in workspace and cache hashed, {bad} bad, {missing} missing, "
