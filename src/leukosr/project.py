@@ -59,9 +59,9 @@ def run_dvc(*arguments: str) -> str:
     command = [sys.executable, "-m", "dvc", *arguments]
     result = subprocess.run(command, capture_output=True, text=True, errors="backslashreplace", check=False)
     if result.returncode:
-        said = dvc_error(result.stderr)
-        remedy = next((remedy for words, remedy in _REMEDIES.items() if words in said), None)
-        raise LeukoError(f"`dvc {' '.join(arguments)}` failed ({said}): {remedy or 'add -v to see what DVC did'}")
+        message = dvc_error(result.stderr)
+        remedy = next((remedy for words, remedy in _REMEDIES.items() if words in message), None)
+        raise LeukoError(f"`dvc {' '.join(arguments)}` failed ({message}): {remedy or 'add -v to see what DVC did'}")
     return result.stdout
 
 

@@ -173,7 +173,7 @@ def remedies(verified: Verified) -> list[str]:
     bad: dict[Output, list[Copy]] = defaultdict(list)
     for copy in verified.bad:
         bad[copy.output].append(copy)
-    said = []
+    sentences = []
     for output, copies in bad.items():
         lost = any((output, copy.name, not copy.cached) not in good for copy in copies)
         places = {copy.cached for copy in copies}
@@ -184,16 +184,18 @@ def remedies(verified: Verified) -> list[str]:
         else:
             again = "get the set again" if output.target.endswith(".dvc") else f"`dvc repro {output.target}`"
             then = f"`dvc pull {output.target}` where a remote holds it, else {again}"
-        said.append(f"{output.path}: remove what is bad, then {then}")
-    return said
+        sentences.append(f"{output.path}: remove what is bad, then {then}")
+    return sentences
 
 
 def missing_remedies(verified: Verified) -> list[str]:
     """How to get the outputs that have missing copies."""
-    said = []
+    sentences = []
     for target, path in {copy.output.target: copy.output.path for copy in verified.missing}.items():
         if target.endswith(".dvc"):
-            said.append(f"{path}: get it by `dvc checkout {target}`, `dvc pull {target}` or `{fetch_command(path)}`")
+            sentences.append(
+                f"{path}: get it by `dvc checkout {target}`, `dvc pull {target}` or `{fetch_command(path)}`"
+            )
     if any(not copy.output.target.endswith(".dvc") for copy in verified.missing):
-        said.append("what stages made: get it by `dvc checkout`, `dvc pull` or `make repro`, which makes it again")
-    return said
+        sentences.append("what stages made: get it by `dvc checkout`, `dvc pull` or `make repro`, which makes it again")
+    return sentences

@@ -49,15 +49,15 @@ def doctor(
 ) -> None:
     """Show what this machine offers, what `auto` means on it, and what would keep a study from running.
 
-    The exit code is 0 whatever is found.
+    The exit code is always 0.
     """
     from leukosr.doctor import examine, show_diagnosis
 
-    found = examine(params)
+    diagnosis = examine(params)
     if as_json:
-        print_raw(json.dumps(found.as_json(), indent=2))
+        print_raw(json.dumps(diagnosis.as_json(), indent=2))
         return
-    show_diagnosis(found, console)
+    show_diagnosis(diagnosis, console)
 
 
 def sync(params: ParamsFile = PARAMS) -> None:
@@ -65,17 +65,17 @@ def sync(params: ParamsFile = PARAMS) -> None:
     from leukosr.tracking.sync import sync as log_later
 
     settings = load_params(params)
-    found = log_later(settings, params, Layout(settings.study.name))
-    for name in found.logged:
+    synced = log_later(settings, params, Layout(settings.study.name))
+    for name in synced.logged:
         console.print(f"logged: {name}")
-    for stage in found.outdated:
+    for stage in synced.outdated:
         console.print(
             f"not logged: {stage}, as params.yaml or the manifest has changed since; `dvc repro` makes it again"
         )
-    if found.unfinished:
-        console.print(f"no results yet: {', '.join(found.unfinished)}")
-    left_out = len(found.outdated) + len(found.unfinished)
-    console.print(f"sync: {len(found.logged)} logged, {len(found.held)} there already, {left_out} skipped")
+    if synced.unfinished:
+        console.print(f"no results yet: {', '.join(synced.unfinished)}")
+    left_out = len(synced.outdated) + len(synced.unfinished)
+    console.print(f"sync: {len(synced.logged)} logged, {len(synced.held)} there already, {left_out} skipped")
 
 
 def publish(

@@ -29,28 +29,30 @@ def verify(as_json: Annotated[bool, typer.Option("--json", help="Print an object
     root = project_root()
     with contextlib.chdir(root):
         cache = Path(run_dvc("cache", "dir").strip())
-        found = checking.verify(root, cache)
+        verified = checking.verify(root, cache)
     if as_json:
-        print_raw(json.dumps(_record(found), indent=2))
+        print_raw(json.dumps(_record(verified), indent=2))
     else:
-        _print(found, root, [*checking.remedies(found), *checking.missing_remedies(found)])
-    if found.bad:
+        _print(verified, root, [*checking.remedies(verified), *checking.missing_remedies(verified)])
+    if verified.bad:
         raise typer.Exit(1)
 
 
-def _print(found: Verified, root: Path, remedies: list[str]) -> None:
-    lines = [f"bad: {_place(copy, root)}: MD5 {md5}, recorded {copy.digest}" for copy, md5 in _each_once(found.bad)]
-    counts = Counter((copy.output.path, "cache" if copy.cached else "workspace") for copy in found.missing)
+def _print(verified: Verified, root: Path, remedies: list[str]) -> None:
+    lines = [f"bad: {_place(copy, root)}: MD5 {md5}, recorded {copy.digest}" for copy, md5 in _each_once(verified.bad)]
+    counts = Counter((copy.output.path, "cache" if copy.cached else "workspace") for copy in verified.missing)
     places: dict[tuple[str, int], list[str]] = defaultdict(list)
     for (path, place), count in counts.items():
         places[path, count].append(place)
     lines += [f"missing: {count} of {path} in the {' and the '.join(each)}" for (path, count), each in places.items()]
-    lines += [f"not checked: {path}, which DVC knows by no MD5" for path in found.unchecked]
+    lines += [f"not checked: {path}, which DVC knows by no MD5" for path in verified.unchecked]
     lines += remedies
-    checked, bad, missing = (len({copy.place for copy in part}) for part in (found.good, found.bad, found.missing))
+    checked, bad, missing = (
+        len({copy.place for copy in part}) for part in (verified.good, verified.bad, verified.missing)
+    )
     lines.append(
         f"verify: {checked + bad} files in workspace and cache hashed, {bad} bad, {missing} missing, "
-        f"{len(found.unchecked)} not checked"
+        f"{len(verified.unchecked)} not checked"
     )
     for line in lines:
         console.print(line)
@@ -67,11 +69,13 @@ def _place(copy: Copy, root: Path) -> str:
     return f"{place} (of {of})" if copy.cached else f"{place} (damaged, or changed since DVC recorded it)"
 
 
-def _record(found: Verified) -> dict[str, object]:
+def _record(verified: Verified) -> dict[str, object]:
     bad = [
         {"path": str(copy.place), "output": copy.output.path, "target": copy.output.target, "cached": copy.cached,
          "md5": md5, "recorded": copy.digest}
-        for copy, md5 in _each_once(found.bad)
+        for copy, md5 in _each_once(verified.bad)
     ]  # fmt: skip
-    missing = [{"path": str(copy.place), "output": copy.output.path, "cached": copy.cached} for copy in found.missing]
-    return {"good": len(found.good), "bad": bad, "missing": missing, "unchecked": found.unchecked}
+    missing = [
+        {"path": str(copy.place), "output": copy.output.path, "cached": copy.cached} for copy in verified.missing
+    ]
+    return {"good": len(verified.good), "bad": bad, "missing": missing, "unchecked": verified.unchecked}

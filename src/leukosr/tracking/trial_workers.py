@@ -39,8 +39,8 @@ def make_trials(store: TrialStore, workers: int, params_file: Path, parent_id: s
     if parent_id is not None:
         command += ["--parent", parent_id]
     with ExitStack() as stack:
-        said = [stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8")) for _ in range(workers)]
-        processes = [subprocess.Popen(command, env=environment, stderr=file) for file in said]
+        outputs = [stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8")) for _ in range(workers)]
+        processes = [subprocess.Popen(command, env=environment, stderr=file) for file in outputs]
         try:
             with progress(store.cells, "sweep") as advance:
                 shown = 0
@@ -52,7 +52,7 @@ def make_trials(store: TrialStore, workers: int, params_file: Path, parent_id: s
         finally:
             _end(processes)
         failed = [number for number, process in enumerate(processes) if process.returncode]
-        lines = [_lines(file) for file in said]
+        lines = [_lines(file) for file in outputs]
     # the same warning of several processes is printed once
     for warning in dict.fromkeys(line for each in lines for line in each if line.startswith(WARNING)):
         print(warning, file=sys.stderr)
