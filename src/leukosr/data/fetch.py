@@ -140,7 +140,9 @@ def add(name: str, path: Path, *, leave_out: bool) -> tuple[int, list[Rejected]]
 
 def _add(target: Path, path: Path, *, leave_out: bool) -> tuple[int, list[Rejected]]:
     _refuse_known(target)
-    found = _listed(path)
+    if not path.is_dir():
+        raise LeukoError(f"{path} is not a folder: name the folder that holds the class folders")
+    found = from_split_csv(path) if (path / "split.csv").is_file() else _walk(path)
     look = partial(inspect_image, max_pixels=50_000_000)
     workers = count_workers("auto")
     good, rejected = check_images(
@@ -210,14 +212,8 @@ def _undone(target: Path) -> Iterator[None]:
         raise
 
 
-def _listed(path: Path) -> list[SetFile]:
-    """Every image below a folder with class folders, TRAIN/TEST folders of class folders, or a split.csv."""
-    if not path.is_dir():
-        raise LeukoError(f"{path} is not a folder: name the folder that holds the class folders")
-    return from_split_csv(path) if (path / "split.csv").is_file() else _walk(path)
-
-
 def _walk(path: Path) -> list[SetFile]:
+    """Every image below a folder with class folders, or with TRAIN/TEST folders of class folders."""
     files = [file for file in list_files(path) if file.path.parent != path]
     if not files:
         raise LeukoError(f"{path} holds no class folders: put the images of each class into a folder of its own")

@@ -83,7 +83,7 @@ def confusion_figure(path: Path, look: Look, predictions: pd.DataFrame, classes:
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
     runs = predictions["seed"].nunique()
-    names = [_short(name) for name in classes]
+    names = [name if len(name) <= 14 else f"{name[:13]}…" for name in classes]
     with new_figure(path, 0.74 * len(classes) + 1.45, 0.64 * len(classes) + 1.4, note) as figure:
         panel = figure.subplots()
         panel.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
@@ -109,9 +109,8 @@ def class_distribution(path: Path, rows: Sequence[Row], note: str, protocol: str
         panel = figure.subplots()
         for place, name in enumerate(roles):
             places = np.arange(len(classes)) + (place - (len(roles) - 1) / 2) * thick
-            bars = panel.barh(
-                places, counts[name], height=thick * 0.92, color=SEQUENCE[place % len(SEQUENCE)], label=_words(name)
-            )
+            label, colour = name.replace("sr_", "SR ").replace("_", " "), SEQUENCE[place % len(SEQUENCE)]
+            bars = panel.barh(places, counts[name], height=thick * 0.92, color=colour, label=label)
             panel.bar_label(bars, padding=3, fontsize=8)
         panel.set_yticks(range(len(classes)), classes)
         panel.invert_yaxis()
@@ -151,11 +150,3 @@ def label_rows(panel: Axes, labels: list[str]) -> None:
     panel.set_ylim(len(labels) - 0.5, -0.5)
     panel.tick_params(axis="y", length=0)
     panel.grid(True, axis="x")
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 14 else f"{name[:13]}…"
-
-
-def _words(role: str) -> str:
-    return role.replace("sr_", "SR ").replace("_", " ")

@@ -206,18 +206,14 @@ def _image_facts(results: StudyResults, arm: str) -> dict[str, str]:
     facts: dict[str, list[str]] = defaultdict(list)
     if arm in results.arms:
         for image, psnr in results.arms[arm].per_image[["image", "psnr"]].itertuples(index=False):
-            facts[str(image)].append(_decibel(psnr))
+            shown = number(psnr, 1)
+            facts[str(image)].append(shown if shown == UNDEFINED else f"{shown} dB")
     said = next((each.predictions for each in results.experiments.values() if each.arm == arm), None)
     if said is not None:
         right = (said["true"] == said["predicted"]).groupby(said["image"])
         for image, hits, runs in zip(right.sum().index, right.sum(), right.size(), strict=True):
             facts[str(image)].append(f"right {hits}/{runs}")
     return {image: ", ".join(words) for image, words in facts.items()}
-
-
-def _decibel(psnr: float | None) -> str:
-    shown = number(psnr, 1)
-    return shown if shown == UNDEFINED else f"{shown} dB"
 
 
 def _flat(settings: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:

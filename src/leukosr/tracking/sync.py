@@ -53,7 +53,7 @@ def sync(params: Params, params_file: Path, layout: Layout) -> Synced:
         require(table, "prepare")
     synced, made_with = Synced(), _Lock(params_file)
     for record in _records(params, layout):
-        if not _is_finished(record):
+        if not all((each / "metrics.json").is_file() or (each / "trials.csv").is_file() for each in record.folders):
             synced.unfinished.append(record.stage)
         elif (precision := _precision(record)) is None or made_with.differs(
             record.stage, params, (layout.manifest, layout.roles)
@@ -79,10 +79,6 @@ def _records(params: Params, layout: Layout) -> Iterator[Record]:
         folders: dict[str, Path] = {each: layout.classify(name, each) for each in params.protocols_of(name)}
         yield ClassifierRecord(params, name, layout, params.seeds_of(name), folders)
     yield SweepRecord(params, layout.sweep)
-
-
-def _is_finished(record: Record) -> bool:
-    return all(any((folder / name).is_file() for name in ("metrics.json", "trials.csv")) for folder in record.folders)
 
 
 def _is_held(record: Record, experiment: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from optuna.exceptions import OptunaError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
-from sqlalchemy import Connection, event
+from sqlalchemy import event
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, ProgrammingError, SQLAlchemyError
 
 from leukosr.engine.databases import (
@@ -62,9 +62,5 @@ def _database(url: str, heartbeat_seconds: int) -> RDBStorage:
     if in_a_file:
         # Optuna reads a trial's state and then changes it, with a lock that SQLite does not know: two processes would
         # take the same trial. Here a transaction locks the file from its first statement on.
-        event.listen(storage.engine, "begin", _for_itself)
+        event.listen(storage.engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     return storage
-
-
-def _for_itself(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
