@@ -136,7 +136,7 @@ def test_an_empty_class_folder_is_refused(flat: Prepare, tmp_path: Path) -> None
 
 def test_train_and_test_must_hold_the_same_classes(parted: Prepare, tmp_path: Path) -> None:
     add(tmp_path, "TRAIN/a/1.png", "TRAIN/b/2.png", "TEST/a/3.png", "TEST_SIMPLE/a/5.png")
-    with pytest.raises(LeukoError, match=r"TRAIN and TEST differ \(b stands in one alone\)"):
+    with pytest.raises(LeukoError, match=r"TRAIN and TEST differ \(b is in only one of them\)"):
         find_images(parted)
 
 
@@ -330,7 +330,7 @@ def test_files_that_split_csv_lists_and_that_are_missing_are_refused(flat: Prepa
 def test_an_image_that_split_csv_lists_twice_is_refused(flat: Prepare, tmp_path: Path, again: str) -> None:
     add(tmp_path, "1.png")
     split(tmp_path, "1.png,a,train", again)
-    with pytest.raises(LeukoError, match=r"line 3: 1\.png stands in line 2 already; keep one of the two"):
+    with pytest.raises(LeukoError, match=r"line 3: 1\.png is already in line 2; keep one of the two"):
         find_images(flat)
 
 

@@ -395,7 +395,7 @@ def test_a_pointer_without_its_images_is_not_replaced(project: Path) -> None:
     pointer.parent.mkdir()
     pointer.write_text("outs: []\n")  # as after git clone, before dvc pull
     with pytest.raises(
-        LeukoError, match=r"cells\.dvc exists already: `dvc pull datasets/cells\.dvc` or .* brings the set"
+        LeukoError, match=r"cells\.dvc exists already: `dvc pull datasets/cells\.dvc` or .* restores the set"
     ):
         add("cells", images(project.parent / "set", "a/1.png", "b/2.png"), leave_out=False)
     assert contents(pointer.parent) == {"cells.dvc": b"outs: []\n"}

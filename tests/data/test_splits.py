@@ -586,7 +586,7 @@ def test_patients_are_cut_80_10_10_and_those_of_several_classes_are_whole(case1:
 
 def test_a_class_of_two_patients_is_refused(case1: Prepare) -> None:
     images = with_sources(*each_its_own({"a": {"ALL": 40}, "b": {"ALL": 8}}, siblings=4))
-    with pytest.raises(LeukoError, match="class b has no patient left for val: bring images of three patients or more"):
+    with pytest.raises(LeukoError, match="class b has no patient left for val: add images of three patients or more"):
         study_roles(images, case1, 0, ["patient_disjoint"])
 
 

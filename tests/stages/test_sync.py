@@ -132,7 +132,7 @@ def test_a_store_that_fails_is_an_error_and_the_next_call_goes_on(
     empty_store: Study, mlflow_store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    with pytest.raises(LeukoError, match=r"sync: MLflow at http://127.0.0.1:9 failed .* call it again"):
+    with pytest.raises(LeukoError, match=r"sync: MLflow at http://127.0.0.1:9 failed .* run it again"):
         synced(empty_store)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_store)
     replay = ClassifierRecord.replay
@@ -143,7 +143,7 @@ def test_a_store_that_fails_is_an_error_and_the_next_call_goes_on(
         replay(record, tracked)
 
     monkeypatch.setattr(ClassifierRecord, "replay", cut)
-    with pytest.raises(LeukoError, match="classify bicubic is not logged to its end"):
+    with pytest.raises(LeukoError, match="classify bicubic is not logged completely"):
         synced(empty_store)
     monkeypatch.setattr(ClassifierRecord, "replay", replay)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_store)
