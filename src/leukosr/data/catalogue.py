@@ -231,8 +231,6 @@ def from_split_csv(root: Path, classes: list[str] | None = None, labelled: bool 
         name = path.relative_to(root).as_posix()
         if path.suffix.lower() in SUFFIXES and name not in listed:
             found.append(SetFile(name, "", "unlisted", "is not listed in split.csv"))
-    if not found:
-        raise LeukoError(f"{root / 'split.csv'} lists no image: add rows `path,label,split`")
     for name in classes or []:
         if name not in {item.label for item in found}:
             raise LeukoError(f"{root / 'split.csv'} has no label {name}, which prepare.classes lists")
