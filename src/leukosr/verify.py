@@ -197,5 +197,5 @@ def missing_remedies(verified: Verified) -> list[str]:
                 f"{path}: get it by `dvc checkout {target}`, `dvc pull {target}` or `{fetch_command(path)}`"
             )
     if any(not copy.output.target.endswith(".dvc") for copy in verified.missing):
-        sentences.append("what stages made: get it by `dvc checkout`, `dvc pull` or `make repro`, which makes it again")
+        sentences.append("results of stages: get them by `dvc checkout`, `dvc pull` or `make repro`, which makes them again")
     return sentences
