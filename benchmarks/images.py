@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from leukosr.config import Params, parse_params
-from leukosr.data.synthetic.smears import CLASSES, SmearSettings, write_demo
+from leukosr.config import Params, SyntheticSet, parse_params
+from leukosr.data.synthetic.smears import CLASSES, write_demo
 from leukosr.engine.device import choose_device
 from leukosr.engine.precision import resolve
 from leukosr.images.reading import read_rgb
@@ -20,14 +20,18 @@ SIZE = (240, 320)
 
 
 def image_set(folder: Path, count: int) -> list[Path]:
-    """Bring `count` different JPEGs of SIZE to `folder`, as TRAIN/<class>/ and TEST/<class>/; their sorted paths.
+    """Put `count` different JPEGs of SIZE into `folder`, as TRAIN/<class>/ and TEST/<class>/; their sorted paths.
 
     They are taken evenly from BCCD in data/ if that is there, else drawn.
     """
     real = sorted(file for part in ("TRAIN", "TEST") for file in (DATA / part).rglob("*.jp*g"))
     if len(real) < count:
         views = -(-count // (2 * len(CLASSES)))
-        write_demo(folder, SmearSettings(*SIZE, train_sources=1, test_sources=1, views=views))
+        height, width = SIZE
+        drawn_set = SyntheticSet(
+            folder=str(folder), height=height, width=width, train_sources=1, test_sources=1, views=views, seed=0
+        )
+        write_demo(folder, drawn_set)
         drawn = sorted(folder.rglob("*.jpg"))
         return [drawn[i * len(drawn) // count] for i in range(count)]
     chosen = [real[i * len(real) // count] for i in range(count)]

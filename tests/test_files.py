@@ -270,9 +270,7 @@ def test_a_folder_takes_the_place_of_no_file_and_no_link(tmp_path: Path, kind: s
 
 def test_a_folder_lies_where_a_file_is_to_be_written(tmp_path: Path) -> None:
     (tmp_path / "metrics.json").mkdir()
-    with pytest.raises(
-        LeukoError, match=r"cannot write .*metrics\.json: .*a folder is in the place of the file"
-    ):
+    with pytest.raises(LeukoError, match=r"cannot write .*metrics\.json: .*a folder is in the place of the file"):
         write_json(tmp_path / "metrics.json", {})
     assert names(tmp_path) == {"metrics.json"}
 

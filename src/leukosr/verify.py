@@ -197,5 +197,7 @@ def missing_remedies(verified: Verified) -> list[str]:
                 f"{path}: get it by `dvc checkout {target}`, `dvc pull {target}` or `{fetch_command(path)}`"
             )
     if any(not copy.output.target.endswith(".dvc") for copy in verified.missing):
-        sentences.append("results of stages: get them by `dvc checkout`, `dvc pull` or `make repro`, which makes them again")
+        sentences.append(
+            "results of stages: get them by `dvc checkout` or `dvc pull`, or make them again by `make repro`"
+        )
     return sentences

@@ -7,14 +7,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from scipy import ndimage
 
+from leukosr.config import SyntheticSet
 from leukosr.data.synthetic.smears import (
     CLASSES,
     CYTOPLASM,
     NUCLEUS,
     Smear,
-    SmearSettings,
     augment_view,
     draw_source,
     write_demo,
@@ -23,7 +24,7 @@ from leukosr.errors import LeukoError
 from leukosr.images.reading import read_rgb
 
 SIZE = (128, 128)
-SMALL = SmearSettings(height=64, width=80, train_sources=2, test_sources=1, views=2, seed=7)
+SMALL = SyntheticSet(folder="demo", height=64, width=80, train_sources=2, test_sources=1, views=2, seed=7)
 SAMPLES = 8
 
 
@@ -232,14 +233,14 @@ def test_train_and_test_share_no_source(demo: Path) -> None:
 def test_one_seed_gives_identical_bytes_and_another_seed_other_images(demo: Path, tmp_path: Path) -> None:
     write_demo(tmp_path / "again", SMALL)
     assert _files(tmp_path / "again") == _files(demo)
-    write_demo(tmp_path / "other", replace(SMALL, seed=8))
+    write_demo(tmp_path / "other", SMALL.model_copy(update={"seed": 8}))
     other = _files(tmp_path / "other")
     assert other.keys() == _files(demo).keys()
     assert all(other[name] != data for name, data in _files(demo).items() if name.endswith(".jpg"))
 
 
 def test_a_source_does_not_depend_on_how_many_others_are_drawn(demo: Path, tmp_path: Path) -> None:
-    write_demo(tmp_path / "fewer", replace(SMALL, train_sources=1, views=1))
+    write_demo(tmp_path / "fewer", SMALL.model_copy(update={"train_sources": 1, "views": 1}))
     everything = _files(demo)
     fewer = {name: data for name, data in _files(tmp_path / "fewer").items() if name != "sources.csv"}
     assert len(fewer) == 2 * len(CLASSES) * 2
@@ -248,19 +249,19 @@ def test_a_source_does_not_depend_on_how_many_others_are_drawn(demo: Path, tmp_p
 
 def test_progress_is_told_after_every_image_and_the_count_is_returned(tmp_path: Path) -> None:
     calls: list[tuple[int, int]] = []
-    settings = replace(SMALL, train_sources=1, views=1)
+    settings = SMALL.model_copy(update={"train_sources": 1, "views": 1})
     count = write_demo(tmp_path / "demo", settings, lambda done, total: calls.append((done, total)))
     assert calls == [(done, count) for done in range(1, count + 1)] and count == 2 * len(CLASSES)
 
 
 def test_an_empty_folder_is_used_and_a_full_one_refused_untouched(tmp_path: Path) -> None:
-    settings = replace(SMALL, train_sources=1, views=1)
+    settings = SMALL.model_copy(update={"train_sources": 1, "views": 1})
     target = tmp_path / "demo"
     target.mkdir()
     write_demo(target, settings)
     before = _files(target)
     with pytest.raises(LeukoError, match="demo"):
-        write_demo(target, replace(settings, seed=1))
+        write_demo(target, settings.model_copy(update={"seed": 1}))
     assert _files(target) == before
     (tmp_path / "file").write_text("mine")
     with pytest.raises(LeukoError, match="file"):
@@ -285,16 +286,16 @@ def test_an_unknown_class_is_refused_with_the_known_ones() -> None:
 def test_sizes_below_64_are_refused(size: tuple[int, int]) -> None:
     with pytest.raises(LeukoError, match="at least 64"):
         draw_source("monocyte", size, np.random.default_rng(0))
-    with pytest.raises(LeukoError, match="at least 64"):
-        SmearSettings(height=size[0], width=size[1])
+    with pytest.raises(ValidationError, match="greater than or equal to 64"):
+        SyntheticSet.model_validate(SMALL.model_dump() | {"height": size[0], "width": size[1]})
 
 
 @pytest.mark.parametrize("field", ["train_sources", "test_sources", "views"])
 def test_counts_below_one_are_refused(field: str) -> None:
-    with pytest.raises(LeukoError, match=field):
-        replace(SMALL, **{field: 0})
+    with pytest.raises(ValidationError, match=field):
+        SyntheticSet.model_validate(SMALL.model_dump() | {field: 0})
 
 
 def test_a_negative_seed_is_refused() -> None:
-    with pytest.raises(LeukoError, match="seed"):
-        replace(SMALL, seed=-1)
+    with pytest.raises(ValidationError, match="seed"):
+        SyntheticSet.model_validate(SMALL.model_dump() | {"seed": -1})

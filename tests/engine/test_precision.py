@@ -134,7 +134,7 @@ def test_a_cut_training_is_not_finished_in_another_precision(tmp_path: Path) -> 
     cut = Resume.computed_in("bf16", "0123", 0, tmp_path)
     cut.save("training", {"step": torch.tensor(7)})
     assert cut.folder.name == "0123-bf16"
-    with pytest.raises(LeukoError, match=r"computed in bf16, but this one would continue in fp32: set precision to bf16"):
+    with pytest.raises(LeukoError, match=r"in bf16, but this one would continue in fp32: set precision to bf16"):
         Resume.computed_in("fp32", "0123", 0, tmp_path)
     assert Resume.computed_in("fp32", "4567", 0, tmp_path).load("training") is None
     again = Resume.computed_in("bf16", "0123", 0, tmp_path).load("training")

@@ -12,7 +12,7 @@ from leukosr.config.classify import (
     Head,
     Warp,
 )
-from leukosr.config.data import Image, Prepare, Provenance, Quality, SourceDisjoint
+from leukosr.config.data import Image, Prepare, Provenance, Quality, SourceDisjoint, SyntheticSet
 from leukosr.config.fields import Precision
 from leukosr.config.load import load_params, parse_params
 from leukosr.config.params import Params
@@ -48,6 +48,7 @@ __all__ = [
     "Runtime",
     "SourceDisjoint",
     "Study",
+    "SyntheticSet",
     "TrainSR",
     "TrainStage",
     "Warp",

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from leukosr.config import Params
-from leukosr.data.synthetic.smears import CLASSES, SmearSettings, write_demo
+from leukosr.data.synthetic.smears import CLASSES, write_demo
 from leukosr.engine.progress import progress
 from leukosr.errors import LeukoError
 
@@ -19,8 +19,7 @@ def run(params: Params, name: str, console: Console, out: Path | None = None) ->
         raise LeukoError(f"synthesize: unknown set '{name}'; known are {known}")
     wanted = params.synthesize[name]
     folder = out or Path(wanted.folder)
-    settings = SmearSettings(**wanted.model_dump(exclude={"folder"}))
     sources = len(CLASSES) * (wanted.train_sources + wanted.test_sources)
     with progress(sources * wanted.views, "drawing smears") as advance:
-        count = write_demo(folder, settings, progress=lambda done, total: advance(1, ""))
+        count = write_demo(folder, wanted, progress=lambda *_: advance(1, ""))
     console.print(f"synthesize: {count} images of {sources} sources -> {folder}")

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from leukosr.config import SyntheticSet
 from leukosr.data.synthetic.cells import LEUKOCYTES, draw_leukocyte
 from leukosr.data.synthetic.field import illumination, lay_platelets, paste_box, red_cells
 from leukosr.data.synthetic.stain import draw_stain
@@ -33,30 +34,6 @@ _JPEG = (cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMW
 
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class SmearSettings:
-    """How much to draw: image size in pixels, sources per class in TRAIN and TEST, views per source, seed.
-
-    Raises LeukoError where a side is below 64 or a count is not positive.
-    """
-
-    height: int = 128
-    width: int = 128
-    train_sources: int = 8
-    test_sources: int = 10
-    views: int = 5
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Check every field."""
-        _check_size(self.height, self.width)
-        for name in ("train_sources", "test_sources", "views"):
-            if getattr(self, name) < 1:
-                raise LeukoError(f"synthetic smears: {name} is {getattr(self, name)}; it must be 1 or more.")
-        if self.seed < 0:
-            raise LeukoError(f"synthetic smears: seed is {self.seed}; it must be 0 or more.")
 
 
 @dataclass(frozen=True)
@@ -80,7 +57,11 @@ def draw_source(cell_class: str, size: tuple[int, int], rng: np.random.Generator
     """
     if cell_class not in LEUKOCYTES:
         raise LeukoError(f"synthetic smears: unknown class {cell_class!r}; choose one of {', '.join(CLASSES)}.")
-    _check_size(*size)
+    if min(size) < SMALLEST_SIDE:
+        raise LeukoError(
+            f"synthetic smears: size is {size[0]}x{size[1]} (height x width); each side must be at least "
+            f"{SMALLEST_SIDE} pixels for a nucleus to show."
+        )
     fine = (size[0] * _SUPERSAMPLING, size[1] * _SUPERSAMPLING)
     scale = min(fine) / _SHORT_SIDE * rng.uniform(0.9, 1.08)
     stain = draw_stain(rng)
@@ -124,7 +105,7 @@ def augment_view(smear: Smear, rng: np.random.Generator) -> Smear:
     return Smear(moved(smear.image, cv2.INTER_LINEAR), nucleus, cytoplasm)
 
 
-def write_demo(folder: Path, settings: SmearSettings, progress: Callable[[int, int], None] | None = None) -> int:
+def write_demo(folder: Path, settings: SyntheticSet, progress: Callable[[int, int], None] | None = None) -> int:
     """Draw the whole data set into `folder` and return the number of images.
 
     Writes `TRAIN/<class>/003_1.jpg` (source 3, view 1; view 0 is the source as photographed), the same under
@@ -149,14 +130,6 @@ def write_demo(folder: Path, settings: SmearSettings, progress: Callable[[int, i
             if progress is not None:
                 progress(done, total)
     return total
-
-
-def _check_size(height: int, width: int) -> None:
-    if min(height, width) < SMALLEST_SIDE:
-        raise LeukoError(
-            f"synthetic smears: size is {height}x{width} (height x width); each side must be at least "
-            f"{SMALLEST_SIDE} pixels for a nucleus to show."
-        )
 
 
 def _photograph(
@@ -192,7 +165,7 @@ def _generator(*key: str | int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(int.from_bytes(digest, "big")))
 
 
-def _demo_views(settings: SmearSettings) -> Iterator[tuple[str, str, str, int, Smear]]:
+def _demo_views(settings: SyntheticSet) -> Iterator[tuple[str, str, str, int, Smear]]:
     """Yield (path, source, class, view, smear) for every image, in the order of sources.csv."""
     for split, count in (("TRAIN", settings.train_sources), ("TEST", settings.test_sources)):
         for cell_class in CLASSES:
