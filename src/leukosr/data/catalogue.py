@@ -77,10 +77,10 @@ def drawn_sets() -> dict[str, str]:
 def find_images(settings: Prepare | Provenance, labelled: bool = True) -> list[SetFile]:
     """List the files of a set in a fixed order.
 
-    A `split.csv` (`path, label, split`) in the root takes precedence, else the folders named by
-    train/test/reference, else class folders in the root. Classes that the study names match in upper or lower case
-    and keep its spelling. Where images need no class (`labelled` is False), they lie in any folders. Raises
-    LeukoError for a missing or empty folder.
+    A `split.csv` (`path, label, split`) in the root takes precedence, else the folders named by train/test/reference,
+    else class folders in the root. Classes that the study names match in upper or lower case and keep its spelling.
+    Where images need no class (`labelled` is False), they lie in any folders. Raises LeukoError for a missing or empty
+    folder.
     """
     root = Path(settings.root)
     if not root.is_dir():
@@ -246,8 +246,8 @@ def check_images(
 ) -> tuple[list[Checked], list[Rejected]]:
     """Decode every file without a reason; return the good images and the refused ones, each with its reason.
 
-    The first of several byte-identical files is kept. `inspect_all` maps `inspect_image` over the paths, in
-    order; the default does so in this process.
+    The first of several byte-identical files is kept. `inspect_all` maps `inspect_image` over the paths, in order; the
+    default does so in this process.
     """
     paths = [root / item.path for item in found if item.reason is None]
     inspected = inspect_all(paths) if inspect_all else (inspect_image(path, max_pixels) for path in paths)

@@ -215,8 +215,8 @@ def refuse_trained_tests(rows: Iterable[Row], study: Study) -> None:
 def check_disjoint(rows: Sequence[Row], protocol: Protocol) -> None:
     """Raise LeukoError where a source is in two parts under a protocol.
 
-    Parts are SR, the classifiers' training, validation and test, and each fold. Images that both SR and
-    classifiers use count as one part.
+    Parts are SR, the classifiers' training, validation and test, and each fold. Images that both SR and classifiers use
+    count as one part.
     """
     uses_of = {role: _uses(role) for role in {row.role(protocol) for row in rows}}
     alike = [uses for uses in uses_of.values() if len(uses) > 1]

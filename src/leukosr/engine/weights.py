@@ -33,10 +33,10 @@ FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
     """Write named tensors and a header of strings to `path` (.safetensors), all or nothing.
 
-    The file appears under its name only when it is complete: an older file stays untouched if writing
-    fails. Parent folders are made. The version of LeukoSR
-    and the SHA-256 of header and tensors are added to the header. Equal tensors and headers are equal files.
-    Raises LeukoError when the name does not end in .safetensors or the file cannot be written.
+    The file appears under its name only when it is complete: an older file stays untouched if writing fails. Parent
+    folders are made. The version of LeukoSR and the SHA-256 of header and tensors are added to the header. Equal
+    tensors and headers are equal files. Raises LeukoError when the name does not end in .safetensors or the file cannot
+    be written.
     """
     path = Path(path)
     if path.suffix != SUFFIX:
@@ -66,8 +66,8 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], header: Mappi
 def _sorted(table: Mapping[str, Any]) -> bytes:
     """A header with sorted metadata.
 
-    safetensors writes it in an order that changes from call to call; equal weights must be equal files, or
-    DVC would see every repeated training as changed.
+    safetensors writes it in an order that changes from call to call; equal weights must be equal files, or DVC would
+    see every repeated training as changed.
     """
     metadata = dict(sorted(table["__metadata__"].items()))
     return json.dumps({**table, "__metadata__": metadata}, separators=(",", ":"), ensure_ascii=False).encode()
@@ -82,8 +82,8 @@ def _digest_of(table: Mapping[str, Any]) -> "hashlib._Hash":
 def read_tensors(path: str | Path, required: Iterable[str] = ()) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors (on the CPU) and header of a .safetensors file; the header must hold the `required` keys.
 
-    Raises LeukoError for a missing, damaged or foreign file and for a header that lacks a required key. A file
-    that LeukoSR wrote is damaged when its SHA-256 says so; only older files of LeukoSR, and others', have none.
+    Raises LeukoError for a missing, damaged or foreign file and for a header that lacks a required key. A file that
+    LeukoSR wrote is damaged when its SHA-256 says so; only older files of LeukoSR, and others', have none.
     """
     path = require_file(path)
     try:

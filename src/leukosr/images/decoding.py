@@ -19,7 +19,7 @@ FORMAT_OF = {suffix: name for name, suffixes in FORMATS.items() for suffix in su
 SUFFIXES = frozenset(FORMAT_OF)
 NO_IMAGE = f"is not an image file; accepted are {', '.join(sorted(SUFFIXES))}"
 MAX_PIXELS = 2**30 // 12  # above it Pillow warns of a decompression bomb
-BYTES_A_PIXEL = 8  # the most in a file: 16-bit RGBA
+BYTES_PER_PIXEL = 8  # the most in a file: 16-bit RGBA
 BESIDE_PIXELS = 16 * 2**20  # bytes for metadata, thumbnails, the short film of a phone
 MAX_SCANS = 200  # of a JPEG: encoders write up to a dozen, and each is a pass over all pixels
 MAX_FRAMES = 1000  # that are counted
@@ -63,14 +63,14 @@ def opened(path: Path) -> Iterator[tuple[ImageFile.ImageFile, BinaryIO]]:
         status = path.stat()
         if name is None or not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for its writer
             raise Unusable(NO_IMAGE if name is None else "is a folder, pipe or device, not a file")
-        if status.st_size > MAX_PIXELS * BYTES_A_PIXEL + BESIDE_PIXELS:
+        if status.st_size > MAX_PIXELS * BYTES_PER_PIXEL + BESIDE_PIXELS:
             raise Unusable(f"is {status.st_size:,} bytes long, more than any image that is read")
         with path.open("rb") as file:
             image = _header(file, name)
             size, pixels = f"{image.width}x{image.height}", image.width * image.height
             if pixels > MAX_PIXELS:
                 raise Unusable(f"has {size} pixels, more than the {MAX_PIXELS} that are read")
-            if status.st_size > pixels * BYTES_A_PIXEL + BESIDE_PIXELS:
+            if status.st_size > pixels * BYTES_PER_PIXEL + BESIDE_PIXELS:
                 raise Unusable(f"is {status.st_size:,} bytes long, more than its {size} pixels can need")
             yield image, file
     except (Unusable, MemoryError):

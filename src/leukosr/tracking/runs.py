@@ -34,7 +34,7 @@ from leukosr.versions import git_commit
 FAILURES: tuple[type[BaseException], ...] = (Exception,)
 DEADLINE_SECONDS = 60.0  # of a call
 LAST_SECONDS = 5.0  # of the last call to a server that has failed
-BYTES_A_SECOND = 1_000_000  # of the slowest server that files are sent to
+BYTES_PER_SECOND = 1_000_000  # of the slowest server that files are sent to
 
 _failures: list[str] = []
 
@@ -62,7 +62,7 @@ class Run:
         if self.lost:
             return None
         try:
-            return self.caller.call(action, DEADLINE_SECONDS + size / BYTES_A_SECOND)
+            return self.caller.call(action, DEADLINE_SECONDS + size / BYTES_PER_SECOND)
         except FAILURES as error:
             self._lose()
             uri = mlflow.get_tracking_uri()

@@ -22,9 +22,9 @@ def source_disjoint(
 
     Sources are cut by the fractions within each class, at least one for each part. Where the set has an official test
     part, its sources are the classifier's test and leave the training parts, which share the rest in their proportions.
-    SR validates on one source of its part. `most` caps the images that classifiers train on, by class.
-    With `folds` what the classifiers have is cut into as many parts of whole sources, stratified by
-    class where possible; every part is tested once. Raises LeukoError for a class with too few sources.
+    SR validates on one source of its part. `most` caps the images that classifiers train on, by class. With `folds`
+    what the classifiers have is cut into as many parts of whole sources, stratified by class where possible; every part
+    is tested once. Raises LeukoError for a class with too few sources.
     """
     known = [item for item in items if item.source]
     official = {item.source for item in known if item.part in OFFICIAL}
