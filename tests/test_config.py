@@ -570,7 +570,7 @@ def test_stages_run_for_the_measures_of_the_study(measures: list[str], compose_p
     assert list(params.classify) == (list(params.arms) if "classification" in measures else [])
 
 
-@pytest.mark.parametrize("start", ["weights/my net.v2.pth", "RealESRGAN_x4plus.pth", "pretrained/x4"])
+@pytest.mark.parametrize("start", ["weights/my net.v2.pth", "RealESRGAN_x4plus.pth", "pretrained/x4.safetensors"])
 def test_the_weights_that_a_training_starts_from_are_an_input_of_its_stage(
     start: str, compose_params: Callable[..., Params]
 ) -> None:
