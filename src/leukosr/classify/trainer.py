@@ -168,7 +168,8 @@ class ClassifierTraining:
         batches, plateaus = self._batches(epoch), 0
         if self.settings.schedule == "plateau":
             plateaus = self.history.waited(self.settings.plateau.patience)[1]
-        own = prefetched(partial(self._images, epoch, batches), range(len(batches)))
+        ahead = map if self.settings.on_features else prefetched  # features lie ready
+        own = ahead(partial(self._images, epoch, batches), range(len(batches)))
         for number, (images, labels) in enumerate(own):
             size = len(batches[number])
             self._set_learning_rate((epoch - 1) * len(batches) + number, len(batches) * self.settings.epochs, plateaus)
