@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from leukosr.report.comparisons import NAMES
 from leukosr.report.evidence import assay_sentences
 from leukosr.report.page import data_uri, template
 from leukosr.report.split_effect import effect_figure, effect_rows
-from leukosr.report.style import Look
+from leukosr.report.style import SEQUENCE, Look
 from leukosr.report.verdicts import Verdicts, verdict_part
 from leukosr.versions import git_commit
 from leukosr.yaml_file import read_yaml
@@ -140,6 +141,12 @@ def _rows(part: str) -> Iterator[tuple[str, ...]]:
         yield tuple(html.unescape(cell) for cell in row)
 
 
+def _first_edition_looks() -> dict[str, Any]:
+    """The looks of the project's own arms, which parameters of the first edition do not hold."""
+    looks = [read_yaml(path).get("report", {}).get("looks", {}) for path in sorted(Path("conf/arms").glob("*.yaml"))]
+    return {name: look for each in looks for name, look in each.items()}
+
+
 def _with_split_effects(snapshot: Snapshot, page: str) -> str:
     """The page with today's intervals of what the split alone does; draws their figure anew."""
     first, second = snapshot.protocols
@@ -149,10 +156,8 @@ def _with_split_effects(snapshot: Snapshot, page: str) -> str:
     if alt is None:
         raise LeukoError(f"{snapshot.folder}: its page has no figure of what the split alone does")
     note = html.unescape(page[alt.end() : page.index('"', alt.end())])
-    colours = {
-        name: read_yaml(Path("conf/arms") / f"{name}.yaml")["report"]["looks"][name]["colour"] for name in labels
-    }
-    looks = {name: Look(label, colours[name]) for name, label in labels.items()}
+    known, free = {**_first_edition_looks(), **snapshot.params["report"].get("looks", {})}, cycle(SEQUENCE)
+    looks = {name: Look(label, known.get(name, {}).get("colour") or next(free)) for name, label in labels.items()}
     figure = snapshot.folder / "figures" / "split_effect.png"
     effect_figure(figure, effects, (first, second), looks, note)
     head = ["experiment", "metric", *(f"{name.replace('_', ' ')}, %" for name in (first, second))]
