@@ -121,6 +121,7 @@ def _judged(snapshot: Snapshot, protocol: str, old: str, today: date) -> tuple[s
         room = next(each for each in compare(pairs, metric, margin) if each.primary)
         sentences = assay_sentences(replace(room, a=labels[room.a], b=labels[room.b]))
         shown += f"<p>Could this design show an effect of SR? {html.escape(' '.join(sentences))}</p>\n"
+    shown += "<p>The study declared no claims before its first run, so every verdict is exploratory.</p>\n"
     now = {(a, b, metric): word for a, b, metric, _, word in _rows(shown)}
     changed = [f"{a} – {b}, {metric}: {said[a, b, metric]} -> {word}"
                for (a, b, metric), word in now.items() if said[a, b, metric] != word]  # fmt: skip
