@@ -38,7 +38,8 @@ def read_all_tables(path: Path) -> None:
 
 
 def _predictions(path: Path) -> None:
-    from leukosr.evaluate.arms.predictions import pair, read_predictions
+    from leukosr.evaluate.arms.pairs import pair
+    from leukosr.evaluate.arms.predictions import read_predictions
 
     arm = read_predictions(path, "arm")
     pair(arm, arm)

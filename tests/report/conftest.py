@@ -74,7 +74,8 @@ def _write_quality(folder: Path, arm: str, ids: list[str], random: np.random.Gen
     folder.mkdir(parents=True)
     exact = arm == "ground_truth"
     psnr = [""] * len(ids) if exact else list(random.uniform(20, 30, len(ids)))
-    rows = {"image": ids, "class": "x", "role": "classifier_test", "psnr": psnr, "ssim": 0.5, "mse": 1.0}
+    rows = {"image": ids, "class": "x", "role": "classifier_test", "psnr": psnr, "ssim": 0.5, "mse": 1.0,
+            "consistency": 2.0}  # fmt: skip
     pd.DataFrame(rows).to_csv(folder / "per_image.csv", index=False)
     metrics = {
         "n": len(ids),
@@ -82,7 +83,8 @@ def _write_quality(folder: Path, arm: str, ids: list[str], random: np.random.Gen
         "psnr": None if exact else 24.125,
         "psnr_sd": None if exact else 1.5,
     }
-    metrics |= {"ssim": 0.5, "ssim_sd": 0.0, "mse": 1.0, "mse_sd": 0.0}
+    metrics |= {"ssim": 0.5, "ssim_sd": 0.0, "mse": 1.0, "mse_sd": 0.0,
+                "consistency": 2.0, "consistency_sd": None}  # fmt: skip
     (folder / "metrics.json").write_text(json.dumps(metrics))
 
 

@@ -15,7 +15,7 @@ from rich.text import Text
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from leukosr import __version__
-from leukosr.cli import images, project, stages, statistics, weights
+from leukosr.cli import images, planning, project, stages, statistics, weights
 from leukosr.cli.crash_report import save_report, without_credentials
 from leukosr.cli.options import console, errors
 from leukosr.cli.verify import verify
@@ -29,7 +29,7 @@ app = typer.Typer(
 )  # fmt: skip
 data_app = typer.Typer(no_args_is_help=True, help="Bring data sets in.")
 for command in (
-    statistics.compare, statistics.calibrate, statistics.variance, verify,
+    statistics.compare, statistics.calibrate, statistics.variance, planning.plan, verify,
     stages.synthesize, stages.prepare, stages.provenance, stages.degrade, stages.train_sr, stages.upscale,
     stages.quality, stages.classify, stages.sweep, stages.report,
     project.show, project.which, project.doctor, project.sync, images.enhance, project.publish,

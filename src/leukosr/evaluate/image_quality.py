@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from leukosr.images.colour import RGB_TO_YCBCR
+from leukosr.images.resampling import brought_to
 
 # twice the square of a window's sum has to fit into 32 bits
 LARGEST_EXACT_WINDOW = 11
@@ -41,6 +42,16 @@ def compare_images(
     mse = cv2.norm(cv2.absdiff(left, right), cv2.NORM_L2SQR) / left.size
     psnr = None if mse == 0 else float(10 * np.log10(255**2 / mse))
     return ImageQuality(psnr, structural_similarity(left, right, ssim_window), mse)
+
+
+def consistency(image: np.ndarray, low: np.ndarray) -> float:
+    """How far an image, shrunk by area means, lies from the low-resolution image `low`: RMSE in grey levels.
+
+    Both are uint8, H x W x 3. Super-resolution that keeps what was measured gives little; the originals give what the
+    degradation itself does beside shrinking (its blur, noise and compression).
+    """
+    shrunk = brought_to(image, (low.shape[0], low.shape[1]), "bilinear")
+    return float((cv2.norm(cv2.absdiff(shrunk, low), cv2.NORM_L2SQR) / low.size) ** 0.5)
 
 
 def structural_similarity(left: np.ndarray, right: np.ndarray, window: int) -> float:

@@ -27,6 +27,7 @@ TEXT_COLUMNS = frozenset(
 class ImageQuality:
     """Mean image quality of one arm over `n` images; PSNR in dB, None where undefined (originals).
 
+    `consistency` is the RMSE in grey levels between the image, shrunk, and its low-resolution image.
     `precision` is that of the network that made the images, None where none did.
     """
 
@@ -38,6 +39,8 @@ class ImageQuality:
     ssim_sd: float | None
     mse: float | None
     mse_sd: float | None
+    consistency: float
+    consistency_sd: float | None
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,10 @@ from pathlib import Path
 
 from leukosr.data.splits import SPLITS
 from leukosr.evaluate.arms.split_effect import SplitEffect, split_effect
-from leukosr.evaluate.estimate import Estimate
+from leukosr.report.block import percent_with_interval, points_with_interval
 from leukosr.report.comparisons import NAMES
 from leukosr.report.results import StudyResults
 from leukosr.report.style import new_figure
-from leukosr.report.tables import UNDEFINED
 from leukosr.report.verdicts import predictions_of
 
 
@@ -35,16 +34,15 @@ def split_effects(mixed: StudyResults, disjoint: StudyResults) -> list[SplitEffe
 def effect_rows(effects: Sequence[SplitEffect], results: StudyResults) -> list[list[str]]:
     """A row an experiment and metric, percent and points with intervals."""
     return [
-        [results.look(e.arm).label, NAMES[e.metric], _text(e.mixed), _text(e.disjoint), _text(e.difference, "+")]
+        [
+            results.look(e.arm).label,
+            NAMES[e.metric],
+            percent_with_interval(e.mixed),
+            percent_with_interval(e.disjoint),
+            points_with_interval(e.difference),
+        ]
         for e in effects
     ]
-
-
-def _text(score: Estimate, sign: str = "") -> str:
-    mean = f"{100 * score.value:{sign}.1f}"
-    if score.ci_low is None or score.ci_high is None:
-        return f"{mean} ({UNDEFINED})"
-    return f"{mean} ({100 * score.ci_low:{sign}.1f} … {100 * score.ci_high:{sign}.1f})"
 
 
 def effect_figure(

@@ -19,7 +19,14 @@ def print_spreads(found: Sequence[Steadiness], first: Trials, console: Console) 
     """A row a configuration, in points."""
     table = Table(title=f"{first.metric}, {first.unit}", title_justify="left")
     ratio_head = f"sd / that of {found[0].name}" + (" (95 % together)" if len(found) > 2 else "")
-    heads = ("table", "runs", "mean (95 % interval)", "sd (95 % interval)", "range", ratio_head)
+    heads = (
+        "table",
+        "runs",
+        "mean (95 % interval)",
+        "sd (95 % interval if runs are nearly normal)",
+        "range",
+        ratio_head,
+    )
     for head in heads:
         table.add_column(head, justify="left" if head == "table" else "right")
     for each in found:

@@ -13,7 +13,7 @@ from rich.table import Table
 from leukosr.evaluate.runs.components import Component
 from leukosr.evaluate.runs.spread import MOST_SEEDS, differences
 from leukosr.evaluate.runs.trials import Trials
-from leukosr.evaluate.runs.variance import Variance, larger
+from leukosr.evaluate.runs.variance import Variance
 from leukosr.report.style import SEQUENCE, new_figure
 
 FEWEST_RUNS = 6  # of one learning rate: the sd of fewer may be a third of what it looks like, or three times as much
@@ -24,7 +24,7 @@ def print_variance(found: Variance, trials: Trials, console: Console) -> None:
     """The spread by learning rate, the components, and what both mean, in points."""
     point, unit = trials.point, trials.unit
     by_rate = Table(title=f"{found.metric}, {unit}", title_justify="left")
-    for head in ("learning rate", "runs", "mean", "sd (95 % interval)", "range"):
+    for head in ("learning rate", "runs", "mean", "sd (95 % interval if runs are nearly normal)", "range"):
         by_rate.add_column(head, justify="right")
     for rate, spread in found.by_learning_rate.items():
         sd = "–" if spread.sd is None else f"{spread.sd.value / point:.2f}"
@@ -58,10 +58,10 @@ def sentences(found: Variance, point: float, unit: str) -> list[str]:
     said += [f"{names}: their seeds are one-to-one here, so only their total is known." for names in joined]
     if found.components.residual is None and found.components.by_stream:
         said.append("No two trials agree in all streams but one, so interactions and the hardware are in every figure.")
-    more = larger(found.components)
-    said += [f"{one} carries more than {other}: their intervals do not overlap." for one, other in more]
+    more = found.components.carries_more
+    said += [f"{one} carries more than {other} beyond doubt." for one, other in more]
     if len(found.components.by_stream) > 1 and not more:
-        said.append("No stream carries more than another beyond doubt: all intervals overlap.")
+        said.append("No stream carries more than another beyond doubt.")
     said += _together(found, point, unit)
     said += importance_words(found.importances)
     runs = max(spread.runs for spread in found.by_learning_rate.values())
@@ -74,7 +74,8 @@ def sentences(found: Variance, point: float, unit: str) -> list[str]:
     for points, seeds in found.seeds_needed.items():
         needed = f"more than {MOST_SEEDS:,}" if seeds is None else f"{seeds:,}"
         said.append(
-            f"To see {_many(points, unit)} between two arms takes {needed} paired runs (80 % power, worst case)."
+            f"With endless test images, {needed} paired runs of two arms whose runs vary independently would show "
+            f"{_many(points, unit)} (80 % power); with the sources that there are, ask `leukosr plan`."
         )
     return said
 

@@ -26,6 +26,7 @@ from leukosr.engine.precision import with_precision
 from leukosr.engine.progress import progress
 from leukosr.engine.resume import Resume, work_digest
 from leukosr.errors import LeukoError
+from leukosr.evaluate.arms.declared import Origin, write_sidecar
 from leukosr.evaluate.classification import METRICS, Classification, mean_and_sd, score
 from leukosr.files import new_folder, write_json
 from leukosr.layout import image_file, require, require_all, stage_again
@@ -120,6 +121,8 @@ def _run_protocol(work: _Work, target: Path, record: ClassifierRecord, tracked: 
         for seed in work.seeds:
             with record.of_seed(tracked, protocol, seed) as child:
                 _run_seed(work, seed, folder, record, child)
+        if work.params.claims is not None:
+            write_sidecar(folder, Origin(work.name, protocol, work.params.claims))
         metrics = _summarise(folder, work)
     record.finish_protocol(tracked, protocol)
     return metrics

@@ -57,7 +57,7 @@ def test_estimates_are_unbiased_and_intervals_keep_their_level(design: str) -> N
         rng = np.random.default_rng(number)
         levels = crossed(rng) if design == "crossed" else one_at_a_time()
         rates = np.array(RATES)[np.arange(96) % 2] if design == "crossed" else np.full(40, RATES[0])
-        found.append(components(planted(levels, SD, 0.005, rng, rates), seed=number))
+        found.append(components(planted(levels, SD, 0.005, rng, rates)))
     for name in ("split", "init"):
         variances = np.array([each.by_stream[name].sd ** 2 for each in found])
         error = variances.std(ddof=1) / len(variances) ** 0.5
@@ -83,7 +83,7 @@ def test_intervals_keep_their_level_in_the_designs_of_sweeps(design: str) -> Non
     covered, low = {"split": 0, "init": 0}, 0
     for number in range(DRAWS):
         rng = np.random.default_rng(number)
-        found = components(planted(levels, SD, 0.005, rng, rates), seed=number)
+        found = components(planted(levels, SD, 0.005, rng, rates))
         for name in covered:
             part = found.by_stream[name]
             covered[name] += part.ci_low <= SD[name] <= part.ci_high
