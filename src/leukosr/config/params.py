@@ -18,7 +18,7 @@ from leukosr.engine.settings import Runtime
 from leukosr.evaluate.claims import Claims
 from leukosr.evaluate.settings import Quality
 from leukosr.images.settings import Image
-from leukosr.layout import weight_file
+from leukosr.layout import of_network, weight_file
 from leukosr.settings import Name, Precision, Protocol, Section
 from leukosr.superres.methods import AnyTrainSR
 from leukosr.superres.methods.method import TrainSR
@@ -88,6 +88,21 @@ class Params(Section):
         return self
 
     @model_validator(mode="after")
+    def _sr_seeds_fit(self) -> Params:
+        """No SR seed is in vain, and none is contradicted."""
+        if self.study.sr_seeds is None:
+            return self
+        if not self.train_sr:
+            raise ValueError("study.sr_seeds: this study trains no SR method; set it to null")
+        for name, train in self.train_sr.items():
+            if train.seed is not None:
+                raise ValueError(
+                    f"train_sr.{name}.seed = {train.seed}: study.sr_seeds = {self.study.sr_seeds} seeds every SR "
+                    "method; set one of the two to null"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _claims_fit(self) -> Params:
         """What is run is what was declared."""
         if self.claims is None:
@@ -115,6 +130,20 @@ class Params(Section):
     def seeds_of(self, experiment: str) -> list[int]:
         """The seeds of an experiment's classifiers."""
         return self.classify[experiment].seeds or self.study.seeds
+
+    def networks_of(self, *arms: str) -> tuple[int | None, ...]:
+        """The SR seeds that some of the arms are made with; None alone where no training has made any, or once."""
+        return self.study.networks if any(isinstance(self.upscale[arm], ByTraining) for arm in arms) else (None,)
+
+    def version(self, arm: str, network: int | None) -> str:
+        """What the images of an arm by the networks of an SR seed are called; those of other arms are the arm's own."""
+        return of_network(arm, network if network in self.networks_of(arm) else None)
+
+    def seen_with(self, experiment: str, network: int | None) -> Experiment:
+        """The experiment on the images by the networks of an SR seed."""
+        settings = self.classify[experiment]
+        train = [self.version(arm, network) for arm in settings.train]
+        return settings.model_copy(update={"train": train, "test": self.version(settings.test, network)})
 
     def experiments_under(self, protocol: Protocol) -> tuple[str, ...]:
         """The experiments that run under a protocol, in the order of the file."""
