@@ -74,7 +74,18 @@ def test_version(leukosr_cli: Callable[..., Outcome]) -> None:
 
 
 def test_which_names_study_and_budget(leukosr_cli: Callable[..., Outcome], project: Path) -> None:
-    assert leukosr_cli("which") == (0, "study demo (Demo: synthetic smears, 5 classes), budget smoke\n", "")
+    named = "study demo (Demo: synthetic smears, 5 classes), budget smoke\n"
+    drawn = "images: not in datasets/demo yet; `make repro` draws them\n"
+    assert leukosr_cli("which") == (0, named + drawn, "")
+    (project / "datasets" / "demo").mkdir(parents=True)
+    assert leukosr_cli("which") == (0, f"{named}images: in datasets/demo\n", "")
+
+
+def test_show_without_a_report_names_the_command_that_makes_one(
+    leukosr_cli: Callable[..., Outcome], project: Path
+) -> None:
+    message = "study demo has no report in reports/demo yet: run `make repro`"
+    assert error_line(leukosr_cli("show")) == message
 
 
 @pytest.mark.parametrize(
@@ -82,8 +93,8 @@ def test_which_names_study_and_budget(leukosr_cli: Callable[..., Outcome], proje
     [
         ("synthesize: [1\n", "conf/study/mine.yaml is not valid YAML"),
         ("study: 1\nstudy: 2\n", "conf/study/mine.yaml line 2: the key 'study' stands twice"),
-        ("- synthesize\n", "bring them with `leukosr data add none PATH`"),
-        ("synthesize: {none: 3, other: {folder: datasets/none}}\n", "bring them with `leukosr synthesize --set other`"),
+        ("- synthesize\n", "get them with `leukosr data add none PATH`"),
+        ("synthesize: {none: 3, other: {folder: datasets/none}}\n", "get them with `leukosr synthesize --set other`"),
     ],
 )
 def test_studies_of_any_form_are_looked_at(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -100,7 +101,7 @@ def _write_classification(folder: Path, ids: list[str], random: np.random.Genera
     columns = ["seed", "epoch", "loss", "accuracy", "learning_rate", "seconds"]
     pd.DataFrame(history, columns=columns).to_csv(folder / "history.csv", index=False)
     scores = {"accuracy": 0.625, "macro_precision": 0.6, "macro_recall": 0.6, "macro_f1": 0.5725}
-    metrics = scores | {f"{name}_sd": 0.125 for name in scores}
+    metrics: dict[str, Any] = scores | {f"{name}_sd": 0.125 for name in scores}
     per_class = {name: {"precision": None, "recall": 0.5, "f1": 0.4, "support": 1} for name in CLASSES}
     metrics |= {"n_runs": 2, "n_train": 4, "n_test": 2, "n_test_sources": None, "folds": None, "per_class": per_class}
     means = {"macro_precision": 0.5, "macro_recall": 0.75}

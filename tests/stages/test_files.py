@@ -149,8 +149,8 @@ def test_classifiers_leave_predictions_history_weights_and_metrics(arm: str, stu
         assert list(own["image"]) == test
         assert [image.split("/")[1] for image in own["image"]] == list(own["true"])
     np.testing.assert_allclose(predictions[probabilities].sum(axis=1), 1, atol=1e-6)
-    likeliest = predictions[probabilities].idxmax(axis=1).str.removeprefix("p_")
-    assert list(likeliest) == list(predictions["predicted"])
+    likeliest = predictions[probabilities].idxmax(axis=1)
+    assert [str(name).removeprefix("p_") for name in likeliest] == list(predictions["predicted"])
     assert list(history.columns) == ["seed", "epoch", "loss", "accuracy", "learning_rate", "seconds"]
     assert list(zip(history["seed"], history["epoch"], strict=True)) == [(1, 1), (1, 2), (2, 1), (2, 2)]
     for seed in (1, 2):

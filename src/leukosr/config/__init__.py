@@ -12,6 +12,7 @@ from leukosr.config.sweep import STREAMS_OF
 from leukosr.data.augment import Augmentation, Flip, FlipsAndLight, Warp
 from leukosr.data.settings import PerClass, Prepare, Provenance, SourceDisjoint
 from leukosr.data.study import Study
+from leukosr.data.synthetic.settings import SyntheticSet
 from leukosr.engine.settings import Runtime
 from leukosr.evaluate.claims import Claim, Claims
 from leukosr.evaluate.settings import Quality
@@ -53,6 +54,7 @@ __all__ = [
     "SourceDisjoint",
     "Statement",
     "Study",
+    "SyntheticSet",
     "TrainSR",
     "TrainStage",
     "Untouched",

@@ -73,7 +73,7 @@ def structural_similarity(left: np.ndarray, right: np.ndarray, window: int) -> f
     for top in range(0, inside, rows):
         strip = slice(top, min(top + rows, inside) + window - 1)
         total += _sum_of_similarities(left[strip], right[strip], window)
-    return total / (left.size // left.shape[0] // left.shape[1] * inside * (left.shape[1] - window + 1))
+    return float(total / (left.size // left.shape[0] // left.shape[1] * inside * (left.shape[1] - window + 1)))
 
 
 def _sum_of_similarities(left: np.ndarray, right: np.ndarray, window: int) -> float:
@@ -104,4 +104,4 @@ def _window_sum(image: np.ndarray, window: int) -> np.ndarray:
 
 def luminance(image: np.ndarray) -> np.ndarray:
     """Y of BT.601 in [16, 235], float64 H x W, from uint8 RGB."""
-    return image.astype(np.float64) @ RGB_TO_YCBCR[0] + 16.0
+    return np.asarray(image.astype(np.float64) @ RGB_TO_YCBCR[0] + 16.0)

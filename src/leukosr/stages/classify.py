@@ -22,7 +22,7 @@ from leukosr.classify.weights import save_classifier
 from leukosr.data.manifest import read_manifest, seen_by_classifiers
 from leukosr.data.splits import check_claims
 from leukosr.engine.device import choose_device
-from leukosr.engine.precision import with_precision
+from leukosr.engine.precision import resolve_precision
 from leukosr.engine.progress import progress
 from leukosr.engine.resume import Resume, work_digest
 from leukosr.errors import LeukoError
@@ -31,8 +31,9 @@ from leukosr.evaluate.arms.pairs import Run
 from leukosr.evaluate.classification import METRICS, Classification, mean_and_sd, score
 from leukosr.files import new_folder, write_json
 from leukosr.layout import image_file, require, require_all, stage_again
-from leukosr.report.figures import budget_note, classifier_curves, confusion_figure
-from leukosr.report.style import experiment_looks
+from leukosr.report.charts import confusion_figure
+from leukosr.report.curves import classifier_curves
+from leukosr.report.style import budget_note, experiment_looks
 from leukosr.stages.context import Context
 from leukosr.tables import read_own_table, write_frame
 from leukosr.tracking.records import SYNC, ClassifierRecord, log_epoch
@@ -54,7 +55,7 @@ def run(context: Context, name: str, seeds: list[int] | None = None) -> None:
             f"classify: unknown experiment '{name}'; the experiments of this study are {', '.join(params.classify)}"
         )
     device, recipe = choose_device(params.runtime.device), params.classify[name].classifier
-    params = params.with_classifier(name, with_precision(recipe, device, processes))
+    params = params.with_classifier(name, resolve_precision(recipe, device, processes))
     experiment, protocols = params.classify[name], params.protocols_of(name)
     rows = read_manifest(layout.manifest)
     networks = params.networks_of(*experiment.arms)

@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 
 from leukosr.config import Image, Quality
-from leukosr.data.hr import read_hr
 from leukosr.data.manifest import compared_rows, read_manifest
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.evaluate.image_quality import ImageQuality, compare_images, consistency
 from leukosr.files import new_folder, write_json
-from leukosr.images.reading import read_rgb_of
+from leukosr.images.reading import read_hr, read_rgb_of
 from leukosr.images.resampling import brought_to
 from leukosr.layout import BRING_BACK, image_file, of_network, require, require_all, stage_again
 from leukosr.stages.context import Context

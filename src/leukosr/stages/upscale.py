@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from leukosr.config import Arm, ByFile, ByTraining, Filtered, Generated, Recoloured, Resampled
-from leukosr.data.hr import read_hr
 from leukosr.data.manifest import Row, arm_rows, is_tested, read_manifest, with_role
 from leukosr.engine.processes import shared_folder
 from leukosr.engine.progress import track
@@ -17,7 +16,7 @@ from leukosr.errors import LeukoError
 from leukosr.files import write_json
 from leukosr.images.colour_map import fit_colour_map, with_colour_map
 from leukosr.images.filters import FILTERS
-from leukosr.images.reading import read_rgb_of
+from leukosr.images.reading import read_hr, read_rgb_of
 from leukosr.images.resampling import brought_to, resize
 from leukosr.layout import BRING_BACK, image_file, of_network, require, require_all, stage_again
 from leukosr.pretrained.download import sha256_of
@@ -41,7 +40,7 @@ def run(context: Context, arm: str) -> None:
     own = [row for row in rows if processes.owns(row.id)]
     settings: Arm = params.upscale[arm]
     if isinstance(settings, Generated):
-        settings = _with_precision(context, settings)
+        settings = _resolve_precision(context, settings)
     colours = _colour_map(context, settings, manifest) if isinstance(settings, Recoloured) else None
     with shared_folder(target, processes) as folder:
         for network in params.networks_of(arm):
@@ -79,11 +78,11 @@ def _refuse_known_label(context: Context, arm: str, rows: list[Row], only: str) 
         )
 
 
-def _with_precision(context: Context, settings: Generated) -> Generated:
+def _resolve_precision(context: Context, settings: Generated) -> Generated:
     from leukosr.engine.device import choose_device
-    from leukosr.engine.precision import with_precision
+    from leukosr.engine.precision import resolve_precision
 
-    return with_precision(settings, choose_device(context.params.runtime.device), context.processes)
+    return resolve_precision(settings, choose_device(context.params.runtime.device), context.processes)
 
 
 def _images(

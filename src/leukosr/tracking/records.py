@@ -1,4 +1,4 @@
-"""What MLflow holds of a stage: the stage logs it as it works, `leukosr sync` from the files that it left."""
+"""What MLflow holds of a stage: the stage logs it as it runs, `leukosr sync` later from its files."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """Of one training of SR, or of one of its SR seeds, which wrote to `folder`."""
+    """One SR training, or one SR seed of it, which wrote to `folder`."""
 
     params: Params
     training: str
@@ -111,7 +111,7 @@ class TrainingRecord:
 
 
 def log_epoch(tracked: Run, row: Mapping[str, Any]) -> None:
-    """Log a row of a classifier's history; `fold` and `member` tell apart what one seed trains, where that is much."""
+    """Log a row of a classifier's history; `fold` and `member`, if any, distinguish the trainings of one seed."""
     prefix = "".join(f"{row[name]}_" for name in ("fold", "member") if row.get(name))
     values = {f"{prefix}train_loss": row["loss"], f"{prefix}train_accuracy": row["accuracy"]}
     values |= {f"{prefix}{name}": row[name] for name in ("val_loss", "val_accuracy") if name in row}
@@ -120,7 +120,7 @@ def log_epoch(tracked: Run, row: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class ClassifierRecord:
-    """Of the classifiers of one experiment, one a seed, which wrote to a folder a protocol."""
+    """The classifiers of one experiment, one per seed, which wrote one folder per protocol."""
 
     params: Params
     experiment: str
@@ -187,7 +187,7 @@ class ClassifierRecord:
 
     @contextmanager
     def of_run(self, tracked: Run, protocol: str, trained: Trained) -> Iterator[Run]:
-        """The run of one classifier: that of the stage itself where there is no other, else one below it."""
+        """The run of one classifier: the stage's own if there is only one, else a child of it."""
         seeds = {key: value for key, value in asdict(trained).items() if value is not None}
         if self.alone and len(self.runs) == 1:
             tracked.parameters(seeds)
@@ -205,7 +205,7 @@ class ClassifierRecord:
         own = f"seed-{trained.label}"
         if self.params.runtime.log_models:
             for weights in sorted((folder / "weights").iterdir()):
-                if weights.stem == own or weights.stem.startswith(f"{own}-"):  # one a fold
+                if weights.stem == own or weights.stem.startswith(f"{own}-"):  # one per fold
                     tracked.model(weights)
 
     def finish_protocol(self, tracked: Run, protocol: str) -> None:

@@ -164,4 +164,4 @@ def test_values_that_take_two_levels_give_no_nan() -> None:
     spread = by_learning_rate(trials_of({0.01: [0.8, 0.8, 0.9, 0.9]}))[0.01]
     for figure in (spread.mean, spread.sd, *spread.quantiles.values()):
         assert figure is not None
-        assert figure.ci_low is None or np.isfinite([figure.ci_low, figure.ci_high]).all()  # type: ignore[list-item]
+        assert all(limit is None or np.isfinite(limit) for limit in (figure.ci_low, figure.ci_high))

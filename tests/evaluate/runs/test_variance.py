@@ -63,7 +63,7 @@ def test_folder_gets_the_record_and_figures(tmp_path: Path) -> None:
 def test_failed_and_pruned_trials_are_left_out_and_counted(tmp_path: Path) -> None:
     frame = table().assign(state="COMPLETE")
     frame.loc[3, "accuracy"] = np.nan
-    frame.loc[5, ["accuracy", "state"]] = [0.1, "PRUNED"]
+    frame.loc[5, "accuracy"], frame.loc[5, "state"] = 0.1, "PRUNED"
     trials = read_trials(written(tmp_path, frame), "accuracy")
     assert (len(trials.table), trials.failed) == (62, 2)
     assert trials.table["value"].min() > 0.5

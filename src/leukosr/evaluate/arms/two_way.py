@@ -83,7 +83,7 @@ class Estimated:
 
     def p_different(self) -> np.ndarray:
         """Two-sided p of the claim that the truth is not 0."""
-        return np.minimum(1.0, 2 * np.minimum(self.p_below(0.0), self.p_above(0.0)))
+        return np.asarray(np.minimum(1.0, 2 * np.minimum(self.p_below(0.0), self.p_above(0.0))))
 
 
 def scored(counts: Counts, metric: Metric) -> tuple[np.ndarray, np.ndarray]:
@@ -162,7 +162,7 @@ def _levels(labels: Sequence[int | None]) -> list[np.ndarray]:
 
 def _mean(runs: Sequence[Run], values: np.ndarray) -> np.ndarray:
     """The mean over runs (the last axis), every SR network counting alike."""
-    return np.mean([values[..., level].mean(-1) for level in next(groupings(runs))], axis=0)
+    return np.asarray(np.mean([values[..., level].mean(-1) for level in next(groupings(runs))], axis=0))
 
 
 def merged_strata(strata: np.ndarray) -> list[np.ndarray]:
