@@ -242,8 +242,14 @@ def _draw(folder: Path, params: Params, results: StudyResults, note: str) -> dic
     versions = {arm: params.version(arm, params.study.networks[0]) for arm in arms}
     cells = [
         read_cell(
-            results.layout, image, arms,
-            crop=params.report.crop, label=label, captions=captions, guide=guide, versions=versions,
+            results.layout,
+            image,
+            arms,
+            crop=params.report.crop,
+            label=label,
+            captions=captions,
+            guide=guide,
+            versions=versions,
         )
         for image, label, captions in sections.grid_choice(results, arms, params.report.grid_cells)
     ]

@@ -97,7 +97,9 @@ def run(context: Context, name: str, seeds: list[int] | None = None) -> None:
 class _Work:
     """The classifiers of one experiment under one protocol, and where a cut attempt left them."""
 
-    def __init__(self, context: Context, name: str, data: Mapping[int | None, ExperimentData], seeds: list[int] | None) -> None:
+    def __init__(
+        self, context: Context, name: str, data: Mapping[int | None, ExperimentData], seeds: list[int] | None
+    ) -> None:
         """`data`: the images as each SR seed shows them, or under None where the arms have none."""
         params, layout = context.params, context.layout
         self.params, self.processes, self.name, self.by_network = params, context.processes, name, data
@@ -161,10 +163,8 @@ def _train_along(work: _Work) -> None:
             work.training(run, split, member).run(work.resume, lambda _: None)
 
 
-def _train_and_test(
-    work: _Work, run: Run, folder: Path, record: ClassifierRecord, tracked: tracking.Run
-) -> None:
-    """Train and test the classifier of one run, each fold where there are any, and log the scores of all test images."""
+def _train_and_test(work: _Work, run: Run, folder: Path, record: ClassifierRecord, tracked: tracking.Run) -> None:
+    """Train and test the classifier of a run, each fold where there are any, and log the scores of all test images."""
     log = partial(log_epoch, tracked)
     predictions = pd.concat([_run_split(work, run, split, folder, log) for split in work.data.splits])
     scored = score(list(predictions["true"]), list(predictions["predicted"]), work.data.classes)
@@ -278,7 +278,9 @@ def _summarise(folder: Path, work: _Work) -> dict[str, Any]:
 
 def _epochs_run(history: pd.DataFrame) -> float:
     """Epochs per training: the mean where some stopped early."""
-    mean = float(history.groupby([name for name in ("seed", "sr_seed", "fold", "member") if name in history]).size().mean())
+    mean = float(
+        history.groupby([name for name in ("seed", "sr_seed", "fold", "member") if name in history]).size().mean()
+    )
     return int(mean) if mean.is_integer() else round(mean, 2)
 
 

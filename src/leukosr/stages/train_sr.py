@@ -106,7 +106,8 @@ def _run_network(context: Context, name: str, sr_seed: int | None, target: Path)
         record.finish(tracked)
     context.console.print(
         f"{record.name}: {metrics['iterations']} iterations in {metrics['seconds']:.0f} s, validation PSNR "
-        f"{_shown(metrics['last_val_psnr'])} dB (best {_shown(metrics['best_val_psnr'])})" + (f" -> {target}" if sr_seed is None else "")
+        f"{_shown(metrics['last_val_psnr'])} dB (best {_shown(metrics['best_val_psnr'])})"
+        + (f" -> {target}" if sr_seed is None else "")
     )
     return resume, metrics
 
