@@ -9,9 +9,12 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import mlflow
 import pandas as pd
 import pytest
+import yaml
 from rich.console import Console
 
 from leukosr.config import Params
@@ -55,8 +58,9 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def read(path: Path) -> dict[str, object]:
-    return json.loads(path.read_text(encoding="utf-8"))
+def read(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
 def test_each_sr_seed_trains_the_network_that_it_would_train_alone(
@@ -129,9 +133,9 @@ def test_the_report_counts_runs_and_names_the_sr_seeds(nested: Study) -> None:
     assert "Classifiers of 5 classes were trained in 2 experiments" in page
 
 
-def test_every_network_is_logged(nested: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    import yaml
-
+def test_every_network_is_logged_at_once_or_later(
+    nested: Study, mlflow_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(nested.folder)
     monkeypatch.setattr("mlflow.tracking.fluent._active_experiment_id", None)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{nested.folder / 'mlflow.db'}")
@@ -140,7 +144,13 @@ def test_every_network_is_logged(nested: Study, monkeypatch: pytest.MonkeyPatch)
     found = sync(nested.params, params_file, nested.layout)
     assert (found.logged, found.unfinished, found.outdated) == ([], [], [])
     assert found.held[:2] == ["train_sr srgan SR seed 1", "train_sr srgan SR seed 2"]
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{nested.folder / 'other.db'}")
+    runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    stage = next(run for run in runs if run.info.run_name == "train_sr srgan")
+    below = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == stage.info.run_id]
+    assert sorted(run.data.params["seed"] for run in below) == ["1", "2"]
+    assert stage.data.metrics["last_val_psnr"] == pytest.approx(sum(r.data.metrics["last_val_psnr"] for r in below) / 2)
+    shutil.copyfile(mlflow_template, tmp_path / "other.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'other.db'}")
     assert "classify srgan" in sync(nested.params, params_file, nested.layout).logged
 
 
@@ -148,14 +158,15 @@ def test_a_cut_stage_keeps_the_networks_that_are_finished(
     nested: Study, quiet: Console, tmp_path: Path, mlflow_store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(nested.folder)
-    run, step, steps = SRTraining.run, SRTraining._step, []
+    run, step = SRTraining.run, SRTraining._step
+    steps: list[object] = []
 
-    def cut(training: SRTraining, *arguments: object) -> None:
+    def cut(training: SRTraining, *arguments: Any) -> None:
         if training.seed == 2:
             raise KeyboardInterrupt
         run(training, *arguments)
 
-    def counted(training: SRTraining, *arguments: object) -> dict[str, float]:
+    def counted(training: SRTraining, *arguments: Any) -> dict[str, float]:
         steps.append(training.seed)
         return step(training, *arguments)
 

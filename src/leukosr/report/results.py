@@ -102,7 +102,7 @@ class ExperimentResults:
 
 @dataclass(frozen=True)
 class SRTraining:
-    """One SR training: metrics.json, history.csv and the picture of its samples; these of the first of several SR seeds."""
+    """One SR training: metrics.json, history.csv and samples.png; of several SR seeds means, and the first's files."""
 
     look: Look
     metrics: Mapping[str, Any]

@@ -43,9 +43,9 @@ def _networks(params: Params) -> str:
     if seeds is None:
         return ""
     return (
-        f" Every SR method was trained with {len(seeds)} SR seeds ({', '.join(map(str, seeds))}); its quality is the mean "
-        "over these networks, a run is one classifier on the images by one of them, and the pictures, the distribution "
-        "of PSNR and SSIM and the SR curves are those of the first."
+        f" Every SR method was trained with {len(seeds)} SR seeds ({', '.join(map(str, seeds))}); its quality is the "
+        "mean over these networks, and a run is one classifier on the images by one of them. The pictures, the "
+        "distribution of PSNR and SSIM and the SR curves are those of the first."
     )
 
 

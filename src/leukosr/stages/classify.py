@@ -87,7 +87,7 @@ def run(context: Context, name: str, seeds: list[int] | None = None) -> None:
             metrics = _run_protocol(each, target, record, tracked)
             context.console.print(
                 f"classify {name} ({each.data.protocol}): accuracy {_percent(metrics, 'accuracy')}, macro F1 "
-                f"{_percent(metrics, 'macro_f1')}, {metrics['n_runs']} runs, {metrics['n_test']} test images -> {target}"
+                f"{_percent(metrics, 'macro_f1')}, {len(each.runs)} runs, {metrics['n_test']} test images -> {target}"
             )
         record.finish(tracked)
     for each in work:
@@ -278,9 +278,8 @@ def _summarise(folder: Path, work: _Work) -> dict[str, Any]:
 
 def _epochs_run(history: pd.DataFrame) -> float:
     """Epochs per training: the mean where some stopped early."""
-    mean = float(
-        history.groupby([name for name in ("seed", "sr_seed", "fold", "member") if name in history]).size().mean()
-    )
+    keys = [name for name in ("seed", "sr_seed", "fold", "member") if name in history]
+    mean = float(history.groupby(keys).size().mean())
     return int(mean) if mean.is_integer() else round(mean, 2)
 
 

@@ -52,23 +52,36 @@ def run(context: Context, name: str) -> None:
         known = ", ".join(params.train_sr) or "none in this study"
         raise LeukoError(f"train_sr: unknown training '{name}'; known are {known}")
     target = context.out or context.layout.sr(name)
-    if params.study.sr_seeds is None:
-        resume, _ = _run_network(context, name, None, target)
+    seeds, remedy = params.study.sr_seeds, SYNC if context.out is None else ""
+    if seeds is None:
+        resume, _ = _run_network(context, name, None, target, remedy)
         resume.clear()
         return
     if not context.processes.first:
-        for seed in params.study.sr_seeds:
-            _run_network(context, name, seed, target)
+        for seed in seeds:
+            _run_network(context, name, seed, target, remedy)
         return
-    with new_folder(target) as folder:
-        works = [_run_network(context, name, seed, folder / f"seed-{seed}") for seed in params.study.sr_seeds]
-        write_json(folder / "metrics.json", _summary(params.study.sr_seeds, [metrics for _, metrics in works]))
+    record = TrainingRecord(params, name, context.layout, target)
+    with (
+        tracking.run(record.name, experiment=params.study.name, tags=record.tags, remedy=remedy) as tracked,
+        new_folder(target) as folder,
+    ):
+        tracked.parameters({"training": name, "sr_seeds": seeds})
+        works = [_run_network(context, name, seed, folder / f"seed-{seed}", remedy, tracked) for seed in seeds]
+        summary = _summary(seeds, [metrics for _, metrics in works])
+        write_json(folder / "metrics.json", summary)
+        tracked.metrics({key: value for key, value in summary.items() if isinstance(value, int | float)})
     for resume, _ in works:
         resume.clear()
-    context.console.print(f"train_sr {name}: {len(works)} networks -> {target}")
+    context.console.print(
+        f"train_sr {name}: {len(works)} networks in {summary['seconds']:.0f} s, validation PSNR "
+        f"{_shown(summary['last_val_psnr'])} dB on average -> {target}"
+    )
 
 
-def _run_network(context: Context, name: str, sr_seed: int | None, target: Path) -> tuple[Resume, dict[str, Any]]:
+def _run_network(
+    context: Context, name: str, sr_seed: int | None, target: Path, remedy: str, parent: tracking.Run | None = None
+) -> tuple[Resume, dict[str, Any]]:
     """Train one network into `target`; what to clear once the stage is done, and its metrics (the first process)."""
     params, layout, processes = context.params, context.layout, context.processes
     seed = params.sr_seed(name) if sr_seed is None else sr_seed
@@ -95,7 +108,7 @@ def _run_network(context: Context, name: str, sr_seed: int | None, target: Path)
         return resume, {}
     record = TrainingRecord(params.computed_in(settings.precision), name, layout, target, sr_seed)
     with tracking.run(
-        record.name, experiment=params.study.name, tags=record.tags, remedy=SYNC if context.out is None else ""
+        record.name, experiment=params.study.name, tags=record.tags, remedy=remedy, parent=parent
     ) as tracked:
         record.begin(tracked)
         _train(training, resume, record, tracked)

@@ -76,7 +76,8 @@ class TrainingRecord:
     @property
     def tags(self) -> dict[str, str]:
         """Of the run."""
-        return {"study": self.params.study.name, "stage": "train_sr", "arm": self.training,
+        own = {} if self.sr_seed is None else {"sr_seed": str(self.sr_seed)}
+        return {"study": self.params.study.name, "stage": "train_sr", "arm": self.training, **own,
                 "budget": self.params.budget.name, "data_digest": _data_digest(self.layout)[:16]}  # fmt: skip
 
     def begin(self, tracked: Run) -> None:
