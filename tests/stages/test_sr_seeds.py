@@ -45,13 +45,14 @@ def nested(
     """A finished study with two SR seeds and two classifier seeds."""
     folder, params = tmp_path_factory.mktemp("nested"), compose_params(*NESTED)
     shutil.copyfile(mlflow_template, folder / "mlflow.db")
-    console = Console(file=io.StringIO(), width=200)
+    printed = io.StringIO()
+    console = Console(file=printed, width=200)
     with pytest.MonkeyPatch.context() as patch, contextlib.chdir(folder):
         patch.setattr("mlflow.tracking.fluent._active_experiment_id", None)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
         session_small_resnet(patch)
         run_stages(params, Layout("demo"), console)
-    return Study(params, folder, console.file.getvalue())
+    return Study(params, folder, printed.getvalue())
 
 
 def digest(path: Path) -> str:

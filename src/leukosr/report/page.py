@@ -250,7 +250,7 @@ def _draw(folder: Path, params: Params, results: StudyResults, note: str) -> dic
             captions=captions,
             guide=guide,
             versions=versions,
-        )
+        )  # fmt: skip
         for image, label, captions in sections.grid_choice(results, arms, params.report.grid_cells)
     ]
     if cells:

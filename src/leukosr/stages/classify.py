@@ -61,8 +61,8 @@ def run(context: Context, name: str, seeds: list[int] | None = None) -> None:
     networks = params.networks_of(*experiment.arms)
     for arm in experiment.arms:
         require(layout.arm(arm), f"upscale@{arm}")
-    versions = {arm for network in networks for arm in params.seen_with(name, network).arms}
-    folders = {version: layout.arm(version) for version in sorted(versions)}
+    versions = dict.fromkeys(each for network in networks for each in params.seen_with(name, network).arms)
+    folders = {version: layout.arm(version) for version in versions}
     images = ArmImages(seen_by_classifiers(rows, protocols), folders, experiment.classifier, device, processes)
     check_claims(rows, protocols)
     context = replace(context, params=params)
