@@ -59,8 +59,8 @@ def read_cell(
     """Read the image of every arm and cut the same crop out of each.
 
     The crop's side is the fraction `crop` of the image's; it lies where the stain is deepest (the nucleus) in the arm
-    `guide`, or else in the last one, and on pixel borders of the smallest image. `versions` says which images
-    of an arm are read, where several SR seeds made some. Raises LeukoError when an arm's image is missing or unreadable.
+    `guide`, or else in the last one, and on pixel borders of the smallest image. `versions` says which of an arm's
+    images are read, where there are several SR seeds. Raises LeukoError when an arm's image is missing or unreadable.
     """
     read = {arm: arm for arm in arms} | dict(versions or {})
     images = {arm: _read(image_file(layout.arm(read[arm]), image), arm) for arm in arms}

@@ -8,6 +8,7 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -240,17 +241,9 @@ def _draw(folder: Path, params: Params, results: StudyResults, note: str) -> dic
     looks = arm_looks(params)
     arms = list(looks)
     versions = {arm: params.version(arm, params.study.networks[0]) for arm in arms}
+    cell = partial(read_cell, results.layout, crop=params.report.crop, guide=guide, versions=versions)
     cells = [
-        read_cell(
-            results.layout,
-            image,
-            arms,
-            crop=params.report.crop,
-            label=label,
-            captions=captions,
-            guide=guide,
-            versions=versions,
-        )  # fmt: skip
+        cell(image, arms, label=label, captions=captions)
         for image, label, captions in sections.grid_choice(results, arms, params.report.grid_cells)
     ]
     if cells:
