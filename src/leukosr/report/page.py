@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -196,7 +197,7 @@ def _draw_protocol(folder: Path, results: StudyResults, note: str) -> dict[str, 
     """The figures of a further protocol: accuracy and confusion."""
     note, name = f"{note}; protocol {results.protocol}", results.protocol
     accuracy_figure(folder / f"accuracy_{name}.png", results, note)
-    words = f"Test accuracy of every experiment under {name}, a dot a seed. {note}"
+    words = f"Test accuracy of every experiment under {name}, a dot per run. {note}"
     seen = {f"accuracy_{name}": Figure(data_uri(folder / f"accuracy_{name}.png", False), words)}
     for each, result in results.experiments.items():
         file = folder / f"confusion_{name}_{each}.png"
@@ -220,7 +221,7 @@ def _draw(folder: Path, params: Params, results: StudyResults, note: str) -> dic
 
     if results.experiments:
         accuracy_figure(folder / "accuracy.png", results, note)
-        add("accuracy", "Test accuracy of every experiment, a dot a seed")
+        add("accuracy", "Test accuracy of every experiment, a dot per run")
     if results.arms:
         quality_figure(folder / "quality.png", results, note)
         add("quality", "Distribution of PSNR and SSIM over the images of every arm")
@@ -230,8 +231,10 @@ def _draw(folder: Path, params: Params, results: StudyResults, note: str) -> dic
     guide = originals[0] if originals else None
     looks = arm_looks(params)
     arms = list(looks)
+    versions = {arm: params.version(arm, params.study.networks[0]) for arm in arms}
+    cell = partial(read_cell, results.layout, crop=params.report.crop, guide=guide, versions=versions)
     cells = [
-        read_cell(results.layout, image, arms, crop=params.report.crop, label=label, captions=captions, guide=guide)
+        cell(image, arms, label=label, captions=captions)
         for image, label, captions in sections.grid_choice(results, arms, params.report.grid_cells)
     ]
     if cells:

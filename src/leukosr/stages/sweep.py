@@ -248,8 +248,10 @@ def _inputs(params: Params, layout: Layout) -> list[Path]:
 
 
 def _folders(params: Params, layout: Layout) -> dict[str, Path]:
-    """Where the images of the swept experiment's arms lie."""
-    return {arm: require(layout.arm(arm), f"upscale@{arm}") for arm in params.classify[params.swept_arm].arms}
+    """Where the images of the swept experiment's arms lie; of several SR seeds the first one's."""
+    arms = params.classify[params.swept_arm].arms
+    network = params.networks_of(*arms)[0]
+    return {arm: require(layout.arm(params.version(arm, network)), f"upscale@{arm}") for arm in arms}
 
 
 def _open(params: Params, plan: Plan) -> TrialStore:
