@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from pydantic import model_validator
 
 from leukosr.classify.settings import Classifier, Experiment
@@ -42,6 +40,7 @@ class Params(Section):
     quality: Quality
     classifier: Classifier
     classify: dict[Name, Experiment]
+    sweepable: dict[str, list[str]]
     sweep: Sweep
     report: Report
     runtime: Runtime
@@ -63,13 +62,15 @@ class Params(Section):
         self._check_sweep()
         for name, train in self.train_sr.items():
             _check_patch(name, train, self.image)
-            _check_start(name, train, self.starts)
+            self._check_watched(f"train_sr.{name}", train.reads, train.watched, train.watched_key)
         return self
 
     @model_validator(mode="after")
     def _experiments_fit(self) -> Params:
         for name, experiment in self.classify.items():
             _check_experiment(name, experiment, self)
+            recipe = experiment.classifier
+            self._check_watched(f"classify.{name}.classifier", recipe.reads, recipe.weights, "weights")
         for protocol in self.study.protocols:
             if self.classify and not self.experiments_under(protocol):
                 raise ValueError(f"classify: no experiment runs under {protocol}, which study.protocol names")
@@ -164,6 +165,12 @@ class Params(Section):
         return self.sweep.protocol or self.protocols_of(self.swept_arm)[0]
 
     @property
+    def swept_recipe(self) -> Classifier:
+        """The recipe of the classifiers that the sweep trains."""
+        recipe = self.classify[self.swept_arm].classifier
+        return recipe if self.sweep.epochs is None else recipe.model_copy(update={"epochs": self.sweep.epochs})
+
+    @property
     def swept_streams(self) -> tuple[SweptStream, ...]:
         """The streams that differ between the sweep's runs: those named, or all that its target draws from."""
         if self.sweep.streams is not None:
@@ -210,6 +217,12 @@ class Params(Section):
                 )
         return self
 
+    def _check_watched(self, key: str, reads: str, weights: str | None, by: str) -> None:
+        """DVC watches the weights that a training or a classifier starts or learns from."""
+        needed = self.starts.get(str(weights)) or str(weight_file(str(weights)))
+        if reads != needed:
+            raise ValueError(f"{key}.reads = {reads}: must be {needed}, by {key}.{by}")
+
     def _check_sweep(self) -> None:
         if not self.trains:
             return
@@ -221,6 +234,12 @@ class Params(Section):
         if self.sweep.arm is not None and self.sweep.arm not in known:
             raise ValueError(
                 f"sweep.arm: unknown '{self.sweep.arm}'; known to {self.sweep.target} are {', '.join(known)}"
+            )
+        swept = self.swept_arm
+        watched = self.classify[swept].classifier if self.sweep.target == "classify" else self.train_sr[swept]
+        if self.sweep.reads != watched.reads:
+            raise ValueError(
+                f"sweep.reads = {self.sweep.reads}: must be {watched.reads}, the weights of {swept}, which sweep.arm names"
             )
         by_target = self.protocols_of(self.swept_arm) if self.sweep.target == "classify" else self.study.protocols
         if self.swept_protocol not in by_target:
@@ -251,15 +270,6 @@ def _check_training(name: str, arm: ByTraining, params: Params) -> None:
     needed = f"outputs/{params.study.name}/sr/{arm.training}"
     if arm.reads != needed:
         raise ValueError(f"upscale.{name}.reads = {arm.reads}: must be {needed}, where its training writes the weights")
-
-
-def _check_start(name: str, train: TrainSR, starts: Mapping[str, str]) -> None:
-    """DVC watches the weights that a training starts or learns from."""
-    needed = starts.get(str(train.watched)) or str(weight_file(str(train.watched)))
-    if train.reads != needed:
-        raise ValueError(
-            f"train_sr.{name}.reads = {train.reads}: must be {needed}, by train_sr.{name}.{train.watched_key}"
-        )
 
 
 def _check_experiment(name: str, experiment: Experiment, params: Params) -> None:

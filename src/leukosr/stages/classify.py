@@ -29,6 +29,7 @@ from leukosr.errors import LeukoError
 from leukosr.evaluate.classification import METRICS, Classification, mean_and_sd, score
 from leukosr.files import new_folder, write_json
 from leukosr.layout import image_file, require, require_all, stage_again
+from leukosr.pretrained.named import find_weights, weights_facts
 from leukosr.report.figures import budget_note, classifier_curves, confusion_figure
 from leukosr.report.style import experiment_looks
 from leukosr.stages.context import Context
@@ -96,8 +97,8 @@ class _Work:
         for arm in arms:
             files = [image_file(layout.arm(arm), image) for of, image in data.used if of == arm]
             used += require_all(files, stage_again(f"upscale@{arm}"))
-        if self.recipe.weights.startswith("pretrained/"):
-            used.append(Path(f"{self.recipe.weights}.safetensors"))
+        if self.recipe.weight_file is not None:
+            used.append(find_weights(self.recipe.weight_file))
         recipe, experiment = self.recipe.model_dump(exclude={"precision"}), data.experiment
         settings = [recipe, name, experiment.train, experiment.test, data.protocol, self.seeds]
         digest = work_digest(settings, [layout.manifest, layout.roles, *used])
@@ -236,6 +237,7 @@ def _summarise(folder: Path, work: _Work) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "processes": work.processes.count,
         "seconds": round(float(history["seconds"].sum()), 1),
+        **({} if recipe.weight_file is None else weights_facts(recipe.weights)),
     }
     write_json(folder / "metrics.json", metrics)
     note, look = budget_note(work.params.budget), experiment_looks(work.params)[work.name]

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from leukosr import tracking
-from leukosr.config import Params, TrainSR
+from leukosr.config import Params
 from leukosr.data.hr import read_hr
 from leukosr.data.manifest import SR_ROLES, Row, read_manifest, refuse_trained_tests, with_role
 from leukosr.data.pairs import Pairs
@@ -25,8 +25,7 @@ from leukosr.files import new_folder, write_json
 from leukosr.images.reading import read_rgb
 from leukosr.images.store import ImageStore
 from leukosr.layout import BRING_BACK, Layout, image_file, require, require_all, stage_again
-from leukosr.pretrained.download import sha256_of
-from leukosr.pretrained.named import find_weights
+from leukosr.pretrained.named import find_weights, weights_facts
 from leukosr.report.figures import budget_note, sample_grid, sr_curves
 from leukosr.report.style import training_look
 from leukosr.stages.context import Context
@@ -186,12 +185,5 @@ def _metrics(training: SRTraining) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "processes": training.processes.count,
         "seconds": round(done.seconds, 1),
-        **_weights(training.settings),
+        **({} if training.settings.watched is None else weights_facts(training.settings.watched)),
     }
-
-
-def _weights(settings: TrainSR) -> dict[str, str]:
-    """The weights that the training started or learned from, if any."""
-    if settings.watched is None:
-        return {}
-    return {"weights": settings.watched, "weights_sha256": sha256_of(find_weights(settings.reads))}
