@@ -28,7 +28,7 @@ class _Traffic(TorchDispatchMode):
     """Sums the sizes of the tensors that operators take and give."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.total = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from leukosr.config import Params, parse_params
-from leukosr.data.synthetic.settings import SmearSettings
+from leukosr.config import Params, SyntheticSet, parse_params
 from leukosr.data.synthetic.smears import CLASSES, write_demo
 from leukosr.engine.device import choose_device
 from leukosr.engine.precision import resolve
@@ -21,7 +20,7 @@ SIZE = (240, 320)
 
 
 def image_set(folder: Path, count: int) -> list[Path]:
-    """Bring `count` different JPEGs of SIZE to `folder`, as TRAIN/<class>/ and TEST/<class>/; their sorted paths.
+    """Put `count` different JPEGs of SIZE into `folder`, as TRAIN/<class>/ and TEST/<class>/; their sorted paths.
 
     They are taken evenly from BCCD in data/ if that is there, else drawn.
     """
@@ -29,8 +28,10 @@ def image_set(folder: Path, count: int) -> list[Path]:
     if len(real) < count:
         views = -(-count // (2 * len(CLASSES)))
         height, width = SIZE
-        settings = SmearSettings(height=height, width=width, train_sources=1, test_sources=1, views=views, seed=0)
-        write_demo(folder, settings)
+        drawn_set = SyntheticSet(
+            folder=str(folder), height=height, width=width, train_sources=1, test_sources=1, views=views, seed=0
+        )
+        write_demo(folder, drawn_set)
         drawn = sorted(folder.rglob("*.jpg"))
         return [drawn[i * len(drawn) // count] for i in range(count)]
     chosen = [real[i * len(real) // count] for i in range(count)]

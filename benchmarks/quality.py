@@ -63,13 +63,18 @@ def _limit(few: Sequence[Pair], params: Params, reference: float, workers: int) 
 
 
 def make_pairs(folder: Path, count: int) -> list[Pair]:
-    """PNG images enlarged from a quarter of the size, and their originals."""
+    """PNG images enlarged from a quarter of the size, which lies beside them, and their originals."""
     originals = image_set(folder / "set", count)
     pairs = [(folder / f"{i}.png", original) for i, original in enumerate(originals)]
     small = read_resized(originals, (SIZE[0] // 4, SIZE[1] // 4))
     for (made, _), image in zip(pairs, small, strict=True):
         write_png(made, resize(image, SIZE, "opencv_bicubic"))
+        write_png(_low(made), image)
     return pairs
+
+
+def _low(made: Path) -> Path:
+    return made.with_name(f"{made.stem}-low.png")
 
 
 def plain(pairs: Sequence[Pair], window: int) -> list[tuple[float, float]]:
@@ -91,7 +96,7 @@ def ours(pairs: Sequence[Pair], params: Params, workers: int) -> list[ImageQuali
 def _tasks(pairs: Sequence[Pair], params: Params) -> list[quality._Task]:
     image = params.image
     facts = ((image.height, image.width), False, image, params.quality)
-    return [quality._Task("bicubic", made, original, *facts) for made, original in pairs]
+    return [quality._Task("bicubic", made, _low(made), original, *facts) for made, original in pairs]
 
 
 def largest_difference(reference: Sequence[tuple[float, float]], found: Sequence[ImageQuality]) -> float:

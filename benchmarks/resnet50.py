@@ -28,7 +28,7 @@ from leukosr.images.store import ImageStore
 BATCH, GOAL = 8, 4
 
 
-class Files(Dataset):
+class Files(Dataset[tuple[Tensor, int]]):
     """Decoded when asked for, as every tutorial does it."""
 
     def __init__(self, files: Sequence[Path], labels: Sequence[int]) -> None:
@@ -59,8 +59,7 @@ class PlainTraining:
         self.model.train()
         losses = []
         for images, labels in self.loader:
-            images, labels = images.to(self.device), labels.to(self.device)
-            loss = F.cross_entropy(self.model(images), labels)
+            loss = F.cross_entropy(self.model(images.to(self.device)), labels.to(self.device))
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()

@@ -1,5 +1,6 @@
 """The command line: results on stdout, one `error:` line and exit code 1 for a user's mistake."""
 
+import json
 import os
 import shutil
 import signal
@@ -73,7 +74,18 @@ def test_version(leukosr_cli: Callable[..., Outcome]) -> None:
 
 
 def test_which_names_study_and_budget(leukosr_cli: Callable[..., Outcome], project: Path) -> None:
-    assert leukosr_cli("which") == (0, "study demo (Demo: synthetic smears, 5 classes), budget smoke\n", "")
+    named = "study demo (Demo: synthetic smears, 5 classes), budget smoke\n"
+    drawn = "images: not in datasets/demo yet; `make repro` draws them\n"
+    assert leukosr_cli("which") == (0, named + drawn, "")
+    (project / "datasets" / "demo").mkdir(parents=True)
+    assert leukosr_cli("which") == (0, f"{named}images: in datasets/demo\n", "")
+
+
+def test_show_without_a_report_names_the_command_that_makes_one(
+    leukosr_cli: Callable[..., Outcome], project: Path
+) -> None:
+    message = "study demo has no report in reports/demo yet: run `make repro`"
+    assert error_line(leukosr_cli("show")) == message
 
 
 @pytest.mark.parametrize(
@@ -81,8 +93,8 @@ def test_which_names_study_and_budget(leukosr_cli: Callable[..., Outcome], proje
     [
         ("synthesize: [1\n", "conf/study/mine.yaml is not valid YAML"),
         ("study: 1\nstudy: 2\n", "conf/study/mine.yaml line 2: the key 'study' stands twice"),
-        ("- synthesize\n", "bring them with `leukosr data add none PATH`"),
-        ("synthesize: {none: 3, other: {folder: datasets/none}}\n", "bring them with `leukosr synthesize --set other`"),
+        ("- synthesize\n", "get them with `leukosr data add none PATH`"),
+        ("synthesize: {none: 3, other: {folder: datasets/none}}\n", "get them with `leukosr synthesize --set other`"),
     ],
 )
 def test_studies_of_any_form_are_looked_at(
@@ -340,3 +352,29 @@ def test_a_missing_image_names_the_stage_that_makes_it_again(
     manifest.write_manifest(project / "outputs" / "demo" / "manifest.csv", rows)
     message = error_line(leukosr_cli(*command))
     assert f"(2 of 2 missing): make it again with `dvc repro --force --single-item {stage}`" in message
+
+
+PUBLISHED = Path(__file__).parent.parent / "results" / "case1-leakage" / "plots" / "confusion"
+
+
+def test_plan_says_that_no_number_of_runs_suffices(leukosr_cli: Callable[..., Outcome]) -> None:
+    pilot = [str(PUBLISHED / f"{name}_source_disjoint.csv") for name in ("real_esrgan", "bicubic")]
+    code, printed, _ = leukosr_cli("plan", *pilot, "--difference", "0.02", "--margin", "0.02", "--json")
+    found = json.loads(printed)
+    assert code == 0 and found["runs_needed"] is None and found["smallest_difference_with_infinite_runs"] > 0.05
+    assert found["grid"][0].keys() == {"runs", "sources", "sr_seeds", "trainings", "power"}
+    assert sum(found["grid"][0]["power"].values()) == pytest.approx(1)
+    code, printed, _ = leukosr_cli("plan", *pilot, "--runs", "8")
+    assert code == 0 and "No number of runs suffices" in printed
+
+
+def test_plan_takes_components_and_refuses_half_of_them(leukosr_cli: Callable[..., Outcome]) -> None:
+    known = ("--sd-source", "0.1", "--sd-run", "0.02", "--sources", "100,400", "--sd-sr", "0.01", "--sr-seeds", "1,3")
+    code, printed, _ = leukosr_cli("plan", *known, "--difference", "0.05", "--json")
+    found = json.loads(printed)
+    assert code == 0 and isinstance(found["runs_needed"], int)
+    assert {(each["sources"], each["sr_seeds"]) for each in found["grid"]} == {
+        (s, k) for s in (100, 400) for k in (1, 3)
+    }
+    assert error_line(leukosr_cli("plan", "--sd-source", "0.1")).startswith("plan: name the predictions.csv")
+    assert "--runs is '8;9'" in error_line(leukosr_cli("plan", *known, "--runs", "8;9"))

@@ -241,7 +241,7 @@ WRONG = [
     ("upscale.srgan.tile", -1, ["-1", "greater than or equal to 0"]),
     ("upscale.raw", 3, ["3", "dictionary"]),
     ("upscale.raw.from", "high", ["'high'", "'low' or 'original'"]),
-    ("upscale.raw.by", "magic", ["'magic'", "'nothing', 'kernel', 'filter', 'training', 'file'"]),
+    ("upscale.raw.by", "magic", ["'magic'", "'nothing', 'kernel', 'colour_map', 'filter', 'training', 'file'"]),
     ("upscale.raw.size.0", 4, ["4", "greater than or equal to 8"]),
     ("upscale.raw.file", "jpg", ["'jpg'", "png, or {jpeg: QUALITY} with a quality from 1 to 100"]),
     ("upscale.raw.file.jpeg", 101, ["101", "less than or equal to 100"]),
@@ -615,15 +615,23 @@ def test_a_sweep_trains_as_long_as_the_recipe_says_unless_asked_otherwise(
     params = compose_params("study=case1_weights", "sweep.arm=raw_probe", *asked)
     assert (params.swept_recipe.epochs, params.classify["raw_probe"].classifier.epochs) == (epochs, 25)
     said = list(_own_epochs(params))
-    assert said == ([] if epochs == 25 else ["sweep raw_probe: 2 epochs by sweep.epochs, where the study's recipe has 25"])
+    assert said == (
+        [] if epochs == 25 else ["sweep raw_probe: 2 epochs by sweep.epochs, where the study's recipe has 25"]
+    )
 
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
         (["study.measures=[]"], "study.measures = []: "),
-        (["classifier.reads=b"], "classify.raw.classifier.reads = b: must be outputs/demo/roles.csv, by classify.raw.class"),
-        (["sweep.reads=b"], "sweep.reads = b: must be outputs/demo/roles.csv, the weights of raw, which sweep.arm names"),
+        (
+            ["classifier.reads=b"],
+            "classify.raw.classifier.reads = b: must be outputs/demo/roles.csv, by classify.raw.class",
+        ),
+        (
+            ["sweep.reads=b"],
+            "sweep.reads = b: must be outputs/demo/roles.csv, the weights of raw, which sweep.arm names",
+        ),
         (["study.measures=[beauty]"], "study.measures.0 = 'beauty': "),
         (["study.measures=[image_quality,image_quality]"], "measures must differ from each other"),
         (["study.measures=[image_quality]"], "classify: study.measures names no classification, so there can be no"),
@@ -656,3 +664,31 @@ def test_the_study_that_the_readme_prints_composes(tmp_path: Path) -> None:
         raw = OmegaConf.to_container(compose("config", overrides=["study=mine", "budget=smoke"]), resolve=True)
     params = parse_params(raw, "README.md")
     assert (params.study.name, params.prepare.root, len(params.classify)) == ("mine", "datasets/mine", 5)
+
+
+def claimed(raw: Any, **changes: Any) -> Any:
+    """The demo with a claim of what it runs, and changes of that."""
+    claims = {"metric": "macro_f1", "margin": 0.02, "seeds": raw["study"]["seeds"]}
+    family = [{"first": "srgan", "second": "bicubic", "protocol": "paper"}]
+    return {**raw, "claims": {**claims, "family": family, **changes}}
+
+
+def test_claims_are_what_the_study_runs(compose_raw: Callable[..., Any]) -> None:
+    claims = parse_params(claimed(compose_raw()), "params.yaml").claims
+    assert claims is not None and len(claims.digest) == 64
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"margin": 0.05}, "claims.margin: 0.05 was declared, but study.margin is 0.02"),
+        ({"metric": "accuracy"}, "claims.metric: accuracy was declared, but study.primary is macro_f1"),
+        ({"seeds": [9]}, "claims.seeds"),
+        ({"family": [{"first": "srgan", "second": "gan", "protocol": "paper"}]}, "'gan' does not run under paper"),
+        ({"family": [{"first": "srgan", "second": "raw", "protocol": "both"}]}, "does not run under both"),
+    ],
+)
+def test_claims_that_the_study_does_not_run_are_refused(
+    compose_raw: Callable[..., Any], changes: dict[str, Any], said: str
+) -> None:
+    assert said in refusal(claimed(compose_raw(), **changes))

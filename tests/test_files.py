@@ -234,9 +234,9 @@ def test_names_may_be_as_long_as_the_file_system_allows(tmp_path: Path, name: st
 @pytest.mark.parametrize(
     ("place", "remedy"),
     [
-        ("file.txt/out", "a file lies where a folder is needed"),
-        ("file.txt/deep/out", "a file lies where a folder is needed"),
-        ("loop/out", "a file lies where a folder is needed|links lead in a circle"),
+        ("file.txt/out", "a file is in the place of a folder"),
+        ("file.txt/deep/out", "a file is in the place of a folder"),
+        ("loop/out", "a file is in the place of a folder|links lead in a circle"),
         ("x" * 256, "choose a shorter name"),
     ],
 )
@@ -270,9 +270,7 @@ def test_a_folder_takes_the_place_of_no_file_and_no_link(tmp_path: Path, kind: s
 
 def test_a_folder_lies_where_a_file_is_to_be_written(tmp_path: Path) -> None:
     (tmp_path / "metrics.json").mkdir()
-    with pytest.raises(
-        LeukoError, match=r"cannot write .*metrics\.json: .*a folder lies where a file is to be written"
-    ):
+    with pytest.raises(LeukoError, match=r"cannot write .*metrics\.json: .*a folder is in the place of the file"):
         write_json(tmp_path / "metrics.json", {})
     assert names(tmp_path) == {"metrics.json"}
 

@@ -69,7 +69,7 @@ def test_files_of_somebody_else_stay(tmp_path: Path, marker: str | None) -> None
     if marker is not None:
         (out / MARKER).write_text(marker)
     before = tree(out)
-    with pytest.raises(LeukoError, match=r"precious holds files that are no earlier result of this command \(.*thesis"):
+    with pytest.raises(LeukoError, match=r"precious holds files that this command did not write \(.*thesis"):
         write(out, "1.png")
     assert tree(out) == before
 
@@ -79,7 +79,7 @@ def test_files_added_to_an_earlier_result_stay(tmp_path: Path) -> None:
     (tmp_path / "out" / "notes").mkdir()
     (tmp_path / "out" / "notes" / "thesis.txt").write_text("mine")
     before = tree(tmp_path / "out")
-    with pytest.raises(LeukoError, match=r"no earlier result of this command \(notes/thesis\.txt\): name a new folder"):
+    with pytest.raises(LeukoError, match=r"this command did not write \(notes/thesis\.txt\): name a new folder"):
         write(tmp_path / "out", "2.png")
     assert tree(tmp_path / "out") == before
 
@@ -87,7 +87,7 @@ def test_files_added_to_an_earlier_result_stay(tmp_path: Path) -> None:
 def test_links_added_to_an_earlier_result_stay(tmp_path: Path) -> None:
     write(tmp_path / "out", "1.png")
     (tmp_path / "out" / "mine").symlink_to(tmp_path / "project")
-    with pytest.raises(LeukoError, match="no earlier result"):
+    with pytest.raises(LeukoError, match="this command did not write"):
         write(tmp_path / "out", "2.png")
     assert (tmp_path / "out" / "mine" / "outputs").is_dir()
 
@@ -109,7 +109,7 @@ def test_results_of_another_command_stay(tmp_path: Path) -> None:
 @pytest.mark.parametrize("out", [".", "..", "/", "../project", "../project/outputs/.."])
 def test_the_folder_of_the_project_and_those_around_it_are_refused(project: Path, out: str) -> None:
     before = tree(project)
-    with pytest.raises(LeukoError, match="is the folder that the command runs in, or around it"):
+    with pytest.raises(LeukoError, match="is the folder that the command runs in, or contains it"):
         write(Path(out), "1.png")
     assert tree(project) == before
 
@@ -210,7 +210,7 @@ def test_every_stage_refuses_a_folder_of_somebody_else(
         cli.main()
     assert stop.value.code == 1
     said = capsys.readouterr().err
-    assert "precious holds files that are no earlier result of this command (thesis.txt): name a new folder" in said
+    assert "precious holds files that this command did not write (thesis.txt): name a new folder" in said
     assert tree(project / "precious") == {"thesis.txt": "mine"}
 
 

@@ -23,7 +23,7 @@ def test_the_root_is_found_from_any_folder_below_it(tmp_path: Path, monkeypatch:
 
 def test_outside_a_project_there_is_no_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(LeukoError, match="lies in no DVC project: run the command inside your clone of LeukoSR"):
+    with pytest.raises(LeukoError, match="is not inside a DVC project: run the command inside your clone of LeukoSR"):
         project_root()
 
 

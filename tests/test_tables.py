@@ -60,9 +60,9 @@ def test_the_delimiter_is_the_one_that_gives_the_needed_columns(tmp_path: Path, 
         ("a,b\n1,2,3\n", "line 2 has 3 cells, but 2 columns have names"),
         ('a,b\n1,"2\n', r"line 2 cannot be read as CSV \(unexpected end of data\)"),
         ("a,b\n1," + "x" * 200_000, r"line 2 cannot be read as CSV \(field larger than field limit"),
-        ("a,b\nü,1\n".encode("cp1252"), r"is no UTF-8 text \(line 2; .*: save it as CSV UTF-8"),
+        ("a,b\nü,1\n".encode("cp1252"), r"is not UTF-8 text \(line 2; .*: save it as CSV UTF-8"),
         ("a,b\n1,2\n".encode("utf-16-le"), "holds NUL characters .*UTF-16 without a byte-order mark"),
-        (b"\xff\xfea", "is no UTF-16 text"),
+        (b"\xff\xfea", "is not UTF-16 text"),
     ],
 )
 def test_a_bad_table_is_refused_in_one_sentence(tmp_path: Path, content: str | bytes, message: str) -> None:

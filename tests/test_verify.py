@@ -134,7 +134,7 @@ def test_an_object_of_a_set_is_named_with_the_ways_to_bring_the_set(project: Pat
     code, lines = run()
     assert code == 1
     assert any(line.startswith(f"bad: {stored} (") and "datasets/mine/a/2 ö.txt" in line for line in lines), lines
-    words = "datasets/mine: remove what is bad, then `dvc pull datasets/mine.dvc` where a remote holds it, else bring"
+    words = "datasets/mine: remove what is bad, then `dvc pull datasets/mine.dvc` where a remote holds it, else get"
     assert any(line.startswith(words) for line in lines), lines
 
 
@@ -152,6 +152,9 @@ def test_a_clone_without_its_data_has_everything_missing(project: Path) -> None:
         shutil.rmtree(folder)
     code, lines = run()
     assert code == 0
+    assert "missing: 1 of datasets/mine in the cache and the workspace" in lines
+    remedies = [line for line in lines if not line.startswith(("missing:", "verify:"))]
+    assert ["leukosr data add mine PATH" in remedies[0], "make repro" in remedies[1]] == [True, True]
     assert lines[-1] == "verify: 0 files in workspace and cache hashed, 0 bad, 6 missing, 0 not checked"
 
 
@@ -219,4 +222,4 @@ def test_outside_a_project_it_says_so(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, ["verify"])
     assert isinstance(result.exception, LeukoError)
-    assert "lies in no DVC project: run the command inside your clone" in str(result.exception)
+    assert "is not inside a DVC project: run the command inside your clone" in str(result.exception)

@@ -1,4 +1,4 @@
-"""Writing so that nothing is ever half-written: a temporary name first, then a rename."""
+"""Atomic writing: a temporary name first, then a rename."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def new_file(path: Path) -> Iterator[Path]:
     Raises LeukoError when the place cannot be written or the disk is full.
     """
     temporary = _temporary(path, path.suffix if len(os.fsencode(path.suffix)) <= LONGEST_SUFFIX else "")
-    with saying_why(path):
+    with explained_os_errors(path):
         _clear_files(path.parent.absolute())
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     process wrote it meanwhile, whose result then stays.
     """
     temporary, replaced = _temporary(path), _temporary(path, ".old")
-    with saying_why(path):
+    with explained_os_errors(path):
         if path.is_symlink() or (path.exists() and not path.is_dir()):
             found = "link" if path.is_symlink() else "file"
             raise LeukoError(f"{path} is a {found} where a folder is to be written: remove it or choose another place")
@@ -98,12 +98,12 @@ def _host() -> str:
 
 
 def _is_left_over(host: str, process: str) -> bool:
-    """Whether the process that wrote a temporary file is gone. One of another machine may well be at work."""
+    """Whether the process that wrote a temporary file has ended; processes of other machines count as alive."""
     return host == _host() and (int(process) == os.getpid() or not psutil.pid_exists(int(process)))
 
 
 def _clear_folders(path: Path) -> None:
-    """Remove the temporary folders of killed processes: DVC would count them to the folder that holds `path`."""
+    """Remove the temporary folders of killed processes: DVC would hash them with the folder that holds `path`."""
     name = re.compile(rf"\.{re.escape(_named(path))}\.leukosr-(\w{{8}})-(\d+)(\.old)?")
     for other in _entries(path.parent):
         found = name.fullmatch(other.name)
@@ -116,7 +116,7 @@ def _clear_folders(path: Path) -> None:
 
 @cache
 def _clear_files(folder: Path) -> None:
-    """Remove the temporary files that killed processes left in a folder; once a process, as it may hold many files."""
+    """Remove the temporary files that killed processes left in a folder; once per process, as folders may be large."""
     for other in _entries(folder):
         found = _TEMPORARY.fullmatch(other.name)
         if found and other.is_file() and int(found[2]) != os.getpid() and _is_left_over(found[1], found[2]):
@@ -125,7 +125,7 @@ def _clear_files(folder: Path) -> None:
 
 
 def _entries(folder: Path) -> list[Path]:
-    """What lies in a folder; nothing where it is not there or may not be listed."""
+    """The entries of a folder; none where it is missing or may not be listed."""
     try:
         return list(folder.iterdir())
     except OSError:
@@ -136,8 +136,8 @@ _TEMPORARY = re.compile(r"\..+\.leukosr-(\w{8})-(\d+)(\.[^.]*)?", re.DOTALL)
 
 
 @contextmanager
-def saying_why(path: Path) -> Iterator[None]:
-    """Turn what the system refuses about `path`, its folder or the disk into a LeukoError with a remedy."""
+def explained_os_errors(path: Path) -> Iterator[None]:
+    """Turn an OSError about `path`, its folder or the disk into a LeukoError with a remedy."""
     try:
         yield
     except OSError as error:
@@ -147,14 +147,14 @@ def saying_why(path: Path) -> Iterator[None]:
 
 
 def _concerns(error: OSError, path: Path) -> bool:
-    """Whether an error is about `path`, what lies around or beside it, or no file by name, and not about an input."""
+    """Whether an error is about `path`, a parent, a temporary file or no file by name, and not about an input."""
     if not isinstance(error.filename, str | bytes):
         return error.filename is None
     place = Path(os.fsdecode(error.filename))
     return place in (path, *path.parents) or any(_TEMPORARY.fullmatch(part) for part in place.parts)
 
 
-_IN_THE_WAY = "a file lies where a folder is needed, choose another place"
+_IN_THE_WAY = "a file is in the place of a folder, choose another place"
 _REMEDIES = {
     errno.EPERM: "make the folder writable for you",
     errno.EACCES: "make the folder writable for you",
@@ -165,7 +165,7 @@ _REMEDIES = {
     errno.ELOOP: "its links lead in a circle, choose another place",
     errno.ENOTDIR: _IN_THE_WAY,
     errno.EEXIST: _IN_THE_WAY,
-    errno.EISDIR: "a folder lies where a file is to be written, remove it or choose another place",
+    errno.EISDIR: "a folder is in the place of the file, remove it or choose another place",
 }
 
 

@@ -1,4 +1,4 @@
-"""Folders that people name with --out: what lies in them is theirs, unless the same command wrote it."""
+"""Folders that users name with --out: their content is the user's, unless the same command wrote it."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from leukosr.errors import LeukoError
-from leukosr.files import saying_why, write_json
+from leukosr.files import explained_os_errors, write_json
 from leukosr.layout import Layout
 from leukosr.quoting import listed
 
 MARKER = ".leukosr-output"  # names the command and the files that it wrote
-LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # what desktops leave in folders that somebody looks at
+LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # what desktops leave in folders that were opened
 
 
 @contextmanager
 def claimed(out: Path, command: str, layout: Layout | None = None) -> Iterator[None]:
     """Let `command` write into `out`, a new or empty folder or an earlier result of it, and mark what it wrote.
 
-    Raises LeukoError, and nothing is touched, where `out` is a link, a file, the folder of the project or around it,
-    holds anything else, or belongs to DVC (`layout`). Of several processes the first alone looks and marks.
+    Raises LeukoError, and nothing is touched, where `out` is a link, a file, the project's folder or a parent of it,
+    holds anything else, or belongs to DVC (`layout`). Of several processes only the first checks and marks.
     """
     if any(os.environ.get(name, "0") not in ("", "0") for name in ("RANK", "LOCAL_RANK", "NODE_RANK")):
         yield
         return
-    with saying_why(out):
+    with explained_os_errors(out):
         _refuse_place(out, layout)
         _refuse_content(out, command)
         new = not out.exists()
-        write_json(out / MARKER, {"command": command, "files": None})  # what a killed command leaves is its own, too
+        write_json(out / MARKER, {"command": command, "files": None})  # what a killed command leaves is also its own
     try:
         yield
     finally:
@@ -48,12 +48,12 @@ def _refuse_place(out: Path, layout: Layout | None) -> None:
         raise LeukoError(f"{out} is a link: name the folder that it leads to, or a new one")
     place, here = out.resolve(), Path.cwd().resolve()
     if place == here or place in here.parents:
-        raise LeukoError(f"{out} is the folder that the command runs in, or around it: name a new folder")
+        raise LeukoError(f"{out} is the folder that the command runs in, or contains it: name a new folder")
     around = next(path for path in out.absolute().parents if path.exists())
     for folder in (around, out) if out.exists() else (around,):
         if not folder.is_dir():
             raise LeukoError(f"{folder} is a file: name a new folder to write into")
-        if not os.access(folder, os.W_OK | os.X_OK):  # a training of hours would find it out at its end
+        if not os.access(folder, os.W_OK | os.X_OK):  # else a training of hours would fail at its end
             raise LeukoError(f"cannot write {out}: {folder} is read-only for you; name a folder elsewhere")
     for own in (layout.root, layout.report) if layout else ():
         if place == own.resolve() or own.resolve() in place.parents:
@@ -70,13 +70,13 @@ def _refuse_content(out: Path, command: str) -> None:
     strange = entries if made_by is None else added
     if strange:
         raise LeukoError(
-            f"{out} holds files that are no earlier result of this command ({listed(strange, 3)}): name a new folder, "
+            f"{out} holds files that this command did not write ({listed(strange, 3)}): name a new folder, "
             "or move them away"
         )
 
 
 def _marked(out: Path) -> tuple[str | None, frozenset[str] | None]:
-    """The command that wrote a folder, None where no readable marker says so; the files, None where it was killed."""
+    """The command that wrote a folder (None without a readable marker) and its files (None if it was killed)."""
     try:
         marker = json.loads((out / MARKER).read_text(encoding="utf-8"))
         return str(marker["command"]), None if marker["files"] is None else frozenset(marker["files"])

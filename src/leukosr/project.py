@@ -21,7 +21,7 @@ def project_root() -> Path:
     for folder in (here, *here.parents):
         if (folder / ".dvc").is_dir():
             return folder
-    raise LeukoError(f"{here} lies in no DVC project: run the command inside your clone of LeukoSR")
+    raise LeukoError(f"{here} is not inside a DVC project: run the command inside your clone of LeukoSR")
 
 
 @contextlib.contextmanager
@@ -38,7 +38,7 @@ def at_project_root() -> Iterator[bool]:
 
 @dataclass(frozen=True)
 class LockedStage:
-    """What dvc.lock says of one stage: its parameters, and the digests of its inputs and outputs by path."""
+    """A stage in dvc.lock: its parameters, and the digests of its inputs and outputs by path."""
 
     params: Mapping[str, Any]
     deps: Mapping[str, str | None]
@@ -72,14 +72,14 @@ def run_dvc(*arguments: str) -> str:
     command = [sys.executable, "-m", "dvc", *arguments]
     result = subprocess.run(command, capture_output=True, text=True, errors="backslashreplace", check=False)
     if result.returncode:
-        said = dvc_error(result.stderr)
-        remedy = next((remedy for words, remedy in _REMEDIES.items() if words in said), None)
-        raise LeukoError(f"`dvc {' '.join(arguments)}` failed ({said}): {remedy or 'add -v to see what DVC did'}")
+        message = dvc_error(result.stderr)
+        remedy = next((remedy for words, remedy in _REMEDIES.items() if words in message), None)
+        raise LeukoError(f"`dvc {' '.join(arguments)}` failed ({message}): {remedy or 'add -v to see what DVC did'}")
     return result.stdout
 
 
 def dvc_error(stderr: str) -> str:
-    """The line that says what went wrong: not the last one, in which DVC offers its help."""
+    """The line with the error: not the last one, in which DVC offers its help."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR:")]
     return (errors or lines[-1:] or ["no message"])[0][:300]

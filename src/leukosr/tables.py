@@ -1,8 +1,8 @@
-"""CSV tables: one strict reader for those that people bring, and the convention of those that we write.
+"""CSV tables: one strict reader for those of users, and one convention for those written here.
 
-What LeukoSR writes follows one convention, so that no spreadsheet takes a name for a formula: text that begins with
+Written tables follow one convention, so that no spreadsheet reads a name as a formula: text that begins with
 `=`, `+`, `-`, `@`, a tab or a carriage return (after any number of apostrophes) gets an apostrophe before it, as OWASP
-recommends, and every reader here takes that apostrophe away again. Numbers are written as they are.
+recommends, and every reader here removes that apostrophe. Numbers are written unchanged.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ _MARKED = re.compile(r"'+[=+\-@\t\r]")
 
 
 def escape_cell(text: str) -> str:
-    """Text as it is written to a cell: an apostrophe before what a spreadsheet would take for a formula."""
+    """Text as written to a cell: an apostrophe before what a spreadsheet would read as a formula."""
     return f"'{text}" if _FORMULA.match(text) else text
 
 
@@ -90,13 +91,13 @@ def read_own_table(path: Path) -> pd.DataFrame:
 
 
 def read_table(path: Path, needed: Sequence[str], what: str) -> pd.DataFrame:
-    """A table that people bring: all cells as text, an empty one as "", indexed by the line that a row begins in.
+    """A user's table: all cells as text, an empty one as "", indexed by the line in which a row begins.
 
     UTF-8 with or without a byte-order mark and UTF-16 with one are read; commas, semicolons and tabs separate. Names
-    and cells come without blanks around them and in Unicode's composed form (NFC), columns without a name and rows
-    without content are left out, short rows are filled up (Excel writes such), the apostrophe of `escape_cell` is taken
-    away. Raises LeukoError for a file that is missing, unreadable, of another encoding or too large, for a row with
-    more cells than names, and for a missing or repeated column; `what` says what the file should be.
+    and cells are stripped and in Unicode's composed form (NFC), columns without a name and rows without content are
+    left out, short rows are filled up (Excel writes such), the apostrophe of `escape_cell` is removed. Raises
+    LeukoError for a file that is missing, unreadable, of another encoding or too large, for a row with more cells than
+    names, and for a missing or repeated column; `what` says what the file should be.
     """
     import pandas as pd
 
@@ -125,15 +126,14 @@ def read_table(path: Path, needed: Sequence[str], what: str) -> pd.DataFrame:
                 f"{path} line {line} has {len(cells)} cells, but {len(header)} columns have names: put a cell that "
                 f"holds {delimiter!r} in double quotes"
             )
-        cells += [""] * (len(header) - len(cells))
-        for name, cell in zip(header, cells, strict=False):
+        for name, cell in zip_longest(header, cells[: len(header)], fillvalue=""):
             if name:
                 columns[name].append(cell)
     return pd.DataFrame(columns, index=pd.Index([line for line, _ in lines[1:]], name="line"), dtype=str)
 
 
 def one_spelling(names: Iterable[str], what: str) -> None:
-    """Raise LeukoError for a name that is spelt in two ways; it begins with `what`."""
+    """Raise LeukoError for a name with two spellings; the message begins with `what`."""
     spelt: dict[str, str] = {}
     for name in names:
         if (other := spelt.setdefault(spelling_key(name), name)) != name:
@@ -169,20 +169,20 @@ def _decoded(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise LeukoError(
-            f"{path} is no {'UTF-16' if wide else 'UTF-8'} text (line {line}; it may be Latin-1 or Windows-1252): save "
-            "it as CSV UTF-8"
+            f"{path} is not {'UTF-16' if wide else 'UTF-8'} text (line {line}; it may be Latin-1 or Windows-1252): "
+            "save it as CSV UTF-8"
         ) from None
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise LeukoError(
-            f"{path} holds NUL characters (line {line}): it is damaged, no table, or UTF-16 without a byte-order mark; "
-            "save it as CSV UTF-8"
+            f"{path} holds NUL characters (line {line}): it is damaged, not a table, or UTF-16 without a byte-order "
+            "mark; save it as CSV UTF-8"
         )
     return text
 
 
 def _rows(path: Path, text: str, delimiter: str, *, blanks: bool = False) -> Iterator[tuple[int, list[str]]]:
-    """The rows that hold cells, each with the line that it begins in; with `blanks` those before a cell count."""
+    """The rows that hold cells, each with its first line; with `blanks` those before a cell are kept."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=not blanks, strict=True)
     begins = 1
     try:

@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from leukosr.data.catalogue import fetch_command
 from leukosr.engine.parallel import count_workers
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
@@ -21,7 +22,7 @@ from leukosr.errors import LeukoError
 
 @dataclass(frozen=True)
 class Output:
-    """What DVC keeps: a path below the root, its MD5 (`….dir` for a folder), and what names it (stage or .dvc file)."""
+    """An output in DVC: path below the root, MD5 (`….dir` for a folder) and what names it (stage or .dvc file)."""
 
     path: str
     digest: str
@@ -44,7 +45,7 @@ class Copy:
 
 @dataclass(frozen=True)
 class Verified:
-    """The copies whose bytes are right, those that are bad with what was found, and those that are not there.
+    """The good copies, the bad ones with their MD5, and those that are missing.
 
     `unchecked` are paths that DVC recorded by something other than an MD5 of their bytes.
     """
@@ -166,13 +167,13 @@ def _digest(place: Path) -> str:
 
 
 def remedies(verified: Verified) -> list[str]:
-    """For every output with bad copies, how to get it back once these are removed."""
+    """For every output with bad copies, how to restore it once these are removed."""
     good = {(copy.output, copy.name, copy.cached) for copy in verified.good}
     gone = {copy.output for copy in verified.missing if not copy.cached}
     bad: dict[Output, list[Copy]] = defaultdict(list)
     for copy in verified.bad:
         bad[copy.output].append(copy)
-    said = []
+    sentences = []
     for output, copies in bad.items():
         lost = any((output, copy.name, not copy.cached) not in good for copy in copies)
         places = {copy.cached for copy in copies}
@@ -181,7 +182,22 @@ def remedies(verified: Verified) -> list[str]:
         elif not lost and places == {True} and output not in gone:
             then = f"`dvc commit --force {output.target}`, as the workspace is good"
         else:
-            again = "bring the set again" if output.target.endswith(".dvc") else f"`dvc repro {output.target}`"
+            again = "get the set again" if output.target.endswith(".dvc") else f"`dvc repro {output.target}`"
             then = f"`dvc pull {output.target}` where a remote holds it, else {again}"
-        said.append(f"{output.path}: remove what is bad, then {then}")
-    return said
+        sentences.append(f"{output.path}: remove what is bad, then {then}")
+    return sentences
+
+
+def missing_remedies(verified: Verified) -> list[str]:
+    """How to get the outputs that have missing copies."""
+    sentences = []
+    for target, path in {copy.output.target: copy.output.path for copy in verified.missing}.items():
+        if target.endswith(".dvc"):
+            sentences.append(
+                f"{path}: get it by `dvc checkout {target}`, `dvc pull {target}` or `{fetch_command(path)}`"
+            )
+    if any(not copy.output.target.endswith(".dvc") for copy in verified.missing):
+        sentences.append(
+            "results of stages: get them by `dvc checkout` or `dvc pull`, or make them again by `make repro`"
+        )
+    return sentences

@@ -15,8 +15,10 @@ from benchmarks.images import SIZE, published_params, read_resized
 from benchmarks.measure import Options
 from benchmarks.real_esrgan_step import PlainRealESRGAN
 from benchmarks.srgan_step import PlainSRGAN
+from leukosr.classify.backbones import ClassifierNetwork
 from leukosr.config import Params, TrainSR
 from leukosr.data.pairs import Pairs
+from leukosr.degradation import SecondOrder, SecondOrderSettings
 from leukosr.engine.resume import Resume
 from leukosr.engine.seeding import stream_seed
 from leukosr.evaluate.image_quality import compare_images
@@ -26,7 +28,7 @@ from leukosr.images.store import ImageStore
 from leukosr.superres import GENERATORS
 from leukosr.superres.losses import usm_sharpen
 from leukosr.superres.methods.real_esrgan import LAYERS
-from leukosr.superres.vgg import VGGFeatures
+from leukosr.superres.vgg import VGGFeatures, VGGName
 
 CPU = torch.device("cpu")
 
@@ -77,7 +79,7 @@ def test_dense_sharpening_equals_ours(files: list[Path]) -> None:
 def test_filtering_each_image_equals_opencv(files: list[Path]) -> None:
     rng = np.random.default_rng(0)
     images = [read_rgb(file)[:40, :48].astype(np.float32) / 255 for file in files[:3]]
-    degrade = second_order.SecondOrder(second_order.SecondOrderSettings())
+    degrade = SecondOrder(SecondOrderSettings())
     kernels = [degrade.draw(rng).first.kernel for _ in images]
     batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
     filtered = second_order._filter_each(batch, [*kernels[:2], None]).permute(0, 2, 3, 1).numpy()
@@ -120,7 +122,11 @@ def test_first_training_step_has_the_losses_of_ours(
     pairs = Pairs(ImageStore(range(8), lr.__getitem__), ImageStore(range(8), hr.__getitem__), 4)
     training = stepping.start(method, settings, pairs, CPU)
     reference = plain(training)
-    network, layers = {"srgan": ("vgg16", ["pool5"]), "real_esrgan": ("vgg19", LAYERS)}[method]
+    published: dict[str, tuple[VGGName, list[str]]] = {
+        "srgan": ("vgg16", ["pool5"]),
+        "real_esrgan": ("vgg19", [*LAYERS]),
+    }
+    network, layers = published[method]
     drawn = VGGFeatures(network, layers, "none", seed=stream_seed(0, "sr_init", "vgg"))  # as our training draws it
     reference.vgg.load_state_dict(drawn.state_dict())
     expected = reference(*stepping.batch_of(pairs, settings, method, CPU))
@@ -164,7 +170,7 @@ def test_first_epoch_of_one_batch_has_the_loss_of_ours(files: list[Path], params
     labels = resnet50.labels_of(files)
     training = resnet50.build(settings, files, labels, CPU)
     torch.manual_seed(0)
-    network = resnet50.ClassifierNetwork(settings, 2)
+    network = ClassifierNetwork(settings, 2)
     network.load_state_dict(training.model.state_dict())
     expected = resnet50.PlainTraining(network, files, list(labels), settings, CPU).epoch()
     training.run(Resume("none", float("inf"), tmp_path), lambda *_: None)

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from leukosr.config import Params, Prepare
-from leukosr.data.catalogue import Checked, Found, Rejected, check_images, find_images, unused_folders
+from leukosr.data.catalogue import Checked, Rejected, SetFile, check_images, find_images, unused_folders
 from leukosr.errors import LeukoError
 
 MAX_PIXELS = 1_000_000
@@ -49,18 +49,18 @@ def add_text(root: Path, name: str, content: str = "x") -> None:
     path.write_text(content, encoding="utf-8")
 
 
-def check(root: Path, found: list[Found]) -> tuple[list[str], dict[str, str]]:
+def check(root: Path, found: list[SetFile]) -> tuple[list[str], dict[str, str]]:
     good, rejected = check_images(root, found, MAX_PIXELS)
-    return [item.found.path for item in good], {item.path: item.reason for item in rejected}
+    return [item.file.path for item in good], {item.path: item.reason for item in rejected}
 
 
 def test_class_folders_are_listed_in_a_fixed_order(flat: Prepare, tmp_path: Path) -> None:
     add(tmp_path, "b/2.png", "b/10.png", "a/1.png", "a/deep/3.png")
     assert find_images(flat) == [
-        Found("a/1.png", "a", "all"),
-        Found("a/deep/3.png", "a", "all"),
-        Found("b/10.png", "b", "all"),
-        Found("b/2.png", "b", "all"),
+        SetFile("a/1.png", "a", "all"),
+        SetFile("a/deep/3.png", "a", "all"),
+        SetFile("b/10.png", "b", "all"),
+        SetFile("b/2.png", "b", "all"),
     ]
 
 
@@ -76,7 +76,7 @@ def test_train_test_and_reference_folders_give_the_parts(parted: Prepare, tmp_pa
 
 
 def test_an_id_is_the_path_without_its_suffix() -> None:
-    assert Found("TEST/a/_0_1.b.jpeg", "a", "test").image_id == "TEST/a/_0_1.b"
+    assert SetFile("TEST/a/_0_1.b.jpeg", "a", "test").image_id == "TEST/a/_0_1.b"
 
 
 def test_classes_chooses_the_folders(flat: Prepare, tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_an_empty_class_folder_is_refused(flat: Prepare, tmp_path: Path) -> None
 
 def test_train_and_test_must_hold_the_same_classes(parted: Prepare, tmp_path: Path) -> None:
     add(tmp_path, "TRAIN/a/1.png", "TRAIN/b/2.png", "TEST/a/3.png", "TEST_SIMPLE/a/5.png")
-    with pytest.raises(LeukoError, match=r"TRAIN and TEST differ \(b stands in one alone\)"):
+    with pytest.raises(LeukoError, match=r"TRAIN and TEST differ \(b is in only one of them\)"):
         find_images(parted)
 
 
@@ -216,9 +216,9 @@ def test_a_name_that_is_no_utf8_is_refused_by_name(flat: Prepare, tmp_path: Path
     os.rename(tmp_path / "a" / "2.png", os.fsencode(tmp_path / "a") + b"/Neutr\xf3filo.png")
     good, rejected = check(tmp_path, find_images(flat))
     assert good == ["a/1.png", "b/3.png"]
-    assert rejected == {"a/Neutr\\udcf3filo.png": "has a name that is no UTF-8: rename it"}
+    assert rejected == {"a/Neutr\\udcf3filo.png": "has a name that is not UTF-8: rename it"}
     os.rename(tmp_path / "b", os.fsencode(tmp_path) + b"/Neutr\xf3filo")
-    with pytest.raises(LeukoError, match=r"Neutr\\udcf3filo has a name that is no UTF-8: rename it"):
+    with pytest.raises(LeukoError, match=r"Neutr\\udcf3filo has a name that is not UTF-8: rename it"):
         find_images(flat)
 
 
@@ -236,7 +236,7 @@ def test_files_that_are_no_images_are_listed_and_refused(flat: Prepare, tmp_path
     good, rejected = check(tmp_path, find_images(flat))
     assert good == ["a/1.png"]
     assert set(rejected) == {"a/notes.txt", "a/movie", "a/text.jpg"}
-    assert rejected["a/notes.txt"] == "is no image file; accepted are .bmp, .jpeg, .jpg, .png, .tif, .tiff"
+    assert rejected["a/notes.txt"] == "is not an image file; accepted are .bmp, .jpeg, .jpg, .png, .tif, .tiff"
     assert rejected["a/text.jpg"] == "is not a JPEG: it holds no known image format"
 
 
@@ -251,14 +251,14 @@ def test_of_files_with_the_same_bytes_the_first_is_kept(flat: Prepare, tmp_path:
         (tmp_path / name).write_bytes((tmp_path / "a/1.png").read_bytes())
     good, rejected = check(tmp_path, find_images(flat))
     assert good == ["a/1.png", "b/3.png"]
-    assert rejected == {name: "is a duplicate of a/1.png (same bytes)" for name in ("a/2.png", "b/1.png")}
+    assert rejected == dict.fromkeys(("a/2.png", "b/1.png"), "is a duplicate of a/1.png (same bytes)")
 
 
 def test_of_names_that_differ_in_the_suffix_the_first_is_kept(flat: Prepare, tmp_path: Path) -> None:
     add(tmp_path, "a/1.bmp", "a/1.png", "b/1.png")
     good, rejected = check(tmp_path, find_images(flat))
     assert good == ["a/1.bmp", "b/1.png"]
-    assert rejected == {"a/1.png": "has the name of a/1.bmp but for the suffix; rename one"}
+    assert rejected == {"a/1.png": "has the name of a/1.bmp apart from the suffix; rename one"}
 
 
 def test_a_refused_file_takes_no_name_and_no_bytes(flat: Prepare, tmp_path: Path) -> None:
@@ -272,7 +272,7 @@ def test_a_refused_file_takes_no_name_and_no_bytes(flat: Prepare, tmp_path: Path
 
 def test_good_images_carry_their_size(tmp_path: Path) -> None:
     Image.new("RGB", (50, 40)).save(tmp_path / "1.png")
-    found = Found("1.png", "a", "all")
+    found = SetFile("1.png", "a", "all")
     assert check_images(tmp_path, [found], MAX_PIXELS) == ([Checked(found, width=50, height=40)], [])
     assert check_images(tmp_path, [found], 1999) == (
         [],
@@ -299,7 +299,7 @@ def test_a_split_csv_decides_over_folders(parted: Prepare, tmp_path: Path) -> No
 def test_a_split_csv_may_have_more_columns_and_a_byte_order_mark(flat: Prepare, tmp_path: Path) -> None:
     add(tmp_path, "1.png")
     split(tmp_path, "1.png,train,blurred,a", header="\ufeffpath,split,note,label")
-    assert find_images(flat) == [Found("1.png", "a", "train")]
+    assert find_images(flat) == [SetFile("1.png", "a", "train")]
 
 
 def test_classes_chooses_labels_of_a_split_csv(flat: Prepare, tmp_path: Path) -> None:
@@ -330,14 +330,14 @@ def test_files_that_split_csv_lists_and_that_are_missing_are_refused(flat: Prepa
 def test_an_image_that_split_csv_lists_twice_is_refused(flat: Prepare, tmp_path: Path, again: str) -> None:
     add(tmp_path, "1.png")
     split(tmp_path, "1.png,a,train", again)
-    with pytest.raises(LeukoError, match=r"line 3: 1\.png stands in line 2 already; keep one of the two"):
+    with pytest.raises(LeukoError, match=r"line 3: 1\.png is already in line 2; keep one of the two"):
         find_images(flat)
 
 
 def test_one_split_csv_in_any_form_says_the_same(flat: Prepare, tmp_path: Path) -> None:
     add(tmp_path, "x/1.png", "x/mu\u0308de.png")
     rows = "path,label,split\nx/1.png,a,train\nx/müde.png,b,test\n"
-    expected = [Found("x/1.png", "a", "train"), Found("x/mu\u0308de.png", "b", "test")]
+    expected = [SetFile("x/1.png", "a", "train"), SetFile("x/mu\u0308de.png", "b", "test")]
     forms = [
         rows, rows.replace(",", ";"), rows.replace(",", "\t"), rows.replace(",", " , "), rows.replace("/", "\\"),
         rows.replace("\n", "\r\n").replace("x/", "./x/"),
@@ -399,7 +399,7 @@ def test_a_split_csv_without_its_columns_is_refused(flat: Prepare, tmp_path: Pat
 @pytest.mark.parametrize("content", [b"path,label,split\n\xff\xfe.png,a,train\n"], ids=["latin"])
 def test_a_split_csv_that_is_no_text_is_refused(flat: Prepare, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "split.csv").write_bytes(content)
-    with pytest.raises(LeukoError, match=r"split\.csv is no UTF-8 text"):
+    with pytest.raises(LeukoError, match=r"split\.csv is not UTF-8 text"):
         find_images(flat)
 
 
@@ -412,7 +412,7 @@ def test_a_split_csv_without_images_is_refused(flat: Prepare, tmp_path: Path, co
 
 def test_inspection_can_be_done_elsewhere(tmp_path: Path) -> None:
     add(tmp_path, "1.png", "2.png")
-    found = [Found("1.png", "a", "all"), Found("2.png", "a", "all")]
+    found = [SetFile("1.png", "a", "all"), SetFile("2.png", "a", "all")]
     asked: list[Path] = []
 
     def inspect_all(paths: list[Path]) -> list[object]:

@@ -198,7 +198,7 @@ def test_a_pointer_that_was_changed_is_refused(project: Path, content: str) -> N
 
 def test_a_folder_that_is_not_there_is_named(project: Path, tracked: tuple[Path, dict[str, Any]]) -> None:
     point(project, tracked[1])
-    with pytest.raises(LeukoError, match=r"--from .*/nowhere is no folder: name the folder that holds TRAIN"):
+    with pytest.raises(LeukoError, match=r"--from .*/nowhere is not a folder: name the folder that holds TRAIN"):
         fetch("bccd", project / "nowhere")
 
 
@@ -339,7 +339,12 @@ def test_a_set_with_bad_images_is_refused_and_nothing_is_brought(project: Path) 
     source = bad_set(project.parent / "set")
     with pytest.raises(LeukoError, match=r"^3 files of .*/set cannot be used: ") as error:
         add("cells", source, leave_out=False)
-    for part in ("a/empty.jpg is empty", "b/notes.txt is no image file", "b/copy.png is a duplicate", "--leave-out"):
+    for part in (
+        "a/empty.jpg is empty",
+        "b/notes.txt is not an image file",
+        "b/copy.png is a duplicate",
+        "--leave-out",
+    ):
         assert part in str(error.value)
     assert not (project / "datasets").exists()
 
@@ -363,7 +368,7 @@ def test_sources_of_other_images_are_refused_at_the_door(project: Path) -> None:
 @pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "/tmp/x", ".", "my cells"])
 def test_a_name_that_is_no_folder_below_datasets_is_refused(project: Path, name: str) -> None:
     source = images(project.parent / "set", "a/1.png", "b/2.png")
-    with pytest.raises(LeukoError, match="is no name for a folder below datasets/"):
+    with pytest.raises(LeukoError, match="cannot be the name of a folder below datasets/"):
         add(name, source, leave_out=False)
     assert not (project / "datasets").exists()
 
@@ -390,7 +395,7 @@ def test_a_pointer_without_its_images_is_not_replaced(project: Path) -> None:
     pointer.parent.mkdir()
     pointer.write_text("outs: []\n")  # as after git clone, before dvc pull
     with pytest.raises(
-        LeukoError, match=r"cells\.dvc exists already: `dvc pull datasets/cells\.dvc` or .* brings the set"
+        LeukoError, match=r"cells\.dvc exists already: `dvc pull datasets/cells\.dvc` or .* restores the set"
     ):
         add("cells", images(project.parent / "set", "a/1.png", "b/2.png"), leave_out=False)
     assert contents(pointer.parent) == {"cells.dvc": b"outs: []\n"}
@@ -435,7 +440,7 @@ def test_a_folder_without_class_folders_is_not_added(project: Path, present: boo
     source = project.parent / "set"
     if present:
         images(source, "1.png")
-    with pytest.raises(LeukoError, match="holds no class folders" if present else "is no folder"):
+    with pytest.raises(LeukoError, match="holds no class folders" if present else "is not a folder"):
         add("cells", source, leave_out=False)
 
 
@@ -443,7 +448,7 @@ def test_adding_outside_a_dvc_project_brings_nothing(tmp_path: Path, monkeypatch
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     source = images(tmp_path / "set", "a/1.png", "b/2.png")
-    with pytest.raises(LeukoError, match=r"work lies in no DVC project: run the command inside your clone"):
+    with pytest.raises(LeukoError, match=r"work is not inside a DVC project: run the command inside your clone"):
         add("cells", source, leave_out=False)
     assert not os.path.lexists("datasets/cells")
     assert entries(source) == {"a", "b"}

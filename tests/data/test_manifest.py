@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from leukosr.config import Params
-from leukosr.data.catalogue import Checked, Found, Rejected, masks_of
+from leukosr.data.catalogue import Checked, Rejected, SetFile, masks_of
 from leukosr.data.manifest import (
     COLUMNS,
     Item,
@@ -273,7 +273,7 @@ def test_masks_have_a_column_where_there_are_any(tmp_path: Path) -> None:
 
 
 def test_the_mask_of_an_image_has_its_path_below_masks(tmp_path: Path) -> None:
-    images = [Checked(Found(f"{each}.jpg", "a", "all"), 9, 9) for each in ("TRAIN/a/1.0", "TRAIN/a/2")]
+    images = [Checked(SetFile(f"{each}.jpg", "a", "all"), 9, 9) for each in ("TRAIN/a/1.0", "TRAIN/a/2")]
     (tmp_path / "masks/TRAIN/a").mkdir(parents=True)
     (tmp_path / "masks/TRAIN/a/1.0.png").touch()
     assert masks_of(tmp_path, images) == {"TRAIN/a/1.0": "masks/TRAIN/a/1.0.png"}

@@ -45,7 +45,7 @@ def test_patches_show_the_same_place_in_the_same_orientation(scale: int, flips: 
         lr, hr = sample(number)
         side = 32 // scale
         assert (lr.shape, hr.shape) == ((5, side, side, 3), (5, 32, 32, 3))
-        assert (lr.dtype, hr.dtype) == (np.uint8, np.uint8)
+        assert lr.dtype == np.uint8 and hr.dtype == np.uint8
         assert np.array_equal(lr.repeat(scale, axis=1).repeat(scale, axis=2), hr)
 
 

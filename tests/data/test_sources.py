@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from leukosr.data.catalogue import Checked, Found
+from leukosr.data.catalogue import Checked, SetFile
 from leukosr.data.sources import Sources, read_sources
 from leukosr.errors import LeukoError
 
 
 def images(*paths: str) -> list[Checked]:
-    return [Checked(Found(path, "a", "all"), width=9, height=9) for path in paths]
+    return [Checked(SetFile(path, "a", "all"), width=9, height=9) for path in paths]
 
 
 def read(folder: Path, content: str | bytes, *paths: str) -> Sources:
@@ -25,10 +25,10 @@ def test_sources_that_were_found_are_read_where_the_set_has_none(tmp_path: Path)
     found = tmp_path / "found"
     found.mkdir()
     (found / "sources.csv").write_text("image,source,confidence\nTEST/a/1.jpeg,source-0001,0.9\n")
-    looked_at = images("TEST/a/1.jpeg", "TEST/a/2.jpeg")
-    assert read_sources(tmp_path, looked_at, found) == Sources({"TEST/a/1": "source-0001"})
+    searched_images = images("TEST/a/1.jpeg", "TEST/a/2.jpeg")
+    assert read_sources(tmp_path, searched_images, found) == Sources({"TEST/a/1": "source-0001"})
     (tmp_path / "sources.csv").write_text("path,source\nTEST/a/1.jpeg,smear 7\n")
-    assert read_sources(tmp_path, looked_at, found).by_image == {"TEST/a/1": "smear 7"}
+    assert read_sources(tmp_path, searched_images, found).by_image == {"TEST/a/1": "smear 7"}
 
 
 def test_sources_are_known_by_the_id_of_the_image(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_two_spellings_of_a_source_are_refused(tmp_path: Path, one: str, other: 
 
 def test_another_encoding_is_named(tmp_path: Path) -> None:
     with pytest.raises(
-        LeukoError, match=r"sources\.csv is no UTF-8 text \(line 2; .*Latin-1.*\): save it as CSV UTF-8"
+        LeukoError, match=r"sources\.csv is not UTF-8 text \(line 2; .*Latin-1.*\): save it as CSV UTF-8"
     ):
         read(tmp_path, "path,source\na/1.png,größer\n".encode("latin-1"), "a/1.png")
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from leukosr.config import Params, Prepare, parse_params
 from leukosr.data.manifest import ROLES, check_disjoint, is_tested, make_rows, refuse_trained_tests
 from leukosr.data.splits import SPLITS, strictest, study_roles
-from leukosr.data.splits.paper import looked_at, paper
+from leukosr.data.splits.paper import paper, searched_images
 from leukosr.data.splits.shares import Candidate, training_images, whole_shares, with_fewer
 from leukosr.data.splits.source_disjoint import source_disjoint
 from leukosr.errors import LeukoError
@@ -350,11 +350,11 @@ def test_the_images_whose_sources_are_sought_hold_all_that_the_paper_protocol_us
 ) -> None:
     settings = limited(case1, sr_train=20, sr_val=2, classifier=10, reference=3)
     images = images_of({"a": parts, "b": parts})
-    chosen = looked_at(images, settings.per_class, settings.sr_fraction, seed=0)
+    chosen = searched_images(images, settings.per_class, settings.sr_fraction, seed=0)
     used = {image_id for image_id, role in paper(images, settings, seed=0).items() if role != "unused"}
     assert used <= chosen
     assert len(chosen) == 2 * (32 + 10 + 3 if "TRAIN" in parts else 32 + 10)
-    everything = looked_at(images, limited(case1, sr_train=None, classifier=None).per_class, 0.8, seed=0)
+    everything = searched_images(images, limited(case1, sr_train=None, classifier=None).per_class, 0.8, seed=0)
     assert len(everything) == len(images)
 
 
@@ -387,7 +387,7 @@ def test_under_both_protocols_images_of_unknown_source_may_be_many(case1: Prepar
     settings = limited(case1, sr_train=20, sr_val=2, classifier=10, reference=3)
     for parts in ({"TRAIN": 200, "TEST": 60}, {"ALL": 260}):
         images, sources = each_its_own({"a": parts, "b": parts}, siblings=2)
-        chosen = looked_at(images, settings.per_class, settings.sr_fraction, seed=0)
+        chosen = searched_images(images, settings.per_class, settings.sr_fraction, seed=0)
         sought = {image_id: source for image_id, source in sources.items() if image_id in chosen}
         assert len(sought) < len(images)
         mixed = study_roles(with_sources(images, sought), settings, 0, BOTH)["paper"]
@@ -586,7 +586,7 @@ def test_patients_are_cut_80_10_10_and_those_of_several_classes_are_whole(case1:
 
 def test_a_class_of_two_patients_is_refused(case1: Prepare) -> None:
     images = with_sources(*each_its_own({"a": {"ALL": 40}, "b": {"ALL": 8}}, siblings=4))
-    with pytest.raises(LeukoError, match="class b has no patient left for val: bring images of three patients or more"):
+    with pytest.raises(LeukoError, match="class b has no patient left for val: add images of three patients or more"):
         study_roles(images, case1, 0, ["patient_disjoint"])
 
 

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 from scipy import ndimage
 
-from leukosr.data.synthetic.settings import SmearSettings
+from leukosr.config import SyntheticSet
 from leukosr.data.synthetic.smears import (
     CLASSES,
     Smear,
@@ -20,9 +20,10 @@ from leukosr.data.synthetic.smears import (
 )
 from leukosr.errors import LeukoError
 from leukosr.images.masks import CYTOPLASM, NUCLEUS
+from leukosr.images.reading import read_rgb
 
 SIZE = (128, 128)
-SMALL = SmearSettings(height=64, width=80, train_sources=2, test_sources=1, views=2, seed=7)
+SMALL = SyntheticSet(folder="demo", height=64, width=80, train_sources=2, test_sources=1, views=2, seed=7)
 SAMPLES = 8
 
 
@@ -212,7 +213,7 @@ def test_the_data_set_holds_the_asked_images_masks_and_a_matching_table(demo: Pa
 
 
 def test_a_stored_eosinophil_is_red_where_its_mask_says_cytoplasm(demo: Path) -> None:
-    stored = cv2.cvtColor(cv2.imread(str(demo / "TRAIN/eosinophil/000_0.jpg")), cv2.COLOR_BGR2RGB)
+    stored = read_rgb(demo / "TRAIN/eosinophil/000_0.jpg")
     mask = cv2.imread(str(demo / "masks/TRAIN/eosinophil/000_0.png"), cv2.IMREAD_UNCHANGED)
     red, _, blue = stored[mask == CYTOPLASM].mean(axis=0)
     assert red > blue
@@ -291,4 +292,4 @@ def test_sizes_below_64_are_refused(size: tuple[int, int]) -> None:
 )
 def test_settings_that_cannot_be_drawn_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValidationError, match=next(iter(wrong))):
-        SmearSettings(**SMALL.model_dump() | wrong)
+        SyntheticSet.model_validate(SMALL.model_dump() | wrong)

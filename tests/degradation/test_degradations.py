@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leukosr.degradation import DEGRADATIONS, RESAMPLING, Bicubic, BicubicSettings, image_rng, resize
+from leukosr.degradation import DEGRADATIONS, Bicubic, BicubicSettings, image_rng
 from leukosr.errors import LeukoError
+from leukosr.images.resampling import RESAMPLING, resize
 
 SCALES = (2, 4, 8)
 
@@ -96,7 +97,7 @@ def test_bicubic_is_antialiased_unless_told_otherwise_and_knows_no_other_factor(
     with pytest.raises(LeukoError, match="scale is 3, expected one of 2, 4, 8"):
         BicubicSettings(scale=3)
     with pytest.raises(LeukoError, match="kernel is 'lanczos'"):
-        BicubicSettings(kernel="lanczos")
+        BicubicSettings(kernel="lanczos")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", DEGRADATIONS)

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from leukosr.degradation.kernels import Gaussian, GeneralisedGaussian, Plateau, Sinc
+from leukosr.degradation.kernels import BlurKernel, Gaussian, GeneralisedGaussian, Plateau, Sinc
 from leukosr.errors import LeukoError
 
-KERNELS = [
+KERNELS: list[BlurKernel] = [
     Gaussian(21, 2.0, 2.0),
     Gaussian(15, 3.0, 0.7, 0.6),
     GeneralisedGaussian(21, 2.0, 2.0, 0.0, 0.5),

@@ -74,10 +74,11 @@ def test_kernels_stay_in_and_fill_the_published_ranges(recipes, which, largest):
 
 
 @pytest.mark.parametrize(
-    ("which", "up", "down", "keep", "low", "high"),
-    [("first", 0.2, 0.7, 0.1, 0.15, 1.5), ("second", 0.3, 0.4, 0.3, 0.3, 1.2)],
+    ("which", "probabilities", "bounds"),
+    [("first", (0.2, 0.7, 0.1), (0.15, 1.5)), ("second", (0.3, 0.4, 0.3), (0.3, 1.2))],
 )
-def test_resizing_has_the_published_probabilities(recipes, which, up, down, keep, low, high):
+def test_resizing_has_the_published_probabilities(recipes, which, probabilities, bounds):
+    (up, down, keep), (low, high) = probabilities, bounds
     resizings = [getattr(recipe, which).resizing for recipe in recipes]
     factors = np.array([resizing.factor for resizing in resizings])
     assert np.mean(factors > 1) == near(up)
@@ -120,13 +121,15 @@ def codec(image: np.ndarray, quality: int) -> np.ndarray:
     """JPEG on float RGB in [0, 1], by OpenCV."""
     bgr = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)[..., ::-1]
     encoded = cv2.imencode(".jpg", np.ascontiguousarray(bgr), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return cv2.imdecode(encoded, cv2.IMREAD_COLOR)[..., ::-1].astype(np.float32) / np.float32(255)
+    decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return decoded[..., ::-1].astype(np.float32) / np.float32(255)
 
 
 @pytest.mark.parametrize("sinc_before_jpeg", [True, False])
 def test_rounds_and_final_steps_run_in_the_published_order(sinc_before_jpeg):
     small = np.random.default_rng(2).integers(0, 256, (8, 10, 3), dtype=np.uint8)
-    hr = cv2.resize(small, (80, 64), interpolation=cv2.INTER_CUBIC)
+    hr = np.asarray(cv2.resize(small, (80, 64), interpolation=cv2.INTER_CUBIC), np.uint8)
     blur, sinc = Gaussian(9, 1.5, 0.5, 0.7), Sinc(7, 1.8)
     recipe = Recipe(still(0.5, 60, blur), still(1.2, 40, blur), sinc, "bicubic", sinc_before_jpeg)
     image = cv2.filter2D(hr.astype(np.float32) / np.float32(255), -1, blur.matrix())
@@ -166,7 +169,7 @@ def test_gaussian_noise_has_its_sigma_and_gray_noise_is_equal_in_the_channels():
 def test_poisson_noise_has_the_variance_of_as_many_photons_as_levels(gray):
     # 100 distinct levels: full scale is 128 photons. The same level in all channels, so luma is the level.
     levels = np.repeat(np.arange(60, 160, dtype=np.float32), 4000).reshape(400, 1000, 1) / 255
-    image = np.repeat(levels, 3, axis=2)
+    image = np.repeat(levels, 3, axis=2).astype(np.float32)
     before = image.copy()
     noise = add_poisson_noise(image, 0.5, gray, np.random.default_rng(0)) - image
     assert np.array_equal(image, before)
@@ -197,12 +200,12 @@ def test_noise_stays_in_range():
         (lambda: SecondOrderSettings(final_sinc_probability=1.5), "final_sinc_probability is 1.5"),
         (lambda: SecondOrderSettings(sinc_before_jpeg_probability=-1), "sinc_before_jpeg_probability"),
         (lambda: SecondOrderSettings(final_kernel_sizes=(8,)), "final_kernel_sizes"),
-        (lambda: replace(FIRST_ROUND, blur_probability="often"), "blur_probability is 'often'"),
+        (lambda: replace(FIRST_ROUND, blur_probability="often"), "blur_probability is 'often'"),  # type: ignore[arg-type]
         (lambda: replace(FIRST_ROUND, sigma=(3.0, 0.2)), "sigma is"),
-        (lambda: replace(FIRST_ROUND, sigma=2.0), "sigma is 2.0"),
+        (lambda: replace(FIRST_ROUND, sigma=2.0), "sigma is 2.0"),  # type: ignore[arg-type]
         (lambda: replace(SECOND_ROUND, resize_scale=(0.3, 0.9)), "resize_scale .*contains 1"),
         (lambda: replace(SECOND_ROUND, jpeg_quality=(0, 95)), "jpeg_quality"),
-        (lambda: replace(SECOND_ROUND, jpeg_quality=(30.5, 95)), "jpeg_quality is 30.5"),
+        (lambda: replace(SECOND_ROUND, jpeg_quality=(30.5, 95)), "jpeg_quality is 30.5"),  # type: ignore[arg-type]
         (lambda: replace(SECOND_ROUND, kernel_sizes=()), "kernel_sizes"),
         (lambda: ResizeMix(0.5, 0.5, 0.5), "resize is .*add up to 1"),
         (lambda: KernelMix(isotropic=1.0), "kernels is .*add up to 1"),

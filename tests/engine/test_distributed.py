@@ -35,7 +35,7 @@ from leukosr.stages import degrade, prepare, synthesize, upscale
 from leukosr.stages import train_sr as train_sr_stage
 from leukosr.stages.context import Context
 
-from .together import CUT_TRAININGS, PARTS, TRAININGS, normalise, train_classifier, train_sr
+from .distributed_trainings import CUT_TRAININGS, PARTS, TRAININGS, normalise, train_classifier, train_sr
 
 SIZES = {
     "srgan": {
@@ -71,7 +71,7 @@ TINY = (
     *(f"train_sr.{name}.sizes.smoke.{key}={value}" for name, sizes in SIZES.items() for key, value in sizes.items()),
 )  # fmt: skip
 TOLERANCE = {"srgan": 1e-4, "real_esrgan": 1e-4, "resnet50": 2e-2, "resnet50 in double precision": 1e-6}
-TOGETHER = Path(__file__).with_name("together.py")
+SCRIPT = Path(__file__).with_name("distributed_trainings.py")
 LEUKOSR = (sys.executable, "-m", "leukosr")
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", "-m", "leukosr")
 TRAIN = ("train-sr", "--method", "srgan", "--params")
@@ -85,7 +85,7 @@ class Both:
     """
 
     one: dict[str, Any]
-    two: dict[str, Any]
+    two: dict[int, Any]
     resumed: dict[str, Any]
     gradients: dict[str, list[Any]]
 
@@ -96,7 +96,7 @@ def both(compose_params: Callable[..., Params], tmp_path_factory: pytest.TempPat
     folder, params = tmp_path_factory.mktemp("both"), compose_params(*TINY)
     (folder / "out").mkdir()
     cut = {name: train(params, folder / "start") for name, train in CUT_TRAININGS.items()}
-    script = [sys.executable, str(TOGETHER), write_params(folder, params, devices=2), "start", "out"]
+    script = [sys.executable, str(SCRIPT), write_params(folder, params, devices=2), "start", "out"]
     with subprocess.Popen(script, cwd=folder, env=environment(), text=True, stderr=subprocess.PIPE) as process:
         one = {name: train(params, folder / "unused") for name, train in TRAININGS.items()}
         assert process.stderr is not None
@@ -315,7 +315,7 @@ def test_the_first_process_cleans_up_after_another_has_failed(
     tmp_path: Path, compose_params: Callable[..., Params]
 ) -> None:
     params = write_params(tmp_path, compose_params(*TINY), devices=2)
-    process = start(tmp_path, sys.executable, str(TOGETHER.with_name("failing.py")), params)
+    process = start(tmp_path, sys.executable, str(SCRIPT.with_name("failing.py")), params)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 1, errors
     assert errors.count("RuntimeError: out of luck") == 1

@@ -15,7 +15,7 @@ import torch
 from leukosr.config import Params
 from leukosr.engine import precision
 from leukosr.engine.device import autocast
-from leukosr.engine.precision import bf16_is_native, resolve, with_precision
+from leukosr.engine.precision import bf16_is_native, resolve, resolve_precision
 from leukosr.engine.processes import Processes
 from leukosr.engine.resume import Resume
 from leukosr.errors import LeukoError
@@ -105,7 +105,7 @@ def test_every_section_that_computes_is_resolved(
     sections: list[Any] = [params.classifier, *params.train_sr.values(), params.upscale["srgan"]]
     for section in sections:
         assert section.precision == "auto"
-        assert with_precision(section, CPU) == section.model_copy(update={"precision": "fp32"})
+        assert resolve_precision(section, CPU) == section.model_copy(update={"precision": "fp32"})
 
 
 @pytest.mark.parametrize("budget", sorted(path.stem for path in Path("conf/budget").glob("*.yaml")))
@@ -122,7 +122,7 @@ def test_all_processes_compute_in_what_the_first_one_resolves(
 
     monkeypatch.setattr(precision, "resolve", lambda *_: pytest.fail("only the first process looks"))
     second = Processes(rank=1, count=2, fabric=Broadcast())
-    assert with_precision(compose_params().classifier, CPU, second).precision == "bf16"
+    assert resolve_precision(compose_params().classifier, CPU, second).precision == "bf16"
 
 
 def test_an_unresolved_precision_never_reaches_a_network() -> None:
@@ -134,7 +134,7 @@ def test_a_cut_training_is_not_finished_in_another_precision(tmp_path: Path) -> 
     cut = Resume.computed_in("bf16", "0123", 0, tmp_path)
     cut.save("training", {"step": torch.tensor(7)})
     assert cut.folder.name == "0123-bf16"
-    with pytest.raises(LeukoError, match=r"computed in bf16, and this one would go on in fp32: set precision to bf16"):
+    with pytest.raises(LeukoError, match=r"in bf16, but this one would continue in fp32: set precision to bf16"):
         Resume.computed_in("fp32", "0123", 0, tmp_path)
     assert Resume.computed_in("fp32", "4567", 0, tmp_path).load("training") is None
     again = Resume.computed_in("bf16", "0123", 0, tmp_path).load("training")

@@ -43,7 +43,7 @@ def test_an_error_comes_through_in_its_place() -> None:
 
 
 def test_endless_keys_can_be_left_early() -> None:
-    taken = []
+    taken: list[int] = []
 
     def endless() -> Iterator[int]:
         while True:

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -30,7 +31,8 @@ def test_a_terminal_shows_the_description_the_count_and_the_note() -> None:
 
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
-    result = subprocess.run([sys.executable, "-c", CODE], stdout=subprocess.PIPE, stderr=theirs, env=environment)
+    command = [sys.executable, "-c", CODE]
+    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=theirs, env=environment, check=False)
     os.close(theirs)
     shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", os.read(ours, 1_000_000).decode())
     os.close(ours)
@@ -41,7 +43,13 @@ def test_a_terminal_shows_the_description_the_count_and_the_note() -> None:
 
 def test_tracking_yields_every_item_lazily() -> None:
     taken = []
-    items = track((taken.append(number) or number for number in range(5)), 5, "checking")
+
+    def numbers() -> Iterator[int]:
+        for number in range(5):
+            taken.append(number)
+            yield number
+
+    items = track(numbers(), 5, "checking")
     assert next(items) == 0
     assert taken == [0]
     assert list(items) == [1, 2, 3, 4]

@@ -72,7 +72,7 @@ def test_a_cut_save_leaves_the_state_before_it(resume: Resume, monkeypatch: pyte
 def test_a_damaged_state_is_named(resume: Resume) -> None:
     resume.save("srgan", {"iteration": 1})
     (resume.folder / "srgan.pt").write_bytes(b"half")
-    with pytest.raises(LeukoError, match=r"srgan\.pt, the state of a cut training, is damaged: remove it"):
+    with pytest.raises(LeukoError, match=r"srgan\.pt, the state of an interrupted training, is damaged: remove it"):
         resume.load("srgan")
 
 
@@ -187,7 +187,7 @@ def test_a_state_with_a_changed_byte_is_refused(resume: Resume, place: int) -> N
     content = bytearray(path.read_bytes())
     content[place] ^= 1
     path.write_bytes(content)
-    with pytest.raises(LeukoError, match=r"srgan\.pt, the state of a cut training, is damaged: remove it"):
+    with pytest.raises(LeukoError, match=r"srgan\.pt, the state of an interrupted training, is damaged: remove it"):
         resume.load("srgan")
 
 

@@ -21,7 +21,7 @@ def as_a_shell_starts_commands() -> Iterator[None]:
 
 @pytest.mark.parametrize("number", ENDING)
 def test_the_work_is_interrupted_cleared_up_and_ends_with_the_code_that_shells_expect(number: signal.Signals) -> None:
-    seen = []
+    seen: list[str | bool] = []
     with pytest.raises(SystemExit) as end, stopped_like_ctrl_c():
         try:
             os.kill(os.getpid(), number)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
 
 from leukosr.evaluate import image_quality
-from leukosr.evaluate.image_quality import ImageQuality, compare_images, luminance
+from leukosr.evaluate.image_quality import ImageQuality, compare_images, consistency, luminance
 
 
 def pair(seed: int, shape: tuple[int, int, int] = (24, 31, 3)) -> tuple[np.ndarray, np.ndarray]:
@@ -125,3 +125,11 @@ def test_luminance_is_that_of_bt_601() -> None:
 def test_images_of_two_sizes_are_not_compared(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"different sizes cannot be compared: \(24, 31, 3\)"):
         compare_images(pair(0)[0], np.zeros(shape, np.uint8), 3)
+
+
+def test_consistency_is_the_error_at_low_resolution() -> None:
+    low = np.random.default_rng(0).integers(0, 200, (6, 8, 3), dtype=np.uint8)
+    enlarged = low.repeat(4, axis=0).repeat(4, axis=1)
+    assert consistency(enlarged, low) == 0.0
+    assert consistency(enlarged + 3, low) == pytest.approx(3.0)
+    assert consistency(low, low) == 0.0

@@ -56,7 +56,7 @@ class BrokenServer:
 
         self.fault: Fault | None = None
         self.healed = threading.Event()
-        handlers._tracking_store = SqlAlchemyStore(store, artifacts.as_uri())
+        handlers._tracking_store = SqlAlchemyStore(store, artifacts.as_uri())  # type: ignore[assignment]
         outer = self
 
         class Handler(WSGIRequestHandler):

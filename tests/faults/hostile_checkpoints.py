@@ -251,7 +251,7 @@ LIES: dict[str, Make] = {
     "scale ٤.safetensors": lambda: ours(scale="٤", arguments="[]"),
     "unknown network.safetensors": lambda: ours(architecture="\x1b[31m" + "x" * 10_000),
     "another network.safetensors": lambda: ours(architecture="real_esrgan"),
-    "a classifier.safetensors": lambda: ours(**CLASSIFIER_HEADER),
+    "a classifier.safetensors": lambda: ours(None, None, **CLASSIFIER_HEADER),
     "overlapping tensors.safetensors": lambda: ours(change=first_entry(data_offsets=[4, 8])),
     "negative shape.safetensors": lambda: ours(change=first_entry(shape=[-1])),
     "unknown type.safetensors": lambda: ours(change=first_entry(dtype="F31")),
@@ -294,7 +294,7 @@ HOSTILE: dict[str, Make] = {**PROGRAMS, **BOMBS, **LIES}
 def classifier(tensors: dict[str, Tensor] | None = None, **header: str) -> bytes:
     """A classifier's file, changed."""
     torch.manual_seed(0)
-    return ours(tensors or BACKBONES["resnet50"](3, "none").state_dict(), **{**CLASSIFIER_HEADER, **header})
+    return ours(tensors or BACKBONES["resnet50"](3, "none").state_dict(), None, **{**CLASSIFIER_HEADER, **header})
 
 
 CLASSIFIERS: dict[str, Make] = {

@@ -13,10 +13,10 @@ from leukosr.versions import git_commit
 
 HEAD = """# Reliability
 
-What LeukoSR does when things go wrong: files that lie, processes that are killed, servers that do not answer. A row is
-one kind of fault, a trial one injected fault; it is *right* if LeukoSR did what the test of that kind in
-[tests/faults/](../tests/faults/) asks for. `make test` runs a sample of the trials, `make campaign` runs all of them
-and writes this page.
+How LeukoSR behaves when things go wrong: files that are not what they claim, killed processes, servers that do not
+answer. Each row is one kind of fault, each trial one injected fault; it is *right* if LeukoSR did what the test of that
+kind in [tests/faults/](../tests/faults/) requires. `make test` runs a sample of the trials, `make campaign` runs all of
+them and writes this page.
 """
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.faults.fuzz import Target
 
-from leukosr.data.catalogue import Checked, Found
+from leukosr.data.catalogue import Checked, SetFile
 from leukosr.data.manifest import COLUMNS, Row, check_disjoint, folds_of, read_manifest
 from leukosr.data.provenance.facts import folder_splits
 from leukosr.data.sources import read_sources
@@ -15,7 +15,7 @@ from leukosr.data.split_table import read_split
 from leukosr.errors import LeukoError
 
 ROOT = Path(__file__).resolve().parents[2]
-IMAGES = [Checked(Found(path, label, "all"), 9, 9) for path, label in (("a/1.png", "a"), ("b/2.png", "b"))]
+IMAGES = [Checked(SetFile(path, label, "all"), 9, 9) for path, label in (("a/1.png", "a"), ("b/2.png", "b"))]
 PREDICTIONS = b"image,source,seed,true,predicted,p_a,p_b\na/1,s,1,a,a,0.9,0.1\nb/2,,1,b,a,0.6,0.4\na/1,s,2,a,b,0,1\n"
 TRIALS = b"trial,learning_rate,init,accuracy,state,varied\n0,0.1,1,0.5,COMPLETE,all\n1,0.1,2,0.6,COMPLETE,all\n"
 SPLIT = b"path,label,split\na/1.png,a,train\nb/2.png,b,test\n"
@@ -38,7 +38,8 @@ def read_all_tables(path: Path) -> None:
 
 
 def _predictions(path: Path) -> None:
-    from leukosr.evaluate.arms.predictions import pair, read_predictions
+    from leukosr.evaluate.arms.pairs import pair
+    from leukosr.evaluate.arms.predictions import read_predictions
 
     arm = read_predictions(path, "arm")
     pair(arm, arm)
@@ -53,7 +54,7 @@ def _trials(path: Path) -> None:
 def _split(path: Path) -> None:
     _as(path, "split.csv")
     read_split(path.parent)
-    folder_splits(path.parent, [image.found.path for image in IMAGES])
+    folder_splits(path.parent, [image.file.path for image in IMAGES])
 
 
 def _sources(path: Path) -> None:

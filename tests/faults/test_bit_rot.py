@@ -90,14 +90,14 @@ def test_in_checkpoints_of_others(tally: Tally, sample: Sample, tmp_path: Path) 
 
 
 def test_in_states_of_cut_trainings(tally: Tally, sample: Sample, tmp_path: Path) -> None:
-    tally.kind = "flipped bits: states of cut trainings"
+    tally.kind = "flipped bits: states of interrupted trainings"
     resume = Resume("work", 0, tmp_path)
     resume.save("sr", {"generator": state(), "iteration": 3, "history": [{"psnr": None}]})
     check_refusals(tally, sample(200, 30), tmp_path / "work/sr.pt", lambda path: resume.load("sr"), never)
 
 
 def test_in_finished_parts_of_a_cut_search(tally: Tally, sample: Sample, tmp_path: Path) -> None:
-    tally.kind = "flipped bits: parts of a cut search for sources"
+    tally.kind = "flipped bits: parts of an interrupted search for sources"
     path, rows = tmp_path / "round-0-00000000.npz", np.random.default_rng(0).random((50, 9))
     store.write_part(path, rows=rows)
     check_refusals(

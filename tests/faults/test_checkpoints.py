@@ -104,7 +104,7 @@ def test_hostile_generators_are_refused(tally: Tally, campaign: bool, inside: Pa
 
 
 def test_hostile_starting_weights_are_refused(tally: Tally, campaign: bool, inside: Path) -> None:
-    tally.kind = "hostile checkpoints as train_sr.start"
+    tally.kind = "hostile checkpoints as the start of train_sr@NAME"
     for name in some([*PROGRAMS, *BOMBS], campaign, 8):
         path = inside / name
         with tally.trial(name):
@@ -124,7 +124,7 @@ def test_hostile_classifiers_are_refused(tally: Tally, campaign: bool, inside: P
 
 
 def test_places_that_hold_no_file_are_refused(tally: Tally, inside: Path) -> None:
-    tally.kind = "weights that are no file"
+    tally.kind = "weights that are not a file"
     (inside / "folder.pth").mkdir()
     os.mkfifo(inside / "pipe.pth")
     (inside / "zero.pth").symlink_to("/dev/zero")

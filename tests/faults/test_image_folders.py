@@ -90,7 +90,7 @@ def test_odd_names_are_names(
     assert (done.failed, done.left_out) == ([], [])
     for name in NAMES:
         with tally.trial(name):
-            assert f"a/{name}" in {item.found.image_id for item in good}
+            assert f"a/{name}" in {item.file.image_id for item in good}
             assert (tmp_path / "out" / "a" / f"{name}.png").is_file()
     assert written(tmp_path / "out") == {f"a/{name}.png" for name in NAMES}
 
@@ -100,7 +100,7 @@ def test_a_name_that_is_no_utf8_is_named_and_the_others_are_written(tmp_path: Pa
     os.rename(tmp_path / "in" / "b.png", os.fsencode(tmp_path / "in") + b"/Neutr\xf3filo.png")
     done = enhance(tmp_path / "in", tmp_path / "out", weights)
     assert (done.written, len(done.failed)) == (1, 1)
-    assert "filo.png has a name that is no UTF-8: rename it" in done.failed[0]
+    assert "filo.png has a name that is not UTF-8: rename it" in done.failed[0]
     assert done.failed[0].isprintable()
 
 
@@ -123,7 +123,7 @@ def test_one_bad_image_is_exit_code_1_and_the_others_are_written(tmp_path: Path,
     assert said.exit_code == 1
     assert written(tmp_path / "out") == {"a.png", "c.png"}
     assert f"failed: {tmp_path / 'in' / 'b.png'} is not a PNG: it holds no known image format" in said.stderr
-    assert f"left out: {tmp_path / 'in' / 'd.webp'} is no image file" in said.stderr
+    assert f"left out: {tmp_path / 'in' / 'd.webp'} is not an image file" in said.stderr
     assert f"enhance: 2 images -> {tmp_path / 'out'}, 1 failed, 1 files left out" in said.stdout
     (tmp_path / "in" / "b.png").unlink()
     said = CliRunner().invoke(

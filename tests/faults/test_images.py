@@ -78,7 +78,7 @@ def refused(read: Callable[[Path], np.ndarray], path: Path) -> bool:
         return True
     expected = by_pillow(path.read_bytes(), path.suffix)
     assert found.dtype == np.uint8
-    assert np.array_equal(found, expected), "other pixels than Pillow's"
+    assert expected is not None and np.array_equal(found, expected), "other pixels than Pillow's"
     return False
 
 

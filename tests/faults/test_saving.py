@@ -75,13 +75,15 @@ def save_state(folder: Path, generation: int) -> None:
 
 def load_state(folder: Path) -> int | None:
     state = Resume("work", 0, folder).load("sr")
-    return state and one_of([value for tensor in state.values() for value in tensor.tolist()], PARTS * 500)
+    if state is None:
+        return None
+    return one_of([value for tensor in state.values() for value in tensor.tolist()], PARTS * 500)
 
 
 def one_of(values: list[str] | list[int], count: int) -> int:
     """The generation that all values are of, none missing."""
     assert len(values) == count, f"{len(values)} of {count} values"
-    assert len(set(values)) == 1, f"a mixture of {sorted(set(values))}"
+    assert len(set(values)) == 1, f"a mixture of {sorted(set(map(str, values)))}"
     return int(values[0])
 
 

@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.faults.broken_server import FAULTS, BrokenServer
 from tests.faults.small_study import LAYOUT, QUIET, SMALL, make_study
 from tests.faults.tally import Tally
 
+from leukosr.classify.trainer import predict
 from leukosr.config import Params
 from leukosr.stages import classify
 from leukosr.stages.context import Context
@@ -123,7 +125,7 @@ def deleted(store: Store) -> Iterator[Callable[[], Mend]]:
 
 
 KINDS: dict[str, Callable[[Store], contextlib.AbstractContextManager[Callable[[], Mend]]]] = {
-    **{f"a server {name}": lambda store, name=name: server_that(name, store) for name in (*FAULTS, "is down")},
+    **{f"a server {name}": partial(server_that, name) for name in (*FAULTS, "is down")},
     "the database is locked": locked,
     "the database is garbage": garbage,
     "the run is deleted": deleted,
@@ -173,7 +175,7 @@ def workspace(small: Small, folder: Path, template: Path) -> Iterator[Store]:
 @contextlib.contextmanager
 def broken(breaks: Callable[[], Mend], moment: str, patch: pytest.MonkeyPatch) -> Iterator[None]:
     """MLflow is broken from a moment of the stage on, and whole again afterwards."""
-    predict, mends = classify.predict, []
+    mends: list[Mend] = []
 
     def fail() -> None:
         patch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")

@@ -41,7 +41,7 @@ def test_every_folder_is_listed_once_and_at_its_own_place(tmp_path: Path) -> Non
     found = listed(tmp_path / "set")
     assert [name for name, reason in found.items() if reason is None] == ["self.png", "z/1.png"]
     for name in ("a", "b", "out", "z/loop"):
-        assert "which is listed elsewhere or lies around it" in str(found[name])
+        assert "which is listed elsewhere or contains it" in str(found[name])
 
 
 def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -156,7 +156,7 @@ def test_an_image_of_just_the_allowed_size_is_good(tmp_path: Path) -> None:
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     assert inspect_image(tmp_path / "none.png", MAX_PIXELS).reason == "cannot be read (No such file or directory)"
     (tmp_path / "folder.png").mkdir()
-    assert "is no file, but a folder" in str(inspect_image(tmp_path / "folder.png", MAX_PIXELS).reason)
+    assert "is a folder, pipe or device" in str(inspect_image(tmp_path / "folder.png", MAX_PIXELS).reason)
     with pytest.raises(LeukoError, match="does not exist"):
         read_rgb(tmp_path / "none.png")
 
@@ -263,7 +263,7 @@ def test_other_modes_of_8_bits_are_converted_where_that_is_asked_for(tmp_path: P
 def test_more_than_8_bits_are_never_cut_off(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(next(content for other, content, _ in BAD if other == name)())
-    with pytest.raises(LeukoError, match="has more than 8 bits a channel"):
+    with pytest.raises(LeukoError, match="has more than 8 bits per channel"):
         read_as_rgb(path)
 
 

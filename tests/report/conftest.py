@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -74,7 +75,8 @@ def _write_quality(folder: Path, arm: str, ids: list[str], random: np.random.Gen
     folder.mkdir(parents=True)
     exact = arm == "ground_truth"
     psnr = [""] * len(ids) if exact else list(random.uniform(20, 30, len(ids)))
-    rows = {"image": ids, "class": "x", "role": "classifier_test", "psnr": psnr, "ssim": 0.5, "mse": 1.0}
+    rows = {"image": ids, "class": "x", "role": "classifier_test", "psnr": psnr, "ssim": 0.5, "mse": 1.0,
+            "consistency": 2.0}  # fmt: skip
     pd.DataFrame(rows).to_csv(folder / "per_image.csv", index=False)
     metrics = {
         "n": len(ids),
@@ -82,7 +84,8 @@ def _write_quality(folder: Path, arm: str, ids: list[str], random: np.random.Gen
         "psnr": None if exact else 24.125,
         "psnr_sd": None if exact else 1.5,
     }
-    metrics |= {"ssim": 0.5, "ssim_sd": 0.0, "mse": 1.0, "mse_sd": 0.0}
+    metrics |= {"ssim": 0.5, "ssim_sd": 0.0, "mse": 1.0, "mse_sd": 0.0,
+                "consistency": 2.0, "consistency_sd": None}  # fmt: skip
     (folder / "metrics.json").write_text(json.dumps(metrics))
 
 
@@ -98,7 +101,7 @@ def _write_classification(folder: Path, ids: list[str], random: np.random.Genera
     columns = ["seed", "epoch", "loss", "accuracy", "learning_rate", "seconds"]
     pd.DataFrame(history, columns=columns).to_csv(folder / "history.csv", index=False)
     scores = {"accuracy": 0.625, "macro_precision": 0.6, "macro_recall": 0.6, "macro_f1": 0.5725}
-    metrics = scores | {f"{name}_sd": 0.125 for name in scores}
+    metrics: dict[str, Any] = scores | {f"{name}_sd": 0.125 for name in scores}
     per_class = {name: {"precision": None, "recall": 0.5, "f1": 0.4, "support": 1} for name in CLASSES}
     metrics |= {"n_runs": 2, "n_train": 4, "n_test": 2, "n_test_sources": None, "folds": None, "per_class": per_class}
     means = {"macro_precision": 0.5, "macro_recall": 0.75}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from leukosr.cli import app
+from leukosr.errors import LeukoError
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "results" / "case1-leakage" / "plots" / "confusion"
 
@@ -15,7 +17,33 @@ def test_long_names_cut_no_verdict_off() -> None:
     arms = [str(PUBLISHED / f"{arm}_source_disjoint.csv") for arm in ("real_esrgan", "raw")]
     result = CliRunner().invoke(app, ["compare", *arms], env={"COLUMNS": "80"})
     assert result.exit_code == 0
-    rows = [line for line in result.output.splitlines() if "real_esrgan_source_disjoint – raw_source_disjoint" in line]
+    rows = [
+        line for line in result.output.splitlines() if "real_esrgan_source_disjoint – raw_source_disjoint │" in line
+    ]
     assert [row.count("inconclusive") for row in rows] == [1, 1]
-    assert "+8.5 (-0.8 … +17.8)" in rows[0]
+    assert "+8.5 (-1.4 … +18.7)" in rows[0]
     assert "…" not in rows[0].replace(" … ", "")
+    assert "over sources" not in result.output
+
+
+def test_conditional_figures_are_shown_when_asked_for() -> None:
+    """Audit, row 8."""
+    arms = [str(PUBLISHED / f"{arm}_source_disjoint.csv") for arm in ("real_esrgan", "raw", "bicubic")]
+    result = CliRunner().invoke(app, ["compare", *arms, "--details", "--against", "bicubic_source_disjoint"])
+    assert "p over sources" in result.output and "decides anything" in result.output.replace("\n", " ")
+    assert "raw_source_disjoint – bicubic_source_disjoint: compared on 300 shared images of 58 sources" in result.output
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--margin", "2"], "--margin is 2, expected a fraction"),
+        (["--against", "srgan"], "--against is 'srgan', expected one of real_esrgan_paper, raw_paper"),
+        (["--primary", "f1"], "--primary is 'f1', expected accuracy or macro_f1"),
+        (["--columns", "label=true"], "--columns has 'label=true': write OURS=YOURS"),
+    ],
+)
+def test_wrong_options_are_named(options: list[str], message: str) -> None:
+    arms = [str(PUBLISHED / f"{arm}_paper.csv") for arm in ("real_esrgan", "raw")]
+    result = CliRunner().invoke(app, ["compare", *arms, *options])
+    assert isinstance(result.exception, LeukoError) and message in str(result.exception)

@@ -2,20 +2,27 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
 from leukosr.config import Params
 from leukosr.errors import LeukoError
 from leukosr.layout import Layout
-from leukosr.report import figures
-from leukosr.report.charts import class_counts
-from leukosr.report.curves import sr_curves
-from leukosr.report.grids import CELL_PIXELS, read_cell
+from leukosr.report.charts import (
+    accuracy_figure,
+    class_counts,
+    class_distribution,
+    confusion_figure,
+    quality_figure,
+)
+from leukosr.report.curves import classifier_curves, sr_curves
+from leukosr.report.grids import CELL_PIXELS, arm_grid, degradation_grid, read_cell, sample_grid
 from leukosr.report.results import StudyResults, load_results
 from leukosr.report.style import SEQUENCE, Look, arm_looks, budget_note, experiment_looks, training_look
 
@@ -35,8 +42,8 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     texts: list[str] = []
     save = Figure.savefig
 
-    def spy(figure: Figure, *args: object, **kwargs: object) -> None:
-        texts.extend(text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text")))
+    def spy(figure: Figure, *args: Any, **kwargs: Any) -> None:
+        texts.extend(text.get_text() for text in figure.findobj(Text) if isinstance(text, Text))
         save(figure, *args, **kwargs)
 
     monkeypatch.setattr(Figure, "savefig", spy)
@@ -48,15 +55,15 @@ def draw(name: str, results: StudyResults, path: Path) -> None:
     cell = read_cell(results.layout, "TEST/eosinophil/2", ARMS, crop=0.4, label="eosinophil", captions={})
     srgan, looks = results.trainings["srgan"], {arm: each.look for arm, each in results.arms.items()}
     calls: dict[str, Callable[[], None]] = {
-        "accuracy": lambda: figures.accuracy_figure(path, results, NOTE),
-        "quality": lambda: figures.quality_figure(path, results, NOTE),
-        "confusion": lambda: figures.confusion_figure(path, looks["raw"], raw.predictions, results.classes, NOTE),
-        "classes": lambda: figures.class_distribution(path, results.manifest, NOTE, "paper"),
-        "sr_curves": lambda: figures.sr_curves(path, srgan.look, srgan.history, NOTE),
-        "classifier": lambda: figures.classifier_curves(path, looks["raw"], raw.history, NOTE),
-        "grid": lambda: figures.arm_grid(path, [cell], looks, NOTE),
-        "pairs": lambda: figures.degradation_grid(path, images, images, ["a", "b"], NOTE),
-        "samples": lambda: figures.sample_grid(path, images, images, images, NOTE),
+        "accuracy": lambda: accuracy_figure(path, results, NOTE),
+        "quality": lambda: quality_figure(path, results, NOTE),
+        "confusion": lambda: confusion_figure(path, looks["raw"], raw.predictions, results.classes, NOTE),
+        "classes": lambda: class_distribution(path, results.manifest, NOTE, "paper"),
+        "sr_curves": lambda: sr_curves(path, srgan.look, srgan.history, NOTE),
+        "classifier": lambda: classifier_curves(path, looks["raw"], raw.history, NOTE),
+        "grid": lambda: arm_grid(path, [cell], looks, NOTE),
+        "pairs": lambda: degradation_grid(path, images, images, ["a", "b"], NOTE),
+        "samples": lambda: sample_grid(path, images, images, images, NOTE),
     }
     calls[name]()
 
@@ -80,7 +87,7 @@ def test_every_figure_carries_the_budget_note_and_is_deterministic(
 
 def test_confusion_pools_the_seeds(tmp_path: Path, shown: list[str]) -> None:
     predictions = pd.DataFrame({"seed": [1, 2, 1, 2], "true": ["a", "a", "a", "a"], "predicted": ["a", "a", "b", "a"]})
-    figures.confusion_figure(tmp_path / "c.png", Look("raw", "#7F7F7F"), predictions, ("a", "b"), NOTE)
+    confusion_figure(tmp_path / "c.png", Look("raw", "#7F7F7F"), predictions, ("a", "b"), NOTE)
     assert "3\n75 %" in shown
     assert "0\n–" in shown  # no image of class b: its share is undefined
 
@@ -125,7 +132,7 @@ def test_a_missing_image_of_the_grid_names_its_stage(outputs: Path) -> None:
 def test_grids_refuse_rows_of_different_lengths(tmp_path: Path) -> None:
     image = np.zeros((4, 4, 3), np.uint8)
     with pytest.raises(ValueError, match="under 1 labels"):
-        figures.degradation_grid(tmp_path / "x.png", [image], [image, image], ["a"], NOTE)
+        degradation_grid(tmp_path / "x.png", [image], [image, image], ["a"], NOTE)
 
 
 def test_class_counts_follow_the_order_of_the_pipeline(results: StudyResults) -> None:

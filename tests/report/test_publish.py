@@ -21,7 +21,7 @@ RESULTS = Path(__file__).resolve().parents[2] / "results"
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compose_params: Any) -> Any:
     """A finished study in the working directory, as far as publishing looks at it; publishes it under a name."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(publish.subprocess, "run", lambda *_, **__: type("Result", (), {"returncode": 0})())
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: type("Result", (), {"returncode": 0})())
     monkeypatch.setattr(publish, "git_commit", lambda: "unknown")
     for file in ("reports/demo/index.html", "outputs/demo/quality/raw/metrics.json", "params.yaml", "dvc.lock"):
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +42,7 @@ def test_a_folder_with_files_of_somebody_else_stays(project: Any, name: str) -> 
     mine = project("demo-smoke") / name
     mine.parent.mkdir(parents=True, exist_ok=True)
     mine.write_text("mine")
-    with pytest.raises(LeukoError, match=rf"results/demo-smoke holds files that are no earlier result .*\({name}\)"):
+    with pytest.raises(LeukoError, match=rf"results/demo-smoke holds files that this command did not write \({name}\)"):
         project("demo-smoke")
     assert mine.read_text() == "mine"
 

@@ -1,10 +1,10 @@
 """Tables hold the files' values; published figures stand apart; undefined is a dash."""
 
 import io
-import math
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -25,7 +25,7 @@ def test_comparison_equals_the_files(params: Params, outputs: Path) -> None:
     assert (row["psnr"], row["ssim"], row["n_images"], row["n_runs"]) == (24.125, 0.5, 8, 2)
     assert (row["accuracy_percent"], row["accuracy_sd_percent"]) == (62.5, 12.5)
     assert row["macro_f1_percent"] == pytest.approx(57.25)
-    assert math.isnan(table.loc["ground_truth", "psnr"])
+    assert pd.isna(table["psnr"]["ground_truth"])
     assert not any(name.startswith("published") for name in table.columns)
 
 
@@ -34,7 +34,7 @@ def test_published_columns_stand_beside_and_may_be_empty(params: Params, outputs
     table = comparison_table(results, published_figures("case1")).set_index("experiment")
     assert table.loc["real_esrgan", "published_accuracy_percent"] == 97.19
     assert table.loc["srgan", "published_psnr"] == 28.1809
-    assert math.isnan(table.loc["ground_truth", "published_psnr"])
+    assert pd.isna(table["published_psnr"]["ground_truth"])
     # what was printed as F1: the harmonic mean of macro precision and macro recall, .5 and .75 in conftest.py
     assert table.loc["srgan", "f1_of_means_percent"] == pytest.approx(60)
     assert "f1_of_means_percent" not in comparison_table(results, None)

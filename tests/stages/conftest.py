@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,12 +88,12 @@ def study(
     """All stages, in the order of the pipeline."""
     folder = tmp_path_factory.mktemp("study")
     shutil.copyfile(mlflow_template, folder / "mlflow.db")
-    console = Console(file=io.StringIO(), width=200)
+    printed = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.chdir(folder):
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
         session_small_resnet(patch)
-        run_stages(tiny_params, Layout("demo"), console)
-    return Study(tiny_params, folder, console.file.getvalue())
+        run_stages(tiny_params, Layout("demo"), Console(file=printed, width=200))
+    return Study(tiny_params, folder, printed.getvalue())
 
 
 def run_stages(params: Params, layout: Layout, console: Console) -> None:
@@ -113,12 +113,12 @@ def run_stages(params: Params, layout: Layout, console: Console) -> None:
 
 
 @pytest.fixture
-def inside(study: Study, monkeypatch: pytest.MonkeyPatch) -> Iterator[Study]:
+def inside(study: Study, monkeypatch: pytest.MonkeyPatch) -> Study:
     """The finished study as the working directory; do not change its files."""
     monkeypatch.setattr("mlflow.tracking.fluent._active_experiment_id", None)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{study.folder / 'mlflow.db'}")
     monkeypatch.chdir(study.folder)
-    yield study
+    return study
 
 
 @pytest.fixture

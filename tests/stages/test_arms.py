@@ -17,9 +17,10 @@ import torch
 from rich.console import Console
 
 from leukosr.config import ByFile, Generated, Params, parse_params
-from leukosr.data.manifest import read_manifest, seen_by_classifiers
+from leukosr.data.manifest import Row, read_manifest, seen_by_classifiers, with_role
 from leukosr.errors import LeukoError
 from leukosr.evaluate.image_quality import compare_images
+from leukosr.images.colour_map import fit_colour_map, with_colour_map
 from leukosr.images.filters import unsharp
 from leukosr.images.reading import read_rgb
 from leukosr.images.resampling import resize
@@ -45,9 +46,10 @@ ARMS: dict[str, dict[str, Any]] = {
     "x8": {**LOW, "reads": "x8.safetensors", "by": "file", **BY_NETWORK},
     "x8_full": {**LOW, "reads": "x8.safetensors", "by": "file", "size": [128, 128], **BY_NETWORK},
     "sharpened": {"reads": "set", "from": "original", "by": "filter", "filter": "unsharp", "amount": 0.5},
+    "recoloured": {**LOW, "by": "colour_map", "kernel": "opencv_bicubic"},
     "enhanced": {"reads": "x4.safetensors", "from": "original", "by": "file", "file": {"jpeg": 60}, **BY_NETWORK},
     "jpeg": {"reads": "set", "from": "original", "by": "nothing", "file": {"jpeg": 30}},
-    "truth": {"reads": "set", "title": "the originals", "from": "original", "by": "nothing"},
+    "truth": {"reads": "set", "from": "original", "by": "nothing"},
 }
 
 
@@ -57,6 +59,7 @@ def compose(compose_raw: Callable[..., Any], arms: dict[str, dict[str, Any]]) ->
     raw = compose_raw(*tiny, "arms=[srgan]", "study.seeds=[1]", "budget.classify.epochs=1")
     of_srgan = raw["classify"]["srgan"]
     experiments = {arm: {**of_srgan, "reads": f"outputs/demo/arms/{arm}", "train": [arm], "test": arm} for arm in arms}
+    raw["report"]["looks"] = {"truth": {"title": "the originals"}} if "truth" in arms else {}
     return parse_params({**raw, "upscale": arms, "compared": list(arms), "classify": experiments}, "params.yaml")
 
 
@@ -106,6 +109,10 @@ def originals(study: Study) -> dict[str, np.ndarray]:
     return images(study, "truth")
 
 
+def trained_rows(study: Study) -> list[Row]:
+    return with_role(read_manifest(study.outputs / "manifest.csv"), "paper", "sr_train")
+
+
 def metrics(study: Study, arm: str, stage: str = "quality") -> dict[str, Any]:
     return json.loads((study.outputs / stage / arm / "metrics.json").read_text())
 
@@ -150,6 +157,19 @@ def test_what_is_made_of_originals_is_made_of_them(mixed: Study) -> None:
         assert np.array_equal(small[name], resize(image, (32, 32), "area"))
 
 
+def test_the_colour_map_is_fitted_on_the_images_that_sr_trains_on(mixed: Study) -> None:
+    lr = {row.id: read_rgb(mixed.outputs / "lr" / f"{row.id}.png") for row in trained_rows(mixed)}
+    pairs = [
+        (resize(lr[row.id], (64, 64), "opencv_bicubic"), read_rgb(mixed.folder / "set" / row.path))
+        for row in trained_rows(mixed)
+    ]
+    colours = fit_colour_map(pairs)
+    assert np.array_equal(colours, metrics(mixed, "recoloured", "arms")["colour_map"])
+    for name, image in images(mixed, "recoloured").items():
+        enlarged = resize(images(mixed, "seen")[name], (64, 64), "opencv_bicubic")
+        assert np.array_equal(image, with_colour_map(enlarged, colours))
+
+
 def test_quality_enlarges_small_images_bilinearly_and_shrinks_large_ones(mixed: Study) -> None:
     for arm, kernel in (("seen", "bilinear"), ("small", "bilinear"), ("x8_full", "area")):
         compared = [
@@ -164,7 +184,7 @@ def test_generated_arms_are_compared_with_the_others_of_low_resolution_images(
     mixed: Study, compose_params: Callable[..., Params]
 ) -> None:
     generated = ("srgan_last", "srgan_best", "x4", "x8", "x8_full", "enhanced")
-    assert study_pairs(mixed.params) == [(arm, "seen") for arm in generated]
+    assert study_pairs(mixed.params) == [(arm, plain) for arm in generated for plain in ("seen", "recoloured")]
     assert study_pairs(compose_params("study=demo")) == [
         ("srgan", "raw"), ("srgan", "bicubic"), ("real_esrgan", "raw"), ("real_esrgan", "bicubic"),
     ]  # fmt: skip
@@ -244,6 +264,7 @@ def test_an_arm_of_originals_that_shows_something_else_is_refused(
     (tmp_path / "demo" / "arms").mkdir(parents=True)
     for name in ("manifest.csv", "roles.csv"):
         (tmp_path / "demo" / name).symlink_to(mixed.outputs / name)
+    (tmp_path / "demo" / "lr").symlink_to(mixed.outputs / "lr")
     (tmp_path / "demo" / "arms" / "truth").symlink_to(mixed.outputs / "arms" / "sharpened")
     with pytest.raises(LeukoError, match=r"differs from set/.*upscale@truth"):
         quality.run(Context(mixed.params, layout, quiet), "truth")

@@ -11,12 +11,11 @@ from PIL import Image
 from rich.console import Console
 
 from leukosr.config import Jpeg, Params
-from leukosr.data.hr import read_hr, read_to_degrade
 from leukosr.data.manifest import Row, write_manifest
 from leukosr.degradation import DEGRADATIONS, image_rng
 from leukosr.degradation.jpeg import jpeg
 from leukosr.engine.seeding import stream_seed
-from leukosr.images.reading import read_rgb
+from leukosr.images.reading import read_hr, read_rgb, read_to_degrade
 from leukosr.images.resampling import resize
 from leukosr.layout import Layout
 from leukosr.stages import degrade, train_sr

@@ -168,14 +168,18 @@ def test_published_weights_are_named_with_their_digest_in_metrics_and_mlflow(
     params = parse_params(compose_raw(*TINY, "classifier.weights=pretrained/mine", "study.seeds=[1]"), "conf")
     shutil.copytree(study.outputs, tmp_path / "outputs" / "demo")
     context = Context(params, Layout("demo"), quiet)
-    with pytest.raises(LeukoError, match=r"pretrained/mine\.safetensors is not here: run `leukosr weights add mine PATH`"):
+    with pytest.raises(
+        LeukoError, match=r"pretrained/mine\.safetensors is not here: run `leukosr weights add mine PATH`"
+    ):
         classify.run(context, "raw")
     file = Path("pretrained/mine.safetensors")
     write_tensors(file, ClassifierNetwork(Architecture(backbone="resnet50"), 7).network.state_dict(), {})
     classify.run(context, "raw")
     wanted = {"weights": "pretrained/mine", "weights_sha256": sha256_of(file)}
     metrics = json.loads((context.layout.classify("raw", "paper") / "metrics.json").read_text())
-    (run,) = mlflow.search_runs(experiment_names=["demo"], filter_string="tags.stage = 'classify'", output_format="list")
+    (run,) = mlflow.search_runs(
+        experiment_names=["demo"], filter_string="tags.stage = 'classify'", output_format="list"
+    )
     for held in (metrics, run.data.params):
         assert {name: held[name] for name in wanted} == wanted
     of_random_ones = study.outputs / "classify" / "raw" / "paper" / "metrics.json"

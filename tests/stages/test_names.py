@@ -54,13 +54,13 @@ def test_a_study_of_oddly_named_classes_scores_like_any_other(
     assert set(results.classes) == set(results.experiments["raw"].predictions["true"])
     per_class = results.experiments["raw"].scores.per_class
     assert {name: scores.support for name, scores in per_class.items()} == dict.fromkeys(NAMES, 1)
-    table = layout.classify("raw", "paper") / "predictions.csv"
-    assert set(read_predictions(table, "raw").classes) == {*NAMES}
+    predictions = layout.classify("raw", "paper") / "predictions.csv"
+    assert set(read_predictions(predictions, "raw").classes) == {*NAMES}
     for path in layout.root.rglob("*.csv"):
-        with path.open(newline="", encoding="utf-8") as file:
-            cells = [cell for row in csv.reader(file) for cell in row]
+        with path.open(newline="", encoding="utf-8") as table:
+            cells = [cell for row in csv.reader(table) for cell in row]
         assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))], path
     assert "\x1b" not in said.getvalue()
-    other = table.with_name("other.csv")
-    other.write_bytes(table.read_bytes())
-    assert CliRunner().invoke(app, ["compare", str(table), str(other)]).exit_code == 0
+    other = predictions.with_name("other.csv")
+    other.write_bytes(predictions.read_bytes())
+    assert CliRunner().invoke(app, ["compare", str(predictions), str(other)]).exit_code == 0

@@ -73,9 +73,9 @@ def test_what_is_left_out_is_told_and_links_are_followed(folder: Path, tmp_path:
     assert "2 of 4 TEST images (50 %) share a micrograph with TRAIN images." in said
     assert "12 images show 8 sources, 4 left out" in said
     for sentence in (
-        "left out: README.txt is no image file",
-        "left out: TEST/Neutr\\udcf3filo.jpg has a name that is no UTF-8: rename it",
-        "left out: TEST/slide.svs is no image file",
+        "left out: README.txt is not an image file",
+        "left out: TEST/Neutr\\udcf3filo.jpg has a name that is not UTF-8: rename it",
+        "left out: TEST/slide.svs is not an image file",
         "left out: TRAIN/b/broken.jpg is not a JPEG: it holds no known image format",
     ):
         assert sentence in said
@@ -102,7 +102,7 @@ def test_the_same_folder_gives_the_same_bytes(folder: Path, tmp_path: Path) -> N
 def test_other_folders_are_not_written_over(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("mine")
-    with pytest.raises(LeukoError, match="holds files that are no earlier result of this command"):
+    with pytest.raises(LeukoError, match="holds files that this command did not write"):
         run(folder, tmp_path / "out")
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["thesis.txt"]
 
@@ -115,7 +115,7 @@ def test_the_images_themselves_are_never_replaced(folder: Path, out: str) -> Non
     assert sorted(folder.rglob("*")) == before
 
 
-@pytest.mark.parametrize(("make", "message"), [(False, "is no folder"), (True, "0 usable images, at least 2")])
+@pytest.mark.parametrize(("make", "message"), [(False, "is not a folder"), (True, "0 usable images, at least 2")])
 def test_a_folder_without_images_is_refused(tmp_path: Path, make: bool, message: str) -> None:
     if make:
         (tmp_path / "empty").mkdir()
@@ -156,7 +156,7 @@ def test_rows_and_images_that_split_csv_leaves_without_partner_are_said(copies: 
     said = run(copies, tmp_path / "out")
     assert "2 of 2 test images (100 %) share a micrograph with train images." in said
     assert "1 of 6 rows of split.csv name no usable image, e.g. A/other.jpg" in said
-    assert "1 of 6 images stand in no row of split.csv, e.g. A/b2.jpg" in said
+    assert "1 of 6 images have no row in split.csv, e.g. A/b2.jpg" in said
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from PIL import Image
 from rich.console import Console
 
 from leukosr.classify.trainer import ClassifierTraining
+from leukosr.engine.seeding import Root
 from leukosr.errors import LeukoError
 from leukosr.layout import Layout
 from leukosr.stages import classify, degrade, prepare, quality, synthesize, train_sr, upscale
@@ -117,7 +118,7 @@ def test_one_seed_alone_gives_what_it_gives_among_others(inside: Study, quiet: C
 def test_classify_cut_in_its_second_seed_goes_on_there_and_equals_an_uninterrupted_stage(
     inside: Study, quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target, trained = tmp_path / "c", []
+    target, trained = tmp_path / "c", list[tuple[Root, int]]()
     published_epoch = ClassifierTraining._epoch
 
     def epoch(self: ClassifierTraining, number: int) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def test_trials_and_runs_find_each_other(inside: Study) -> None:
                 "ensemble": 4,
                 "augmentations": [FlipsAndLight(kind="flips_and_light", strength=0.5)],
             },
-            "1 epoch, cosine decay, warm-up, flips and light 0.5, averaged weights, 4 classifiers a run",
+            "1 epoch, cosine decay, warm-up, flips and light 0.5, averaged weights, 4 classifiers per run",
         ),
     ],
 )

@@ -89,7 +89,7 @@ def test_weights_become_models_where_the_study_asks_for_them(empty_store: Study)
         record.replay(tracked)
     experiment = mlflow.get_experiment_by_name("demo").experiment_id
     models = mlflow.search_logged_models(experiment_ids=[experiment], output_format="list")
-    runs = {mlflow.get_run(model.source_run_id).info.run_name for model in models}
+    runs = {mlflow.get_run(model.source_run_id or "").info.run_name for model in models}
     assert len(models) == 2 and runs == {"classify raw seed 1", "classify raw seed 2"}
     assert not any(file.path == "weights" for file in MlflowClient().list_artifacts(tracked.run_id or ""))
 
@@ -132,7 +132,7 @@ def test_a_store_that_fails_is_an_error_and_the_next_call_goes_on(
     empty_store: Study, mlflow_store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    with pytest.raises(LeukoError, match=r"sync: MLflow at http://127.0.0.1:9 failed .* call it again"):
+    with pytest.raises(LeukoError, match=r"sync: MLflow at http://127.0.0.1:9 failed .* run it again"):
         synced(empty_store)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_store)
     replay = ClassifierRecord.replay
@@ -143,7 +143,7 @@ def test_a_store_that_fails_is_an_error_and_the_next_call_goes_on(
         replay(record, tracked)
 
     monkeypatch.setattr(ClassifierRecord, "replay", cut)
-    with pytest.raises(LeukoError, match="classify bicubic is not logged to its end"):
+    with pytest.raises(LeukoError, match="classify bicubic is not logged completely"):
         synced(empty_store)
     monkeypatch.setattr(ClassifierRecord, "replay", replay)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_store)

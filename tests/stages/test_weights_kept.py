@@ -8,7 +8,7 @@ import torch
 
 from leukosr.config import Params
 from leukosr.data.pairs import Pairs
-from leukosr.engine.precision import with_precision
+from leukosr.engine.precision import resolve_precision
 from leukosr.engine.resume import Resume
 from leukosr.images.store import ImageStore
 from leukosr.stages import train_sr
@@ -21,7 +21,7 @@ def test_last_and_best_weights_are_kept_apart(tiny_params: Params, tmp_path: Pat
     high = [rng.integers(0, 256, (64, 64, 3), dtype=np.uint8) for _ in range(2)]
     read: Callable[[np.ndarray], np.ndarray] = lambda image: image  # noqa: E731
     pairs = Pairs(ImageStore([image[::4, ::4].copy() for image in high], read), ImageStore(high, read), 4)
-    settings = with_precision(tiny_params.train_sr["srgan"], torch.device("cpu"))
+    settings = resolve_precision(tiny_params.train_sr["srgan"], torch.device("cpu"))
     training = SRTraining("srgan", settings, pairs, pairs, ssim_window=3, seed=0, device=torch.device("cpu"))
     training.run(Resume("digest", 60, tmp_path / "resume"), lambda iteration, row: None)
     trained = {name: value.clone() for name, value in training.result.state_dict().items()}

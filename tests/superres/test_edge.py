@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from leukosr.config import TrainSR
+from leukosr.config import Precision, TrainSR
 from leukosr.engine.resume import Resume
 from leukosr.errors import LeukoError
 from leukosr.evaluate.image_quality import luminance
@@ -31,9 +32,9 @@ CPU = torch.device("cpu")
 class Identity(Generator):
     """Gives what it sees, enlarged where that has not been done."""
 
-    def __init__(self, scale: int = 4, **contract: object) -> None:
+    def __init__(self, scale: int = 4, **contract: Any) -> None:
         super().__init__()
-        self.scale, self.contract = scale, Contract((scale,), **contract)  # type: ignore[arg-type]
+        self.scale, self.contract = scale, Contract((scale,), **contract)
 
     def forward(self, x: Tensor) -> Tensor:
         return x if self.contract.enlarged else F.interpolate(x, scale_factor=self.scale, mode="nearest")
@@ -49,7 +50,8 @@ def batch(*images: np.ndarray) -> Tensor:
 
 
 class How:
-    precision, channels_last = "fp32", True
+    precision: Precision = "fp32"
+    channels_last = True
 
 
 def test_a_luminance_network_sees_y_of_bt601() -> None:
@@ -96,13 +98,13 @@ def test_images_of_an_rgb_network_pass_unchanged() -> None:
         ({"masks": True}, "needs a mask for each image"),
     ],
 )
-def test_an_image_that_the_network_cannot_take_is_refused(contract: dict[str, object], said: str) -> None:
+def test_an_image_that_the_network_cannot_take_is_refused(contract: dict[str, Any], said: str) -> None:
     with pytest.raises(LeukoError, match=said):
         upscale_batch(Identity(**contract), [image()], How(), CPU)
 
 
 @pytest.mark.parametrize("contract", [{"size": (12, 16)}, {"multiple_of": 4}])
-def test_an_image_that_the_network_can_take_passes(contract: dict[str, object]) -> None:
+def test_an_image_that_the_network_can_take_passes(contract: dict[str, Any]) -> None:
     assert upscale_batch(Identity(**contract), [image()], How(), CPU)[0].shape == (48, 64, 3)
 
 

@@ -82,7 +82,7 @@ def test_folder_keeps_its_subfolders_and_mixed_sizes(generator: SRGANGenerator, 
     (source / "._b.png").write_text("a resource fork")
     done = enhance(source, target, weights)
     assert (done.written, done.failed) == (3, [])
-    assert [sentence.split(" is no image file")[0] for sentence in done.left_out] == [
+    assert [sentence.split(" is not an image file")[0] for sentence in done.left_out] == [
         str(source / name) for name in ("b.webp", "notes.txt")
     ]
     written = sorted(path.relative_to(target).as_posix() for path in target.rglob("*.*"))
@@ -182,7 +182,7 @@ def test_one_bad_image_is_named_and_does_not_stop_the_others(weights: Path, tmp_
 def test_a_bad_image_alone_is_an_error(weights: Path, tmp_path: Path) -> None:
     (tmp_path / "b.png").write_text("text")
     draw(tmp_path / "b.webp")
-    for name, reason in (("b.png", "is not a PNG"), ("b.webp", "is no image file; accepted are")):
+    for name, reason in (("b.png", "is not a PNG"), ("b.webp", "is not an image file; accepted are")):
         with pytest.raises(LeukoError, match=rf"{name} {reason}"):
             enhance(tmp_path / name, tmp_path / "out.png", weights)
     assert not (tmp_path / "out.png").exists()

@@ -21,7 +21,7 @@ from leukosr.superres import DISCRIMINATORS
 from leukosr.superres.losses import perceptual_distance, total_variation, usm_sharpen
 from leukosr.superres.methods import METHODS
 from leukosr.superres.methods.method import Objective, TrainGAN
-from leukosr.superres.vgg import VGGFeatures
+from leukosr.superres.vgg import VGGFeatures, VGGName
 
 from .tiny import changed
 
@@ -248,7 +248,7 @@ def test_unknown_vgg_layer_is_refused() -> None:
 @pytest.mark.parametrize("failure", [URLError("no route to host"), RuntimeError("invalid hash value")])
 @pytest.mark.parametrize("network", ["vgg16", "vgg19"])
 def test_unreachable_imagenet_weights_are_an_error_and_never_replaced(
-    monkeypatch: pytest.MonkeyPatch, network: str, failure: Exception
+    monkeypatch: pytest.MonkeyPatch, network: VGGName, failure: Exception
 ) -> None:
     def fail(*_: object, **__: object) -> None:
         raise failure
@@ -270,7 +270,7 @@ def test_imagenet_weights_are_the_ones_used_when_they_can_be_fetched(monkeypatch
     monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", fetch)
     features = VGGFeatures("vgg19", ["conv1_1"], "imagenet")
     assert asked == [torchvision.models.VGG19_Weights.IMAGENET1K_V1.url]
-    assert torch.equal(features.features[0].weight, published["features.0.weight"])
+    assert torch.equal(features.state_dict()["features.0.weight"], published["features.0.weight"])
 
 
 @pytest.mark.parametrize("size", [(80, 64), (26, 26), (25, 60), (12, 9), (2, 3), (1, 1)])
@@ -305,4 +305,5 @@ def test_imagenet_weights_that_were_fetched_are_used_without_the_internet(
     weight = torch.rand(64, 3, 3, 3)
     state = {"features.0.weight": weight, "features.0.bias": torch.rand(64), "classifier.0.bias": torch.rand(9)}
     write_tensors("pretrained/vgg16.safetensors", state, {})
-    assert torch.equal(VGGFeatures("vgg16", ["conv1_1"], "imagenet").features[0].weight, weight)
+    features = VGGFeatures("vgg16", ["conv1_1"], "imagenet")
+    assert torch.equal(features.get_parameter("features.0.weight"), weight)

@@ -122,8 +122,11 @@ def test_settings_refuse_what_they_do_not_know(method: str, published: Callable[
     values = published(method).model_dump(mode="json")
     kind = METHODS[method]
     assert kind.model_validate(values).model_dump(mode="json") == values
-    wrong = [{"depth": 3}, {"method": "esrgan"}, {"generator": {**values["generator"], "depth": 3}}]
-    wrong += [{"stages": []}, {"stages": [{**values["stages"][0], "loss": "content"}]}]
+    wrong: list[dict[str, Any]] = [{"depth": 3}, {"method": "esrgan"}, {"stages": []}]
+    wrong += [
+        {"generator": {**values["generator"], "depth": 3}},
+        {"stages": [{**values["stages"][0], "loss": "content"}]},
+    ]
     for change in wrong:
         with pytest.raises(ValidationError):
             kind.model_validate({**values, **change})

@@ -26,7 +26,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from leukosr import tracking
 from leukosr.classify.backbones import ClassifierNetwork
 from leukosr.classify.weights import save_classifier
-from leukosr.config import Architecture
+from leukosr.config import Architecture, Precision
 from leukosr.engine.stopping import stopped_like_ctrl_c
 from leukosr.engine.this_process import this_process
 from leukosr.images.resampling import shrink_into
@@ -43,11 +43,12 @@ class Terminal:
     """A console whose text can be read back."""
 
     def __init__(self) -> None:
-        self.console = Console(file=io.StringIO(), width=1000)
+        self.written = io.StringIO()
+        self.console = Console(file=self.written, width=1000)
 
     @property
     def text(self) -> str:
-        return self.console.file.getvalue()
+        return self.written.getvalue()
 
 
 @pytest.fixture(autouse=True)
@@ -272,7 +273,7 @@ def test_logged_generator_upscales_batches_and_images_of_any_size_without_pickle
     assert (found.dtype, found.shape) == (np.dtype(np.uint8), (5, 24, 40, 3))
 
     class How:
-        precision = "fp32"
+        precision: Precision = "fp32"
         channels_last = True
 
     assert np.array_equal(found, np.stack(upscale_batch(network, list(images), How(), torch.device("cpu"))))
@@ -392,7 +393,7 @@ def test_runs_below_that_of_another_process_share_its_experiment_and_one_warning
     mlflow_store: str, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     above = open_run({})
-    parent = tracking.of_another_process(above, terminal.console)
+    parent = tracking.existing_run(above, terminal.console)
     with tracking.run("below", experiment="another", tags={}, parent=parent, console=terminal.console) as run:
         run.metrics({"accuracy": 0.5})
     assert stored("below").data.tags["mlflow.parentRunId"] == above

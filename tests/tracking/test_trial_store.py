@@ -20,7 +20,7 @@ from leukosr.tracking.trial_storage import open_storage
 from leukosr.tracking.trial_store import TrialStore
 
 FIXED = [{"learning_rate": rate, "init": seed} for rate in (0.1, 0.01) for seed in (1, 2)]
-CHOICES = {"learning_rate": [0.01, 0.1], "init": [1, 2]}
+CHOICES: dict[str, list[Any]] = {"learning_rate": [0.01, 0.1], "init": [1, 2]}
 
 
 @pytest.fixture(params=["sqlite", "journal"])

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,7 +39,7 @@ class FeatureStore:
         return self.features[list(indices)]
 
 
-def features_of(images: ImageStore, settings: Classifier, device: torch.device, root: Path = ROOT) -> np.ndarray:
+def features_of(images: ImageStore[Any], settings: Classifier, device: torch.device, root: Path = ROOT) -> np.ndarray:
     """What the backbone of the settings gives its head for every image: float32 N x features.
 
     They are kept below `root` in files of 256 images, and computed only where the weights, the settings that change

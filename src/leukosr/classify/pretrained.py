@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from torch import nn
 
 from leukosr.engine.weights import first_difference, load_into, read_tensors
 from leukosr.errors import LeukoError
+from leukosr.pretrained.named import find_weights
 
 # The names of the package efficientnet-lite-pytorch, by those of timm's tf_efficientnet_lite0. The networks are the
 # same, and their outputs, too: timm pads as TensorFlow does at every size, the package for 224 x 224 alone by default.
@@ -21,12 +21,9 @@ LITE0_FIRST = {"conv_dw": "_depthwise_conv", "bn1": "_bn1", "conv_pw": "_project
 def load_pretrained(network: nn.Module, head: str, word: str) -> None:
     """Load pretrained/NAME.safetensors into all of a network but its head (in place).
 
-    Raises LeukoError for a file that is missing, damaged, or of another network.
+    Raises LeukoError for a file that is missing, damaged, not what was recorded of it, or of another network.
     """
-    path = Path(f"{word}.safetensors")
-    if not path.exists():
-        name = path.stem
-        raise LeukoError(f"classifier.weights = {word}: {path} does not exist: run `leukosr weights fetch {name}`")
+    path = find_weights(word)
     tensors, own = read_tensors(path)[0], network.state_dict()
     if "_conv_stem.weight" in tensors and "conv_stem.weight" in own:
         names = lite0_names(own)

@@ -1,4 +1,4 @@
-"""What is saved of an error that nobody foresaw, for whoever mends it."""
+"""The report that is saved of an unforeseen error."""
 
 from __future__ import annotations
 
@@ -44,5 +44,5 @@ def save_report(error: BaseException) -> Path:
 
 
 def without_credentials(text: str) -> str:
-    """The text with user names and passwords of URLs left out, as a database or a tracking server may have them."""
+    """The text without the user names and passwords of URLs, e.g. those of a database or tracking server."""
     return _CREDENTIALS.sub(r"\1…@", without_password_in_query(text))

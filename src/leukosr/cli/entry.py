@@ -1,4 +1,4 @@
-"""All commands, and what becomes of their errors."""
+"""All commands, and how their errors are reported."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Annotated, NoReturn
 import typer
 from rich.text import Text
 
-# Before torch is imported: threads that wait for each other sleep. As they come, they spin, and beside another busy
-# process each wait then lasts until the scheduler's next turn, which makes a training many times as long.
+# Before torch is imported: waiting threads sleep. By default they spin, and beside another busy process each wait then
+# lasts until the scheduler's next turn, which makes a training many times as long.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from leukosr import __version__
-from leukosr.cli import images, project, stages, statistics, weights
+from leukosr.cli import images, planning, project, stages, statistics, weights
 from leukosr.cli.crash_report import save_report, without_credentials
 from leukosr.cli.options import console, errors
 from leukosr.cli.verify import verify
@@ -25,11 +25,11 @@ from leukosr.terminal import BROKEN_PIPE, discard_output, tolerate_narrow_encodi
 
 app = typer.Typer(
     name="leukosr", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich",
-    help="Does super-resolution help white-blood-cell classification? One command a stage of the DVC pipeline.",
+    help="Does super-resolution help white-blood-cell classification? One command per stage of the DVC pipeline.",
 )  # fmt: skip
 data_app = typer.Typer(no_args_is_help=True, help="Bring data sets in.")
 for command in (
-    statistics.compare, statistics.calibrate, statistics.variance, verify,
+    statistics.compare, statistics.calibrate, statistics.variance, planning.plan, verify,
     stages.synthesize, stages.prepare, stages.provenance, stages.degrade, stages.train_sr, stages.upscale,
     stages.quality, stages.classify, stages.sweep, stages.report,
     project.show, project.which, project.doctor, project.sync, images.enhance, project.publish,
@@ -44,9 +44,9 @@ weights_app.command("list")(weights.weights_list)
 weights_app.command("fetch")(weights.weights_fetch)
 weights_app.command("add")(weights.weights_add)
 
-# no fault of LeukoSR, and not each one foreseen where it occurs
+# not faults of LeukoSR, and not all foreseen where they occur
 ENVIRONMENT_ERRORS = (errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO, errno.EMFILE)
-# modules that only an extra of pyproject.toml brings, and which one
+# modules that only an extra of pyproject.toml installs, and which one
 EXTRAS = {
     "mlflow": "tracking", "sqlalchemy": "tracking", "filelock": "tracking", "psycopg": "sweep", "dvc": "pipeline",
     "dvc_data": "pipeline", "dvc_objects": "pipeline", "hydra": "pipeline", "omegaconf": "pipeline",
@@ -57,8 +57,8 @@ EXTRAS = {
 def main() -> None:
     """Run the command line.
 
-    A user's mistake is one sentence and exit code 1, Ctrl-C is 130, SIGTERM 143, a terminal that closes 129, an output
-    that nobody reads on is 141, and what nobody foresaw is one sentence with the path of a report, and 70.
+    Exit codes: 1 with one sentence for a user's mistake, 130 for Ctrl-C, 143 for SIGTERM, 129 for a terminal that
+    closes, 141 for a broken pipe, and 70 with one sentence and the path of a report for an unforeseen error.
     """
     tolerate_narrow_encodings()
     try:
@@ -77,7 +77,7 @@ def main() -> None:
         sys.exit(BROKEN_PIPE)
     except SystemExit as stop:
         if stop.code in INTERRUPTED:  # 130 is how Typer passes Ctrl-C on
-            errors.print("interrupted; nothing half-written is left, the same command goes on where it can")
+            errors.print("interrupted; nothing half-written is left, the same command resumes where it can")
         raise
     except OSError as error:
         if error.errno not in ENVIRONMENT_ERRORS:
@@ -95,7 +95,7 @@ def _fail(sentence: str, code: int = 1) -> NoReturn:
 
 
 def _report(error: Exception) -> NoReturn:
-    """Say in one sentence which extra is not installed, or that LeukoSR failed and where the rest stands."""
+    """Say in one sentence which extra is missing, or that LeukoSR failed and where the report is."""
     module = str(error.name).partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     if module in EXTRAS:
         _fail(f"this command needs {module}, which is not installed: run `pip install 'leukosr[{EXTRAS[module]}]'`")

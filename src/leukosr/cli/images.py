@@ -1,4 +1,4 @@
-"""Commands for people's own images."""
+"""Commands for the user's own images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def enhance(
     source: Annotated[Path, typer.Argument(metavar="IN", help="An image or a folder of images.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The image (.png) or folder to write.")],
     weights: Annotated[Path, typer.Option(help="Generator weights: .safetensors of a study, or a published .pth.")],
-    tile: Annotated[int, typer.Option(min=0, help="LR pixels a side of a tile; 0: whole images.")] = 256,
+    tile: Annotated[int, typer.Option(min=0, help="Side of a tile in LR pixels; 0: whole images.")] = 256,
     overlap: Annotated[int, typer.Option(min=0, help="LR pixels that tiles share.")] = 64,
     precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware has it.")] = "fp32",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -39,7 +39,7 @@ def data_fetch(
         Path | None, typer.Option("--from", help="A folder already on disk, instead of a download.")
     ] = None,
 ) -> None:
-    """Bring BCCD to data/ and check it against the hash in data.dvc."""
+    """Fetch BCCD into data/ and check it against the hash in data.dvc."""
     from leukosr.data.fetch import fetch
 
     count = fetch(name, source)
@@ -51,7 +51,7 @@ def data_add(
     path: Annotated[Path, typer.Argument(help="The folder of class folders, or with a split.csv.")],
     leave_out: Annotated[bool, typer.Option(help="Leave unusable images out instead of stopping.")] = False,
 ) -> None:
-    """Check a folder of images, bring it to datasets/NAME and put it under DVC."""
+    """Check a folder of images, copy it to datasets/NAME and put it under DVC."""
     from leukosr.data.fetch import add
 
     count, left_out = add(name, path, leave_out=leave_out)

@@ -1,4 +1,4 @@
-"""Commands about the study that the workspace holds, and about the project itself."""
+"""Commands about the study in the workspace, and about the project itself."""
 
 from __future__ import annotations
 
@@ -21,21 +21,28 @@ def show(params: ParamsFile = PARAMS) -> None:
     from leukosr.stages.context import Context
 
     settings = load_params(params)
-    stage.show(Context(settings, Layout(settings.study.name), console))
+    layout = Layout(settings.study.name)
+    if not (layout.report / "index.html").is_file():
+        raise LeukoError(f"study {layout.study} has no report in {layout.report} yet: run `make repro`")
+    stage.show(Context(settings, layout, console))
 
 
 def which(params: ParamsFile = PARAMS) -> None:
     """Say which study and budget params.yaml holds, and whether its images and published weights are there."""
-    from leukosr.data.catalogue import bringing
+    from leukosr.data.catalogue import fetch_command
     from leukosr.pretrained.named import find_weights
 
     settings = load_params(params)
     console.print(f"study {settings.study.name} ({settings.study.title}), budget {settings.budget.name}")
-    drawn = {wanted.folder for wanted in settings.synthesize.values()}
-    if settings.prepare.root not in drawn and not Path(settings.prepare.root).is_dir():
+    root = settings.prepare.root
+    if Path(root).is_dir():
+        console.print(f"images: in {root}")
+    elif root in {wanted.folder for wanted in settings.synthesize.values()}:
+        console.print(f"images: not in {root} yet; `make repro` draws them")
+    else:
         raise LeukoError(
-            f"the images of this study belong in {settings.prepare.root}, which does not exist: bring them with "
-            f"`{bringing(settings.prepare.root)}`, or with `dvc checkout` where DVC has them"
+            f"the images of this study belong in {root}, which does not exist: get them with `{fetch_command(root)}`, "
+            "or with `dvc checkout` if DVC has them"
         )
     by_file = [arm.reads for arm in settings.upscale.values() if isinstance(arm, ByFile)]
     starts = [training.start for training in settings.train_sr.values() if training.start is not None]
@@ -44,45 +51,43 @@ def which(params: ParamsFile = PARAMS) -> None:
 
 
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    params: ParamsFile = PARAMS,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False, params: ParamsFile = PARAMS
 ) -> None:
-    """Say what this machine offers, what `auto` means on it, and what stands in the way of a study.
+    """Show what this machine offers, what `auto` means on it, and what would keep a study from running.
 
-    The exit code is 0 whatever is found.
+    The exit code is always 0.
     """
     from leukosr.doctor import examine, show_diagnosis
 
-    found = examine(params)
+    diagnosis = examine(params)
     if as_json:
-        print_raw(json.dumps(found.as_json(), indent=2))
+        print_raw(json.dumps(diagnosis.as_json(), indent=2))
         return
-    show_diagnosis(found, console)
+    show_diagnosis(diagnosis, console)
 
 
 def sync(params: ParamsFile = PARAMS) -> None:
-    """Log what finished stages hold to MLflow, where it was lost: a server that failed, a store that is gone."""
+    """Log the results of finished stages that MLflow lacks, because its server failed or its store is gone."""
     from leukosr.tracking.sync import sync as log_later
 
     settings = load_params(params)
-    found = log_later(settings, params, Layout(settings.study.name))
-    for name in found.logged:
+    synced = log_later(settings, params, Layout(settings.study.name))
+    for name in synced.logged:
         console.print(f"logged: {name}")
-    for stage in found.outdated:
+    for stage in synced.outdated:
         console.print(
-            f"not logged: {stage}, as params.yaml or the manifest has changed since; `dvc repro` makes it anew"
+            f"not logged: {stage}, as params.yaml or the manifest has changed since; `dvc repro` makes it again"
         )
-    if found.unfinished:
-        console.print(f"no results yet: {', '.join(found.unfinished)}")
-    left_out = len(found.outdated) + len(found.unfinished)
-    console.print(f"sync: {len(found.logged)} logged, {len(found.held)} there already, {left_out} skipped")
+    if synced.unfinished:
+        console.print(f"no results yet: {', '.join(synced.unfinished)}")
+    left_out = len(synced.outdated) + len(synced.unfinished)
+    console.print(f"sync: {len(synced.logged)} logged, {len(synced.held)} there already, {left_out} skipped")
 
 
 def publish(
-    name: Annotated[str, typer.Option(help="The folder below results/ to write.")],
-    params: ParamsFile = PARAMS,
+    name: Annotated[str, typer.Option(help="The folder below results/ to write.")], params: ParamsFile = PARAMS
 ) -> None:
-    """Copy what is to last of a finished study to results/NAME, which git keeps."""
+    """Copy the report and metrics of a finished study to results/NAME, for git."""
     from leukosr.report.publish import publish_results
 
     settings = load_params(params)

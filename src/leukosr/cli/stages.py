@@ -114,7 +114,7 @@ def provenance(
     search: Annotated[str, typer.Option("--set", help="The search of params.provenance to run.")] = "images",
     similarity: Annotated[float, typer.Option(min=0, max=1, help="Least correlation of what both images show.")] = 0.5,
     inliers: Annotated[int, typer.Option(min=4, help="Least number of features that agree.")] = 5,
-    neighbours: Annotated[int, typer.Option(min=1, help="Images that each one is compared with, a round.")] = 8,
+    neighbours: Annotated[int, typer.Option(min=1, help="Images compared with each image per round.")] = 8,
     params: ParamsFile = PARAMS,
 ) -> None:
     """Find which images show the same source micrograph, whatever was done to them.
@@ -202,7 +202,7 @@ def sweep(
     ] = None,
     parent: Annotated[str | None, typer.Option(hidden=True, help="The MLflow run of the sweep that is joined.")] = None,
     take_over: Annotated[
-        bool, typer.Option(help="Make the trials anew that processes on other machines had under way: they are gone.")
+        bool, typer.Option(help="Redo unfinished trials of other machines, whose processes have ended.")
     ] = False,
     params: ParamsFile = PARAMS,
     out: Out = None,

@@ -16,59 +16,113 @@ def compare(
     files: Annotated[
         list[Path], typer.Argument(help="predictions.csv of two or more arms, the one of interest first.")
     ],
-    primary: Annotated[str, typer.Option(help="The primary metric: macro_f1 or accuracy.")] = "macro_f1",
+    against: Annotated[
+        str | None, typer.Option(help="Compare every other arm with this one, by its short name.", metavar="NAME")
+    ] = None,
+    primary: Annotated[
+        str | None,
+        typer.Option(help="The primary metric: macro_f1 or accuracy; by default as declared, else macro_f1."),
+    ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(help="The smallest difference that matters, a fraction; by default as declared, else 0.02."),
+    ] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OURS=YOURS,…", help="What your tables call a column, e.g. true=label,image=file."),
+    ] = None,
+    details: Annotated[bool, typer.Option("--details", help="Also print p values over runs or sources alone.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects instead of a table.")] = False,
 ) -> None:
     """Say whether the first arm is better than each other one, from per-image predictions."""
-    from leukosr.evaluate.arms.predictions import names_of, pair, read_predictions
+    from leukosr.evaluate.arms.conflicts import without_conflicts
+    from leukosr.evaluate.arms.declared import compare_declared, place_in_family, read_sidecar
+    from leukosr.evaluate.arms.pairs import pair
+    from leukosr.evaluate.arms.predictions import column_names, names_of, read_predictions
     from leukosr.evaluate.arms.sample_size import sample_size
-    from leukosr.evaluate.arms.significance import METRICS
+    from leukosr.evaluate.arms.significance import MARGIN
     from leukosr.evaluate.arms.significance import compare as compare_pairs
+    from leukosr.evaluate.arms.two_way import METRICS
     from leukosr.report import comparisons
 
     if len(files) < 2:
         raise LeukoError("compare: name the predictions.csv of two arms or more")
+    origins = [read_sidecar(path) for path in files]
+    claims = next((origin.claims for origin in origins if origin is not None), None)
+    primary = primary or (claims.metric if claims else "macro_f1")
+    margin = margin if margin is not None else claims.margin if claims else MARGIN
     if (metric := next((known for known in METRICS if known == primary), None)) is None:
         raise LeukoError(f"compare: --primary is '{primary}', expected {' or '.join(METRICS)}")
-    first, *others = [read_predictions(path, name) for path, name in zip(files, names_of(files), strict=True)]
-    pairs = [pair(first, other) for other in others]
-    found = compare_pairs(pairs, metric)
-    for note in (note for arm in (first, *others) for note in arm.notes):
+    _check_margin("compare", margin)
+    names = names_of(files)
+    if against is not None and against not in names:
+        raise LeukoError(f"compare: --against is '{against}', expected one of {', '.join(names)}")
+    called = column_names(columns or [])
+    arms = [read_predictions(path, name, called) for path, name in zip(files, names, strict=True)]
+    other = next((arm for arm in arms if arm.name == against), None)
+    asked = (
+        [(arms[0], arm) for arm in arms[1:]] if other is None else [(arm, other) for arm in arms if arm is not other]
+    )
+    pairs = [pair(one, two) for one, two in asked]
+    origin_of = dict(zip(names, origins, strict=True))
+    places = [place_in_family(origin_of[one.name], origin_of[two.name]) for one, two in asked]
+    found = compare_declared(pairs, places, claims, metric, margin) if claims else compare_pairs(pairs, metric, margin)
+    for note in (note for arm in arms for note in arm.notes):
         errors.print(note)
     for each in pairs:
         if each.left_out:
             errors.print(f"{each.a} – {each.b}: {each.left_out} predictions left out, which only one of them has")
+        if not each.paired:
+            errors.print(f"{each.a} – {each.b}: fewer than two common seeds, so their runs count as unpaired")
     if as_json:
         print_raw(comparisons.as_json(found))
         return
-    comparisons.print_comparisons(found, [sample_size(arm) for arm in (first, *others)], console)
+    comparisons.print_comparisons(found, [sample_size(arm) for arm in arms], console, details)
+    kept, conflicts = without_conflicts(arms)
+    if conflicts:
+        without = dict(zip(names, kept, strict=True))
+        again = [pair(without[one.name], without[two.name]) for one, two in asked]
+        comparisons.print_without_conflicts(compare_pairs(again, metric, margin), conflicts, console)
 
 
 def calibrate(
     out: Annotated[Path, typer.Option(help="The folder for calibration.csv and calibration.png.")],
-    comparisons: Annotated[
-        int, typer.Option(min=1, help="Simulated comparisons of equal arms, of each design.")
-    ] = 1000,
+    comparisons: Annotated[int, typer.Option(min=1, help="Simulated comparisons of each design.")] = 1500,
+    margin: Annotated[float, typer.Option(help="The smallest difference that matters, as a fraction.")] = 0.02,
+    design: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE.yaml", help="Simulate this design instead: runs, class_sources, sds, …"),
+    ] = None,
 ) -> None:
     """Simulate arms whose true difference is known, and count how often `compare` is wrong."""
     import pandas as pd
 
+    from leukosr.cli.design_file import read_design
     from leukosr.engine.parallel import count_workers
     from leukosr.engine.progress import track
-    from leukosr.evaluate.arms.calibration import STUDIES
+    from leukosr.evaluate.arms.calibration import DESIGNS, POWER_DIFFERENCES
     from leukosr.evaluate.arms.calibration import calibrate as simulate
     from leukosr.files import new_file
     from leukosr.outputs import claimed
-    from leukosr.report.calibration_figure import calibration_figure
+    from leukosr.report.calibration_figure import calibration_figure, calibration_sentence
 
-    judged = track(simulate(comparisons, count_workers("auto")), STUDIES, "simulating")
-    found = [each for both in judged for each in both]
+    _check_margin("calibrate", margin)
+    designs = {path.stem: read_design(path) for path in design or ()} or DESIGNS
+    parts = len(designs) + (0 if design else len(POWER_DIFFERENCES))
+    judged = simulate(designs, margin, comparisons, count_workers("auto"), power=not design)
+    found = [each for part in track(judged, parts, "simulating") for each in part]
     with claimed(out, "calibrate"):
         with new_file(out / "calibration.csv") as file:
             pd.DataFrame([each.as_record() for each in found]).to_csv(file, index=False, lineterminator="\n")
         calibration_figure(out / "calibration.png", found)
-    worst = max(each.called for each in found if each.design.difference == 0)
-    console.print(f"calibrate: {STUDIES} designs; equal arms called different in at most {100 * worst:.1f} % -> {out}")
+    console.print(f"calibrate: {calibration_sentence(found)} -> {out}")
+
+
+def _check_margin(command: str, margin: float) -> None:
+    if not 0 < margin < 1:
+        raise LeukoError(
+            f"{command}: --margin is {margin:g}, expected a fraction between 0 and 1, e.g. 0.02 for 2 points"
+        )
 
 
 def variance(
@@ -85,7 +139,7 @@ def variance(
     note: Annotated[str, typer.Option(help="What stands at the foot of the figures, as the budget.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print an object instead of tables.")] = False,
 ) -> None:
-    """Take the run-to-run variance of a table of trials apart: how large, which stream, how many runs are needed.
+    """Take the run-to-run variance of a table of trials apart: how large, which stream.
 
     Of several tables: whose runs lie closer together?
     """

@@ -1,11 +1,11 @@
-"""`leukosr verify`: what DVC keeps, hashed again."""
+"""`leukosr verify`: rehash what DVC tracks."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def verify(as_json: Annotated[bool, typer.Option("--json", help="Print an object instead of lines.")] = False) -> None:
-    """Hash everything again that dvc.lock and .dvc files name, in the workspace and in DVC's cache.
+    """Rehash everything that dvc.lock and .dvc files name, in the workspace and in DVC's cache.
 
-    Names what is damaged and how to get it back; exit code 1 where anything is. What is not there is listed apart.
+    Names what is damaged and how to restore it; the exit code is then 1. Missing files are listed separately.
     """
     from leukosr import verify as checking
     from leukosr.project import project_root, run_dvc
@@ -29,26 +29,30 @@ def verify(as_json: Annotated[bool, typer.Option("--json", help="Print an object
     root = project_root()
     with contextlib.chdir(root):
         cache = Path(run_dvc("cache", "dir").strip())
-        found = checking.verify(root, cache)
+        verified = checking.verify(root, cache)
     if as_json:
-        print_raw(json.dumps(_record(found, root), indent=2))
+        print_raw(json.dumps(_record(verified), indent=2))
     else:
-        _print(found, root, checking.remedies(found))
-    if found.bad:
+        _print(verified, root, [*checking.remedies(verified), *checking.missing_remedies(verified)])
+    if verified.bad:
         raise typer.Exit(1)
 
 
-def _print(found: Verified, root: Path, remedies: list[str]) -> None:
-    lines = [f"bad: {_place(copy, root)}: MD5 {md5}, recorded {copy.digest}" for copy, md5 in _each_once(found.bad)]
-    lines += [f"missing: {count} of {path} {where}" for (path, where), count in _missing(found).items()]
-    lines += [f"not checked: {path}, which DVC knows by no MD5" for path in found.unchecked]
+def _print(verified: Verified, root: Path, remedies: list[str]) -> None:
+    lines = [f"bad: {_place(copy, root)}: MD5 {md5}, recorded {copy.digest}" for copy, md5 in _each_once(verified.bad)]
+    counts = Counter((copy.output.path, "cache" if copy.cached else "workspace") for copy in verified.missing)
+    places: dict[tuple[str, int], list[str]] = defaultdict(list)
+    for (path, place), count in counts.items():
+        places[path, count].append(place)
+    lines += [f"missing: {count} of {path} in the {' and the '.join(each)}" for (path, count), each in places.items()]
+    lines += [f"not checked: {path}, which DVC knows by no MD5" for path in verified.unchecked]
     lines += remedies
-    if found.missing:
-        lines.append("What is missing comes by `dvc checkout` from the cache, `dvc pull` from a remote, or `dvc repro`")
-    checked, bad, missing = (len({copy.place for copy in part}) for part in (found.good, found.bad, found.missing))
+    checked, bad, missing = (
+        len({copy.place for copy in part}) for part in (verified.good, verified.bad, verified.missing)
+    )
     lines.append(
         f"verify: {checked + bad} files in workspace and cache hashed, {bad} bad, {missing} missing, "
-        f"{len(found.unchecked)} not checked"
+        f"{len(verified.unchecked)} not checked"
     )
     for line in lines:
         console.print(line)
@@ -59,22 +63,19 @@ def _each_once(bad: dict[Copy, str]) -> list[tuple[Copy, str]]:
     return list({copy.place: (copy, md5) for copy, md5 in bad.items()}.values())
 
 
-def _missing(found: Verified) -> Counter[tuple[str, str]]:
-    places = {True: "in the cache", False: "in the workspace"}
-    return Counter((copy.output.path, places[copy.cached]) for copy in found.missing)
-
-
 def _place(copy: Copy, root: Path) -> str:
     of = "/".join(part for part in (copy.output.path, copy.name) if part)
     place = os.path.relpath(copy.place, root) if copy.place.is_relative_to(root) else str(copy.place)
     return f"{place} (of {of})" if copy.cached else f"{place} (damaged, or changed since DVC recorded it)"
 
 
-def _record(found: Verified, root: Path) -> dict[str, object]:
+def _record(verified: Verified) -> dict[str, object]:
     bad = [
         {"path": str(copy.place), "output": copy.output.path, "target": copy.output.target, "cached": copy.cached,
          "md5": md5, "recorded": copy.digest}
-        for copy, md5 in _each_once(found.bad)
+        for copy, md5 in _each_once(verified.bad)
     ]  # fmt: skip
-    missing = [{"path": str(copy.place), "output": copy.output.path, "cached": copy.cached} for copy in found.missing]
-    return {"good": len(found.good), "bad": bad, "missing": missing, "unchecked": found.unchecked}
+    missing = [
+        {"path": str(copy.place), "output": copy.output.path, "cached": copy.cached} for copy in verified.missing
+    ]
+    return {"good": len(verified.good), "bad": bad, "missing": missing, "unchecked": verified.unchecked}

@@ -4,15 +4,17 @@ It embeds the settings of the domain packages, which are written beside what the
 """
 
 from leukosr.classify.settings import Architecture, Classifier, Experiment, Head
-from leukosr.config.arms import Arm, ByFile, ByTraining, Filtered, Generated, Resampled
+from leukosr.config.arms import Arm, ByFile, ByTraining, Filtered, Generated, Recoloured, Resampled, Untouched
 from leukosr.config.load import load_params, parse_params
 from leukosr.config.params import Params
-from leukosr.config.study import ArmLook, Budget
+from leukosr.config.study import ArmLook, Budget, Statement
 from leukosr.config.sweep import STREAMS_OF
 from leukosr.data.augment import Augmentation, Flip, FlipsAndLight, Warp
 from leukosr.data.settings import PerClass, Prepare, Provenance, SourceDisjoint
 from leukosr.data.study import Study
+from leukosr.data.synthetic.settings import SyntheticSet
 from leukosr.engine.settings import Runtime
+from leukosr.evaluate.claims import Claim, Claims
 from leukosr.evaluate.settings import Quality
 from leukosr.images.file_format import Jpeg
 from leukosr.images.settings import Image
@@ -28,6 +30,8 @@ __all__ = [
     "Budget",
     "ByFile",
     "ByTraining",
+    "Claim",
+    "Claims",
     "Classifier",
     "Experiment",
     "Filtered",
@@ -44,12 +48,16 @@ __all__ = [
     "Protocol",
     "Provenance",
     "Quality",
+    "Recoloured",
     "Resampled",
     "Runtime",
     "SourceDisjoint",
+    "Statement",
     "Study",
+    "SyntheticSet",
     "TrainSR",
     "TrainStage",
+    "Untouched",
     "Warp",
     "load_params",
     "parse_params",

@@ -65,6 +65,14 @@ class Resampled(Arm):
     kernel: Kernel
 
 
+class Recoloured(Arm):
+    """Images enlarged by a kernel to the high-resolution size, with a colour map fitted on the pairs SR trains on."""
+
+    made_from: Literal["low"] = Field(alias="from")
+    by: Literal["colour_map"]
+    kernel: Kernel
+
+
 class Filtered(Arm):
     """Images after a filter of `leukosr.images.filters`, whose settings are the fields beside these."""
 
@@ -138,4 +146,4 @@ else:
         Field(discriminator="filter"),
     ]
 
-AnyArm = Annotated[Untouched | Resampled | AnyFiltered | ByTraining | ByFile, Field(discriminator="by")]
+AnyArm = Annotated[Untouched | Resampled | Recoloured | AnyFiltered | ByTraining | ByFile, Field(discriminator="by")]

@@ -47,16 +47,16 @@ def parse_params(raw: Any, origin: str) -> Params:
     try:
         return Params.model_validate(raw)
     except ValidationError as error:
-        raise LeukoError(f"{origin}: " + "; ".join(_explain(problem, raw) for problem in error.errors())) from None
+        raise LeukoError(f"{origin}: " + "; ".join(explain(problem, raw) for problem in error.errors())) from None
 
 
-def _explain(problem: Any, raw: Any) -> str:
+def explain(problem: Any, raw: Any) -> str:
     """One pydantic problem as `key = value: what is allowed`."""
     key = ".".join(_key(problem, raw))
     message = str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "string_pattern_mismatch":
         message = f"only {_PATTERN_WORDS[problem['ctx']['pattern']]}"
-    if problem["type"] == "extra_forbidden":
+    if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"unknown key '{key}': remove it or correct its spelling"
     if problem["type"] == "missing":
         return f"key '{key}' is missing: add it"

@@ -13,6 +13,7 @@ from leukosr.data.study import Study
 from leukosr.data.synthetic.settings import SyntheticSet
 from leukosr.degradation.settings import Degrade
 from leukosr.engine.settings import Runtime
+from leukosr.evaluate.claims import Claims
 from leukosr.evaluate.settings import Quality
 from leukosr.images.settings import Image
 from leukosr.layout import weight_file
@@ -25,6 +26,7 @@ class Params(Section):
     """All of params.yaml."""
 
     study: Study
+    claims: Claims | None
     budget: Budget
     synthesize: dict[str, SyntheticSet]
     find_sources: dict[str, FindSources]
@@ -84,6 +86,27 @@ class Params(Section):
                     f"study.comparisons: {list(pair)} must have a protocol and a seed in common; see protocols and "
                     f"seeds of classify.{pair[0]} and classify.{pair[1]}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _claims_fit(self) -> Params:
+        """What is run is what was declared."""
+        if self.claims is None:
+            return self
+        for key, declared, run in (
+            ("metric", self.claims.metric, self.study.primary), ("margin", self.claims.margin, self.study.margin),
+            ("seeds", self.claims.seeds, self.study.seeds),
+        ):  # fmt: skip
+            if declared != run:
+                ours = {"metric": "primary"}.get(key, key)
+                raise ValueError(f"claims.{key}: {declared} was declared, but study.{ours} is {run}: make them equal")
+        for claim in self.claims.family:
+            for name in (claim.first, claim.second):
+                if name not in self.experiments_under(claim.protocol):
+                    known = ", ".join(self.experiments_under(claim.protocol)) or "none"
+                    raise ValueError(
+                        f"claims.family: '{name}' does not run under {claim.protocol}; experiments that do are {known}"
+                    )
         return self
 
     def protocols_of(self, experiment: str) -> tuple[Protocol, ...]:

@@ -65,9 +65,19 @@ class ArmLook(Section):
     colour: Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}$")] | None = None
 
 
+# what a reporting sheet asks and no file of a study can know
+Statement = Literal[
+    "population", "motivation", "registration", "data_origin", "annotation", "agreement", "sampling", "usefulness",
+    "sample_size", "representativeness", "demographics", "deidentification", "model_choice", "explainability", "limits",
+    "external_validity", "implications", "funding",
+]  # fmt: skip
+
+
 class Report(Section):
-    """What the report page shows, and how it shows each arm."""
+    """What the report page shows, how it shows each arm, and what people say on its reporting sheet."""
 
     grid_cells: PositiveInt
     crop: Fraction
+    reliability_bins: PositiveInt
+    statements: dict[Statement, str]
     looks: dict[str, ArmLook]

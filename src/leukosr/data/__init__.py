@@ -1,1 +1,1 @@
-"""Images and their roles: synthetic smears, bringing sets in, checking, splitting, reading."""
+"""Images and their roles: synthetic smears, importing, checking, splitting and reading data sets."""

@@ -22,10 +22,10 @@ _PART = re.compile(r"(train|test|val)(?:ing|id|idation)?(?:[-_ ].*|\d+)?", re.IG
 
 
 @dataclass(frozen=True)
-class Found:
+class SetFile:
     """One file of the set before it is opened. `part` is train, val, test, reference or all; `label` may be empty.
 
-    `reason` says why it cannot be used, as far as its name and place tell.
+    `reason` says why it cannot be used, as far as its name and folder tell.
     """
 
     path: str
@@ -43,14 +43,14 @@ class Found:
 class Checked:
     """One good image of the set."""
 
-    found: Found
+    file: SetFile
     width: int
     height: int
 
 
 def masks_of(root: Path, images: Iterable[Checked]) -> dict[str, str]:
     """Image id -> path below `root` of its mask, for images that have one: masks/, then the image's path, as .png."""
-    places = {image.found.image_id: Path("masks", image.found.path).with_suffix(".png") for image in images}
+    places = {image.file.image_id: Path("masks", image.file.path).with_suffix(".png") for image in images}
     return {image: place.as_posix() for image, place in places.items() if (root / place).is_file()}
 
 
@@ -62,8 +62,8 @@ class Rejected:
     reason: str
 
 
-def bringing(root: str) -> str:
-    """The command that brings the images of a study to `root`."""
+def fetch_command(root: str) -> str:
+    """The command that puts the images of a study into `root`."""
     if (name := drawn_sets().get(Path(root).as_posix())) is not None:
         return f"leukosr synthesize --set {name}"
     return "leukosr data fetch bccd" if root == "data" else f"leukosr data add {Path(root).name} PATH"
@@ -81,19 +81,19 @@ def drawn_sets() -> dict[str, str]:
     return sets
 
 
-def find_images(settings: Prepare | Provenance, labelled: bool = True) -> list[Found]:
+def find_images(settings: Prepare | Provenance, labelled: bool = True) -> list[SetFile]:
     """List the files of a set in a fixed order.
 
-    A `split.csv` (`path, label, split`) in the root decides where there is one, else the folders named by
-    train/test/reference, else class folders in the root. Classes that the study names are found in upper or lower case
-    and called as it calls them. Where images need no class (`labelled` is False), they lie in any folders. Raises
-    LeukoError for a missing or empty folder.
+    A `split.csv` (`path, label, split`) in the root takes precedence, else the folders named by train/test/reference,
+    else class folders in the root. Classes that the study names match in upper or lower case and keep its spelling.
+    Where images need no class (`labelled` is False), they lie in any folders. Raises LeukoError for a missing or empty
+    folder.
     """
     root = Path(settings.root)
     if not root.is_dir():
-        raise LeukoError(f"the image folder {root} does not exist: bring it with `{bringing(settings.root)}`")
+        raise LeukoError(f"the image folder {root} does not exist: get it with `{fetch_command(settings.root)}`")
     if (root / "split.csv").is_file():
-        return _from_split_csv(root, settings.classes, labelled)
+        return from_split_csv(root, settings.classes, labelled)
     listing = partial(_from_class_folders, classes=settings.classes) if labelled else _from_any_folders
     if settings.train is None or settings.test is None:
         return listing(root, "", part="all")
@@ -105,13 +105,13 @@ def find_images(settings: Prepare | Provenance, labelled: bool = True) -> list[F
     return found
 
 
-def _from_any_folders(root: Path, below: str, part: str) -> list[Found]:
-    """All files below a folder, but for what lies in a folder of masks, and tables and texts beside the images."""
+def _from_any_folders(root: Path, below: str, part: str) -> list[SetFile]:
+    """All files below a folder except masks, and tables and texts beside the images."""
     folder = root / below
     if not folder.is_dir():
         raise LeukoError(f"the folder {folder} is missing: prepare.train, test and reference must name folders")
     found = [
-        Found(file.path.relative_to(root).as_posix(), "", part, file.reason)
+        SetFile(file.path.relative_to(root).as_posix(), "", part, file.reason)
         for file in list_files(folder)
         if "masks" not in file.path.relative_to(folder).parts[:-1]
         and (file.path.parent != folder or file.path.suffix.lower() in SUFFIXES)
@@ -121,7 +121,7 @@ def _from_any_folders(root: Path, below: str, part: str) -> list[Found]:
     return found
 
 
-def _from_class_folders(root: Path, below: str, part: str, classes: list[str] | None) -> list[Found]:
+def _from_class_folders(root: Path, below: str, part: str, classes: list[str] | None) -> list[SetFile]:
     folder = root / below
     if not folder.is_dir():
         raise LeukoError(f"the folder {folder} is missing: prepare.train, test and reference must name folders")
@@ -142,24 +142,24 @@ def _from_class_folders(root: Path, below: str, part: str, classes: list[str] | 
         files = list_files(folder / own)
         if not files:
             raise LeukoError(f"the class folder {folder / own} is empty: add images or remove the folder")
-        found += [Found(file.path.relative_to(root).as_posix(), name, part, file.reason) for file in files]
+        found += [SetFile(file.path.relative_to(root).as_posix(), name, part, file.reason) for file in files]
     return found
 
 
 def subfolders(folder: Path) -> list[str]:
-    """The names of the folders in `folder`, but for those that systems leave."""
+    """The names of the folders in `folder`, without those that operating systems create."""
     names = sorted(child.name for child in folder.iterdir() if child.is_dir() and not left_by_system(child.name))
     for name in names:
         if not is_utf8(name):
-            raise LeukoError(f"the folder {folder / visible(name)} has a name that is no UTF-8: rename it")
+            raise LeukoError(f"the folder {folder / visible(name)} has a name that is not UTF-8: rename it")
     return names
 
 
-def loose_images(root: Path, folder: Path) -> list[Found]:
+def loose_images(root: Path, folder: Path) -> list[SetFile]:
     """The images in `folder` itself, which have no class."""
     files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and not file.is_dir())
     names = [file.relative_to(root).as_posix() for file in files if not left_by_system(file.name)]
-    return [Found(name, "", "loose", "lies in no class folder") for name in names]
+    return [SetFile(name, "", "loose", "is not in a class folder") for name in names]
 
 
 def _refuse_parts(folder: Path, names: Sequence[str]) -> None:
@@ -176,7 +176,7 @@ def _refuse_parts(folder: Path, names: Sequence[str]) -> None:
     raise LeukoError(f"{folder} holds {', '.join(sorted(parts))}: parts of a set, not classes; {remedy}")
 
 
-def unused_folders(settings: Prepare | Provenance, found: Iterable[Found]) -> list[str]:
+def unused_folders(settings: Prepare | Provenance, found: Iterable[SetFile]) -> list[str]:
     """The folders beside class folders and parts, below the root, that hold nothing of the set; masks are known.
 
     Empty for a set with a `split.csv`, beside which single images are refused.
@@ -214,31 +214,30 @@ def _spellings(classes: Sequence[str], written: Iterable[str], where: Path) -> d
     return found
 
 
-def _same_classes(root: Path, settings: Prepare | Provenance, found: Iterable[Found]) -> None:
+def _same_classes(root: Path, settings: Prepare | Provenance, found: Iterable[SetFile]) -> None:
     labels: dict[str, set[str]] = {"train": set(), "test": set(), "loose": set()}
     for item in found:
         labels[item.part].add(item.label)
     if labels["train"] != labels["test"]:
         odd = ", ".join(sorted(labels["train"] ^ labels["test"]))
         raise LeukoError(
-            f"{root}: the class folders of {settings.train} and {settings.test} differ ({odd} stands in one "
-            "alone): complete them or list the classes to use in prepare.classes"
+            f"{root}: the class folders of {settings.train} and {settings.test} differ ({odd} is in only one "
+            "of them): complete them or list the classes to use in prepare.classes"
         )
 
 
-def _from_split_csv(root: Path, classes: list[str] | None, labelled: bool) -> list[Found]:
+def from_split_csv(root: Path, classes: list[str] | None = None, labelled: bool = True) -> list[SetFile]:
+    """The files that `split.csv` lists, and those that it leaves out with that reason; see `find_images`."""
     rows = read_split(root, labelled)
     if classes is None:
         one_spelling((row.label for row in rows), f"{root / 'split.csv'} writes one class")
     spelling = _spellings(classes or [], (row.label for row in rows), root / "split.csv")
-    found = [Found(row.path, spelling.get(row.label, row.label), row.split) for row in rows]
+    found = [SetFile(row.path, spelling.get(row.label, row.label), row.split) for row in rows]
     listed = {item.path for item in found}
     for path in (item.path for item in list_files(root)):
         name = path.relative_to(root).as_posix()
         if path.suffix.lower() in SUFFIXES and name not in listed:
-            found.append(Found(name, "", "unlisted", "is not listed in split.csv"))
-    if not found:
-        raise LeukoError(f"{root / 'split.csv'} lists no image: add rows `path,label,split`")
+            found.append(SetFile(name, "", "unlisted", "is not listed in split.csv"))
     for name in classes or []:
         if name not in {item.label for item in found}:
             raise LeukoError(f"{root / 'split.csv'} has no label {name}, which prepare.classes lists")
@@ -248,14 +247,14 @@ def _from_split_csv(root: Path, classes: list[str] | None, labelled: bool) -> li
 
 def check_images(
     root: Path,
-    found: list[Found],
+    found: list[SetFile],
     max_pixels: int,
     inspect_all: Callable[[list[Path]], Iterable[ImageFacts]] | None = None,
 ) -> tuple[list[Checked], list[Rejected]]:
     """Decode every file without a reason; return the good images and the refused ones, each with its reason.
 
-    The first of several byte-identical files is kept. `inspect_all` maps `inspect_image` over the paths, in
-    order; the default does so in this process.
+    The first of several byte-identical files is kept. `inspect_all` maps `inspect_image` over the paths, in order; the
+    default does so in this process.
     """
     paths = [root / item.path for item in found if item.reason is None]
     inspected = inspect_all(paths) if inspect_all else (inspect_image(path, max_pixels) for path in paths)
@@ -275,10 +274,10 @@ def check_images(
     return good, rejected
 
 
-def _copy_of(item: Found, fact: ImageFacts, first_with: dict[str, str], first_id: dict[str, str]) -> str | None:
+def _copy_of(item: SetFile, fact: ImageFacts, first_with: dict[str, str], first_id: dict[str, str]) -> str | None:
     """Why this good image cannot be part of the set beside the ones before it."""
     if fact.digest in first_with:
         return f"is a duplicate of {first_with[fact.digest]} (same bytes)"
     if item.image_id in first_id:
-        return f"has the name of {first_id[item.image_id]} but for the suffix; rename one"
+        return f"has the name of {first_id[item.image_id]} apart from the suffix; rename one"
     return None

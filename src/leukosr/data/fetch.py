@@ -1,4 +1,4 @@
-"""Bringing data sets in: BCCD by its DVC hash, any other folder checked and put under DVC."""
+"""Importing data sets: BCCD by its DVC hash, any other folder checked and put under DVC."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from leukosr.data.catalogue import Found, Rejected, check_images, drawn_sets, find_images, loose_images
+from leukosr.data.catalogue import Rejected, SetFile, check_images, drawn_sets, from_split_csv, loose_images
 from leukosr.data.paths import stays_below
-from leukosr.data.settings import PerClass, Prepare, SourceDisjoint
 from leukosr.data.sources import read_sources
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
-from leukosr.files import new_folder, saying_why
+from leukosr.files import explained_os_errors, new_folder
 from leukosr.images.listing import list_files
 from leukosr.images.reading import inspect_image
 from leukosr.outputs import files_below
@@ -32,7 +31,7 @@ POINTER = Path("data.dvc")
 
 
 def fetch(name: str, source: Path | None) -> int:
-    """Bring BCCD to data/: from the public repository named in data.dvc, or from a folder on disk.
+    """Fetch BCCD into data/: from the public repository named in data.dvc, or from a folder on disk.
 
     The folder must have the hash that data.dvc holds. Returns the number of files. Raises LeukoError
     otherwise, or where data/ holds files that are not BCCD's, and data/ stays as it was.
@@ -40,7 +39,7 @@ def fetch(name: str, source: Path | None) -> int:
     if name != "bccd":
         raise LeukoError(f"data fetch knows bccd only, not '{name}'; any folder comes in by `leukosr data add`")
     if source is not None and not source.is_dir():
-        raise LeukoError(f"--from {source} is no folder: name the folder that holds TRAIN, TEST and TEST_SIMPLE")
+        raise LeukoError(f"--from {source} is not a folder: name the folder that holds TRAIN, TEST and TEST_SIMPLE")
     source = source and source.absolute()
     with contextlib.chdir(project_root()):
         return _fetch(source)
@@ -126,14 +125,14 @@ def _dvc_hash(folder: Path) -> str:
 
 
 def add(name: str, path: Path, *, leave_out: bool) -> tuple[int, list[Rejected]]:
-    """Check every image of a folder, bring the good ones to datasets/NAME of the project and run `dvc add`.
+    """Check every image of a folder, copy the good ones to datasets/NAME of the project and run `dvc add`.
 
     Returns the number of images and those left out. Raises LeukoError when an image cannot be used (unless
     `leave_out`), when the folder has no class folders, or when datasets/NAME or its .dvc file exists; then nothing
     is left behind.
     """
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-        raise LeukoError(f"'{name}' is no name for a folder below datasets/: use letters, digits, - and _")
+        raise LeukoError(f"'{name}' cannot be the name of a folder below datasets/: use letters, digits, - and _")
     path = path.absolute()
     with contextlib.chdir(project_root()):
         return _add(Path("datasets") / name, path, leave_out=leave_out)
@@ -141,7 +140,9 @@ def add(name: str, path: Path, *, leave_out: bool) -> tuple[int, list[Rejected]]
 
 def _add(target: Path, path: Path, *, leave_out: bool) -> tuple[int, list[Rejected]]:
     _refuse_known(target)
-    found = _listed(path)
+    if not path.is_dir():
+        raise LeukoError(f"{path} is not a folder: name the folder that holds the class folders")
+    found = from_split_csv(path) if (path / "split.csv").is_file() else _walk(path)
     look = partial(inspect_image, max_pixels=50_000_000)
     workers = count_workers("auto")
     good, rejected = check_images(
@@ -150,14 +151,14 @@ def _add(target: Path, path: Path, *, leave_out: bool) -> tuple[int, list[Reject
     )  # fmt: skip
     if rejected and not leave_out:
         listed = "; ".join(f"{item.path} {item.reason}" for item in rejected[:20])
-        raise LeukoError(f"{len(rejected)} files of {path} cannot be used: {listed}. Mend them or add --leave-out")
-    read_sources(path, good)  # a table of other names is refused at the door
+        raise LeukoError(f"{len(rejected)} files of {path} cannot be used: {listed}. Fix them or add --leave-out")
+    read_sources(path, good)  # refuse a table of other names before anything is copied
     with _undone(target):
         with new_folder(target) as folder:
             for image in good:
-                file = folder / image.found.path
+                file = folder / image.file.path
                 file.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path / image.found.path, file)
+                shutil.copyfile(path / image.file.path, file)
             for extra in ("split.csv", "sources.csv"):
                 if (path / extra).is_file():
                     shutil.copyfile(path / extra, folder / extra)
@@ -166,13 +167,13 @@ def _add(target: Path, path: Path, *, leave_out: bool) -> tuple[int, list[Reject
 
 
 def _refuse_known(target: Path) -> None:
-    """Raise LeukoError where a study draws this set, DVC knows it already, or something lies in its place."""
+    """Raise LeukoError where a study draws this set, DVC tracks it already, or its place is taken."""
     pointer = _pointer_of(target)
     if target.as_posix() in drawn_sets():
         raise LeukoError(f"{target} is drawn by `leukosr synthesize` for a study: choose another name")
     if pointer.exists():
         raise LeukoError(
-            f"{pointer} exists already: `dvc pull {pointer}` or `dvc checkout {pointer}` brings the set that it "
+            f"{pointer} exists already: `dvc pull {pointer}` or `dvc checkout {pointer}` restores the set that it "
             "names; choose another name, or remove the set with `dvc remove` first"
         )
     if target.exists() or target.is_symlink():
@@ -188,10 +189,10 @@ def _pointer_of(target: Path) -> Path:
 
 @contextlib.contextmanager
 def _undone(target: Path) -> Iterator[None]:
-    """Make `target`, for no other process to take; where anything fails, remove it and what DVC wrote beside it."""
+    """Create `target`, so that no other process takes the name; on failure remove it and what DVC wrote beside it."""
     ignored = target.with_name(".gitignore")
     before = ignored.read_bytes() if ignored.exists() else None
-    with saying_why(target):
+    with explained_os_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             target.mkdir()
@@ -211,30 +212,12 @@ def _undone(target: Path) -> Iterator[None]:
         raise
 
 
-def _listed(path: Path) -> list[Found]:
-    """Every image below a folder with class folders, TRAIN/TEST folders of class folders, or a split.csv."""
-    if not path.is_dir():
-        raise LeukoError(f"{path} is no folder: name the folder that holds the class folders")
-    return find_images(_flat(path)) if (path / "split.csv").is_file() else _walk(path)
-
-
-def _walk(path: Path) -> list[Found]:
+def _walk(path: Path) -> list[SetFile]:
+    """Every image below a folder with class folders, or with TRAIN/TEST folders of class folders."""
     files = [file for file in list_files(path) if file.path.parent != path]
     if not files:
         raise LeukoError(f"{path} holds no class folders: put the images of each class into a folder of its own")
     in_folders = [
-        Found(file.path.relative_to(path).as_posix(), file.path.parent.name, "all", file.reason) for file in files
+        SetFile(file.path.relative_to(path).as_posix(), file.path.parent.name, "all", file.reason) for file in files
     ]
     return loose_images(path, path) + in_folders
-
-
-def _flat(path: Path) -> Prepare:
-    return Prepare(
-        root=str(path), train=None, test=None, reference=None, classes=None, bad_images="stop",
-        max_pixels=50_000_000, sr_fraction=0.8, classifier_train_fraction=0.8,
-        source_disjoint=SourceDisjoint(
-            sr_train=0.4, classifier_train=0.3, classifier_val=0.1, classifier_test=0.2, folds=None
-        ),
-        sources=str(path), source_pattern=None,
-        per_class=PerClass(sr_train=None, sr_val=1, classifier=None, reference=None),
-    )  # fmt: skip

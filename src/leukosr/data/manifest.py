@@ -24,11 +24,11 @@ if TYPE_CHECKING:  # a study knows the splits, which give these rows their roles
 
 SR_ROLES = ("sr_train", "sr_val")
 CLASSIFIER_ROLES = ("classifier_train", "classifier_val", "classifier_test")
-SR_TEST = "sr_test"  # what a study that classifies nothing compares
+SR_TEST = "sr_test"  # the images that a study without classification compares
 ROLES = (*SR_ROLES, SR_TEST, *CLASSIFIER_ROLES, "reference", "unused")
 FOLD = "fold_"  # and the fold's number from 1: tested by classifiers that train on the other folds
 _FOLD_NUMBER = re.compile(rf"{FOLD}[0-9]{{1,2}}")
-BOTH = "+"  # joins the roles of an image that SR and classifiers use alike: sr_train+classifier_train
+BOTH = "+"  # joins the roles of an image that both SR and classifiers use: sr_train+classifier_train
 
 
 @dataclass(frozen=True)
@@ -58,14 +58,14 @@ class Row(Item):
         return self.roles.get(protocol, "")
 
     def plays(self, protocol: Protocol, *roles: str) -> bool:
-        """Whether the image plays one of `roles` under a protocol, beside another one or alone."""
+        """Whether the image has one of `roles` under a protocol, alone or with another."""
         return any(each in roles for each in self.role(protocol).split(BOTH))
 
 
 COLUMNS = ("id", "path", "class", "source", "width", "height")
 MASK = "mask"  # a further column, where any image has one
 ROLE_COLUMNS = ("image", "protocol", "role")
-_WIDE = "role_"  # manifests of the first edition have a column of roles a protocol
+_WIDE = "role_"  # manifests of the first edition have one column of roles per protocol
 
 
 def make_rows(items: Iterable[Item], roles: Mapping[str, Mapping[str, str]]) -> list[Row]:
@@ -160,13 +160,13 @@ def _read_roles(path: Path) -> dict[str, dict[str, str]]:
 
 
 def _check_rows(rows: Iterable[Row]) -> None:
-    """Raise ValueError for a row that `prepare` cannot have written: stages write files that are called like ids."""
+    """Raise ValueError for a row that `prepare` cannot have written: stages name files after ids."""
     ids = set()
     for row in rows:
         if not all(map(stays_below, (row.id, row.path, *([row.mask] if row.mask else [])))):
-            raise ValueError(f"{row.id!r}, {row.path!r}, {row.mask!r}: no path below its folder")
+            raise ValueError(f"{row.id!r}, {row.path!r}, {row.mask!r}: not a path below its folder")
         if row.id in ids:
-            raise ValueError(f"{row.id!r} stands twice")
+            raise ValueError(f"{row.id!r} occurs twice")
         ids.add(row.id)
         for role in (part for roles in row.roles.values() for part in roles.split(BOTH)):
             if role not in ROLES and not _FOLD_NUMBER.fullmatch(role):
@@ -174,7 +174,7 @@ def _check_rows(rows: Iterable[Row]) -> None:
 
 
 def with_role(rows: Iterable[Row], protocol: Protocol, *roles: str) -> list[Row]:
-    """The rows that play one of `roles` under a protocol."""
+    """The rows that have one of `roles` under a protocol."""
     return [row for row in rows if row.plays(protocol, *roles)]
 
 
@@ -233,10 +233,10 @@ def refuse_trained_tests(rows: Iterable[Row], study: Study) -> None:
 
 
 def check_disjoint(rows: Sequence[Row], protocol: Protocol) -> None:
-    """Raise LeukoError unless no source plays two parts under a protocol.
+    """Raise LeukoError where a source is in two parts under a protocol.
 
-    Parts are SR, the classifiers' training, validation and test, and each fold. Where SR and classifiers use some
-    images alike, what they use so is one part.
+    Parts are SR, the classifiers' training, validation and test, and each fold. Images that both SR and classifiers use
+    count as one part.
     """
     uses_of = {role: _uses(role) for role in {row.role(protocol) for row in rows}}
     alike = [uses for uses in uses_of.values() if len(uses) > 1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,8 +21,8 @@ class Pairs:
     degrade: draws the LR image of every training sample afresh from its HR image; None: samples are those of `lr`.
     """
 
-    lr: ImageStore
-    hr: ImageStore
+    lr: ImageStore[Any]
+    hr: ImageStore[Any]
     scale: int
     degrade: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None
 
@@ -33,11 +33,11 @@ class Pairs:
 
 @dataclass(frozen=True)
 class PatchSampler:
-    """Batches of random aligned patches; a batch depends on the seed and its number alone.
+    """Batches of random aligned patches; a batch depends only on the seed and its number.
 
-    So a resumed training sees the batches it would have seen. Images come in epochs, each a new permutation; patch
-    places, flips and quarter turns are drawn for every batch. patch: HR pixels a side; None: whole images. flips: True
-    mirrors and turns, `horizontal` mirrors alone. `name` is that of the training: it keys the streams.
+    A resumed training therefore sees the same batches. Every epoch is a new permutation of the images; patch positions,
+    flips and quarter turns are drawn for every batch. patch: sides of HR patches in pixels; None: whole images. flips:
+    True mirrors and turns, `horizontal` only mirrors. `name` is that of the training: it keys the streams.
     """
 
     pairs: Pairs

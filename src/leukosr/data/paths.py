@@ -1,4 +1,4 @@
-"""Paths that stand in tables: they stay below their folder, and either kind of slash is understood."""
+"""Paths in tables: they stay below their folder, and either kind of slash is understood."""
 
 from __future__ import annotations
 

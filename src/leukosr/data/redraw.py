@@ -13,11 +13,11 @@ from leukosr.settings import Protocol
 
 
 def redrawn(rows: Sequence[Row], protocol: Protocol, seed: int) -> list[Row]:
-    """The manifest with the classifiers' roles given out anew; seed 0 leaves them as they are.
+    """The manifest with the classifiers' roles drawn again; seed 0 leaves them unchanged.
 
     Within each class the roles are permuted over images, or over sources where the protocol keeps these apart (an
     image's role goes with its source), so that every role keeps its number of images or sources. A source that shows
-    cells of several classes keeps its role. What SR uses stays. A source brings only the images that the limits of its
+    cells of several classes keeps its role. What SR uses stays. A source keeps only the images that the limits of its
     old role left it, so roles keep their number of images only where there are no limits.
     """
     if seed == 0:

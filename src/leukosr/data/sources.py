@@ -30,10 +30,9 @@ def read_sources(
     """The sources of images from `sources.csv` in the data root, where the set comes with one.
 
     Else what the group of `pattern` holds of each file's name; else from `sources.csv` in the folder `found`, which the
-    stage `provenance` wrote; else none. The images stand in a column
-    `path` or, as `leukosr provenance` writes it, `image`; suffixes need not agree. An empty cell is no common source.
-    Raises LeukoError where no row names an image, for two sources of one image and for a source that is spelt in two
-    ways.
+    stage `provenance` wrote; else none. The images are in a column `path` or, as `leukosr provenance` writes it,
+    `image`; suffixes need not agree. Empty cells are not one common source. Raises LeukoError where no row names an
+    image, for two sources of one image and for a source that is spelt in two ways.
     """
     if pattern is not None and not (root / NAME).is_file():
         return _by_name(images, pattern)
@@ -49,7 +48,7 @@ def read_sources(
     known = table[table["source"] != ""]
     by_image, unmatched = _matched(path, list(known[[column, "source"]].itertuples()), images)
     if len(known) and not by_image:
-        example = f"; the images are called e.g. {images[0].found.path}" if images else ""
+        example = f"; the images are called e.g. {images[0].file.path}" if images else ""
         raise LeukoError(
             f"none of the {len(known)} paths in {path} is an image of the set, e.g. {short(unmatched[0])}{example}"
         )
@@ -58,14 +57,14 @@ def read_sources(
         notes.append(
             f"{len(unmatched)} of {len(known)} rows of {path} name no image of the set, e.g. {short(unmatched[0])}"
         )
-    without = [image.found.path for image in images if image.found.image_id not in by_image]
+    without = [image.file.path for image in images if image.file.image_id not in by_image]
     if without and folder == root:  # the stage `provenance` looks only at what the budget can use
         notes.append(f"{len(without)} of {len(images)} images have no source in {path}, e.g. {short(without[0])}")
     return Sources(by_image, tuple(notes))
 
 
 def _by_name(images: Sequence[Checked], pattern: str) -> Sources:
-    matches = {image.found: re.search(pattern, PurePosixPath(image.found.path).name) for image in images}
+    matches = {image.file: re.search(pattern, PurePosixPath(image.file.path).name) for image in images}
     without = [found.path for found, match in matches.items() if not (match and match[1])]
     if without:
         raise LeukoError(
@@ -79,8 +78,8 @@ def _matched(
     path: Path, rows: Sequence[tuple[int, str, str]], images: Sequence[Checked]
 ) -> tuple[dict[str, str], list[str]]:
     """Image id -> source, and the paths of the rows that match no image. A path with its suffix beats one without."""
-    exact = {image.found.path: image.found.image_id for image in images}
-    ids = {image.found.image_id for image in images}
+    exact = {image.file.path: image.file.image_id for image in images}
+    ids = {image.file.image_id for image in images}
     given: dict[bool, dict[str, tuple[str, int]]] = {True: {}, False: {}}
     unmatched = []
     for line, name, source in rows:

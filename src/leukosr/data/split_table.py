@@ -44,7 +44,7 @@ def read_split(root: Path, labelled: bool = True) -> list[SplitRow]:
             raise LeukoError(f"{where}: needs a path below the folder and a label")
         row = SplitRow(find_file(root, path), label, SPLITS[split.casefold()])
         if (earlier := line_of.setdefault(row.path, line)) != line:
-            raise LeukoError(f"{where}: {row.path} stands in line {earlier} already; keep one of the two")
+            raise LeukoError(f"{where}: {row.path} is already in line {earlier}; keep one of the two")
         rows.append(row)
     if not rows:
         raise LeukoError(f"{table} lists no image: add rows `path,label,split`")

@@ -22,6 +22,7 @@ class Study(Section):
     measures: Annotated[list[Measure], Field(min_length=1)]
     protocol: Protocol | list[Protocol]
     primary: Literal["macro_f1", "accuracy"]
+    margin: Annotated[float, Field(gt=0, lt=1)]
     comparisons: Annotated[list[tuple[str, str]], Field(min_length=1)] | None
     published: Literal["case1", "case2"] | None
     caveat: str | None

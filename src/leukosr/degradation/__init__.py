@@ -14,7 +14,6 @@ from leukosr.degradation.bicubic import Bicubic, BicubicSettings
 from leukosr.degradation.capstone import Capstone, CapstoneSettings
 from leukosr.degradation.checks import Image8
 from leukosr.degradation.second_order import SecondOrder, SecondOrderSettings
-from leukosr.images.resampling import RESAMPLING, Kernel, resize
 
 
 class Degradation(Protocol):
@@ -48,16 +47,6 @@ def image_rng(seed: int, image_id: str) -> np.random.Generator:
 
 
 __all__ = [
-    "DEGRADATIONS",
-    "RESAMPLING",
-    "Bicubic",
-    "BicubicSettings",
-    "Capstone",
-    "CapstoneSettings",
-    "Degradation",
-    "Kernel",
-    "SecondOrder",
-    "SecondOrderSettings",
+    "DEGRADATIONS", "Bicubic", "BicubicSettings", "Capstone", "CapstoneSettings", "SecondOrder", "SecondOrderSettings",
     "image_rng",
-    "resize",
-]
+]  # fmt: skip

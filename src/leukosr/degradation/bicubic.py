@@ -25,14 +25,12 @@ class BicubicSettings:
         require(self.kernel in RESAMPLING, "kernel", self.kernel, f"one of {', '.join(RESAMPLING)}")
 
 
+@dataclass(frozen=True)
 class Bicubic:
     """Shrink, nothing else."""
 
     Settings: ClassVar[type[BicubicSettings]] = BicubicSettings
-
-    def __init__(self, settings: BicubicSettings) -> None:
-        """Degrade with these settings."""
-        self.settings = settings
+    settings: BicubicSettings
 
     def __call__(self, hr: Image8, rng: np.random.Generator) -> Image8:
         """Make the LR image of `hr`; `rng` is not used, since nothing is random here.

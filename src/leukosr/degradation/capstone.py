@@ -26,9 +26,8 @@ Noise = Literal["wrapped", "gaussian"]
 class CapstoneSettings:
     """Numbers of the case studies' script; the defaults are the published ones.
 
-    noise: `wrapped` is what ran (negative draws wrap to near 255), `gaussian` is what was meant.
-    noise_sigma: in grey levels. blur_before, blur_after: odd kernel sides in pixels, at HR and at LR; 1 is
-    no blur.
+    noise: `wrapped` is what ran (negative draws wrap to near 255), `gaussian` is what was meant. noise_sigma: in grey
+    levels. blur_before, blur_after: odd kernel sides in pixels, at HR and at LR; 1 is no blur.
     """
 
     scale: OfImage[int] = 4
@@ -51,14 +50,12 @@ class CapstoneSettings:
         require(self.kernel in RESAMPLING, "kernel", self.kernel, f"one of {', '.join(RESAMPLING)}")
 
 
+@dataclass(frozen=True)
 class Capstone:
     """Blur, shrink, add noise, compress, blur again, all on 8-bit images."""
 
     Settings: ClassVar[type[CapstoneSettings]] = CapstoneSettings
-
-    def __init__(self, settings: CapstoneSettings) -> None:
-        """Degrade with these settings."""
-        self.settings = settings
+    settings: CapstoneSettings
 
     def __call__(self, hr: Image8, rng: np.random.Generator) -> Image8:
         """Make the LR image of `hr`.

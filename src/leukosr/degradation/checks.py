@@ -1,4 +1,4 @@
-"""What every degradation asks of its input image and of its settings."""
+"""What every degradation requires of its input image and of its settings."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from leukosr.errors import LeukoError
 Image8 = npt.NDArray[np.uint8]
 T = TypeVar("T")
 OF_IMAGE = "a key of the section image"
-OfImage = Annotated[T, OF_IMAGE]  # a setting that params.yaml states in `image`; the others stand in `degrade`
+OfImage = Annotated[T, OF_IMAGE]  # a setting that params.yaml states in `image`; the others are in `degrade`
 
 
 def low_resolution_size(hr: Image8, scale: int) -> tuple[int, int]:

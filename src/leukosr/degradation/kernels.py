@@ -68,7 +68,7 @@ class Plateau(Gaussian):
 class Sinc:
     """Circular low-pass, cutoff * J1(cutoff * r) / (2 pi r) (paper, eq. 6): its side lobes make ringing.
 
-    `size` is odd, `cutoff` is in radians a pixel, in (0, pi].
+    `size` is odd, `cutoff` is in radians per pixel, in (0, pi].
     """
 
     size: int

@@ -1,6 +1,6 @@
 """One round of Real-ESRGAN's degradation: the ranges it is drawn from, and one draw.
 
-Drawing is apart from applying, so that what is drawn can be counted and read without any image.
+Drawing is separate from applying, so that draws can be inspected without an image.
 """
 
 import math
@@ -9,20 +9,14 @@ from typing import Literal
 
 import numpy as np
 
-from leukosr.degradation.checks import (
-    require,
-    require_integer,
-    require_mix,
-    require_probability,
-    require_range,
-)
+from leukosr.degradation.checks import require, require_integer, require_mix, require_probability, require_range
 from leukosr.degradation.kernels import BlurKernel, Gaussian, GeneralisedGaussian, Plateau, Sinc
 
 ResizeMode = Literal["area", "bilinear", "bicubic"]
 RESIZE_MODES: tuple[ResizeMode, ...] = ("area", "bilinear", "bicubic")
 Range = tuple[float, float]
 
-# Lowest cutoff of a sinc kernel, in radians a pixel: a large kernel can hold a lower frequency.
+# Lowest cutoff of a sinc kernel, in radians per pixel: a large kernel can hold a lower frequency.
 SMALL_SINC_CUTOFF, LARGE_SINC_CUTOFF, LARGE_SINC_SIZE = math.pi / 3, math.pi / 5, 13
 
 
@@ -38,7 +32,7 @@ class KernelMix:
     plateau_anisotropic: float = 0.03
 
     def __post_init__(self) -> None:
-        """Refuse values that are no probabilities adding up to 1 with LeukoError."""
+        """Refuse values that are not probabilities adding up to 1 with LeukoError."""
         require_mix(astuple(self), "kernels")
 
 
@@ -51,7 +45,7 @@ class ResizeMix:
     keep: float
 
     def __post_init__(self) -> None:
-        """Refuse values that are no probabilities adding up to 1 with LeukoError."""
+        """Refuse values that are not probabilities adding up to 1 with LeukoError."""
         require_mix(astuple(self), "resize")
 
 
@@ -59,7 +53,7 @@ class ResizeMix:
 class Round:
     """The ranges of one round; pairs are (from, to), sigmas of blur in pixels and of noise in grey levels.
 
-    `sinc_probability` is that of a sinc kernel in place of one of `kernels`; `poisson_scale` multiplies
+    `sinc_probability` is that of a sinc kernel instead of one of `kernels`; `poisson_scale` multiplies
     the shot noise; `gray_probability` is that of noise equal in the three channels.
     """
 
@@ -113,7 +107,7 @@ class Noise:
 
 @dataclass(frozen=True)
 class RoundDraw:
-    """What one image gets in one round; `kernel` None is no blur."""
+    """What one image gets in one round; `kernel` is None for no blur."""
 
     kernel: BlurKernel | None
     resizing: Resizing

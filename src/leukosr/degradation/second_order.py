@@ -67,7 +67,7 @@ class SecondOrderSettings:
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that is drawn for one image, but the noise fields. `sinc` None is no final filter."""
+    """Everything drawn for one image except the noise fields. `sinc` is None without a final filter."""
 
     first: RoundDraw
     second: RoundDraw
@@ -76,6 +76,7 @@ class Recipe:
     sinc_before_jpeg: bool
 
 
+@dataclass(frozen=True)
 class SecondOrder:
     """Two rounds of blur, resize, noise and JPEG; the last JPEG trades places with the resize to LR and sinc.
 
@@ -84,10 +85,7 @@ class SecondOrder:
     """
 
     Settings: ClassVar[type[SecondOrderSettings]] = SecondOrderSettings
-
-    def __init__(self, settings: SecondOrderSettings) -> None:
-        """Degrade with these settings."""
-        self.settings = settings
+    settings: SecondOrderSettings
 
     def __call__(self, hr: Image8, rng: np.random.Generator) -> Image8:
         """Make an LR image of `hr` with freshly drawn operations.

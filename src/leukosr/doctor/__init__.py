@@ -1,7 +1,6 @@
-"""`leukosr doctor`: what this machine offers, what the project finds in it, and what stands in the way of a study.
+"""`leukosr doctor`: what this machine offers, the state of the project, and what would keep a study from running.
 
-Everything is looked at, nothing is changed, and no server is waited for: the answer takes a second or two, most of it
-the import of torch.
+It changes nothing and waits for no server: the answer takes a second or two, most of it the import of torch.
 """
 
 from __future__ import annotations
@@ -22,21 +21,21 @@ __all__ = ["Diagnosis", "Problem", "examine", "show_diagnosis"]
 
 
 def examine(params_file: Path = Path("params.yaml")) -> Diagnosis:
-    """Look at versions, hardware, memory, disk, parameters, data, DVC, MLflow, Optuna and git."""
-    found = Diagnosis()
+    """Examine versions, hardware, memory, disk, parameters, data, DVC, MLflow, Optuna and git."""
+    diagnosis = Diagnosis()
     params: Params | None = None
     try:
         params = load_params(params_file)
     except LeukoError as error:
-        found.problem(str(error), "correct it, or take the committed one with `git checkout params.yaml`")
-    examine_machine(found, params)
-    examine_project(found, params, params_file)
-    return found
+        diagnosis.problem(str(error), "correct it, or take the committed one with `git checkout params.yaml`")
+    examine_machine(diagnosis, params)
+    examine_project(diagnosis, params, params_file)
+    return diagnosis
 
 
-def show_diagnosis(found: Diagnosis, console: Console) -> None:
-    """Print what was found, a line each, and the problems with their remedies."""
-    facts = found.facts
+def show_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
+    """Print one line per fact, and the problems with their remedies."""
+    facts = diagnosis.facts
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     lock = facts.get("lock")
     lines = {
@@ -58,10 +57,10 @@ def show_diagnosis(found: Diagnosis, console: Console) -> None:
     }
     for name, text in lines.items():
         console.print(Text(f"{name:10}", "bold"), text)
-    for each in found.problems:
+    for each in diagnosis.problems:
         console.print(Text("problem:", "bold red"), each.what)
         console.print(Text("  remedy:", "bold"), each.remedy)
-    if not found.problems:
+    if not diagnosis.problems:
         console.print(Text("no problem found", "bold green"))
 
 

@@ -1,4 +1,4 @@
-"""What was found, and what stands in the way."""
+"""The facts and the problems that `leukosr doctor` reports."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong, and what to do about it."""
+    """What is wrong, and how to fix it."""
 
     what: str
     remedy: str
@@ -16,13 +16,13 @@ class Problem:
 
 @dataclass
 class Diagnosis:
-    """What was found; `facts` is ready for JSON."""
+    """`facts` is ready for JSON."""
 
     facts: dict[str, Any] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
     def problem(self, what: str, remedy: str) -> None:
-        """Note something that stands in the way."""
+        """Add a problem."""
         self.problems.append(Problem(what, remedy))
 
     def as_json(self) -> dict[str, Any]:

@@ -20,23 +20,23 @@ from leukosr.versions import installed_versions
 
 GIB = 2**30
 LEAST_MEMORY_GIB, LEAST_DISK_GIB = 4, 5
-CGROUP = Path("/sys/fs/cgroup")  # of a container: what it may use, and what it uses
+CGROUP = Path("/sys/fs/cgroup")  # limits and usage of a container
 DRIVER = Path("/proc/driver/nvidia/version")
 CHECKED = ("torch", "torchvision", "mlflow", "dvc", "optuna", "numpy", "pydantic", "opencv-python-headless")
 FEATURES = ("avx2", "avx512_f", "avx512_bf16", "amx_bf16", "neon", "sve", "bf16")
 
 
-def examine_machine(found: Diagnosis, params: Params | None) -> None:
-    """Look at the machine; `params` are the study's, None where they cannot be read."""
-    _versions(found)
-    _hardware(found, params)
-    _threads(found)
-    _room(found)
+def examine_machine(diagnosis: Diagnosis, params: Params | None) -> None:
+    """Examine the machine; `params` are the study's, None where they cannot be read."""
+    _versions(diagnosis)
+    _hardware(diagnosis, params)
+    _threads(diagnosis)
+    _room(diagnosis)
 
 
-def _versions(found: Diagnosis) -> None:
+def _versions(diagnosis: Diagnosis) -> None:
     """Installed packages against the pinned ones."""
-    found.facts["versions"] = installed_versions()
+    diagnosis.facts["versions"] = installed_versions()
     requirements = Path("requirements.txt")
     lines = requirements.read_text(encoding="utf-8").splitlines() if requirements.is_file() else []
     pinned = dict(line.split(";")[0].strip().split("==") for line in lines if "==" in line.split("#")[0])
@@ -49,10 +49,10 @@ def _versions(found: Diagnosis) -> None:
         if name in pinned and version.split("+")[0] != pinned[name]:
             wrong.append(f"{name} {version} where {pinned[name]} is pinned")
     if wrong:
-        found.problem(f"installed: {', '.join(wrong)}", "run `make setup`, then `source .venv/bin/activate`")
+        diagnosis.problem(f"installed: {', '.join(wrong)}", "run `make setup`, then `source .venv/bin/activate`")
 
 
-def _hardware(found: Diagnosis, params: Params | None) -> None:
+def _hardware(diagnosis: Diagnosis, params: Params | None) -> None:
     """Processor, device, what `auto` means here, and how many threads and workers there will be."""
     import torch
 
@@ -63,11 +63,11 @@ def _hardware(found: Diagnosis, params: Params | None) -> None:
         device = choose_device("auto" if params is None else params.runtime.device)
     except LeukoError as error:
         device = choose_device("auto")
-        found.problem(str(error), "set runtime.device to auto, or mend the CUDA installation")
+        diagnosis.problem(str(error), "set runtime.device to auto, or repair the CUDA installation")
     native = bf16_is_native(device)
     driver = DRIVER.read_text(encoding="utf-8").splitlines()[0] if DRIVER.is_file() else None
     features = torch.cpu.get_capabilities()
-    found.facts |= {
+    diagnosis.facts |= {
         "processor": features.get("cpu_name") or platform.processor(),
         "cpu_features": [name for name in FEATURES if features.get(name)],
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
@@ -80,16 +80,16 @@ def _hardware(found: Diagnosis, params: Params | None) -> None:
         "threads": torch.get_num_threads(),
     }
     if driver is not None and not torch.cuda.is_available():
-        found.problem(
+        diagnosis.problem(
             f"there is an NVIDIA driver ({driver}), but torch {torch.__version__} finds no CUDA device",
-            "install a driver that fits torch's CUDA version, or go on with the CPU",
+            "install a driver that fits torch's CUDA version, or continue on the CPU",
         )
     asked = set()
     if params is not None:
         asked = {each.precision for each in params.train_sr.values()}
         asked |= {each.classifier.precision for each in params.classify.values()}
     if "bf16" in asked and not native:
-        found.problem(
+        diagnosis.problem(
             "params.yaml asks for precision bf16, which this hardware emulates at up to a hundred times the cost",
             "set budget.precision to auto",
         )
@@ -113,12 +113,12 @@ def _bf16_speedup() -> float:
     return round(seconds[torch.float32] / seconds[torch.bfloat16], 2)
 
 
-def _threads(found: Diagnosis) -> None:
+def _threads(diagnosis: Diagnosis) -> None:
     """Cores of the machine, and how many of them this process may use."""
     asked, cores = os.environ.get("OMP_NUM_THREADS", ""), os.cpu_count() or 1
-    found.facts |= {"workers": usable_cores(), "cores": cores}
+    diagnosis.facts |= {"workers": usable_cores(), "cores": cores}
     if asked.isdecimal() and int(asked) > cores:
-        found.problem(f"OMP_NUM_THREADS is {asked} on {cores} cores: threads will wait for each other", "unset it")
+        diagnosis.problem(f"OMP_NUM_THREADS is {asked} on {cores} cores: threads will wait for each other", "unset it")
 
 
 def usable_memory() -> tuple[int, int]:
@@ -138,22 +138,22 @@ def _reclaimable() -> int:
     return next((int(line.split()[1]) for line in lines if line.startswith("inactive_file ")), 0)
 
 
-def _room(found: Diagnosis) -> None:
+def _room(diagnosis: Diagnosis) -> None:
     """Memory that this process may use, and disk."""
     total, free = usable_memory()
     disk = shutil.disk_usage(".")
-    found.facts |= {
+    diagnosis.facts |= {
         "memory_gib": round(total / GIB, 1),
         "memory_free_gib": round(free / GIB, 1),
         "disk_free_gib": round(disk.free / GIB, 1),
     }
     if free < LEAST_MEMORY_GIB * GIB:
-        found.problem(
-            f"{found.facts['memory_free_gib']} GiB of memory are free, the demo takes {LEAST_MEMORY_GIB}",
+        diagnosis.problem(
+            f"{diagnosis.facts['memory_free_gib']} GiB of memory are free, the demo takes {LEAST_MEMORY_GIB}",
             "close other programs, or lower runtime.workers and the batch sizes of the budget",
         )
     if disk.free < LEAST_DISK_GIB * GIB:
-        found.problem(
-            f"{found.facts['disk_free_gib']} GiB of disk are free",
+        diagnosis.problem(
+            f"{diagnosis.facts['disk_free_gib']} GiB of disk are free",
             "free some space: `dvc gc --workspace` drops results of other studies from DVC's cache",
         )

@@ -1,4 +1,4 @@
-"""What the project finds: parameters, images, dvc.lock, the stores of MLflow and Optuna, git and the commands."""
+"""The state of the project: parameters, images, dvc.lock, the stores of MLflow and Optuna, git and the commands."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from leukosr.config import Params
-from leukosr.data.catalogue import bringing
+from leukosr.data.catalogue import fetch_command
 from leukosr.doctor.diagnosis import Diagnosis
 from leukosr.engine.databases import OPTUNA_DATABASE, storage_url, without_password
 from leukosr.errors import LeukoError
@@ -22,37 +22,37 @@ from leukosr.yaml_file import read_yaml
 MLFLOW_DATABASE = "sqlite:///mlflow.db"  # MLflow's own default
 
 
-def examine_project(found: Diagnosis, params: Params | None, params_file: Path) -> None:
-    """Look at the project in the working directory; `params` is None where they cannot be read."""
+def examine_project(diagnosis: Diagnosis, params: Params | None, params_file: Path) -> None:
+    """Examine the project in the working directory; `params` is None where they cannot be read."""
     if params is not None:
-        found.facts |= {"study": params.study.name, "budget": params.budget.name}
-        _data(found, params)
-    _lock(found, params_file)
-    _stores(found, params)
-    _surroundings(found)
+        diagnosis.facts |= {"study": params.study.name, "budget": params.budget.name}
+        _data(diagnosis, params)
+    _lock(diagnosis, params_file)
+    _stores(diagnosis, params)
+    _surroundings(diagnosis)
 
 
-def _data(found: Diagnosis, params: Params) -> None:
+def _data(diagnosis: Diagnosis, params: Params) -> None:
     """Whether the images are there: those of the study, and those of every DVC pointer."""
     pointers = [Path("data.dvc"), *sorted(Path("datasets").glob("*.dvc"))]
     sets = {path.with_suffix("").as_posix(): path.with_suffix("").is_dir() for path in pointers if path.is_file()}
     root = params.prepare.root
     sets[root] = Path(root).is_dir()
-    found.facts["data"] = sets
+    diagnosis.facts["data"] = sets
     drawn = {wanted.folder for wanted in params.synthesize.values()}
     if not sets[root] and root not in drawn:  # the pipeline draws the others
-        found.problem(f"the images of study {params.study.name} are not in {root}", f"run `{bringing(root)}`")
+        diagnosis.problem(f"the images of study {params.study.name} are not in {root}", f"run `{fetch_command(root)}`")
 
 
-def _lock(found: Diagnosis, params_file: Path) -> None:
-    """Whether dvc.lock was made with these parameters, and whether what it names is there. `dvc status` reads bytes."""
+def _lock(diagnosis: Diagnosis, params_file: Path) -> None:
+    """Whether dvc.lock fits these parameters and its outputs exist, without the hashing of `dvc status`."""
     path = params_file.parent / "dvc.lock"
     if not path.is_file() or not params_file.is_file():
         return
     try:
         stages, params = read_lock(path, params_file.name), read_yaml(params_file)
     except LeukoError as error:
-        found.problem(str(error), "then run `leukosr doctor` again")
+        diagnosis.problem(str(error), "then run `leukosr doctor` again")
         return
     changed = [
         name
@@ -61,14 +61,16 @@ def _lock(found: Diagnosis, params_file: Path) -> None:
     ]
     outs = [out for stage in stages.values() for out in stage.outs]
     missing = [out for out in outs if not Path(out).exists()]
-    found.facts["lock"] = {"fits": not changed, "stages": len(stages), "changed": changed, "missing": missing}
+    diagnosis.facts["lock"] = {"fits": not changed, "stages": len(stages), "changed": changed, "missing": missing}
     if changed:
-        found.problem(
+        diagnosis.problem(
             f"dvc.lock holds other parameters than {params_file} for {listed(changed)}",
-            "run `dvc repro` to make these stages anew, or `make demo` to go back to the committed study",
+            "run `dvc repro` to run these stages again, or `make demo` to go back to the committed study",
         )
     elif 0 < len(missing) < len(outs):
-        found.problem(f"{listed(missing)} of dvc.lock are missing", "run `dvc checkout`, or `dvc repro` to make them")
+        diagnosis.problem(
+            f"{listed(missing)} of dvc.lock are missing", "run `dvc checkout`, or `dvc repro` to make them"
+        )
 
 
 def _at(params: Any, dotted: str) -> Any:
@@ -90,21 +92,21 @@ def _plain(value: Any) -> Any:
         return value
 
 
-def _stores(found: Diagnosis, params: Params | None) -> None:
+def _stores(diagnosis: Diagnosis, params: Params | None) -> None:
     """Where MLflow and Optuna keep their records, and whether local ones open."""
     tracking = os.environ.get("MLFLOW_TRACKING_URI") or MLFLOW_DATABASE
     trials = storage_url(OPTUNA_DATABASE if params is None else params.runtime.optuna_storage)
-    found.facts["mlflow"] = {"uri": without_password(tracking), **_store(found, "MLflow's", tracking, "runs")}
-    found.facts["optuna"] = {"storage": without_password(trials), **_store(found, "Optuna's", trials, "trials")}
+    diagnosis.facts["mlflow"] = {"uri": without_password(tracking), **_store(diagnosis, "MLflow's", tracking, "runs")}
+    diagnosis.facts["optuna"] = {"storage": without_password(trials), **_store(diagnosis, "Optuna's", trials, "trials")}
     if run := os.environ.get("MLFLOW_RUN_ID"):
-        found.problem(
-            f"MLFLOW_RUN_ID is {run}, so every stage takes itself for a part of that run",
+        diagnosis.problem(
+            f"MLFLOW_RUN_ID is {run}, so every stage logs to that run",
             "run `unset MLFLOW_RUN_ID` unless `mlflow run` set it",
         )
 
 
-def _store(found: Diagnosis, whose: str, url: str, table: str) -> dict[str, Any]:
-    """Whether a store on this disk is there, and how many rows a database holds; None of servers, which may be slow."""
+def _store(diagnosis: Diagnosis, whose: str, url: str, table: str) -> dict[str, Any]:
+    """Whether a local store exists, and how many rows a database holds; None for servers, which may be slow."""
     path = Path(re.sub(r"^(sqlite:///|journal:|file:(//)?)", "", url))
     if "://" in str(url).removeprefix("sqlite://").removeprefix("file://"):
         return {"there": None}
@@ -114,20 +116,22 @@ def _store(found: Diagnosis, whose: str, url: str, table: str) -> dict[str, Any]
         with sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0.5) as connection:
             (count,) = connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()
     except sqlite3.Error as error:
-        found.problem(f"{whose} database {path} does not open ({error})", f"move {path} away: a new one is made")
+        diagnosis.problem(f"{whose} database {path} does not open ({error})", f"move {path} away: a new one is made")
         return {"there": True}
     return {"there": True, table: count}
 
 
-def _surroundings(found: Diagnosis) -> None:
-    """The commands that DVC calls, DVC's folder, git, and settings that ask for more than there is."""
-    found.facts |= {"git": git_commit(), "dvc": Path(".dvc").is_dir(), "path": shutil.which("leukosr")}
+def _surroundings(diagnosis: Diagnosis) -> None:
+    """The commands that DVC calls, DVC's folder and git."""
+    diagnosis.facts |= {"git": git_commit(), "dvc": Path(".dvc").is_dir(), "path": shutil.which("leukosr")}
     if not Path(".dvc").is_dir():
-        found.problem("there is no .dvc here", "run the command in the root of the project")
+        diagnosis.problem("there is no .dvc here", "run the command in the root of the project")
     missing = [name for name in ("leukosr", "dvc", "git") if shutil.which(name) is None]
     if missing:
-        found.problem(
+        diagnosis.problem(
             f"{', '.join(missing)} not found on PATH, but the pipeline calls them", "run `source .venv/bin/activate`"
         )
-    if found.facts["git"] == "unknown":
-        found.problem("git does not know this folder, so runs cannot name their commit", "work in a clone of LeukoSR")
+    if diagnosis.facts["git"] == "unknown":
+        diagnosis.problem(
+            "git does not know this folder, so runs cannot name their commit", "work in a clone of LeukoSR"
+        )

@@ -1,1 +1,1 @@
-"""Parts that both trainers share: device, precision, seeding, weights, resuming, progress, processes."""
+"""Shared by both trainers: device, precision, seeding, weights, resuming, progress, processes."""

@@ -21,7 +21,7 @@ def storage_url(wanted: str) -> str:
 def making_tables(url: str, seconds: float = -1) -> AbstractContextManager[object]:
     """A lock beside the file of a SQLite URL, to hold while the database is opened for the first time.
 
-    Processes that start together would each make the tables, and all but one fail. Other databases need no lock.
+    Processes that start at once would all create the tables, and all but one would fail. Other databases need no lock.
     Raises TimeoutError where others hold it for longer than `seconds`; negative waits for ever.
     """
     if not url.startswith(SQLITE):
@@ -49,7 +49,7 @@ def without_password_in_query(text: str) -> str:
     return _IN_QUERY.sub(r"\1…", text)
 
 
-def said_by(error: BaseException, url: str) -> str:
-    """What went wrong with the database or server at a URL, in a line of 200 characters and without its password."""
+def error_line(error: BaseException, url: str) -> str:
+    """An error of the database or server at a URL as one line of at most 200 characters, without the password."""
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0].replace(url, without_password(url))[:200]

@@ -13,16 +13,16 @@ from leukosr.errors import LeukoError
 from leukosr.settings import Precision
 
 Compiling = Literal["auto", "always", "never"]
-# a network takes about a minute to compile; shorter trainings would lose more than they win
+# compiling takes about a minute: shorter trainings would lose time
 COMPILED_STEPS = 2000
 
 Module = TypeVar("Module", bound=torch.nn.Module)
 
 
 def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
-    """The device to compute on; `auto` takes CUDA where there is one. Raises LeukoError for a missing one.
+    """The device to compute on; `auto` takes CUDA if available. Raises LeukoError if `cuda` is not.
 
-    From then on torch computes with no more threads than this process has cores to use.
+    Also limits torch to as many threads as this process may use cores.
     """
     if wanted == "cuda" and not torch.cuda.is_available():
         raise LeukoError("runtime.device is cuda, but torch finds no CUDA device: set runtime.device to auto or cpu")
@@ -42,7 +42,7 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
     Raises ValueError for a precision that engine/precision.py has not resolved.
     """
     if precision == "auto":
-        raise ValueError("precision auto reached a network: it is to be resolved where the stage begins")
+        raise ValueError("precision auto reached a network: stages resolve it first")
     if precision == "bf16":
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
@@ -62,7 +62,7 @@ def place(module: Module, device: torch.device, channels_last: bool) -> Module:
 
 
 def compiled(network: torch.nn.Module, device: torch.device, wanted: Compiling, steps: int) -> torch.nn.Module:
-    """The network to train by, compiled where that is wanted: `auto` on CUDA for `steps` that are worth the wait.
+    """The network to call in training, compiled if wanted: `auto` compiles on CUDA for enough `steps` to be worth it.
 
     Weights and state dicts stay those of `network`.
     """

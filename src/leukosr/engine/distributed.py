@@ -1,8 +1,7 @@
-"""Starting the processes that work together: one by default, several under Lightning Fabric's DDP.
+"""Starting the processes of a stage: one by default, several under Lightning Fabric's DDP.
 
-A batch is always the global one. Every process computes its part of it, batch norm sees all of it, and the gradient
-is that of all of it, so the losses are those of one process up to the order of sums. The first process alone
-validates, writes, logs and prints.
+A batch is always the global batch: every process computes its part, batch norm and gradients cover all of it, so the
+losses equal those of one process up to the order of sums. Only the first process validates, writes, logs and prints.
 """
 
 from __future__ import annotations
@@ -35,8 +34,8 @@ CLEANING_SECONDS = 60  # for the first process, once another has failed: MLflow'
 def launched(runtime: Runtime) -> Iterator[Processes]:
     """Join the processes that torchrun, Fabric's CLI or a cluster started, or start those that `runtime` asks for.
 
-    Inside, all of them do the same work. One that fails ends all; the first to fail says why, the others exit
-    with 1 in silence. Ctrl-C, SIGTERM and SIGHUP are the first process's to answer.
+    Inside, all of them run the same code. If one fails, all end: the first to fail reports its error, the others exit
+    silently with 1. Only the first process handles Ctrl-C, SIGTERM and SIGHUP.
     """
     devices, nodes = _wanted(runtime)
     if devices * nodes == 1:
@@ -45,7 +44,7 @@ def launched(runtime: Runtime) -> Iterator[Processes]:
     fabric = _fabric(runtime, devices, nodes)
     silent = False
     try:
-        # held back also in the processes that are started here: a terminal sends Ctrl-C to all of them
+        # blocked in the started processes, too: a terminal sends Ctrl-C to all of them
         with without_interrupts(signal.SIGTERM):
             _observe_patiently()
             fabric.launch()
@@ -59,7 +58,7 @@ def launched(runtime: Runtime) -> Iterator[Processes]:
     except BaseException as error:
         silent = not _first_to_fail()
         if silent:
-            time.sleep(1)  # or the launcher might stop the one that speaks
+            time.sleep(1)  # or the launcher might stop the one that reports
             raise SystemExit(1) from error
         raise
     finally:
@@ -71,13 +70,13 @@ def _wanted(runtime: Runtime) -> tuple[int, int]:
     if os.environ.get("LOCAL_WORLD_SIZE") and os.environ.get("WORLD_SIZE"):
         here, everywhere = launcher_number("LOCAL_WORLD_SIZE", 1), launcher_number("WORLD_SIZE", 1)
         if everywhere % here:
-            raise LeukoError(f"WORLD_SIZE {everywhere} is no multiple of LOCAL_WORLD_SIZE {here}: start by torchrun")
+            raise LeukoError(f"WORLD_SIZE {everywhere} is not a multiple of LOCAL_WORLD_SIZE {here}: start by torchrun")
         for name in ("RANK", "LOCAL_RANK"):
             launcher_number(name, 0)
         return here, everywhere // here
     if runtime.nodes > 1 and not {"MASTER_ADDR", "SLURM_JOB_ID"} & os.environ.keys():
         raise LeukoError(
-            f"runtime.nodes = {runtime.nodes}: the machines do not know each other: start the command on each of "
+            f"runtime.nodes = {runtime.nodes}: the machines cannot find each other: start the command on each of "
             "them by torchrun, or with MASTER_ADDR, MASTER_PORT and NODE_RANK in the environment"
         )
     return runtime.devices, runtime.nodes
@@ -105,9 +104,9 @@ def _fabric(runtime: Runtime, devices: int, nodes: int) -> Any:
 
 
 def _observe_patiently() -> None:
-    """Let the first process clean up before Fabric's observer kills it, which it does within 5 s of a child's failure.
+    """Delay Fabric's observer, which kills the first process within 5 s of a child's failure, so that it can clean up.
 
-    The observer has to stay: where a collective operation hangs, as on CUDA, nothing else would end the process.
+    The observer is still needed: if a collective operation hangs, as on CUDA, nothing else ends the process.
     """
     from lightning_fabric.strategies.launchers import subprocess_script
 
@@ -128,12 +127,12 @@ def _started_by(fabric: Any) -> Sequence[subprocess.Popen[bytes]]:
 
 
 def _end(processes: Sequence[subprocess.Popen[bytes]], grace: float | None) -> None:
-    """Wait `grace` seconds for processes to end by themselves (None: as long as it takes), then kill them."""
+    """Wait `grace` seconds for processes to end (None: indefinitely), then kill them."""
     for process in processes:
         try:
             process.wait(grace)
         except subprocess.TimeoutExpired:
-            process.kill()  # they heed nothing else, and have nothing to write
+            process.kill()  # they ignore other signals, and have nothing to write
             process.wait()
 
 

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import Literal, TypeVar
 
-# One thread each, as the processes are the parallelism: OpenCV and BLAS would each start a thread a core in every one
-# of them, and these wait for each other. And memory that an image's arrays gave back is kept for the next image's:
-# glibc would ask the system for it anew, and a new page costs more than most operations on it. Others ignore this.
+# One thread each, as the processes are the parallelism: OpenCV and BLAS would each start one thread per core in every
+# worker, and these would wait for each other. Memory that an image's arrays freed is kept for the next image: glibc
+# would return it to the system, and a new page costs more than most operations on it. Other C libraries ignore this.
 WORKER_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -28,8 +28,7 @@ Result = TypeVar("Result")
 def usable_cores() -> int:
     """The cores that this process may use, which may be fewer than the machine has.
 
-    What a batch system or a container grants (affinity, cgroup quota) and OMP_NUM_THREADS, the usual way to ask for
-    less, all count.
+    CPU affinity, a cgroup quota and OMP_NUM_THREADS all limit it.
     """
     from joblib import cpu_count
 
@@ -44,9 +43,9 @@ def count_workers(wanted: Literal["auto"] | int) -> int:
 
 
 def ordered_map(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:
-    """Apply a picklable function to every item, results in the order of the items whatever the workers.
+    """Apply a picklable function to every item, with results in the order of the items.
 
-    Small work is done in this process: starting workers would cost more than it saves.
+    Few items are processed here: starting workers would cost more than it saves.
     """
     if workers <= 1 or len(items) < 4 * workers:
         yield from map(function, items)
@@ -65,7 +64,7 @@ def ordered_map(function: Callable[[Item], Result], items: Sequence[Item], worke
 
 @contextmanager
 def _worker_environment() -> Iterator[None]:
-    """Processes started meanwhile get WORKER_ENVIRONMENT."""
+    """Processes started inside get WORKER_ENVIRONMENT."""
     before = {name: os.environ.get(name) for name in WORKER_ENVIRONMENT}
     os.environ.update(WORKER_ENVIRONMENT)
     try:
@@ -80,10 +79,9 @@ def _worker_environment() -> Iterator[None]:
 
 @contextmanager
 def without_interrupts(*others: signal.Signals) -> Iterator[None]:
-    """Hold what a terminal sends, and other signals, back in this thread and, for good, in processes that it starts.
+    """Block SIGINT, SIGHUP and `others` in this thread and, permanently, in processes that it starts.
 
-    Ctrl-C and the end of a terminal reach all of them; workers would answer with tracebacks. This process alone stops
-    the work.
+    A terminal sends Ctrl-C to all of them; workers would print tracebacks. Only this process stops the work.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield

@@ -50,7 +50,7 @@ def bf16_is_native(device: torch.device) -> bool:
 
 
 def resolve(wanted: Precision, device: torch.device) -> Resolved:
-    """What `wanted` means on the device. bf16 where it has to be emulated is obeyed, with a warning of its cost."""
+    """What `wanted` means on the device. bf16 is obeyed where it must be emulated, with a warning of the cost."""
     native = bf16_is_native(device)
     if wanted == "bf16" and not native:
         print(
@@ -63,10 +63,10 @@ def resolve(wanted: Precision, device: torch.device) -> Resolved:
     return wanted
 
 
-def with_precision(settings: Settings, device: torch.device, processes: Processes = ALONE) -> Settings:
+def resolve_precision(settings: Settings, device: torch.device, processes: Processes = ALONE) -> Settings:
     """The settings with their precision resolved, in all processes as the first resolves it.
 
-    Stages that compute networks begin with it: the word that they record is then the one that they computed in.
+    Stages call it first, so that the precision that they record is the one that they computed in.
     """
     word = processes.from_first(resolve(settings.precision, device) if processes.first else "fp32")
     return settings.model_copy(update={"precision": word})

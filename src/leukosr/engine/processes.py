@@ -1,6 +1,6 @@
-"""This process among those that do one piece of work together; alone by default.
+"""This process among those that run one stage; alone by default.
 
-Free of torch until there are several, because the data stages start in a blink without it.
+Does not import torch until there are several: the data stages start fast without it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among those that work together; `fabric` is None where it is alone."""
+    """This process among `count`; `fabric` is None if it is alone."""
 
     rank: int = 0
     count: int = 1
@@ -61,7 +61,7 @@ class Processes:
         return synchronise_batch_norm(network)
 
     def parallel(self, network: nn.Module) -> nn.Module:
-        """The network to train by: its backward pass averages the gradients of all processes.
+        """The network to call in training: its backward pass averages the gradients of all processes.
 
         Parameters, state dicts and copies are those of `network` itself, so what is saved is independent of the
         number of processes. Every process must call this at the same time.
@@ -85,11 +85,11 @@ class Processes:
         return {name: total / self.count for name, total in zip(values, sums, strict=True)}
 
     def owns(self, image: str) -> bool:
-        """Whether this process works on the image of that id or path: the same choice on every machine."""
+        """Whether this process handles the image of that id or path: the same choice on every machine."""
         return zlib.crc32(image.encode()) % self.count == self.rank
 
     def gather(self, values: Sequence[Value]) -> list[Value]:
-        """The values of all processes, first those of the first."""
+        """The values of all processes, in the order of their ranks."""
         if self.fabric is None:
             return list(values)
         import torch.distributed as dist
@@ -104,7 +104,7 @@ class Processes:
             self.fabric.barrier()
 
     def from_first(self, value: Value) -> Value:
-        """What the first process holds; the others' own `value` is not looked at."""
+        """The first process's `value`; that of the others is ignored."""
         return value if self.fabric is None else self.fabric.broadcast(value)
 
 
@@ -114,7 +114,7 @@ ALONE = Processes()
 def launcher_number(name: str, default: int) -> int:
     """A number that a launcher such as torchrun puts into the environment; `default` where it is not set, or empty.
 
-    Raises LeukoError for anything but a whole number that is not below `default`.
+    Raises LeukoError for anything but a whole number of at least `default`.
     """
     text = os.environ.get(name, "").strip()
     if text and not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= default):
@@ -127,9 +127,9 @@ def launcher_number(name: str, default: int) -> int:
 
 @contextmanager
 def shared_folder(target: Path, processes: Processes) -> Iterator[Path]:
-    """A new folder that all processes fill and that takes the place of `target` once all are done.
+    """A new folder that all processes fill and that replaces `target` once all are done.
 
-    On several machines `target` lies on a disk that they share.
+    Several machines must share the disk of `target`.
     """
     if processes.first:
         with new_folder(target) as folder:

@@ -1,4 +1,4 @@
-"""Progress for people: rate and time left on a terminal, silence elsewhere."""
+"""Progress for people: rate and time left on a terminal, nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Item = TypeVar("Item")
 
 
 class RateColumn(ProgressColumn):
-    """Steps a second."""
+    """Steps per second."""
 
     def render(self, task: RichTask) -> Text:
         """Show the rate, or a dash before the first step."""
@@ -25,7 +25,7 @@ class RateColumn(ProgressColumn):
 
 @contextmanager
 def progress(total: int, description: str) -> Iterator[Callable[[int, str], None]]:
-    """Show a bar for `total` steps; yields `advance(steps, note)`. Prints nothing where stderr is no terminal."""
+    """Show a bar for `total` steps; yields `advance(steps, note)`. Silent where stderr is not a terminal."""
     console = Console(stderr=True)
     silent = not sys.stderr.isatty()  # not console.is_terminal: FORCE_COLOR makes that true for a log file
     columns = (

@@ -1,4 +1,4 @@
-"""State of a cut training, kept outside DVC's outputs because DVC deletes those before it runs a stage again."""
+"""State of an interrupted training, kept outside DVC's outputs, which DVC deletes before it reruns a stage."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from leukosr.errors import LeukoError
 from leukosr.files import new_file
 
 ROOT = Path(".leukosr/resume")
-KEPT_DAYS = 30  # a state that nobody came back to for so long, as settings or code have changed, is in the way
-UNUSED = "unused"  # a file in the folder of a state, as old as the knowledge that the state is old
+KEPT_DAYS = 30  # states that were not resumed for so long, e.g. as settings or code changed, are removed
+UNUSED = "unused"  # a file in the folder of a state that marks when it was first seen to be old
 SEAL = 66  # bytes of `_seal`
 
 
 def work_digest(settings: object, inputs: Iterable[Path]) -> str:
     """A digest of the settings, the bytes of the input files and the code of this package.
 
-    A cut training is only ever continued by the same work.
+    Only the same work resumes an interrupted training.
     """
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
     package = Path(leukosr.__file__).parent
@@ -39,7 +39,7 @@ def work_digest(settings: object, inputs: Iterable[Path]) -> str:
 
 
 class Resume:
-    """Checkpoints of one piece of work, at most one every `seconds`."""
+    """Checkpoints of one training, saved at most every `seconds`."""
 
     def __init__(self, digest: str, seconds: float, root: Path = ROOT) -> None:
         """`digest` names the work; `seconds` 0 saves at every opportunity."""
@@ -50,16 +50,16 @@ class Resume:
 
     @classmethod
     def computed_in(cls, precision: str, digest: str, seconds: float, root: Path = ROOT) -> Resume:
-        """Checkpoints of work that is computed in `precision`; `digest` is that of everything else.
+        """Checkpoints of a training in `precision`; `digest` is that of everything else.
 
-        Raises LeukoError where a cut attempt computed in another one: half a training in each would be neither.
+        Raises LeukoError where an interrupted attempt computed in another precision: a mixture would be neither.
         """
         for other in sorted(root.glob(f"{digest}-*")):
             found = other.name.removeprefix(f"{digest}-")
             if found != precision and any(other.glob("*.pt")):
                 raise LeukoError(
-                    f"a cut attempt of this training computed in {found}, and this one would go on in {precision}: set "
-                    f"precision to {found} to finish it, or remove {other} to begin again in {precision}"
+                    f"an interrupted attempt of this training computed in {found}, but this one would continue "
+                    f"in {precision}: set precision to {found} to finish it, or remove {other} to begin again"
                 )
         return cls(f"{digest}-{precision}", seconds, root)
 
@@ -75,7 +75,9 @@ class Resume:
                 raise ValueError("its SHA-256 is not that of its bytes")
             state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         except Exception as error:  # another version of torch raises nearly any type of error
-            raise LeukoError(f"{path}, the state of a cut training, is damaged: remove it and run again") from error
+            raise LeukoError(
+                f"{path}, the state of an interrupted training, is damaged: remove it and run again"
+            ) from error
         return state
 
     def due(self) -> bool:
@@ -94,11 +96,11 @@ class Resume:
         self._last = time.monotonic()
 
     def drop(self, name: str) -> None:
-        """Forget one state."""
+        """Remove one state."""
         (self.folder / f"{name}.pt").unlink(missing_ok=True)
 
     def clear(self) -> None:
-        """Forget the work: it is done."""
+        """Remove all states: the work is done."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -112,10 +114,10 @@ def _seal(archive: memoryview) -> bytes:
 
 
 def _forget_old(root: Path) -> None:
-    """Remove the states that were older than KEPT_DAYS already KEPT_DAYS ago.
+    """Remove the states that were already older than KEPT_DAYS at a check KEPT_DAYS ago.
 
-    One look at the clock is not enough: one that jumps forward makes every state old at once. The first look leaves
-    a mark, and only a second one, KEPT_DAYS later by the same clock, removes the state.
+    One check is not enough: a clock that jumps forward makes every state old at once. The first check leaves a mark,
+    and only a second one, KEPT_DAYS later by the same clock, removes the state.
     """
     now = time.time()
     for folder in root.iterdir() if root.is_dir() else ():

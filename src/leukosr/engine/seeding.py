@@ -15,7 +15,7 @@ STREAMS: tuple[Stream, ...] = ("split", "degrade", "sr_init", "init", "order", "
 
 @dataclass(frozen=True)
 class StreamRoots:
-    """Root seeds of a run whose streams are varied by themselves; `number` is what the run is called."""
+    """Root seeds of a run whose streams are varied separately; `number` names the run."""
 
     number: int
     roots: Mapping[Stream, int] = field(hash=False)
@@ -40,5 +40,5 @@ def stream_rng(root: Root, stream: Stream, *parts: str | int) -> np.random.Gener
 
 
 def run_number(root: Root) -> int:
-    """What a run with this root is called."""
+    """The number that names a run with this root."""
     return root if isinstance(root, int) else root.number

@@ -1,4 +1,4 @@
-"""Being told to end: SIGTERM and SIGHUP (a terminal that closes) work as Ctrl-C does."""
+"""SIGTERM and SIGHUP (a terminal that closes) work like Ctrl-C."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _received: int | None = None
 
 
 def asked_to_stop() -> bool:
-    """Whether this process was told to end by SIGTERM or SIGHUP; errors that follow are no mistakes."""
+    """Whether this process received SIGTERM or SIGHUP; errors that follow are consequences."""
     return _received is not None
 
 
@@ -24,8 +24,8 @@ def asked_to_stop() -> bool:
 def stopped_like_ctrl_c() -> Iterator[None]:
     """Interrupt the work inside at the first SIGTERM or SIGHUP, and then exit with 128 + the signal's number.
 
-    Whatever error comes of it (others may have got the signal, too, and the terminal may be gone) is not passed on.
-    A signal that is ignored, as under nohup, stays so.
+    Errors that follow from it (other processes may have got the signal, the terminal may be gone) are suppressed.
+    An ignored signal, as under nohup, stays ignored.
     """
     global _received
     taken = [number for number in ENDING if signal.getsignal(number) == signal.SIG_DFL]
@@ -45,6 +45,6 @@ def stopped_like_ctrl_c() -> Iterator[None]:
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     global _received
-    if _received is None:  # a second one would cut the clearing up
+    if _received is None:  # a second one would interrupt the clean-up
         _received = number
         raise KeyboardInterrupt

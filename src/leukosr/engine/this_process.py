@@ -1,4 +1,4 @@
-"""This process as others know it, also those that look for it after its end."""
+"""The identity of this process, by which others can tell whether it has ended."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import psutil
 
 
 def this_host() -> str:
-    """This machine, and which of its process numberings (containers have their own)."""
+    """This machine and its PID namespace (containers have their own)."""
     with suppress(OSError):
         return f"{socket.gethostname()} {os.readlink('/proc/self/ns/pid')}"
     return socket.gethostname()
 
 
 def this_process() -> list[Any]:
-    """Host, number and start time: what tells this process from others, also from a later one of the same number."""
+    """Host, PID and start time, which identify this process even if its PID is used again."""
     return [this_host(), os.getpid(), _birth(os.getpid())]
 
 
@@ -30,7 +30,7 @@ def has_ended(process: Sequence[Any]) -> bool:
     if host != this_host():
         return False
     try:
-        return _birth(number) != born
+        return bool(_birth(number) != born)
     except psutil.NoSuchProcess:
         return True
 
@@ -43,7 +43,7 @@ def _birth(number: int) -> str | float:
     """
     start, boot = Path(f"/proc/{number}/stat"), Path("/proc/sys/kernel/random/boot_id")
     if not boot.exists():
-        return psutil.Process(number).create_time()
+        return float(psutil.Process(number).create_time())
     try:
         # the name, second of the fields, may hold blanks and brackets
         ticks = start.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]

@@ -1,6 +1,6 @@
 """Weight files: safetensors whose header says what the tensors are, so that no file needs guessing.
 
-Nothing in a file is believed before it is checked against what the file holds: sizes, numbers and values.
+Nothing in a file is trusted before it is checked against the file's content: sizes, counts and values.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from leukosr.quoting import short
 SUFFIX = ".safetensors"
 VERSION_KEY = "leukosr_version"
 DIGEST_KEY = "leukosr_sha256"
-# says that there is a digest, so that a changed byte in the name of that entry is noticed, too
+# announces the digest, so that a changed byte in the name of that entry is noticed, too
 CHECKED = {"leukosr_checksum": DIGEST_KEY}
 LONGEST_HEADER = 16 << 20  # bytes; that of a network of 1,000 tensors takes 0.1 MB
 MOST_TENSORS = 20_000
@@ -38,16 +38,15 @@ def write_tensors(
 ) -> None:
     """Write named tensors and a header of strings to `path` (.safetensors), all or nothing.
 
-    The file appears under its name only when it is complete: it is written beside it under a temporary name
-    first, and an older file stays untouched if that fails. Parent folders are made. The version of LeukoSR
-    (unless it is None: for files that are to be the same in every version) and the SHA-256 of header and tensors are
-    added to the header. Equal tensors and headers are equal files.
-    Raises LeukoError when the name does not end in .safetensors or the file cannot be written.
+    The file appears under its name only when it is complete: an older file stays untouched if writing fails. Parent
+    folders are made. The version of LeukoSR (unless it is None: for files that are to be the same in every version) and
+    the SHA-256 of header and tensors are added to the header. Equal tensors and headers are equal files. Raises
+    LeukoError when the name does not end in .safetensors or the file cannot be written.
     """
     path = Path(path)
     if path.suffix != SUFFIX:
         raise LeukoError(f"Weights are written as {SUFFIX} files, {path} has another ending; rename it.")
-    # Own, plainly laid out memory for each: safetensors refuses views of one storage and channels_last.
+    # A contiguous copy of each: safetensors refuses views of one storage and channels_last.
     plain = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
     }
@@ -73,15 +72,15 @@ def write_tensors(
 def _sorted(table: Mapping[str, Any]) -> bytes:
     """A header with sorted metadata.
 
-    safetensors writes them in an order that changes from call to call; equal weights are to be equal files,
-    or DVC would take every repeated training for a new one.
+    safetensors writes it in an order that changes from call to call; equal weights must be equal files, or DVC would
+    see every repeated training as changed.
     """
     metadata = dict(sorted(table["__metadata__"].items()))
     return json.dumps({**table, "__metadata__": metadata}, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def _digest_of(table: Mapping[str, Any]) -> "hashlib._Hash":
-    """SHA-256 of a header but for the entry of the digest itself; the bytes of the tensors are to follow."""
+    """SHA-256 of a header without the digest's own entry; the bytes of the tensors follow."""
     metadata = {key: value for key, value in table["__metadata__"].items() if key != DIGEST_KEY}
     return hashlib.sha256(_sorted({**table, "__metadata__": metadata}))
 
@@ -89,8 +88,8 @@ def _digest_of(table: Mapping[str, Any]) -> "hashlib._Hash":
 def read_tensors(path: str | Path, required: Iterable[str] = ()) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors (on the CPU) and header of a .safetensors file; the header must hold the `required` keys.
 
-    Raises LeukoError for a missing, damaged or foreign file and for a header that lacks a required key. A file
-    that LeukoSR wrote is damaged when its SHA-256 says so; only older files of LeukoSR, and others', have none.
+    Raises LeukoError for a missing, damaged or foreign file and for a header that lacks a required key. A file that
+    LeukoSR wrote is damaged when its SHA-256 says so; only older files of LeukoSR, and others', have none.
     """
     path = require_file(path)
     try:
@@ -118,11 +117,11 @@ def _check_header(path: Path) -> None:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if length > min(LONGEST_HEADER, path.stat().st_size - 8):
-            raise ValueError(f"its header is said to have {length} bytes")
+            raise ValueError(f"its header claims {length} bytes")
         table = json.loads(file.read(length))
         metadata = table.get("__metadata__", {})
         if len(table) > MOST_TENSORS:
-            raise ValueError(f"it is said to hold {len(table)} tensors, at most {MOST_TENSORS} are read")
+            raise ValueError(f"it claims {len(table)} tensors, at most {MOST_TENSORS} are read")
         if {DIGEST_KEY, *CHECKED} & metadata.keys():
             found = hashlib.file_digest(file, lambda: _digest_of(table)).hexdigest()
             if found != metadata.get(DIGEST_KEY):
@@ -136,12 +135,12 @@ def require_file(path: str | Path) -> Path:
         if not os.access(path, os.R_OK):
             raise LeukoError(f"The weights {path} cannot be read: you may not; make the file readable for you.")
         return path
-    found = "is a folder" if path.is_dir() else "is no regular file" if path.exists() else "does not exist"
+    found = "is a folder" if path.is_dir() else "is not a regular file" if path.exists() else "does not exist"
     raise LeukoError(f"The weights {path} cannot be read: the path {found}; give the path of a weight file.")
 
 
 def first_difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str | None:
-    """The first tensor that is missing, of another shape or too many, in words; None when all fit."""
+    """A description of the first tensor that is missing, of another shape or unexpected; None if all fit."""
     for name, tensor in expected.items():
         shape = tuple(tensor.shape)
         if name not in found:
@@ -176,7 +175,7 @@ def check_numbers(tensors: Mapping[str, Tensor], path: Path) -> None:
 
 
 def _fault(tensor: Tensor, wanted: torch.dtype) -> str | None:
-    """Why a network whose tensor is of type `wanted` cannot compute with this one, in words."""
+    """A description of why a network whose tensor is of type `wanted` cannot use this one."""
     if tensor.is_quantized:
         return "quantised values"
     if tensor.layout != torch.strided or tensor.is_nested:

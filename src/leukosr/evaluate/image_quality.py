@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from leukosr.images.colour import RGB_TO_YCBCR
+from leukosr.images.resampling import brought_to
 
 # twice the square of a window's sum has to fit into 32 bits
 LARGEST_EXACT_WINDOW = 11
@@ -43,6 +44,16 @@ def compare_images(
     return ImageQuality(psnr, structural_similarity(left, right, ssim_window), mse)
 
 
+def consistency(image: np.ndarray, low: np.ndarray) -> float:
+    """How far an image, shrunk by area means, lies from the low-resolution image `low`: RMSE in grey levels.
+
+    Both are uint8, H x W x 3. Super-resolution that keeps what was measured gives little; the originals give what the
+    degradation itself does beside shrinking (its blur, noise and compression).
+    """
+    shrunk = brought_to(image, (low.shape[0], low.shape[1]), "bilinear")
+    return float((cv2.norm(cv2.absdiff(shrunk, low), cv2.NORM_L2SQR) / low.size) ** 0.5)
+
+
 def structural_similarity(left: np.ndarray, right: np.ndarray, window: int) -> float:
     """Mean SSIM (Wang et al. 2004) of two images with grey levels 0 to 255, H x W or H x W x C.
 
@@ -62,7 +73,7 @@ def structural_similarity(left: np.ndarray, right: np.ndarray, window: int) -> f
     for top in range(0, inside, rows):
         strip = slice(top, min(top + rows, inside) + window - 1)
         total += _sum_of_similarities(left[strip], right[strip], window)
-    return total / (left.size // left.shape[0] // left.shape[1] * inside * (left.shape[1] - window + 1))
+    return float(total / (left.size // left.shape[0] // left.shape[1] * inside * (left.shape[1] - window + 1)))
 
 
 def _sum_of_similarities(left: np.ndarray, right: np.ndarray, window: int) -> float:
@@ -93,4 +104,4 @@ def _window_sum(image: np.ndarray, window: int) -> np.ndarray:
 
 def luminance(image: np.ndarray) -> np.ndarray:
     """Y of BT.601 in [16, 235], float64 H x W, from uint8 RGB."""
-    return image.astype(np.float64) @ RGB_TO_YCBCR[0] + 16.0
+    return np.asarray(image.astype(np.float64) @ RGB_TO_YCBCR[0] + 16.0)

@@ -1,4 +1,4 @@
-"""Decoding image files that anyone may have made: the one place where the project opens them."""
+"""Decoding untrusted image files: the one place where the project opens them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from PIL import BmpImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugi
 FORMATS = {"BMP": (".bmp",), "JPEG": (".jpeg", ".jpg"), "PNG": (".png",), "TIFF": (".tif", ".tiff")}
 FORMAT_OF = {suffix: name for name, suffixes in FORMATS.items() for suffix in suffixes}
 SUFFIXES = frozenset(FORMAT_OF)
-NO_IMAGE = f"is no image file; accepted are {', '.join(sorted(SUFFIXES))}"
+NO_IMAGE = f"is not an image file; accepted are {', '.join(sorted(SUFFIXES))}"
 MAX_PIXELS = 2**30 // 12  # above it Pillow warns of a decompression bomb
-BYTES_A_PIXEL = 8  # the most that one takes in a file: 16-bit RGBA
+BYTES_PER_PIXEL = 8  # the most in a file: 16-bit RGBA
 BESIDE_PIXELS = 16 * 2**20  # bytes for metadata, thumbnails, the short film of a phone
 MAX_SCANS = 200  # of a JPEG: encoders write up to a dozen, and each is a pass over all pixels
 MAX_FRAMES = 1000  # that are counted
 
-# what decoders warn of, without the name of a file: what matters becomes an error here
+# decoders warn without the name of the file: what matters becomes an error here
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
 
@@ -43,12 +43,12 @@ _TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     5: lambda pixels: pixels.swapaxes(0, 1),
     6: lambda pixels: np.rot90(pixels, -1),
     7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
-    8: lambda pixels: np.rot90(pixels),
+    8: np.rot90,
 }
 
 
 class Unusable(Exception):
-    """Why a file cannot be used, as the rest of a sentence that begins with its name."""
+    """Why a file cannot be used: a clause that follows its name."""
 
 
 @contextmanager
@@ -62,15 +62,15 @@ def opened(path: Path) -> Iterator[tuple[ImageFile.ImageFile, BinaryIO]]:
         name = FORMAT_OF.get(path.suffix.lower())
         status = path.stat()
         if name is None or not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for its writer
-            raise Unusable(NO_IMAGE if name is None else "is no file, but a folder, pipe or device")
-        if status.st_size > MAX_PIXELS * BYTES_A_PIXEL + BESIDE_PIXELS:
+            raise Unusable(NO_IMAGE if name is None else "is a folder, pipe or device, not a file")
+        if status.st_size > MAX_PIXELS * BYTES_PER_PIXEL + BESIDE_PIXELS:
             raise Unusable(f"is {status.st_size:,} bytes long, more than any image that is read")
         with path.open("rb") as file:
             image = _header(file, name)
             size, pixels = f"{image.width}x{image.height}", image.width * image.height
             if pixels > MAX_PIXELS:
                 raise Unusable(f"has {size} pixels, more than the {MAX_PIXELS} that are read")
-            if status.st_size > pixels * BYTES_A_PIXEL + BESIDE_PIXELS:
+            if status.st_size > pixels * BYTES_PER_PIXEL + BESIDE_PIXELS:
                 raise Unusable(f"is {status.st_size:,} bytes long, more than its {size} pixels can need")
             yield image, file
     except (Unusable, MemoryError):
@@ -104,7 +104,7 @@ def _header(file: BinaryIO, name: str) -> ImageFile.ImageFile:
 
 
 def _format_by(start: bytes) -> str:
-    """What Pillow would take a file for by its first bytes; it is not parsed."""
+    """The format that Pillow detects by a file's first bytes, without parsing it."""
     Image.init()
     for name, (_, accept) in Image.OPEN.items():
         with suppress(Exception):  # some expect more bytes
@@ -125,7 +125,7 @@ def _count_frames(image: ImageFile.ImageFile) -> str:
 
 
 def stored_mode(image: ImageFile.ImageFile) -> str:
-    """Pillow's mode, with `;16` for more than 8 bits a channel: of some images Pillow cuts them off without a word."""
+    """Pillow's mode, with `;16` for more than 8 bits per channel: of some images Pillow drops the rest silently."""
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         deep = max(image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (1,))) > 8
     else:
@@ -164,7 +164,7 @@ def decode(image: ImageFile.ImageFile, content: bytes) -> np.ndarray:
 
 
 def _has_metadata_behind(png: bytes) -> bool:
-    """Whether chunks behind the pixels may turn the image; those before them stand in Pillow's header."""
+    """Whether chunks after the pixels may rotate the image; those before them are in Pillow's header."""
     position = behind = 8
     while (kind := png[position + 4 : position + 8]) not in (b"", b"IEND"):
         position += 12 + int.from_bytes(png[position : position + 4])

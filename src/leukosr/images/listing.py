@@ -1,4 +1,4 @@
-"""Listing the files of a folder that somebody brings: what cannot be used is listed, too, with its reason."""
+"""Listing the files of a user's folder: unusable files are listed, too, with the reason."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class Listed:
 
 
 def left_by_system(name: str) -> bool:
-    """Whether a file or folder of this name is hidden or was made by a system, not by a person."""
+    """Whether a file or folder of this name is hidden or made by an operating system."""
     return name.startswith(".") or name.casefold() in LEFT_BY_SYSTEMS
 
 
 def list_files(folder: Path, without: Path | None = None) -> list[Listed]:
-    """All files below a folder, sorted by path, but for what systems leave and the folder `without`.
+    """All files below a folder, sorted by path, except those of operating systems and the folder `without`.
 
     Linked folders are followed; each real folder is listed once. A folder that cannot be listed, and a link to one that
-    is listed elsewhere or lies around `folder`, are entries with their reasons.
+    is listed elsewhere or contains `folder`, are entries with a reason.
     """
     around = folder.resolve().parents
     walked = set() if without is None else {without.resolve()}
@@ -46,7 +46,7 @@ def list_files(folder: Path, without: Path | None = None) -> list[Listed]:
     while waiting:  # linked folders come last, so that every folder is listed at its own place
         top = waiting.popleft()
         if (real := top.resolve()) in walked or real in around:
-            found.append(Listed(top, f"is a link to {real}, which is listed elsewhere or lies around it"))
+            found.append(Listed(top, f"is a link to {real}, which is listed elsewhere or contains it"))
             continue
         for here, folders, names in os.walk(top, onerror=errors.append):
             if (real := Path(here).resolve()) in walked:
@@ -63,7 +63,7 @@ def list_files(folder: Path, without: Path | None = None) -> list[Listed]:
 
 def _reason(below: str, name: str) -> str | None:
     if not is_utf8(below + name):
-        return "has a name that is no UTF-8: rename it"
+        return "has a name that is not UTF-8: rename it"
     return None if Path(name).suffix.lower() in SUFFIXES else NO_IMAGE
 
 

@@ -15,16 +15,14 @@ from PIL.ImageFile import ImageFile
 from leukosr.errors import LeukoError
 from leukosr.images.decoding import Unusable, decode, opened, stored_mode, whole
 from leukosr.images.resampling import Kernel, resize
+from leukosr.images.settings import Image
 
 MIN_SIDE = 32
 
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What a look at one file found: the size of the upright image and the SHA-256 of the file.
-
-    `reason` is None for a good image; of another one nothing else is known.
-    """
+    """The size of an upright image and the SHA-256 of its file, or the `reason` why it cannot be used."""
 
     width: int
     height: int
@@ -33,7 +31,7 @@ class ImageFacts:
 
 
 def inspect_image(path: Path, max_pixels: int) -> ImageFacts:
-    """Decode one file fully and say what it is or why it cannot be used; never raises on bad content."""
+    """Decode one file fully; bad content gives a reason, never an error."""
     try:
         with opened(path) as (image, file):
             _refuse_for_studies(image, max_pixels)
@@ -77,13 +75,26 @@ def read_rgb_of(path: Path, size: tuple[int, int], remedy: str) -> np.ndarray:
 def read_as_rgb(path: Path) -> np.ndarray:
     """Read any 8-bit image as uint8 RGB, upright: grey, palette and CMYK are converted, transparency is dropped.
 
-    Raises LeukoError that names a bad file, and one of more than 8 bits a channel.
+    Raises LeukoError that names a bad file, and one of more than 8 bits per channel.
     """
     with _naming(path), opened(path) as (image, file):
         mode = stored_mode(image)
         if mode in ("I", "F") or ";16" in mode:
-            raise Unusable(f"has more than 8 bits a channel (mode {mode}); scale and convert it to 8 bits")
+            raise Unusable(f"has more than 8 bits per channel (mode {mode}); scale and convert it to 8 bits")
         return decode(image, whole(file))
+
+
+def read_hr(path: Path, image: Image) -> np.ndarray:
+    """One original as uint8 RGB, image.height x image.width x 3. Raises LeukoError that names the file."""
+    if image.degraded_at is None:
+        return read_to_degrade(path, image)
+    return resize(read_to_degrade(path, image), (image.height, image.width), image.enlarging)
+
+
+def read_to_degrade(path: Path, image: Image) -> np.ndarray:
+    """One original as uint8 RGB at the size that its LR image is made from: `degraded_at`, or else the HR size."""
+    height, width = image.degraded_at or (image.height, image.width)
+    return fit_to(read_rgb(path), height, width, image.fit, image.kernel)
 
 
 @contextmanager
@@ -100,7 +111,7 @@ def _naming(path: Path) -> Iterator[None]:
 def fit_to(image: np.ndarray, height: int, width: int, fit: str, kernel: Kernel) -> np.ndarray:
     """Bring an image to height x width: `center_crop` cuts the middle out, `resize` resamples with `kernel`.
 
-    An image that has the size already comes back unchanged.
+    An image of that size is returned unchanged.
     """
     if image.shape[:2] == (height, width):
         return image
@@ -129,6 +140,6 @@ def _write(path: Path, kind: str, image: np.ndarray, options: list[int]) -> None
     content = cv2.imencode(kind, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)[1].tobytes()
     try:
         path.write_bytes(content)
-    except FileNotFoundError:  # rarely, so not asked for every image
+    except FileNotFoundError:  # rare, so not checked for every image
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)

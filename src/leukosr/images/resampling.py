@@ -39,7 +39,7 @@ def resize(image: npt.NDArray[Any], size: tuple[int, int], kernel: Kernel) -> np
 
 
 def brought_to(image: npt.NDArray[Any], size: tuple[int, int], enlarging: Kernel) -> npt.NDArray[Any]:
-    """The image at `size` (height, width): as it is where it has it, by area means where both sides shrink."""
+    """The image at `size` (height, width): unchanged if it has that size, by area means where no side grows."""
     if image.shape[:2] == size:
         return image
     shrinks = size[0] <= image.shape[0] and size[1] <= image.shape[1]

@@ -1,4 +1,4 @@
-"""Decoded images, kept in memory as far as it reaches."""
+"""Decoded images, kept in memory up to a limit."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Examples(Protocol):
 
 
 class ImageStore(Generic[Key]):
-    """A sequence of uint8 images that are decoded once, as long as they fit into `limit` bytes together.
+    """A sequence of uint8 images that are decoded once, as long as their sum fits into `limit` bytes.
 
-    Images past the limit are decoded at every access, so memory stays flat whatever the set's size.
+    Images beyond the limit are decoded at every access, so memory stays bounded.
     """
 
     def __init__(self, keys: Sequence[Key], read: Callable[[Key], np.ndarray], limit: int = 3 * 1024**3) -> None:
@@ -43,7 +43,7 @@ class ImageStore(Generic[Key]):
         return len(self.keys)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        """The image at `index`, uint8 H x W x 3; not to be written to."""
+        """The image at `index`, uint8 H x W x 3; read-only."""
         if index not in self._kept:
             image = self._read(self.keys[index])
             with self._lock:

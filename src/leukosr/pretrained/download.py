@@ -14,7 +14,7 @@ from pathlib import Path
 
 from leukosr.engine.progress import progress
 from leukosr.errors import LeukoError
-from leukosr.files import saying_why
+from leukosr.files import explained_os_errors
 from leukosr.pretrained.catalogue import FromIndex, FromUrl, Source
 from leukosr.quoting import short
 
@@ -35,7 +35,7 @@ def download(source: Source, folder: Path) -> Path:
     next one, as far as pip or the server can.
     """
     path = folder / source.file
-    with saying_why(folder):
+    with explained_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     if not (path.is_file() and sha256_of(path).startswith(source.sha256)):
         if isinstance(source, FromIndex):

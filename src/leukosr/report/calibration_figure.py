@@ -1,4 +1,4 @@
-"""The figure of how often our own statistics are wrong."""
+"""The figure of how often our own statistics are wrong, and the sentence."""
 
 from __future__ import annotations
 
@@ -8,81 +8,90 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from leukosr.evaluate.arms.calibration import Calibration
-from leukosr.evaluate.arms.simulation import Design
+from leukosr.report.comparisons import NAMES
 from leukosr.report.style import SEQUENCE, new_figure
 
 MARKS = {"accuracy": ("o", SEQUENCE[0]), "macro_f1": ("s", SEQUENCE[2])}
-NAMES = {"accuracy": "accuracy", "macro_f1": "macro F1"}
 
 
 def calibration_figure(path: Path, found: Sequence[Calibration]) -> None:
-    """Equal arms called different, coverage of the intervals, and the power by number of paired runs."""
-    equal = [each for each in found if each.design.difference == 0]
+    """Coverage, false calls of equal arms, false equivalence at the margin, and the power by number of runs."""
+    power = [each for each in found if each.name == "power"]
+    judged = [each for each in found if each.name != "power"]
+    names = list(dict.fromkeys(each.name for each in judged))
     note = (
-        f"simulated; {equal[0].comparisons} comparisons a design of equal arms, "
-        f"{min(each.comparisons for each in found)} a point of the power curve; bars and bands: 95 % intervals"
+        f"simulated; {judged[0].comparisons} comparisons per dot; bars: 95 % intervals; margin {_margin(found)} points"
     )
-    with new_figure(path, 8.2, 7.0, note) as figure:
-        panels = figure.subplot_mosaic([["called", "covered"], ["power", "power"]])
-        designs = list(dict.fromkeys(each.design for each in equal))
-        _called(panels["called"], equal, designs)
-        _covered(panels["covered"], equal, designs)
-        for panel in (panels["called"], panels["covered"]):
-            panel.set_ylim(len(designs) - 0.5, -0.5)
-            panel.grid(True, axis="x")
-        panels["called"].set_yticks(range(len(designs)), [_name(design) for design in designs])
-        panels["covered"].set_yticks(range(len(designs)), [""] * len(designs))
-        _power(panels["power"], [each for each in found if each.design.difference and each.metric == "accuracy"])
+    rows = "abc\nddd" if power else "abc"
+    with new_figure(path, 9.4, 0.3 * len(names) + 1.6 + (2.6 if power else 0), note) as figure:
+        panels = figure.subplot_mosaic(rows)
+        _covered(panels["a"], judged, names)
+        figure.legend(*panels["a"].get_legend_handles_labels(), loc="outside upper left", ncols=4, fontsize=8)
+        _shares(panels["b"], [each for each in judged if each.difference == 0], names, "called different")
+        _shares(panels["c"], [each for each in judged if each.difference], names, "equivalent or no gain")
+        for name in "abc":
+            panels[name].set_ylim(len(names) - 0.5, -0.5)
+            panels[name].grid(True, axis="x")
+            panels[name].set_yticks(range(len(names)), names if name == "a" else [""] * len(names))
+        if power:
+            _power(panels["d"], power)
 
 
-def _called(panel: Axes, equal: Sequence[Calibration], designs: list[Design]) -> None:
-    for shift, (metric, (mark, colour)) in zip((-0.12, 0.12), MARKS.items(), strict=True):
-        own = [each for each in equal if each.metric == metric]
-        values = [100 * each.called for each in own]
-        errors = [[100 * (each.called - each.called_low) for each in own],
-                  [100 * (each.called_high - each.called) for each in own]]  # fmt: skip
-        places = [designs.index(each.design) + shift for each in own]
-        panel.errorbar(values, places, xerr=errors, fmt=mark, color=colour, label=NAMES[metric])
-    own = [each for each in equal if each.metric == "accuracy"]
-    places = [float(designs.index(each.design)) for each in own]
-    panel.scatter(
-        [100 * each.mcnemar for each in own], places, marker="x", color=SEQUENCE[1], label="McNemar on images"
-    )
-    panel.axvline(5, color="#555555", linestyle=":")
-    panel.set_xlabel("equal arms called different, %")
-    panel.legend(loc="upper right")
-
-
-def _covered(panel: Axes, equal: Sequence[Calibration], designs: list[Design]) -> None:
-    for shift, (metric, (mark, colour)) in zip((-0.12, 0.12), MARKS.items(), strict=True):
-        own = [each for each in equal if each.metric == metric and each.covered is not None]
-        places = [designs.index(each.design) + shift for each in own]
-        panel.scatter([100 * (each.covered or 0.0) for each in own], places, marker=mark, color=colour)
-    panel.axvline(95, color="#555555", linestyle=":")
-    panel.set_xlim(85, 100.5)
+def _covered(panel: Axes, found: Sequence[Calibration], names: list[str]) -> None:
+    for metric, (mark, colour) in MARKS.items():
+        for true, face in ((0.0, colour), (found[0].margin, "white")):
+            own = [each for each in found if each.metric == metric and each.difference == true]
+            places = [names.index(each.name) + (-0.15 if metric == "accuracy" else 0.15) for each in own]
+            values = [100 * each.covered for each in own]
+            bars = [[100 * (each.covered - each.covered_low) for each in own],
+                    [100 * (each.covered_high - each.covered) for each in own]]  # fmt: skip
+            label = f"{NAMES[metric]}, {'equal' if true == 0 else 'differ by the margin'}"
+            panel.errorbar(values, places, xerr=bars, fmt=mark, color=colour, markerfacecolor=face, label=label)
+    for limit in (94, 98):
+        panel.axvline(limit, color="#555555", linestyle=":")
+    panel.set_xlim(90, 100.5)
     panel.set_xlabel("intervals that hold the truth, %")
 
 
+def _shares(panel: Axes, found: Sequence[Calibration], names: list[str], what: str) -> None:
+    for metric, (mark, colour) in MARKS.items():
+        own = [each for each in found if each.metric == metric]
+        places = [names.index(each.name) for each in own]
+        values = [100 * (each.called_different if what == "called different" else each.gain_denied) for each in own]
+        panel.scatter(values, places, marker=mark, color=colour)
+    panel.axvline(5, color="#555555", linestyle=":")
+    panel.set_xlim(-0.3, 8)
+    arms = "equal arms" if what == "called different" else "arms that differ by the margin"
+    panel.set_xlabel(f"{arms}\n{what}, %")
+
+
 def _power(panel: Axes, found: Sequence[Calibration]) -> None:
-    for colour, difference in zip(SEQUENCE, sorted({each.design.difference for each in found}), strict=False):
-        own = [each for each in found if each.design.difference == difference]
-        runs = [each.design.runs for each in own]
+    for colour, difference in zip(SEQUENCE, sorted({each.difference for each in found}), strict=False):
+        own = [each for each in found if each.difference == difference]
         words = "1 point" if difference == 0.01 else f"{100 * difference:g} points"
-        panel.plot(runs, [100 * e.called for e in own], "o-", color=colour, label=words)
-        low, high = [100 * e.called_low for e in own], [100 * e.called_high for e in own]
-        panel.fill_between(runs, low, high, color=colour, alpha=0.15)
+        panel.plot([e.design.runs for e in own], [100 * e.called_better for e in own], "o-", color=colour, label=words)
     panel.axhline(80, color="#555555", linestyle=":")
     panel.set_ylim(-3, 103)
     panel.grid(True)
     design = found[0].design
-    images = design.class_images * len(design.class_sources)
-    panel.set_xlabel(f"paired runs ({images:,} test images of {design.sources} sources)")
-    panel.set_ylabel("differences found, %")
+    panel.set_xlabel(f"paired runs ({design.images.sum():,} test images of {design.sources} sources)")
+    panel.set_ylabel("called better, %")
     panel.legend(title="true difference of accuracy", loc="center right")
 
 
-def _name(design: Design) -> str:
-    images = design.class_images * len(design.class_sources)
-    uneven = "" if max(design.class_sources) < 2 * min(design.class_sources) else ", uneven"
-    extra = "" if design.run_of_arm_sd == Design().run_of_arm_sd else f", run sd {100 * design.run_of_arm_sd:g}"
-    return f"{design.sources} sources{uneven}, {images:,} images,\n{design.runs} runs{extra}"
+def calibration_sentence(found: Sequence[Calibration]) -> str:
+    """The worst of each."""
+    judged = [each for each in found if each.name != "power"]
+    covered = [100 * each.covered for each in judged]
+    called = max(100 * each.called_different for each in judged if each.difference == 0)
+    denied = max(100 * each.gain_denied for each in judged if each.difference)
+    size = f"{len({each.name for each in judged})} designs, {judged[0].comparisons} comparisons each"
+    return (
+        f"{size}; intervals hold the truth in {min(covered):.1f} to {max(covered):.1f} %, equal arms are called "
+        f"different in at most {called:.1f} %, arms that differ by the margin equivalent or without gain in at most "
+        f"{denied:.1f} %"
+    )
+
+
+def _margin(found: Sequence[Calibration]) -> str:
+    return f"{100 * found[0].margin:g}"

@@ -16,7 +16,7 @@ from leukosr.report.tables import UNDEFINED, mean_sd, number, percent
 
 
 def accuracy_figure(path: Path, results: StudyResults, note: str) -> None:
-    """Test accuracy of every experiment: a dot a seed, a bar for their mean, mean ± sd in words.
+    """Test accuracy of every experiment: a dot per seed, a bar for their mean, mean ± sd as text.
 
     A dotted line marks what always naming the commonest class of the test images would score.
     """
@@ -29,7 +29,7 @@ def accuracy_figure(path: Path, results: StudyResults, note: str) -> None:
             if scores.accuracy is not None:
                 panel.vlines(100 * scores.accuracy, place - 0.3, place + 0.3, color="black", linewidth=2, zorder=4)
             text = f"{mean_sd(percent(scores.accuracy), percent(scores.accuracy_sd))}  (n = {scores.n_runs})"
-            _beside(panel, place, text)
+            beside(panel, place, text)
         majority = _majority_percent(results)
         if majority is not None:
             panel.axvline(majority, color="#555555", linestyle=":", linewidth=1.3)
@@ -38,7 +38,7 @@ def accuracy_figure(path: Path, results: StudyResults, note: str) -> None:
                 xytext=(3, 3), textcoords="offset points", fontsize=8, color="#555555",
                 ha="left", va="bottom",
             )  # fmt: skip
-        _label_rows(panel, [result.look.label for result in results.experiments.values()])
+        label_rows(panel, [result.look.label for result in results.experiments.values()])
         low, high = panel.get_xlim()
         panel.set_xlim(max(-1.0, low - 1), min(101.5, high + 1))
         panel.set_xlabel("test accuracy, % (dots: seeds, bar: mean; right: mean ± sd)")
@@ -56,7 +56,7 @@ def quality_figure(path: Path, results: StudyResults, note: str) -> None:
             for place, result in enumerate(results.arms.values()):
                 values = result.per_image[column].dropna().to_numpy()
                 if not len(values):
-                    _beside(panel, place, UNDEFINED)
+                    beside(panel, place, UNDEFINED)
                     continue
                 panel.boxplot(
                     values, positions=[place], orientation="horizontal", widths=0.6, whis=(5, 95),
@@ -65,8 +65,8 @@ def quality_figure(path: Path, results: StudyResults, note: str) -> None:
                     boxprops={"facecolor": result.look.colour, "linewidth": 0.8},
                     medianprops={"color": "black", "linewidth": 1.8},
                 )  # fmt: skip
-                _beside(panel, place, f"{number(getattr(result.quality, column), digits)}  (n = {len(values)})")
-            _label_rows(panel, [result.look.label for result in results.arms.values()])
+                beside(panel, place, f"{number(getattr(result.quality, column), digits)}  (n = {len(values)})")
+            label_rows(panel, [result.look.label for result in results.arms.values()])
             panel.set_xlabel(f"{label} against the ground truth (right: mean)")
 
 
@@ -83,7 +83,7 @@ def confusion_figure(path: Path, look: Look, predictions: pd.DataFrame, classes:
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
     runs = predictions["seed"].nunique()
-    names = [_short(name) for name in classes]
+    names = [name if len(name) <= 14 else f"{name[:13]}…" for name in classes]
     with new_figure(path, 0.74 * len(classes) + 1.45, 0.64 * len(classes) + 1.4, note) as figure:
         panel = figure.subplots()
         panel.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
@@ -109,9 +109,8 @@ def class_distribution(path: Path, rows: Sequence[Row], note: str, protocol: str
         panel = figure.subplots()
         for place, name in enumerate(roles):
             places = np.arange(len(classes)) + (place - (len(roles) - 1) / 2) * thick
-            bars = panel.barh(
-                places, counts[name], height=thick * 0.92, color=SEQUENCE[place % len(SEQUENCE)], label=_words(name)
-            )
+            label, colour = name.replace("sr_", "SR ").replace("_", " "), SEQUENCE[place % len(SEQUENCE)]
+            bars = panel.barh(places, counts[name], height=thick * 0.92, color=colour, label=label)
             panel.bar_label(bars, padding=3, fontsize=8)
         panel.set_yticks(range(len(classes)), classes)
         panel.invert_yaxis()
@@ -136,24 +135,18 @@ def _majority_percent(results: StudyResults) -> float | None:
 
 
 def _spread(count: int, place: int) -> list[float]:
-    """Heights of the dots of one arm: side by side, so equal accuracies do not hide each other."""
+    """Heights of the dots of one arm: side by side, so that equal accuracies do not overlap."""
     return [place + 0.36 * (index - (count - 1) / 2) / max(count - 1, 1) for index in range(count)]
 
 
-def _beside(panel: Axes, place: float, text: str) -> None:
+def beside(panel: Axes, place: float, text: str) -> None:
+    """Write `text` to the right of a row."""
     panel.annotate(text, (1.03, place), xycoords=("axes fraction", "data"), va="center", fontsize=9)
 
 
-def _label_rows(panel: Axes, labels: list[str]) -> None:
+def label_rows(panel: Axes, labels: list[str]) -> None:
+    """One row per label, from the top."""
     panel.set_yticks(range(len(labels)), labels)
     panel.set_ylim(len(labels) - 0.5, -0.5)
     panel.tick_params(axis="y", length=0)
     panel.grid(True, axis="x")
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 14 else f"{name[:13]}…"
-
-
-def _words(role: str) -> str:
-    return role.replace("sr_", "SR ").replace("_", " ")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from rich.console import Console
@@ -11,10 +11,15 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from leukosr.evaluate.arms.sample_size import SampleSize
-from leukosr.evaluate.arms.significance import LEVEL, Comparison, smallest_p
+from leukosr.evaluate.arms.significance import METHOD_NETWORKS, Comparison
 from leukosr.terminal import Terminal
 
 NAMES = {"accuracy": "accuracy", "macro_f1": "macro F1"}
+HEADS = ("metric", "verdict", "difference, points (95 %)", "90 %", "first wins", "p", "p, Holm")
+CONDITIONAL = (
+    "p over runs holds for these sources alone, p over sources for these runs alone: each is below .05 far more often "
+    "than in 5 % of equal arms, so neither decides anything."
+)
 
 
 def as_json(found: Sequence[Comparison]) -> str:
@@ -22,28 +27,114 @@ def as_json(found: Sequence[Comparison]) -> str:
     return json.dumps([asdict(each) for each in found], indent=2, allow_nan=False)
 
 
-def print_comparisons(found: Sequence[Comparison], sizes: Sequence[SampleSize], console: Console) -> None:
-    """Print what was compared, the differences in points with their verdicts, and what the design can reach."""
+def print_comparisons(
+    found: Sequence[Comparison], sizes: Sequence[SampleSize], console: Console, details: bool = False
+) -> None:
+    """Print what was compared, the differences in points with their verdicts, and what these can mean."""
     for size in sizes:
         console.print(size_sentence(size))
+    print_wide(console, ("arms", *HEADS), [[f"{each.a} – {each.b}", *row(each)] for each in found])
+    for sentence in sentences(found):
+        console.print(sentence)
+    if details:
+        heads = ("arms", "metric", "p over runs", "p over sources", "p, McNemar")
+        print_wide(console, heads, [[f"{each.a} – {each.b}", *conditional_row(each)] for each in found])
+        console.print(CONDITIONAL)
+
+
+def print_without_conflicts(found: Sequence[Comparison], images: int, console: Console) -> None:
+    """Print the same comparisons without images whose source has two labels."""
+    console.print(f"Without the {images} images of sources that have two labels:")
+    print_wide(console, ("arms", *HEADS), [[f"{each.a} – {each.b}", *row(each)] for each in found])
+
+
+def print_wide(console: Console, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table as wide as it is: a narrow terminal breaks the lines, and nothing is cut off."""
     table = Table()
-    for head in ("arms", "metric", "verdict", "difference, points", "P(better)", "p, runs", "p, Holm", "p, sources"):
+    for head in heads:
         table.add_column(head, justify="left" if head in ("arms", "metric", "verdict") else "right", no_wrap=True)
-    for each in found:
-        table.add_row(
-            f"{each.a} – {each.b}",
-            NAMES[each.metric] + (" (primary)" if each.primary else ""),
-            each.verdict,
-            difference_text(each),
-            f"{each.p_improvement:.2f}",
-            p_text(each.p_value),
-            p_text(each.p_holm),
-            p_text(each.p_source),
-        )
-    # as wide as it is: a narrow terminal breaks the lines, and nothing is cut off
+    for cells in rows:
+        table.add_row(*cells)
     width = Measurement.get(console, console.options.update(max_width=1000), table).maximum
     Terminal(file=console.file, width=width, force_terminal=console.is_terminal).print(table)
-    console.print(reach_sentence(found))
+
+
+def row(found: Comparison) -> list[str]:
+    """The cells under `HEADS`."""
+    return [
+        NAMES[found.metric] + (" (primary)" if found.primary else ""),
+        found.verdict + (" (exploratory)" if found.declared is False else ""),
+        difference_text(found),
+        _bounds(found.ci90_low, found.ci90_high) or "–",
+        f"{100 * found.frequency:.0f} %",
+        p_text(found.p_value),
+        p_text(found.p_holm),
+    ]
+
+
+def conditional_row(found: Comparison) -> list[str]:
+    """The metric, and the p values that hold for these sources or these runs alone."""
+    return [NAMES[found.metric], *(p_text(p) for p in (found.p_runs, found.p_source, found.p_mcnemar))]
+
+
+def difference_text(found: Comparison) -> str:
+    """`+1.2 (-0.3 … +2.7)`, in points."""
+    bounds = _bounds(found.ci_low, found.ci_high) or "one source: no interval"
+    mark = ", of this one run" if found.runs == 1 and found.ci_low is not None else ""
+    return f"{100 * found.difference:+.1f} ({bounds}{mark})"
+
+
+def _bounds(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"{100 * low:+.1f} … {100 * high:+.1f}"
+
+
+def p_text(p: float | None) -> str:
+    """A p value with two significant digits; an en dash where there is none."""
+    return "–" if p is None else "< 0.0001" if p < 0.0001 else f"{p:.2g}"
+
+
+def sentences(found: Sequence[Comparison]) -> Iterator[str]:
+    """On what the arms were compared, what an inconclusive primary comparison excludes, and what verdicts are about."""
+    primary = [each for each in found if each.primary]
+    for each in primary:
+        yield f"{each.a} – {each.b}: {compared_on(each)}.{_left_open(each)}"
+    yield about(primary)
+    if any(each.declared is False for each in found):
+        yield "Exploratory: not among the claims that the study declared, or asked by another metric or margin."
+
+
+def compared_on(found: Comparison) -> str:
+    """Images, sources and runs."""
+    runs = "1 run" if found.runs == 1 else f"{found.runs} {'paired' if found.paired else 'unpaired'} runs"
+    return f"compared on {found.images:,} shared images of {found.sources:,} sources, {runs}"
+
+
+def _left_open(found: Comparison) -> str:
+    if found.verdict != "inconclusive":
+        return ""
+    why = f" Inconclusive whatever the figures: {found.reason}." if found.reason else ""
+    if found.smallest_margin is None or found.runs == 1:
+        return why
+    return f"{why} A gain of {100 * found.smallest_margin:.1f} points or more is excluded, a smaller one is not."
+
+
+def about(found: Sequence[Comparison]) -> str:
+    """What the verdicts are about: runs vary less than methods do."""
+    margin, networks = 100 * found[0].margin, {each.networks for each in found}
+    words = f"A difference matters from {margin:g} points on (the margin). "
+    if None in networks:
+        return (
+            f"{words}Runs differ in what their seeds drive alone: the degradation, the split and the SR network were "
+            "drawn once, so a verdict is about this network, not about its method."
+        )
+    fewest = min(count for count in networks if count is not None)
+    if fewest < METHOD_NETWORKS:
+        which = "this network" if fewest == 1 else f"these {fewest} networks"
+        return f"{words}A verdict is about {which}, not about the method: that takes {METHOD_NETWORKS} SR seeds."
+    return (
+        f"{words}The intervals include the SR seed, so a verdict is about this method; {fewest} SR seeds leave "
+        f"{fewest - 1} degrees of freedom for it."
+    )
 
 
 def size_sentence(size: SampleSize) -> str:
@@ -58,42 +149,11 @@ def worth_sentence(size: SampleSize) -> str:
     )
     if not size.known:
         return (
-            f"The sources of the {size.images} test images are not all known: each counts as one, so copies of one "
-            "micrograph make intervals too narrow and verdicts too sure."
+            f"The sources of the {size.images} test images are not all known, so copies of one micrograph may count as "
+            "many: intervals may be too narrow, and every verdict is inconclusive."
         )
-    return (
-        f"{size.images} test images of {size.sources} sources{worth}; with that many sources alone an accuracy of "
-        f"{100 * size.accuracy:.1f} % could be anything from {100 * size.low:.1f} to {100 * size.high:.1f} %."
-    )
-
-
-def difference_text(found: Comparison) -> str:
-    """`+1.2 (-0.3 … +2.7)`, in points."""
-    if found.ci_low is None or found.ci_high is None:
-        return f"{100 * found.difference:+.1f} (one source: no interval)"
-    return f"{100 * found.difference:+.1f} ({100 * found.ci_low:+.1f} … {100 * found.ci_high:+.1f})"
-
-
-def p_text(p: float | None) -> str:
-    """A p value with two significant digits; an en dash where there is none."""
-    return "–" if p is None else "< 0.0001" if p < 0.0001 else f"{p:.2g}"
-
-
-def reach_sentence(found: Sequence[Comparison]) -> str:
-    """How small the corrected p can become with these runs, and whether that allows a verdict at all."""
-    runs, family = min(each.runs for each in found), sum(each.metric == found[0].metric for each in found)
-    if runs == 1:
-        return "One common seed: there is no p over runs, so every verdict is inconclusive; train with more seeds."
-    reach, comparisons = smallest_p(runs, family), "1 comparison" if family == 1 else f"{family} comparisons"
-    end = (
-        "" if reach < LEVEL else f", so no verdict but inconclusive is possible: {runs_needed(family)} pairs are needed"
-    )
-    return f"{runs} paired runs and {comparisons}: the smallest p after Holm is {reach:.2g}{end}."
-
-
-def runs_needed(family: int) -> int:
-    """The fewest paired runs with which `better` is within reach."""
-    runs = 2
-    while smallest_p(runs, family) >= LEVEL:
-        runs += 1
-    return runs
+    counted = f"{size.images} test images of {size.sources} sources{worth}"
+    if size.low is None or size.high is None:
+        return f"{counted}; one source gives no interval."
+    which = "of this one run" if size.runs == 1 else "over runs and sources"
+    return f"{counted}; 95 % interval {which}: {100 * size.low:.1f} to {100 * size.high:.1f} %."

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from leukosr.report.block import Block
 from leukosr.report.published import PublishedStudy
 from leukosr.report.reproduce import Reproduction
 from leukosr.report.results import StudyResults
@@ -45,7 +46,8 @@ class ProtocolPart:
     percentiles: Rows
     leakage: Sequence[str]
     verdicts: Rows
-    reach: str
+    verdict_sentences: Sequence[str]
+    conditional: Rows
     unknown: str
     sizes: Sequence[str]
     accuracy: str
@@ -63,6 +65,8 @@ class Page:
     budget_name: str
     results: StudyResults
     protocols: Sequence[ProtocolPart]
+    claims: str
+    evidence: Sequence[tuple[str, Sequence[Block]]]
     split_effects: Rows
     split_names: Sequence[str]
     split_words: str
@@ -81,5 +85,7 @@ class Page:
     wrapped: bool
     params_yaml: str
     reproduce: Reproduction
+    sheet_items: int
+    sheet_gaps: int
     versions: Mapping[str, str]
     pictures: Mapping[str, Figure]

@@ -15,10 +15,9 @@ LOSS = "loss_"  # begins the columns of the losses
 
 
 def sr_curves(path: Path, look: Look, history: pd.DataFrame, note: str) -> None:
-    """Losses (log scale) and validation PSNR and SSIM of one SR training by iteration, stages told apart.
+    """Losses (log scale) and validation PSNR and SSIM of one SR training by iteration, stages separated by lines.
 
-    `history` has the columns of sr/<training>/history.csv. Iterations may run
-    through or start anew in each stage.
+    `history` has the columns of sr/<training>/history.csv. Iterations may continue or restart in each stage.
     """
     iterations = _running(history)
     with new_figure(path, 5.6, 6.6, note) as figure:
@@ -37,12 +36,7 @@ def sr_curves(path: Path, look: Look, history: pd.DataFrame, note: str) -> None:
         for panel, column, label in ((psnr, "val_psnr", "PSNR, dB"), (ssim, "val_ssim", "SSIM")):
             known = history[column].notna()
             panel.plot(
-                iterations[known],
-                history[column][known],
-                color=look.colour,
-                linewidth=1.8,
-                marker="o",
-                markersize=3,
+                iterations[known], history[column][known], color=look.colour, linewidth=1.8, marker="o", markersize=3
             )
             panel.set_ylabel(f"validation\n{label}")
         ssim.set_xlabel("iteration")
@@ -52,10 +46,9 @@ def sr_curves(path: Path, look: Look, history: pd.DataFrame, note: str) -> None:
 
 
 def classifier_curves(path: Path, look: Look, history: pd.DataFrame, note: str) -> None:
-    """Training loss and accuracy of one experiment by epoch: a thin line a training, a thick one for their mean.
+    """Training loss and accuracy of one experiment by epoch: a thin line per training, a thick one for their mean.
 
-    `history` has the columns of classify/<experiment>/<protocol>/history.csv; accuracy is a fraction,
-    shown in percent.
+    `history` has the columns of classify/<experiment>/<protocol>/history.csv; accuracy is a fraction, shown in percent.
     """
     with new_figure(path, 5.6, 2.7, note) as figure:
         panels = figure.subplots(1, 2)
@@ -78,7 +71,7 @@ def classifier_curves(path: Path, look: Look, history: pd.DataFrame, note: str) 
 
 
 def _running(history: pd.DataFrame) -> pd.Series:
-    """Iterations counted over all stages, also where each stage starts at its own zero."""
+    """Iterations counted over all stages, also if each stage starts at zero."""
     iterations = history["iteration"].reset_index(drop=True)
     anew = iterations.diff() <= 0
     return iterations + iterations.shift(fill_value=0).where(anew, 0).cumsum()

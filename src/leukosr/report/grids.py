@@ -72,9 +72,9 @@ def read_cell(
 
 
 def arm_grid(path: Path, cells: Sequence[GridCell], looks: Mapping[str, Look], note: str) -> None:
-    """All arms of the same cells: a row a cell, under it the crop marked in it, enlarged.
+    """All arms of the same cells: one row per cell, below it the marked crop, enlarged.
 
-    Images smaller than their place are enlarged by nearest neighbour, so that pixels are seen.
+    Images smaller than their place are enlarged by nearest neighbour, so that pixels show.
     """
     arms = list(cells[0].views)
     height, width = cells[0].views[arms[-1]].whole.shape[:2]
@@ -103,7 +103,7 @@ def arm_grid(path: Path, cells: Sequence[GridCell], looks: Mapping[str, Look], n
 
 
 def degradation_grid(path: Path, high: Sequence[RGB], low: Sequence[RGB], labels: Sequence[str], note: str) -> None:
-    """Pairs of HR (above) and LR images (below, enlarged by nearest neighbour), a column a pair.
+    """Pairs of HR (above) and LR images (below, enlarged by nearest neighbour), one column per pair.
 
     Images are uint8 RGB HWC; `labels` name the columns. Raises ValueError when the lengths differ.
     """
@@ -119,7 +119,7 @@ def sample_grid(
     note: str,
     labels: Sequence[str] = (),
 ) -> None:
-    """Validation samples of SR training: rows LR (nearest neighbour), SR, HR; a column an image.
+    """Validation samples of SR training: rows LR (nearest neighbour), SR, HR; one column per image.
 
     Images are uint8 RGB HWC. Raises ValueError when the lengths differ.
     """

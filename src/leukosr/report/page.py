@@ -27,16 +27,18 @@ from leukosr.report.charts import (
     confusion_figure,
     quality_figure,
 )
-from leukosr.report.comparisons import reach_sentence, size_sentence, worth_sentence
+from leukosr.report.comparisons import sentences, size_sentence, worth_sentence
 from leukosr.report.content import Figure, Page, ProtocolPart, SweepPart
 from leukosr.report.curves import classifier_curves, sr_curves
+from leukosr.report.evidence import evidence
 from leukosr.report.grids import arm_grid, read_cell
 from leukosr.report.published import published_figures
 from leukosr.report.results import StudyResults
+from leukosr.report.sheet import sheet, sheet_markdown
 from leukosr.report.split_effect import compared_protocols, effect_figure, effect_rows, split_effects
 from leukosr.report.style import arm_looks, budget_note, training_words
 from leukosr.report.tables import comparison_table, summary
-from leukosr.report.verdicts import judge, leakage, verdict_rows
+from leukosr.report.verdicts import Verdicts, conditional_rows, judge, leakage, named, verdict_rows
 from leukosr.versions import installed_versions
 
 PAGE_WIDTH = 1400  # pixels; wider pictures are reduced for the page
@@ -52,9 +54,9 @@ def write_report(
 ) -> Path:
     """Write the report of a study into `folder`, whose former content is replaced; returns its index.html.
 
-    Beside index.html (self-contained: no script, no request) stand figures/*.png, comparison.csv and
-    summary.json. `versions` defaults to the installed packages; `others` are the results under further protocols;
-    `conf` is the folder that the parameters were composed from.
+    Beside index.html (self-contained: no script, no request) stand figures/*.png, comparison.csv,
+    summary.json and sheet.md, the reporting sheet. `versions` defaults to the installed packages; `others` are the
+    results under further protocols; `conf` is the folder that the parameters were composed from.
     The same inputs give the same bytes.
     Raises LeukoError when an image of the grid is missing or `folder` cannot be written.
     """
@@ -75,6 +77,11 @@ def write_report(
             effect_figure(work / "figures" / "split_effect.png", effects, compared, note)
             words = f"Test accuracy of every experiment under both protocols with 95 % intervals. {note}"
             pictures["split_effect"] = Figure(data_uri(work / "figures" / "split_effect.png", False), words)
+        blocks = []
+        for each in everything:
+            blocks.append(evidence(work / "figures", params, each, note))
+            for name, caption in (item for block in blocks[-1] for item in block.pictures.items()):
+                pictures[name] = Figure(data_uri(work / "figures" / f"{name}.png", False), f"{caption} {note}")
         with new_file(work / "comparison.csv") as path:
             named = [
                 t if not others else t.assign(protocol=r.protocol) for t, r in zip(tables, everything, strict=True)
@@ -82,6 +89,8 @@ def write_report(
             pd.concat(named).to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
         summaries = {each.protocol: summary(each) for each in everything}
         write_json(work / "summary.json", summaries if others else summary(results))
+        installed, again = versions if versions is not None else installed_versions(), reproduction(params, conf)
+        items = sheet(params, everything, installed, again.command)
         page = Page(
             title=params.study.title,
             lead=sections.lead_sentence(params, results),
@@ -89,7 +98,11 @@ def write_report(
             budget=budget_note(params.budget),
             budget_name=params.budget.name,
             results=results,
-            protocols=[_protocol(params, *each) for each in zip(everything, tables, strict=True)],
+            protocols=[
+                _protocol(params, *each) for each in zip(everything, tables, judge(params, everything), strict=True)
+            ],
+            claims=params.claims.digest if params.claims else "",
+            evidence=list(zip([each.protocol for each in everything], blocks, strict=True)),
             split_effects=effect_rows(effects, compared[0]) if compared else [],
             split_names=[each.protocol.replace("_", " ") for each in compared or ()],
             split_words=sections.split_words(*compared) if compared else "",
@@ -107,12 +120,16 @@ def write_report(
             images=next((each.quality.n for each in results.arms.values()), 0),
             wrapped=getattr(params.degrade, "noise", "") == "wrapped",
             params_yaml=_settings(params),
-            reproduce=reproduction(params, conf),
-            versions=versions if versions is not None else installed_versions(),
+            reproduce=again,
+            sheet_items=len(items),
+            sheet_gaps=sum(item.answer is None for item in items),
+            versions=installed,
             pictures=pictures,
         )
-        with new_file(work / "index.html") as path:
-            path.write_text(template("report.html.j2").render(page=page), encoding="utf-8")
+        shown = template("report.html.j2").render(page=page)
+        for name, text in (("index.html", shown), ("sheet.md", sheet_markdown(params, items))):
+            with new_file(work / name) as path:
+                path.write_text(text, encoding="utf-8")
     return folder / "index.html"
 
 
@@ -155,9 +172,9 @@ def _draw_sweep(folder: Path, params: Params, results: StudyResults, pictures: d
     return SweepPart(what, found["sentences"], shown)
 
 
-def _protocol(params: Params, results: StudyResults, table: pd.DataFrame) -> ProtocolPart:
+def _protocol(params: Params, results: StudyResults, table: pd.DataFrame, found: Verdicts) -> ProtocolPart:
     """What the page says of the study under one protocol."""
-    found = judge(params, results)
+    compared = named(found.comparisons, results)
     main = results.protocol == params.study.protocols[0]
     return ProtocolPart(
         name=results.protocol,
@@ -168,8 +185,9 @@ def _protocol(params: Params, results: StudyResults, table: pd.DataFrame) -> Pro
         published="published_psnr" in table,
         percentiles=sections.percentile_rows(table, results),
         leakage=leakage(results.manifest, results.protocol, params.study),
-        verdicts=verdict_rows(found.comparisons, results),
-        reach=reach_sentence(found.comparisons) if found.comparisons else "",
+        verdicts=verdict_rows(compared),
+        verdict_sentences=list(sentences(compared)) if compared else [],
+        conditional=conditional_rows(compared),
         unknown=next((worth_sentence(size) for size in found.sizes if not size.known), ""),
         sizes=[
             size_sentence(replace(size, name=results.experiments[size.name].look.label))

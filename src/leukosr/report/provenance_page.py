@@ -1,4 +1,4 @@
-"""The page of a set's sources: what was found in words, and every group as a strip of images."""
+"""The page of a set's sources: a summary, and every group as a strip of images."""
 
 from __future__ import annotations
 

@@ -19,10 +19,9 @@ from leukosr.versions import git_commit, installed_versions
 def publish_results(params: Params, params_file: Path, layout: Layout, target: Path) -> Path:
     """Copy the report with its figures, metrics, params.yaml, dvc.lock, versions and commit of a study to `target`.
 
-    Manifest and roles come along where the study claims a split by source, so that anyone can check it.
-
-    An existing snapshot of that name is replaced. Raises LeukoError when the study is not finished, or something
-    else lies at `target`.
+    Manifest and roles are included if the study claims a split by source, so that anyone can check it. An existing
+    snapshot of that name is replaced. Raises LeukoError when the study is not finished, or something else lies at
+    `target`.
     """
     if target.name.startswith(".") or target.parent != Path("results"):
         raise LeukoError(f"'{target}' is not a folder directly below results/: give --name a plain name")

@@ -1,4 +1,4 @@
-"""The one command that composes a study's parameters again."""
+"""The command that composes a study's parameters again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MOST_TRIES = 20  # each composes the configuration, in a few tenths of a second
 
 @dataclass(frozen=True)
 class Reproduction:
-    """A `dvc exp run` command. exact: it composes the very parameters, speed apart; else it only names the study."""
+    """A `dvc exp run` command. exact: it composes the same parameters but for `runtime`; else it names the study."""
 
     command: str
     exact: bool
@@ -32,8 +32,8 @@ class Reproduction:
 def reproduction(params: Params, conf: Path) -> Reproduction:
     """The shortest command found that composes `params` from the folder `conf`.
 
-    Settings that others are derived from come first, so that none is named whose value follows. Not exact where `conf`
-    is missing, or has changed since in a way that no override brings back.
+    Settings that others derive from come first, so that derived ones need not be named. Not exact where `conf` is
+    missing, or has changed in a way that no override restores.
     """
     chosen = [f"study={params.study.name}", f"budget={params.budget.name}"]
     base = Reproduction(_command(chosen), exact=False)

@@ -1,12 +1,12 @@
-"""What the stages of one study wrote, read and checked at the door."""
+"""The results of one study, read from the stages' files and checked."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -18,6 +18,7 @@ from leukosr.layout import Layout
 from leukosr.report.style import Look, arm_looks, experiment_looks, training_look
 from leukosr.tables import read_own_table
 
+Fields = TypeVar("Fields")
 TEXT_COLUMNS = frozenset(
     ("path", "class", "source", "role", "reason", "image", "stage", "fold", "member", "true", "predicted")
 )  # fmt: skip
@@ -27,6 +28,7 @@ TEXT_COLUMNS = frozenset(
 class ImageQuality:
     """Mean image quality of one arm over `n` images; PSNR in dB, None where undefined (originals).
 
+    `consistency` is the RMSE in grey levels between the image, shrunk, and its low-resolution image.
     `precision` is that of the network that made the images, None where none did.
     """
 
@@ -38,6 +40,8 @@ class ImageQuality:
     ssim_sd: float | None
     mse: float | None
     mse_sd: float | None
+    consistency: float
+    consistency_sd: float | None
 
 
 @dataclass(frozen=True)
@@ -195,9 +199,9 @@ def _classification(raw: dict[str, Any]) -> Classification:
     return _fields(Classification, {**raw, "per_class": per_class})
 
 
-def _fields(kind: Callable[..., Any], raw: Mapping[str, Any]) -> Any:
+def _fields(kind: type[Fields], raw: Mapping[str, Any]) -> Fields:
     """A dataclass from those of the mapping's entries that it names."""
-    return kind(**{name: raw[name] for name in kind.__dataclass_fields__})  # type: ignore[attr-defined]
+    return kind(**{each.name: raw[each.name] for each in fields(kind)})  # type: ignore[arg-type]
 
 
 def _metrics(path: Path, build: Callable[[dict[str, Any]], Any], stage: str) -> Any:

@@ -1,4 +1,4 @@
-"""The words and rows of the report page, computed from the results; the template only lays them out."""
+"""The text and rows of the report page, computed from the results; the template only lays them out."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def lead_sentence(params: Params, results: StudyResults) -> str:
 
 
 def _trained(params: Params, results: StudyResults) -> str:
-    """The lead's first half; where experiments differ in more than their arm, the table below it says how."""
+    """The lead's first half; if experiments differ in more than their arm, the table below it says how."""
     scores, classes = next(iter(results.experiments.values())).scores, len(results.classes)
     if not alike(params, results):
         return f"Classifiers of {classes} classes were trained in {len(results.experiments)} experiments"
@@ -68,7 +68,7 @@ def _network_words(recipe: Classifier) -> tuple[str, str]:
 
 
 def experiment_rows(params: Params, results: StudyResults) -> list[list[str]]:
-    """A row an experiment: the arms that it trains and tests on, its classifier, training images and runs."""
+    """One row per experiment: the arms that it trains and tests on, its classifier, training images and runs."""
     rows, looks = [], arm_looks(params)
     for name, result in results.experiments.items():
         experiment, scores = params.classify[name], result.scores
@@ -79,7 +79,7 @@ def experiment_rows(params: Params, results: StudyResults) -> list[list[str]]:
 
 
 def precision_sentence(results: StudyResults) -> str:
-    """In which precision the networks computed; stage by stage where they did not all compute in the same."""
+    """The precision that the networks computed in; stage by stage if it was not the same for all."""
     stages: dict[str, list[str]] = {}
     for name, training in results.trainings.items():
         stages.setdefault(str(training.metrics["precision"]), []).append(f"train_sr@{name}")
@@ -137,7 +137,7 @@ def percentile_rows(table: pd.DataFrame, results: StudyResults) -> list[list[str
 
 
 def f1_by_class(results: StudyResults) -> list[list[str]]:
-    """A row a class: its name, its test images, the F1 of every experiment in percent."""
+    """One row per class: its name, its test images, the F1 of every experiment in percent."""
     first = next(iter(results.experiments.values())).scores.per_class
     return [
         [
@@ -150,21 +150,16 @@ def f1_by_class(results: StudyResults) -> list[list[str]]:
 
 
 def class_rows(results: StudyResults) -> list[list[str]]:
-    """A row an experiment and class: precision, recall, F1 in percent (means over seeds) and the test images."""
+    """One row per experiment and class: precision, recall, F1 in percent (means over seeds) and the test images."""
     return [
-        [
-            result.look.label,
-            name,
-            *(number(percent(v), 1) for v in (s.precision, s.recall, s.f1)),
-            str(s.support),
-        ]
+        [result.look.label, name, *(number(percent(v), 1) for v in (s.precision, s.recall, s.f1)), str(s.support)]
         for result in results.experiments.values()
         for name, s in result.scores.per_class.items()
     ]
 
 
 def sr_rows(params: Params, results: StudyResults) -> list[list[str]]:
-    """A row a training: the weights that its arms use, validation scores, size and cost; an en dash is unknown."""
+    """One row per training: the weights that its arms use, validation scores, size and cost; an en dash is unknown."""
     return [
         [
             training.look.label,
@@ -203,7 +198,7 @@ def degradation_rows(params: Params) -> list[tuple[str, str]]:
 
 
 def grid_choice(results: StudyResults, arms: Sequence[str], count: int) -> Iterator[tuple[str, str, dict[str, str]]]:
-    """`count` test images in turn from every class, the first by name: id, label, and a caption for each arm.
+    """`count` test images from all classes in turn, first by name: id, label, and a caption for each arm.
 
     The caption gives the image's PSNR and in how many runs it was classified right.
     """
@@ -221,22 +216,18 @@ def grid_choice(results: StudyResults, arms: Sequence[str], count: int) -> Itera
 
 
 def _image_facts(results: StudyResults, arm: str) -> dict[str, str]:
-    """The caption of each image of an arm; in how many runs it was right says the first experiment that tests on it."""
+    """The caption of each image of an arm; the first experiment that tests on it says in how many runs it was right."""
     facts: dict[str, list[str]] = defaultdict(list)
     if arm in results.arms:
         for image, psnr in results.arms[arm].per_image[["image", "psnr"]].itertuples(index=False):
-            facts[str(image)].append(_decibel(psnr))
+            shown = number(psnr, 1)
+            facts[str(image)].append(shown if shown == UNDEFINED else f"{shown} dB")
     said = next((each.predictions for each in results.experiments.values() if each.arm == arm), None)
     if said is not None:
         right = (said["true"] == said["predicted"]).groupby(said["image"])
         for image, hits, runs in zip(right.sum().index, right.sum(), right.size(), strict=True):
             facts[str(image)].append(f"right {hits}/{runs}")
     return {image: ", ".join(words) for image, words in facts.items()}
-
-
-def _decibel(psnr: float | None) -> str:
-    shown = number(psnr, 1)
-    return shown if shown == UNDEFINED else f"{shown} dB"
 
 
 def _flat(settings: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:

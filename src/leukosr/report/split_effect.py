@@ -1,4 +1,4 @@
-"""The scores of every experiment under two protocols, and what the split alone is worth: rows and a figure."""
+"""The scores of every experiment under two protocols, and the effect of the split alone: rows and a figure."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 
 from leukosr.data.splits import SPLITS
 from leukosr.evaluate.arms.split_effect import SplitEffect, split_effect
-from leukosr.evaluate.estimate import Estimate
+from leukosr.report.block import percent_with_interval, points_with_interval
+from leukosr.report.charts import beside, label_rows
 from leukosr.report.comparisons import NAMES
 from leukosr.report.results import StudyResults
 from leukosr.report.style import new_figure
-from leukosr.report.tables import UNDEFINED
 from leukosr.report.verdicts import predictions_of
 
 
@@ -33,18 +33,17 @@ def split_effects(mixed: StudyResults, disjoint: StudyResults) -> list[SplitEffe
 
 
 def effect_rows(effects: Sequence[SplitEffect], results: StudyResults) -> list[list[str]]:
-    """A row an experiment and metric, percent and points with intervals."""
+    """One row per experiment and metric, percent and points with intervals."""
     return [
-        [results.look(e.arm).label, NAMES[e.metric], _text(e.mixed), _text(e.disjoint), _text(e.difference, "+")]
+        [
+            results.look(e.arm).label,
+            NAMES[e.metric],
+            percent_with_interval(e.mixed),
+            percent_with_interval(e.disjoint),
+            points_with_interval(e.difference),
+        ]
         for e in effects
     ]
-
-
-def _text(score: Estimate, sign: str = "") -> str:
-    mean = f"{100 * score.value:{sign}.1f}"
-    if score.ci_low is None or score.ci_high is None:
-        return f"{mean} ({UNDEFINED})"
-    return f"{mean} ({100 * score.ci_low:{sign}.1f} … {100 * score.ci_high:{sign}.1f})"
 
 
 def effect_figure(
@@ -64,15 +63,11 @@ def effect_figure(
                     100 * score.value, place + shift, marker="o", markersize=7, color=colour, linestyle="none",
                     markerfacecolor=colour if filled else "white",
                 )  # fmt: skip
-            text = f"{100 * effect.difference.value:+.1f} points"
-            panel.annotate(text, (1.03, place), xycoords=("axes fraction", "data"), va="center", fontsize=9)
+            beside(panel, place, f"{100 * effect.difference.value:+.1f} points")
         for label, face in zip(names, ("white", "black"), strict=True):
             panel.plot(
                 [], [], marker="o", markersize=7, color="black", markerfacecolor=face, label=label, linestyle="none"
             )
         figure.legend(loc="outside upper left", ncols=2)
-        panel.set_yticks(range(len(shown)), [compared[0].look(effect.arm).label for effect in shown])
-        panel.set_ylim(len(shown) - 0.5, -0.5)
-        panel.tick_params(axis="y", length=0)
-        panel.grid(True, axis="x")
+        label_rows(panel, [compared[0].look(effect.arm).label for effect in shown])
         panel.set_xlabel(f"test accuracy, % (lines: 95 % intervals; right: what {names[0]} adds)")

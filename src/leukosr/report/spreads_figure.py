@@ -1,4 +1,4 @@
-"""Spreads of several configurations beside each other."""
+"""Spreads of several configurations side by side."""
 
 from __future__ import annotations
 
@@ -16,10 +16,17 @@ from leukosr.report.style import SEQUENCE, new_figure
 
 
 def print_spreads(found: Sequence[Steadiness], first: Trials, console: Console) -> None:
-    """A row a configuration, in points."""
+    """One row per configuration, in points."""
     table = Table(title=f"{first.metric}, {first.unit}", title_justify="left")
     ratio_head = f"sd / that of {found[0].name}" + (" (95 % together)" if len(found) > 2 else "")
-    heads = ("table", "runs", "mean (95 % interval)", "sd (95 % interval)", "range", ratio_head)
+    heads = (
+        "table",
+        "runs",
+        "mean (95 % interval)",
+        "sd (95 % interval if runs are nearly normal)",
+        "range",
+        ratio_head,
+    )
     for head in heads:
         table.add_column(head, justify="left" if head == "table" else "right")
     for each in found:
@@ -34,7 +41,7 @@ def print_spreads(found: Sequence[Steadiness], first: Trials, console: Console) 
 
 
 def verdict(each: Steadiness, first: str) -> str:
-    """What may be said of one configuration's sd against the first's."""
+    """The verdict on one configuration's sd against the first's."""
     ratio = each.ratio
     if ratio is None or ratio.ci_low is None or ratio.ci_high is None:
         return f"its sd cannot be compared with that of {first}, as one of them is 0"
@@ -53,13 +60,13 @@ def _text(estimate: Estimate, point: float, digits: int) -> str:
 
 
 def spreads_figure(path: Path, tables: Sequence[tuple[str, Trials]], found: Sequence[Steadiness], note: str) -> None:
-    """Every run as a dot, a row a configuration, with mean ± sd and the ratio of sds to the first row."""
+    """Every run as a dot, one row per configuration, with mean ± sd and the ratio of sds to the first row."""
     first = tables[0][1]
     with new_figure(path, 7.4, 0.5 * len(tables) + 1.2, note) as figure:
         panel = figure.subplots()
         for place, ((_, trials), each) in enumerate(zip(tables, found, strict=True)):
             values = np.sort(trials.table["value"][trials.runs].to_numpy(float)) / first.point
-            shift = 0.22 * np.cos(np.arange(len(values)) * np.pi)  # so that neighbours do not hide each other
+            shift = 0.22 * np.cos(np.arange(len(values)) * np.pi)  # so that neighbours do not overlap
             panel.scatter(values, place + shift, color=SEQUENCE[0 if place else 6], s=20, alpha=0.8, zorder=3)
             panel.vlines(values.mean(), place - 0.36, place + 0.36, color="black", linewidth=2, zorder=4)
             words = f"{values.mean():.1f} ± {values.std(ddof=1):.1f}"

@@ -19,7 +19,7 @@ from leukosr.config import ArmLook, Budget, ByTraining, Classifier, Params
 from leukosr.files import new_file
 from leukosr.images.reading import read_as_rgb
 
-# Okabe & Ito's colours (Color Universal Design, 2008), told apart with any kind of colour vision
+# Okabe & Ito's colours (Color Universal Design, 2008), distinct for any kind of colour vision
 SEQUENCE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
 
 _RC: dict[Any, Any] = {
@@ -36,13 +36,13 @@ _RC: dict[Any, Any] = {
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
     "text.usetex": False,
-    "text.parse_math": False,  # a dollar sign in a name is no formula
+    "text.parse_math": False,  # a dollar sign in a name is not a formula
 }
 
 
 @dataclass(frozen=True)
 class Look:
-    """How people read the name of an arm, an experiment or a training, and its one colour."""
+    """The displayed name of an arm, an experiment or a training, and its colour."""
 
     label: str
     colour: str
@@ -74,7 +74,7 @@ def training_look(params: Params, training: str) -> Look:
 
 
 def _free(taken: Set[str | None]) -> Iterator[str]:
-    """The colours that are not taken, over and over."""
+    """The free colours, cyclically."""
     return cycle([colour for colour in SEQUENCE if colour not in taken] or SEQUENCE)
 
 
@@ -88,13 +88,13 @@ def size_text(height: int, width: int) -> str:
 
 
 def budget_note(budget: Budget) -> str:
-    """The sentence that stands under every figure: `<name> budget: <note>`."""
+    """The sentence under every figure: `<name> budget: <note>`."""
     named = budget.note.lower().startswith(f"{budget.name.lower()} budget")
     return budget.note if named else f"{budget.name} budget: {budget.note}"
 
 
 def training_words(recipe: Classifier) -> Iterator[str]:
-    """How classifiers train, where that may explain their scores and spread."""
+    """The settings that may explain scores and spread."""
     yield "1 epoch" if recipe.epochs == 1 else f"{recipe.epochs} epochs"
     yield {"constant": "constant learning rate", "cosine": "cosine decay", "plateau": "decay on plateaus"}[
         recipe.schedule
@@ -121,7 +121,7 @@ def training_words(recipe: Classifier) -> Iterator[str]:
     if recipe.ema:
         yield "averaged weights"
     if recipe.ensemble > 1:
-        yield f"{recipe.ensemble} classifiers a run"
+        yield f"{recipe.ensemble} classifiers per run"
 
 
 @contextmanager
@@ -130,9 +130,8 @@ def new_figure(
 ) -> Iterator[Figure]:
     """Yield a figure of `width` x `height` inches; then save it to `path` with `note` small at its foot.
 
-    A chart is stored with a palette of 256 colours, several times smaller; a `photo` in full colour. The same
-    content gives the same PNG bytes: no time stamp, no version, a fixed font. Raises LeukoError when `path`
-    cannot be written.
+    A chart is stored with a palette of 256 colours, several times smaller; a `photo` in full colour. The same content
+    gives the same PNG bytes: no time stamp, no version, a fixed font. Raises LeukoError when `path` cannot be written.
     """
     with matplotlib.rc_context(_RC):
         lines = textwrap.wrap(note, max(24, int(width * 15)))

@@ -1,4 +1,4 @@
-"""What a sweep leaves: its table, what that says, and figures."""
+"""The results of a sweep: its table, what that says, and figures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from leukosr.tables import write_frame
 def write_sweep(params: Params, finished: Sequence[Finished], facts: Mapping[str, Any], folder: Path) -> None:
     """Write trials.csv and what it says: variance.json with three figures, or search.json with one.
 
-    facts: what else the record is to hold. Raises LeukoError where too few trials succeeded.
+    facts: further entries of the record. Raises LeukoError where too few trials succeeded.
     """
     table = _table(params, finished)
     path = folder / "trials.csv"
@@ -48,7 +48,7 @@ def write_sweep(params: Params, finished: Sequence[Finished], facts: Mapping[str
 
 
 def _mixed(table: pd.DataFrame) -> Iterator[str]:
-    """A warning where trials were not all computed alike."""
+    """A warning if trials ran on different hardware."""
     places = sorted({place for place in table["ran_on"] if place})
     if len(places) > 1:
         yield f"Trials ran on {'; '.join(places)}, which round differently: that is part of what runs differ by."
@@ -78,7 +78,7 @@ def _write_search(params: Params, table: pd.DataFrame, facts: Mapping[str, Any],
 
 
 def _table(params: Params, finished: Sequence[Finished]) -> pd.DataFrame:
-    """A row a cell: its parameters, its metrics, how long it took, and where it is in Optuna and MLflow."""
+    """One row per cell: its parameters, its metrics, how long it took, and where it is in Optuna and MLflow."""
     rows = []
     for each in finished:
         state = "FAIL" if each.error is not None else "PRUNED" if each.pruned else "COMPLETE"
@@ -93,7 +93,7 @@ def _table(params: Params, finished: Sequence[Finished]) -> pd.DataFrame:
     return table[known + [name for name in table if name not in known]]
 
 
-def said_in(folder: Path) -> list[str]:
+def sweep_sentences(folder: Path) -> list[str]:
     """The sentences of a sweep's record; empty without one."""
     said: list[str] = record_of(folder).get("sentences", [])
     return said

@@ -20,7 +20,7 @@ def comparison_table(results: StudyResults, published: PublishedStudy | None) ->
     """One row per experiment with the arm it tests, or per arm where nothing is classified.
 
     It holds image quality, scores and, if given, published figures. PSNR in dB, SSIM in 0..1; accuracy and macro F1 in
-    percent as mean and sd over `n_runs` seeds. There are columns for what the study measures alone, and `published_*`
+    percent as mean and sd over `n_runs` seeds. There are columns only for what the study measures, and `published_*`
     and the F1 of means, which was published, only when `published` is given, with the percentile of the published PSNR
     and SSIM among the arm's images; NaN is undefined.
     """
@@ -115,7 +115,7 @@ def percent(fraction: float | None) -> float | None:
 
 
 def number(value: float | None, digits: int) -> str:
-    """`value` with so many decimals; an en dash when it is None or NaN."""
+    """`value` with `digits` decimals; an en dash for None or NaN."""
     return UNDEFINED if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 

@@ -1,4 +1,4 @@
-"""Figures and words of run-to-run variance."""
+"""Figures and sentences on run-to-run variance."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from rich.table import Table
 from leukosr.evaluate.runs.components import Component
 from leukosr.evaluate.runs.spread import MOST_SEEDS, differences
 from leukosr.evaluate.runs.trials import Trials
-from leukosr.evaluate.runs.variance import Variance, larger
+from leukosr.evaluate.runs.variance import Variance
 from leukosr.report.style import SEQUENCE, new_figure
 
 FEWEST_RUNS = 6  # of one learning rate: the sd of fewer may be a third of what it looks like, or three times as much
 PUBLISHED_POINTS = 5  # “about 5 points” of accuracy between runs, as the case studies say
 
 
-def print_variance(found: Variance, trials: Trials, console: Console) -> None:
+def print_variance(variance: Variance, trials: Trials, console: Console) -> None:
     """The spread by learning rate, the components, and what both mean, in points."""
     point, unit = trials.point, trials.unit
-    by_rate = Table(title=f"{found.metric}, {unit}", title_justify="left")
-    for head in ("learning rate", "runs", "mean", "sd (95 % interval)", "range"):
+    by_rate = Table(title=f"{variance.metric}, {unit}", title_justify="left")
+    for head in ("learning rate", "runs", "mean", "sd (95 % interval if runs are nearly normal)", "range"):
         by_rate.add_column(head, justify="right")
-    for rate, spread in found.by_learning_rate.items():
+    for rate, spread in variance.by_learning_rate.items():
         sd = "–" if spread.sd is None else f"{spread.sd.value / point:.2f}"
         if spread.sd is not None and spread.sd.ci_low is not None and spread.sd.ci_high is not None:
             sd += f" ({spread.sd.ci_low / point:.2f} … {spread.sd.ci_high / point:.2f})"
@@ -36,58 +36,63 @@ def print_variance(found: Variance, trials: Trials, console: Console) -> None:
     parts = Table(title="what each stream carries", title_justify="left")
     for head in ("stream", f"sd, {unit}", "95 % interval"):
         parts.add_column(head, justify="left" if head == "stream" else "right")
-    for name, part in _parts(found).items():
+    for name, part in _parts(variance).items():
         parts.add_row(name, f"{part.sd / point:.2f}", f"{part.ci_low / point:.2f} … {part.ci_high / point:.2f}")
     console.print(parts)
-    for sentence in sentences(found, point, unit):
+    for sentence in sentences(variance, point, unit):
         console.print(sentence)
 
 
-def sentences(found: Variance, point: float, unit: str) -> list[str]:
-    """What may be said, in plain words; `point` is one point in the metric's own unit."""
-    said = [f"{stream}: no estimate, {why}." for stream, why in found.components.left_out.items()]
-    if found.failed:
-        said.append(f"{found.failed} trials without a value were left out.")
-    if found.run_sd == 0:
+def sentences(variance: Variance, point: float, unit: str) -> list[str]:
+    """The findings as sentences; `point` is one point in the metric's own unit."""
+    lines = [f"{stream}: no estimate, {why}." for stream, why in variance.components.left_out.items()]
+    if variance.failed:
+        lines.append(f"{variance.failed} trials without a value were left out.")
+    if variance.run_sd == 0:
         return [
-            *said,
+            *lines,
             "All runs of one learning rate have the same score (do they name one class for every image?): such runs do "
             "not tell how far others lie apart.",
         ]
-    joined = [name.replace("+", ", ") for name in found.components.by_stream if "+" in name]
-    said += [f"{names}: their seeds are one-to-one here, so only their total is known." for names in joined]
-    if found.components.residual is None and found.components.by_stream:
-        said.append("No two trials agree in all streams but one, so interactions and the hardware are in every figure.")
-    more = larger(found.components)
-    said += [f"{one} carries more than {other}: their intervals do not overlap." for one, other in more]
-    if len(found.components.by_stream) > 1 and not more:
-        said.append("No stream carries more than another beyond doubt: all intervals overlap.")
-    said += _together(found, point, unit)
-    said += importance_words(found.importances)
-    runs = max(spread.runs for spread in found.by_learning_rate.values())
+    joined = [name.replace("+", ", ") for name in variance.components.by_stream if "+" in name]
+    lines += [f"{names}: their seeds are one-to-one here, so only their total is known." for names in joined]
+    if variance.components.residual is None and variance.components.by_stream:
+        lines.append(
+            "No two trials agree in all streams but one, so interactions and the hardware are in every figure."
+        )
+    more = variance.components.carries_more
+    lines += [f"{one} carries more than {other} beyond doubt." for one, other in more]
+    if len(variance.components.by_stream) > 1 and not more:
+        lines.append("No stream carries more than another beyond doubt.")
+    lines += _streams_at_once(variance, point, unit)
+    lines += importance_words(variance.importances)
+    runs = max(spread.runs for spread in variance.by_learning_rate.values())
     if runs < FEWEST_RUNS:
         many = "1 run" if runs == 1 else f"{runs} runs"
-        return [*said, f"{many} of one configuration cannot say how far runs lie apart: {FEWEST_RUNS} or more can."]
-    if found.two_runs_differ_by:
-        shares = ", ".join(f"{_many(p, unit)} or more in {100 * q:.0f} %" for p, q in found.two_runs_differ_by.items())
-        said.append(f"Two runs of one configuration differ by {shares} of all pairs.")
-    for points, seeds in found.seeds_needed.items():
-        needed = f"more than {MOST_SEEDS:,}" if seeds is None else f"{seeds:,}"
-        said.append(
-            f"To see {_many(points, unit)} between two arms takes {needed} paired runs (80 % power, worst case)."
+        return [*lines, f"{many} of one configuration cannot say how far runs lie apart: {FEWEST_RUNS} or more can."]
+    if variance.two_runs_differ_by:
+        shares = ", ".join(
+            f"{_many(p, unit)} or more in {100 * q:.0f} %" for p, q in variance.two_runs_differ_by.items()
         )
-    return said
+        lines.append(f"Two runs of one configuration differ by {shares} of all pairs.")
+    for points, seeds in variance.seeds_needed.items():
+        needed = f"more than {MOST_SEEDS:,}" if seeds is None else f"{seeds:,}"
+        lines.append(
+            f"With endless test images, {needed} paired runs of two arms whose runs vary independently would show "
+            f"{_many(points, unit)} (80 % power); with the sources that there are, ask `leukosr plan`."
+        )
+    return lines
 
 
-def _together(found: Variance, point: float, unit: str) -> Iterator[str]:
-    """Where one stream was varied at a time: what exact repeats do, and whether the streams add up."""
-    if found.added_sd is None or found.run_sd is None:
+def _streams_at_once(variance: Variance, point: float, unit: str) -> Iterator[str]:
+    """If one stream was varied at a time: the spread of exact repeats, and whether the streams add up."""
+    if variance.added_sd is None or variance.run_sd is None:
         return
-    if found.components.residual is not None:
-        apart = found.components.residual.sd / point
+    if variance.components.residual is not None:
+        apart = variance.components.residual.sd / point
         differ = f"differ by an sd of {apart:.2f} {unit}" if apart else "are equal"
         yield f"Exact repeats {differ}: that is the hardware."
-    added, (spread, *others) = found.added_sd, found.by_learning_rate.values()
+    added, (spread, *others) = variance.added_sd, variance.by_learning_rate.values()
     if others or spread.sd is None or spread.sd.ci_low is None or spread.sd.ci_high is None:
         return
     sd, low, high = (each / point for each in (spread.sd.value, spread.sd.ci_low, spread.sd.ci_high))
@@ -103,10 +108,12 @@ def _together(found: Variance, point: float, unit: str) -> Iterator[str]:
         yield f"{words}, which the interval does not exclude."
 
 
-def importance_words(found: Mapping[str, float]) -> Iterator[str]:
-    """What Optuna ranks, where it does."""
-    if found:
-        shares = ", ".join(f"{name.replace('_', ' ').replace('+', ', ')} {share:.2f}" for name, share in found.items())
+def importance_words(importances: Mapping[str, float]) -> Iterator[str]:
+    """Optuna's importances, if any."""
+    if importances:
+        shares = ", ".join(
+            f"{name.replace('_', ' ').replace('+', ', ')} {share:.2f}" for name, share in importances.items()
+        )
         yield f"Importances by Optuna's fANOVA, without intervals: {shares}."
 
 
@@ -114,21 +121,21 @@ def _many(number: str, unit: str) -> str:
     return f"{number} {unit.removesuffix('s') if number == '1' else unit}"
 
 
-def _parts(found: Variance) -> dict[str, Component]:
-    residual = found.components.residual
-    return {**found.components.by_stream, **({"residual": residual} if residual is not None else {})}
+def _parts(variance: Variance) -> dict[str, Component]:
+    residual = variance.components.residual
+    return {**variance.components.by_stream, **({"residual": residual} if residual is not None else {})}
 
 
-def variance_figures(folder: Path, trials: Trials, found: Variance, note: str) -> list[Path]:
+def variance_figures(folder: Path, trials: Trials, variance: Variance, note: str) -> list[Path]:
     """runs.png, components.png and differences.png in `folder`."""
     files = [folder / name for name in ("runs.png", "components.png", "differences.png")]
-    _runs(files[0], trials, found, note)
-    _components(files[1], trials, found, note)
+    _runs(files[0], trials, variance, note)
+    _components(files[1], trials, variance, note)
     _differences(files[2], trials, note)
     return files
 
 
-def _runs(path: Path, trials: Trials, found: Variance, note: str) -> None:
+def _runs(path: Path, trials: Trials, variance: Variance, note: str) -> None:
     """Every run as a dot, by learning rate."""
     table = trials.table[trials.runs]
     rates = sorted(table["learning_rate"].unique())
@@ -136,10 +143,10 @@ def _runs(path: Path, trials: Trials, found: Variance, note: str) -> None:
         panel = figure.subplots()
         for place, rate in enumerate(rates):
             values = np.sort(table["value"][table["learning_rate"] == rate].to_numpy(float)) / trials.point
-            shift = 0.25 * np.cos(np.arange(len(values)) * np.pi)  # so that neighbours do not hide each other
+            shift = 0.25 * np.cos(np.arange(len(values)) * np.pi)  # so that neighbours do not overlap
             panel.scatter(values, place + shift * (len(values) > 1), color=SEQUENCE[0], s=22, alpha=0.8, zorder=3)
             panel.vlines(values.mean(), place - 0.38, place + 0.38, color="black", linewidth=2, zorder=4)
-            sd = found.by_learning_rate[float(rate)].sd
+            sd = variance.by_learning_rate[float(rate)].sd
             words = (
                 f"{values.mean():.1f} ± {'–' if sd is None else f'{sd.value / trials.point:.1f}'}  (n = {len(values)})"
             )
@@ -151,9 +158,9 @@ def _runs(path: Path, trials: Trials, found: Variance, note: str) -> None:
         panel.set_xlabel(f"{trials.metric.replace('_', ' ')}, {trials.unit} (dots: runs, bar: mean; right: mean ± sd)")
 
 
-def _components(path: Path, trials: Trials, found: Variance, note: str) -> None:
+def _components(path: Path, trials: Trials, variance: Variance, note: str) -> None:
     """The sd of every stream with its interval."""
-    parts = _parts(found)
+    parts = _parts(variance)
     with new_figure(path, 5.8, 0.45 * max(1, len(parts)) + 1.1, note) as figure:
         panel = figure.subplots()
         for place, (name, part) in enumerate(parts.items()):
@@ -167,7 +174,7 @@ def _components(path: Path, trials: Trials, found: Variance, note: str) -> None:
 
 
 def _differences(path: Path, trials: Trials, note: str) -> None:
-    """The share of pairs of runs that differ by so many points or more."""
+    """The share of pairs of runs that differ by at least a number of points."""
     apart = differences(trials)
     with new_figure(path, 5.6, 3.0, note) as figure:
         panel = figure.subplots()
@@ -188,7 +195,7 @@ def _differences(path: Path, trials: Trials, note: str) -> None:
 
 
 def search_figure(path: Path, table: pd.DataFrame, drawn: list[str], objective: str, note: str) -> None:
-    """What every configuration of a search reached, by each of the settings that it drew."""
+    """The score of every configuration of a search by each setting."""
     done = table[table["state"] == "COMPLETE"]
     best = int(done[objective].to_numpy(float).argmax())
     with new_figure(path, 2.9 * len(drawn) + 0.6, 3.0, note) as figure:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from leukosr.config import Generated, Params, Study
 from leukosr.data.manifest import CLASSIFIER_ROLES, FOLD, SR_ROLES, Row, is_tested, with_role
 from leukosr.data.provenance.facts import Shared
 from leukosr.data.splits import SPLITS
-from leukosr.evaluate.arms.predictions import Predictions, pair
+from leukosr.evaluate.arms.declared import compare_declared
+from leukosr.evaluate.arms.pairs import pair
+from leukosr.evaluate.arms.predictions import COLUMNS, OPTIONAL, Predictions
 from leukosr.evaluate.arms.sample_size import SampleSize, sample_size
 from leukosr.evaluate.arms.significance import Comparison, compare
-from leukosr.report.comparisons import NAMES, difference_text, p_text
+from leukosr.evaluate.arms.two_way import METRICS
+from leukosr.report import comparisons
 from leukosr.report.results import StudyResults
 
 
@@ -26,30 +29,49 @@ class Verdicts:
 
 
 def study_pairs(params: Params) -> list[tuple[str, str]]:
-    """The pairs of experiments that the study compares: those that it names, or its default.
+    """The pairs of experiments that the study compares: those that it declares or names, or its default.
 
     By default each experiment on images that a network made is compared with each one on other low-resolution images
     that has the same classifier, and a protocol and a seed in common with it.
     """
+    declared = [] if params.claims is None else [(claim.first, claim.second) for claim in params.claims.family]
     if params.study.comparisons is not None:
-        return list(params.study.comparisons)
+        return list(dict.fromkeys([*declared, *params.study.comparisons]))
     tested = {name: params.upscale[each.test] for name, each in params.classify.items()}
     generated = [name for name, arm in tested.items() if isinstance(arm, Generated)]
     plain = [name for name, arm in tested.items() if arm.made_from == "low" and name not in generated]
     recipes = {name: each.classifier for name, each in params.classify.items()}
-    return [
+    default = [
         (first, second)
         for first in generated
         for second in plain
         if recipes[first] == recipes[second] and params.comparable(first, second)
     ]
+    return list(dict.fromkeys([*declared, *default]))
 
 
-def judge(params: Params, results: StudyResults) -> Verdicts:
-    """Compare the experiments of a study on their common test images and seeds, where both run under the protocol."""
-    said = {name: predictions_of(results, name) for name in results.experiments}
-    pairs = [pair(said[a], said[b]) for a, b in study_pairs(params) if a in said and b in said]
-    return Verdicts(tuple(compare(pairs, params.study.primary)), tuple(map(sample_size, said.values())))
+def judge(params: Params, everything: Sequence[StudyResults]) -> list[Verdicts]:
+    """Compare the experiments of a study under each protocol on their common test images and seeds.
+
+    The pairs of a protocol are a family; where the study declares claims, those of all protocols are one.
+    """
+    said = [{name: predictions_of(each, name) for name in each.experiments} for each in everything]
+    asked = [
+        (i, a, b) for i, arms in enumerate(said) for a, b in study_pairs(params) if a in arms and b in arms
+    ]  # fmt: skip
+    pairs, claims = [pair(said[i][a], said[i][b]) for i, a, b in asked], params.claims
+    metric, margin = params.study.primary, params.study.margin
+    if claims is None:
+        families = [
+            [each for each, (i, _, _) in zip(pairs, asked, strict=True) if i == own] for own in range(len(said))
+        ]
+        found = [compare(family, metric, margin) for family in families]
+    else:
+        places = [claims.index(a, b, everything[i].protocol) for i, a, b in asked]
+        judged = compare_declared(pairs, places, claims, metric, margin)
+        owners = [i for i, _, _ in asked] * len(METRICS)
+        found = [[each for each, i in zip(judged, owners, strict=True) if i == own] for own in range(len(said))]
+    return [Verdicts(tuple(own), tuple(map(sample_size, arms.values()))) for own, arms in zip(found, said, strict=True)]
 
 
 def predictions_of(results: StudyResults, name: str) -> Predictions:
@@ -57,25 +79,26 @@ def predictions_of(results: StudyResults, name: str) -> Predictions:
     table = results.experiments[name].predictions
     if "source" not in table:
         table = table.assign(source="")
-    table = table.assign(seed=table["seed"].astype(int))[["image", "source", "seed", "true", "predicted"]]
+    table = table.assign(**{name: table[name].astype(int) for name in ("seed", "sr_seed") if name in table})
+    table = table[[name for name in (*COLUMNS, *OPTIONAL) if name in table]]
     return Predictions(name, table, results.classes)
 
 
-def verdict_rows(found: Sequence[Comparison], results: StudyResults) -> list[list[str]]:
-    """A row a comparison and metric, the primary one first."""
-    return [
-        [
-            f"{results.experiments[each.a].look.label} – {results.experiments[each.b].look.label}",
-            NAMES[each.metric] + (" (primary)" if each.primary else ""),
-            each.verdict,
-            difference_text(each),
-            f"{each.p_improvement:.2f}",
-            p_text(each.p_value),
-            p_text(each.p_holm),
-            p_text(each.p_source),
-        ]
-        for each in sorted(found, key=lambda each: not each.primary)
-    ]
+def named(found: Sequence[Comparison], results: StudyResults) -> list[Comparison]:
+    """The comparisons with the experiments called as on the page, the primary metric first."""
+    label = {name: each.look.label for name, each in results.experiments.items()}
+    renamed = [replace(each, a=label[each.a], b=label[each.b]) for each in found]
+    return sorted(renamed, key=lambda each: not each.primary)
+
+
+def verdict_rows(found: Sequence[Comparison]) -> list[list[str]]:
+    """A row per comparison and metric."""
+    return [[f"{each.a} – {each.b}", *comparisons.row(each)] for each in found]
+
+
+def conditional_rows(found: Sequence[Comparison]) -> list[list[str]]:
+    """A row per comparison and metric of the p values that decide nothing."""
+    return [[f"{each.a} – {each.b}", *comparisons.conditional_row(each)] for each in found]
 
 
 def leakage(rows: Sequence[Row], protocol: str, study: Study) -> list[str]:
@@ -84,9 +107,9 @@ def leakage(rows: Sequence[Row], protocol: str, study: Study) -> list[str]:
     Empty where a test image has no known source.
     """
     folds: dict[str, set[str]] = defaultdict(set)
-    for row in rows:
-        if row.role(protocol).startswith(FOLD):
-            folds[row.source].add(row.role(protocol))
+    for each in rows:
+        if each.role(protocol).startswith(FOLD):
+            folds[each.source].add(each.role(protocol))
     test = [row for row in rows if is_tested(row, protocol)]
     if not test or not all(row.source for row in test):
         return []

@@ -22,16 +22,18 @@ from leukosr.classify.weights import save_classifier
 from leukosr.data.manifest import read_manifest, seen_by_classifiers
 from leukosr.data.splits import check_claims
 from leukosr.engine.device import choose_device
-from leukosr.engine.precision import with_precision
+from leukosr.engine.precision import resolve_precision
 from leukosr.engine.progress import progress
 from leukosr.engine.resume import Resume, work_digest
 from leukosr.errors import LeukoError
+from leukosr.evaluate.arms.declared import Origin, write_sidecar
 from leukosr.evaluate.classification import METRICS, Classification, mean_and_sd, score
 from leukosr.files import new_folder, write_json
 from leukosr.layout import image_file, require, require_all, stage_again
 from leukosr.pretrained.named import find_weights, weights_facts
-from leukosr.report.figures import budget_note, classifier_curves, confusion_figure
-from leukosr.report.style import experiment_looks
+from leukosr.report.charts import confusion_figure
+from leukosr.report.curves import classifier_curves
+from leukosr.report.style import budget_note, experiment_looks
 from leukosr.stages.context import Context
 from leukosr.tables import read_own_table, write_frame
 from leukosr.tracking.records import SYNC, ClassifierRecord, log_epoch
@@ -52,7 +54,7 @@ def run(context: Context, name: str, seeds: list[int] | None = None) -> None:
             f"classify: unknown experiment '{name}'; the experiments of this study are {', '.join(params.classify)}"
         )
     device, recipe = choose_device(params.runtime.device), params.classify[name].classifier
-    params = params.with_classifier(name, with_precision(recipe, device, processes))
+    params = params.with_classifier(name, resolve_precision(recipe, device, processes))
     experiment, protocols = params.classify[name], params.protocols_of(name)
     rows = read_manifest(layout.manifest)
     folders = {arm: require(layout.arm(arm), f"upscale@{arm}") for arm in experiment.arms}
@@ -121,6 +123,8 @@ def _run_protocol(work: _Work, target: Path, record: ClassifierRecord, tracked: 
         for seed in work.seeds:
             with record.of_seed(tracked, protocol, seed) as child:
                 _run_seed(work, seed, folder, record, child)
+        if work.params.claims is not None:
+            write_sidecar(folder, Origin(work.name, protocol, work.params.claims))
         metrics = _summarise(folder, work)
     record.finish_protocol(tracked, protocol)
     return metrics

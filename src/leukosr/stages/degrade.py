@@ -9,14 +9,13 @@ from typing import Any, Literal
 import cv2
 
 from leukosr.config import Image, Jpeg, Params
-from leukosr.data.hr import read_hr, read_to_degrade
 from leukosr.data.manifest import Row, read_manifest, used_rows
 from leukosr.degradation import DEGRADATIONS, image_rng
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.processes import shared_folder
 from leukosr.engine.progress import track
 from leukosr.engine.seeding import stream_seed
-from leukosr.images.reading import read_rgb
+from leukosr.images.reading import read_hr, read_rgb, read_to_degrade
 from leukosr.layout import BRING_BACK, image_file, require_all
 from leukosr.stages.context import Context
 from leukosr.stages.image_files import write_image
@@ -88,7 +87,8 @@ def _degrade(task: _Task) -> None:
 
 def _draw_grid(rows: list[Row], params: Params, out: Path) -> None:
     """HR and LR of the first image of each class."""
-    from leukosr.report.figures import budget_note, degradation_grid  # here, as every worker imports this module
+    from leukosr.report.grids import degradation_grid  # here, as every worker imports this module
+    from leukosr.report.style import budget_note
 
     firsts = list({row.label: row for row in reversed(rows)}.values())[::-1][:SHOWN]
     hr = [read_hr(Path(params.prepare.root) / row.path, params.image) for row in firsts]

@@ -16,7 +16,8 @@ from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.images.reading import ImageFacts, inspect_image
-from leukosr.report.figures import budget_note, class_distribution
+from leukosr.report.charts import class_distribution
+from leukosr.report.style import budget_note
 from leukosr.stages.context import Context
 
 SHOWN = 20

@@ -18,7 +18,7 @@ from leukosr.data.catalogue import check_images, find_images
 from leukosr.data.provenance.facts import Facts, folder_labels, folder_splits, gather_facts, name_sources
 from leukosr.data.provenance.geometry import Limits
 from leukosr.data.provenance.search import find_sources
-from leukosr.data.splits.paper import looked_at
+from leukosr.data.splits.paper import searched_images
 from leukosr.data.splits.shares import candidates
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.progress import track
@@ -80,8 +80,8 @@ def run(context: Context, name: str) -> None:
 
     root = Path(settings.root)
     good, rejected = check_images(root, found, settings.max_pixels, inspect_all)
-    wanted = looked_at(candidates(good, {}), settings.per_class, settings.sr_fraction, settings.seed)
-    used = sorted((image.found for image in good if image.found.image_id in wanted), key=lambda found: found.path)
+    wanted = searched_images(candidates(good, {}), settings.per_class, settings.sr_fraction, settings.seed)
+    used = sorted((image.file for image in good if image.file.image_id in wanted), key=lambda found: found.path)
     listed = Listed(
         root,
         [found.path for found in used],
@@ -99,7 +99,7 @@ def run_folder(root: Path, out: Path, console: Console, search: Search) -> None:
     Raises LeukoError where there are fewer than two images, or `out` holds something else.
     """
     if not root.is_dir():
-        raise LeukoError(f"{root} is no folder: name the folder that holds the images")
+        raise LeukoError(f"{root} is not a folder: name the folder that holds the images")
     _refuse_out(root, out)
     workers = count_workers("auto")
     with claimed(out, "provenance"):

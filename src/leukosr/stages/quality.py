@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from leukosr.config import Image, Quality
-from leukosr.data.hr import read_hr
 from leukosr.data.manifest import compared_rows, read_manifest
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
-from leukosr.evaluate.image_quality import ImageQuality, compare_images
+from leukosr.evaluate.image_quality import ImageQuality, compare_images, consistency
 from leukosr.files import new_folder, write_json
-from leukosr.images.reading import read_rgb_of
+from leukosr.images.reading import read_hr, read_rgb_of
 from leukosr.images.resampling import brought_to
 from leukosr.layout import BRING_BACK, image_file, require, require_all, stage_again
 from leukosr.stages.context import Context
@@ -30,11 +29,22 @@ class _Task:
 
     arm: str
     made: Path
+    low: Path
     original: Path
     size: tuple[int, int]
     shows_originals: bool
     image: Image
     quality: Quality
+
+
+@dataclass(frozen=True)
+class _Compared(ImageQuality):
+    """Quality against the original, and how far the image is from what was measured."""
+
+    consistency: float
+
+
+FIGURES = tuple(each.name for each in fields(_Compared))
 
 
 def run(context: Context, arm: str) -> None:
@@ -48,15 +58,19 @@ def run(context: Context, arm: str) -> None:
     if arm not in params.upscale:
         raise LeukoError(f"quality: unknown arm '{arm}'; the arms of this study are {', '.join(params.arms)}")
     rows = compared_rows(read_manifest(layout.manifest), params.study)
-    images = require(layout.arm(arm), f"upscale@{arm}")
+    images, low = require(layout.arm(arm), f"upscale@{arm}"), require(layout.lr, "degrade")
     own = [row for row in rows if processes.owns(row.id)]
     root, image = Path(params.prepare.root), params.image
     size, shows_originals = params.upscale[arm].shape(image), params.upscale[arm].shows_originals(image)
     tasks = [
-        _Task(arm, image_file(images, row.id), root / row.path, size, shows_originals, image, params.quality)
+        _Task(
+            arm, image_file(images, row.id), image_file(low, row.id), root / row.path, size, shows_originals, image,
+            params.quality,
+        )
         for row in own
-    ]
+    ]  # fmt: skip
     require_all([task.made for task in tasks], stage_again(f"upscale@{arm}"))
+    require_all([task.low for task in tasks], stage_again("degrade"))
     require_all([task.original for task in tasks], BRING_BACK)
     workers = count_workers(params.runtime.workers)
     compared = list(track(ordered_map(_compare, tasks, workers), len(tasks), f"quality {arm}"))
@@ -66,29 +80,33 @@ def run(context: Context, arm: str) -> None:
         return
     target = context.out or layout.quality(arm)
     metrics: dict[str, Any] = {"n": len(results), "precision": _computed_in(images)}
-    metrics |= _summary("psnr", [r.psnr for r in results])
-    metrics |= _summary("ssim", [r.ssim for r in results]) | _summary("mse", [r.mse for r in results])
+    for name in FIGURES:
+        metrics |= _summary(name, [getattr(found, name) for found in results])
     with new_folder(target) as folder:
         cells = (
-            (row.id, row.label, row.role(params.study.protocols[0]), found.psnr, found.ssim, found.mse)
+            (row.id, row.label, row.role(params.study.protocols[0]), *(getattr(found, name) for name in FIGURES))
             for row, found in zip(rows, results, strict=True)
         )
-        write_table(folder / "per_image.csv", ("image", "class", "role", "psnr", "ssim", "mse"), cells)
+        write_table(folder / "per_image.csv", ("image", "class", "role", *FIGURES), cells)
         write_json(folder / "metrics.json", metrics)
     shown = "–" if metrics["psnr"] is None else f"{metrics['psnr']:.2f}"
     context.console.print(f"quality {arm}: PSNR {shown} dB, SSIM {metrics['ssim']:.4f}, n {metrics['n']} -> {target}")
 
 
-def _compare(task: _Task) -> ImageQuality:
+def _compare(task: _Task) -> _Compared:
     again = stage_again(f"upscale@{task.arm}")
     truth, made = read_hr(task.original, task.image), read_rgb_of(task.made, task.size, again)
+    divisor = task.image.scale
+    low = read_rgb_of(task.low, (task.image.height // divisor, task.image.width // divisor), stage_again("degrade"))
     if task.shows_originals:
         if not np.array_equal(made, truth):
             raise LeukoError(f"{task.made} differs from {task.original}: {again}")
-        return ImageQuality(psnr=None, ssim=1.0, mse=0.0)
-    # enlarged bilinearly for the comparison, as the case studies' script does
-    shown = brought_to(made, (truth.shape[0], truth.shape[1]), "bilinear")
-    return compare_images(shown, truth, task.quality.ssim_window, task.quality.channels)
+        found = ImageQuality(psnr=None, ssim=1.0, mse=0.0)
+    else:
+        # enlarged bilinearly for the comparison, as the case studies' script does
+        shown = brought_to(made, (truth.shape[0], truth.shape[1]), "bilinear")
+        found = compare_images(shown, truth, task.quality.ssim_window, task.quality.channels)
+    return _Compared(found.psnr, found.ssim, found.mse, consistency(made, low))
 
 
 def _computed_in(images: Path) -> str | None:

@@ -18,7 +18,7 @@ from leukosr.data.manifest import SR_ROLES, for_classifiers, read_manifest, refu
 from leukosr.data.splits import check_claims
 from leukosr.engine.databases import storage_url
 from leukosr.engine.device import choose_device
-from leukosr.engine.precision import with_precision
+from leukosr.engine.precision import resolve_precision
 from leukosr.engine.progress import progress
 from leukosr.engine.resume import work_digest
 from leukosr.engine.seeding import Stream, StreamRoots, stream_seed
@@ -27,7 +27,7 @@ from leukosr.evaluate.runs.designs import Cell, Finished, factorial, independent
 from leukosr.files import new_folder
 from leukosr.layout import Layout, image_file, require, require_all, stage_again
 from leukosr.pretrained.named import find_weights
-from leukosr.report.sweep import said_in, write_sweep
+from leukosr.report.sweep import sweep_sentences, write_sweep
 from leukosr.stages.context import Context
 from leukosr.tracking.records import SYNC
 from leukosr.tracking.sweep_record import SweepRecord
@@ -70,7 +70,7 @@ def run(context: Context, workers: int = 1, params_file: Path = Path("params.yam
         with new_folder(context.out or context.layout.sweep):
             context.console.print("sweep: this study trains nothing, so there is nothing to repeat")
         return
-    params, layout, console = _with_precision(context.params), context.layout, context.console
+    params, layout, console = _resolve_precision(context.params), context.layout, context.console
     for sentence in _own_epochs(params):
         console.print(sentence)
     plan = _plan(params, layout)
@@ -106,7 +106,7 @@ def run(context: Context, workers: int = 1, params_file: Path = Path("params.yam
         + (f", {failed} failed" if failed else "")
         + f"), trials' study {plan.name} -> {target}"
     )
-    for sentence in said_in(target):
+    for sentence in sweep_sentences(target):
         console.print(sentence)
 
 
@@ -138,14 +138,14 @@ def join(context: Context, name: str, parent_id: str | None) -> None:
 
     name: that of its trials' study; parent_id: its run in MLflow.
     """
-    params, layout = _with_precision(context.params), context.layout
+    params, layout = _resolve_precision(context.params), context.layout
     plan = _plan(params, layout)
     if plan.name != name:
         raise LeukoError(
             f"sweep: parameters, images, code or precision are those of {plan.name}, not of {name}: start it again"
         )
     record = SweepRecord(params, layout.sweep)
-    work(params, layout, plan, _open(params, plan), record, tracking.of_another_process(parent_id))
+    work(params, layout, plan, _open(params, plan), record, tracking.existing_run(parent_id))
 
 
 def work(
@@ -232,17 +232,25 @@ def _plan(params: Params, layout: Layout) -> Plan:
         count = len(cells)
     image, scored, degrade = (part.model_dump() for part in (params.image, params.quality, params.degrade))
     trained = SweepRecord(params, layout.sweep).settings
-    settings = [sweep.model_dump(exclude={"epochs"}), params.swept_protocol, image, params.study.seed, scored, degrade, trained]
+    settings = [
+        sweep.model_dump(exclude={"epochs"}),
+        params.swept_protocol,
+        image,
+        params.study.seed,
+        scored,
+        degrade,
+        trained,
+    ]
     digest = work_digest(settings, _inputs(params, layout))
     return Plan(f"{params.study.name}-{params.swept_arm}-{sweep.design}-{digest[:12]}", cells, count)
 
 
-def _with_precision(params: Params) -> Params:
+def _resolve_precision(params: Params) -> Params:
     """The parameters with the precision of what the sweep trains resolved."""
     device, swept = choose_device(params.runtime.device), params.swept_arm
     if params.sweep.target == "classify":
-        return params.with_classifier(swept, with_precision(params.classify[swept].classifier, device))
-    trained = {**params.train_sr, swept: with_precision(params.train_sr[swept], device)}
+        return params.with_classifier(swept, resolve_precision(params.classify[swept].classifier, device))
+    trained = {**params.train_sr, swept: resolve_precision(params.train_sr[swept], device)}
     return params.model_copy(update={"train_sr": trained})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +12,24 @@ import pandas as pd
 import torch
 
 from leukosr import tracking
-from leukosr.config import Params
-from leukosr.data.hr import read_hr
+from leukosr.config import Jpeg, Params
 from leukosr.data.manifest import SR_ROLES, Row, read_manifest, refuse_trained_tests, with_role
 from leukosr.data.pairs import Pairs
 from leukosr.degradation import DEGRADATIONS
+from leukosr.degradation.jpeg import jpeg
 from leukosr.engine.device import choose_device
-from leukosr.engine.precision import with_precision
+from leukosr.engine.precision import resolve_precision
 from leukosr.engine.progress import progress
 from leukosr.engine.resume import Resume, work_digest
 from leukosr.errors import LeukoError
 from leukosr.files import new_folder, write_json
-from leukosr.images.reading import read_rgb
+from leukosr.images.reading import read_hr, read_rgb
 from leukosr.images.store import ImageStore
 from leukosr.layout import BRING_BACK, Layout, image_file, require, require_all, stage_again
 from leukosr.pretrained.named import find_weights, weights_facts
-from leukosr.report.figures import budget_note, sample_grid, sr_curves
-from leukosr.report.style import training_look
+from leukosr.report.curves import sr_curves
+from leukosr.report.grids import sample_grid
+from leukosr.report.style import budget_note, training_look
 from leukosr.stages.context import Context
 from leukosr.stages.degrade import degradation_settings
 from leukosr.superres.trainer import SRTraining, history_columns
@@ -45,7 +47,7 @@ def run(context: Context, name: str) -> None:
         known = ", ".join(params.train_sr) or "none in this study"
         raise LeukoError(f"train_sr: unknown training '{name}'; known are {known}")
     device = choose_device(params.runtime.device)
-    settings = with_precision(params.train_sr[name], device, processes)
+    settings = resolve_precision(params.train_sr[name], device, processes)
     rows = read_manifest(layout.manifest)
     refuse_trained_tests(rows, params.study)
     train, val = (pairs_of(rows, role, params, name, layout) for role in SR_ROLES)
@@ -118,8 +120,15 @@ def pairs_of(rows: list[Row], role: str, params: Params, name: str, layout: Layo
         return read_rgb(image_file(layout.lr, row.id))
 
     fresh = role == "sr_train" and params.degrade.on_the_fly
-    degrade = DEGRADATIONS[params.degrade.method](degradation_settings(params)) if fresh else None
-    return Pairs(ImageStore(chosen, lr), ImageStore(chosen, hr), image.scale, degrade)
+    return Pairs(ImageStore(chosen, lr), ImageStore(chosen, hr), image.scale, _drawn_afresh(params) if fresh else None)
+
+
+def _drawn_afresh(params: Params) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
+    """The degradation, with what its files lose."""
+    degrade, file = DEGRADATIONS[params.degrade.method](degradation_settings(params)), params.degrade.file
+    if not isinstance(file, Jpeg):
+        return degrade
+    return lambda hr, rng: jpeg(degrade(hr, rng), file.jpeg)
 
 
 def _train(training: SRTraining, resume: Resume, record: TrainingRecord, tracked: tracking.Run) -> None:

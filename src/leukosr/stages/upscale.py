@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from leukosr.config import Arm, ByFile, ByTraining, Filtered, Generated, Resampled
-from leukosr.data.hr import read_hr
-from leukosr.data.manifest import Row, arm_rows, is_tested, read_manifest
+from leukosr.config import Arm, ByFile, ByTraining, Filtered, Generated, Recoloured, Resampled
+from leukosr.data.manifest import Row, arm_rows, is_tested, read_manifest, with_role
 from leukosr.engine.processes import shared_folder
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.files import write_json
+from leukosr.images.colour_map import fit_colour_map, with_colour_map
 from leukosr.images.filters import FILTERS
-from leukosr.images.reading import read_rgb_of
+from leukosr.images.reading import read_hr, read_rgb_of
 from leukosr.images.resampling import brought_to, resize
 from leukosr.layout import BRING_BACK, image_file, require, require_all, stage_again
 from leukosr.pretrained.named import weights_facts
@@ -27,24 +27,28 @@ from leukosr.stages.image_files import write_image
 def run(context: Context, arm: str) -> None:
     """Write arms/<arm>/<id>.png, or .jpg, for every image that a classifier sees or SR is tested on: uint8 RGB.
 
-    An arm that a network makes also says in metrics.json how it was computed. Several processes each make the images
-    that they own.
+    An arm that a network or a fitted colour map makes also says in metrics.json how it was computed. Several processes
+    each make the images that they own.
     """
     params, processes = context.params, context.processes
     if arm not in params.upscale:
         raise LeukoError(f"upscale: unknown arm '{arm}'; the arms of this study are {', '.join(params.arms)}")
-    rows = arm_rows(read_manifest(context.layout.manifest), params.study)
+    manifest = read_manifest(context.layout.manifest)
+    rows = arm_rows(manifest, params.study)
     target = context.out or context.layout.arm(arm)
     own = [row for row in rows if processes.owns(row.id)]
     settings: Arm = params.upscale[arm]
     if isinstance(settings, Generated):
-        settings = _with_precision(context, settings)
+        settings = _resolve_precision(context, settings)
+    colours = _colour_map(context, settings, manifest) if isinstance(settings, Recoloured) else None
     with shared_folder(target, processes) as folder:
-        images = track(_images(context, arm, settings, own), len(own), f"upscale {arm}")
+        images = track(_images(context, arm, settings, own, colours), len(own), f"upscale {arm}")
         for row, image in zip(own, images, strict=True):
             write_image(folder, row.id, image, settings.file)
         if isinstance(settings, Generated) and processes.first:
             write_json(folder / "metrics.json", {"n": len(rows), "precision": settings.precision, **_facts(settings)})
+        if colours is not None and processes.first:
+            write_json(folder / "metrics.json", {"n": len(rows), "precision": None, "colour_map": colours.tolist()})
     if processes.first:
         how = f" in {settings.precision}" if isinstance(settings, Generated) else ""
         context.console.print(f"upscale {arm}: {len(rows)} images{how} -> {target}")
@@ -68,25 +72,46 @@ def _refuse_known_label(context: Context, arm: str, rows: list[Row], only: str) 
         )
 
 
-def _with_precision(context: Context, settings: Generated) -> Generated:
+def _resolve_precision(context: Context, settings: Generated) -> Generated:
     from leukosr.engine.device import choose_device
-    from leukosr.engine.precision import with_precision
+    from leukosr.engine.precision import resolve_precision
 
-    return with_precision(settings, choose_device(context.params.runtime.device), context.processes)
+    return resolve_precision(settings, choose_device(context.params.runtime.device), context.processes)
 
 
-def _images(context: Context, arm: str, settings: Arm, rows: list[Row]) -> Iterator[np.ndarray]:
+def _images(
+    context: Context, arm: str, settings: Arm, rows: list[Row], colours: np.ndarray | None
+) -> Iterator[np.ndarray]:
     image = context.params.image
     given, size = _given(context, settings, rows), settings.shape(image)
     if isinstance(settings, Generated):
         made = _generated(context, arm, settings, rows, given)
     elif isinstance(settings, Resampled):
         made = (resize(each, size, settings.kernel) for each in given)
+    elif isinstance(settings, Recoloured):
+        assert colours is not None
+        made = (with_colour_map(each, colours) for each in _enlarged(context, settings, given))
     elif isinstance(settings, Filtered):
         made = (FILTERS[settings.filter](each, **settings.arguments) for each in given)
     else:
         made = given
     yield from (brought_to(each, size, image.kernel) for each in made)
+
+
+def _colour_map(context: Context, settings: Recoloured, manifest: list[Row]) -> np.ndarray:
+    """Fitted on the pairs that SR trains on, whatever degradation it draws afresh in training."""
+    params = context.params
+    rows = with_role(manifest, params.study.sr_protocol, "sr_train")
+    if not rows:
+        raise LeukoError(f"upscale: no image has the role sr_train under {params.study.sr_protocol}, to fit colours to")
+    low = _enlarged(context, settings, _given(context, settings, rows))
+    high = (read_hr(Path(params.prepare.root) / row.path, params.image) for row in rows)
+    return fit_colour_map(track(zip(low, high, strict=True), len(rows), "fitting the colour map"))
+
+
+def _enlarged(context: Context, settings: Recoloured, images: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    image = context.params.image
+    return (resize(each, (image.height, image.width), settings.kernel) for each in images)
 
 
 def _given(context: Context, settings: Arm, rows: list[Row]) -> Iterator[np.ndarray]:

@@ -1,4 +1,4 @@
-"""Stages under `mlflow run`: what they write becomes artifacts of that run, never files that DVC tracks."""
+"""Stages under `mlflow run`: their results become artifacts of that run, never files that DVC tracks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KEPT = Path(".leukosr/kept")
 
 @contextmanager
 def results_of_run(stage: str) -> Iterator[Path]:
-    """A temporary folder for what a stage writes and logs inside; where MLflow did not take all of it, it is kept.
+    """A temporary folder for what a stage writes and logs inside; it is kept if MLflow did not take all of it.
 
     Raises LeukoError where that is not possible either.
     """

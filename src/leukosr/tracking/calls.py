@@ -1,4 +1,4 @@
-"""Calls with a deadline: a server that answers a byte a second must not hold up a training."""
+"""Calls with a deadline: a slow server must not delay a training."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 
 class Caller:
-    """Makes calls one after the other in a thread of its own, in which MLflow also keeps its active runs.
+    """Makes calls one after the other in one thread, in which MLflow also keeps its active runs.
 
-    A thread cannot be stopped: after a call that misses its deadline it is left alone, and it dies with the process.
+    A thread cannot be stopped: after a missed deadline it is abandoned, and ends with the process.
     """
 
     def __init__(self) -> None:
@@ -41,5 +41,5 @@ class Caller:
             future, action = call
             try:
                 future.set_result(action())
-            except BaseException as error:  # whatever it is, it belongs to the caller
+            except BaseException as error:  # the caller handles it
                 future.set_exception(error)

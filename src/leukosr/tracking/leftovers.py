@@ -1,4 +1,4 @@
-"""Runs that nobody has ended: their process was killed."""
+"""Runs whose process was killed before it ended them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAMING = ("stage", "arm")  # the tags that say what a run is of
 
 
 def end_lost(run_ids: Iterable[str]) -> None:
-    """Mark runs as killed that a process left open when it died; in silence where the store does not answer."""
+    """Mark runs that a dead process left open as killed; silently if the store does not answer."""
     for run_id in run_ids:
         with suppress(Exception):
             if mlflow.get_run(run_id).info.status == "RUNNING":
@@ -28,5 +28,5 @@ def end_killed(experiment_id: str, tags: Mapping[str, str]) -> None:
     wanted = [f"tags.{name} = '{tags[name]}'" for name in NAMING if name in tags]
     open_runs = MlflowClient().search_runs([experiment_id], " and ".join(["attributes.status = 'RUNNING'", *wanted]))
     processes = {run.info.run_id: run.data.tags.get(PROCESS) for run in open_runs}
-    # a process that has ended by now may have ended its run after the search, so the run is looked at once more
+    # the process may have ended its run after the search, so `end_lost` reads the run again
     end_lost(run_id for run_id, process in processes.items() if process and has_ended(json.loads(process)))

@@ -25,7 +25,7 @@ def log_model(weights: Path) -> None:
             python_model=str(SERVED_MODEL),
             artifacts={"weights": str(weights)},
             signature=_signature(weights),
-            # LeukoSR is on no package index: the environment that logged a model can load it
+            # LeukoSR is not on a package index: the environment that logged a model can load it
             pip_requirements=["torch", "torchvision", "safetensors"],
         )
 

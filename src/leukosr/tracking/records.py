@@ -1,4 +1,4 @@
-"""What MLflow holds of a stage: the stage logs it as it works, `leukosr sync` from the files that it left."""
+"""What MLflow holds of a stage: the stage logs it as it runs, `leukosr sync` later from its files."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """Of one training of SR, which wrote to `folder`."""
+    """One SR training, which wrote to `folder`."""
 
     params: Params
     training: str
@@ -108,7 +108,7 @@ class TrainingRecord:
 
 
 def log_epoch(tracked: Run, row: Mapping[str, Any]) -> None:
-    """Log a row of a classifier's history; `fold` and `member` tell apart what one seed trains, where that is much."""
+    """Log a row of a classifier's history; `fold` and `member`, if any, distinguish the trainings of one seed."""
     prefix = "".join(f"{row[name]}_" for name in ("fold", "member") if row.get(name))
     values = {f"{prefix}train_loss": row["loss"], f"{prefix}train_accuracy": row["accuracy"]}
     values |= {f"{prefix}{name}": row[name] for name in ("val_loss", "val_accuracy") if name in row}
@@ -117,7 +117,7 @@ def log_epoch(tracked: Run, row: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class ClassifierRecord:
-    """Of the classifiers of one experiment, one a seed, which wrote to a folder a protocol."""
+    """The classifiers of one experiment, one per seed, which wrote one folder per protocol."""
 
     params: Params
     experiment: str
@@ -177,7 +177,7 @@ class ClassifierRecord:
 
     @contextmanager
     def of_seed(self, tracked: Run, protocol: str, seed: int) -> Iterator[Run]:
-        """The run of one seed: that of the stage itself where there is no other, else one below it."""
+        """The run of one seed: the stage's own if there is only one, else a child of it."""
         if self.alone and len(self.seeds) == 1:
             tracked.parameters({"seed": seed})
             yield tracked
@@ -193,7 +193,7 @@ class ClassifierRecord:
         tracked.metrics(dict(scores))
         if self.params.runtime.log_models:
             for weights in sorted((folder / "weights").iterdir()):
-                if weights.stem == f"seed-{seed}" or weights.stem.startswith(f"seed-{seed}-"):  # one a fold
+                if weights.stem == f"seed-{seed}" or weights.stem.startswith(f"seed-{seed}-"):  # one per fold
                     tracked.model(weights)
 
     def finish_protocol(self, tracked: Run, protocol: str) -> None:

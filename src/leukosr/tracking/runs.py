@@ -21,7 +21,7 @@ from mlflow.exceptions import MlflowException
 from rich.console import Console
 from rich.text import Text
 
-from leukosr.engine.databases import making_tables, said_by, without_password
+from leukosr.engine.databases import error_line, making_tables, without_password
 from leukosr.engine.stopping import asked_to_stop
 from leukosr.engine.this_process import this_process
 from leukosr.terminal import Terminal
@@ -30,22 +30,22 @@ from leukosr.tracking.leftovers import PROCESS, end_killed
 from leukosr.tracking.models import log_model
 from leukosr.versions import git_commit
 
-# whatever a store or its drivers raise must not cost a finished training; Ctrl-C still comes through
+# no error of a store or its drivers may cost a finished training; Ctrl-C still passes
 FAILURES: tuple[type[BaseException], ...] = (Exception,)
 DEADLINE_SECONDS = 60.0  # of a call
 LAST_SECONDS = 5.0  # of the last call to a server that has failed
-BYTES_A_SECOND = 1_000_000  # of the slowest server that files are sent to
+BYTES_PER_SECOND = 1_000_000  # of the slowest server that files are sent to
 
 _failures: list[str] = []
 
 
 def failures() -> int:
-    """How often MLflow has failed this process, so that a run is not logged to its end."""
+    """How many failures of MLflow left a run of this process incomplete."""
     return len(_failures)
 
 
 class Run:
-    """One MLflow run. After the first failure it says so once and drops what follows, also in the runs around it."""
+    """One MLflow run. The first failure is reported once; what follows is dropped, also in the parent runs."""
 
     def __init__(self, console: Console, parent: Run | None = None, *, remedy: str = "", watched: bool = True) -> None:
         """`remedy` ends the warning: what to do once the server answers again. `watched`: with system metrics."""
@@ -58,15 +58,15 @@ class Run:
         self.caller: Caller = Caller() if parent is None else parent.caller
 
     def attempt(self, action: Callable[[], Any], size: int = 0) -> Any:
-        """Do something with MLflow that sends `size` bytes; on failure warn once and go on without."""
+        """Call MLflow, which sends `size` bytes; on failure warn once and continue without it."""
         if self.lost:
             return None
         try:
-            return self.caller.call(action, DEADLINE_SECONDS + size / BYTES_A_SECOND)
+            return self.caller.call(action, DEADLINE_SECONDS + size / BYTES_PER_SECOND)
         except FAILURES as error:
             self._lose()
             uri = mlflow.get_tracking_uri()
-            failure = f"MLflow at {without_password(uri)} failed ({said_by(error, uri)})"
+            failure = f"MLflow at {without_password(uri)} failed ({error_line(error, uri)})"
             _failures.append(failure)
             self.console.print(
                 Text("warning:", "yellow"),
@@ -83,19 +83,16 @@ class Run:
             self.parent._lose()
 
     def end(self, status: str) -> None:
-        """Close the run; tried once more, in silence, after a failure, as the server may be back."""
+        """Close the run; after a failure try once more, silently, as the server may be back."""
 
         def end() -> None:
             if self.run_id is not None:  # asked here, as Ctrl-C may come while the run is opened
                 mlflow.end_run(status)
 
-        if status == "KILLED" and not self.caller.stuck:
-            with suppress(*FAILURES, TimeoutError):  # whoever ends this process does not wait for a server
-                self.caller.call(end, LAST_SECONDS)
-        elif not self.lost:
+        if status != "KILLED" and not self.lost:
             self.attempt(end)
         elif not self.caller.stuck:
-            with suppress(*FAILURES):
+            with suppress(*FAILURES):  # whoever kills this process does not wait for a server
                 self.caller.call(end, LAST_SECONDS)
 
     def holds(self, run_id: str | None) -> bool:
@@ -151,8 +148,8 @@ class Run:
         self.attempt(lambda: log_model(weights), weights.stat().st_size)
 
 
-def of_another_process(run_id: str | None, console: Console | None = None) -> Run:
-    """The run that another process has opened, as a parent; without an id, what stands below it is by itself."""
+def existing_run(run_id: str | None, console: Console | None = None) -> Run:
+    """A run that another process has opened, to be a parent; without an id its children have none."""
     handle = Run(console or Terminal(stderr=True), watched=False)
     handle.run_id = run_id
     return handle
@@ -174,7 +171,7 @@ def run(
 
     `again` is the id of a run to resume, `remedy` what the warning advises where MLflow fails, `watched` asks for
     system metrics. Under `mlflow run` the code attaches to that run and leaves the experiment as it is. An error inside
-    marks the run failed and goes on upwards.
+    marks the run as failed and is passed on.
     """
     handle = Run(console or Terminal(stderr=True), parent, remedy=remedy, watched=watched)
 

@@ -24,7 +24,7 @@ from leukosr.superres.weights import load_generator
 
 
 class ServedModel(PythonModel):
-    """A classifier or a generator, told apart by the header of the weights."""
+    """A classifier or a generator, by the header of the weights."""
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the weights; on the CPU, so that a model serves wherever it is loaded."""

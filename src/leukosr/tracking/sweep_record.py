@@ -1,4 +1,4 @@
-"""What MLflow holds of a sweep: its own run, and one below it for each trial."""
+"""What MLflow holds of a sweep: its own run, with one child per trial."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FACTS = {"trial", "state", "seconds", "ran_on", "optuna_trial", "mlflow_run", "e
 
 @dataclass(frozen=True)
 class SweepRecord:
-    """Of the sweep of a study, which wrote to `folder`."""
+    """The sweep of a study, which wrote to `folder`."""
 
     params: Params
     folder: Path

@@ -1,4 +1,4 @@
-"""Logging later what the stages have written: their runs were lost, as MLflow did not answer."""
+"""Logging the results of stages later, where MLflow did not answer while they ran."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 
 from leukosr.config import Params
 from leukosr.config.load import parse_params
-from leukosr.engine.databases import said_by, without_password
+from leukosr.engine.databases import error_line, without_password
 from leukosr.engine.precision import Resolved
 from leukosr.errors import LeukoError
 from leukosr.layout import Layout, require
@@ -32,7 +32,7 @@ Record = TrainingRecord | ClassifierRecord | SweepRecord
 
 @dataclass
 class Synced:
-    """What became of the stages that log: names of runs that were logged, or were there; stages that were not logged.
+    """Names of runs that were logged, or already held; stages that were not logged.
 
     unfinished: they have written nothing yet. outdated: params.yaml or the manifest is not what made their results.
     """
@@ -53,7 +53,7 @@ def sync(params: Params, params_file: Path, layout: Layout) -> Synced:
         require(table, "prepare")
     synced, made_with = Synced(), _Lock(params_file)
     for record in _records(params, layout):
-        if not _is_finished(record):
+        if not all((each / "metrics.json").is_file() or (each / "trials.csv").is_file() for each in record.folders):
             synced.unfinished.append(record.stage)
         elif (precision := _precision(record)) is None or made_with.differs(
             record.stage, params, (layout.manifest, layout.roles)
@@ -62,12 +62,12 @@ def sync(params: Params, params_file: Path, layout: Layout) -> Synced:
         elif _is_held(record, params.study.name):
             synced.held.append(record.name)
         else:
-            # by which commit it was trained is not known any more
+            # the commit that trained it is no longer known
             tags = {**record.tags, "synced": "true", "git_commit": "unknown"}
             with run(record.name, experiment=params.study.name, tags=tags, watched=False) as tracked:
                 replace(record, params=params.computed_in(precision)).replay(tracked)
             if tracked.lost:
-                raise LeukoError(f"sync: {record.name} is not logged to its end, as MLflow failed: call it again later")
+                raise LeukoError(f"sync: {record.name} is not logged completely, as MLflow failed: run it again later")
             synced.logged.append(record.name)
     return synced
 
@@ -80,10 +80,6 @@ def _records(params: Params, layout: Layout) -> Iterator[Record]:
         yield ClassifierRecord(params, name, layout, params.seeds_of(name), folders)
     if params.trains:
         yield SweepRecord(params, layout.sweep)
-
-
-def _is_finished(record: Record) -> bool:
-    return all(any((folder / name).is_file() for name in ("metrics.json", "trials.csv")) for folder in record.folders)
 
 
 def _is_held(record: Record, experiment: str) -> bool:
@@ -100,7 +96,7 @@ def _is_held(record: Record, experiment: str) -> bool:
     except Exception as error:
         uri = mlflow.get_tracking_uri()
         raise LeukoError(
-            f"sync: MLflow at {without_password(uri)} failed ({said_by(error, uri)}): call it again once it answers"
+            f"sync: MLflow at {without_password(uri)} failed ({error_line(error, uri)}): run it again once it answers"
         ) from None
     finally:
         caller.close()

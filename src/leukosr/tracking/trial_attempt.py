@@ -1,4 +1,4 @@
-"""One trial of a sweep under way."""
+"""A running trial of a sweep."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Space:
 
 
 class Attempt:
-    """One trial under way: what it was given, and where it says what it found. `gave_up`: others did better."""
+    """One trial under way: its parameters and where it reports its results. `gave_up`: others did better."""
 
     def __init__(self, trial: Trial, seed: int) -> None:
         self._trial, self._seed = trial, seed
@@ -38,7 +38,8 @@ class Attempt:
 
     def drawn(self, space: Space) -> dict[str, float]:
         """Parameters that the sampler draws for a search: its first ones at random, by the trial's number alone."""
-        self._trial.study.sampler = _sampler(self._seed, self.number)
+        seed = stream_seed(self._seed, "order", "search", self.number) % 2**32  # whichever process runs the trial
+        self._trial.study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
         found = {"learning_rate": self._trial.suggest_float("learning_rate", *space.learning_rate, log=True)}
         if space.weight_decay[1] > 0:
             found["weight_decay"] = self._trial.suggest_float("weight_decay", *space.weight_decay, log=True)
@@ -56,9 +57,3 @@ class Attempt:
         """Keep facts with the trial."""
         for name, value in values.items():
             self._trial.set_user_attr(name, value)
-
-
-def _sampler(seed: int, number: int) -> optuna.samplers.TPESampler:
-    """TPE whose random numbers depend on the trial's number, whichever process makes it."""
-    own = stream_seed(seed, "order", "search", number) % 2**32
-    return optuna.samplers.TPESampler(seed=own, constant_liar=True)

@@ -11,16 +11,23 @@ from typing import Any
 from optuna.exceptions import OptunaError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
-from sqlalchemy import Connection, event
+from sqlalchemy import event
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, ProgrammingError, SQLAlchemyError
 
-from leukosr.engine.databases import OPTUNA_DATABASE, OPTUNA_VARIABLE, SQLITE, making_tables, said_by, without_password
+from leukosr.engine.databases import (
+    OPTUNA_DATABASE,
+    OPTUNA_VARIABLE,
+    SQLITE,
+    error_line,
+    making_tables,
+    without_password,
+)
 from leukosr.errors import LeukoError
 
 JOURNAL = "journal:"
 ATTEMPTS = 3
 WAIT_SECONDS = 1.0
-BUSY_SECONDS = 60  # for which a process waits for others that use the file
+BUSY_SECONDS = 60  # that a process waits for others that use the file
 
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
@@ -39,7 +46,7 @@ def open_storage(url: str, heartbeat_seconds: int) -> BaseStorage:
         return _database(url, heartbeat_seconds)
     except (SQLAlchemyError, ArgumentError, NoSuchModuleError, ImportError, OptunaError, OSError) as error:
         raise LeukoError(
-            f"the trials' storage {without_password(url)} cannot be opened ({said_by(error, url)}): "
+            f"the trials' storage {without_password(url)} cannot be opened ({error_line(error, url)}): "
             f"correct runtime.optuna_storage or {OPTUNA_VARIABLE}, e.g. {OPTUNA_DATABASE}, postgresql://user@host/name "
             f"or {JOURNAL}PATH"
         ) from None
@@ -54,10 +61,6 @@ def _database(url: str, heartbeat_seconds: int) -> RDBStorage:
         )
     if in_a_file:
         # Optuna reads a trial's state and then changes it, with a lock that SQLite does not know: two processes would
-        # take the same trial. Here a transaction has the file for itself from its first statement on.
-        event.listen(storage.engine, "begin", _for_itself)
+        # take the same trial. Here a transaction locks the file from its first statement on.
+        event.listen(storage.engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     return storage
-
-
-def _for_itself(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,8 +1,8 @@
 """The trials of a sweep, kept by Optuna in a database or journal that any number of processes may share.
 
-Every cell of a sweep has a number. It is put into the queue once and counts as done when one trial of it is complete,
-or diverged, as another attempt would. A trial whose process died is given up (by heartbeat in
-a database, at the next start in a journal) and its cell is put into the queue again.
+Every cell of a sweep has a number. It is queued once and is done when one trial of it is complete or diverged, as
+another attempt would. A trial whose process died is given up (by heartbeat in a database, at the next start in a
+journal) and its cell is queued again.
 """
 
 from __future__ import annotations
@@ -62,9 +62,9 @@ class TrialStore:
         self.study.set_user_attr(name, value)
 
     def start(self, fixed: Sequence[Mapping[str, Any]], *, take_over: bool = False) -> None:
-        """Put every cell that nobody has taken into the queue; `fixed` holds the parameters of each, may be empty.
+        """Queue every cell that has no trial; `fixed` holds the parameters of each, which may be empty.
 
-        Trials of this machine whose process is gone are given up first; with `take_over` those of other machines, too.
+        Trials of dead processes on this machine are given up first; with `take_over` those of other machines, too.
         """
         self._give_up_dead()
         if take_over:
@@ -98,12 +98,12 @@ class TrialStore:
         self,
         measure: Callable[[Attempt], Mapping[str, float]],
         fixed: Sequence[Mapping[str, Any]],
-        say: Callable[[str], None] = lambda sentence: None,
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Take cells from the queue until all are done, here or in other processes.
 
         `measure` returns the metrics of its cell. A training that diverged ends its trial as failed, and is kept; any
-        other error comes through. `say` hears once of trials on other machines that this process waits for.
+        other error is passed on. `say` is told once about trials on other machines that this process waits for.
         """
         idle = 0.0
         while len(self.finished()) < self.cells:
@@ -137,12 +137,12 @@ class TrialStore:
                 raise
 
     def _was_given_up(self, number: int) -> bool:
-        """Whether others took this trial for dead, as this process was silent for too long."""
+        """Whether others gave this trial up, as this process was silent for too long."""
         trial = self.study.trials[number]
         return trial.state == TrialState.FAIL and "broken" not in trial.user_attrs
 
     def _one(self, trial: Trial, measure: Callable[[Attempt], Mapping[str, float]]) -> float:
-        if "cell" not in trial.user_attrs:  # the queue was emptied by others between two looks
+        if "cell" not in trial.user_attrs:  # others emptied the queue meanwhile
             raise TrialPruned
         trial.set_user_attr("process", this_process())
         attempt, started = Attempt(trial, self.seed), time.perf_counter()
@@ -172,7 +172,7 @@ class TrialStore:
         return any(_is_done(other) or (_counts(other) and other.number < attempt.number) for other in others)
 
     def finished(self) -> list[Finished]:
-        """What is done, a cell once, by cell."""
+        """The results of finished cells, in the order of cells."""
         found: dict[int, Finished] = {}
         for trial in self.study.get_trials(deepcopy=False):
             if _is_done(trial):
@@ -180,7 +180,7 @@ class TrialStore:
         return [found[cell] for cell in sorted(found)]
 
     def abandoned_runs(self) -> list[str]:
-        """The MLflow runs of trials whose process died: nobody has ended them."""
+        """The MLflow runs of trials whose process died before it ended them."""
         failed = self.study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
         lost = [each.user_attrs for each in failed if not {"error", "broken"} & each.user_attrs.keys()]
         return [facts["mlflow_run_id"] for facts in lost if facts.get("mlflow_run_id")]
@@ -209,7 +209,7 @@ class TrialStore:
 
 
 def _is_done(trial: FrozenTrial) -> bool:
-    """Complete, failed for a reason, or given up by the pruner; what is pruned as a double is not done."""
+    """Complete, diverged, or pruned as hopeless; a trial pruned as a duplicate is not done."""
     if "cell" not in trial.user_attrs:
         return False
     return trial.state == TrialState.COMPLETE or (
@@ -222,7 +222,7 @@ def _counts(trial: FrozenTrial) -> bool:
 
 
 def _is_dead(trial: FrozenTrial) -> bool:
-    """Whether a running trial's process was on this machine and is gone, or never got as far as to name itself."""
+    """Whether a running trial's process on this machine has ended, or never recorded its identity."""
     if "process" not in trial.user_attrs:
         started = trial.datetime_start
         return started is not None and (datetime.now() - started).total_seconds() > NAMELESS_SECONDS

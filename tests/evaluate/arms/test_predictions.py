@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,8 @@ import pandas as pd
 import pytest
 
 from leukosr.errors import LeukoError
-from leukosr.evaluate.arms.predictions import Predictions, names_of, pair, read_predictions
+from leukosr.evaluate.arms.pairs import Run, pair
+from leukosr.evaluate.arms.predictions import Predictions, column_names, names_of, read_predictions
 
 HEADER = "image,source,seed,true,predicted,p_a,p_b\n"
 GOOD = HEADER + "x,s,1,a,a,0.9,0.1\ny,,1,b,a,0.6,0.4\nx,s,2,a,b,0.2,0.8\ny,,2,b,b,0.3,0.7\n"
@@ -96,7 +98,7 @@ def test_seeds_of_64_bits_stay_apart(tmp_path: Path) -> None:
     one, other = 2**64 - 1, 2**64 - 2
     content = HEADER + f"x,s,{one},a,a,1,0\nx,s,{other},a,b,0,1\nx,s,-3,b,b,0,1\n".replace("-3,b", "-3,a")
     found = pair(read(tmp_path, content), read(tmp_path, content, "other"))
-    assert found.seeds == (-3, other, one)
+    assert found.runs == (Run(-3), Run(other), Run(one))
     assert found.first.hits.sum((1, 2)).tolist() == [0, 0, 1]
 
 
@@ -109,7 +111,12 @@ def test_tables_that_would_take_all_memory_are_refused(tmp_path: Path) -> None:
 
 def test_counts_are_kept_by_run_source_and_class(tmp_path: Path) -> None:
     found = pair(read(tmp_path, GOOD), read(tmp_path, GOOD, "other"))
-    assert (found.seeds, found.sources, found.images, found.left_out) == ((1, 2), 2, 2, 0)  # y is a source of its own
+    assert (found.runs, found.sources, found.images, found.left_out) == (
+        (Run(1), Run(2)),
+        2,
+        2,
+        0,
+    )  # y is a source of its own
     assert found.first.hits.tolist() == [[[0, 0], [1, 0]], [[0, 1], [0, 0]]]
     assert found.first.predicted.tolist() == [[[1, 0], [1, 0]], [[0, 1], [0, 1]]]
     assert np.array_equal(found.first.true.sum((0, 1)), [2, 2])
@@ -117,14 +124,55 @@ def test_counts_are_kept_by_run_source_and_class(tmp_path: Path) -> None:
 
 
 def test_only_what_both_have_is_compared(tmp_path: Path) -> None:
+    images = "".join(GOOD.splitlines(True)[i] for i in (0, 1, 3))
+    found = pair(read(tmp_path, GOOD), read(tmp_path, images, "other"))
+    assert (found.runs, found.images, found.left_out) == ((Run(1), Run(2)), 1, 2)
+
+
+def test_one_common_seed_of_several_makes_no_pairs(tmp_path: Path) -> None:
     found = pair(read(tmp_path, GOOD), read(tmp_path, "".join(GOOD.splitlines(True)[:3]), "other"))
-    assert (found.seeds, found.left_out) == ((1,), 2)
+    assert (found.paired, found.runs, found.other_runs, found.left_out) == (False, (Run(1), Run(2)), (Run(1),), 0)
+
+
+def test_a_table_may_lack_sources_and_call_its_columns_otherwise(tmp_path: Path) -> None:
+    found = read(tmp_path, GOOD)
+    path = tmp_path / "other.csv"
+    path.write_text("file,run,label,said,p_a,p_b\nx,1,a,a,1,0\ny,1,b,a,1,0\nx,2,a,b,0,1\ny,2,b,b,0,1\n")
+    called = column_names(["true=label,image=file", "predicted=said,seed=run"])
+    other = read_predictions(path, "other", called)
+    columns = ["image", "seed", "true", "predicted"]
+    pd.testing.assert_frame_equal(other.table[columns], found.table[columns], check_index_type=False)
+    assert set(other.table["source"]) == {""}
+    assert not pair(other, replace(other, name="again")).known
+
+
+@pytest.mark.parametrize("text", ["true", "label=true", "true=", "true=a,true=b"])
+def test_columns_are_mapped_once_and_by_our_names(text: str) -> None:
+    with pytest.raises(LeukoError, match="write OURS=YOURS once for each of image, seed, true"):
+        column_names([text])
+
+
+def test_sr_seeds_pair_with_each_other_or_with_every_run_of_an_arm_without(tmp_path: Path) -> None:
+    header = HEADER.replace("seed,true", "seed,sr_seed,true")
+    images = (("x", "s", "a"), ("y", "t", "b"))
+    rows = [f"{image},{source},{seed},{sr},{label},a,1,0\n" for image, source, label in images
+            for seed in (1, 2) for sr in (7, 8)]  # fmt: skip
+    nested, plain = read(tmp_path, header + "".join(rows)), read(tmp_path, GOOD.replace("y,,", "y,t,"), "bicubic")
+    expected = (Run(1, 7), Run(1, 8), Run(2, 7), Run(2, 8))
+    for one, other in ((nested, replace(nested, name="again")), (nested, plain), (plain, nested)):
+        found = pair(one, other)
+        assert (found.runs, found.other_runs, found.networks, found.left_out) == (expected, expected, 2, 0)
+
+
+def test_sources_of_several_classes_are_one_sample(tmp_path: Path) -> None:
+    patients = HEADER + "".join(f"i{n},p{n // 2},{seed},{'ab'[n % 2]},a,1,0\n" for n in range(8) for seed in (1, 2))
+    arm = read(tmp_path, patients)
+    assert pair(arm, replace(arm, name="again")).strata.tolist() == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (HEADER + "x,s,3,a,a,1,0\n", "no common seeds"),
         (HEADER + "z,s,1,a,a,1,0\n", "no common images"),
         (HEADER + "x,s,1,b,a,1,0\n", "disagree about the label of image x"),
         (HEADER + "x,t,1,a,a,1,0\n", "disagree about the source of image x"),
@@ -134,6 +182,12 @@ def test_only_what_both_have_is_compared(tmp_path: Path) -> None:
 def test_arms_that_do_not_fit_are_refused(tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(LeukoError, match=message):
         pair(read(tmp_path, GOOD), read(tmp_path, content, "other"))
+
+
+def test_one_run_each_needs_a_common_seed(tmp_path: Path) -> None:
+    single = [read(tmp_path, HEADER + f"x,s,{seed},a,a,1,0\n", f"arm{seed}") for seed in (3, 4)]
+    with pytest.raises(LeukoError, match="no common seeds"):
+        pair(*single)
 
 
 def test_names_tell_the_files_apart(tmp_path: Path) -> None:

@@ -1,6 +1,11 @@
+"""Verdicts and their p, on arms whose true difference is known."""
+
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,44 +13,46 @@ import pytest
 from scipy import stats
 from sklearn.metrics import accuracy_score, f1_score
 
-from leukosr.evaluate.arms.predictions import Predictions, pair
+from leukosr.evaluate.arms.pairs import pair
+from leukosr.evaluate.arms.predictions import Predictions, read_predictions
 from leukosr.evaluate.arms.significance import (
-    Comparison,
-    _judged,
+    PTests,
     compare,
+    difference,
     holm,
-    interval,
+    p_values,
     sign_flip,
-    smallest_p,
-    wilson,
+    words,
 )
-from leukosr.evaluate.arms.simulation import Design, as_pair, as_predictions, draw
+from leukosr.evaluate.arms.simulation import Design, as_predictions, draw, one
+from leukosr.evaluate.arms.two_way import Estimated, Metric, Side, estimated, groupings, scored
+from leukosr.report.comparisons import about, as_json, difference_text, sentences
+
+PUBLISHED = Path(__file__).resolve().parents[3] / "results" / "case1-leakage" / "plots" / "confusion"
+SMALL = Design(class_sources=(12, 12), class_images=(60, 60))
 
 
-def simulate(design: Design, random: np.random.Generator) -> tuple[Predictions, Predictions]:
-    return as_predictions(draw(design, random), len(design.class_sources))
+def simulate(design: Design = SMALL, gain: float = 0.0, seed: int = 0) -> tuple[Predictions, Predictions]:
+    drawn = draw(design, "accuracy", gain, 1, np.random.default_rng(seed))
+    return as_predictions(one(drawn, 0))
 
 
-def rng(seed: int = 0) -> np.random.Generator:
-    return np.random.default_rng(seed)
+def arm(name: str, right: np.ndarray, sources: list[str] | None = None) -> Predictions:
+    """An arm of two classes from right and wrong, (runs, images)."""
+    rows = [
+        (f"i{n}", sources[n] if sources else f"s{n}", seed, "ab"[n % 2], "ab"[(n % 2) ^ (not good)])
+        for seed, run in enumerate(right) for n, good in enumerate(run)
+    ]  # fmt: skip
+    table = pd.DataFrame(rows, columns=["image", "source", "seed", "true", "predicted"])
+    return Predictions(name, table, ("a", "b"))
 
 
-def table(runs: dict[int, list[tuple[str, str, str, str]]]) -> pd.DataFrame:
-    """seed -> (image, source, true, predicted)."""
-    rows = [(i, s, seed, t, p) for seed, found in runs.items() for i, s, t, p in found]
-    return pd.DataFrame(rows, columns=["image", "source", "seed", "true", "predicted"])
+def number(value: float, variance: float, freedom: float = 1e6, unseen: float = 0.0) -> Estimated:
+    return Estimated(*(np.array(each) for each in (value, variance, freedom, unseen)))
 
 
-def arm(name: str, right: list[list[bool]], sources: list[str] | None = None) -> Predictions:
-    """An arm of two classes from a list of right and wrong a run."""
-    runs = {
-        seed: [
-            (f"i{n}", sources[n] if sources else f"s{n}", "ab"[n % 2], "ab"[(n % 2) ^ (not good)])
-            for n, good in enumerate(run)
-        ]
-        for seed, run in enumerate(right)
-    }
-    return Predictions(name, table(runs), ("a", "b"))
+def word(found: Estimated, margin: float = 0.02) -> str:
+    return str(words(found, margin, p_values(found, margin)))
 
 
 def test_holm_steps_down() -> None:
@@ -56,168 +63,223 @@ def test_holm_steps_down() -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 6, 9])
 def test_sign_flips_of_equal_differences_give_the_smallest_p(count: int) -> None:
-    assert sign_flip(np.full(count, 0.02), rng()) == pytest.approx(2 / 2**count)
+    assert sign_flip(np.full(count, 0.02)) == pytest.approx(2 / 2**count)
 
 
 def test_sign_flips_agree_with_scipy() -> None:
-    differences = rng(3).normal(0.3, 1, 12)
+    differences = np.random.default_rng(3).normal(0.3, 1, 12)
     expected = stats.permutation_test(
         (differences,), np.mean, permutation_type="samples", n_resamples=10_000, alternative="two-sided"
     )
-    assert sign_flip(differences, rng()) == pytest.approx(expected.pvalue, abs=1e-9)
-
-
-def test_many_differences_are_drawn_close_to_the_exact_p() -> None:
-    differences = rng(4).normal(0.25, 1, 60)
-    assert sign_flip(differences, rng()) == pytest.approx(stats.ttest_1samp(differences, 0).pvalue, abs=0.01)
-    assert sign_flip(np.zeros(40), rng()) == 1.0
-
-
-def test_wilson_gives_the_textbook_interval() -> None:
-    expected = stats.binomtest(8, 10).proportion_ci(0.95, method="wilson")
-    assert wilson(8, 10) == pytest.approx((expected.low, expected.high))
-    assert wilson(0, 5)[0] == 0.0
-
-
-@pytest.mark.parametrize(("family", "runs"), [(1, 6), (2, 7), (3, 7), (4, 8), (6, 8), (10, 9)])
-def test_the_pairs_needed_are_those_of_the_specification(family: int, runs: int) -> None:
-    assert smallest_p(runs, family) < 0.05 <= smallest_p(runs - 1, family)
+    assert sign_flip(differences) == pytest.approx(expected.pvalue, abs=1e-9)
+    many = np.random.default_rng(4).normal(0.25, 1, 60)
+    assert sign_flip(many) == pytest.approx(stats.ttest_1samp(many, 0).pvalue)
+    assert sign_flip(np.zeros(40)) == 1.0
 
 
 def test_the_differences_are_those_of_scikit_learn() -> None:
-    first, second = simulate(Design(runs=3, class_sources=(5, 5, 5, 5), class_images=20), rng())
+    first, second = simulate(Design(runs=3, class_sources=(5, 5, 5, 5), class_images=(20, 20, 20, 20)))
     found = {each.metric: each for each in compare([pair(first, second)])}
     labels = list(first.classes)
-    for metric, score in (
-        ("accuracy", accuracy_score),
-        ("macro_f1", lambda t, p: f1_score(t, p, labels=labels, average="macro")),
-    ):
+    scores: dict[Metric, Callable[..., float]] = {
+        "accuracy": accuracy_score,
+        "macro_f1": lambda t, p: f1_score(t, p, labels=labels, average="macro"),
+    }
+    for metric, score in scores.items():
         means = [
             np.mean([score(own["true"], own["predicted"]) for _, own in side.table.groupby("seed")])
             for side in (first, second)
         ]
-        one = found[metric]
-        assert (one.difference if one.a == "first" else -one.difference) == pytest.approx(means[0] - means[1])
-
-
-def test_a_clear_gain_in_every_run_is_meaningful_and_a_loss_turns_the_pair_round() -> None:
-    good, bad = simulate(Design(difference=0.15), rng(1))
-    for one, other in ((good, bad), (bad, good)):
-        for found in compare([pair(one, other)]):
-            assert (found.verdict, found.a, found.b) == ("meaningful", "first", "second")
-            assert 0 < found.ci_low < found.difference < found.ci_high
-            assert found.p_improvement == 1.0
-            assert found.p_holm == found.p_value == 2 / 2**8
-
-
-def test_five_runs_never_suffice() -> None:
-    good, bad = simulate(Design(runs=5, difference=0.3), rng())
-    assert {found.verdict for found in compare([pair(good, bad)])} == {"inconclusive"}
-
-
-def test_one_seed_has_the_source_interval_alone() -> None:
-    good, bad = simulate(Design(runs=1, difference=0.3), rng())
-    for found in compare([pair(good, bad)]):
-        assert (found.p_value, found.p_holm, found.verdict) == (None, None, "inconclusive")
-        assert 0 < found.ci_low < found.ci_high < 1
-
-
-def test_mcnemar_is_told_only_where_every_source_has_one_image() -> None:
-    good, bad = simulate(Design(runs=1, class_sources=(40, 40), class_images=40, difference=0.2), rng())
-    alone = compare([pair(good, bad)])[0]
-    merged = good.table.merge(bad.table, on="image")
-    one = int(((merged.predicted_x == merged.true_x) & (merged.predicted_y != merged.true_y)).sum())
-    other = int(((merged.predicted_x != merged.true_x) & (merged.predicted_y == merged.true_y)).sum())
-    assert alone.p_mcnemar == pytest.approx(stats.binomtest(one, one + other).pvalue)
-    assert compare([pair(*simulate(Design(runs=1), rng()))])[0].p_mcnemar is None
-    assert (
-        compare([pair(*simulate(Design(runs=2, class_sources=(40, 40), class_images=40), rng()))])[0].p_mcnemar is None
-    )
+        assert found[metric].difference == pytest.approx(means[0] - means[1])
 
 
 @pytest.mark.parametrize(
-    ("change", "verdict"),
+    ("value", "error", "expected"),
     [
-        ({}, "meaningful"),
-        ({"p_improvement": 0.7, "p_improvement_low": 0.52}, "better"),
-        ({"p_holm": 0.05}, "inconclusive"),
-        ({"ci_low": 0.0}, "inconclusive"),
-        ({"p_improvement_low": 0.5}, "inconclusive"),
-        ({"p_holm": None}, "inconclusive"),
+        (0.06, 0.01, "clearly better"),
+        (-0.06, 0.01, "clearly worse"),
+        (0.005, 0.001, "equivalent"),  # different for certain, and too little to matter: before `better`
+        (0.03, 0.01, "better"),
+        (-0.03, 0.01, "worse"),
+        (-0.015, 0.01, "no gain"),
+        (0.01, 0.02, "inconclusive"),
     ],
 )
-def test_the_verdict_needs_all_three(change: dict[str, float], verdict: str) -> None:
-    sure = Comparison(
-        "a", "b", "accuracy", True, 0.02, 0.01, 0.03, 0.9, 0.6, 0.01, 0.02, 0.01, None, "inconclusive", 20, 300, 300
-    )
-    assert _judged(replace(sure, **change)).verdict == verdict
+def test_the_first_word_that_applies_is_said(value: float, error: float, expected: str) -> None:
+    assert word(number(value, error**2)) == expected
 
 
-def test_equal_predictions_differ_by_nothing() -> None:
-    same, _ = simulate(Design(), rng())
+def test_holm_takes_words_back() -> None:
+    found = number(0.03, 0.01**2)
+    family = PTests(np.array(0.06), np.array(1.0), np.array(1.0))
+    assert str(words(found, 0.02, family)) == "inconclusive"
+
+
+def test_a_wider_margin_changes_the_word_and_its_p() -> None:
+    sides = [pair(*simulate(gain=0.1, seed=1))]
+    by_margin = [compare(sides, margin=margin)[1] for margin in (0.01, 0.05, 0.4)]
+    assert [each.verdict for each in by_margin] == ["clearly better", "better", "equivalent"]
+    assert by_margin[0].p_value == by_margin[1].p_value != by_margin[2].p_value
+    assert [(each.ci_low, each.ci_high) for each in by_margin[1:]] == [(by_margin[0].ci_low, by_margin[0].ci_high)] * 2
+
+
+def test_a_loss_is_told_of_the_pair_as_it_was_named() -> None:
+    good, bad = simulate(gain=0.25, seed=1)
+    won, lost = compare([pair(good, bad)])[0], compare([pair(bad, good)])[0]
+    assert (won.a, won.verdict, lost.a, lost.verdict) == ("first", "clearly better", "second", "clearly worse")
+    assert (lost.difference, lost.ci_low) == pytest.approx((-won.difference, -won.ci_high))
+
+
+def test_five_runs_never_suffice() -> None:
+    found = compare([pair(*simulate(replace(SMALL, runs=5), 0.3))])
+    assert {(each.verdict, each.reason) for each in found} == {("inconclusive", "5 paired runs, and a verdict takes 6")}
+
+
+def test_one_run_is_marked_as_this_one() -> None:
+    found = compare([pair(*simulate(replace(SMALL, runs=1), 0.3))])
+    assert {(each.verdict, each.reason, each.p_value) for each in found} == {("inconclusive", "one run", None)}
+    assert all(each.ci_low is not None for each in found)
+    assert all("of this one run" in difference_text(each) for each in found)
+    assert "sources, 1 run." in next(sentences(found))
+
+
+def test_sources_that_nobody_knows_earn_no_verdict() -> None:
+    """Audit, row 2: copies that count as many sources let equal arms win in up to 36 %."""
+    arms = [replace(each, table=each.table.assign(source="")) for each in simulate(gain=0.3)]
+    found = compare([pair(*arms)])
+    assert {each.verdict for each in found} == {"inconclusive"}
+    assert all(each.reason is not None and "source" in each.reason and each.p_source is None for each in found)
+
+
+def test_no_figure_depends_on_a_random_seed() -> None:
+    """Audit, row 7: the state of every generator is as it was, and a repeat gives the same bytes."""
+    sides = [pair(*simulate())]
+    before = repr(np.random.get_state(legacy=False))
+    texts = {as_json(compare(sides)) for _ in range(3)}
+    assert len(texts) == 1 and repr(np.random.get_state(legacy=False)) == before
+
+
+def test_the_fields_are_those_that_programs_read() -> None:
+    found = json.loads(as_json(compare([pair(*simulate())])))
+    fields = {"a", "b", "metric", "difference", "ci_low", "ci_high", "p_improvement", "p_value", "p_holm", "verdict"}
+    assert fields | {"margin", "ci90_low", "ci90_high", "frequency"} <= set(found[0])
+    assert [each["metric"] for each in found] == ["accuracy", "macro_f1"]
+
+
+def test_the_p_is_that_of_the_interval() -> None:
+    """Audit, row 8: a p over runs alone calls equal arms different in up to 42 %."""
+    estimate = difference(pair(*simulate(gain=0.05, seed=3)), "macro_f1")
+    p = float(estimate.p_different())
+    low, high = estimate.interval(1 - p)
+    assert min(abs(float(low)), abs(float(high))) == pytest.approx(0, abs=1e-9)
+
+
+def test_the_variance_is_that_of_the_cluster_mean_with_one_run() -> None:
+    """One run, one image per source, one stratum: Student's standard error of the mean difference."""
+    right = np.array([[n % 3 != 0 for n in range(90)]]), np.array([[n % 2 == 0 for n in range(90)]])
+    sides = pair(arm("x", right[0]), arm("y", right[1]))
+    found = difference(replace(sides, strata=np.zeros(90, int)), "accuracy")
+    apart = (right[0][0] * 1.0) - right[1][0]
+    assert float(found.variance) == pytest.approx(apart.var(ddof=1) / 90)
+    assert float(found.freedom) == pytest.approx(89)
+
+
+def test_the_degrees_of_freedom_hold_the_interaction() -> None:
+    """Audit, row 6: V^2 / (A^2 / a + B^2 / b + C^2 / c) with V = A + B - C."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(0, 1, (8, 1)) + rng.normal(0, 1, 50) + rng.normal(0, 1, (8, 50))
+    scores = values.mean(1)
+    runs = tuple(pair(*simulate()).runs)
+    found = estimated([Side(runs, scores, (values - scores[:, None]) / 50)], np.ones(50), np.zeros(50))
+    of_runs, of_sources = scores.var(ddof=1) / 8, values.mean(0).var(ddof=1) / 50
+    rest = values - scores[:, None] - values.mean(0) + values.mean()
+    both = (rest**2).sum() / (7 * 49) / (8 * 50)
+    variance = of_runs + of_sources - both
+    certainty = of_runs**2 / 7 + of_sources**2 / 49 + both**2 / (7 * 49)
+    assert float(found.variance) == pytest.approx(variance)
+    assert float(found.freedom) == pytest.approx(variance**2 / certainty)
+
+
+def test_influences_are_what_a_little_more_of_a_source_does() -> None:
+    side = pair(*simulate()).first
+    more = [replace(side, **{name: getattr(side, name) * 1.0 for name in ("hits", "predicted", "true")})]
+    for part in (more[0].hits, more[0].predicted, more[0].true):
+        part[:, 3] *= 1 + 1e-6
+    for metric in ("accuracy", "macro_f1"):
+        scores, influence = scored(side, metric)
+        moved = scored(more[0], metric)[0]
+        assert (moved - scores) / 1e-6 == pytest.approx(influence[:, 3], abs=1e-6)
+        assert influence.sum(1) == pytest.approx(0, abs=1e-12)
+
+
+def test_runs_of_unlike_seeds_are_unpaired() -> None:
+    first, second = simulate(gain=0.2)
+    moved = replace(second, table=second.table.assign(seed=second.table["seed"] + 100))
+    sides = pair(first, moved)
+    found = compare([sides])[0]
+    assert (sides.paired, sides.left_out, found.runs, found.p_runs) == (False, 0, 8, None)
+    assert found.verdict in ("better", "clearly better")
+    assert found.difference == pytest.approx(compare([pair(first, second)])[0].difference)
+
+
+def test_mcnemar_is_told_only_where_every_source_has_one_image() -> None:
+    rng = np.random.default_rng(0)
+    right = rng.random((2, 1, 60)) < np.array([0.9, 0.7])[:, None, None]
+    found = compare([pair(arm("x", right[0]), arm("y", right[1]))])[0]
+    only = [int((right[i] & ~right[1 - i]).sum()) for i in (0, 1)]
+    assert found.p_mcnemar == pytest.approx(stats.binomtest(only[0], sum(only)).pvalue)
+    assert compare([pair(*simulate(replace(SMALL, runs=1)))])[0].p_mcnemar is None
+
+
+def test_equal_predictions_differ_by_nothing_and_a_single_source_says_nothing() -> None:
+    same, _ = simulate()
     for found in compare([pair(same, replace(same, name="copy"))]):
-        assert (found.difference, found.ci_low, found.ci_high, found.p_improvement) == (0, 0, 0, 0.5)
-        assert (found.p_value, found.verdict) == (1.0, "inconclusive")
-        assert found.p_source == (1.0 if found.metric == "accuracy" else None)
+        assert (found.difference, found.frequency, found.p_improvement, found.p_runs) == (0, 0, 0.5, 1.0)
+    lonely = [arm(name, np.tile(right, (8, 1)), ["s"] * 8) for name, right in (("x", [True] * 8), ("y", [False] * 8))]
+    for found in compare([pair(*lonely)]):
+        assert (found.ci_low, found.ci90_high, found.p_value, found.verdict) == (None, None, None, "inconclusive")
 
 
-def test_there_is_no_p_over_sources_that_nobody_knows() -> None:
-    first, second = arm("x", [[True] * 8, [True] * 8]), arm("y", [[True] * 4 + [False] * 4] * 2)
-    unknown = [replace(each, table=each.table.assign(source="")) for each in (first, second)]
-    assert compare([pair(first, second)], "accuracy")[0].p_source == pytest.approx(2 / 2**4)
-    assert all(found.p_source is None for found in compare([pair(*unknown)]))
+def test_a_class_with_one_source_joins_another() -> None:
+    design = Design(class_sources=(9, 1), class_images=(40, 40))
+    for found in compare([pair(*simulate(design, 0.2))]):
+        assert found.ci_low is not None and found.ci_low < found.difference
 
 
-def test_the_interval_of_one_run_is_that_of_the_cluster_mean() -> None:
-    """One class, one run, one image a source: Student's interval of the mean difference."""
-    first = Predictions("x", table({0: [(f"i{n}", f"s{n}", "a", "ab"[n % 3 == 0]) for n in range(90)]}), ("a", "b"))
-    second = Predictions("y", table({0: [(f"i{n}", f"s{n}", "a", "ab"[n % 2]) for n in range(90)]}), ("a", "b"))
-    differences = np.array([(n % 3 != 0) * 1.0 - (n % 2 == 0) for n in range(90)])
-    expected = stats.t.interval(0.95, 89, differences.mean(), differences.std(ddof=1) / 90**0.5)
-    assert interval(pair(first, second), "accuracy", 20_000, rng()) == pytest.approx(expected, abs=0.004)
+def nested(seeds: int, runs: int) -> Predictions:
+    return simulate(replace(SMALL, runs=runs, sr_seeds=seeds, network_sd=0.5))[0]
 
 
-@pytest.mark.parametrize("class_sources", [(7, 7), (30, 30), (40, 4)])
-def test_the_interval_covers_the_truth(class_sources: tuple[int, ...]) -> None:
-    design = Design(runs=6, class_sources=class_sources, class_images=90, difference=0.05, source_sd=0.1)
-    covered = 0
-    for number in range(200):
-        sides = as_pair(draw(design, rng(number)), len(class_sources))
-        low, high = interval(sides, "accuracy", 300, rng(number))
-        assert low is not None and high is not None
-        covered += low <= 0.05 <= high
-    assert 0.91 <= covered / 200 <= 0.995  # 95 % within what 200 draws can show, and a little conservative
+@pytest.mark.parametrize(
+    ("networks", "said"),
+    [(1, "this network"), (2, "these 2 networks"), (3, "this method")],
+)
+def test_a_verdict_is_about_the_networks_that_were_trained(networks: int, said: str) -> None:
+    """Audit, row 5."""
+    one_arm = nested(networks, 6)
+    other = replace(one_arm, name="bicubic", table=one_arm.table.drop(columns="sr_seed"))
+    found = compare([pair(one_arm, other)])
+    assert found[0].networks == networks and said in about(found)
 
 
-def test_a_class_with_one_source_joins_another_and_one_source_gives_no_interval() -> None:
-    lonely = compare([pair(*simulate(Design(class_sources=(9, 1), class_images=40, difference=0.2), rng()))])
-    assert all(found.ci_low is not None and found.ci_low < found.difference for found in lonely)
-    every = compare([pair(*simulate(Design(class_sources=(1, 1, 1), class_images=40, source_of_arm_sd=0.2), rng()))])
-    assert all(found.ci_high is not None and found.ci_high - (found.ci_low or 0) > 0.05 for found in every)
-    right = [[number % 3 != 0 for number in range(30)]] * 8
-    single = compare([pair(arm("x", [[True] * 30] * 8, ["s"] * 30), arm("y", right, ["s"] * 30))])
-    for found in single:
-        assert (found.ci_low, found.ci_high, found.verdict) == (None, None, "inconclusive")
+def test_runs_count_as_their_networks_means() -> None:
+    first, second = simulate(replace(SMALL, runs=4, sr_seeds=3, network_sd=0.5))
+    sides = pair(first, second)
+    assert [len(level) for level in next(groupings(sides.runs))] == [4, 4, 4]
+    scores = scored(sides.first, "accuracy")[0] - scored(sides.second, "accuracy")[0]
+    by_network = [scores[[run.sr_seed == k for run in sides.runs]].mean() for k in range(3)]
+    found = difference(sides, "accuracy")
+    assert float(found.value) == pytest.approx(np.mean(by_network))
+    assert float(found.variance) >= np.var(by_network, ddof=1) / 3 * (1 - 1e-12)
 
 
-def test_simulated_arms_differ_by_what_was_planned() -> None:
-    design = Design(class_sources=(500, 500), class_images=1500, difference=0.05, runs=4, run_of_arm_sd=0, run_sd=0)
-    differences = []
-    for number in range(10):
-        first, second = simulate(design, rng(number))
-        rates = [(each.table["true"] == each.table["predicted"]).mean() for each in (first, second)]
-        differences.append(rates[0] - rates[1])
-    assert np.mean(differences) == pytest.approx(0.05, abs=0.003)
+def test_seeds_that_recur_in_every_network_are_a_sample_too() -> None:
+    first, second = simulate(replace(SMALL, runs=4, sr_seeds=3, network_sd=0.5))
+    again = [replace(each, table=each.table.assign(seed=each.table["seed"] % 4)) for each in (first, second)]
+    assert [len(levels) for levels in groupings(pair(*again).runs)] == [3, 4]
 
 
-def test_the_same_files_give_the_same_figures() -> None:
-    one = compare([pair(*simulate(Design(), rng(7)))])
-    assert one == compare([pair(*simulate(Design(), rng(7)))])
-
-
-def test_the_simulation_counts_as_files_are_counted() -> None:
-    drawn = draw(Design(runs=2, class_sources=(3, 2)), rng())
-    direct, read = as_pair(drawn, 2), pair(*as_predictions(drawn, 2))
-    for side in ("first", "second"):
-        for part in ("hits", "predicted", "true"):
-            assert np.array_equal(getattr(getattr(direct, side), part), getattr(getattr(read, side), part))
+def test_published_predictions_still_allow_no_verdict_by_micrograph() -> None:
+    arms = [read_predictions(PUBLISHED / f"{name}_source_disjoint.csv", name) for name in ("real_esrgan", "bicubic")]
+    found = compare([pair(*arms)])[1]
+    assert (found.verdict, round(100 * found.difference, 1)) == ("inconclusive", -0.1)

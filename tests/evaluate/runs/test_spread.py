@@ -56,17 +56,56 @@ def test_intervals_of_the_sd_cover_it(count: int) -> None:
     inside = 0
     for seed in range(500):
         drawn = np.random.default_rng(seed).normal(0.8, 0.02, count)
-        sd = by_learning_rate(trials_of({0.01: list(drawn)}), draws=200)[0.01].sd
+        sd = by_learning_rate(trials_of({0.01: list(drawn)}))[0.01].sd
         assert sd is not None and sd.ci_low is not None and sd.ci_high is not None
         inside += sd.ci_low <= 0.02 <= sd.ci_high
     assert 0.92 <= inside / 500 <= 0.98
 
 
-def test_bootstrap_intervals_hold_the_figures_and_cover() -> None:
+@pytest.mark.parametrize(("drawn", "least"), [("exponential", 0.8), ("t3", 0.8)])
+def test_intervals_of_the_sd_cover_skewed_and_heavy_tailed_runs_better_than_chi_square(
+    drawn: str, least: float
+) -> None:
+    """Audit, row 10: the exact interval of normal runs covers .59 to .80 of these."""
+    inside, exact = 0, 0
+    for seed in range(400):
+        rng = np.random.default_rng(seed)
+        values = rng.exponential(0.02, 8) if drawn == "exponential" else 0.02 * rng.standard_t(3, 8) / 3**0.5
+        sd = by_learning_rate(trials_of({0.01: list(values)}))[0.01].sd
+        assert sd is not None and sd.ci_low is not None and sd.ci_high is not None
+        inside += sd.ci_low <= 0.02 <= sd.ci_high
+        low, high = (sd.value * (7 / stats.chi2.ppf(p, 7)) ** 0.5 for p in (0.975, 0.025))
+        exact += low <= 0.02 <= high
+    assert inside / 400 >= least
+    assert inside > exact
+
+
+def test_intervals_of_the_mean_of_eight_runs_cover_it() -> None:
+    """Audit, row 10: BCa covers .88."""
+    inside = 0
+    for seed in range(500):
+        mean = by_learning_rate(trials_of({0.01: list(np.random.default_rng(seed).normal(0.8, 0.02, 8))}))[0.01].mean
+        assert mean.ci_low is not None and mean.ci_high is not None
+        inside += mean.ci_low <= 0.8 <= mean.ci_high
+    assert 0.93 <= inside / 500 <= 0.98
+
+
+def test_quantiles_are_told_of_forty_runs_and_more() -> None:
+    few, enough = (by_learning_rate(trials_of({0.01: list(np.linspace(0, 1, n))}))[0.01] for n in (39, 40))
+    assert few.quantiles == {}
+    assert list(enough.quantiles) == ["0.05", "0.25", "0.5", "0.75", "0.95"]
+    low, high = stats.binom.ppf([0.025, 0.975], 40, 0.5).astype(int)
+    ordered = np.linspace(0, 1, 40)
+    assert enough.quantiles["0.5"].ci_low == pytest.approx(ordered[low - 1])
+    assert enough.quantiles["0.5"].ci_high == pytest.approx(ordered[high])
+    assert enough.quantiles["0.05"].ci_low is None
+
+
+def test_intervals_hold_the_figures_and_cover() -> None:
     inside = 0
     for seed in range(100):
         drawn = np.random.default_rng(seed).normal(0.8, 0.02, 30)
-        spread = by_learning_rate(trials_of({0.01: list(drawn)}), draws=500)[0.01]
+        spread = by_learning_rate(trials_of({0.01: list(drawn)}))[0.01]
         assert spread.sd is not None
         for figure in (spread.mean, spread.sd, *spread.quantiles.values()):
             assert figure.ci_low is not None and figure.ci_high is not None
@@ -125,4 +164,4 @@ def test_values_that_take_two_levels_give_no_nan() -> None:
     spread = by_learning_rate(trials_of({0.01: [0.8, 0.8, 0.9, 0.9]}))[0.01]
     for figure in (spread.mean, spread.sd, *spread.quantiles.values()):
         assert figure is not None
-        assert figure.ci_low is None or np.isfinite([figure.ci_low, figure.ci_high]).all()  # type: ignore[list-item]
+        assert all(limit is None or np.isfinite(limit) for limit in (figure.ci_low, figure.ci_high))

@@ -1,4 +1,4 @@
-"""What the sources say about a set: copies, labels that contradict each other, splits that share sources."""
+"""What the sources reveal about a set: copies, contradicting labels, splits that share sources."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Facts:
 
 
 def name_sources(group: np.ndarray) -> list[str]:
-    """A name an image: `source-0001` for the group of the first image, and so on."""
+    """One name per image: `source-0001` for the group of the first image, and so on."""
     numbers = {int(first): i + 1 for i, first in enumerate(dict.fromkeys(group.tolist()))}
     digits = max(4, len(str(len(numbers))))
     return [f"source-{numbers[int(first)]:0{digits}d}" for first in group]
@@ -64,7 +64,7 @@ def name_sources(group: np.ndarray) -> list[str]:
 def gather_facts(
     root: Path, images: Sequence[str], sources: Sources, labels: Sequence[str], splits: Sequence[str]
 ) -> Facts:
-    """Facts about the images (paths below `root`), their labels and splits; an empty split takes no part."""
+    """Facts about the images (paths below `root`), their labels and splits; images with an empty split are ignored."""
     names = name_sources(sources.group)
     groups: dict[str, list[int]] = defaultdict(list)
     for number, name in enumerate(names):
@@ -86,7 +86,7 @@ def gather_facts(
 
 
 def _in_place(view: View) -> bool:
-    """Whether a view is the image itself, but for compression or brightness."""
+    """Whether a view is the image itself, apart from compression or brightness."""
     moved = np.abs(view.transform - np.array([[1, 0, 0], [0, 1, 0]]))
     return bool(
         moved[:, :2].max() < 0.02 and moved[:, 2].max() < 1.5 and view.similarity > 0.95 and view.overlap > 0.95
@@ -116,7 +116,7 @@ def folder_labels(images: Sequence[str]) -> list[str]:
 
 
 def folder_splits(root: Path, images: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
-    """The split of each image, and which rows and images do not match, in words.
+    """The split of each image, and sentences about rows and images that do not match.
 
     By `split.csv` where there is one, else by a top folder whose name is that of a split (train, val, test …); empty
     where there is none. Raises LeukoError for a `split.csv` that is wrong, or of which no row names an image.
@@ -137,7 +137,5 @@ def folder_splits(root: Path, images: Sequence[str]) -> tuple[list[str], tuple[s
         many = f"{len(unmatched)} of {len(known)}"
         notes.append(f"{many} rows of {SPLIT_TABLE} name no usable image, e.g. {short(unmatched[0])}")
     if without := [image for image in images if image not in known]:
-        notes.append(
-            f"{len(without)} of {len(images)} images stand in no row of {SPLIT_TABLE}, e.g. {short(without[0])}"
-        )
+        notes.append(f"{len(without)} of {len(images)} images have no row in {SPLIT_TABLE}, e.g. {short(without[0])}")
     return [known.get(image, "") for image in images], tuple(notes)

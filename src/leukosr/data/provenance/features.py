@@ -1,4 +1,4 @@
-"""What is kept of an image to recognise it: SIFT features and a small picture of its details."""
+"""The description by which an image is recognised: SIFT features and a small band-passed picture."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def describe_image(image: np.ndarray, max_features: int) -> Features:
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC)
     green = np.ascontiguousarray(image[..., 1])  # where the stains absorb, so where cells have contrast
     content = _content(image)
-    inside = cv2.erode(content.astype(np.uint8), np.ones((9, 9), np.uint8))  # edges of the fill are no features
+    inside = cv2.erode(content.astype(np.uint8), np.ones((9, 9), np.uint8))  # edges of the fill are not features
     sift = cv2.SIFT.create(nfeatures=max_features, contrastThreshold=0.008)
     points, descriptors = sift.detectAndCompute(green, inside)
     found = np.array([point.pt for point in points], np.float32).reshape(-1, 2)

@@ -17,9 +17,8 @@ class Limits(Section):
     """What a pair of images must reach to show one source.
 
     inliers: features that one affine map takes onto each other within `tolerance` pixels of the small picture.
-    similarity: correlation of the details where both show something. overlap: that place, as a part of the smaller
-    image.
-    zoom, stretch: the largest change of size and ratio of the axes that a view may have.
+    similarity: correlation of the details where both show something. overlap: the share of the smaller image where they
+    do. zoom, stretch: the largest change of size and ratio of the axes that a view may have.
     """
 
     inliers: Annotated[int, Field(ge=4)] = 5

@@ -10,6 +10,8 @@ from itertools import count
 from pathlib import Path
 
 import numpy as np
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
 
 from leukosr.data.provenance.geometry import NO_VIEW, Limits, View, best_view
 from leukosr.data.provenance.store import build_store, open_store, read_part, write_part
@@ -17,8 +19,8 @@ from leukosr.data.provenance.words import WordIndex
 from leukosr.engine.parallel import ordered_map
 from leukosr.engine.progress import progress
 
-BATCH = 16384  # pairs that are compared between two savings; every batch starts its workers anew
-BETWEEN = 3  # pairs of images that are compared for two groups that are not linked yet
+BATCH = 16384  # pairs compared between two checkpoints; every batch starts new workers
+BETWEEN = 3  # pairs of images compared for two groups that are not linked yet
 
 
 Candidate = tuple[int, int, bool]  # two images, the first before the second, and whether one is mirrored
@@ -36,7 +38,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Sources:
-    """The result: a group number an image (by first image), its confidence in [0, 1], and the links that were found.
+    """The result: each image's group (the number of its first image) and confidence in [0, 1], and the accepted links.
 
     The confidence of an image in a group is that of its best link; that of an image alone is one minus the best
     confidence of the views that were refused.
@@ -50,7 +52,7 @@ class Sources:
 def find_sources(
     paths: Sequence[Path], folder: Path, limits: Limits, *, max_features: int, neighbours: int, workers: int
 ) -> Sources:
-    """Group images that show one source; `folder` keeps finished parts, so that cut work goes on.
+    """Group images that show one source; `folder` keeps finished parts, which makes the search resumable.
 
     In rounds: the most alike images of other groups are compared, and groups with a link become one, until no round
     finds a link.
@@ -82,7 +84,7 @@ def find_sources(
 
 
 def _few_between(likeness: dict[Candidate, float], group: np.ndarray) -> list[Candidate]:
-    """For two groups of several images the BETWEEN most alike pairs: if these show nothing, others hardly do."""
+    """The BETWEEN most similar pairs of two groups of several images: if these show nothing, others hardly do."""
     alone = np.bincount(group, minlength=len(group)) == 1
     taken: Counter[tuple[int, int]] = Counter()
     kept = []
@@ -123,18 +125,9 @@ def _look(pair: Candidate, folder: Path, limits: Limits) -> list[float]:
 
 def _joined(count: int, links: Sequence[Link]) -> np.ndarray:
     """Connected images have one number, that of the first of them."""
-    parent = np.arange(count)
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
-
-    for link in links:
-        first, second = sorted((root(link.a), root(link.b)))
-        parent[second] = first
-    return np.array([root(i) for i in range(count)])
+    ends = [link.a for link in links], [link.b for link in links]
+    _, labels = connected_components(sparse.coo_array((np.ones(len(links)), ends), (count, count)), directed=False)
+    return np.asarray(np.unique(labels, return_index=True)[1][labels])
 
 
 def _confidence(group: np.ndarray, links: Sequence[Link], refused: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Features of many images on disk: made in blocks, so that cut work goes on, then read by any process."""
+"""Features of many images on disk: made in blocks, hence resumable, and read by any process."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from leukosr.engine.progress import progress
 from leukosr.errors import LeukoError
 from leukosr.files import new_file, new_folder, write_json
 
-BLOCK = 2048  # images that are described between two savings; every block starts its workers anew
+BLOCK = 2048  # images described between two checkpoints; every block starts new workers
 ARRAYS = ("starts", "points", "descriptors", "detail", "content")
 SUMS = "sha256.json"
 
 
 class FeatureStore:
-    """Features by image number, read from disk as they are asked for."""
+    """Features by image number, read from disk on demand."""
 
     def __init__(self, folder: Path) -> None:
         """`folder` holds the arrays that `build_store` wrote."""
@@ -46,12 +46,12 @@ class FeatureStore:
 
 @lru_cache(maxsize=1)
 def open_store(folder: Path) -> FeatureStore:
-    """The store in a folder, opened once a process."""
+    """The store in a folder, opened once per process."""
     return FeatureStore(folder)
 
 
 def build_store(paths: Sequence[Path], folder: Path, max_features: int, workers: int) -> FeatureStore:
-    """Describe all images; finished blocks in `folder` are taken as they are."""
+    """Describe all images; finished blocks in `folder` are reused."""
     target = folder / "features"
     if target.is_dir():
         _check_sums(target)
@@ -72,7 +72,7 @@ def build_store(paths: Sequence[Path], folder: Path, max_features: int, workers:
 
 
 def write_part(file: Path, **arrays: np.ndarray) -> None:
-    """Keep a finished part of the work, all or nothing, with checksums."""
+    """Save a finished part of the work atomically, with checksums."""
     with new_file(file) as temporary, temporary.open("wb") as stream:
         np.savez(stream, **arrays)  # type: ignore[arg-type]
 
@@ -87,7 +87,7 @@ def read_part(file: Path, name: str) -> np.ndarray:
 
 
 def _damaged(file: Path) -> LeukoError:
-    return LeukoError(f"{file}, a part of a cut search, is damaged: remove {file.parent} and run again")
+    return LeukoError(f"{file}, part of an interrupted search, is damaged: remove {file.parent} and run again")
 
 
 def write_sums(folder: Path) -> None:

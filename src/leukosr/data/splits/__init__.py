@@ -1,4 +1,4 @@
-"""Protocols: which image plays which role. A split depends on the images and the study's seed alone.
+"""Protocols: which image has which role. A split depends on the images and the study's seed alone.
 
 A new protocol is a function in a file of its own and a line of `SPLITS`.
 """
@@ -95,7 +95,7 @@ def study_roles(
 ) -> dict[str, dict[str, str]]:
     """Protocol -> image id -> role, under all protocols of a study; images whose source is missing may have none.
 
-    Where several run, classifiers train on as many images of each class under all, so that the split alone differs.
+    Where several run, classifiers train on equally many images of each class under all, so that only the split differs.
     """
     _refuse_set(items, settings, protocols, classifies)
     first = strictest(protocols)
@@ -149,7 +149,7 @@ def _fewest(items: Sequence[Candidate], roles: Sequence[Mapping[str, str]]) -> C
 
 
 def _complete(items: Sequence[Candidate], name: str, roles: Mapping[str, str], classifies: bool) -> dict[str, str]:
-    """The roles with images that have none as unused, but for those that need a source and have none."""
+    """The roles, with `unused` for images that have none, except those that need a source and lack one."""
     given = {item.id: roles.get(item.id, "unused") for item in items if item.id in roles or not SPLITS[name].disjoint}
     return given if classifies else {each: _without_classifiers(role, SPLITS[name]) for each, role in given.items()}
 
@@ -165,7 +165,7 @@ def _without_classifiers(role: str, split: Split) -> str:
 
 
 def check_claims(rows: Sequence[Row], protocols: Sequence[str]) -> None:
-    """Raise LeukoError where a protocol claims that no source plays two parts, and one does."""
+    """Raise LeukoError where a source is in two parts under a protocol that claims to keep sources apart."""
     for name in protocols:
         if SPLITS[name].disjoint:
             check_disjoint(rows, name)

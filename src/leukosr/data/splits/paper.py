@@ -6,19 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from leukosr.data.settings import PerClass, Prepare
-from leukosr.data.splits.shares import (
-    Candidate,
-    by_class,
-    drawn,
-    in_parts,
-    of_class,
-    references,
-    share_of,
-    with_fewer,
-)
+from leukosr.data.splits.shares import Candidate, by_class, drawn, in_parts, in_turn, of_class, share_of, with_fewer
 from leukosr.errors import LeukoError
 
-NAME = "paper"  # of its stream of randomness, which the looking for sources shares
+NAME = "paper"  # of its random stream, which the search for sources shares
 
 
 def paper(
@@ -34,12 +25,12 @@ def paper(
         train, test, reference = _pools(drawn(members, seed, NAME, label), settings.sr_fraction)
         roles |= _sr_roles(train, settings.per_class)
         roles |= _classifier_roles(label, test, settings)
-        roles |= references(reference, settings.per_class.reference)
+        roles |= in_turn(reference, {"reference": settings.per_class.reference})
     return with_fewer(items, roles, most, seed)
 
 
 def _pools(shuffled: list[Candidate], sr_fraction: float) -> tuple[list[str], list[str], list[str]]:
-    """What SR and what classifiers may use, and the references; a validation part of the set is not kept apart."""
+    """What SR and classifiers may use, and the references; a validation part of the set counts as test."""
     parts = in_parts([replace(item, part="test") if item.part == "val" else item for item in shuffled])
     cut = round(sr_fraction * len(parts["all"]))
     return parts["train"] + parts["all"][:cut], parts["test"] + parts["all"][cut:], parts["reference"]
@@ -47,12 +38,7 @@ def _pools(shuffled: list[Candidate], sr_fraction: float) -> tuple[list[str], li
 
 def _sr_roles(ids: list[str], limit: PerClass) -> dict[str, str]:
     """Validation images come first, so that a larger training budget keeps them."""
-    val = min(limit.sr_val, len(ids) // 2)
-    end = len(ids) if limit.sr_train is None else val + limit.sr_train
-    return {
-        image_id: "sr_val" if position < val else "sr_train" if position < end else "unused"
-        for position, image_id in enumerate(ids)
-    }
+    return in_turn(ids, {"sr_val": min(limit.sr_val, len(ids) // 2), "sr_train": limit.sr_train})
 
 
 def _classifier_roles(label: str, ids: list[str], settings: Prepare) -> dict[str, str]:
@@ -65,17 +51,14 @@ def _classifier_roles(label: str, ids: list[str], settings: Prepare) -> dict[str
             "has no train and test parts"
         )
     train = share_of(settings.classifier_train_fraction, chosen)
-    return {
-        image_id: "classifier_train" if position < train else "classifier_test" if position < chosen else "unused"
-        for position, image_id in enumerate(ids)
-    }
+    return in_turn(ids, {"classifier_train": train, "classifier_test": chosen - train})
 
 
-def looked_at(items: Sequence[Candidate], limit: PerClass, sr_fraction: float, seed: int) -> set[str]:
-    """The images whose sources are sought: those that the budget can use under this protocol or a disjoint one.
+def searched_images(items: Sequence[Candidate], limit: PerClass, sr_fraction: float, seed: int) -> set[str]:
+    """The images whose sources are searched: those that the budget can use under this protocol or a disjoint one.
 
     Of each class and part the first ones in the order of the `paper` protocol, so that all of its images are among
-    them; of a training part as many as SR and the classifiers may take together.
+    them; of a training part as many as SR and the classifiers may take in total.
     """
     chosen: set[str] = set()
     sr = (

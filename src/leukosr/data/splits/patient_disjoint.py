@@ -18,7 +18,7 @@ def patient_disjoint(
 ) -> dict[str, str]:
     """80 % of the patients to train on, 10 % to validate and 10 % to test on; SR trains on the training images, too.
 
-    Patients are cut by the classes that they show, so that rare classes are in every part as far as that goes. Images
+    Patients are stratified by the classes that they show, so that rare classes are in every part where possible. Images
     whose patient is not known get no role. Raises LeukoError where a class is missing in a part.
     """
     known = [item for item in items if item.source]
@@ -29,7 +29,7 @@ def patient_disjoint(
         for part, ids in zip(SHARES, (train, val, test), strict=True):
             if not ids:
                 raise LeukoError(
-                    f"{of_class(label)} has no patient left for {part}: bring images of three patients or more of each "
+                    f"{of_class(label)} has no patient left for {part}: add images of three patients or more of each "
                     "class, or choose a protocol that needs none"
                 )
         return train, val, test

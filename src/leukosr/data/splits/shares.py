@@ -1,10 +1,11 @@
-"""What splits are made of: images by class in a drawn order, cut into parts, kept within a budget."""
+"""Building blocks of splits: images by class in random order, cut into parts, limited by a budget."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Protocol
 
 from leukosr.data.catalogue import Checked
@@ -17,7 +18,7 @@ TRAIN = "classifier_train"
 
 @dataclass(frozen=True)
 class Candidate(Item):
-    """An image that is to play a role; `part` is the set's own: train, val, test, reference, or all without parts."""
+    """An image to be given a role; `part` is the set's own: train, val, test, reference, or all without parts."""
 
     part: str
 
@@ -28,15 +29,15 @@ def candidates(
     """The images of a set with their sources and masks (by image id), empty where one is not known."""
     return [
         Candidate(
-            image.found.image_id, image.found.path, image.found.label, sources.get(image.found.image_id, ""),
-            image.width, image.height, image.found.part, mask=(masks or {}).get(image.found.image_id, ""),
+            image.file.image_id, image.file.path, image.file.label, sources.get(image.file.image_id, ""),
+            image.width, image.height, image.file.part, mask=(masks or {}).get(image.file.image_id, ""),
         )
         for image in images
     ]  # fmt: skip
 
 
 def by_class(items: Sequence[Candidate]) -> dict[str, list[Candidate]]:
-    """The images of each class by name; a class of reference images alone is none."""
+    """The images of each class by name; a class with reference images only is left out."""
     classes: dict[str, list[Candidate]] = defaultdict(list)
     for item in sorted(items, key=lambda item: item.id):
         classes[item.label].append(item)
@@ -56,28 +57,29 @@ def in_parts(items: Sequence[Candidate]) -> dict[str, list[str]]:
     return parts
 
 
-def references(ids: Sequence[str], limit: int | None) -> dict[str, str]:
-    """The roles of images that are listed but never trained on."""
-    return {each: "reference" if limit is None or place < limit else "unused" for place, each in enumerate(ids)}
+def in_turn(ids: Sequence[str], counts: Mapping[str, int | None]) -> dict[str, str]:
+    """The first images get the first role, `counts` of them (None: all the rest), and so on; what is left is unused."""
+    roles = [role for role, count in counts.items() for _ in range(len(ids) if count is None else count)]
+    return dict(zip(ids, chain(roles, repeat("unused")), strict=False))
 
 
 class Cuts(Protocol):
     """The training, validation and test images of one class."""
 
     def __call__(self, label: str, images: Sequence[Candidate]) -> tuple[list[str], list[str], list[str]]:
-        """`images` are those of the class but for references, in the order that was drawn."""
+        """`images` are those of the class without references, in random order."""
 
 
 def cut_alike(
     items: Sequence[Candidate], settings: Prepare, seed: int, most: Mapping[str, int] | None, name: str, cut: Cuts
 ) -> dict[str, str]:
-    """The roles where each class is cut by itself, and SR trains on the classifiers' training images."""
+    """The roles where each class is cut separately, and SR trains on the classifiers' training images."""
     roles: dict[str, str] = {}
     for label, members in by_class(items).items():
         shuffled = drawn(members, seed, name, label)
         roles |= _used_alike(*cut(label, [item for item in shuffled if item.part != "reference"]), settings)
         listed = [item.id for item in shuffled if item.part == "reference"]
-        roles |= references(listed, settings.per_class.reference)
+        roles |= in_turn(listed, {"reference": settings.per_class.reference})
     return with_fewer(items, roles, most, seed)
 
 
@@ -119,7 +121,7 @@ def share_of(fraction: float, count: int) -> int:
 
 
 def whole_shares(total: int, shares: Sequence[float]) -> list[int]:
-    """`total` in whole parts by the shares, at least one each."""
+    """`total` divided into whole numbers in proportion to the shares, at least one each."""
     ideal = [share / sum(shares) * total for share in shares]
     counts = [max(1, int(part)) for part in ideal]
     while sum(counts) < total:
@@ -144,7 +146,7 @@ def training_images(items: Sequence[Item], roles: Mapping[str, str]) -> Counter[
 def with_fewer(
     items: Sequence[Item], roles: Mapping[str, str], allowed: Mapping[str, int] | None, seed: int
 ) -> dict[str, str]:
-    """The roles with no more training images of each class than `allowed`; which are left out is drawn."""
+    """The roles with no more training images of each class than `allowed`; those left out are drawn at random."""
     fewer = dict(roles)
     for label in sorted({item.label for item in items}) if allowed is not None else ():
         ids = sorted(i.id for i in items if i.label == label and TRAIN in roles.get(i.id, "").split(BOTH))

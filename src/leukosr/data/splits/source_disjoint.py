@@ -1,4 +1,4 @@
-"""`source_disjoint`: no source plays two parts."""
+"""`source_disjoint`: no source is in two parts."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from leukosr.data.splits.shares import Candidate, most_per_role, of_class, whole
 from leukosr.engine.seeding import stream_rng, stream_seed
 from leukosr.errors import LeukoError
 
-CLASSIFIER = "classifier"  # whatever classifiers use, before it is cut into folds
+CLASSIFIER = "classifier"  # all that classifiers use, before it is cut into folds
 OFFICIAL = ("val", "test")  # parts of a set that are the test here
 
 
 def source_disjoint(
     items: Sequence[Candidate], settings: Prepare, seed: int, most: Mapping[str, int] | None = None
 ) -> dict[str, str]:
-    """Roles in which no source plays two: image id -> role, for images whose source is known.
+    """Roles that keep sources apart: image id -> role, for images whose source is known.
 
     Sources are cut by the fractions within each class, at least one for each part. Where the set has an official test
     part, its sources are the classifier's test and leave the training parts, which share the rest in their proportions.
-    SR validates on one source of its part. `most` caps the images that classifiers train on, by class.
-    With `folds` what the classifiers have is cut into as many parts of whole sources, with the classes in the same
-    proportions as far as that goes; every part is tested once. Raises LeukoError for a class with too few sources.
+    SR validates on one source of its part. `most` caps the images that classifiers train on, by class. With `folds`
+    what the classifiers have is cut into as many parts of whole sources, stratified by class where possible; every part
+    is tested once. Raises LeukoError for a class with too few sources.
     """
     known = [item for item in items if item.source]
     official = {item.source for item in known if item.part in OFFICIAL}
@@ -67,7 +67,7 @@ def _in_folds(items: Sequence[Candidate], roles: dict[str, str], folds: int, see
         if own < folds:
             raise LeukoError(
                 f"{of_class(label)} has {own} sources for the classifiers, too few for {folds} folds: set "
-                f"prepare.source_disjoint.folds to {own} or less, or bring images of more sources"
+                f"prepare.source_disjoint.folds to {own} or less, or add images of more sources"
             )
     cut = StratifiedGroupKFold(folds, shuffle=True, random_state=stream_seed(seed, "split", "folds") % 2**32)
     given = dict(roles)
@@ -91,7 +91,7 @@ def _limited(
     seed: int,
     most: Mapping[str, int] | None,
 ) -> dict[str, str]:
-    """The roles with what is over the limits as `unused`; which images those are is drawn."""
+    """The roles with images beyond the limits as `unused`; those are drawn at random."""
     groups: dict[tuple[str, str], list[str]] = defaultdict(list)
     for item in items:
         groups[item.label, roles[item.id]].append(item.id)
@@ -110,7 +110,7 @@ def _cut_sources(label: str, members: list[str], shares: Mapping[str, float], se
     if len(members) < needed:
         raise LeukoError(
             f"{of_class(label)} has {len(members)} sources to share out, at least {needed} are needed, one each for "
-            f"sr_val, {', '.join(shares)}: bring images of more sources, or choose a protocol that needs none"
+            f"sr_val, {', '.join(shares)}: add images of more sources, or choose a protocol that needs none"
         )
     order = stream_rng(seed, "split", "source_disjoint", label).permutation(len(members))
     given: dict[str, str] = {}

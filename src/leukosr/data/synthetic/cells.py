@@ -1,4 +1,4 @@
-"""The five leukocytes of the synthetic smears, drawn from what a haematologist tells them apart by.
+"""The five leukocytes of the synthetic smears, drawn from the features by which a haematologist distinguishes them.
 
 Each function draws one class into a square field in µm; `LEUKOCYTES` maps class names to them. Sizes and
 features follow the usual morphology of a stained film (Bain, Blood Cells: A Practical Guide, chapter 3).
@@ -26,13 +26,13 @@ class Leukocyte:
 
 
 def draw_leukocyte(cell_class: str, reach: float, scale: float, stain: Stain, rng: np.random.Generator) -> Leukocyte:
-    """Draw one cell of a class in `LEUKOCYTES`, at the centre of a square of 2 * `reach` µm a side."""
+    """Draw one cell of a class in `LEUKOCYTES`, at the centre of a square with sides of 2 * `reach` µm."""
     x, y = axes(int(np.ceil(reach * scale)), scale)
     return LEUKOCYTES[cell_class](Sheet(x, y, scale, stain, rng))
 
 
 def _over(density: Field, colour: Colour, strength: Field | float, cover: Field) -> Field:
-    """Lay a part of the given colour and strength over what is there, as far as it covers it."""
+    """Blend a part of the given colour and strength over the density, by its coverage."""
     part = np.asarray(strength, np.float32)[..., None] * colour
     return density + cover[..., None] * (part - density)
 
@@ -54,7 +54,7 @@ def neutrophil(sheet: Sheet) -> Leukocyte:
     """Three to five lobes linked by thin filaments in pale pink cytoplasm with fine granules."""
     rng, stain = sheet.rng, sheet.stain
     radius = rng.uniform(5.7, 6.9)
-    outline = blob(sheet.x, sheet.y, radius, rng.uniform(1.0, 1.14), 0.025, (2, 3, 4, 5), rng)
+    outline = blob(sheet.x, sheet.y, radius, rng.uniform(1.0, 1.14), 0.025, (2, 3, 4, 5), rng=rng)
     count = int(rng.choice((3, 4, 5), p=(0.45, 0.38, 0.17)))
     size = {3: (1.65, 2.05), 4: (1.45, 1.8), 5: (1.25, 1.5)}[count]
     radii = rng.uniform(*size, count) * radius / 6.2
@@ -76,7 +76,7 @@ def eosinophil(sheet: Sheet) -> Leukocyte:
     """Two lobes in a cell packed with coarse, bright orange-red granules."""
     rng, stain = sheet.rng, sheet.stain
     radius = rng.uniform(5.8, 7.1)
-    outline = blob(sheet.x, sheet.y, radius, rng.uniform(1.0, 1.18), 0.025, (2, 3, 4, 5), rng)
+    outline = blob(sheet.x, sheet.y, radius, rng.uniform(1.0, 1.18), 0.025, (2, 3, 4, 5), rng=rng)
     count = 3 if rng.random() < 0.12 else 2
     radii = rng.uniform(*((2.0, 2.5) if count == 2 else (1.65, 1.95)), count) * radius / 6.4
     edge = np.maximum(lobed_nucleus(sheet, radii, radius - 0.3, rng.uniform(0.3, 0.7), 0.2), outline + 0.3)
@@ -103,7 +103,7 @@ def basophil(sheet: Sheet) -> Leukocyte:
     """Coarse blue-black granules that partly cover a poorly defined, bilobed nucleus."""
     rng, stain = sheet.rng, sheet.stain
     radius = rng.uniform(5.1, 6.3)
-    outline = blob(sheet.x, sheet.y, radius, rng.uniform(1.0, 1.16), 0.04, (2, 3, 5, 7, 9), rng)
+    outline = blob(sheet.x, sheet.y, radius, rng.uniform(1.0, 1.16), 0.04, (2, 3, 5, 7, 9), rng=rng)
     radii = rng.uniform(2.2, 2.8, 2) * radius / 5.8
     lobes = lobed_nucleus(sheet, radii, radius - 0.2, rng.uniform(0.9, 1.5), 0.3)
     edge = np.maximum(lobes + 0.25 * sheet.noise(1.2), outline + 0.35)
@@ -125,10 +125,10 @@ def lymphocyte(sheet: Sheet) -> Leukocyte:
     large = rng.random() < 0.3
     core = rng.uniform(4.0, 5.0) if large else rng.uniform(3.3, 4.1)
     rim = rng.uniform(0.9, 1.9) if large else rng.uniform(0.35, 0.9)
-    outline = blob(sheet.x, sheet.y, core + rim, rng.uniform(1.0, 1.12), rng.uniform(0.02, 0.07), (2, 3, 4, 6), rng)
+    outline = blob(sheet.x, sheet.y, core + rim, rng.uniform(1.0, 1.12), rng.uniform(0.02, 0.07), (2, 3, 4, 6), rng=rng)
     turn, shift = rng.uniform(0, 2 * np.pi), rng.uniform(0.2, 0.85) * rim
     dx, dy = np.float32(shift * np.cos(turn)), np.float32(shift * np.sin(turn))
-    edge = blob(sheet.x - dx, sheet.y - dy, core, rng.uniform(1.0, 1.12), 0.03, (2, 3, 4), rng)
+    edge = blob(sheet.x - dx, sheet.y - dy, core, rng.uniform(1.0, 1.12), 0.03, (2, 3, 4), rng=rng)
     if rng.random() < 0.4:  # one shallow dent
         dent = ellipse(
             sheet.x - dx,
@@ -152,7 +152,7 @@ def monocyte(sheet: Sheet) -> Leukocyte:
     """The largest cell: a folded, lacy, paler nucleus in grey-blue cytoplasm, now and then with vacuoles."""
     rng, stain = sheet.rng, sheet.stain
     radius = rng.uniform(6.7, 8.6)
-    outline = blob(sheet.x, sheet.y, radius, rng.uniform(1.0, 1.22), 0.045, (2, 3, 4, 5, 7), rng)
+    outline = blob(sheet.x, sheet.y, radius, rng.uniform(1.0, 1.22), 0.045, (2, 3, 4, 5, 7), rng=rng)
     outline = outline + 0.12 * sheet.noise(1.2)
     edge = np.maximum(folded_nucleus(sheet, radius), outline + 0.4)
     nucleus = coverage(edge, 0.35)

@@ -61,7 +61,7 @@ def _red_cell(scale: float, habit: _RedCellHabit, rng: np.random.Generator) -> F
     x, y = axes(half, scale)
     long = 1 + abs(rng.normal(0, 0.1))
     spiky = rng.random() < habit.crenated
-    outline = blob(x, y, radius, long, 0.09 if spiky else 0.035, (2, 11, 13, 16) if spiky else (2, 3, 4, 5), rng)
+    outline = blob(x, y, radius, long, 0.09 if spiky else 0.035, (2, 11, 13, 16) if spiky else (2, 3, 4, 5), rng=rng)
     inward = np.clip(1 + outline / radius, 0, 1)
     # The pallor is seldom quite central, and drying flattens many cells on one side.
     shift = rng.normal(0, 0.06, 2) * radius
@@ -80,7 +80,7 @@ def _red_cell(scale: float, habit: _RedCellHabit, rng: np.random.Generator) -> F
 def red_cells(
     shape: tuple[int, int], scale: float, leukocyte: tuple[float, float, float], rng: np.random.Generator
 ) -> Field:
-    """Red-cell thickness (H, W) over a field of `shape` pixels, `scale` pixels a µm.
+    """Red-cell thickness (H, W) over a field of `shape` pixels, `scale` pixels per µm.
 
     `leukocyte` is its centre (row, column) in pixels and its radius in µm; red cells only lean against it.
     Some overlap each other or are cut by the border.
@@ -111,11 +111,7 @@ def red_cells(
 
 
 def lay_platelets(
-    density: Field,
-    scale: float,
-    leukocyte: tuple[float, float, float],
-    stain: Stain,
-    rng: np.random.Generator,
+    density: Field, scale: float, leukocyte: tuple[float, float, float], stain: Stain, rng: np.random.Generator
 ) -> None:
     """Add up to six platelets (small, purple, granular) to the optical density (H, W, 3), in place."""
     for _ in range(int(rng.choice(7, p=(0.12, 0.2, 0.23, 0.18, 0.13, 0.09, 0.05)))):
@@ -131,7 +127,7 @@ def lay_platelets(
             continue
         canvas, patch = box
         x, y = axes(half, scale)
-        outline = blob(x, y, radius, rng.uniform(1.0, 1.5), 0.09, (2, 3, 4, 5), rng)
+        outline = blob(x, y, radius, rng.uniform(1.0, 1.5), 0.09, (2, 3, 4, 5), rng=rng)
         inner = granules(x.shape, scale, 0.4, 0.5, 0.8, rng) * coverage(outline + 0.25 * radius, 0.7 * radius)
         strength = rng.uniform(0.25, 0.45) * coverage(outline, 0.3) + rng.uniform(0.4, 1.0) * inner
         density[canvas] += strength[patch][..., None] * stain.azure

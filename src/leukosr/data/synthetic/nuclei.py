@@ -11,7 +11,7 @@ from leukosr.data.synthetic.stain import Stain
 
 @dataclass(frozen=True)
 class Sheet:
-    """What a cell is drawn on: µm coordinates, pixels a µm, the slide's stain and the source's randomness."""
+    """What a cell is drawn on: µm coordinates, pixels per µm, the slide's stain and the source's randomness."""
 
     x: Field
     y: Field

@@ -11,18 +11,13 @@ from leukosr.settings import PositiveInt, Section, Seed
 SMALLEST_SIDE = 64  # a side, in pixels
 
 
-class SmearSettings(Section):
-    """How much to draw: image size in pixels, sources per class in TRAIN and TEST, views per source, seed."""
+class SyntheticSet(Section):
+    """One synthetic set: folder, image size in pixels, sources per class in TRAIN and TEST, views per source, seed."""
 
+    folder: str
     height: Annotated[int, Field(ge=SMALLEST_SIDE)]
     width: Annotated[int, Field(ge=SMALLEST_SIDE)]
     train_sources: PositiveInt
     test_sources: PositiveInt
     views: PositiveInt
     seed: Seed
-
-
-class SyntheticSet(SmearSettings):
-    """One synthetic set, drawn into `folder`."""
-
-    folder: str

@@ -26,14 +26,9 @@ def axes(half: int, scale: float) -> tuple[Field, Field]:
 
 
 def blob(
-    x: Field,
-    y: Field,
-    radius: float,
-    elongation: float,
-    wobble: float,
-    harmonics: Sequence[int],
+    x: Field, y: Field, radius: float, elongation: float, wobble: float, harmonics: Sequence[int], *,
     rng: np.random.Generator,
-) -> Field:
+) -> Field:  # fmt: skip
     """Distance field of a closed, smooth, randomly oriented outline around the origin.
 
     `elongation` is the ratio of the long to the short axis; each harmonic k moves the edge by about
@@ -110,14 +105,9 @@ def texture(shape: tuple[int, int], grain: float, rng: np.random.Generator) -> F
 
 
 def granules(
-    shape: tuple[int, int],
-    scale: float,
-    diameter: float,
-    spacing: float,
-    fill: float,
-    rng: np.random.Generator,
+    shape: tuple[int, int], scale: float, diameter: float, spacing: float, fill: float, rng: np.random.Generator
 ) -> Field:
-    """Strength in [0, 1] of round granules all over a field of `shape` pixels, `scale` pixels a µm.
+    """Strength in [0, 1] of round granules all over a field of `shape` pixels, `scale` pixels per µm.
 
     They sit on a jittered lattice of the given spacing (µm), where a share `fill` of the places is taken, so
     that they crowd without piling up, as in a cell.

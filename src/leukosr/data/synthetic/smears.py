@@ -1,9 +1,8 @@
-"""The `demo` data set: synthetic Giemsa/Wright-stained blood smears that the project draws itself.
+"""The `demo` data set: synthetic Giemsa/Wright-stained blood smears.
 
-Every source is one imaginary micrograph with exactly one leukocyte; its views are augmentations of it in
-the manner of BCCD (rotation, shift, shear, flip, black fill), so the set has the same trap as BCCD: a random
-split puts images of one source into several parts. Masks of nucleus and cytoplasm are exact, and nothing is
-downloaded.
+Every source is one imaginary micrograph with exactly one leukocyte; its views are augmentations of it in the manner of
+BCCD (rotation, shift, shear, flip, black fill), so the set has the same trap as BCCD: a random split puts images of one
+source into several parts. Masks of nucleus and cytoplasm are exact, and nothing is downloaded.
 """
 
 import csv
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from leukosr.data.synthetic.cells import LEUKOCYTES, draw_leukocyte
 from leukosr.data.synthetic.field import illumination, lay_platelets, paste_box, red_cells
-from leukosr.data.synthetic.settings import SMALLEST_SIDE, SmearSettings
+from leukosr.data.synthetic.settings import SMALLEST_SIDE, SyntheticSet
 from leukosr.data.synthetic.stain import draw_stain
 from leukosr.errors import LeukoError
 from leukosr.files import new_folder
@@ -29,7 +28,7 @@ CLASSES = tuple(LEUKOCYTES)
 _SUPERSAMPLING = 3
 _SHORT_SIDE = 36.0  # µm of blood along the shorter side of an image
 _REACH = 12.0  # µm from a leukocyte's centre that any part of it can reach
-# Full-resolution chroma: a granule is a few pixels wide and told apart by its colour.
+# Full-resolution chroma: a granule is a few pixels wide and recognised by its colour.
 _JPEG = (cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
 
 Pixels = NDArray[np.uint8]
@@ -57,7 +56,11 @@ def draw_source(cell_class: str, size: tuple[int, int], rng: np.random.Generator
     """
     if cell_class not in LEUKOCYTES:
         raise LeukoError(f"synthetic smears: unknown class {cell_class!r}; choose one of {', '.join(CLASSES)}.")
-    _check_size(*size)
+    if min(size) < SMALLEST_SIDE:
+        raise LeukoError(
+            f"synthetic smears: size is {size[0]}x{size[1]} (height x width); each side must be at least "
+            f"{SMALLEST_SIDE} pixels for a nucleus to show."
+        )
     fine = (size[0] * _SUPERSAMPLING, size[1] * _SUPERSAMPLING)
     scale = min(fine) / _SHORT_SIDE * rng.uniform(0.9, 1.08)
     stain = draw_stain(rng)
@@ -101,7 +104,7 @@ def augment_view(smear: Smear, rng: np.random.Generator) -> Smear:
     return Smear(moved(smear.image, cv2.INTER_LINEAR), nucleus, cytoplasm)
 
 
-def write_demo(folder: Path, settings: SmearSettings, progress: Callable[[int, int], None] | None = None) -> int:
+def write_demo(folder: Path, settings: SyntheticSet, progress: Callable[[int, int], None] | None = None) -> int:
     """Draw the whole data set into `folder` and return the number of images.
 
     Writes `TRAIN/<class>/003_1.jpg` (source 3, view 1; view 0 is the source as photographed), the same under
@@ -126,14 +129,6 @@ def write_demo(folder: Path, settings: SmearSettings, progress: Callable[[int, i
             if progress is not None:
                 progress(done, total)
     return total
-
-
-def _check_size(height: int, width: int) -> None:
-    if min(height, width) < SMALLEST_SIDE:
-        raise LeukoError(
-            f"synthetic smears: size is {height}x{width} (height x width); each side must be at least "
-            f"{SMALLEST_SIDE} pixels for a nucleus to show."
-        )
 
 
 def _photograph(
@@ -169,7 +164,7 @@ def _generator(*key: str | int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(int.from_bytes(digest, "big")))
 
 
-def _demo_views(settings: SmearSettings) -> Iterator[tuple[str, str, str, int, Smear]]:
+def _demo_views(settings: SyntheticSet) -> Iterator[tuple[str, str, str, int, Smear]]:
     """Yield (path, source, class, view, smear) for every image, in the order of sources.csv."""
     for split, count in (("TRAIN", settings.train_sources), ("TEST", settings.test_sources)):
         for cell_class in CLASSES:

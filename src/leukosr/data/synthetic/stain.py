@@ -1,7 +1,7 @@
 """The stain of a synthetic smear: what each part of blood absorbs, and how it varies between slides.
 
 Light through a stained film follows Beer and Lambert: intensity = illumination * exp(-optical density), so
-parts are drawn as optical densities (one value a colour channel) and overlaps darken by themselves.
+parts are drawn as optical densities (one value per colour channel) and overlaps darken by themselves.
 """
 
 from dataclasses import dataclass

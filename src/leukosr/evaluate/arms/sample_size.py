@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from leukosr.evaluate.arms.predictions import Predictions
-from leukosr.evaluate.arms.significance import wilson
+from leukosr.evaluate.arms.score import score_with_interval
 
 
 @dataclass(frozen=True)
@@ -16,19 +16,20 @@ class SampleSize:
     """Test images of one arm and what they are worth. Fractions in [0, 1].
 
     known: whether every image names its source; one that does not counts as its own. accuracy: mean over runs; low,
-    high: its Wilson interval at as many observations as there are sources, which is conservative. icc: how alike the
-    images of a source are classified, by one-way analysis of variance, mean over runs; effective: n / (1 + (m - 1) icc)
-    with m images a source. Both are None where they are undefined (one image in every source, or every image
-    classified alike).
+    high: its 95 % interval over runs and sources, of this one run where runs is 1; None with a single source. icc: how
+    alike the images of a source are classified, by one-way analysis of variance, mean over runs; effective:
+    n / (1 + (m - 1) icc) with m the mean number of images that an image's own source has, sum m^2 / sum m (Kish 1965).
+    Both are None where they are undefined (one image in every source, or every image classified alike).
     """
 
     name: str
     images: int
     sources: int
     known: bool
+    runs: int
     accuracy: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     icc: float | None
     effective: float | None
 
@@ -38,16 +39,26 @@ def sample_size(predictions: Predictions) -> SampleSize:
     table = predictions.table
     correct = table["true"] == table["predicted"]
     source = table["source"].where(table["source"] != "", "image:" + table["image"])
-    frame = pd.DataFrame({"seed": table["seed"], "image": table["image"], "source": source, "correct": correct})
-    accuracy = float(frame.groupby("seed")["correct"].mean().mean())
-    images, sources = frame["image"].nunique(), frame["source"].nunique()
-    low, high = wilson(accuracy * sources, sources)
-    found = [intraclass(own["correct"], own["source"]) for _, own in frame.groupby("seed")]
+    runs = table[[name for name in ("seed", "sr_seed") if name in table]].apply(tuple, axis=1)
+    frame = pd.DataFrame({"run": runs, "image": table["image"], "source": source, "correct": correct})
+    accuracy = score_with_interval(predictions, "accuracy")
+    counts = frame.drop_duplicates("image").groupby("source").size().to_numpy()
+    found = [intraclass(own["correct"], own["source"]) for _, own in frame.groupby("run")]
     defined = [icc for icc in found if icc is not None]
     icc = float(np.mean(defined)) if defined else None
-    effective = None if icc is None else images / (1 + (images / sources - 1) * icc)
-    known = bool((table["source"] != "").all())
-    return SampleSize(predictions.name, images, sources, known, accuracy, low, high, icc, effective)
+    images, together = int(counts.sum()), float((counts**2).sum() / counts.sum())
+    return SampleSize(
+        name=predictions.name,
+        images=images,
+        sources=len(counts),
+        known=bool((table["source"] != "").all()),
+        runs=len(found),
+        accuracy=accuracy.value,
+        low=accuracy.ci_low,
+        high=accuracy.ci_high,
+        icc=icc,
+        effective=None if icc is None else images / (1 + (together - 1) * icc),
+    )
 
 
 def intraclass(correct: pd.Series, source: pd.Series) -> float | None:

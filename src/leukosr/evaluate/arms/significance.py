@@ -1,39 +1,48 @@
-"""Is one arm better than another? Differences with intervals over runs and sources, and three words.
+"""Is one arm better than another, and by enough to matter? Seven words, each with the p that decides it.
 
 The unit is not the image: augmented copies of one micrograph are one observation (a source), and runs that share a
-seed are pairs. Bouthillier et al. 2021, "Accounting for Variance in Machine Learning Benchmarks"; Agarwal et al. 2021
-(probability of improvement); Cameron, Gelbach & Miller 2011 (two-way clusters).
+seed are pairs. Every word rests on one statistic, Student's t over runs and sources (`two_way`), which no random number
+enters. Bouthillier et al. 2021, "Accounting for Variance in Machine Learning Benchmarks"; Schuirmann 1987 (two
+one-sided tests of equivalence).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from scipy import stats
 
-from leukosr.evaluate.arms.predictions import Counts, Pair
+from leukosr.evaluate.arms.pairs import Pair
+from leukosr.evaluate.arms.two_way import METRICS, Estimated, Metric, Side, estimated, scored
 
-Metric = Literal["accuracy", "macro_f1"]
-Verdict = Literal["better", "meaningful", "inconclusive"]
-METRICS: tuple[Metric, ...] = ("accuracy", "macro_f1")
+Verdict = Literal["clearly better", "clearly worse", "equivalent", "better", "worse", "no gain", "inconclusive"]
+WORDS: tuple[Verdict, ...] = get_args(Verdict)
 LEVEL = 0.05
-MEANINGFUL = 0.75
-EXACT_PAIRS = 16  # up to 65,536 sign patterns are all tried, above that as many are drawn
+MARGIN = 0.02
+LEAST_RUNS = 6
+METHOD_NETWORKS = 3  # SR networks from which on a verdict is about the method
+EXACT_PAIRS = 16  # up to 65,536 sign patterns are all tried
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Arm `a` against arm `b` by one metric. Differences (a - b), bounds and probabilities are fractions.
+    """Arm `a` against arm `b` by one metric. Differences (a - b), bounds, margins and probabilities are fractions.
 
-    ci_low, ci_high: None with a single source. p_improvement: share of paired runs in which a is higher, ties one half;
-    p_improvement_low: its lower 95 % bound. p_value: sign flips over paired runs; p_holm: after Holm over the family.
-    Both are None with one common seed. p_source: sign flips over known sources, on accuracy's difference in each (None
-    for macro F1); p_mcnemar: exact, only for one common seed and one image of each known source. Where the sources are
-    not known every image counts as one, and copies make the interval too narrow. verdict: `better`, `meaningful`
-    (better, and in 75 % of runs) or `inconclusive`.
+    ci_low, ci_high: 95 %, ci90_low, ci90_high: 90 % over runs and sources; None with a single source, and of this one
+    run with one. margin: the difference that matters. verdict: the first that applies of `clearly better`,
+    `clearly worse` (the 95 % interval lies beyond the margin), `equivalent` (the 90 % interval lies inside it),
+    `better`, `worse` (the 95 % interval lies beside 0), `no gain` (the one-sided 95 % upper bound lies below the
+    margin), each with a p below .05 after Holm's correction, and `inconclusive`. reason: why nothing else was possible,
+    where it was not. p_value: that of the verdict (of a two-sided difference, of two one-sided tests, or one-sided),
+    p_holm: corrected for the family; None with one run. smallest_margin: gains as
+    large as this are excluded (ci90_high, at least 0). frequency: share of pairs of runs in which a is higher;
+    p_improvement: with ties as one half.
+    declared: whether the comparison was declared before the first run; None where nothing says.
+    Conditional figures, which decide nothing: p_runs (sign flips over paired runs, these sources given), p_source (over
+    known sources, by accuracy, these runs given), p_mcnemar (exact, for one run and one image of each known source).
     """
 
     a: str
@@ -43,182 +52,177 @@ class Comparison:
     difference: float
     ci_low: float | None
     ci_high: float | None
+    ci90_low: float | None
+    ci90_high: float | None
+    margin: float
+    smallest_margin: float | None
+    frequency: float
     p_improvement: float
-    p_improvement_low: float
     p_value: float | None
     p_holm: float | None
+    verdict: Verdict
+    reason: str | None
+    p_runs: float | None
     p_source: float | None
     p_mcnemar: float | None
-    verdict: Verdict
     runs: int
+    paired: bool
+    networks: int | None
     images: int
     sources: int
+    declared: bool | None = None
 
 
-def compare(pairs: Sequence[Pair], primary: Metric = "macro_f1", draws: int = 2000, seed: int = 0) -> list[Comparison]:
+@dataclass(frozen=True)
+class PTests:
+    """The p of each kind of claim, arrays (...): any difference, one within the margin, a gain below the margin."""
+
+    different: np.ndarray
+    equivalent: np.ndarray
+    no_gain: np.ndarray
+
+
+def compare(
+    pairs: Sequence[Pair], primary: Metric = "macro_f1", margin: float = MARGIN, unseen: int = 0
+) -> list[Comparison]:
     """Compare every pair by accuracy and macro F1. The pairs are one family, corrected by Holm for each metric.
 
-    draws: bootstrap draws over sources. A loss that is more than chance is told with the pair turned round, so that
-    `a` is the better arm of every verdict but `inconclusive`.
+    unseen: further members of the family that are not here; each counts as one without a small p.
     """
     found: list[Comparison] = []
     for metric in METRICS:
-        family = [_compare_one(each, metric, metric == primary, draws, seed) for each in pairs]
-        corrected = holm([each.p_value for each in family])
-        found += [_judged(replace(each, p_holm=p)) for each, p in zip(family, corrected, strict=True)]
+        judged = [_figures(each, metric, metric == primary, margin) for each in pairs]
+        tests = [None if estimate is None else p_values(estimate, margin) for _, estimate in judged]
+        corrected = _corrected([*tests, *[None] * unseen])[: len(tests)]
+        for (figures, estimate), own, holms in zip(judged, tests, corrected, strict=True):
+            found.append(figures if estimate is None or own is None or holms is None
+                         else _with_word(figures, estimate, own, holms))  # fmt: skip
     return found
 
 
-def _compare_one(pair: Pair, metric: Metric, primary: bool, draws: int, seed: int) -> Comparison:
-    runs = len(pair.seeds)
-    differences = scores_by_run(pair.first, metric) - scores_by_run(pair.second, metric)
-    low, high = interval(pair, metric, draws, np.random.default_rng([seed, 1]))
-    wins = float((differences > 0).sum() + 0.5 * (differences == 0).sum())
-    by_source = metric == "accuracy" and pair.known  # images that are copies of each other would count as many
-    return Comparison(
+def difference(pair: Pair, metric: Metric) -> Estimated:
+    """The mean difference of the arms' scores over runs and sources; needs two sources."""
+    first, second = scored(pair.first, metric), scored(pair.second, metric)
+    if pair.paired:
+        sides = [Side(pair.runs, first[0] - second[0], first[1] - second[1])]
+    else:
+        sides = [Side(pair.runs, *first), Side(pair.other_runs, *second, sign=-1)]
+    images = (pair.first.true.sum(-1).mean(-2) + pair.second.true.sum(-1).mean(-2)) / 2
+    found = estimated(sides, images.reshape(-1, pair.sources)[0], pair.strata)
+    middle = (first[0].mean(-1) + second[0].mean(-1)) / 2
+    # what sources do to a score is as skewed as a coin with that share of heads, so not at all at one half
+    return replace(found, unseen=found.unseen * abs(1 - 2 * middle))
+
+
+def p_values(estimate: Estimated, margin: float) -> PTests:
+    """Of a difference at all (two-sided), of one within the margin (two one-sided tests), of a gain below it."""
+    below, above = estimate.p_below(margin), estimate.p_above(-margin)
+    return PTests(estimate.p_different(), np.maximum(below, above), below)
+
+
+def words(estimate: Estimated, margin: float, p: PTests) -> np.ndarray:
+    """The verdicts that p values after Holm allow, in their order of precedence."""
+    low, high = estimate.interval(1 - LEVEL)
+    low90, high90 = estimate.interval(1 - 2 * LEVEL)
+    different, inside = p.different < LEVEL, (low90 > -margin) & (high90 < margin)
+    conditions = {
+        "clearly better": different & (low > margin),
+        "clearly worse": different & (high < -margin),
+        "equivalent": (p.equivalent < LEVEL) & inside,
+        "better": different & (low > 0),
+        "worse": different & (high < 0),
+        "no gain": (p.no_gain < LEVEL) & (high90 < margin),
+    }
+    return np.select(list(conditions.values()), list(conditions), "inconclusive")
+
+
+def _figures(pair: Pair, metric: Metric, primary: bool, margin: float) -> tuple[Comparison, Estimated | None]:
+    """All but the verdict and its p; the estimate is None where neither is possible."""
+    scores, others = scored(pair.first, metric)[0], scored(pair.second, metric)[0]
+    apart = scores - others if pair.paired else (scores[:, None] - others).ravel()
+    single = pair.sources < 2
+    estimate = None if single else difference(pair, metric)
+    bounds: list[float | None] = [None] * 4
+    if estimate is not None:
+        bounds = [float(np.clip(bound, -1, 1)) for level in (0.95, 0.9) for bound in estimate.interval(level)]
+    runs = min(len(pair.runs), len(pair.other_runs))
+    found = Comparison(
         a=pair.a,
         b=pair.b,
         metric=metric,
         primary=primary,
-        difference=float(differences.mean()),
-        ci_low=low,
-        ci_high=high,
-        p_improvement=wins / runs,
-        p_improvement_low=wilson(wins, runs)[0],
-        p_value=sign_flip(differences, np.random.default_rng([seed, 2])) if runs > 1 else None,
+        difference=float(apart.mean() if estimate is None else estimate.value),
+        ci_low=bounds[0],
+        ci_high=bounds[1],
+        ci90_low=bounds[2],
+        ci90_high=bounds[3],
+        margin=margin,
+        smallest_margin=None if bounds[3] is None else max(0.0, bounds[3]),
+        frequency=float((apart > 0).mean()),
+        p_improvement=float((apart > 0).mean() + (apart == 0).mean() / 2),
+        p_value=None,
         p_holm=None,
-        p_source=sign_flip(_source_differences(pair), np.random.default_rng([seed, 3])) if by_source else None,
-        p_mcnemar=mcnemar(pair) if runs == 1 and pair.known and pair.images == pair.sources else None,
         verdict="inconclusive",
+        reason=_reason(pair, runs),
+        p_runs=sign_flip(apart) if runs > 1 and pair.paired else None,
+        p_source=sign_flip(_source_differences(pair)) if metric == "accuracy" and pair.known and not single else None,
+        p_mcnemar=mcnemar(pair) if runs == 1 and pair.known and pair.images == pair.sources and pair.paired else None,
         runs=runs,
+        paired=pair.paired,
+        networks=pair.networks,
         images=pair.images,
         sources=pair.sources,
     )
+    return found, estimate if runs > 1 else None
 
 
-def _judged(found: Comparison) -> Comparison:
-    """The verdict of one comparison; a loss turns the pair round."""
-    turned = found
-    if found.difference < 0:
-        turned = replace(
-            found, a=found.b, b=found.a, difference=-found.difference,
-            ci_low=None if found.ci_high is None else -found.ci_high,
-            ci_high=None if found.ci_low is None else -found.ci_low,
-            p_improvement=1 - found.p_improvement,
-            p_improvement_low=wilson((1 - found.p_improvement) * found.runs, found.runs)[0],
-        )  # fmt: skip
-    if turned.p_holm is None or turned.ci_low is None:
-        return found
-    if turned.p_holm >= LEVEL or turned.ci_low <= 0 or turned.p_improvement_low <= 0.5:
-        return found
-    return replace(turned, verdict="meaningful" if turned.p_improvement >= MEANINGFUL else "better")
-
-
-def interval(
-    pair: Pair, metric: Metric, draws: int, rng: np.random.Generator
-) -> tuple[float, float] | tuple[None, None]:
-    """95 % interval of the mean difference over runs and sources, as new ones of both would give it.
-
-    Sources are resampled class by class, all runs and both arms alike; runs add their own variance, and what both
-    count, the interaction, is taken off once (two-way clusters). Student's t with Satterthwaite's degrees of freedom
-    instead of percentiles: those of 14 clusters cover about 89 %. None with a single source, as nothing then tells how
-    much another would change.
-    """
+def _reason(pair: Pair, runs: int) -> str | None:
+    """Why no word but `inconclusive` is possible, whatever the figures."""
+    if not pair.known:
+        return "not every image names its source, so copies of one micrograph may count as many"
     if pair.sources < 2:
-        return None, None
-    runs = len(pair.seeds)
-    differences = scores_by_run(pair.first, metric) - scores_by_run(pair.second, metric)
-    centre = float(differences.mean())
-    of_runs = float(differences.var(ddof=1)) / runs if runs > 1 else 0.0
-    strata = [_Stratum(pair, members, metric, draws, rng) for members in _strata(pair)]
-    of_sources = sum(stratum.variance for stratum in strata)
-    both = 0.0
-    if runs > 1:
-        cells = sum(stratum.cells for stratum in strata)
-        both = max(0.0, (cells - of_sources / runs) * runs / (runs - 1))
-    variance = max(of_runs + of_sources - both, of_runs, of_sources)
-    if variance == 0:
-        return centre, centre
-    certainty = sum(stratum.variance**2 / stratum.freedom for stratum in strata)
-    certainty += of_runs**2 / (runs - 1) if runs > 1 else 0.0
-    margin = float(stats.t.ppf(1 - LEVEL / 2, (of_runs + of_sources) ** 2 / certainty)) * variance**0.5
-    return max(-1.0, centre - margin), min(1.0, centre + margin)
+        return "all images are of one source"
+    if runs < LEAST_RUNS:
+        kind = "paired runs" if pair.paired else "runs of one arm"
+        return "one run" if runs == 1 else f"{runs} {kind}, and a verdict takes {LEAST_RUNS}"
+    return None
 
 
-def _strata(pair: Pair) -> list[np.ndarray]:
-    """The sources of each class. A class with one source joins the smallest other one: alone it shows no variance."""
-    groups = sorted((np.flatnonzero(pair.strata == label) for label in np.unique(pair.strata)), key=len)
-    while len(groups) > 1 and len(groups[0]) == 1:
-        groups = sorted([np.concatenate(groups[:2]), *groups[2:]], key=len)
-    return groups
+def _with_word(found: Comparison, estimate: Estimated, own: PTests, corrected: PTests) -> Comparison:
+    word: Verdict = "inconclusive" if found.reason else str(words(estimate, found.margin, corrected))  # type: ignore[assignment]
+    deciding: Callable[[PTests], np.ndarray] = {
+        "equivalent": lambda p: p.equivalent, "no gain": lambda p: p.no_gain
+    }.get(word, lambda p: p.different)  # fmt: skip
+    return replace(found, verdict=word, p_value=float(deciding(own)), p_holm=float(deciding(corrected)))
 
 
-class _Stratum:
-    """What resampling the sources of one class, the others as they are, does to the differences.
-
-    variance: of the mean over runs; cells: of the runs one by one, as if each had sources of its own.
-    """
-
-    def __init__(self, pair: Pair, members: np.ndarray, metric: Metric, draws: int, rng: np.random.Generator) -> None:
-        count = len(members)
-        change = rng.multinomial(count, np.full(count, 1 / count), size=draws) - 1.0
-        sides = []
-        for side in (pair.first, pair.second):
-            hits, predicted, true = (
-                part.sum(1) + _weighted(change, part[:, members]) for part in (side.hits, side.predicted, side.true)
-            )
-            sides.append(_metric(hits, predicted, true, metric))
-        drawn = sides[0] - sides[1]
-        self.freedom = count - 1
-        longer = count / self.freedom  # a bootstrap's variance is short by this
-        self.variance = float(drawn.mean(1).var()) * longer
-        self.cells = float(drawn.var(0).sum()) / drawn.shape[1] ** 2 * longer
-
-
-def scores_by_run(counts: Counts, metric: Metric) -> np.ndarray:
-    """The score of each run, a fraction: float64 of shape (runs,)."""
-    return _metric(counts.hits.sum(1), counts.predicted.sum(1), counts.true.sum(1), metric)
-
-
-def _metric(hits: np.ndarray, predicted: np.ndarray, true: np.ndarray, metric: Metric) -> np.ndarray:
-    """Accuracy or macro F1 from counts whose last axis is the class; a class without any count has F1 0."""
-    if metric == "accuracy":
-        return np.asarray(hits.sum(-1) / np.maximum(true.sum(-1), 1))  # a draw may leave a run without images
-    return np.asarray((2 * hits / np.maximum(predicted + true, 1)).mean(-1))
-
-
-def _weighted(weights: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    runs, sources, classes = counts.shape
-    flat = counts.transpose(1, 0, 2).reshape(sources, runs * classes).astype(np.float64)
-    return np.asarray((weights @ flat).reshape(len(weights), runs, classes))
+def _corrected(tests: Sequence[PTests | None]) -> list[PTests | None]:
+    """Holm over the family, each kind of claim by itself."""
+    kinds = [
+        holm([None if each is None else float(getattr(each, kind)) for each in tests])
+        for kind in ("different", "equivalent", "no_gain")
+    ]
+    return [
+        None if each is None else PTests(*(np.asarray(p) for p in ps))
+        for each, *ps in zip(tests, *kinds, strict=True)
+    ]  # fmt: skip
 
 
 def _source_differences(pair: Pair) -> np.ndarray:
     """Difference of the fractions correct in each source, over all runs."""
-    total = pair.first.true.sum((0, 2))
-    return np.asarray((pair.first.hits.sum((0, 2)) - pair.second.hits.sum((0, 2))) / total)
+    rates = [side.hits.sum((0, 2)) / np.maximum(side.true.sum((0, 2)), 1) for side in (pair.first, pair.second)]
+    return np.asarray(rates[0] - rates[1])
 
 
-def sign_flip(differences: np.ndarray, rng: np.random.Generator) -> float:
-    """Two-sided p of paired differences under random signs: exact up to 16 pairs, else from 65,536 draws."""
+def sign_flip(differences: np.ndarray) -> float:
+    """Two-sided p of paired differences under random signs: exact up to 16 pairs that differ, else by Student's t."""
     moving = differences[differences != 0]
     if not len(moving):
         return 1.0
-    observed = abs(moving.sum()) * (1 - 1e-12)
-    if len(moving) <= EXACT_PAIRS:
-        patterns = np.arange(2 ** len(moving))[:, None] >> np.arange(len(moving)) & 1
-        return float((abs((1 - 2 * patterns) @ moving) >= observed).mean())
-    count = 2**EXACT_PAIRS
-    passed = 0
-    for _ in range(64):  # in parts, as sources may be thousands
-        signs = 1 - 2 * rng.integers(0, 2, (count // 64, len(moving)), dtype=np.int8)
-        passed += int((abs(signs @ moving) >= observed).sum())
-    return (passed + 1) / (count + 1)
-
-
-def smallest_p(runs: int, family: int) -> float:
-    """The smallest p after Holm that so many paired runs and comparisons can reach; 1 at most."""
-    return min(1.0, max(2.0 ** (1 - runs), 1 / (2**EXACT_PAIRS + 1)) * family)
+    if len(moving) > EXACT_PAIRS:
+        return float(stats.ttest_1samp(differences, 0).pvalue) if np.ptp(differences) else 0.0
+    patterns = np.arange(2 ** len(moving))[:, None] >> np.arange(len(moving)) & 1
+    return float((abs((1 - 2 * patterns) @ moving) >= abs(moving.sum()) * (1 - 1e-12)).mean())
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
@@ -230,15 +234,6 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
         highest = max(highest, min(1.0, (len(p_values) - rank) * p))
         corrected[i] = highest
     return corrected
-
-
-def wilson(successes: float, trials: float, level: float = LEVEL) -> tuple[float, float]:
-    """Wilson's score interval of a fraction; successes and trials need not be whole."""
-    z = float(stats.norm.ppf(1 - level / 2))
-    rate, scale = successes / trials, 1 + z * z / trials
-    centre = (rate + z * z / (2 * trials)) / scale
-    margin = z * (rate * (1 - rate) / trials + z * z / (4 * trials * trials)) ** 0.5 / scale
-    return max(0.0, centre - margin), min(1.0, centre + margin)
 
 
 def mcnemar(pair: Pair) -> float:

@@ -2,122 +2,180 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
+from typing import Annotated, Self
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, stats
+from pydantic import ConfigDict, Field, model_validator
+from pydantic.dataclasses import dataclass
+from scipy import optimize
 
-from leukosr.evaluate.arms.predictions import Counts, Pair, Predictions
+from leukosr.evaluate.arms.pairs import Counts, Pair, Run
+from leukosr.evaluate.arms.predictions import Predictions
+from leukosr.evaluate.arms.two_way import Metric
+
+NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(60)
 
 
-@dataclass(frozen=True)
+Count = Annotated[int, Field(ge=1)]
+Sd = Annotated[float, Field(ge=0, le=10)]
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Design:
-    """A comparison to simulate. `accuracy`, `difference` and the sds are fractions.
+    """A comparison to simulate.
 
-    class_sources: sources of each class; class_images: images of each class, shared out evenly over its sources.
-    An arm is right with probability `accuracy`, shifted by what the source, the run and, for each arm anew, the source
-    and the run are worth, cut to 0..1. `difference` is that of the expected accuracies of the two arms, after the cut.
+    class_sources: sources of each class; class_images: images of each class, shared out over its sources evenly, or
+    with `zipf` as 1, 1/2, 1/3, …. An arm is right about an image with a probability whose logit is a constant plus
+    normal effects of the source, the run, and for each arm anew of the source, the run and the source in this run, with
+    the sds named so.
+    sr_seeds: 0, or the number of SR networks, each with `runs` runs of seeds of its own; the network then has an effect
+    on the first arm, and a source in that network another, both of network_sd. accuracy: the expected score of the
+    first arm by the metric that is looked at; the second's is lower by the difference that is planted.
     """
 
-    runs: int = 8
-    class_sources: tuple[int, ...] = (18, 18, 17, 17)
-    class_images: int = 72
-    accuracy: float = 0.8
-    difference: float = 0.0
-    source_sd: float = 0.15
-    run_sd: float = 0.01
-    source_of_arm_sd: float = 0.03
-    run_of_arm_sd: float = 0.01
+    runs: Count = 8
+    class_sources: Annotated[tuple[Count, ...], Field(min_length=2)] = (18, 18, 17, 17)
+    class_images: tuple[Count, ...] = (72, 72, 72, 72)
+    zipf: bool = False
+    accuracy: Annotated[float, Field(gt=0, lt=1)] = 0.8
+    source_sd: Sd = 1.0
+    run_sd: Sd = 0.1
+    source_of_arm_sd: Sd = 0.2
+    run_of_arm_sd: Sd = 0.1
+    source_of_run_sd: Sd = 0.2
+    sr_seeds: Annotated[int, Field(ge=0)] = 0
+    network_sd: Sd = 0.0
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if len(self.class_sources) != len(self.class_images):
+            classes = f"{len(self.class_sources)} classes and class_images {len(self.class_images)}"
+            raise ValueError(f"class_sources names {classes}: name the same")
+        return self
 
     @property
     def sources(self) -> int:
         """All sources."""
         return sum(self.class_sources)
 
+    @property
+    def labels(self) -> np.ndarray:
+        """The class of each source."""
+        return np.arange(len(self.class_sources)).repeat(self.class_sources)
 
-@dataclass(frozen=True)
-class Drawn:
-    """What two arms said: integers; `source` and `label` by image, `predicted` as (arms, runs, images)."""
+    @property
+    def images(self) -> np.ndarray:
+        """The images of each source, at least one."""
+        sizes = []
+        for sources, images in zip(self.class_sources, self.class_images, strict=True):
+            shares = 1 / np.arange(1, sources + 1) if self.zipf else np.ones(sources)
+            bounds = np.concatenate([[0], np.round(np.cumsum(shares) / shares.sum() * images)])
+            sizes.append(np.maximum(1, np.diff(bounds).astype(int)))
+        return np.concatenate(sizes)
 
-    source: np.ndarray
-    label: np.ndarray
-    predicted: np.ndarray
-
-
-def draw(design: Design, rng: np.random.Generator) -> Drawn:
-    """Draw the predictions of two arms on the same images and seeds, with new sources and new runs."""
-    classes = len(design.class_sources)
-    label = np.arange(classes).repeat(design.class_images)
-    within = np.concatenate([np.arange(design.class_images) % count for count in design.class_sources])
-    source = np.concatenate([[0], np.cumsum(design.class_sources)])[label] + within
-    common = rng.normal(0, design.source_sd, design.sources) + rng.normal(0, design.run_sd, (design.runs, 1))
-    own = rng.normal(0, design.source_of_arm_sd, (2, 1, design.sources))
-    own = own + rng.normal(0, design.run_of_arm_sd, (2, design.runs, 1))
-    gain = gain_for(design) * np.array([1, -1]).reshape(2, 1, 1)
-    rate = (design.accuracy + gain + common + own)[..., source]
-    wrong = (label + rng.integers(1, classes, rate.shape)) % classes
-    return Drawn(source, label, np.where(rng.random(rate.shape) < rate, label, wrong))
+    @property
+    def all_runs(self) -> tuple[Run, ...]:
+        """Every run with its seeds."""
+        if not self.sr_seeds:
+            return tuple(Run(seed) for seed in range(self.runs))
+        return tuple(Run(k * self.runs + seed, k) for k in range(self.sr_seeds) for seed in range(self.runs))
 
 
-def as_pair(drawn: Drawn, classes: int, by_image: bool = False) -> Pair:
-    """The two arms side by side; `by_image` takes every image for a source of its own."""
-    source = np.arange(len(drawn.source)) if by_image else drawn.source
-    shape = (drawn.predicted.shape[1], int(source.max()) + 1, classes)
-    first, second = (_counts(drawn.label, source, predicted, shape) for predicted in drawn.predicted)
+def draw(design: Design, metric: Metric, difference: float, count: int, rng: np.random.Generator) -> Pair:
+    """Two arms on the same images and seeds, `count` times with new sources and runs: counts (count, runs, …)."""
+    runs, sources, labels = len(design.all_runs), design.sources, design.labels
+
+    def effect(sd: float, *shape: int) -> np.ndarray:
+        return np.asarray(rng.normal(0, sd, (count, *shape)) if sd else np.zeros((count, *shape)))
+
+    common = effect(design.source_sd, 1, 1, sources) + effect(design.run_sd, 1, runs, 1)
+    own = effect(design.source_of_arm_sd, 2, 1, sources) + effect(design.run_of_arm_sd, 2, runs, 1)
+    logit = np.array(constants(design, metric, difference)).reshape(2, 1, 1) + common + own
+    logit += effect(design.source_of_run_sd, 2, runs, sources)
+    if design.sr_seeds:
+        network = effect(design.network_sd, design.sr_seeds, 1) + effect(design.network_sd, design.sr_seeds, sources)
+        logit[:, 0] += network.repeat(design.runs, axis=1)
+    hits = rng.binomial(design.images, 1 / (1 + np.exp(-logit)))
+    first, second = (_counts(hits[:, arm], design, labels, rng) for arm in (0, 1))
     return Pair(
-        a="first", b="second", first=first, second=second, seeds=tuple(range(shape[0])),
-        strata=first.true.sum(0).argmax(1), images=len(source), known=True, left_out=0,
+        a="first", b="second", first=first, second=second, runs=design.all_runs, other_runs=design.all_runs,
+        paired=True, strata=labels, images=int(design.images.sum()), known=True, left_out=0,
     )  # fmt: skip
 
 
-def _counts(label: np.ndarray, source: np.ndarray, predicted: np.ndarray, shape: tuple[int, int, int]) -> Counts:
-    runs = np.arange(shape[0])[:, None]
-    counts = [np.zeros(shape, np.int64) for _ in range(3)]
-    np.add.at(counts[0], (runs, source, predicted), predicted == label)
-    np.add.at(counts[1], (runs, source, predicted), 1)
-    np.add.at(counts[2], (runs, source, label), 1)
-    return Counts(*counts)
-
-
-def as_predictions(drawn: Drawn, classes: int) -> tuple[Predictions, Predictions]:
-    """The two arms as if read from files."""
-    images = np.char.add("i", np.arange(len(drawn.source)).astype(str))
-    one, other = (
-        pd.concat(
-            [
-                pd.DataFrame(
-                    {
-                        "image": images,
-                        "source": np.char.add("s", drawn.source.astype(str)),
-                        "seed": seed,
-                        "true": np.char.add("c", drawn.label.astype(str)),
-                        "predicted": np.char.add("c", said.astype(str)),
-                    }
-                )
-                for seed, said in enumerate(predicted)
-            ],
-            ignore_index=True,
-        )
-        for predicted in drawn.predicted
+def _counts(hits: np.ndarray, design: Design, labels: np.ndarray, rng: np.random.Generator) -> Counts:
+    """Wrong images are taken for any other class alike."""
+    classes = len(design.class_sources)
+    own = labels[:, None] == np.arange(classes)
+    predicted = np.zeros((*hits.shape, classes), np.int64)
+    left = design.images - hits
+    for step in range(classes - 1):
+        part = rng.binomial(left, 1 / (classes - 1 - step))
+        place = (labels + 1 + step) % classes
+        np.put_along_axis(predicted, np.broadcast_to(place[:, None], (*hits.shape, 1)), part[..., None], axis=-1)
+        left = left - part
+    return Counts(
+        hits=hits[..., None] * own,
+        predicted=predicted + hits[..., None] * own,
+        true=np.broadcast_to(design.images[:, None] * own, predicted.shape),
     )
-    names = tuple(f"c{i}" for i in range(classes))
-    return Predictions("first", one, names), Predictions("second", other, names)
 
 
-def gain_for(design: Design) -> float:
-    """The shift up of one arm and down of the other that makes their expected accuracies differ as planned."""
-    spread = (design.source_sd**2 + design.run_sd**2 + design.source_of_arm_sd**2 + design.run_of_arm_sd**2) ** 0.5
-
-    def missing(gain: float) -> float:
-        one, other = (_expected(design.accuracy + shift, spread) for shift in (gain, -gain))
-        return one - other - design.difference
-
-    return 0.0 if design.difference == 0 else float(optimize.brentq(missing, 0, 0.5))
+def one(pairs: Pair, index: int) -> Pair:
+    """One of the data sets that were drawn together."""
+    first, second = (
+        Counts(side.hits[index], side.predicted[index], side.true[index]) for side in (pairs.first, pairs.second)
+    )
+    return replace(pairs, first=first, second=second)
 
 
-def _expected(mean: float, spread: float) -> float:
-    """Expectation of a normal variable cut to 0..1."""
-    low, high = -mean / spread, (1 - mean) / spread
-    inside = stats.norm.cdf(high) - stats.norm.cdf(low)
-    return float(mean * inside + spread * (stats.norm.pdf(low) - stats.norm.pdf(high)) + stats.norm.sf(high))
+def as_predictions(pair: Pair) -> tuple[Predictions, Predictions]:
+    """The two arms of one data set, whose sources have one class each, as if read from files."""
+    classes = tuple(f"c{i}" for i in range(pair.first.hits.shape[-1]))
+    tables = [_table(side, pair, classes) for side in (pair.first, pair.second)]
+    return Predictions(pair.a, tables[0], classes), Predictions(pair.b, tables[1], classes)
+
+
+def _table(side: Counts, pair: Pair, classes: tuple[str, ...]) -> pd.DataFrame:
+    rows = []
+    for place, run in enumerate(pair.runs):
+        for source, label in enumerate(pair.strata):
+            said = np.repeat(classes, side.predicted[place, source])
+            own = {} if run.sr_seed is None else {"sr_seed": run.sr_seed}
+            rows += [
+                {"image": f"i{source}-{i}", "source": f"s{source}", "seed": run.seed, **own, "true": classes[label],
+                 "predicted": each} for i, each in enumerate(said)
+            ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def constants(design: Design, metric: Metric, difference: float) -> tuple[float, float]:
+    """The constants of the two arms' logits that give the expected scores asked for."""
+    network = design.network_sd if design.sr_seeds else 0.0
+    shared = (
+        design.source_sd**2 + design.run_sd**2 + design.source_of_arm_sd**2 + design.run_of_arm_sd**2
+        + design.source_of_run_sd**2
+    )  # fmt: skip
+    spreads = ((shared + 2 * network**2) ** 0.5, shared**0.5)
+    wanted = (design.accuracy, design.accuracy - difference)
+    return tuple(  # type: ignore[return-value]
+        float(optimize.brentq(partial(_missing, design, metric, spread, score), -20, 20))
+        for spread, score in zip(spreads, wanted, strict=True)
+    )
+
+
+def _missing(design: Design, metric: Metric, spread: float, wanted: float, centre: float) -> float:
+    return expected_score(design, metric, centre, spread) - wanted
+
+
+def expected_score(design: Design, metric: Metric, centre: float, spread: float) -> float:
+    """The score of the expected counts of an arm whose logits are normal."""
+    accuracy = float((1 / (1 + np.exp(-centre - spread * NODES))) @ WEIGHTS / WEIGHTS.sum())
+    if metric == "accuracy":
+        return accuracy
+    true = np.array([design.images[design.labels == label].sum() for label in range(len(design.class_sources))])
+    predicted = accuracy * true + (1 - accuracy) * (true.sum() - true) / (len(true) - 1)
+    return float((2 * accuracy * true / (predicted + true)).mean())

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import numpy as np
-
-from leukosr.evaluate.arms.predictions import Counts, Predictions, pair
-from leukosr.evaluate.arms.significance import METRICS, Metric, interval, scores_by_run
+from leukosr.evaluate.arms.predictions import Predictions
+from leukosr.evaluate.arms.score import score_with_interval
+from leukosr.evaluate.arms.two_way import METRICS, Metric
 from leukosr.evaluate.estimate import Estimate
 
 
@@ -24,19 +23,6 @@ class SplitEffect:
     mixed: Estimate
     disjoint: Estimate
     difference: Estimate
-
-
-def score_with_interval(predictions: Predictions, metric: Metric, draws: int = 2000, seed: int = 0) -> Estimate:
-    """Mean score of one arm over runs, a fraction, and how much other runs and other sources would change it.
-
-    No interval where all images are of a single source.
-    """
-    own = pair(predictions, replace(predictions, name=f"{predictions.name} again"))
-    empty = np.zeros_like(own.first.hits)
-    # the difference from an arm that is never right is the score itself
-    against = replace(own, second=Counts(hits=empty, predicted=empty, true=own.first.true))
-    low, high = interval(against, metric, draws, np.random.default_rng([seed, 1]))
-    return Estimate(float(scores_by_run(own.first, metric).mean()), None if low is None else max(0.0, low), high)
 
 
 def split_effect(mixed: Predictions, disjoint: Predictions) -> list[SplitEffect]:

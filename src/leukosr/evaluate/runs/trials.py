@@ -10,7 +10,7 @@ import pandas as pd
 
 from leukosr.engine.seeding import STREAMS
 from leukosr.errors import LeukoError
-from leukosr.evaluate.arms.significance import METRICS
+from leukosr.evaluate.arms.two_way import METRICS
 from leukosr.quoting import short
 from leukosr.tables import integral, read_table
 

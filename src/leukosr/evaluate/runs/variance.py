@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from itertools import combinations
 from typing import Any
 
 from leukosr.evaluate.runs.components import Components, components
@@ -36,9 +35,9 @@ class Variance:
     importances: dict[str, float]
 
 
-def analyse(trials: Trials, seed: int = 0) -> Variance:
+def analyse(trials: Trials) -> Variance:
     """Take the variance of a table of trials apart."""
-    spreads, sd, parts = by_learning_rate(trials, seed=seed), run_sd(trials), components(trials, seed)
+    spreads, sd, parts = by_learning_rate(trials), run_sd(trials), components(trials)
     return Variance(
         metric=trials.metric,
         trials=len(trials.table),
@@ -61,13 +60,6 @@ def _added(trials: Trials, parts: Components) -> float | None:
     return float((hardware**2 + sum(part.sd**2 for part in parts.by_stream.values())) ** 0.5)
 
 
-def larger(found: Components) -> list[tuple[str, str]]:
-    """Pairs of streams of which the first carries more: only those whose intervals do not overlap."""
-    pairs = combinations(found.by_stream.items(), 2)
-    ordered = [(one, other) if one[1].sd >= other[1].sd else (other, one) for one, other in pairs]
-    return [(one[0], other[0]) for one, other in ordered if one[1].ci_low > other[1].ci_high]
-
-
 def as_record(found: Variance) -> dict[str, Any]:
     """What variance.json holds. `components` has an entry a stream, and `residual` (null where it cannot be told)."""
     record = asdict(found)
@@ -77,7 +69,7 @@ def as_record(found: Variance) -> dict[str, Any]:
         "by_learning_rate": {f"{rate:g}": asdict(spread) for rate, spread in found.by_learning_rate.items()},
         "components": {**parts["by_stream"], "residual": parts["residual"]},
         "left_out": parts["left_out"],
-        "carries_more": larger(found.components),
+        "carries_more": parts["carries_more"],
     }
 
 

@@ -61,6 +61,7 @@ def train_sr(method: str, params: Params, folder: Path, processes: Processes = A
     try:
         training.run(Resume(method, 0 if cut else NEVER, folder), report)
     except Cut:
+        assert training.discriminator is not None
         return gradient(training.generator), gradient(training.discriminator)
     return [{key: value for key, value in row.items() if key != "seconds"} for row in training.progress.history]
 

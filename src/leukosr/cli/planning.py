@@ -1,0 +1,84 @@
+"""The command that plans a study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from leukosr.cli.options import console
+from leukosr.errors import LeukoError
+from leukosr.terminal import print_raw
+
+if TYPE_CHECKING:
+    from leukosr.evaluate.arms.plan import Components
+
+
+def plan(
+    pilot: Annotated[
+        list[Path] | None, typer.Argument(help="predictions.csv of two arms: a pilot. Without, the --sd options.")
+    ] = None,
+    difference: Annotated[float, typer.Option(min=0, max=1, help="The true difference, a fraction.")] = 0.02,
+    margin: Annotated[float, typer.Option(min=0, max=1, help="The difference that matters, a fraction.")] = 0.02,
+    primary: Annotated[str, typer.Option(help="The metric: macro_f1 or accuracy.")] = "macro_f1",
+    family: Annotated[int, typer.Option(min=1, help="Comparisons that Holm corrects for.")] = 1,
+    aim: Annotated[float, typer.Option(min=0.05, max=0.99, help="The power that is wanted.")] = 0.8,
+    runs: Annotated[str, typer.Option(help="Runs of the classifier per SR network, to try.")] = "6,8,12,20,40,80",
+    sources: Annotated[str | None, typer.Option(help="Sources to try; by default 1, 2, 4 times the pilot's.")] = None,
+    sr_seeds: Annotated[str | None, typer.Option(help="SR seeds to try; by default the pilot's.")] = None,
+    sd_run: Annotated[float, typer.Option(min=0, help="Without a pilot: sd of the difference over runs.")] = 0.0,
+    sd_source: Annotated[float | None, typer.Option(min=0, help="… over sources, of one source each.")] = None,
+    sd_cell: Annotated[float, typer.Option(min=0, help="… of one source in one run, beside both.")] = 0.0,
+    sd_sr: Annotated[float | None, typer.Option(min=0, help="… over SR networks.")] = None,
+    score: Annotated[float, typer.Option(min=0, max=1, help="… the score that both arms are near.")] = 0.75,
+    as_json: Annotated[bool, typer.Option("--json", help="Print an object instead of a table.")] = False,
+) -> None:
+    """Say how likely each verdict is in a study yet to run, by runs and sources, from a pilot's predictions."""
+    from leukosr.evaluate.arms.plan import Components, Question, Size
+    from leukosr.evaluate.arms.plan import plan as planned
+    from leukosr.report import plans
+
+    tried = _numbers(sources, "--sources") if sources else []
+    networks = _numbers(sr_seeds, "--sr-seeds") if sr_seeds else []
+    if pilot:
+        found, seen_networks = _of_pilot(pilot, primary)
+    elif sd_source is None or not tried:
+        raise LeukoError("plan: name the predictions.csv of two arms, or give --sd-source and --sources")
+    else:
+        found, seen_networks = Components(
+            runs=sd_run**2, sources=sd_source**2, cells=sd_cell**2, networks=None if sd_sr is None else sd_sr**2,
+            network_cells=None if sd_sr is None else 0.0, seen=tried[0], freedom=tried[0] - 1,
+            unseen=abs(1 - 2 * score) / tried[0],
+        ), 1  # fmt: skip
+    tried = tried or [found.seen, 2 * found.seen, 4 * found.seen]
+    networks = networks or [seen_networks]
+    sizes = [Size(r, s, k) for k in networks for s in tried for r in _numbers(runs, "--runs")]
+    answer = planned(found, Question(difference, margin, family, aim), sizes, Size(0, tried[0], networks[0]))
+    if as_json:
+        print_raw(plans.as_json(answer, found))
+        return
+    plans.print_plan(answer, found, console)
+
+
+def _of_pilot(files: list[Path], primary: str) -> tuple[Components, int]:
+    """The components of a pilot, and how many SR networks it has."""
+    from leukosr.evaluate.arms.pairs import pair
+    from leukosr.evaluate.arms.plan import components
+    from leukosr.evaluate.arms.predictions import names_of, read_predictions
+    from leukosr.evaluate.arms.two_way import METRICS
+
+    if len(files) != 2:
+        raise LeukoError(f"plan: a pilot is the predictions.csv of two arms, got {len(files)} files")
+    if (metric := next((known for known in METRICS if known == primary), None)) is None:
+        raise LeukoError(f"plan: --primary is '{primary}', expected {' or '.join(METRICS)}")
+    both = pair(*(read_predictions(path, name) for path, name in zip(files, names_of(files), strict=True)))
+    return components(both, metric), both.networks or 1
+
+
+def _numbers(text: str, option: str) -> list[int]:
+    """`6,8,12` as numbers of at least 1."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) for part in parts):
+        raise LeukoError(f"plan: {option} is '{text}', expected whole numbers of at least 1, as 6,8,12")
+    return [int(part) for part in parts]

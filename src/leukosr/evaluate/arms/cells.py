@@ -1,0 +1,107 @@
+"""Cell by cell: which cells one arm corrects and breaks against another, and how often a cell's label flips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from leukosr.errors import LeukoError
+from leukosr.evaluate.arms.pairs import Run
+from leukosr.evaluate.arms.score import bounded
+from leukosr.evaluate.arms.two_way import Side, estimated
+from leukosr.evaluate.estimate import Estimate
+
+RUN = ("sr_seed", "seed")  # what tells runs apart, where predictions have such columns
+
+
+@dataclass(frozen=True)
+class Change:
+    """Shares of all test cells, mean over runs, with 95 % intervals over runs and sources.
+
+    helped: cells of class `true` that the first arm names rightly and the second arm calls `mistaken`; harmed: the
+    other way round. `true` and `mistaken` are None for all cells together.
+    """
+
+    true: str | None
+    mistaken: str | None
+    helped: Estimate
+    harmed: Estimate
+
+
+def by_run(predictions: pd.DataFrame) -> list[pd.DataFrame]:
+    """The rows of each run: of each seed, under each SR seed where there is a column `sr_seed`."""
+    keys = [name for name in RUN if name in predictions]
+    return [own for _, own in predictions.groupby(keys, sort=True)]
+
+
+def help_and_harm(first: pd.DataFrame, second: pd.DataFrame, classes: Sequence[str]) -> list[Change]:
+    """What the first arm corrects and breaks: all cells, then each pair of classes that occurs.
+
+    The frames have the columns of predictions.csv. Raises LeukoError where the arms have no image and seed in common.
+    """
+    runs = [name for name in RUN if name in first and name in second]
+    both = first.merge(second, on=["image", *runs], suffixes=("", "_second"))
+    if both.empty:
+        raise LeukoError("the two arms have no image and seed in common, so no cell can be compared")
+    named = both["source"] if "source" in both else pd.Series("", index=both.index)
+    both["source"] = named.where(named != "", "image:" + both["image"])
+    right, other_right = both["true"] == both["predicted"], both["true"] == both["predicted_second"]
+    helped, harmed = right & ~other_right, ~right & other_right
+    changes = [Change(None, None, _share(both, runs, helped), _share(both, runs, harmed))]
+    for true in classes:
+        for mistaken in classes:
+            gain = helped & (both["true"] == true) & (both["predicted_second"] == mistaken)
+            loss = harmed & (both["true"] == true) & (both["predicted"] == mistaken)
+            if gain.any() or loss.any():
+                changes.append(Change(true, mistaken, _share(both, runs, gain), _share(both, runs, loss)))
+    return changes
+
+
+def _share(both: pd.DataFrame, runs: list[str], marked: pd.Series) -> Estimate:
+    """The share of marked rows, mean over runs, with the interval that the score of one arm has."""
+    grouped = marked.groupby([*(both[name] for name in runs), both["source"]]).agg(["sum", "size"])
+    levels = list(range(len(runs)))
+    counts, images = (grouped[part].unstack(levels, fill_value=0).T for part in ("sum", "size"))
+    keys = [dict(zip(runs, key if isinstance(key, tuple) else (key,), strict=True)) for key in counts.index]
+    rates = counts.to_numpy().sum(1) / images.to_numpy().sum(1)
+    if counts.shape[1] < 2:
+        return Estimate(float(rates.mean()), None, None)
+    influence = (counts.to_numpy() - rates[:, None] * images.to_numpy()) / images.to_numpy().sum(1, keepdims=True)
+    side = Side(tuple(Run(**{name: int(value) for name, value in key.items()}) for key in keys), rates, influence)
+    of_source = images.to_numpy().mean(0)
+    return bounded(estimated([side], of_source, np.zeros(len(of_source), int)), of_source)
+
+
+@dataclass(frozen=True)
+class Flips:
+    """Shares of pairs of runs in which one cell is given two labels, in [0, 1]; None where there are no such pairs.
+
+    sr_seeds: between two SR networks, under one seed of the classifier; seeds: between two seeds of the classifier
+    (of one SR network, where there are several).
+    """
+
+    sr_seeds: float | None
+    seeds: float | None
+
+
+def label_flips(predictions: pd.DataFrame) -> Flips:
+    """How often the label of a cell depends on a seed."""
+    return Flips(_flips(predictions, "sr_seed", "seed"), _flips(predictions, "seed", "sr_seed"))
+
+
+def _flips(predictions: pd.DataFrame, varied: str, fixed: str) -> float | None:
+    if varied not in predictions:
+        return None
+    groups = [own for _, own in predictions.groupby(fixed)] if fixed in predictions else [predictions]
+    shares = []
+    for own in groups:
+        labels = own.pivot(index="image", columns=varied, values="predicted")
+        for one, other in combinations(labels.columns, 2):
+            seen = labels[[one, other]].dropna()
+            if len(seen):
+                shares.append(float((seen[one] != seen[other]).mean()))
+    return float(np.mean(shares)) if shares else None

@@ -1,0 +1,95 @@
+"""Claims that were declared before the first run, as they travel with predictions, and verdicts within their family."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from leukosr.errors import LeukoError
+from leukosr.evaluate.arms.pairs import Pair
+from leukosr.evaluate.arms.significance import Comparison, compare
+from leukosr.evaluate.arms.two_way import METRICS, Metric
+from leukosr.evaluate.claims import Claims
+from leukosr.files import write_json
+
+SIDECAR = "claims.json"  # beside predictions.csv
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Which experiment, under which protocol, predictions are of, and what their study had declared by then."""
+
+    experiment: str
+    protocol: str
+    claims: Claims
+
+
+def write_sidecar(folder: Path, origin: Origin) -> None:
+    """Write what was declared, with its digest, beside the predictions in `folder`."""
+    record = {
+        "experiment": origin.experiment, "protocol": origin.protocol, "digest": origin.claims.digest,
+        "claims": origin.claims.model_dump(mode="json"),
+    }  # fmt: skip
+    write_json(folder / SIDECAR, record)
+
+
+def read_sidecar(predictions: Path) -> Origin | None:
+    """What lies beside a predictions.csv; None where nothing does. Raises LeukoError for one that was changed."""
+    path = predictions.with_name(SIDECAR)
+    if not path.is_file():
+        return None
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        origin = Origin(record["experiment"], record["protocol"], Claims.model_validate(record["claims"]))
+        unchanged = origin.claims.digest == record["digest"]
+    except (ValueError, TypeError, KeyError, ValidationError) as error:
+        raise LeukoError(
+            f"{path} cannot be read ({error}): train again, or remove it to compare without claims"
+        ) from None
+    if not unchanged:
+        raise LeukoError(
+            f"{path} was changed after the run: its claims do not have the digest that it gives; bring it back, or "
+            "remove it to compare without claims"
+        )
+    return origin
+
+
+def place_in_family(first: Origin | None, second: Origin | None) -> int | None:
+    """The place of two predictions among the claims; None where their comparison was not declared.
+
+    Raises LeukoError where they were trained under different claims.
+    """
+    if first is None or second is None:
+        return None
+    if first.claims != second.claims:
+        raise LeukoError(
+            f"{first.experiment} and {second.experiment} were trained under different claims "
+            f"({first.claims.digest[:8]} and {second.claims.digest[:8]}): train both again"
+        )
+    if first.protocol != second.protocol:
+        return None
+    return first.claims.index(first.experiment, second.experiment, first.protocol)
+
+
+def compare_declared(
+    pairs: Sequence[Pair], places: Sequence[int | None], claims: Claims, metric: Metric, margin: float
+) -> list[Comparison]:
+    """Compare pairs, the declared ones as one family of Holm's with all claims that are not among them.
+
+    A claim whose predictions are not here counts as one that fails, which makes no verdict easier. What was not
+    declared (`places` None), or is asked by another metric or margin, is marked as such and a family of its own.
+    """
+    as_declared = (metric, margin) == (claims.metric, claims.margin)
+    found: dict[tuple[Metric, int], Comparison] = {}
+    for side in (True, False):
+        chosen = [i for i, place in enumerate(places) if (place is not None and as_declared) is side]
+        unseen = len(claims.family) - len(chosen) if side else 0
+        compared = compare([pairs[i] for i in chosen], metric, margin, unseen)
+        for key, each in zip(product(METRICS, chosen), compared, strict=True):
+            found[key] = replace(each, declared=side)
+    return [found[key] for key in product(METRICS, range(len(pairs)))]

@@ -1,0 +1,52 @@
+"""Claims that a study declares before its first run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from leukosr.settings import Fraction, Name, Protocol, Section, Seed
+
+
+class Claim(Section):
+    """The first experiment is compared with the second under a protocol."""
+
+    first: Name
+    second: Name
+    protocol: Protocol
+
+
+class Claims(Section):
+    """What will be compared, by which metric, with which margin and seeds: one family for Holm's correction."""
+
+    metric: Literal["macro_f1", "accuracy"]
+    margin: Fraction
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+    family: Annotated[list[Claim], Field(min_length=1)]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the claims, which tells later changes; in hexadecimal."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def index(self, first: str, second: str, protocol: str) -> int | None:
+        """The place of a comparison in the family, whichever arm is named first; None where it is not declared."""
+        asked = ({first, second}, protocol)
+        return next((i for i, c in enumerate(self.family) if ({c.first, c.second}, c.protocol) == asked), None)
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Claims:
+        seen = set()
+        for claim in self.family:
+            key = (frozenset((claim.first, claim.second)), claim.protocol)
+            if len(key[0]) != 2 or key in seen:
+                raise ValueError(
+                    f"family: {claim.first} against {claim.second} under {claim.protocol} must be two different "
+                    "experiments, declared once"
+                )
+            seen.add(key)
+        return self

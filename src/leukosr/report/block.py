@@ -1,0 +1,46 @@
+"""A part of the report page that the template lays out as it comes: words, tables and pictures under a heading."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from leukosr.evaluate.estimate import Estimate
+from leukosr.report.tables import UNDEFINED
+
+
+@dataclass(frozen=True)
+class TableOfBlock:
+    """A table: `words` columns of text on the left, numbers after them."""
+
+    label: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    words: int = 1
+
+
+@dataclass(frozen=True)
+class Block:
+    """One subsection. `pictures` maps names of figures, without suffix, to their captions."""
+
+    title: str
+    sentences: Sequence[str] = ()
+    tables: Sequence[TableOfBlock] = ()
+    pictures: Mapping[str, str] = field(default_factory=dict)
+
+
+def percent_with_interval(share: Estimate) -> str:
+    """`8.8 (5.5 … 13.7)`, in percent."""
+    return _with_interval(share, "")
+
+
+def points_with_interval(difference: Estimate) -> str:
+    """`+1.2 (-0.3 … +2.7)`, in points."""
+    return _with_interval(difference, "+")
+
+
+def _with_interval(found: Estimate, sign: str) -> str:
+    mean = f"{100 * found.value:{sign}.1f}"
+    if found.ci_low is None or found.ci_high is None:
+        return f"{mean} ({UNDEFINED})"
+    return f"{mean} ({100 * found.ci_low:{sign}.1f} … {100 * found.ci_high:{sign}.1f})"

@@ -1,0 +1,128 @@
+"""What the report says beside its verdicts: assay sensitivity, cells helped and harmed, probabilities, consistency."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from leukosr.config import Params, Resampled, Untouched
+from leukosr.evaluate.arms.conflicts import conflicting_sources, without_conflicts
+from leukosr.evaluate.arms.pairs import pair
+from leukosr.evaluate.arms.predictions import Predictions
+from leukosr.evaluate.arms.recovered import recovered_share
+from leukosr.evaluate.arms.significance import Comparison, compare
+from leukosr.report.block import Block, TableOfBlock, percent_with_interval
+from leukosr.report.cells import help_block, reliability_block
+from leukosr.report.comparisons import HEADS, NAMES, row
+from leukosr.report.results import StudyResults
+from leukosr.report.tables import mean_sd
+from leukosr.report.verdicts import named, predictions_of, study_pairs, verdict_rows
+
+CANNOT = "This design cannot show an effect of SR"
+
+
+def evidence(folder: Path, params: Params, results: StudyResults, note: str) -> list[Block]:
+    """The subsections of one protocol; their figures are drawn into `folder`."""
+    suffix = "" if results.protocol == params.study.protocols[0] else f"_{results.protocol}"
+    blocks = []
+    if results.experiments:
+        blocks.append(assay_block(params, results))
+        pairs = [each for each in _pairs(params, results) if set(each) <= set(results.experiments)]
+        if pairs:
+            blocks.append(help_block(folder, results, pairs, suffix, note))
+        blocks += conflict_blocks(params, results)
+        blocks.append(reliability_block(folder, results, params.report.reliability_bins, suffix, note))
+    if results.arms and not suffix:
+        blocks.append(consistency_block(results))
+    return blocks
+
+
+def _pairs(params: Params, results: StudyResults) -> list[tuple[str, str]]:
+    """The pairs that the study compares, and originals against bicubic."""
+    reference = assay_pair(params, results)
+    return list(dict.fromkeys([*study_pairs(params), *([reference] if reference else [])]))
+
+
+def assay_pair(params: Params, results: StudyResults) -> tuple[str, str] | None:
+    """The experiments on originals and on bicubic enlargements, alike but for their arm; None where one is missing."""
+    alone = {name: params.upscale[name] for name in results.experiments if params.classify[name].arms == (name,)}
+    originals = [name for name, arm in alone.items() if isinstance(arm, Untouched) and arm.made_from == "original"]
+    enlarged = [name for name, arm in alone.items() if isinstance(arm, Resampled) and arm.made_from == "low"]
+    for first in originals:
+        for second in enlarged:
+            if params.classify[first].classifier == params.classify[second].classifier and params.comparable(
+                first, second
+            ):
+                return first, second
+    return None
+
+
+def assay_block(params: Params, results: StudyResults) -> Block:
+    """Can this design show an effect at all, and where it can, how much of it does each arm recover?"""
+    title, found = "Could this design show an effect of SR", assay_pair(params, results)
+    if found is None:
+        return Block(
+            title,
+            [
+                "Nobody knows: the study has no pair of experiments on originals (by: nothing, from: original) and on "
+                "bicubic enlargements (by: kernel) with one classifier. Add the arms ground_truth and bicubic."
+            ],
+        )
+    originals, bicubic = (predictions_of(results, name) for name in found)
+    names = [results.experiments[name].look.label for name in found]
+    room = _compared(params, originals, bicubic)
+    size = f"{names[0]} – {names[1]}: {row(room)[2]} points of {NAMES[room.metric]} (95 %), {room.verdict}."
+    if room.verdict not in ("better", "clearly better"):
+        return Block(title, [f"{CANNOT}: even {names[0]} is not told from {names[1]} as the better one.", size])
+    rows = []
+    for name, each in results.experiments.items():
+        if name in found or params.upscale[each.arm].made_from != "low" or not params.comparable(name, found[1]):
+            continue
+        arm = predictions_of(results, name)
+        gain, share = _compared(params, arm, bicubic), recovered_share(arm, originals, bicubic, room.metric)
+        rows.append([each.look.label, row(gain)[2], percent_with_interval(share)])
+    head = ("experiment", f"– {names[1]}, points", "recovered share, %")
+    table = TableOfBlock("Recovered share of what was lost (95 % intervals)", head, rows)
+    words = f"The recovered share is (arm – {names[1]}) / ({names[0]} – {names[1]}), with Fieller's interval."
+    return Block(title, [f"Yes, {names[0]} is better than {names[1]}.", size, words], [table] if rows else [])
+
+
+def _compared(params: Params, first: Predictions, second: Predictions) -> Comparison:
+    """By the primary metric, in a family of its own."""
+    found = compare([pair(first, second)], params.study.primary, params.study.margin)
+    return next(each for each in found if each.primary)
+
+
+def conflict_blocks(params: Params, results: StudyResults) -> list[Block]:
+    """How many images of each role show a source with two labels, and the verdicts without them; empty without any."""
+    sources = conflicting_sources((row.source, row.label) for row in results.manifest)
+    if not sources:
+        return []
+    roles = Counter(row.role(results.protocol) for row in results.manifest if row.source in sources)
+    counts = ", ".join(f"{count} {role}" for role, count in sorted(roles.items()) if role)
+    sentences = [f"{len(sources)} sources have images with two labels ({counts or 'unused'})."]
+    said = {name: predictions_of(results, name) for name in results.experiments}
+    kept, images = without_conflicts(list(said.values()))
+    left = dict(zip(said, kept, strict=True))
+    pairs = [pair(left[a], left[b]) for a, b in study_pairs(params) if a in left and b in left]
+    if not images or not pairs or any(arm.table.empty for arm in kept):
+        return [Block("Label conflicts", [*sentences, "No test image that is compared shows one."])]
+    found = named(compare(pairs, params.study.primary, params.study.margin), results)
+    label = f"Verdicts without the {images} test images of such sources"
+    table = TableOfBlock(label, ("experiments", *HEADS), verdict_rows(found), 3)
+    return [Block("Label conflicts", sentences, [table])]
+
+
+def consistency_block(results: StudyResults) -> Block:
+    """How far the images of each arm are from what was measured."""
+    rows = [
+        [each.look.label, mean_sd(each.quality.consistency, each.quality.consistency_sd)]
+        for each in results.arms.values()
+    ]
+    words = (
+        "RMSE in grey levels between the images of an arm, shrunk by area means, and the low-resolution images: what "
+        "an arm adds to, or takes from, what was measured. The row of the originals shows what the degradation does "
+        "beside shrinking."
+    )
+    table = TableOfBlock("Distance from the low-resolution image, mean ± sd over images", ("arm", "RMSE"), rows)
+    return Block("Consistency with the low-resolution images", [words], [table])

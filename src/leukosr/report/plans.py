@@ -1,0 +1,63 @@
+"""The power of a planned study as a table, sentences and JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from rich.console import Console
+
+from leukosr.evaluate.arms.plan import Components, Plan
+from leukosr.report.comparisons import print_wide
+
+
+def as_json(found: Plan, components: Components) -> str:
+    """An object with the fields of `Plan`, the grid flat, and the components; undefined is null."""
+    record = {**asdict(found), "grid": [each.as_record() for each in found.grid], "components": asdict(components)}
+    return json.dumps(record, indent=2, allow_nan=False)
+
+
+def print_plan(found: Plan, components: Components, console: Console) -> None:
+    """Print what the pilot showed, the power of each word at each size, and what more runs alone can do."""
+    console.print(components_sentence(components))
+    words = list(found.grid[0].power)
+    rows = []
+    for each in found.grid:
+        record = each.as_record()
+        sizes = (str(record[name]) for name in ("sources", "sr_seeds", "runs", "trainings"))
+        rows.append([*sizes, *(f"{100 * each.power[word]:.0f}" for word in words)])
+    console.print(f"Probability of each verdict where the true difference is {_points(found.difference)}, %:")
+    print_wide(console, ("sources", "SR seeds", "runs", "trainings", *words), rows)
+    console.print(
+        "Runs are those of the classifier on the images of each SR network, trainings those of both arms; SR trainings "
+        "come on top, one an SR seed."
+    )
+    console.print(needed_sentence(found))
+
+
+def components_sentence(found: Components) -> str:
+    """How far runs and sources let the difference vary, at the size of the pilot."""
+    networks = "" if found.networks is None else f" Another SR network moves it by {_points(found.networks**0.5)} (sd)."
+    return (
+        f"Another run moves the difference by {_points(found.runs**0.5)} (sd).{networks} {found.seen} sources leave a "
+        f"standard error of {_points((found.sources / found.seen) ** 0.5)}, however many runs there are."
+    )
+
+
+def needed_sentence(found: Plan) -> str:
+    """How many runs it takes, or that no number of them suffices."""
+    size = f"{found.at.sources} sources" + (f" and {found.at.sr_seeds} SR seeds" if found.at.sr_seeds > 1 else "")
+    aim, smallest = f"{100 * found.aim:.0f} %", _points(found.smallest_difference_with_infinite_runs)
+    if found.runs_needed is None:
+        return (
+            f"No number of runs suffices: with {size}, even endless runs show a difference with {aim} power only from "
+            f"{smallest} on. It takes more sources."
+        )
+    return (
+        f"{found.runs_needed:,} runs show {_points(found.difference)} with {aim} power at {size}; endless runs would "
+        f"show {smallest}."
+    )
+
+
+def _points(fraction: float) -> str:
+    return f"{100 * fraction:.1f} points"

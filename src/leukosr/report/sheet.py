@@ -1,0 +1,203 @@
+"""A reporting sheet: what a study says to the REFORMS and CLAIM checklists, filled from its settings and results.
+
+REFORMS: Kapoor et al., Science Advances 10 (2024), table 1, 32 items. CLAIM: Mongan, Moy & Kahn, Radiology:
+Artificial Intelligence 2 (2020), items 3 to 42. What no file of the study can know is a gap until `report.statements`
+says it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from leukosr.config import ByTraining, Params, Statement
+from leukosr.data.splits import SPLITS
+from leukosr.quoting import listed
+from leukosr.report.results import StudyResults
+from leukosr.report.style import size_text, training_words
+from leukosr.report.verdicts import leakage
+
+
+@dataclass(frozen=True)
+class Item:
+    """One item: the numbers that checklists give it, what they ask, and the answer; None is a gap."""
+
+    numbers: str
+    asks: str
+    answer: str | None
+
+
+def sheet(params: Params, results: Sequence[StudyResults], versions: Mapping[str, str], command: str) -> list[Item]:
+    """All items; `results` under every protocol, `command` composes the study again."""
+    return [
+        *_goals(params), *_reproducibility(params, versions, command), *_data(params, results[0]),
+        *_modelling(params, results), *_leakage(params, results), *_uncertainty(params, results), *_limits(params),
+    ]  # fmt: skip
+
+
+def sheet_markdown(params: Params, items: Sequence[Item]) -> str:
+    """The sheet as Markdown: the gaps first, then every item."""
+    gaps = [item for item in items if item.answer is None]
+    lines = [
+        f"# Reporting sheet: {params.study.title}",
+        "",
+        f"{len(items) - len(gaps)} of {len(items)} items answered.",
+    ]
+    if gaps:
+        lines += ["", "Gaps, which only people can fill (`report.statements`):", ""]
+        lines += [f"- {item.numbers}: {item.asks}" for item in gaps]
+    lines += ["", "| item | asks | this study |", "|---|---|---|"]
+    lines += [f"| {item.numbers} | {item.asks} | {_cell(item.answer or '**gap**')} |" for item in items]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _said(params: Params, key: Statement) -> str | None:
+    return params.report.statements.get(key)
+
+
+def _goals(params: Params) -> list[Item]:
+    return [
+        Item("REFORMS 1a, CLAIM 3", "the population that the claim is about", _said(params, "population")),
+        Item("REFORMS 1b", "why this population", _said(params, "motivation")),
+        Item(
+            "REFORMS 1c, CLAIM 4", "why machine learning; the objective",
+            "Whether super-resolution of low-resolution images changes what classifiers of blood cells get right, and "
+            "by how much; both are learned models.",
+        ),
+        Item("CLAIM 5, 6", "prospective or retrospective; the goal", "Retrospective; to compare methods."),
+        Item("CLAIM 40, 41", "registration, and where the protocol can be read", _said(params, "registration")),
+    ]  # fmt: skip
+
+
+def _reproducibility(params: Params, versions: Mapping[str, str], command: str) -> list[Item]:
+    packages = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return [
+        Item("REFORMS 2a, CLAIM 7", "the data, with a link or DOI", _said(params, "data_origin")),
+        Item("REFORMS 2b, CLAIM 23", "the code and its version; software", packages),
+        Item("REFORMS 2c", "the computing infrastructure", "Device, precision, threads: metrics.json of stages."),
+        Item("REFORMS 2d, 2e", "instructions and a script that make the results again", f"`{command}`"),
+    ]  # fmt: skip
+
+
+def _data(params: Params, results: StudyResults) -> list[Item]:
+    image, rows = params.image, results.manifest
+    counted: dict[str, int] = {}
+    for row in rows:
+        counted[row.label or "all"] = counted.get(row.label or "all", 0) + 1
+    sources = {row.source for row in rows if row.source}
+    known = all(row.source for row in rows)
+    rejected = f"{len(results.rejected)} files were left out; rejected.csv names each with its reason."
+    return [
+        Item("REFORMS 3a, CLAIM 14 to 17", "who annotated what, when and how", _said(params, "annotation")),
+        Item("CLAIM 18", "agreement between annotators", _said(params, "agreement")),
+        Item("REFORMS 3b, CLAIM 8", "the sampling frame; who or what was eligible", _said(params, "sampling")),
+        Item("REFORMS 3c", "why the set is useful for the task", _said(params, "usefulness")),
+        Item(
+            "REFORMS 3d, 3e, CLAIM 11", "the outcome and the sample size, by class",
+            f"Class of the cell. {len(rows)} images: {', '.join(f'{n} {name}' for name, n in counted.items())}"
+            + (f"; {len(sources)} sources." if known else "; sources are not known for every image."),
+        ),
+        Item("CLAIM 19", "how the sample size was chosen", _said(params, "sample_size")),
+        Item("REFORMS 3f, CLAIM 13, 33", "missing data; who was left out", rejected),
+        Item("REFORMS 3g", "how far the set represents the population", _said(params, "representativeness")),
+        Item("CLAIM 34", "demographic and clinical characteristics", _said(params, "demographics")),
+        Item("CLAIM 12", "de-identification", _said(params, "deidentification")),
+        Item("REFORMS 4a, 4b", "what was excluded, and impossible or damaged samples", rejected),
+        Item(
+            "REFORMS 4c, CLAIM 9", "all transformations",
+            f"Originals fitted to {size_text(image.height, image.width)} ({image.fit}, {image.kernel}); low resolution "
+            f"by `{params.degrade.method}` at 1/{image.scale} of the side; every setting is on the page.",
+        ),
+    ]  # fmt: skip
+
+
+def _modelling(params: Params, results: Sequence[StudyResults]) -> list[Item]:
+    recipes = {name: ", ".join(training_words(each.classifier)) for name, each in params.classify.items()}
+    classifiers = "; ".join(
+        f"{name}: {each.classifier.backbone}, {recipes[name]}" for name, each in params.classify.items()
+    )
+    recipes_used = [each.classifier for each in params.classify.values()]
+    ensembles = {str(each.ensemble) for each in recipes_used}
+    networks = "; ".join(f"{name}: {each.architecture}" for name, each in params.train_sr.items())
+    splits = "; ".join(f"{each.protocol}: {SPLITS[each.protocol].words}" for each in results)
+    weights = [f"{name}: {arm.weights}" for name, arm in params.upscale.items() if isinstance(arm, ByTraining)]
+    plain = [name for name, arm in params.upscale.items() if arm.by in ("nothing", "kernel", "filter", "colour_map")]
+    started = {each.weights for each in recipes_used}
+    models = ". ".join(filter(None, [networks, classifiers]))
+    return [
+        Item("REFORMS 5a, CLAIM 22, 25", "the models and their training", models or None),
+        Item("REFORMS 5b", "why these models", _said(params, "model_choice")),
+        Item("CLAIM 24", "initial weights", f"Classifiers: {listed(sorted(started))}." if started else None),
+        Item("REFORMS 5c, CLAIM 20", "how test data were kept apart", splits),
+        Item(
+            "REFORMS 5d, CLAIM 26", "how the final model was chosen",
+            f"Classifiers: epoch {listed(sorted({each.keep for each in recipes_used}))}. "
+            f"SR weights: {listed(weights) if weights else 'none'}.",
+        ),
+        Item(
+            "REFORMS 5e", "hyper-parameters and how they were chosen",
+            "All stand among the parameters on the page. One recipe serves every experiment that names no other; test "
+            "images choose nothing.",
+        ),
+        Item("CLAIM 27", "ensembles", f"{listed(sorted(ensembles))} classifiers per run." if ensembles else None),
+        Item("REFORMS 5f", "baselines", f"{listed(plain)}." if plain else None),
+    ]  # fmt: skip
+
+
+def _leakage(params: Params, results: Sequence[StudyResults]) -> list[Item]:
+    found = {each.protocol: leakage(each.manifest, each.protocol, params.study) for each in results}
+    shared = " ".join(f"{name}: {' '.join(said)}" for name, said in found.items() if said)
+    return [
+        Item(
+            "REFORMS 6a", "train and test are kept apart in every step",
+            "SR, classifiers and their choices see no test image; `prepare` gives every image one role, and every "
+            "stage reads it from roles.csv.",
+        ),
+        Item("REFORMS 6b, CLAIM 21", "copies and dependencies between train and test", shared or None),
+        Item("REFORMS 6c", "whether the input may be used for the task", "The input is the image alone."),
+    ]  # fmt: skip
+
+
+def _uncertainty(params: Params, results: Sequence[StudyResults]) -> list[Item]:
+    first = results[0]
+    scores = "; ".join(
+        f"{each.look.label} {100 * each.scores.accuracy:.1f} % accuracy over {each.scores.n_runs} runs"
+        for each in first.experiments.values()
+        if each.scores.accuracy is not None
+    )
+    return [
+        Item(
+            "REFORMS 7a, CLAIM 28", "the metrics",
+            f"Primary: {params.study.primary}; accuracy, macro F1, PSNR, SSIM, ECE and Brier score beside it.",
+        ),
+        Item(
+            "REFORMS 7b, 7c, CLAIM 29", "uncertainty, and why these tests",
+            f"Student's t over runs ({len(params.study.seeds)} seeds) and sources, whose coverage `leukosr calibrate` "
+            "simulates; Holm over the family.",
+        ),
+        Item("CLAIM 30", "robustness and sensitivity", "On the page: assay sensitivity, label conflicts."),
+        Item("CLAIM 31", "explanation of single predictions", _said(params, "explainability")),
+        Item("CLAIM 35, 36", "performance, with intervals", f"{scores}; intervals on the page." if scores else None),
+        Item(
+            "CLAIM 37", "failure analysis",
+            "On the page: cells helped and harmed by class pair, confusion, risk-coverage." if scores else None,
+        ),
+    ]  # fmt: skip
+
+
+def _limits(params: Params) -> list[Item]:
+    limits = " ".join(filter(None, [params.budget.note + ".", params.study.caveat, _said(params, "limits")]))
+    return [
+        Item("REFORMS 8a, CLAIM 32", "evidence of external validity", _said(params, "external_validity")),
+        Item("REFORMS 8b, CLAIM 38", "where the results will not hold", limits),
+        Item(
+            "CLAIM 10", "subsets of the data",
+            f"Images of each class for classifiers: {params.prepare.per_class.classifier or 'all'} at most.",
+        ),
+        Item("CLAIM 39", "what follows for practice", _said(params, "implications")),
+        Item("CLAIM 42", "funding and the funders' role", _said(params, "funding")),
+    ]  # fmt: skip

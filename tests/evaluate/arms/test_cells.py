@@ -1,0 +1,82 @@
+"""Cells helped and harmed, and label flips."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from leukosr.errors import LeukoError
+from leukosr.evaluate.arms.cells import help_and_harm, label_flips
+
+CLASSES = ("a", "b", "c")
+
+
+def said(predicted: str, seed: int = 1, true: str = "aabbccaa", **columns: int) -> pd.DataFrame:
+    """One letter an image; two images show one source."""
+    images = [f"i{number}" for number in range(len(true))]
+    sources = [f"s{number // 2}" for number in range(len(true))]
+    table = pd.DataFrame({"image": images, "source": sources, "seed": seed, "true": list(true)})
+    return table.assign(predicted=list(predicted), **columns)
+
+
+def test_each_cell_counts_under_its_class_and_what_it_was_mistaken_for() -> None:
+    whole, *parts = help_and_harm(said("aabbcaab"), said("bbbbccaa"), CLASSES)
+    assert (whole.helped.value, whole.harmed.value) == (2 / 8, 2 / 8)
+    shares = {(each.true, each.mistaken): (each.helped.value, each.harmed.value) for each in parts}
+    assert shares == {("a", "b"): (2 / 8, 1 / 8), ("c", "a"): (0, 1 / 8)}
+
+
+def test_turning_the_pair_round_swaps_help_and_harm() -> None:
+    first, second = said("aabbcaab"), said("bbbbccaa")
+    swapped = {(each.true, each.mistaken): each for each in help_and_harm(second, first, CLASSES)}
+    for each in help_and_harm(first, second, CLASSES):
+        assert swapped[each.true, each.mistaken].helped == each.harmed
+
+
+def test_the_parts_add_up_to_the_whole_and_intervals_hold_the_share() -> None:
+    rng = np.random.default_rng(0)
+    one, other = (
+        pd.concat([said("".join(rng.choice(list("abc"), 40)), seed, "abcc" * 10) for seed in (1, 2, 3)])
+        for _ in range(2)
+    )
+    whole, *parts = help_and_harm(one, other, CLASSES)
+    assert sum(each.helped.value for each in parts) == pytest.approx(whole.helped.value)
+    for share in (share for each in (whole, *parts) for share in (each.helped, each.harmed)):
+        assert share.ci_low is not None and share.ci_high is not None
+        assert 0 <= share.ci_low <= share.value < share.ci_high <= 1
+
+
+def test_a_share_of_nothing_has_an_interval_by_its_sources() -> None:
+    alike = said("aabbccaa")
+    whole = help_and_harm(alike, alike, CLASSES)[0].helped
+    assert whole.value == 0 and whole.ci_high is not None and whole.ci_high > 0.3  # four sources say little
+
+
+def test_the_interval_of_a_share_covers_it() -> None:
+    rng, covered, truth = np.random.default_rng(1), [], 0.1
+    for _ in range(150):
+        of_source = rng.beta(1, 9, 60).repeat(2)
+        runs = []
+        for seed in (1, 2, 3):
+            hit = rng.random(120) < of_source
+            runs.append(said("".join(np.where(hit, "a", "b")), seed, "a" * 120))
+        share = help_and_harm(pd.concat(runs), pd.concat(runs).assign(predicted="b"), ("a", "b"))[0].helped
+        assert share.ci_low is not None and share.ci_high is not None
+        covered.append(share.ci_low <= truth <= share.ci_high)
+    assert np.mean(covered) >= 0.91
+
+
+def test_arms_that_share_no_seed_are_refused() -> None:
+    with pytest.raises(LeukoError, match="no image and seed in common"):
+        help_and_harm(said("aabbccaa", 1), said("aabbccaa", 2), CLASSES)
+
+
+def test_flips_between_networks_and_between_seeds_are_told_apart() -> None:
+    runs = [
+        said("aabbccaa", 1, sr_seed=1), said("aabbccab", 1, sr_seed=2),
+        said("babbccaa", 2, sr_seed=1), said("babbccab", 2, sr_seed=2),
+    ]  # fmt: skip
+    flips = label_flips(pd.concat(runs))
+    assert (flips.sr_seeds, flips.seeds) == (1 / 8, 1 / 8)
+    assert label_flips(said("aabbccaa")).seeds is None and label_flips(said("aabbccaa")).sr_seeds is None

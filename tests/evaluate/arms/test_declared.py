@@ -1,0 +1,90 @@
+"""Declared claims: their digest, their sidecar and the one family that they are."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from leukosr.errors import LeukoError
+from leukosr.evaluate.arms.declared import Origin, compare_declared, place_in_family, read_sidecar, write_sidecar
+from leukosr.evaluate.arms.significance import compare, holm
+from leukosr.evaluate.arms.simulation import Design, draw, one
+from leukosr.evaluate.claims import Claims
+
+CLAIMS = Claims.model_validate(
+    {
+        "metric": "accuracy",
+        "margin": 0.02,
+        "seeds": [1, 2],
+        "family": [
+            {"first": "srgan", "second": "bicubic", "protocol": protocol} for protocol in ("paper", "source_disjoint")
+        ],
+    }
+)
+PAIRS = draw(Design(), "accuracy", 0.03, 3, np.random.default_rng(0))
+THREE = [one(PAIRS, index) for index in range(3)]
+
+
+def test_a_declared_comparison_is_found_whichever_arm_is_first() -> None:
+    assert CLAIMS.index("srgan", "bicubic", "paper") == 0 and CLAIMS.index("bicubic", "srgan", "source_disjoint") == 1
+    assert CLAIMS.index("srgan", "raw", "paper") is None and CLAIMS.index("srgan", "bicubic", "official") is None
+
+
+def test_any_change_of_the_claims_changes_the_digest() -> None:
+    changed = CLAIMS.model_copy(update={"margin": 0.03})
+    assert CLAIMS.digest != changed.digest and CLAIMS.digest == CLAIMS.model_copy().digest
+
+
+def test_a_comparison_is_declared_once() -> None:
+    twice = CLAIMS.model_dump()
+    twice["family"] += [{"first": "bicubic", "second": "srgan", "protocol": "paper"}]
+    with pytest.raises(ValidationError, match="declared once"):
+        Claims.model_validate(twice)
+
+
+def test_the_sidecar_says_what_was_declared_and_notices_a_change(tmp_path: Path) -> None:
+    origin, predictions = Origin("srgan", "paper", CLAIMS), tmp_path / "predictions.csv"
+    assert read_sidecar(predictions) is None
+    write_sidecar(tmp_path, origin)
+    assert read_sidecar(predictions) == origin
+    record = json.loads((tmp_path / "claims.json").read_text())
+    record["claims"]["margin"] = 0.5
+    (tmp_path / "claims.json").write_text(json.dumps(record))
+    with pytest.raises(LeukoError, match="was changed after the run"):
+        read_sidecar(predictions)
+
+
+def test_arms_of_other_claims_are_refused_and_other_protocols_are_not_declared() -> None:
+    srgan, bicubic = (Origin(name, "paper", CLAIMS) for name in ("srgan", "bicubic"))
+    assert place_in_family(srgan, bicubic) == 0
+    assert place_in_family(srgan, None) is None
+    assert place_in_family(srgan, replace(bicubic, protocol="source_disjoint")) is None
+    with pytest.raises(LeukoError, match="under different claims"):
+        place_in_family(srgan, replace(bicubic, claims=CLAIMS.model_copy(update={"margin": 0.1})))
+
+
+def test_claims_of_all_protocols_are_one_family_and_others_another() -> None:
+    found = [each for each in compare_declared(THREE, [0, 1, None], CLAIMS, "accuracy", 0.02) if each.primary]
+    assert [each.declared for each in found] == [True, True, False]
+    alone = [next(each for each in compare([one_pair], "accuracy") if each.primary) for one_pair in THREE]
+    assert alone[2].p_holm == found[2].p_holm
+    different = [each.verdict not in ("equivalent", "no gain") for each in (*found, *alone)]
+    assert all(different), "the p that decide are of one kind"
+    assert [each.p_holm for each in found[:2]] == pytest.approx(holm([each.p_value for each in alone[:2]]))
+
+
+def test_a_claim_without_predictions_counts_as_a_member() -> None:
+    whole = compare_declared(THREE[:1], [0], CLAIMS, "accuracy", 0.02)[0]
+    alone = compare(THREE[:1], "accuracy")[0]
+    assert whole.p_holm == pytest.approx(min(1, 2 * alone.p_holm))  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("metric", "margin"), [("macro_f1", 0.02), ("accuracy", 0.05)])
+def test_another_metric_or_margin_than_declared_is_exploratory(metric: str, margin: float) -> None:
+    found = compare_declared(THREE[:2], [0, 1], CLAIMS, metric, margin)  # type: ignore[arg-type]
+    assert {each.declared for each in found} == {False}

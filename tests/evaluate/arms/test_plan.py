@@ -1,0 +1,129 @@
+"""The power of a planned study against simulation of it, and of the pilot that it is planned from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from leukosr.errors import LeukoError
+from leukosr.evaluate.arms.pairs import pair
+from leukosr.evaluate.arms.plan import Components, Plan, Question, Size, components, plan, power
+from leukosr.evaluate.arms.predictions import read_predictions
+from leukosr.evaluate.arms.significance import difference, p_values, words
+from leukosr.evaluate.arms.simulation import Design, as_predictions, draw, one
+
+RESULTS = Path(__file__).parents[3] / "results" / "case1-leakage" / "plots" / "confusion"
+PILOT = Design(runs=8, class_sources=(20, 20, 20), class_images=(60, 60, 60), accuracy=0.85)
+NESTED = replace(PILOT, runs=3, sr_seeds=6, network_sd=0.15)
+KNOWN = Components(4e-4, 1e-2, 0.0, None, None, 50, 49, 0.01)
+
+
+@cache
+def components_of(design: Design, difference: float) -> Components:
+    """Those that a large pilot shows: a small one knows them only roughly."""
+    times = 8
+    large = replace(
+        design, runs=4 if design.sr_seeds else 400, sr_seeds=200 if design.sr_seeds else 0,
+        class_sources=tuple(times * count for count in design.class_sources),
+        class_images=tuple(times * count for count in design.class_images),
+    )  # fmt: skip
+    return components(one(draw(large, "accuracy", difference, 1, np.random.default_rng(0)), 0), "accuracy")
+
+
+def simulated(design: Design, true: float, margin: float, count: int = 3000) -> dict[str, float]:
+    seen = difference(draw(design, "accuracy", true, count, np.random.default_rng(1)), "accuracy")
+    said = words(seen, margin, p_values(seen, margin))
+    return {str(word): float((said == word).mean()) for word in np.unique(said)}
+
+
+@pytest.mark.parametrize(
+    ("pilot", "planned", "size"),
+    [
+        (PILOT, PILOT, Size(8, 60)),
+        (PILOT, replace(PILOT, runs=20, class_sources=(40,) * 3, class_images=(120,) * 3), Size(20, 120)),
+        (NESTED, replace(NESTED, sr_seeds=3, runs=6), Size(6, 60, 3)),
+    ],
+)
+def test_power_is_within_three_points_of_simulation(pilot: Design, planned: Design, size: Size) -> None:
+    expected = power(components_of(pilot, 0.05), size, Question(0.05, 0.02))
+    found = simulated(planned, 0.05, 0.02)
+    for word, share in expected.items():
+        assert share == pytest.approx(found.get(word, 0.0), abs=0.03), word
+
+
+def test_power_of_equal_arms_is_split_between_equivalent_no_gain_and_inconclusive() -> None:
+    expected, found = power(components_of(PILOT, 0.0), Size(8, 60), Question(0.0, 0.05)), simulated(PILOT, 0.0, 0.05)
+    assert found["equivalent"] > 0.3 and found["inconclusive"] > 0.02
+    for word, share in expected.items():
+        assert share == pytest.approx(found.get(word, 0.0), abs=0.03), word
+
+
+def published(metric: str) -> Plan:
+    arms = [read_predictions(RESULTS / f"{name}_source_disjoint.csv", name) for name in ("real_esrgan", "bicubic")]
+    found = components(pair(*arms), metric)  # type: ignore[arg-type]
+    sizes = [Size(runs, found.seen) for runs in (80, 200)]
+    return plan(found, Question(0.02, 0.02), sizes, sizes[0])
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "macro_f1"])
+def test_no_number_of_runs_shows_two_points_on_the_published_micrographs(metric: str) -> None:
+    found = published(metric)
+    assert found.runs_needed is None and found.smallest_difference_with_infinite_runs > 0.05
+    for each in found.grid:
+        won = each.power["better"] + each.power["clearly better"]
+        assert won == pytest.approx(0.13, abs=0.03)  # by simulation from these predictions
+
+
+def test_runs_needed_is_the_fewest_that_reach_the_power() -> None:
+    question, at = Question(0.05, 0.02), Size(0, 50)
+    needed = plan(KNOWN, question, [], at).runs_needed
+    assert needed is not None and needed >= 6
+
+    def won(runs: int) -> float:
+        said = power(KNOWN, Size(runs, 50), question)
+        return said["better"] + said["clearly better"]
+
+    assert won(needed) >= 0.8 and (needed == 6 or won(needed - 1) < 0.8)
+
+
+def test_the_smallest_difference_is_that_of_a_t_test_over_sources() -> None:
+    found = plan(KNOWN, Question(0.02, 0.02), [], Size(0, 50)).smallest_difference_with_infinite_runs
+    assert found == pytest.approx((2.009 + 0.849) * (1e-2 / 50) ** 0.5, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("changed", "way"),
+    [
+        (lambda: power(KNOWN, Size(20, 200), Question(0.03, 0.02)), 1),
+        (lambda: power(KNOWN, Size(20, 50), Question(0.06, 0.02)), 1),
+        (lambda: power(KNOWN, Size(20, 50), Question(0.03, 0.02, family=6)), -1),
+        (lambda: power(replace(KNOWN, runs=4e-3), Size(20, 50), Question(0.03, 0.02)), -1),
+    ],
+)
+def test_power_rises_with_sources_and_difference_and_falls_with_the_family_and_variance(
+    changed: Callable[[], dict[str, float]], way: int
+) -> None:
+    plain, other = power(KNOWN, Size(20, 50), Question(0.03, 0.02)), changed()
+    won = [each["better"] + each["clearly better"] for each in (plain, other)]
+    assert way * (won[1] - won[0]) > 0.02
+
+
+def test_less_than_six_runs_are_inconclusive() -> None:
+    assert power(KNOWN, Size(5, 50), Question(0.5, 0.02))["inconclusive"] == 1
+
+
+def test_what_is_no_pilot_is_refused() -> None:
+    lone = one(draw(replace(PILOT, runs=1), "accuracy", 0.0, 1, np.random.default_rng(0)), 0)
+    with pytest.raises(LeukoError, match="are no pilot"):
+        components(lone, "accuracy")
+    arm, other = as_predictions(one(draw(PILOT, "accuracy", 0.0, 1, np.random.default_rng(0)), 0))
+    unknown = [replace(each, table=each.table.assign(source="")) for each in (arm, other)]
+    with pytest.raises(LeukoError, match="known sources"):
+        components(pair(*unknown), "accuracy")
+    with pytest.raises(LeukoError, match="sr_seed"):
+        power(KNOWN, Size(6, 50, 3), Question(0.02, 0.02))

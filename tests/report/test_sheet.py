@@ -1,0 +1,63 @@
+"""The reporting sheet: answers from the study, and gaps named."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from leukosr.config import Params
+from leukosr.errors import LeukoError
+from leukosr.layout import Layout
+from leukosr.report.results import load_results
+from leukosr.report.sheet import Item, sheet, sheet_markdown
+
+REFORMS = {1: "abc", 2: "abcde", 3: "abcdefg", 4: "abc", 5: "abcdef", 6: "abc", 7: "abc", 8: "ab"}  # 32 items
+
+
+def items_of(params: Params, outputs: Path) -> list[Item]:
+    results = load_results(Layout("demo", outputs=outputs), params, "paper")
+    return sheet(params, [results], {"torch": "2"}, "dvc exp run -S study=demo")
+
+
+def test_every_item_of_reforms_is_asked_once(params: Params, outputs: Path) -> None:
+    asked = [
+        number for item in items_of(params, outputs) if "REFORMS" in item.numbers
+        for number in re.findall(r"\d[a-g]", item.numbers.split("CLAIM")[0])
+    ]  # fmt: skip
+    assert sorted(asked) == [f"{module}{letter}" for module, letters in REFORMS.items() for letter in letters]
+
+
+def test_every_item_of_claim_is_asked_once(params: Params, outputs: Path) -> None:
+    asked: list[int] = []
+    for item in items_of(params, outputs):
+        _, _, numbers = item.numbers.partition("CLAIM ")
+        for part in filter(None, numbers.split(", ")):
+            first, _, last = part.partition(" to ")
+            asked += range(int(first), int(last or first) + 1)
+    assert sorted(asked) == list(range(3, 43))  # 1 and 2 are the paper's title and abstract
+
+
+def test_gaps_are_named_until_a_statement_fills_them(
+    params: Params, outputs: Path, compose_params: Callable[..., Params]
+) -> None:
+    plain = sheet_markdown(params, items_of(params, outputs))
+    gaps = plain.split("| item |")[0]
+    assert "- CLAIM 42: funding" in gaps and "- REFORMS 1a, CLAIM 3: the population" in gaps
+    said = compose_params("study=demo", "budget=smoke", "+report.statements.funding=none | at all")
+    filled = sheet_markdown(said, items_of(said, outputs))
+    assert "CLAIM 42" not in filled.split("| item |")[0] and "none \\| at all |" in filled
+    assert int(filled.split(" of ")[0].split()[-1]) == int(plain.split(" of ")[0].split()[-1]) + 1
+
+
+def test_a_statement_that_no_item_asks_for_is_refused(compose_params: Callable[..., Params]) -> None:
+    with pytest.raises(LeukoError, match=r"report\.statements.*founding"):
+        compose_params("study=demo", "budget=smoke", "+report.statements.founding=none")
+
+
+def test_answers_come_from_the_study(params: Params, outputs: Path) -> None:
+    text = sheet_markdown(params, items_of(params, outputs))
+    assert "8 images: 4 eosinophil, 4 neutrophil" in text and "dvc exp run -S study=demo" in text
+    assert params.budget.note in text and "torch 2" in text
