@@ -626,11 +626,11 @@ def test_a_sweep_trains_as_long_as_the_recipe_says_unless_asked_otherwise(
         (["study.measures=[]"], "study.measures = []: "),
         (
             ["classifier.reads=b"],
-            "classify.raw.classifier.reads = b: must be outputs/demo/roles.csv, by classify.raw.class",
+            "classify.raw.classifier.reads = b: must be outputs/demo/roles.csv, by cla",
         ),
         (
             ["sweep.reads=b"],
-            "sweep.reads = b: must be outputs/demo/roles.csv, the weights of raw, which sweep.arm names",
+            "sweep.reads = b: must be outputs/demo/roles.csv, the weights of raw, by sweep.arm",
         ),
         (["study.measures=[beauty]"], "study.measures.0 = 'beauty': "),
         (["study.measures=[image_quality,image_quality]"], "measures must differ from each other"),

@@ -262,7 +262,7 @@ class Params(Section):
         watched = self.classify[swept].classifier if self.sweep.target == "classify" else self.train_sr[swept]
         if self.sweep.reads != watched.reads:
             raise ValueError(
-                f"sweep.reads = {self.sweep.reads}: must be {watched.reads}, the weights of {swept}, which sweep.arm names"
+                f"sweep.reads = {self.sweep.reads}: must be {watched.reads}, the weights of {swept}, by sweep.arm"
             )
         by_target = self.protocols_of(self.swept_arm) if self.sweep.target == "classify" else self.study.protocols
         if self.swept_protocol not in by_target:

@@ -111,7 +111,7 @@ def run(context: Context, workers: int = 1, params_file: Path = Path("params.yam
 
 
 def _own_epochs(params: Params) -> Iterator[str]:
-    """That the classifiers of the sweep are not trained as long as those of the study, where sweep.epochs asks for it."""
+    """That sweep.epochs has the sweep's classifiers trained for another time than the study's, where it does."""
     if params.sweep.target == "classify":
         study, swept = params.classify[params.swept_arm].classifier.epochs, params.swept_recipe.epochs
         if study != swept:

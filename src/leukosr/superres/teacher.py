@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 from leukosr.data.pairs import Pairs
 from leukosr.engine.device import place
@@ -18,6 +17,7 @@ from leukosr.errors import LeukoError
 from leukosr.files import new_file
 from leukosr.images.reading import read_rgb, write_png
 from leukosr.images.store import ImageStore
+from leukosr.superres.networks import Generator
 from leukosr.superres.upscaler import Computing, upscale_images
 from leukosr.superres.weights import load_generator
 
@@ -71,7 +71,7 @@ def _digest(image: np.ndarray) -> str:
     return hashlib.sha256(str(image.shape).encode() + image.tobytes()).hexdigest()[:32]
 
 
-def _teacher(weights: Path, scale: int, only_class: str | None, device: torch.device) -> nn.Module:
+def _teacher(weights: Path, scale: int, only_class: str | None, device: torch.device) -> Generator:
     loaded = load_generator(weights, device)
     if loaded.scale != scale:
         raise LeukoError(f"{weights}, the teacher, enlarges by {loaded.scale}, the study by {scale}: choose another")
