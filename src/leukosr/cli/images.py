@@ -49,9 +49,7 @@ def data_fetch(
 def data_add(
     name: Annotated[str, typer.Argument(help="The name below datasets/.")],
     path: Annotated[Path, typer.Argument(help="The folder of class folders, or with a split.csv.")],
-    leave_out: Annotated[
-        bool, typer.Option("--leave-out", help="Leave unusable images out instead of stopping.")
-    ] = False,
+    leave_out: Annotated[bool, typer.Option(help="Leave unusable images out instead of stopping.")] = False,
     no_classes: Annotated[
         bool, typer.Option("--no-classes", help="The images have no class: for studies of super-resolution alone.")
     ] = False,

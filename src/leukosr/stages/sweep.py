@@ -111,7 +111,7 @@ def run(context: Context, workers: int = 1, params_file: Path = Path("params.yam
 
 
 def _own_epochs(params: Params) -> Iterator[str]:
-    """That sweep.epochs has the sweep's classifiers trained for another time than the study's, where it does."""
+    """Where sweep.epochs replaces the epochs of the recipe: from how many to how many."""
     if params.sweep.target == "classify":
         study, swept = params.classify[params.swept_arm].classifier.epochs, params.swept_recipe.epochs
         if study != swept:
@@ -232,15 +232,8 @@ def _plan(params: Params, layout: Layout) -> Plan:
         count = len(cells)
     image, scored, degrade = (part.model_dump() for part in (params.image, params.quality, params.degrade))
     trained = SweepRecord(params, layout.sweep).settings
-    settings = [
-        sweep.model_dump(exclude={"epochs"}),
-        params.swept_protocol,
-        image,
-        params.study.seed,
-        scored,
-        degrade,
-        trained,
-    ]
+    asked = sweep.model_dump(exclude={"epochs"})  # which stand in `trained`
+    settings = [asked, params.swept_protocol, image, params.study.seed, scored, degrade, trained]
     digest = work_digest(settings, _inputs(params, layout))
     return Plan(f"{params.study.name}-{params.swept_arm}-{sweep.design}-{digest[:12]}", cells, count)
 
