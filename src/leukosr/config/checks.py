@@ -27,13 +27,11 @@ def check_training(name: str, arm: ByTraining, params: Params) -> None:
         raise ValueError(f"upscale.{name}.reads = {arm.reads}: must be {needed}, where its training writes the weights")
 
 
-def check_start(name: str, train: TrainSR, starts: Mapping[str, str]) -> None:
-    """DVC watches the weights that a training starts or learns from."""
-    needed = starts.get(str(train.watched)) or str(weight_file(str(train.watched)))
-    if train.reads != needed:
-        raise ValueError(
-            f"train_sr.{name}.reads = {train.reads}: must be {needed}, by train_sr.{name}.{train.watched_key}"
-        )
+def check_watched(key: str, reads: str, weights: str | None, by: str, starts: Mapping[str, str]) -> None:
+    """DVC watches the weights that a training or a classifier starts or learns from, which setting `by` names."""
+    needed = starts.get(str(weights)) or str(weight_file(str(weights)))
+    if reads != needed:
+        raise ValueError(f"{key}.reads = {reads}: must be {needed}, by {key}.{by}")
 
 
 def check_experiment(name: str, experiment: Experiment, params: Params) -> None:

@@ -6,7 +6,7 @@ from pydantic import model_validator
 
 from leukosr.classify.settings import Classifier, Experiment
 from leukosr.config.arms import AnyArm, ByTraining
-from leukosr.config.checks import check_experiment, check_patch, check_start, check_training
+from leukosr.config.checks import check_experiment, check_patch, check_training, check_watched
 from leukosr.config.study import Budget, FindSources, Report
 from leukosr.config.sweep import STREAMS_OF, Sweep, SweptStream
 from leukosr.data.settings import Prepare, Provenance
@@ -42,6 +42,7 @@ class Params(Section):
     quality: Quality
     classifier: Classifier
     classify: dict[Name, Experiment]
+    sweepable: dict[str, list[str]]
     sweep: Sweep
     report: Report
     runtime: Runtime
@@ -63,13 +64,15 @@ class Params(Section):
         self._check_sweep()
         for name, train in self.train_sr.items():
             check_patch(name, train, self.image)
-            check_start(name, train, self.starts)
+            check_watched(f"train_sr.{name}", train.reads, train.watched, train.watched_key, self.starts)
         return self
 
     @model_validator(mode="after")
     def _experiments_fit(self) -> Params:
         for name, experiment in self.classify.items():
             check_experiment(name, experiment, self)
+            recipe = experiment.classifier
+            check_watched(f"classify.{name}.classifier", recipe.reads, recipe.weights, "weights", self.starts)
         for protocol in self.study.protocols:
             if self.classify and not self.experiments_under(protocol):
                 raise ValueError(f"classify: no experiment runs under {protocol}, which study.protocol names")
@@ -214,6 +217,12 @@ class Params(Section):
         return self.sweep.protocol or self.protocols_of(self.swept_arm)[0]
 
     @property
+    def swept_recipe(self) -> Classifier:
+        """The recipe of the classifiers that the sweep trains."""
+        recipe = self.classify[self.swept_arm].classifier
+        return recipe if self.sweep.epochs is None else recipe.model_copy(update={"epochs": self.sweep.epochs})
+
+    @property
     def swept_streams(self) -> tuple[SweptStream, ...]:
         """The streams that differ between the sweep's runs: those named, or all that its target draws from."""
         if self.sweep.streams is not None:
@@ -271,6 +280,12 @@ class Params(Section):
         if self.sweep.arm is not None and self.sweep.arm not in known:
             raise ValueError(
                 f"sweep.arm: unknown '{self.sweep.arm}'; known to {self.sweep.target} are {', '.join(known)}"
+            )
+        swept = self.swept_arm
+        watched = self.classify[swept].classifier if self.sweep.target == "classify" else self.train_sr[swept]
+        if self.sweep.reads != watched.reads:
+            raise ValueError(
+                f"sweep.reads = {self.sweep.reads}: must be {watched.reads}, the weights of {swept}, by sweep.arm"
             )
         by_target = self.protocols_of(self.swept_arm) if self.sweep.target == "classify" else self.study.protocols
         if self.swept_protocol not in by_target:

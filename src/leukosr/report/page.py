@@ -162,7 +162,7 @@ def _draw_sweep(folder: Path, params: Params, results: StudyResults, pictures: d
     )
     name, trained = found["arm"], ""
     if params.sweep.target == "classify":
-        words = training_words(params.classify[params.swept_arm].classifier, params.sweep.epochs)
+        words = training_words(params.swept_recipe)
         trained = f", each trained with {', '.join(words)}"
     swept = (results.experiments if params.sweep.target == "classify" else results.trainings).get(name)
     name = swept.look.label if swept else name

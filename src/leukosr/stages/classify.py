@@ -31,6 +31,7 @@ from leukosr.evaluate.arms.pairs import Run
 from leukosr.evaluate.classification import METRICS, Classification, mean_and_sd, score
 from leukosr.files import new_folder, write_json
 from leukosr.layout import image_file, require, require_all, stage_again
+from leukosr.pretrained.named import find_weights, weights_facts
 from leukosr.report.charts import confusion_figure
 from leukosr.report.curves import classifier_curves
 from leukosr.report.style import budget_note, experiment_looks
@@ -114,9 +115,9 @@ class _Work:
         for version, names in images.items():
             files = [image_file(layout.arm(version), image) for image in names]
             used += require_all(files, stage_again(f"upscale@{version.partition('/')[0]}"))
-        if self.recipe.weights.startswith("pretrained/"):
-            used.append(Path(f"{self.recipe.weights}.safetensors"))
-        recipe, experiment = self.recipe.model_dump(exclude={"precision"}), params.classify[name]
+        if self.recipe.weight_file is not None:
+            used.append(find_weights(self.recipe.weight_file))
+        recipe, experiment = self.recipe.model_dump(exclude={"precision"}), self.data.experiment
         runs = [run.label for run in self.runs]
         settings = [recipe, name, experiment.train, experiment.test, self.data.protocol, runs]
         digest = work_digest(settings, [layout.manifest, layout.roles, *used])
@@ -268,6 +269,7 @@ def _summarise(folder: Path, work: _Work) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "processes": work.processes.count,
         "seconds": round(float(history["seconds"].sum()), 1),
+        **({} if recipe.weight_file is None else weights_facts(recipe.weights)),
     }
     write_json(folder / "metrics.json", metrics)
     note, look = budget_note(work.params.budget), experiment_looks(work.params)[work.name]

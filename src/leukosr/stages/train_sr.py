@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 from leukosr import tracking
-from leukosr.config import Jpeg, Params, TrainSR
+from leukosr.config import Jpeg, Params
 from leukosr.data.manifest import SR_ROLES, Row, read_manifest, refuse_trained_tests, with_role
 from leukosr.data.pairs import Pairs
 from leukosr.degradation import DEGRADATIONS
@@ -26,8 +26,7 @@ from leukosr.files import new_folder, write_json
 from leukosr.images.reading import read_hr, read_rgb
 from leukosr.images.store import ImageStore
 from leukosr.layout import BRING_BACK, Layout, image_file, require, require_all, stage_again
-from leukosr.pretrained.download import sha256_of
-from leukosr.pretrained.named import find_weights
+from leukosr.pretrained.named import find_weights, weights_facts
 from leukosr.report.curves import sr_curves
 from leukosr.report.grids import sample_grid
 from leukosr.report.style import budget_note, training_look
@@ -235,7 +234,7 @@ def _metrics(training: SRTraining) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "processes": training.processes.count,
         "seconds": round(done.seconds, 1),
-        **_weights(training.settings),
+        **({} if training.settings.watched is None else weights_facts(training.settings.watched)),
     }
 
 
@@ -248,10 +247,3 @@ def _summary(seeds: list[int], found: list[dict[str, Any]]) -> dict[str, Any]:
         known = [value for value in values if value is not None]
         summed[key] = first if alike else float(np.mean(known))
     return {**summed, "seconds": round(sum(each["seconds"] for each in found), 1)}
-
-
-def _weights(settings: TrainSR) -> dict[str, str]:
-    """The weights that the training started or learned from, if any."""
-    if settings.watched is None:
-        return {}
-    return {"weights": settings.watched, "weights_sha256": sha256_of(find_weights(settings.reads))}

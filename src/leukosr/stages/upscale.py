@@ -19,7 +19,7 @@ from leukosr.images.filters import FILTERS
 from leukosr.images.reading import read_hr, read_rgb_of
 from leukosr.images.resampling import brought_to, resize
 from leukosr.layout import BRING_BACK, image_file, of_network, require, require_all, stage_again
-from leukosr.pretrained.download import sha256_of
+from leukosr.pretrained.named import weights_facts
 from leukosr.stages.context import Context
 from leukosr.stages.image_files import write_image
 
@@ -64,7 +64,7 @@ def _facts(settings: Generated) -> dict[str, str]:
     """Which file made the images, where that is none of the study's own."""
     if not isinstance(settings, ByFile):
         return {}
-    return {"weights": settings.weights or settings.reads, "weights_sha256": sha256_of(Path(settings.reads))}
+    return weights_facts(settings.weights or settings.reads)
 
 
 def _refuse_known_label(context: Context, arm: str, rows: list[Row], only: str) -> None:

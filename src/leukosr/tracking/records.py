@@ -19,6 +19,7 @@ from leukosr.layout import Layout
 from leukosr.tracking.runs import Run, run
 
 RESULTS = "results_digest"  # the tag of a run that holds all that its stage wrote
+WEIGHTS = ("weights", "weights_sha256")  # keys of metrics.json that are parameters
 SYNC = "Once it answers, `leukosr sync` logs it."
 
 
@@ -97,7 +98,7 @@ class TrainingRecord:
         """Log what the stage has written."""
         metrics = _read(self.folder / "metrics.json")
         tracked.metrics({key: value for key, value in metrics.items() if isinstance(value, int | float)})
-        tracked.parameters({key: metrics[key] for key in ("weights", "weights_sha256") if key in metrics})
+        tracked.parameters({key: metrics[key] for key in WEIGHTS if key in metrics})
         tracked.file(self.folder)
         if self.params.runtime.log_models:
             tracked.model(self.folder / "last.safetensors")
@@ -213,6 +214,7 @@ class ClassifierRecord:
         """Log what the stage has written for one protocol."""
         folder, prefix = self.by_protocol[protocol], "" if self.alone else f"{protocol}_"
         metrics = _read(folder / "metrics.json")
+        tracked.parameters({key: metrics[key] for key in WEIGHTS if key in metrics})
         tracked.metrics({prefix + key: value for key, value in metrics.items() if not isinstance(value, dict | str)})
         for path in sorted(folder.iterdir()):
             if path.name != "weights" or not self.params.runtime.log_models:  # else they are in the logged models
