@@ -22,6 +22,7 @@ from leukosr.degradation import DEGRADATIONS, CapstoneSettings, SecondOrderSetti
 from leukosr.errors import LeukoError
 from leukosr.images.filters import FILTERS
 from leukosr.stages.degrade import degradation_settings
+from leukosr.stages.sweep import _own_epochs
 from leukosr.superres.methods import METHODS
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
@@ -583,9 +584,54 @@ def test_the_weights_that_a_training_starts_from_are_an_input_of_its_stage(
 
 
 @pytest.mark.parametrize(
+    ("overrides", "watched"),
+    [
+        ([], "outputs/demo/roles.csv"),
+        (["budget.pretrained=imagenet"], "outputs/demo/roles.csv"),
+        (["classifier=lite0"], "pretrained/efficientnet_lite0.safetensors"),
+        (["classifier.weights=pretrained/mine"], "pretrained/mine.safetensors"),
+        (["sweep.target=train_sr"], "outputs/demo/lr"),
+        (["sweep.target=train_sr", "sweep.arm=real_esrgan", "train_sr.real_esrgan.start=a.pth"], "a.pth"),
+        (["study=case1_weights", "sweep.arm=raw_probe"], "pretrained/efficientnet_lite0.safetensors"),
+        (["study=case1_weights", "sweep.arm=raw_probe", "classify.raw_probe.classifier.weights=none"],
+         "outputs/case1_weights/roles.csv"),
+    ],
+)  # fmt: skip
+def test_the_weights_that_classifiers_start_from_are_an_input_of_their_stage_and_of_the_sweep(
+    overrides: list[str], watched: str, compose_params: Callable[..., Params]
+) -> None:
+    params = compose_params(*overrides)
+    assert params.sweep.reads == watched
+    if params.sweep.target == "classify":
+        recipe = params.classify[params.swept_arm].classifier
+        assert recipe.reads == watched
+        assert recipe.weight_file == (Path(watched) if recipe.weights.startswith("pretrained/") else None)
+
+
+@pytest.mark.parametrize(("asked", "epochs"), [([], 25), (["sweep.epochs=2"], 2)])
+def test_a_sweep_trains_as_long_as_the_recipe_says_unless_asked_otherwise(
+    asked: list[str], epochs: int, compose_params: Callable[..., Params]
+) -> None:
+    params = compose_params("study=case1_weights", "sweep.arm=raw_probe", *asked)
+    assert (params.swept_recipe.epochs, params.classify["raw_probe"].classifier.epochs) == (epochs, 25)
+    said = list(_own_epochs(params))
+    assert said == (
+        [] if epochs == 25 else ["sweep raw_probe: 2 epochs by sweep.epochs, where the study's recipe has 25"]
+    )
+
+
+@pytest.mark.parametrize(
     ("overrides", "message"),
     [
         (["study.measures=[]"], "study.measures = []: "),
+        (
+            ["classifier.reads=b"],
+            "classify.raw.classifier.reads = b: must be outputs/demo/roles.csv, by cla",
+        ),
+        (
+            ["sweep.reads=b"],
+            "sweep.reads = b: must be outputs/demo/roles.csv, the weights of raw, by sweep.arm",
+        ),
         (["study.measures=[beauty]"], "study.measures.0 = 'beauty': "),
         (["study.measures=[image_quality,image_quality]"], "measures must differ from each other"),
         (["study.measures=[image_quality]"], "classify: study.measures names no classification, so there can be no"),

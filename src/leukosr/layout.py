@@ -17,6 +17,11 @@ def weight_file(word: str | Path) -> Path:
     return path.with_name(f"{path.name}.safetensors") if path.parent == PRETRAINED and not path.suffix else path
 
 
+def of_network(name: str, sr_seed: int | None) -> str:
+    """What a training, or an arm by one, is called for one SR seed: NAME/seed-K, or NAME where it is trained once."""
+    return name if sr_seed is None else f"{name}/seed-{sr_seed}"
+
+
 @dataclass(frozen=True)
 class Layout:
     """The files below `outputs/<study>` and `reports/<study>`."""
@@ -56,11 +61,11 @@ class Layout:
         return self.root / "lr"
 
     def sr(self, method: str) -> Path:
-        """Weights and measurements of one SR training."""
+        """Weights and measurements of one SR training, or of one SR seed of it (`of_network`)."""
         return self.root / "sr" / method
 
     def arm(self, arm: str) -> Path:
-        """The images of one arm, `<id>.png` or `<id>.jpg`."""
+        """The images of one arm, or of one SR seed of it (`of_network`), `<id>.png` or `<id>.jpg`."""
         return self.root / "arms" / arm
 
     def quality(self, arm: str) -> Path:

@@ -15,9 +15,10 @@ from dvc.repo import Repo
 from PIL import Image
 
 from leukosr.config import Params
-from leukosr.data.catalogue import find_images
-from leukosr.data.fetch import add, fetch
+from leukosr.data.catalogue import check_images, find_images
+from leukosr.data.fetch import Added, add, fetch
 from leukosr.errors import LeukoError
+from leukosr.tables import read_table
 
 PROJECT = Path(__file__).resolve().parents[2]
 BCCD = PROJECT.parent / "shared" / "data" / "bccd"
@@ -125,7 +126,7 @@ def test_a_set_is_brought_to_the_project_from_a_folder_below_it(
     (project / "docs" / "deep").mkdir(parents=True)
     monkeypatch.chdir(project / "docs" / "deep")
     source = Path(os.path.relpath(tracked[0]))
-    count = fetch("bccd", source) if command == "fetch" else add("cells", source / "TRAIN", leave_out=False)[0]
+    count = fetch("bccd", source) if command == "fetch" else add("cells", source / "TRAIN", leave_out=False).images
     assert count == (3 if command == "fetch" else 2)
     brought = project / ("data/TRAIN" if command == "fetch" else "datasets/cells")
     assert contents(brought) == contents(tracked[0] / "TRAIN")
@@ -285,7 +286,7 @@ def test_added_images_are_checked_copied_and_put_under_dvc(dvc_project: Path) ->
     source = images(dvc_project.parent / "set", "a/1.png", "b/2.png", "b/3.png")
     (source / "sources.csv").write_text("path,source\na/1.png,s\n")
     before = contents(source)
-    assert add("cells", source, leave_out=False) == (3, [])
+    assert add("cells", source, leave_out=False) == Added(3, [], 0)
     assert contents(dvc_project / "datasets" / "cells") == before
     pointer = yaml.safe_load((dvc_project / "datasets" / "cells.dvc").read_text())["outs"][0]
     assert (pointer["path"], pointer["nfiles"]) == ("cells", 4)
@@ -319,7 +320,7 @@ def test_train_and_test_folders_stay_where_they_are(project: Path, compose_param
 def test_a_set_with_a_split_csv_is_added_with_it(project: Path, compose_params: Callable[..., Params]) -> None:
     source = images(project.parent / "set", "1.png", "2.png")
     (source / "split.csv").write_text("path,label,split\n1.png,a,train\n2.png,b,val\n")
-    assert add("pbc", source, leave_out=False) == (2, [])
+    assert add("pbc", source, leave_out=False) == Added(2, [], 0)
     found = find_images(compose_params("study=pbc", "prepare.classes=null").prepare)
     assert [(item.path, item.label, item.part) for item in found] == [("1.png", "a", "train"), ("2.png", "b", "val")]
 
@@ -350,10 +351,35 @@ def test_a_set_with_bad_images_is_refused_and_nothing_is_brought(project: Path) 
 
 
 def test_bad_images_can_be_left_out(project: Path) -> None:
-    count, left_out = add("cells", bad_set(project.parent / "set"), leave_out=True)
-    assert count == 2
-    assert {item.path for item in left_out} == {"a/empty.jpg", "b/notes.txt", "b/copy.png"}
+    added = add("cells", bad_set(project.parent / "set"), leave_out=True)
+    assert (added.images, added.split_rows) == (2, 0)
+    assert {item.path for item in added.left_out} == {"a/empty.jpg", "b/notes.txt", "b/copy.png"}
     assert set(contents(project / "datasets" / "cells")) == {"a/1.png", "b/2.png"}
+
+
+def test_a_split_csv_loses_the_rows_of_files_that_are_left_out(
+    project: Path, compose_params: Callable[..., Params]
+) -> None:
+    source = images(project.parent / "set", "a/1.png", "b/2.png")
+    (source / "b/copy.png").write_bytes((source / "a/1.png").read_bytes())
+    rows = ["a/1.png;a;train;=x", "b\\copy.png;b;train;y", "b/2.png;b;test;z", "b/gone.png;b;test;"]
+    (source / "split.csv").write_text("path;label;split;note\n" + "\n".join(rows))
+    added = add("pbc", source, leave_out=True)
+    assert (added.images, len(added.left_out), added.split_rows) == (2, 2, 2)
+    kept = read_table(project / "datasets/pbc/split.csv", ("path", "note"), "a split")
+    assert kept.to_numpy().tolist() == [["a/1.png", "a", "train", "=x"], ["b/2.png", "b", "test", "z"]]
+    found = find_images(compose_params("study=pbc", "prepare.classes=null").prepare)
+    assert check_images(project / "datasets/pbc", found, 10_000)[1] == []
+
+
+def test_images_without_classes_come_in_where_that_is_said(
+    project: Path, compose_params: Callable[..., Params]
+) -> None:
+    source = images(project.parent / "set", "1.png", "deep/2.png", "masks/1.png")
+    (source / "README.txt").write_text("x")
+    assert add("raabin_crops", source, leave_out=False, classes=False) == Added(3, [], 0)
+    found = find_images(compose_params("study=case2_sr").prepare, labelled=False)
+    assert [(item.path, item.label) for item in found] == [("1.png", ""), ("deep/2.png", "")]
 
 
 def test_sources_of_other_images_are_refused_at_the_door(project: Path) -> None:
@@ -440,7 +466,7 @@ def test_a_folder_without_class_folders_is_not_added(project: Path, present: boo
     source = project.parent / "set"
     if present:
         images(source, "1.png")
-    with pytest.raises(LeukoError, match="holds no class folders" if present else "is not a folder"):
+    with pytest.raises(LeukoError, match=r"holds no class folders.*--no-classes" if present else "is not a folder"):
         add("cells", source, leave_out=False)
 
 

@@ -268,7 +268,7 @@ def test_masks_have_a_column_where_there_are_any(tmp_path: Path) -> None:
         assert (tmp_path / "manifest.csv").read_text().splitlines()[0].endswith(f",{last}")
         assert read_manifest(tmp_path / "manifest.csv") == rows
     write_manifest(tmp_path / "manifest.csv", [replace(masked, mask="../b.png")])
-    with pytest.raises(LeukoError, match=r"'\.\./b\.png': no path below its folder"):
+    with pytest.raises(LeukoError, match=r"'\.\./b\.png': not a path below its folder"):
         read_manifest(tmp_path / "manifest.csv")
 
 

@@ -48,7 +48,8 @@ TINY = (
     "budget.per_class.sr_train=2", "budget.per_class.sr_val=1", "budget.per_class.classifier=4",
     "budget.classify.epochs=2", "budget.classify.batch=8",
 "train_sr.real_esrgan.losses.perceptual=0.0",
-    "budget.sweep.runs=2", "report.grid_cells=2", "runtime.device=cpu", "runtime.workers=1", "runtime.log_models=false",
+    "budget.sweep.runs=2", "sweep.epochs=1",
+    "report.grid_cells=2", "runtime.device=cpu", "runtime.workers=1", "runtime.log_models=false",
     *(f"train_sr.{name}.sizes.smoke.{key}={value}" for name, sizes in SIZES.items() for key, value in sizes.items()),
 )  # fmt: skip
 

@@ -14,11 +14,15 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from leukosr.classify.backbones import ClassifierNetwork
+from leukosr.classify.settings import Architecture
 from leukosr.classify.weights import load_classifier
 from leukosr.cli import app
 from leukosr.config import Params, parse_params
+from leukosr.engine.weights import write_tensors
 from leukosr.errors import LeukoError
 from leukosr.layout import Layout
+from leukosr.pretrained.download import sha256_of
 from leukosr.report.page import write_report
 from leukosr.report.results import load_results
 from leukosr.report.verdicts import study_pairs
@@ -156,3 +160,27 @@ def test_a_study_may_give_an_experiment_another_recipe(compose_params: Callable[
         "vgg19",
         "resnet50",
     )
+
+
+def test_published_weights_are_named_with_their_digest_in_metrics_and_mlflow(
+    study: Study, compose_raw: Callable[..., Any], tmp_path: Path, quiet: Console, mlflow_store: str, small_resnet: None
+) -> None:
+    params = parse_params(compose_raw(*TINY, "classifier.weights=pretrained/mine", "study.seeds=[1]"), "conf")
+    shutil.copytree(study.outputs, tmp_path / "outputs" / "demo")
+    context = Context(params, Layout("demo"), quiet)
+    with pytest.raises(
+        LeukoError, match=r"pretrained/mine\.safetensors is not here: run `leukosr weights add mine PATH`"
+    ):
+        classify.run(context, "raw")
+    file = Path("pretrained/mine.safetensors")
+    write_tensors(file, ClassifierNetwork(Architecture(backbone="resnet50"), 7).network.state_dict(), {})
+    classify.run(context, "raw")
+    wanted = {"weights": "pretrained/mine", "weights_sha256": sha256_of(file)}
+    metrics = json.loads((context.layout.classify("raw", "paper") / "metrics.json").read_text())
+    (run,) = mlflow.search_runs(
+        experiment_names=["demo"], filter_string="tags.stage = 'classify'", output_format="list"
+    )
+    for held in (metrics, run.data.params):
+        assert {name: held[name] for name in wanted} == wanted
+    of_random_ones = study.outputs / "classify" / "raw" / "paper" / "metrics.json"
+    assert not wanted.keys() & json.loads(of_random_ones.read_text()).keys()

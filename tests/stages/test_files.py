@@ -48,7 +48,8 @@ def ids_with(study: Study, *roles: str) -> list[str]:
 
 def test_manifest_lists_every_image_with_its_role(study: Study) -> None:
     rows = table(study.outputs / "manifest.csv")
-    assert list(rows.columns) == ["id", "path", "class", "source", "width", "height"]
+    assert list(rows.columns) == ["id", "path", "class", "source", "width", "height", "mask"]
+    assert all((study.folder / study.params.prepare.root / mask).is_file() for mask in rows["mask"])
     assert len(rows) == 5 * (2 + 2) * 2
     assert list(rows["id"]) == sorted(rows["id"])
     roles = table(study.outputs / "roles.csv")

@@ -55,7 +55,7 @@ def test_trials_and_runs_find_each_other(inside: Study) -> None:
         assert trial.user_attrs["mlflow_run_id"] in set(trials["mlflow_run"])
     whole = mlflow.get_run(parent).data
     assert whole.tags["stage"] == "sweep"
-    assert (whole.params["classify.schedule"], whole.params["epochs"]) == ("constant", "1")
+    assert (whole.params["classify.schedule"], whole.params["classify.epochs"]) == ("constant", "1")
     rates = trials.groupby("learning_rate")["accuracy"].mean()
     assert whole.metrics["highest_mean"] == pytest.approx(rates.max())
 
@@ -79,7 +79,7 @@ def test_trials_and_runs_find_each_other(inside: Study) -> None:
 def test_figures_say_how_the_classifiers_trained(
     compose_params: Callable[..., Params], changes: dict[str, object], words: str
 ) -> None:
-    assert ", ".join(training_words(compose_params().classifier.model_copy(update=changes), 1)) == words
+    assert ", ".join(training_words(compose_params().classifier.model_copy(update=changes))) == words
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from leukosr.superres import teacher
 from leukosr.superres.methods.distil import Distil
 from leukosr.superres.trainer import SRTraining
 from leukosr.superres.upscaler import upscale_batch, upscale_images
-from leukosr.superres.weights import load_generator
+from leukosr.superres.weights import load_generator, save_generator
 
 from .tiny import changed, smooth_pairs, taught_by, teacher_of, tiny
 
@@ -111,6 +111,23 @@ def test_the_teacher_is_asked_once_for_each_image_however_often_a_student_trains
 def test_a_teacher_of_another_scale_is_refused(settings: Distil, tmp_path: Path) -> None:
     with pytest.raises(LeukoError, match=r"the teacher, enlarges by 2, the study by 4"):
         trained(changed(settings, **taught_by(teacher_of(2))), tmp_path)
+
+
+@pytest.mark.parametrize("own", [None, "monocyte", "basophil"])
+def test_a_teacher_of_one_class_teaches_only_students_of_that_class(
+    settings: Distil, tmp_path: Path, own: str | None
+) -> None:
+    loaded = load_generator(settings.teacher)
+    path = tmp_path / "basophils.safetensors"
+    save_generator(path, loaded.model, loaded.architecture, 4, loaded.arguments, {"only_class": "basophil"})
+    known = settings.model_copy(update={**taught_by(str(path)), "only_class": "basophil"})
+    assert len(images_of(known, smooth_pairs(2), tmp_path)) == 2
+    student = known.model_copy(update={"only_class": own})  # its teacher's images are there by now
+    if own == "basophil":
+        assert len(images_of(student, smooth_pairs(2), tmp_path)) == 2
+        return
+    with pytest.raises(LeukoError, match="was trained on the class basophil alone, so that its images tell the label"):
+        images_of(student, smooth_pairs(2), tmp_path)
 
 
 def test_lr_that_is_drawn_for_every_sample_is_refused(settings: Distil, tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ def test_fine_tuning_takes_the_generator_from_the_file_and_the_discriminator_fro
             weights.mul_(0.5)
     path = tmp_path / "weights.safetensors"
     save_generator(path, other.generator, settings.architecture, 4, settings.generator.model_dump())
-    tuned, scratch = start(settings.model_copy(update={"start": str(path)})), start(settings)
+    tuned, scratch = start(settings.model_copy(update={"start": str(path), "reads": str(path)})), start(settings)
     assert tuned.discriminator is not None and scratch.discriminator is not None
     for network, expected in (
         (tuned.generator, other.generator),

@@ -17,7 +17,12 @@ from leukosr.superres import DISCRIMINATORS, GENERATORS
 from leukosr.superres.edge import input_of, output_of
 from leukosr.superres.networks import GeneratorNetwork, Network
 from leukosr.superres.networks.compact import Compact
-from leukosr.superres.networks.real_esrgan import ResidualDenseBlock, RRDBNet, UNetDiscriminatorSN
+from leukosr.superres.networks.real_esrgan import (
+    ResidualDenseBlock,
+    RRDBNet,
+    UNetDiscriminatorSN,
+    enlarged_by_products,
+)
 from leukosr.superres.networks.srgan import SRGANDiscriminator, SRGANGenerator
 
 
@@ -159,6 +164,25 @@ def test_unet_discriminator_adds_the_map_of_the_same_size_on_the_way_up(silenced
         on_the_way_down = F.interpolate(on_the_way_down, scale_factor=factor, mode="bilinear")
     following = f"conv{int(silenced[-1]) + 1}"
     torch.testing.assert_close(maps[following][0], on_the_way_down)
+
+
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA"))]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("before", [(1, 1), (2, 3), (8, 8), (21, 34)])
+@pytest.mark.parametrize("factors", [(1, 1), (2, 2), (1.5, 3)])
+def test_matrix_products_enlarge_as_pytorch_does(
+    before: tuple[int, int], factors: tuple[float, float], device: str
+) -> None:
+    x = torch.rand(2, 3, *before, generator=torch.Generator().manual_seed(0)).to(device).requires_grad_()
+    height, width = round(before[0] * factors[0]), round(before[1] * factors[1])
+    expected = F.interpolate(x, size=(height, width), mode="bilinear", align_corners=False)
+    found = enlarged_by_products(x, height, width)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    weights = torch.rand_like(expected)
+    slopes = (torch.autograd.grad((weights * each).sum(), x)[0] for each in (found, expected))
+    torch.testing.assert_close(*slopes, rtol=0, atol=1e-5)
 
 
 def test_unet_discriminator_layers_have_unit_spectral_norm_after_some_passes() -> None:

@@ -13,6 +13,7 @@ import yaml
 from mlflow import MlflowClient
 
 from leukosr import cli, tracking
+from leukosr.stages.context import Context
 
 GONE = "0123456789abcdef0123456789abcdef"
 STAGES = {"prepare": ["prepare"], "train_sr": ["train-sr", "--method", "srgan"]}
@@ -25,14 +26,15 @@ def stage(
     """Run a stage that writes a file, in a project with an empty store; its exit code. One that trains logs itself."""
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(compose_raw("study=demo", "budget=smoke")))
 
-    def prepare(params: Any, console: Any, target: Path, *rest: Any) -> None:
+    def prepare(context: Context) -> Path:
+        target = context.out or context.layout.root
         target.mkdir(parents=True)
         (target / "result.csv").write_text("a result")
+        return target
 
-    def train(params: Any, method: str, console: Any, layout: Any, target: Path, *rest: Any) -> None:
+    def train(context: Context, method: str) -> None:
         with tracking.run("train_sr srgan", experiment="demo", tags={}) as tracked:
-            prepare(params, console, target)
-            tracked.file(target)
+            tracked.file(prepare(context))
 
     monkeypatch.setattr("leukosr.stages.prepare.run", prepare)
     monkeypatch.setattr("leukosr.stages.train_sr.run", train)

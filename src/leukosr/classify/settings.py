@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -47,10 +48,11 @@ class Plateau(Section):
 
 
 class Classifier(Architecture):
-    """A recipe. Images larger than `size` (height, width) are shrunk to it."""
+    """A recipe. Images larger than `size` (height, width) are shrunk to it. reads: the file of `weights`, for DVC."""
 
     size: InputSize | None
     weights: BackboneWeights
+    reads: str
     frozen: Literal["none", "backbone", "all_but_last_stage"]
     optimizer: Literal["adam", "adamw", "sgd"]
     learning_rate: LearningRate
@@ -69,6 +71,11 @@ class Classifier(Architecture):
     batch: Annotated[int, Field(ge=2)]  # batch norm cannot train on one image
     precision: Precision
     channels_last: bool
+
+    @property
+    def weight_file(self) -> Path | None:
+        """The file of the published weights that the backbone starts from; None: random ones, or torchvision's own."""
+        return Path(self.reads) if self.weights.startswith("pretrained/") else None
 
     @property
     def on_features(self) -> bool:

@@ -50,13 +50,19 @@ def data_add(
     name: Annotated[str, typer.Argument(help="The name below datasets/.")],
     path: Annotated[Path, typer.Argument(help="The folder of class folders, or with a split.csv.")],
     leave_out: Annotated[bool, typer.Option(help="Leave unusable images out instead of stopping.")] = False,
+    no_classes: Annotated[
+        bool, typer.Option("--no-classes", help="The images have no class: for studies of super-resolution alone.")
+    ] = False,
 ) -> None:
     """Check a folder of images, copy it to datasets/NAME and put it under DVC."""
     from leukosr.data.fetch import add
 
-    count, left_out = add(name, path, leave_out=leave_out)
-    for item in left_out:
+    added = add(name, path, leave_out=leave_out, classes=not no_classes)
+    for item in added.left_out:
         errors.print(f"left out: {item.path} {item.reason}")
-    console.print(f"data add {name}: {count} images in datasets/{name}, {len(left_out)} left out")
+    rows = f", {added.split_rows} of their rows taken out of split.csv" if added.split_rows else ""
+    console.print(f"data add {name}: {added.images} images in datasets/{name}, {len(added.left_out)} left out{rows}")
+    if no_classes:
+        console.print("without classes it serves image quality alone (study.measures, see conf/study/case2_sr.yaml)")
     study = name.lower().replace("-", "_")  # what study.name allows
     console.print(f"next: write conf/study/{study}.yaml with prepare.root datasets/{name} (README, Your own images)")

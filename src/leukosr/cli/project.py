@@ -93,3 +93,18 @@ def publish(
     settings = load_params(params)
     folder = publish_results(settings, params, Layout(settings.study.name), Path("results") / name)
     console.print(f"publish: {folder}; commit it with git")
+
+
+def rejudge(
+    snapshots: Annotated[list[Path] | None, typer.Argument(help="Folders of results/; by default all studies.")] = None,
+) -> None:
+    """Judge published studies again by today's rules, from the predictions stored with them."""
+    from datetime import date
+
+    from leukosr.report.rejudge import judge_again
+
+    folders = snapshots or sorted(path.parent for path in Path("results").glob("*/index.html"))
+    changed = [sentence for folder in folders for sentence in judge_again(folder, date.today())]
+    for sentence in changed:
+        console.print(sentence)
+    console.print(f"rejudge: {len(folders)} pages, {len(changed)} verdicts changed -> {', '.join(map(str, folders))}")

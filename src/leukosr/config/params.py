@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from pydantic import model_validator
 
 from leukosr.classify.settings import Classifier, Experiment
 from leukosr.config.arms import AnyArm, ByTraining
+from leukosr.config.checks import check_experiment, check_patch, check_training, check_watched
 from leukosr.config.study import Budget, FindSources, Report
 from leukosr.config.sweep import STREAMS_OF, Sweep, SweptStream
 from leukosr.data.settings import Prepare, Provenance
@@ -18,10 +17,9 @@ from leukosr.engine.settings import Runtime
 from leukosr.evaluate.claims import Claims
 from leukosr.evaluate.settings import Quality
 from leukosr.images.settings import Image
-from leukosr.layout import weight_file
+from leukosr.layout import of_network
 from leukosr.settings import Name, Precision, Protocol, Section
 from leukosr.superres.methods import AnyTrainSR
-from leukosr.superres.methods.method import TrainSR
 
 
 class Params(Section):
@@ -44,6 +42,7 @@ class Params(Section):
     quality: Quality
     classifier: Classifier
     classify: dict[Name, Experiment]
+    sweepable: dict[str, list[str]]
     sweep: Sweep
     report: Report
     runtime: Runtime
@@ -57,21 +56,23 @@ class Params(Section):
     def _arms_fit(self) -> Params:
         for name, arm in self.upscale.items():
             if isinstance(arm, ByTraining):
-                _check_training(name, arm, self)
+                check_training(name, arm, self)
         if unknown := [name for name in self.report.looks if name not in self.upscale]:
             raise ValueError(
                 f"report.looks: unknown arm '{unknown[0]}'; the arms of this study are {', '.join(self.arms)}"
             )
         self._check_sweep()
         for name, train in self.train_sr.items():
-            _check_patch(name, train, self.image)
-            _check_start(name, train, self.starts)
+            check_patch(name, train, self.image)
+            check_watched(f"train_sr.{name}", train.reads, train.watched, train.watched_key, self.starts)
         return self
 
     @model_validator(mode="after")
     def _experiments_fit(self) -> Params:
         for name, experiment in self.classify.items():
-            _check_experiment(name, experiment, self)
+            check_experiment(name, experiment, self)
+            recipe = experiment.classifier
+            check_watched(f"classify.{name}.classifier", recipe.reads, recipe.weights, "weights", self.starts)
         for protocol in self.study.protocols:
             if self.classify and not self.experiments_under(protocol):
                 raise ValueError(f"classify: no experiment runs under {protocol}, which study.protocol names")
@@ -84,6 +85,21 @@ class Params(Section):
                 raise ValueError(
                     f"study.comparisons: {list(pair)} must have a protocol and a seed in common; see protocols and "
                     f"seeds of classify.{pair[0]} and classify.{pair[1]}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _sr_seeds_fit(self) -> Params:
+        """No SR seed is in vain, and none is contradicted."""
+        if self.study.sr_seeds is None:
+            return self
+        if not self.train_sr:
+            raise ValueError("study.sr_seeds: this study trains no SR method; set it to null")
+        for name, train in self.train_sr.items():
+            if train.seed is not None:
+                raise ValueError(
+                    f"train_sr.{name}.seed = {train.seed}: study.sr_seeds = {self.study.sr_seeds} seeds every SR "
+                    "method; set one of the two to null"
                 )
         return self
 
@@ -115,6 +131,20 @@ class Params(Section):
     def seeds_of(self, experiment: str) -> list[int]:
         """The seeds of an experiment's classifiers."""
         return self.classify[experiment].seeds or self.study.seeds
+
+    def networks_of(self, *arms: str) -> tuple[int | None, ...]:
+        """The SR seeds that some of the arms are made with; None alone where no training has made any, or once."""
+        return self.study.networks if any(isinstance(self.upscale[arm], ByTraining) for arm in arms) else (None,)
+
+    def version(self, arm: str, network: int | None) -> str:
+        """What the images of an arm by the networks of an SR seed are called; those of other arms are the arm's own."""
+        return of_network(arm, network if network in self.networks_of(arm) else None)
+
+    def seen_with(self, experiment: str, network: int | None) -> Experiment:
+        """The experiment on the images by the networks of an SR seed."""
+        settings = self.classify[experiment]
+        train = [self.version(arm, network) for arm in settings.train]
+        return settings.model_copy(update={"train": train, "test": self.version(settings.test, network)})
 
     def experiments_under(self, protocol: Protocol) -> tuple[str, ...]:
         """The experiments that run under a protocol, in the order of the file."""
@@ -187,6 +217,12 @@ class Params(Section):
         return self.sweep.protocol or self.protocols_of(self.swept_arm)[0]
 
     @property
+    def swept_recipe(self) -> Classifier:
+        """The recipe of the classifiers that the sweep trains."""
+        recipe = self.classify[self.swept_arm].classifier
+        return recipe if self.sweep.epochs is None else recipe.model_copy(update={"epochs": self.sweep.epochs})
+
+    @property
     def swept_streams(self) -> tuple[SweptStream, ...]:
         """The streams that differ between the sweep's runs: those named, or all that its target draws from."""
         if self.sweep.streams is not None:
@@ -245,6 +281,12 @@ class Params(Section):
             raise ValueError(
                 f"sweep.arm: unknown '{self.sweep.arm}'; known to {self.sweep.target} are {', '.join(known)}"
             )
+        swept = self.swept_arm
+        watched = self.classify[swept].classifier if self.sweep.target == "classify" else self.train_sr[swept]
+        if self.sweep.reads != watched.reads:
+            raise ValueError(
+                f"sweep.reads = {self.sweep.reads}: must be {watched.reads}, the weights of {swept}, by sweep.arm"
+            )
         by_target = self.protocols_of(self.swept_arm) if self.sweep.target == "classify" else self.study.protocols
         if self.swept_protocol not in by_target:
             raise ValueError(
@@ -262,58 +304,3 @@ class Params(Section):
                 "sweep.design: a search needs validation images, and with prepare.source_disjoint.folds every image of "
                 "the classifiers is tested: set folds to null, or choose another design"
             )
-
-
-def _check_training(name: str, arm: ByTraining, params: Params) -> None:
-    """There is such a training, and DVC watches its weights."""
-    if arm.training not in params.train_sr:
-        raise ValueError(
-            f"upscale.{name}.training = '{arm.training}': no such training; train_sr has "
-            f"{', '.join(params.train_sr) or 'none'}"
-        )
-    needed = f"outputs/{params.study.name}/sr/{arm.training}"
-    if arm.reads != needed:
-        raise ValueError(f"upscale.{name}.reads = {arm.reads}: must be {needed}, where its training writes the weights")
-
-
-def _check_start(name: str, train: TrainSR, starts: Mapping[str, str]) -> None:
-    """DVC watches the weights that a training starts or learns from."""
-    needed = starts.get(str(train.watched)) or str(weight_file(str(train.watched)))
-    if train.reads != needed:
-        raise ValueError(
-            f"train_sr.{name}.reads = {train.reads}: must be {needed}, by train_sr.{name}.{train.watched_key}"
-        )
-
-
-def _check_experiment(name: str, experiment: Experiment, params: Params) -> None:
-    """Arms and protocols that there are, and the input that DVC is to watch."""
-    key = f"classify.{name}"
-    for arm in experiment.arms:
-        if arm not in params.upscale:
-            raise ValueError(f"{key}: unknown arm '{arm}'; the arms of this study are {', '.join(params.upscale)}")
-    for protocol in experiment.protocols or ():
-        if protocol not in params.study.protocols:
-            raise ValueError(
-                f"{key}.protocols: '{protocol}' is none of the study's, {', '.join(params.study.protocols)}"
-            )
-    arms = f"outputs/{params.study.name}/arms"
-    needed = arms if len(experiment.arms) > 1 else f"{arms}/{experiment.test}"
-    if experiment.reads != needed:
-        raise ValueError(f"{key}.reads = {experiment.reads}: must be {needed}, where the images of its arms lie")
-
-
-def _check_patch(name: str, train: TrainSR, image: Image) -> None:
-    """A patch must tile into whole LR pixels; whole images are only turned where that keeps their shape."""
-    if train.patch is None:
-        if train.flips is True and image.height != image.width:
-            raise ValueError(
-                f"train_sr.{name}.flips = true: whole images of {image.height}x{image.width} cannot be turned by a "
-                "quarter; use horizontal or false"
-            )
-        return
-    if train.patch % image.scale:
-        lower = train.patch - train.patch % image.scale
-        raise ValueError(
-            f"train_sr.{name}.patch {train.patch} is not divisible by image.scale {image.scale}: "
-            f"use {max(lower, 32)} or {lower + image.scale}"
-        )

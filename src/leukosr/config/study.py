@@ -30,11 +30,10 @@ class BudgetClassify(Section):
 
 
 class BudgetSweep(Section):
-    """How many trainings a sweep may take, and how long each."""
+    """How many trainings a sweep may take."""
 
     learning_rates: Annotated[list[LearningRate], Field(min_length=1)]
     runs: PositiveInt
-    epochs: PositiveInt
 
 
 class Budget(Section):

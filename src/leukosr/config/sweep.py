@@ -33,10 +33,15 @@ class SearchSpace(Section):
 
 
 class Sweep(Section):
-    """Many trainings of one thing, to see how much chance moves it, or to tune it."""
+    """Many trainings of one thing, to see how much chance moves it, or to tune it.
+
+    arm: what is repeated; null: the study's first. reads: the weights that it starts from, for DVC. epochs: of a
+    classifier; null: those of its recipe.
+    """
 
     target: Literal["classify", "train_sr"]
     arm: str | None
+    reads: str
     protocol: Protocol | None
     design: Literal["factorial", "runs", "streams", "search"]
     metric: Literal["accuracy", "macro_f1", "psnr", "ssim"] | None
@@ -46,7 +51,7 @@ class Sweep(Section):
     streams: Annotated[list[SweptStream], Field(min_length=1)] | None
     trials: PositiveInt
     space: SearchSpace
-    epochs: PositiveInt
+    epochs: PositiveInt | None
 
     @property
     def objective(self) -> str:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,12 @@ from typing import Any
 from leukosr.data.catalogue import Rejected, SetFile, check_images, drawn_sets, from_split_csv, loose_images
 from leukosr.data.paths import stays_below
 from leukosr.data.sources import read_sources
+from leukosr.data.split_table import copy_split
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.files import explained_os_errors, new_folder
+from leukosr.images.decoding import SUFFIXES
 from leukosr.images.listing import list_files
 from leukosr.images.reading import inspect_image
 from leukosr.outputs import files_below
@@ -124,25 +127,36 @@ def _dvc_hash(folder: Path) -> str:
     return str(tree.hash_info.value)
 
 
-def add(name: str, path: Path, *, leave_out: bool) -> tuple[int, list[Rejected]]:
+@dataclass(frozen=True)
+class Added:
+    """What `add` brought: images, files that it left out, and rows of split.csv that named such files."""
+
+    images: int
+    left_out: list[Rejected]
+    split_rows: int
+
+
+def add(name: str, path: Path, *, leave_out: bool, classes: bool = True) -> Added:
     """Check every image of a folder, copy the good ones to datasets/NAME of the project and run `dvc add`.
 
-    Returns the number of images and those left out. Raises LeukoError when an image cannot be used (unless
-    `leave_out`), when the folder has no class folders, or when datasets/NAME or its .dvc file exists; then nothing
-    is left behind.
+    Without `classes` images may lie in any folders, or directly in this one. A split.csv comes without the rows of
+    files that are left out: `prepare` refuses rows without a file. Raises LeukoError when an image cannot be used
+    (unless `leave_out`), when the folder has no class folders (unless it needs none), or when datasets/NAME or its .dvc
+    file exists; then nothing is left behind.
     """
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise LeukoError(f"'{name}' cannot be the name of a folder below datasets/: use letters, digits, - and _")
     path = path.absolute()
     with contextlib.chdir(project_root()):
-        return _add(Path("datasets") / name, path, leave_out=leave_out)
+        return _add(Path("datasets") / name, path, leave_out=leave_out, classes=classes)
 
 
-def _add(target: Path, path: Path, *, leave_out: bool) -> tuple[int, list[Rejected]]:
+def _add(target: Path, path: Path, *, leave_out: bool, classes: bool) -> Added:
     _refuse_known(target)
     if not path.is_dir():
         raise LeukoError(f"{path} is not a folder: name the folder that holds the class folders")
-    found = from_split_csv(path) if (path / "split.csv").is_file() else _walk(path)
+    with_split = (path / "split.csv").is_file()
+    found = from_split_csv(path, labelled=classes) if with_split else _walk(path, classes)
     look = partial(inspect_image, max_pixels=50_000_000)
     workers = count_workers("auto")
     good, rejected = check_images(
@@ -159,11 +173,11 @@ def _add(target: Path, path: Path, *, leave_out: bool) -> tuple[int, list[Reject
                 file = folder / image.file.path
                 file.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path / image.file.path, file)
-            for extra in ("split.csv", "sources.csv"):
-                if (path / extra).is_file():
-                    shutil.copyfile(path / extra, folder / extra)
+            if (path / "sources.csv").is_file():
+                shutil.copyfile(path / "sources.csv", folder / "sources.csv")
+            split_rows = copy_split(path, folder, {image.file.path for image in good}) if with_split else 0
         run_dvc("add", str(target))
-    return len(good), rejected
+    return Added(len(good), rejected, split_rows)
 
 
 def _refuse_known(target: Path) -> None:
@@ -212,11 +226,20 @@ def _undone(target: Path) -> Iterator[None]:
         raise
 
 
-def _walk(path: Path) -> list[SetFile]:
-    """Every image below a folder with class folders, or with TRAIN/TEST folders of class folders."""
-    files = [file for file in list_files(path) if file.path.parent != path]
+def _walk(path: Path, classes: bool) -> list[SetFile]:
+    """Every image below a folder with class folders, or with TRAIN/TEST folders of class folders; else below any."""
+    files = list_files(path)
+    if not classes:  # tables and texts may lie beside the images
+        files = [file for file in files if file.path.parent != path or file.path.suffix.lower() in SUFFIXES]
+        if not files:
+            raise LeukoError(f"{path} holds no images")
+        return [SetFile(file.path.relative_to(path).as_posix(), "", "all", file.reason) for file in files]
+    files = [file for file in files if file.path.parent != path]
     if not files:
-        raise LeukoError(f"{path} holds no class folders: put the images of each class into a folder of its own")
+        raise LeukoError(
+            f"{path} holds no class folders: put the images of each class into a folder of its own, or, for studies of "
+            "super-resolution alone, add --no-classes"
+        )
     in_folders = [
         SetFile(file.path.relative_to(path).as_posix(), file.path.parent.name, "all", file.reason) for file in files
     ]

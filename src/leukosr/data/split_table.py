@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
 from leukosr.data.paths import find_file, stays_below
 from leukosr.errors import LeukoError
 from leukosr.quoting import short
-from leukosr.tables import read_table
+from leukosr.tables import read_table, write_frame
 
 NAME = "split.csv"
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -49,3 +51,17 @@ def read_split(root: Path, labelled: bool = True) -> list[SplitRow]:
     if not rows:
         raise LeukoError(f"{table} lists no image: add rows `path,label,split`")
     return rows
+
+
+def copy_split(root: Path, target: Path, kept: Container[str]) -> int:
+    """Copy the `split.csv` of `root` to the folder `target`, without the rows of images that are not among `kept`.
+
+    Returns how many rows that were; all other cells stay, and a table that loses none stays byte for byte.
+    """
+    table = read_table(root / NAME, ("path", "split"), "the split of a set (path, split)")
+    kept_rows = [find_file(root, path) in kept for path in table["path"]]
+    if all(kept_rows):
+        shutil.copyfile(root / NAME, target / NAME)
+    else:
+        write_frame(target / NAME, table[kept_rows])
+    return kept_rows.count(False)

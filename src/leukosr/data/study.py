@@ -19,6 +19,7 @@ class Study(Section):
     title: str
     seed: Seed
     seeds: Annotated[list[Seed], Field(min_length=1)]
+    sr_seeds: Annotated[list[Seed], Field(min_length=1)] | None
     measures: Annotated[list[Measure], Field(min_length=1)]
     protocol: Protocol | list[Protocol]
     primary: Literal["macro_f1", "accuracy"]
@@ -36,6 +37,11 @@ class Study(Section):
     def protocol_name(self) -> str:
         """What `protocol` is called in records."""
         return self.protocol if isinstance(self.protocol, str) else ", ".join(self.protocol)
+
+    @property
+    def networks(self) -> tuple[int | None, ...]:
+        """The SR seeds that every SR method is trained with; None alone where it is trained once."""
+        return tuple(self.sr_seeds or [None])
 
     @property
     def classifies(self) -> bool:
@@ -59,8 +65,9 @@ class Study(Section):
 
     @model_validator(mode="after")
     def _distinct_seeds(self) -> Study:
-        if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError(f"seeds must differ from each other, got {self.seeds}")
+        for key, seeds in (("seeds", self.seeds), ("sr_seeds", self.sr_seeds or [])):
+            if len(set(seeds)) != len(seeds):
+                raise ValueError(f"{key} must differ from each other, got {seeds}")
         return self
 
     @model_validator(mode="after")

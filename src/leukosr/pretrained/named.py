@@ -30,6 +30,11 @@ def find_weights(word: str | Path) -> Path:
     return path
 
 
+def weights_facts(word: str) -> dict[str, str]:
+    """What metrics.json and MLflow hold of weights: the word or path, and the SHA-256 of its file."""
+    return {"weights": word, "weights_sha256": sha256_of(find_weights(word))}
+
+
 def how_to_bring(path: Path) -> str:
     """The command that brings a file below pretrained/, in words."""
     if path.stem in published():

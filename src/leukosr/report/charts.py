@@ -16,7 +16,7 @@ from leukosr.report.tables import UNDEFINED, mean_sd, number, percent
 
 
 def accuracy_figure(path: Path, results: StudyResults, note: str) -> None:
-    """Test accuracy of every experiment: a dot per seed, a bar for their mean, mean ± sd as text.
+    """Test accuracy of every experiment: a dot per run, a bar for their mean, mean ± sd as text.
 
     A dotted line marks what always naming the commonest class of the test images would score.
     """

@@ -34,6 +34,18 @@ class SweepPart:
 
 
 @dataclass(frozen=True)
+class VerdictPart:
+    """The verdicts under one protocol, as verdicts.html.j2 reads them."""
+
+    name: str
+    rows: Rows
+    sentences: Sequence[str]
+    conditional: Rows
+    unknown: str
+    sizes: Sequence[str]
+
+
+@dataclass(frozen=True)
 class ProtocolPart:
     """The study under one protocol: tables, sentences, and the names of its figures among the pictures."""
 
@@ -45,11 +57,7 @@ class ProtocolPart:
     published: bool
     percentiles: Rows
     leakage: Sequence[str]
-    verdicts: Rows
-    verdict_sentences: Sequence[str]
-    conditional: Rows
-    unknown: str
-    sizes: Sequence[str]
+    judged: VerdictPart
     accuracy: str
     confusion: Mapping[str, str]
 

@@ -52,21 +52,21 @@ def classifier_curves(path: Path, look: Look, history: pd.DataFrame, note: str) 
     """
     with new_figure(path, 5.6, 2.7, note) as figure:
         panels = figure.subplots(1, 2)
-        seeds = history["seed"].nunique()
+        runs = len(history[[name for name in ("seed", "sr_seed") if name in history]].drop_duplicates())
         for panel, column, factor, label in zip(
             panels, ("loss", "accuracy"), (1, 100), ("training loss", "training accuracy, %"), strict=True
         ):
-            for _, run in history.groupby([name for name in ("seed", "fold", "member") if name in history]):
+            for _, run in history.groupby([name for name in ("seed", "sr_seed", "fold", "member") if name in history]):
                 # a marker, as one epoch makes no line
                 panel.plot(run["epoch"], factor * run[column], color=look.colour, linewidth=0.9, marker=".", alpha=0.6)
             mean = factor * history.groupby("epoch")[column].mean()
-            panel.plot(mean.index, mean, color="black", linewidth=1.8, marker=".", label=f"mean of {seeds}")
+            panel.plot(mean.index, mean, color="black", linewidth=1.8, marker=".", label=f"mean of {runs}")
             panel.set_xlabel("epoch")
             panel.set_ylabel(label)
             panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             panel.set_xlim(0.5, history["epoch"].max() + 0.5)
             panel.grid(True)
-        panels[0].set_title(f"{look.label}: {seeds} {'run' if seeds == 1 else 'runs'}")
+        panels[0].set_title(f"{look.label}: {runs} {'run' if runs == 1 else 'runs'}")
         panels[0].legend(loc="upper right")
 
 

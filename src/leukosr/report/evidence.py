@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from leukosr.config import Params, Resampled, Untouched
@@ -16,8 +17,9 @@ from leukosr.report.cells import help_block, reliability_block
 from leukosr.report.comparisons import HEADS, NAMES, row
 from leukosr.report.results import StudyResults
 from leukosr.report.tables import mean_sd
-from leukosr.report.verdicts import named, predictions_of, study_pairs, verdict_rows
+from leukosr.report.verdicts import labels_of, named, predictions_of, study_pairs, verdict_rows
 
+SENSITIVE = ("better", "clearly better")
 CANNOT = "This design cannot show an effect of SR"
 
 
@@ -71,9 +73,9 @@ def assay_block(params: Params, results: StudyResults) -> Block:
     originals, bicubic = (predictions_of(results, name) for name in found)
     names = [results.experiments[name].look.label for name in found]
     room = _compared(params, originals, bicubic)
-    size = f"{names[0]} – {names[1]}: {row(room)[2]} points of {NAMES[room.metric]} (95 %), {room.verdict}."
-    if room.verdict not in ("better", "clearly better"):
-        return Block(title, [f"{CANNOT}: even {names[0]} is not told from {names[1]} as the better one.", size])
+    sentences = assay_sentences(replace(room, a=names[0], b=names[1]))
+    if room.verdict not in SENSITIVE:
+        return Block(title, sentences)
     rows = []
     for name, each in results.experiments.items():
         if name in found or params.upscale[each.arm].made_from != "low" or not params.comparable(name, found[1]):
@@ -84,7 +86,15 @@ def assay_block(params: Params, results: StudyResults) -> Block:
     head = ("experiment", f"– {names[1]}, points", "recovered share, %")
     table = TableOfBlock("Recovered share of what was lost (95 % intervals)", head, rows)
     words = f"The recovered share is (arm – {names[1]}) / ({names[0]} – {names[1]}), with Fieller's interval."
-    return Block(title, [f"Yes, {names[0]} is better than {names[1]}.", size, words], [table] if rows else [])
+    return Block(title, [*sentences, words], [table] if rows else [])
+
+
+def assay_sentences(room: Comparison) -> list[str]:
+    """Whether a design that gave this verdict on originals against bicubic could show an effect of SR."""
+    size = f"{room.a} – {room.b}: {row(room)[2]} points of {NAMES[room.metric]} (95 %), {room.verdict}."
+    if room.verdict in SENSITIVE:
+        return [f"Yes, {room.a} is better than {room.b}.", size]
+    return [f"{CANNOT}: even {room.a} is not told from {room.b} as the better one.", size]
 
 
 def _compared(params: Params, first: Predictions, second: Predictions) -> Comparison:
@@ -107,7 +117,7 @@ def conflict_blocks(params: Params, results: StudyResults) -> list[Block]:
     pairs = [pair(left[a], left[b]) for a, b in study_pairs(params) if a in left and b in left]
     if not images or not pairs or any(arm.table.empty for arm in kept):
         return [Block("Label conflicts", [*sentences, "No test image that is compared shows one."])]
-    found = named(compare(pairs, params.study.primary, params.study.margin), results)
+    found = named(compare(pairs, params.study.primary, params.study.margin), labels_of(results))
     label = f"Verdicts without the {images} test images of such sources"
     table = TableOfBlock(label, ("experiments", *HEADS), verdict_rows(found), 3)
     return [Block("Label conflicts", sentences, [table])]

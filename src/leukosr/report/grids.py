@@ -54,14 +54,16 @@ def read_cell(
     label: str,
     captions: Mapping[str, str],
     guide: str | None = None,
+    versions: Mapping[str, str] | None = None,
 ) -> GridCell:
     """Read the image of every arm and cut the same crop out of each.
 
     The crop's side is the fraction `crop` of the image's; it lies where the stain is deepest (the nucleus) in the arm
-    `guide`, or else in the last one, and on pixel borders of the smallest image. Raises LeukoError when an arm's image
-    is missing or unreadable.
+    `guide`, or else in the last one, and on pixel borders of the smallest image. `versions` says which of an arm's
+    images are read, where there are several SR seeds. Raises LeukoError when an arm's image is missing or unreadable.
     """
-    images = {arm: _read(image_file(layout.arm(arm), image), arm) for arm in arms}
+    read = {arm: arm for arm in arms} | dict(versions or {})
+    images = {arm: _read(image_file(layout.arm(read[arm]), image), arm) for arm in arms}
     smallest = min(images.values(), key=lambda pixels: pixels.shape[0])
     box = _nucleus_box(images[guide or arms[-1]], smallest.shape[:2], crop)
     views = {

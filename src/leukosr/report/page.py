@@ -7,7 +7,7 @@ import io
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -27,7 +27,6 @@ from leukosr.report.charts import (
     confusion_figure,
     quality_figure,
 )
-from leukosr.report.comparisons import sentences, size_sentence, worth_sentence
 from leukosr.report.content import Figure, Page, ProtocolPart, SweepPart
 from leukosr.report.curves import classifier_curves, sr_curves
 from leukosr.report.evidence import evidence
@@ -38,7 +37,7 @@ from leukosr.report.sheet import sheet, sheet_markdown
 from leukosr.report.split_effect import compared_protocols, effect_figure, effect_rows, split_effects
 from leukosr.report.style import arm_looks, budget_note, training_words
 from leukosr.report.tables import comparison_table, summary
-from leukosr.report.verdicts import Verdicts, conditional_rows, judge, leakage, named, verdict_rows
+from leukosr.report.verdicts import Verdicts, judge, labels_of, leakage, verdict_part
 from leukosr.versions import installed_versions
 
 PAGE_WIDTH = 1400  # pixels; wider pictures are reduced for the page
@@ -74,7 +73,9 @@ def write_report(
         compared = compared_protocols(everything)
         effects = split_effects(*compared) if compared else []
         if compared and effects:
-            effect_figure(work / "figures" / "split_effect.png", effects, compared, note)
+            names = compared[0].protocol, compared[1].protocol
+            looks = {name: each.look for name, each in compared[0].experiments.items()}
+            effect_figure(work / "figures" / "split_effect.png", effects, names, looks, note)
             words = f"Test accuracy of every experiment under both protocols with 95 % intervals. {note}"
             pictures["split_effect"] = Figure(data_uri(work / "figures" / "split_effect.png", False), words)
         blocks = []
@@ -103,7 +104,7 @@ def write_report(
             ],
             claims=params.claims.digest if params.claims else "",
             evidence=list(zip([each.protocol for each in everything], blocks, strict=True)),
-            split_effects=effect_rows(effects, compared[0]) if compared else [],
+            split_effects=effect_rows(effects, labels_of(compared[0])) if compared else [],
             split_names=[each.protocol.replace("_", " ") for each in compared or ()],
             split_words=sections.split_words(*compared) if compared else "",
             sweep=swept,
@@ -161,7 +162,7 @@ def _draw_sweep(folder: Path, params: Params, results: StudyResults, pictures: d
     )
     name, trained = found["arm"], ""
     if params.sweep.target == "classify":
-        words = training_words(params.classify[params.swept_arm].classifier, params.sweep.epochs)
+        words = training_words(params.swept_recipe)
         trained = f", each trained with {', '.join(words)}"
     swept = (results.experiments if params.sweep.target == "classify" else results.trainings).get(name)
     name = swept.look.label if swept else name
@@ -174,7 +175,6 @@ def _draw_sweep(folder: Path, params: Params, results: StudyResults, pictures: d
 
 def _protocol(params: Params, results: StudyResults, table: pd.DataFrame, found: Verdicts) -> ProtocolPart:
     """What the page says of the study under one protocol."""
-    compared = named(found.comparisons, results)
     main = results.protocol == params.study.protocols[0]
     return ProtocolPart(
         name=results.protocol,
@@ -185,15 +185,7 @@ def _protocol(params: Params, results: StudyResults, table: pd.DataFrame, found:
         published="published_psnr" in table,
         percentiles=sections.percentile_rows(table, results),
         leakage=leakage(results.manifest, results.protocol, params.study),
-        verdicts=verdict_rows(compared),
-        verdict_sentences=list(sentences(compared)) if compared else [],
-        conditional=conditional_rows(compared),
-        unknown=next((worth_sentence(size) for size in found.sizes if not size.known), ""),
-        sizes=[
-            size_sentence(replace(size, name=results.experiments[size.name].look.label))
-            for size in found.sizes
-            if size.known
-        ],
+        judged=verdict_part(results.protocol, found, labels_of(results)),
         accuracy="accuracy" if main else f"accuracy_{results.protocol}",
         confusion={}
         if main
@@ -205,7 +197,7 @@ def _draw_protocol(folder: Path, results: StudyResults, note: str) -> dict[str, 
     """The figures of a further protocol: accuracy and confusion."""
     note, name = f"{note}; protocol {results.protocol}", results.protocol
     accuracy_figure(folder / f"accuracy_{name}.png", results, note)
-    words = f"Test accuracy of every experiment under {name}, a dot a seed. {note}"
+    words = f"Test accuracy of every experiment under {name}, a dot per run. {note}"
     seen = {f"accuracy_{name}": Figure(data_uri(folder / f"accuracy_{name}.png", False), words)}
     for each, result in results.experiments.items():
         file = folder / f"confusion_{name}_{each}.png"
@@ -229,7 +221,7 @@ def _draw(folder: Path, params: Params, results: StudyResults, note: str) -> dic
 
     if results.experiments:
         accuracy_figure(folder / "accuracy.png", results, note)
-        add("accuracy", "Test accuracy of every experiment, a dot a seed")
+        add("accuracy", "Test accuracy of every experiment, a dot per run")
     if results.arms:
         quality_figure(folder / "quality.png", results, note)
         add("quality", "Distribution of PSNR and SSIM over the images of every arm")
@@ -239,8 +231,10 @@ def _draw(folder: Path, params: Params, results: StudyResults, note: str) -> dic
     guide = originals[0] if originals else None
     looks = arm_looks(params)
     arms = list(looks)
+    versions = {arm: params.version(arm, params.study.networks[0]) for arm in arms}
+    cell = partial(read_cell, results.layout, crop=params.report.crop, guide=guide, versions=versions)
     cells = [
-        read_cell(results.layout, image, arms, crop=params.report.crop, label=label, captions=captions, guide=guide)
+        cell(image, arms, label=label, captions=captions)
         for image, label, captions in sections.grid_choice(results, arms, params.report.grid_cells)
     ]
     if cells:

@@ -14,7 +14,7 @@ from leukosr.config import Params, Protocol
 from leukosr.data.manifest import Row, read_manifest
 from leukosr.errors import LeukoError
 from leukosr.evaluate.classification import f1_of_means, mean_and_sd
-from leukosr.layout import Layout
+from leukosr.layout import Layout, of_network
 from leukosr.report.style import Look, arm_looks, experiment_looks, training_look
 from leukosr.tables import read_own_table
 
@@ -79,7 +79,10 @@ class Classification:
 
 @dataclass(frozen=True)
 class ArmResults:
-    """How an arm's images compare with the ground truth; the frame has the columns of per_image.csv."""
+    """How an arm's images compare with the ground truth.
+
+    The frame has the columns of per_image.csv, and of several SR seeds the first one's rows; `quality` is of all.
+    """
 
     look: Look
     quality: ImageQuality
@@ -99,7 +102,7 @@ class ExperimentResults:
 
 @dataclass(frozen=True)
 class SRTraining:
-    """One SR training: metrics.json, history.csv and the picture of its samples."""
+    """One SR training: metrics.json, history.csv and samples.png; of several SR seeds means, and the first's files."""
 
     look: Look
     metrics: Mapping[str, Any]
@@ -157,16 +160,19 @@ def load_results(layout: Layout, params: Params, protocol: Protocol) -> StudyRes
         rejected=_table(layout.rejected, ("path", "reason"), "prepare"),
         arms={arm: _arm(layout, arm, look) for arm, look in arm_looks(params).items() if arm in params.compared},
         experiments={name: _experiment(layout, name, params, protocol) for name in params.experiments_under(protocol)},
-        trainings={name: _training(layout, name, training_look(params, name)) for name in params.train_sr},
+        trainings={name: _training(layout, name, params) for name in params.train_sr},
     )
 
 
 def _arm(layout: Layout, arm: str, look: Look) -> ArmResults:
     folder, stage = layout.quality(arm), f"quality@{arm}"
+    per_image = _table(folder / "per_image.csv", ("image", "class", "psnr", "ssim"), stage)
+    if "sr_seed" in per_image:
+        per_image = per_image[per_image["sr_seed"] == per_image["sr_seed"].iloc[0]]
     return ArmResults(
         look=look,
         quality=_metrics(folder / "metrics.json", lambda raw: _fields(ImageQuality, raw), stage),
-        per_image=_table(folder / "per_image.csv", ("image", "class", "psnr", "ssim"), stage),
+        per_image=per_image,
     )
 
 
@@ -181,15 +187,16 @@ def _experiment(layout: Layout, name: str, params: Params, protocol: Protocol) -
     )
 
 
-def _training(layout: Layout, name: str, look: Look) -> SRTraining:
+def _training(layout: Layout, name: str, params: Params) -> SRTraining:
     folder, stage = layout.sr(name), f"train_sr@{name}"
-    samples = folder / "samples.png"
+    shown = layout.sr(of_network(name, params.study.networks[0]))
+    samples = shown / "samples.png"
     if not samples.is_file():
         raise _missing(samples, stage)
     return SRTraining(
-        look=look,
+        look=training_look(params, name),
         metrics=_metrics(folder / "metrics.json", dict, stage),
-        history=_table(folder / "history.csv", ("iteration", "stage", "val_psnr", "val_ssim"), stage),
+        history=_table(shown / "history.csv", ("iteration", "stage", "val_psnr", "val_ssim"), stage),
         samples=samples,
     )
 

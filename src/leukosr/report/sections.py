@@ -21,6 +21,7 @@ def lead_sentence(params: Params, results: StudyResults) -> str:
     low = size_text(image.height // image.scale, image.width // image.scale)
     sizes = (
         f"the low resolution is {low} pixels, the high one {size_text(image.height, image.width)} (height by width)."
+        f"{_networks(params)}"
     )
     if not results.experiments:
         count = next(iter(results.arms.values())).quality.n
@@ -33,6 +34,18 @@ def lead_sentence(params: Params, results: StudyResults) -> str:
     return (
         f"{_trained(params, results)}, and tested on {scores.n_test} other images{folds}{sources}, so that one image "
         f"is {100 / max(scores.n_test, 1):.2g} points of accuracy; {sizes}"
+    )
+
+
+def _networks(params: Params) -> str:
+    """How often SR was trained, where more than once."""
+    seeds = params.study.sr_seeds
+    if seeds is None:
+        return ""
+    return (
+        f" Every SR method was trained with {len(seeds)} SR seeds ({', '.join(map(str, seeds))}); its quality is the "
+        "mean over these networks, and a run is one classifier on the images by one of them. The pictures, the "
+        "distribution of PSNR and SSIM and the SR curves are those of the first."
     )
 
 
@@ -56,7 +69,9 @@ def _trained(params: Params, results: StudyResults) -> str:
 def alike(params: Params, results: StudyResults) -> bool:
     """Whether the experiments differ in nothing but the one arm that each trains and tests on."""
     chosen = [params.classify[name] for name in results.experiments]
-    same = all((each.classifier, each.seeds) == (chosen[0].classifier, chosen[0].seeds) for each in chosen)
+    first = chosen[0]
+    same = all((each.classifier, each.seeds) == (first.classifier, first.seeds) for each in chosen)
+    same &= all(params.networks_of(*each.arms) == (None,) for each in chosen)
     return same and all(len(each.arms) == 1 for each in chosen) and len({each.test for each in chosen}) == len(chosen)
 
 

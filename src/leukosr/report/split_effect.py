@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from leukosr.data.splits import SPLITS
@@ -11,7 +11,7 @@ from leukosr.report.block import percent_with_interval, points_with_interval
 from leukosr.report.charts import beside, label_rows
 from leukosr.report.comparisons import NAMES
 from leukosr.report.results import StudyResults
-from leukosr.report.style import new_figure
+from leukosr.report.style import Look, new_figure
 from leukosr.report.verdicts import predictions_of
 
 
@@ -32,11 +32,11 @@ def split_effects(mixed: StudyResults, disjoint: StudyResults) -> list[SplitEffe
     ]
 
 
-def effect_rows(effects: Sequence[SplitEffect], results: StudyResults) -> list[list[str]]:
+def effect_rows(effects: Sequence[SplitEffect], label: Mapping[str, str]) -> list[list[str]]:
     """One row per experiment and metric, percent and points with intervals."""
     return [
         [
-            results.look(e.arm).label,
+            label[e.arm],
             NAMES[e.metric],
             percent_with_interval(e.mixed),
             percent_with_interval(e.disjoint),
@@ -47,16 +47,20 @@ def effect_rows(effects: Sequence[SplitEffect], results: StudyResults) -> list[l
 
 
 def effect_figure(
-    path: Path, effects: Sequence[SplitEffect], compared: tuple[StudyResults, StudyResults], note: str
+    path: Path,
+    effects: Sequence[SplitEffect],
+    protocols: tuple[str, str],
+    looks: Mapping[str, Look],
+    note: str,
 ) -> None:
     """Accuracy of every experiment under both protocols, side by side with 95 % intervals over runs and sources."""
     shown = [effect for effect in effects if effect.metric == "accuracy"]
-    names = [each.protocol.replace("_", " ") for each in compared]
+    names = [each.replace("_", " ") for each in protocols]
     with new_figure(path, 5.8, 0.55 * len(shown) + 1.2, note) as figure:
         panel = figure.subplots()
         for place, effect in enumerate(shown):
             for score, shift, filled in ((effect.mixed, -0.16, False), (effect.disjoint, 0.16, True)):
-                colour = compared[0].look(effect.arm).colour
+                colour = looks[effect.arm].colour
                 if score.ci_low is not None and score.ci_high is not None:
                     panel.hlines(place + shift, 100 * score.ci_low, 100 * score.ci_high, color=colour, linewidth=2)
                 panel.plot(
@@ -69,5 +73,5 @@ def effect_figure(
                 [], [], marker="o", markersize=7, color="black", markerfacecolor=face, label=label, linestyle="none"
             )
         figure.legend(loc="outside upper left", ncols=2)
-        label_rows(panel, [compared[0].look(effect.arm).label for effect in shown])
+        label_rows(panel, [looks[effect.arm].label for effect in shown])
         panel.set_xlabel(f"test accuracy, % (lines: 95 % intervals; right: what {names[0]} adds)")

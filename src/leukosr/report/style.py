@@ -93,10 +93,9 @@ def budget_note(budget: Budget) -> str:
     return budget.note if named else f"{budget.name} budget: {budget.note}"
 
 
-def training_words(recipe: Classifier, epochs: int | None = None) -> Iterator[str]:
-    """The settings that may explain scores and spread; `epochs` replaces the recipe's."""
-    count = epochs or recipe.epochs
-    yield "1 epoch" if count == 1 else f"{count} epochs"
+def training_words(recipe: Classifier) -> Iterator[str]:
+    """The settings that may explain scores and spread."""
+    yield "1 epoch" if recipe.epochs == 1 else f"{recipe.epochs} epochs"
     yield {"constant": "constant learning rate", "cosine": "cosine decay", "plateau": "decay on plateaus"}[
         recipe.schedule
     ]

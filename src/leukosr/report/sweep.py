@@ -30,7 +30,7 @@ def write_sweep(params: Params, finished: Sequence[Finished], facts: Mapping[str
     write_frame(path, table)
     how = "validation images"
     if params.sweep.target == "classify":
-        words = training_words(params.classify[params.swept_arm].classifier, params.sweep.epochs)
+        words = training_words(params.swept_recipe)
         how = f"{params.swept_protocol}, {', '.join(words)}"
     note = f"{budget_note(params.budget)}; {params.swept_arm}, {how}"
     if params.sweep.design == "search":

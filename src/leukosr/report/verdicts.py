@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from leukosr.config import Generated, Params, Study
@@ -17,6 +17,7 @@ from leukosr.evaluate.arms.sample_size import SampleSize, sample_size
 from leukosr.evaluate.arms.significance import Comparison, compare
 from leukosr.evaluate.arms.two_way import METRICS
 from leukosr.report import comparisons
+from leukosr.report.content import VerdictPart
 from leukosr.report.results import StudyResults
 
 
@@ -84,9 +85,26 @@ def predictions_of(results: StudyResults, name: str) -> Predictions:
     return Predictions(name, table, results.classes)
 
 
-def named(found: Sequence[Comparison], results: StudyResults) -> list[Comparison]:
+def labels_of(results: StudyResults) -> dict[str, str]:
+    """What the page calls each experiment."""
+    return {name: each.look.label for name, each in results.experiments.items()}
+
+
+def verdict_part(protocol: str, found: Verdicts, label: Mapping[str, str]) -> VerdictPart:
+    """What the page says of the verdicts under one protocol."""
+    compared = named(found.comparisons, label)
+    return VerdictPart(
+        name=protocol,
+        rows=verdict_rows(compared),
+        sentences=list(comparisons.sentences(compared)) if compared else [],
+        conditional=conditional_rows(compared),
+        unknown=next((comparisons.worth_sentence(size) for size in found.sizes if not size.known), ""),
+        sizes=[comparisons.size_sentence(replace(size, name=label[size.name])) for size in found.sizes if size.known],
+    )
+
+
+def named(found: Sequence[Comparison], label: Mapping[str, str]) -> list[Comparison]:
     """The comparisons with the experiments called as on the page, the primary metric first."""
-    label = {name: each.look.label for name, each in results.experiments.items()}
     renamed = [replace(each, a=label[each.a], b=label[each.b]) for each in found]
     return sorted(renamed, key=lambda each: not each.primary)
 

@@ -1,8 +1,8 @@
-"""Train the classifiers of one experiment, one a seed, and predict its test images."""
+"""Train the classifiers of one experiment, one per seed and SR seed, and predict its test images."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from itertools import product
@@ -27,9 +27,11 @@ from leukosr.engine.progress import progress
 from leukosr.engine.resume import Resume, work_digest
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.declared import Origin, write_sidecar
+from leukosr.evaluate.arms.pairs import Run
 from leukosr.evaluate.classification import METRICS, Classification, mean_and_sd, score
 from leukosr.files import new_folder, write_json
 from leukosr.layout import image_file, require, require_all, stage_again
+from leukosr.pretrained.named import find_weights, weights_facts
 from leukosr.report.charts import confusion_figure
 from leukosr.report.curves import classifier_curves
 from leukosr.report.style import budget_note, experiment_looks
@@ -43,7 +45,8 @@ Log = Callable[[dict[str, Any]], None]  # hears of every epoch
 def run(context: Context, name: str, seeds: list[int] | None = None) -> None:
     """Train and test a classifier (or ensemble) for each seed; write predictions, history, figures, weights, metrics.
 
-    Every finished seed is kept, so a cut stage goes on where it was.
+    With `study.sr_seeds` an experiment on images by a training has every seed within every SR seed, and its tables
+    have a column sr_seed. Every finished seed is kept, so a cut stage goes on where it was.
     """
     params, layout, processes = context.params, context.layout, context.processes
     if not params.study.classifies:
@@ -56,11 +59,18 @@ def run(context: Context, name: str, seeds: list[int] | None = None) -> None:
     params = params.with_classifier(name, resolve_precision(recipe, device, processes))
     experiment, protocols = params.classify[name], params.protocols_of(name)
     rows = read_manifest(layout.manifest)
-    folders = {arm: require(layout.arm(arm), f"upscale@{arm}") for arm in experiment.arms}
+    networks = params.networks_of(*experiment.arms)
+    for arm in experiment.arms:
+        require(layout.arm(arm), f"upscale@{arm}")
+    versions = dict.fromkeys(each for network in networks for each in params.seen_with(name, network).arms)
+    folders = {version: layout.arm(version) for version in versions}
     images = ArmImages(seen_by_classifiers(rows, protocols), folders, experiment.classifier, device, processes)
     check_claims(rows, protocols)
     context = replace(context, params=params)
-    work = [_Work(context, name, ExperimentData(rows, each, experiment, images), seeds) for each in protocols]
+    data = {
+        each: {k: ExperimentData(rows, each, params.seen_with(name, k), images) for k in networks} for each in protocols
+    }
+    work = [_Work(context, name, data[each], seeds) for each in protocols]
     if not processes.first:
         for each in work:
             _train_along(each)
@@ -68,7 +78,7 @@ def run(context: Context, name: str, seeds: list[int] | None = None) -> None:
     targets: dict[str, Path] = {each.data.protocol: layout.classify(name, each.data.protocol) for each in work}
     if (out := context.out) is not None:
         targets = {protocol: out if len(work) == 1 else out / protocol for protocol in targets}
-    record = ClassifierRecord(params, name, layout, work[0].seeds, targets)
+    record = ClassifierRecord(params, name, layout, work[0].seeds, targets, networks)
     with tracking.run(
         record.name, experiment=params.study.name, tags=record.tags, remedy=SYNC if out is None else ""
     ) as tracked:
@@ -78,7 +88,7 @@ def run(context: Context, name: str, seeds: list[int] | None = None) -> None:
             metrics = _run_protocol(each, target, record, tracked)
             context.console.print(
                 f"classify {name} ({each.data.protocol}): accuracy {_percent(metrics, 'accuracy')}, macro F1 "
-                f"{_percent(metrics, 'macro_f1')}, {len(each.seeds)} runs, {metrics['n_test']} test images -> {target}"
+                f"{_percent(metrics, 'macro_f1')}, {len(each.runs)} runs, {metrics['n_test']} test images -> {target}"
             )
         record.finish(tracked)
     for each in work:
@@ -88,29 +98,42 @@ def run(context: Context, name: str, seeds: list[int] | None = None) -> None:
 class _Work:
     """The classifiers of one experiment under one protocol, and where a cut attempt left them."""
 
-    def __init__(self, context: Context, name: str, data: ExperimentData, seeds: list[int] | None) -> None:
+    def __init__(
+        self, context: Context, name: str, data: Mapping[int | None, ExperimentData], seeds: list[int] | None
+    ) -> None:
+        """`data`: the images as each SR seed shows them, or under None where the arms have none."""
         params, layout = context.params, context.layout
-        self.params, self.processes, self.name, self.data = params, context.processes, name, data
-        self.recipe, self.device = data.experiment.classifier, choose_device(params.runtime.device)
+        self.params, self.processes, self.name, self.by_network = params, context.processes, name, data
+        self.data = next(iter(data.values()))  # for what all of them have in common
+        self.recipe, self.device = self.data.experiment.classifier, choose_device(params.runtime.device)
         self.seeds = seeds or params.seeds_of(name)
-        arms = dict.fromkeys(arm for arm, _ in data.used)
+        self.runs = [Run(seed, network) for network, seed in product(data, self.seeds)]
+        images: dict[str, list[str]] = {}
+        for version, image in dict.fromkeys(each for own in data.values() for each in own.used):
+            images.setdefault(version, []).append(image)
         used: list[Path] = []
-        for arm in arms:
-            files = [image_file(layout.arm(arm), image) for of, image in data.used if of == arm]
-            used += require_all(files, stage_again(f"upscale@{arm}"))
-        if self.recipe.weights.startswith("pretrained/"):
-            used.append(Path(f"{self.recipe.weights}.safetensors"))
-        recipe, experiment = self.recipe.model_dump(exclude={"precision"}), data.experiment
-        settings = [recipe, name, experiment.train, experiment.test, data.protocol, self.seeds]
+        for version, names in images.items():
+            files = [image_file(layout.arm(version), image) for image in names]
+            used += require_all(files, stage_again(f"upscale@{version.partition('/')[0]}"))
+        if self.recipe.weight_file is not None:
+            used.append(find_weights(self.recipe.weight_file))
+        recipe, experiment = self.recipe.model_dump(exclude={"precision"}), self.data.experiment
+        runs = [run.label for run in self.runs]
+        settings = [recipe, name, experiment.train, experiment.test, self.data.protocol, runs]
         digest = work_digest(settings, [layout.manifest, layout.roles, *used])
         self.resume = Resume.computed_in(self.recipe.precision, digest, params.runtime.checkpoint_seconds)
 
-    def training(self, seed: int, split: Split, member: int) -> ClassifierTraining:
+    def label(self, run: Run, split: Split) -> str:
+        """What tells the trainings of one seed apart: the SR seed and the fold, where there are several."""
+        network = "" if run.sr_seed is None else f"sr-{run.sr_seed}"
+        return "-".join(part for part in (network, split.name) if part)
+
+    def training(self, run: Run, split: Split, member: int) -> ClassifierTraining:
         """One of its classifiers, ready to train."""
-        train, validation = self.data.train(split, seed)
+        train, validation = self.by_network[run.sr_seed].train(split, run.seed)
         return ClassifierTraining(
             self.recipe, len(self.data.classes), train,
-            validation=validation, seed=seed, name=split.name, member=member, device=self.device,
+            validation=validation, seed=run.seed, name=self.label(run, split), member=member, device=self.device,
             compiling=self.params.runtime.compile, processes=self.processes,
         )  # fmt: skip
 
@@ -119,9 +142,9 @@ def _run_protocol(work: _Work, target: Path, record: ClassifierRecord, tracked: 
     """All seeds under one protocol."""
     protocol = work.data.protocol
     with new_folder(target) as folder:
-        for seed in work.seeds:
-            with record.of_seed(tracked, protocol, seed) as child:
-                _run_seed(work, seed, folder, record, child)
+        for run in work.runs:
+            with record.of_run(tracked, protocol, run) as child:
+                _train_and_test(work, run, folder, record, child)
         if work.params.claims is not None:
             write_sidecar(folder, Origin(work.name, protocol, work.params.claims))
         metrics = _summarise(folder, work)
@@ -135,37 +158,38 @@ def _percent(metrics: dict[str, Any], name: str) -> str:
 
 
 def _train_along(work: _Work) -> None:
-    """Help the first process with every seed that it trains; it alone tests, writes and logs."""
-    for seed, split, member in product(work.seeds, work.data.splits, range(work.recipe.ensemble)):
+    """Help the first process with every classifier that it trains; it alone tests, writes and logs."""
+    for run, split, member in product(work.runs, work.data.splits, range(work.recipe.ensemble)):
         if work.processes.from_first(True):
-            work.training(seed, split, member).run(work.resume, lambda _: None)
+            work.training(run, split, member).run(work.resume, lambda _: None)
 
 
-def _run_seed(work: _Work, seed: int, folder: Path, record: ClassifierRecord, tracked: tracking.Run) -> None:
-    """Train and test with one seed, each fold where there are any, and log the scores of all test images."""
+def _train_and_test(work: _Work, run: Run, folder: Path, record: ClassifierRecord, tracked: tracking.Run) -> None:
+    """Train and test the classifier of a run, each fold where there are any, and log the scores of all test images."""
     log = partial(log_epoch, tracked)
-    predictions = pd.concat([_run_split(work, seed, split, folder, log) for split in work.data.splits])
+    predictions = pd.concat([_run_split(work, run, split, folder, log) for split in work.data.splits])
     scored = score(list(predictions["true"]), list(predictions["predicted"]), work.data.classes)
-    record.finish_seed(tracked, seed, {name: getattr(scored, name) for name in METRICS}, folder)
+    record.finish_run(tracked, run, {name: getattr(scored, name) for name in METRICS}, folder)
 
 
-def _run_split(work: _Work, seed: int, split: Split, folder: Path, log: Log) -> pd.DataFrame:
+def _run_split(work: _Work, run: Run, split: Split, folder: Path, log: Log) -> pd.DataFrame:
     """Train one classifier, or one ensemble, or take what a cut attempt finished, and test it; its predictions."""
-    recipe, data = work.recipe, work.data
-    network = together([_trained(work, seed, split, each, folder, log) for each in range(recipe.ensemble)])
+    recipe, data = work.recipe, work.by_network[run.sr_seed]
+    network = together([_trained(work, run, split, each, folder, log) for each in range(recipe.ensemble)])
     probabilities = predict(network, data.test(split).images, recipe, work.device)
-    weights = folder / "weights" / f"{training_label(seed, split.name)}.safetensors"
+    weights = folder / "weights" / f"{training_label(run.seed, work.label(run, split))}.safetensors"
     save_classifier(weights, network, recipe, data.classes, recipe.size, {"precision": recipe.precision})
-    predictions = _predictions(data, split, seed, probabilities)
+    predictions = _predictions(data, split, run, probabilities)
     write_frame(folder / "predictions.csv", predictions)
     return predictions
 
 
-def _trained(work: _Work, seed: int, split: Split, member: int, folder: Path, log: Log) -> nn.Module:
+def _trained(work: _Work, run: Run, split: Split, member: int, folder: Path, log: Log) -> nn.Module:
     """One trained network, or the finished one of an earlier, cut attempt; its history is written and logged."""
-    training, resume = work.training(seed, split, member), work.resume
+    training, resume = work.training(run, split, member), work.resume
     finished = resume.load(f"finished-{training.label}")
     work.processes.from_first(finished is None)
+    nested = {} if run.sr_seed is None else {"sr_seed": run.sr_seed}
     apart = {"fold": split.name} if split.name else {}
     apart |= {"member": f"member-{member + 1}"} if work.recipe.ensemble > 1 else {}
 
@@ -182,7 +206,7 @@ def _trained(work: _Work, seed: int, split: Split, member: int, folder: Path, lo
         training.history.rows = finished["history"]
         for row in training.history.rows:
             log_row(row)
-    write_frame(folder / "history.csv", pd.DataFrame(training.history.rows).assign(**apart))
+    write_frame(folder / "history.csv", pd.DataFrame(training.history.rows).assign(**nested, **apart))
     return training.result
 
 
@@ -197,12 +221,13 @@ def _train(training: ClassifierTraining, resume: Resume, log: Log) -> None:
         training.run(resume, report)
 
 
-def _predictions(data: ExperimentData, split: Split, seed: int, probabilities: np.ndarray) -> pd.DataFrame:
+def _predictions(data: ExperimentData, split: Split, run: Run, probabilities: np.ndarray) -> pd.DataFrame:
     table = pd.DataFrame(
         {
             "image": [row.id for row in split.test_rows],
             "source": [row.source for row in split.test_rows],
-            "seed": seed,
+            "seed": run.seed,
+            **({} if run.sr_seed is None else {"sr_seed": run.sr_seed}),
             "true": [row.label for row in split.test_rows],
             "predicted": [data.classes[i] for i in probabilities.argmax(1)],
         }
@@ -213,26 +238,30 @@ def _predictions(data: ExperimentData, split: Split, seed: int, probabilities: n
 
 
 def _summarise(folder: Path, work: _Work) -> dict[str, Any]:
-    """metrics.json and the figures, from the files of all seeds."""
-    data, seeds, recipe = work.data, work.seeds, work.recipe
+    """metrics.json and the figures, from the files of all runs."""
+    data, runs, recipe = work.data, work.runs, work.recipe
     predictions = read_own_table(folder / "predictions.csv")
     history = pd.read_csv(folder / "history.csv")
-    scored: dict[int, Classification] = {}
-    for seed in seeds:
-        own = predictions[predictions["seed"] == str(seed)]
-        scored[seed] = score(list(own["true"]), list(own["predicted"]), data.classes)
+    scored: dict[str, Classification] = {}
+    for run in runs:
+        own = predictions[predictions["seed"] == str(run.seed)]
+        own = own if run.sr_seed is None else own[own["sr_seed"] == str(run.sr_seed)]
+        scored[run.label] = score(list(own["true"]), list(own["predicted"]), data.classes)
     sources = {row.source for row in data.test_rows if row.source}
     metrics: dict[str, Any] = {}
     for each in METRICS:
-        metrics[each], metrics[f"{each}_sd"] = mean_and_sd([getattr(scored[seed], each) for seed in seeds])
+        metrics[each], metrics[f"{each}_sd"] = mean_and_sd([getattr(found, each) for found in scored.values()])
     metrics |= {
-        "n_runs": len(seeds),
-        "n_train": round(float(np.mean([len(data.train(split, s)[0].labels) for s in seeds for split in data.splits]))),
+        "n_runs": len(runs),
+        **({} if runs[0].sr_seed is None else {"n_sr_seeds": len(work.by_network)}),
+        "n_train": round(
+            float(np.mean([len(data.train(split, s)[0].labels) for s in work.seeds for split in data.splits]))
+        ),
         "n_test": len(data.test_rows),
         "n_test_sources": len(sources) or None,
         "folds": len(data.splits) if data.splits[0].name else None,
         "per_class": {name: _class_means(scored, name) for name in data.classes},
-        "per_seed": {str(s): {name: getattr(c, name) for name in METRICS} for s, c in scored.items()},
+        "per_seed": {label: {name: getattr(c, name) for name in METRICS} for label, c in scored.items()},
         "epochs": _epochs_run(history),
         "batch": recipe.batch,
         "precision": recipe.precision,
@@ -240,6 +269,7 @@ def _summarise(folder: Path, work: _Work) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "processes": work.processes.count,
         "seconds": round(float(history["seconds"].sum()), 1),
+        **({} if recipe.weight_file is None else weights_facts(recipe.weights)),
     }
     write_json(folder / "metrics.json", metrics)
     note, look = budget_note(work.params.budget), experiment_looks(work.params)[work.name]
@@ -250,11 +280,12 @@ def _summarise(folder: Path, work: _Work) -> dict[str, Any]:
 
 def _epochs_run(history: pd.DataFrame) -> float:
     """Epochs per training: the mean where some stopped early."""
-    mean = float(history.groupby([name for name in ("seed", "fold", "member") if name in history]).size().mean())
+    keys = [name for name in ("seed", "sr_seed", "fold", "member") if name in history]
+    mean = float(history.groupby(keys).size().mean())
     return int(mean) if mean.is_integer() else round(mean, 2)
 
 
-def _class_means(scored: dict[int, Classification], name: str) -> dict[str, Any]:
+def _class_means(scored: dict[str, Classification], name: str) -> dict[str, Any]:
     figures = [asdict(c.per_class[name]) for c in scored.values()]
     means = {key: float(np.mean([f[key] for f in figures])) for key in ("precision", "recall", "f1")}
     return {**means, "support": figures[0]["support"]}

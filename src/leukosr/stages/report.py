@@ -8,7 +8,7 @@ from pathlib import Path
 from leukosr.config import Params
 from leukosr.data.manifest import read_manifest
 from leukosr.data.splits import check_claims
-from leukosr.layout import Layout
+from leukosr.layout import Layout, of_network
 from leukosr.report.page import write_report
 from leukosr.report.results import StudyResults, load_results
 from leukosr.report.style import budget_note
@@ -53,7 +53,9 @@ def _write_dvc_plots(folder: Path, params: Params, layout: Layout) -> None:
     tables = {
         "confusion": {name: folder / "predictions.csv" for name, folder in classified.items()},
         "training": {name: folder / "history.csv" for name, folder in classified.items()},
-        "super_resolution": {name: layout.sr(name) / "history.csv" for name in params.train_sr},
+        "super_resolution": {
+            name: layout.sr(of_network(name, params.study.networks[0])) / "history.csv" for name in params.train_sr
+        },
     }
     for name, files in tables.items():
         (folder / name).mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,6 +26,7 @@ from leukosr.errors import LeukoError
 from leukosr.evaluate.runs.designs import Cell, Finished, factorial, independent_runs, streams_design
 from leukosr.files import new_folder
 from leukosr.layout import Layout, image_file, require, require_all, stage_again
+from leukosr.pretrained.named import find_weights
 from leukosr.report.sweep import sweep_sentences, write_sweep
 from leukosr.stages.context import Context
 from leukosr.tracking.records import SYNC
@@ -70,6 +71,8 @@ def run(context: Context, workers: int = 1, params_file: Path = Path("params.yam
             context.console.print("sweep: this study trains nothing, so there is nothing to repeat")
         return
     params, layout, console = _resolve_precision(context.params), context.layout, context.console
+    for sentence in _own_epochs(params):
+        console.print(sentence)
     plan = _plan(params, layout)
     store = _open(params, plan)
     target = context.out or layout.sweep
@@ -105,6 +108,14 @@ def run(context: Context, workers: int = 1, params_file: Path = Path("params.yam
     )
     for sentence in sweep_sentences(target):
         console.print(sentence)
+
+
+def _own_epochs(params: Params) -> Iterator[str]:
+    """Where sweep.epochs replaces the epochs of the recipe: from how many to how many."""
+    if params.sweep.target == "classify":
+        study, swept = params.classify[params.swept_arm].classifier.epochs, params.swept_recipe.epochs
+        if study != swept:
+            yield f"sweep {params.swept_arm}: {swept} epochs by sweep.epochs, where the study's recipe has {study}"
 
 
 def _alone(params: Params) -> FileLock:
@@ -221,7 +232,8 @@ def _plan(params: Params, layout: Layout) -> Plan:
         count = len(cells)
     image, scored, degrade = (part.model_dump() for part in (params.image, params.quality, params.degrade))
     trained = SweepRecord(params, layout.sweep).settings
-    settings = [sweep.model_dump(), params.swept_protocol, image, params.study.seed, scored, degrade, trained]
+    asked = sweep.model_dump(exclude={"epochs"})  # which stand in `trained`
+    settings = [asked, params.swept_protocol, image, params.study.seed, scored, degrade, trained]
     digest = work_digest(settings, _inputs(params, layout))
     return Plan(f"{params.study.name}-{params.swept_arm}-{sweep.design}-{digest[:12]}", cells, count)
 
@@ -241,15 +253,18 @@ def _inputs(params: Params, layout: Layout) -> list[Path]:
         used = [row for row in rows if for_classifiers(row.role(params.swept_protocol))]
         for arm, folder in _folders(params, layout).items():
             inputs += require_all([image_file(folder, row.id) for row in used], stage_again(f"upscale@{arm}"))
-        return inputs
+        weights = params.swept_recipe.weight_file
+        return inputs if weights is None else [*inputs, find_weights(weights)]
     from leukosr.stages.train_sr import inputs_of
 
     return [*inputs, *inputs_of(rows, params, params.swept_arm, layout)]
 
 
 def _folders(params: Params, layout: Layout) -> dict[str, Path]:
-    """Where the images of the swept experiment's arms lie."""
-    return {arm: require(layout.arm(arm), f"upscale@{arm}") for arm in params.classify[params.swept_arm].arms}
+    """Where the images of the swept experiment's arms lie; of several SR seeds the first one's."""
+    arms = params.classify[params.swept_arm].arms
+    network = params.networks_of(*arms)[0]
+    return {arm: require(layout.arm(params.version(arm, network)), f"upscale@{arm}") for arm in arms}
 
 
 def _open(params: Params, plan: Plan) -> TrialStore:
@@ -283,8 +298,7 @@ def _subject(params: Params, layout: Layout) -> Subject:
         check_claims(rows, [params.swept_protocol])
         from leukosr.classify.subject import ClassifierSubject
 
-        recipe = params.classify[params.swept_arm].classifier.model_copy(update={"epochs": params.sweep.epochs})
-        experiment = params.with_classifier(params.swept_arm, recipe).classify[params.swept_arm]
+        experiment = params.with_classifier(params.swept_arm, params.swept_recipe).classify[params.swept_arm]
         strength = params.sweep.space.augmentation if params.sweep.design == "search" else 0.0
         folders, protocol = _folders(params, layout), params.swept_protocol
         return ClassifierSubject(experiment, rows, folders, protocol, params.runtime, strength)

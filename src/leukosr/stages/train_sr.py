@@ -1,4 +1,4 @@
-"""Train one super-resolution network."""
+"""Train one super-resolution method: one network, or one per SR seed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 from leukosr import tracking
-from leukosr.config import Jpeg, Params, TrainSR
+from leukosr.config import Jpeg, Params
 from leukosr.data.manifest import SR_ROLES, Row, read_manifest, refuse_trained_tests, with_role
 from leukosr.data.pairs import Pairs
 from leukosr.degradation import DEGRADATIONS
@@ -26,8 +26,7 @@ from leukosr.files import new_folder, write_json
 from leukosr.images.reading import read_hr, read_rgb
 from leukosr.images.store import ImageStore
 from leukosr.layout import BRING_BACK, Layout, image_file, require, require_all, stage_again
-from leukosr.pretrained.download import sha256_of
-from leukosr.pretrained.named import find_weights
+from leukosr.pretrained.named import find_weights, weights_facts
 from leukosr.report.curves import sr_curves
 from leukosr.report.grids import sample_grid
 from leukosr.report.style import budget_note, training_look
@@ -42,11 +41,49 @@ SAMPLES = 4
 
 
 def run(context: Context, name: str) -> None:
-    """Do the training `name` on images with role sr_train; write weights, history, figures and metrics."""
-    params, layout, processes = context.params, context.layout, context.processes
+    """Do the training `name` on images with role sr_train; write weights, history, figures and metrics.
+
+    With `study.sr_seeds` each seed trains a network of its own, into a folder of its own; metrics.json sums them up,
+    and every finished network is kept, so a cut stage goes on where it was.
+    """
+    params = context.params
     if name not in params.train_sr:
         known = ", ".join(params.train_sr) or "none in this study"
         raise LeukoError(f"train_sr: unknown training '{name}'; known are {known}")
+    target = context.out or context.layout.sr(name)
+    seeds, remedy = params.study.sr_seeds, SYNC if context.out is None else ""
+    if seeds is None:
+        resume, _ = _run_network(context, name, None, target, remedy)
+        resume.clear()
+        return
+    if not context.processes.first:
+        for seed in seeds:
+            _run_network(context, name, seed, target, remedy)
+        return
+    record = TrainingRecord(params, name, context.layout, target)
+    with (
+        tracking.run(record.name, experiment=params.study.name, tags=record.tags, remedy=remedy) as tracked,
+        new_folder(target) as folder,
+    ):
+        tracked.parameters({"training": name, "sr_seeds": seeds})
+        works = [_run_network(context, name, seed, folder / f"seed-{seed}", remedy, tracked) for seed in seeds]
+        summary = _summary(seeds, [metrics for _, metrics in works])
+        write_json(folder / "metrics.json", summary)
+        tracked.metrics({key: value for key, value in summary.items() if isinstance(value, int | float)})
+    for resume, _ in works:
+        resume.clear()
+    context.console.print(
+        f"train_sr {name}: {len(works)} networks in {summary['seconds']:.0f} s, validation PSNR "
+        f"{_shown(summary['last_val_psnr'])} dB on average -> {target}"
+    )
+
+
+def _run_network(
+    context: Context, name: str, sr_seed: int | None, target: Path, remedy: str, parent: tracking.Run | None = None
+) -> tuple[Resume, dict[str, Any]]:
+    """Train one network into `target`; what to clear once the stage is done, and its metrics (the first process)."""
+    params, layout, processes = context.params, context.layout, context.processes
+    seed = params.sr_seed(name) if sr_seed is None else sr_seed
     device = choose_device(params.runtime.device)
     settings = resolve_precision(params.train_sr[name], device, processes)
     rows = read_manifest(layout.manifest)
@@ -56,33 +93,35 @@ def run(context: Context, name: str) -> None:
         raise LeukoError("train_sr: no image has the role sr_val: give every class two or more images to train SR on")
     training = SRTraining(
         name, settings, train, val,
-        ssim_window=params.quality.ssim_window, channels=params.quality.channels, seed=params.sr_seed(name),
+        ssim_window=params.quality.ssim_window, channels=params.quality.channels, seed=seed,
         device=device, compiling=params.runtime.compile, processes=processes,
     )  # fmt: skip
     digest = work_digest(
         [settings.model_dump(exclude={"precision"}), params.image.model_dump(), params.quality.model_dump(),
-         params.degrade.model_dump(), params.study.seed, name],
+         params.degrade.model_dump(), params.study.seed, name, sr_seed],
         [layout.manifest, layout.roles, *inputs_of(rows, params, name, layout)],
     )  # fmt: skip
     resume = Resume.computed_in(settings.precision, digest, params.runtime.checkpoint_seconds)
     if not processes.first:
         training.run(resume, lambda *_: None)
-        return
-    target = context.out or layout.sr(name)
-    record = TrainingRecord(params.computed_in(settings.precision), name, layout, target)
+        return resume, {}
+    record = TrainingRecord(params.computed_in(settings.precision), name, layout, target, sr_seed)
     with tracking.run(
-        record.name, experiment=params.study.name, tags=record.tags, remedy=SYNC if context.out is None else ""
+        record.name, experiment=params.study.name, tags=record.tags, remedy=remedy, parent=parent
     ) as tracked:
         record.begin(tracked)
         _train(training, resume, record, tracked)
+        if sr_seed is not None:
+            training.keep(resume)
         with new_folder(target) as folder:
             metrics = _write(training, params, folder)
         record.finish(tracked)
-    resume.clear()
     context.console.print(
-        f"train_sr {name}: {metrics['iterations']} iterations in {metrics['seconds']:.0f} s, validation PSNR "
-        f"{_shown(metrics['last_val_psnr'])} dB (best {_shown(metrics['best_val_psnr'])}) -> {target}"
+        f"{record.name}: {metrics['iterations']} iterations in {metrics['seconds']:.0f} s, validation PSNR "
+        f"{_shown(metrics['last_val_psnr'])} dB (best {_shown(metrics['best_val_psnr'])})"
+        + (f" -> {target}" if sr_seed is None else "")
     )
+    return resume, metrics
 
 
 def _shown(value: float | None) -> str:
@@ -195,12 +234,16 @@ def _metrics(training: SRTraining) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "processes": training.processes.count,
         "seconds": round(done.seconds, 1),
-        **_weights(training.settings),
+        **({} if training.settings.watched is None else weights_facts(training.settings.watched)),
     }
 
 
-def _weights(settings: TrainSR) -> dict[str, str]:
-    """The weights that the training started or learned from, if any."""
-    if settings.watched is None:
-        return {}
-    return {"weights": settings.watched, "weights_sha256": sha256_of(find_weights(settings.reads))}
+def _summary(seeds: list[int], found: list[dict[str, Any]]) -> dict[str, Any]:
+    """metrics.json of several networks: what all say alike, means of other numbers, and the seconds of all."""
+    summed: dict[str, Any] = {"sr_seeds": seeds}
+    for key, first in found[0].items():
+        values = [each[key] for each in found]
+        alike = all(value == first for value in values)
+        known = [value for value in values if value is not None]
+        summed[key] = first if alike else float(np.mean(known))
+    return {**summed, "seconds": round(sum(each["seconds"] for each in found), 1)}

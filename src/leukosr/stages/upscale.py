@@ -18,8 +18,8 @@ from leukosr.images.colour_map import fit_colour_map, with_colour_map
 from leukosr.images.filters import FILTERS
 from leukosr.images.reading import read_hr, read_rgb_of
 from leukosr.images.resampling import brought_to, resize
-from leukosr.layout import BRING_BACK, image_file, require, require_all, stage_again
-from leukosr.pretrained.download import sha256_of
+from leukosr.layout import BRING_BACK, image_file, of_network, require, require_all, stage_again
+from leukosr.pretrained.named import weights_facts
 from leukosr.stages.context import Context
 from leukosr.stages.image_files import write_image
 
@@ -27,6 +27,7 @@ from leukosr.stages.image_files import write_image
 def run(context: Context, arm: str) -> None:
     """Write arms/<arm>/<id>.png, or .jpg, for every image that a classifier sees or SR is tested on: uint8 RGB.
 
+    With `study.sr_seeds` an arm by a training has these once per SR seed, in seed-<seed>/, from the same LR images.
     An arm that a network or a fitted colour map makes also says in metrics.json how it was computed. Several processes
     each make the images that they own.
     """
@@ -42,23 +43,28 @@ def run(context: Context, arm: str) -> None:
         settings = _resolve_precision(context, settings)
     colours = _colour_map(context, settings, manifest) if isinstance(settings, Recoloured) else None
     with shared_folder(target, processes) as folder:
-        images = track(_images(context, arm, settings, own, colours), len(own), f"upscale {arm}")
-        for row, image in zip(own, images, strict=True):
-            write_image(folder, row.id, image, settings.file)
+        for network in params.networks_of(arm):
+            images = _images(context, arm, settings, own, colours, network)
+            below = folder if network is None else folder / f"seed-{network}"
+            shown = track(images, len(own), f"upscale {of_network(arm, network)}")
+            for row, image in zip(own, shown, strict=True):
+                write_image(below, row.id, image, settings.file)
         if isinstance(settings, Generated) and processes.first:
             write_json(folder / "metrics.json", {"n": len(rows), "precision": settings.precision, **_facts(settings)})
         if colours is not None and processes.first:
             write_json(folder / "metrics.json", {"n": len(rows), "precision": None, "colour_map": colours.tolist()})
     if processes.first:
         how = f" in {settings.precision}" if isinstance(settings, Generated) else ""
-        context.console.print(f"upscale {arm}: {len(rows)} images{how} -> {target}")
+        networks = params.networks_of(arm)
+        times = "" if networks == (None,) else f" by each of {len(networks)} networks"
+        context.console.print(f"upscale {arm}: {len(rows)} images{times}{how} -> {target}")
 
 
 def _facts(settings: Generated) -> dict[str, str]:
     """Which file made the images, where that is none of the study's own."""
     if not isinstance(settings, ByFile):
         return {}
-    return {"weights": settings.weights or settings.reads, "weights_sha256": sha256_of(Path(settings.reads))}
+    return weights_facts(settings.weights or settings.reads)
 
 
 def _refuse_known_label(context: Context, arm: str, rows: list[Row], only: str) -> None:
@@ -80,12 +86,12 @@ def _resolve_precision(context: Context, settings: Generated) -> Generated:
 
 
 def _images(
-    context: Context, arm: str, settings: Arm, rows: list[Row], colours: np.ndarray | None
+    context: Context, arm: str, settings: Arm, rows: list[Row], colours: np.ndarray | None, network: int | None
 ) -> Iterator[np.ndarray]:
     image = context.params.image
     given, size = _given(context, settings, rows), settings.shape(image)
     if isinstance(settings, Generated):
-        made = _generated(context, arm, settings, rows, given)
+        made = _generated(context, arm, settings, rows, given, network)
     elif isinstance(settings, Resampled):
         made = (resize(each, size, settings.kernel) for each in given)
     elif isinstance(settings, Recoloured):
@@ -127,13 +133,13 @@ def _given(context: Context, settings: Arm, rows: list[Row]) -> Iterator[np.ndar
 
 
 def _generated(
-    context: Context, arm: str, settings: Generated, rows: list[Row], given: Iterator[np.ndarray]
+    context: Context, arm: str, settings: Generated, rows: list[Row], given: Iterator[np.ndarray], sr_seed: int | None
 ) -> Iterator[np.ndarray]:
     from leukosr.engine.device import choose_device, place
     from leukosr.superres.upscaler import upscale_images
     from leukosr.superres.weights import load_generator
 
-    wanted = _wanted(context, arm, settings)
+    wanted = _wanted(context, arm, settings, sr_seed)
     device = choose_device(context.params.runtime.device)
     loaded = load_generator(wanted.weights, device)
     wanted.check(loaded.architecture, loaded.scale)
@@ -162,10 +168,12 @@ class _Wanted:
         raise LeukoError(f"{self.weights} holds {network} x{scale}, expected {expected}: {self.remedy}")
 
 
-def _wanted(context: Context, arm: str, settings: Generated) -> _Wanted:
+def _wanted(context: Context, arm: str, settings: Generated, sr_seed: int | None) -> _Wanted:
     if isinstance(settings, ByTraining):
         stage = f"train_sr@{settings.training}"
-        weights = require(context.layout.sr(settings.training) / f"{settings.weights}.safetensors", stage)
+        weights = require(
+            context.layout.sr(of_network(settings.training, sr_seed)) / f"{settings.weights}.safetensors", stage
+        )
         architecture = context.params.train_sr[settings.training].architecture
         return _Wanted(weights, architecture, context.params.image.scale, f"run `dvc repro {stage}`")
     assert isinstance(settings, ByFile)

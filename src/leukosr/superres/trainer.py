@@ -143,6 +143,11 @@ class SRTraining:
                 resume.save("sr", self._state())
             report(self.progress.iteration, row)
 
+    def keep(self, resume: Resume) -> None:
+        """Save what was trained, so that an attempt that goes on later takes it as it is."""
+        if self.processes.first:
+            resume.save("sr", self._state())
+
     def _fast(self, network: nn.Module) -> nn.Module:
         return compiled(self.processes.parallel(network), self.device, self.compiling, self.iterations)
 

@@ -6,17 +6,20 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from leukosr.config import Params
+from leukosr.evaluate.arms.pairs import Run as Trained
 from leukosr.layout import Layout
 from leukosr.tracking.runs import Run, run
 
 RESULTS = "results_digest"  # the tag of a run that holds all that its stage wrote
+WEIGHTS = ("weights", "weights_sha256")  # keys of metrics.json that are parameters
 SYNC = "Once it answers, `leukosr sync` logs it."
 
 
@@ -48,17 +51,18 @@ def _read(path: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """One SR training, which wrote to `folder`."""
+    """One SR training, or one SR seed of it, which wrote to `folder`."""
 
     params: Params
     training: str
     layout: Layout
     folder: Path
+    sr_seed: int | None = None  # of several
 
     @property
     def name(self) -> str:
         """Of the run."""
-        return f"train_sr {self.training}"
+        return f"train_sr {self.training}" + ("" if self.sr_seed is None else f" SR seed {self.sr_seed}")
 
     @property
     def stage(self) -> str:
@@ -73,13 +77,15 @@ class TrainingRecord:
     @property
     def tags(self) -> dict[str, str]:
         """Of the run."""
-        return {"study": self.params.study.name, "stage": "train_sr", "arm": self.training,
+        own = {} if self.sr_seed is None else {"sr_seed": str(self.sr_seed)}
+        return {"study": self.params.study.name, "stage": "train_sr", "arm": self.training, **own,
                 "budget": self.params.budget.name, "data_digest": _data_digest(self.layout)[:16]}  # fmt: skip
 
     def begin(self, tracked: Run) -> None:
         """Log the parameters and which data are used."""
         settings = self.params.train_sr[self.training]
-        values = {**settings.model_dump(), "seed": self.params.sr_seed(self.training)}
+        seed = self.params.sr_seed(self.training) if self.sr_seed is None else self.sr_seed
+        values = {**settings.model_dump(), "seed": seed}
         tracked.parameters({"training": self.training, **values})
         tracked.data(self.layout.manifest, _data_digest(self.layout), self.params.study.name)
 
@@ -92,7 +98,7 @@ class TrainingRecord:
         """Log what the stage has written."""
         metrics = _read(self.folder / "metrics.json")
         tracked.metrics({key: value for key, value in metrics.items() if isinstance(value, int | float)})
-        tracked.parameters({key: metrics[key] for key in ("weights", "weights_sha256") if key in metrics})
+        tracked.parameters({key: metrics[key] for key in WEIGHTS if key in metrics})
         tracked.file(self.folder)
         if self.params.runtime.log_models:
             tracked.model(self.folder / "last.safetensors")
@@ -123,6 +129,7 @@ class ClassifierRecord:
     layout: Layout
     seeds: Sequence[int]
     by_protocol: Mapping[str, Path]
+    networks: Sequence[int | None] = (None,)  # the SR seeds, where there are several
 
     @property
     def name(self) -> str:
@@ -159,6 +166,11 @@ class ClassifierRecord:
         return {"train": experiment.train, "test": experiment.test, **experiment.classifier.model_dump()}
 
     @property
+    def runs(self) -> tuple[Trained, ...]:
+        """The classifiers: every seed within every SR seed."""
+        return tuple(Trained(seed, network) for network, seed in product(self.networks, self.seeds))
+
+    @property
     def protocols(self) -> str:
         """Those that the classifiers run under, as one text."""
         return ", ".join(self.by_protocol)
@@ -171,34 +183,38 @@ class ClassifierRecord:
     def begin(self, tracked: Run) -> None:
         """Log the parameters and which data are used."""
         facts = {**self._facts, "protocol": self.protocols, "n_seeds": len(self.seeds)}
+        facts |= {} if self.networks == (None,) else {"n_sr_seeds": len(self.networks)}
         tracked.parameters({**facts, **self._settings})
         tracked.data(self.layout.manifest, _data_digest(self.layout), self.params.study.name)
 
     @contextmanager
-    def of_seed(self, tracked: Run, protocol: str, seed: int) -> Iterator[Run]:
-        """The run of one seed: the stage's own if there is only one, else a child of it."""
-        if self.alone and len(self.seeds) == 1:
-            tracked.parameters({"seed": seed})
+    def of_run(self, tracked: Run, protocol: str, trained: Trained) -> Iterator[Run]:
+        """The run of one classifier: the stage's own if there is only one, else a child of it."""
+        seeds = {key: value for key, value in asdict(trained).items() if value is not None}
+        if self.alone and len(self.runs) == 1:
+            tracked.parameters(seeds)
             yield tracked
             return
-        name = f"{self.name}{'' if self.alone else f' {protocol}'} seed {seed}"
-        tags = {**self.tags, "seed": str(seed), "protocol": protocol}
+        name = f"{self.name}{'' if self.alone else f' {protocol}'} seed {trained.label}"
+        tags = {**self.tags, **{key: str(value) for key, value in seeds.items()}, "protocol": protocol}
         with run(name, experiment=self.params.study.name, tags=tags, parent=tracked) as child:
-            child.parameters({**self._facts, "protocol": protocol, "seed": seed, **self._settings})
+            child.parameters({**self._facts, "protocol": protocol, **seeds, **self._settings})
             yield child
 
-    def finish_seed(self, tracked: Run, seed: int, scores: Mapping[str, float], folder: Path) -> None:
-        """Log the scores of a seed and, where asked for, its weights in `folder` as models."""
+    def finish_run(self, tracked: Run, trained: Trained, scores: Mapping[str, float], folder: Path) -> None:
+        """Log the scores of a classifier and, where asked for, its weights in `folder` as models."""
         tracked.metrics(dict(scores))
+        own = f"seed-{trained.label}"
         if self.params.runtime.log_models:
             for weights in sorted((folder / "weights").iterdir()):
-                if weights.stem == f"seed-{seed}" or weights.stem.startswith(f"seed-{seed}-"):  # one per fold
+                if weights.stem == own or weights.stem.startswith(f"{own}-"):  # one per fold
                     tracked.model(weights)
 
     def finish_protocol(self, tracked: Run, protocol: str) -> None:
         """Log what the stage has written for one protocol."""
         folder, prefix = self.by_protocol[protocol], "" if self.alone else f"{protocol}_"
         metrics = _read(folder / "metrics.json")
+        tracked.parameters({key: metrics[key] for key in WEIGHTS if key in metrics})
         tracked.metrics({prefix + key: value for key, value in metrics.items() if not isinstance(value, dict | str)})
         for path in sorted(folder.iterdir()):
             if path.name != "weights" or not self.params.runtime.log_models:  # else they are in the logged models
@@ -214,11 +230,11 @@ class ClassifierRecord:
         self.begin(tracked)
         for protocol, folder in self.by_protocol.items():
             history, scores = rows_of(folder / "history.csv"), _read(folder / "metrics.json")["per_seed"]
-            for seed in self.seeds:
-                with self.of_seed(tracked, protocol, seed) as child:
+            for trained in self.runs:
+                with self.of_run(tracked, protocol, trained) as child:
                     for row in history:
-                        if row["seed"] == seed:
+                        if (row["seed"], row.get("sr_seed")) == (trained.seed, trained.sr_seed):
                             log_epoch(child, row)
-                    self.finish_seed(child, seed, scores[str(seed)], folder)
+                    self.finish_run(child, trained, scores[trained.label], folder)
             self.finish_protocol(tracked, protocol)
         self.finish(tracked)

@@ -47,7 +47,7 @@ class SweepRecord:
         """What trains, under the name of its section, without what the sweep says itself."""
         if self.params.sweep.target == "classify":
             experiment = self.params.classify[self.params.swept_arm]
-            recipe = experiment.classifier.model_dump(exclude={"epochs", "learning_rate"})
+            recipe = self.params.swept_recipe.model_dump(exclude={"learning_rate"})
             return {"classify": {"train": experiment.train, "test": experiment.test, **recipe}}
         return {"train_sr": self.params.train_sr[self.params.swept_arm].model_dump()}
 
@@ -59,7 +59,9 @@ class SweepRecord:
 
     def begin(self, tracked: Run, optuna_study: str) -> None:
         """Log the parameters."""
-        tracked.parameters({"optuna_study": optuna_study, **self.params.sweep.model_dump(), **self.settings})
+        tracked.parameters(
+            {"optuna_study": optuna_study, **self.params.sweep.model_dump(exclude={"epochs"}), **self.settings}
+        )
 
     def of_trial(self, cell: int, trial: int, parent: Run) -> AbstractContextManager[Run]:
         """The run of one trial; `trial` is its number in Optuna."""

@@ -20,7 +20,7 @@ from leukosr.config.load import parse_params
 from leukosr.engine.databases import error_line, without_password
 from leukosr.engine.precision import Resolved
 from leukosr.errors import LeukoError
-from leukosr.layout import Layout, require
+from leukosr.layout import Layout, of_network, require
 from leukosr.project import read_lock
 from leukosr.tracking.calls import Caller
 from leukosr.tracking.records import RESULTS, ClassifierRecord, TrainingRecord, results_digest
@@ -74,10 +74,12 @@ def sync(params: Params, params_file: Path, layout: Layout) -> Synced:
 
 def _records(params: Params, layout: Layout) -> Iterator[Record]:
     for training in params.train_sr:
-        yield TrainingRecord(params, training, layout, layout.sr(training))
+        for network in params.study.networks:
+            yield TrainingRecord(params, training, layout, layout.sr(of_network(training, network)), network)
     for name in params.classify:
         folders: dict[str, Path] = {each: layout.classify(name, each) for each in params.protocols_of(name)}
-        yield ClassifierRecord(params, name, layout, params.seeds_of(name), folders)
+        networks = params.networks_of(*params.classify[name].arms)
+        yield ClassifierRecord(params, name, layout, params.seeds_of(name), folders, networks)
     if params.trains:
         yield SweepRecord(params, layout.sweep)
 

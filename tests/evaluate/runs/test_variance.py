@@ -19,9 +19,9 @@ from leukosr.evaluate.runs.trials import Trials, read_trials
 
 def table(count: int = 64) -> pd.DataFrame:
     rng = np.random.default_rng(0)
-    split, init = rng.integers(8, size=count), rng.integers(8, size=count)
+    split, init = rng.integers(12, size=count), rng.integers(12, size=count)
     rates = np.array([0.001, 0.01])[np.arange(count) % 2]
-    value = 0.8 + rng.normal(0, 0.03, 8)[split] + rng.normal(0, 0.003, 8)[init] + rng.normal(0, 0.002, count)
+    value = 0.8 + rng.normal(0, 0.03, 12)[split] + rng.normal(0, 0.003, 12)[init] + rng.normal(0, 0.002, count)
     return pd.DataFrame(
         {"trial": range(count), "learning_rate": rates, "split": split, "init": init, "accuracy": value}
     )

@@ -23,6 +23,11 @@ class Run:
     seed: int
     sr_seed: int | None = None
 
+    @property
+    def label(self) -> str:
+        """Its seeds as files and records name them: `1`, or `1-sr-2` with SR seed 2."""
+        return str(self.seed) if self.sr_seed is None else f"{self.seed}-sr-{self.sr_seed}"
+
 
 @dataclass(frozen=True)
 class Counts:

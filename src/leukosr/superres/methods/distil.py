@@ -47,7 +47,10 @@ class Distil(TrainSR):
         """The teacher's images, uint8 H x W x 3; where originals count, too, these follow as channels 3 to 5."""
         from leukosr.superres.teacher import taught
 
-        return taught(train, Path(self.reads), self, cache, device, processes, beside=self.originals > 0)
+        return taught(
+            train, Path(self.reads), self, cache, device, processes,
+            beside=self.originals > 0, only_class=self.only_class,
+        )  # fmt: skip
 
     def objective(self, stage: TrainStage, seed: int, device: torch.device) -> Objective:
         """image: mean absolute error against the teacher's images; originals: that against the originals."""

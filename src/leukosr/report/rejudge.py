@@ -1,0 +1,169 @@
+"""Published snapshots judged again from the predictions beside them, when the rules of judging have changed."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import cached_property
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+from leukosr.errors import LeukoError
+from leukosr.evaluate.arms.pairs import pair
+from leukosr.evaluate.arms.predictions import Predictions, read_predictions
+from leukosr.evaluate.arms.sample_size import sample_size
+from leukosr.evaluate.arms.significance import MARGIN, compare
+from leukosr.evaluate.arms.split_effect import split_effect
+from leukosr.evaluate.arms.two_way import METRICS
+from leukosr.files import new_file
+from leukosr.report.comparisons import NAMES
+from leukosr.report.evidence import assay_sentences
+from leukosr.report.page import data_uri, template
+from leukosr.report.split_effect import effect_figure, effect_rows
+from leukosr.report.style import SEQUENCE, Look
+from leukosr.report.verdicts import Verdicts, verdict_part
+from leukosr.versions import git_commit
+from leukosr.yaml_file import read_yaml
+
+END = r'(?=<h3>|<p class="soft">(?:Accuracy and macro F1: mean|The study declares))'
+TABLE = r'<div class="scroll" role="region" aria-label="{}" tabindex="0">.*?</div>\n'
+VERDICT = re.compile(r'<th scope="row">([^<]*) – ([^<]*)</th><td>([^<(]*?)( \(primary\))?</td><td>([^<]*)</td>')
+NOTE = re.compile(r"<p><strong>Judged again .*?</strong></p>\n", re.DOTALL)
+ASSAY = ("ground_truth", "bicubic")  # the arms of published studies whose difference an arm by SR could win
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A published study: its folder, and the protocols that its page shows verdicts of."""
+
+    folder: Path
+
+    @cached_property
+    def page(self) -> str:
+        """The page as it is."""
+        return (self.folder / "index.html").read_text(encoding="utf-8")
+
+    @cached_property
+    def params(self) -> Mapping[str, Any]:
+        """Its parameters, of whichever edition."""
+        return dict(read_yaml(self.folder / "params.yaml"))
+
+    @property
+    def protocols(self) -> list[str]:
+        """The protocols with verdicts, in the order of the page."""
+        return re.findall(r'aria-label="Differences between \w+, (\w+)"', self.page)
+
+    def labels(self, protocol: str) -> dict[str, str]:
+        """What the page calls each experiment, in the order of summary.json."""
+        summary = json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))
+        found = re.search(TABLE.format(rf"Comparison of the \w+, {protocol}"), self.page, re.DOTALL)
+        rows = re.findall(r'<tr><th scope="row">(.*?)</th>', found[0] if found else "")
+        names = summary.get(protocol, summary)
+        if len(rows) != len(names):
+            raise LeukoError(f"{self.folder}: index.html shows {len(rows)} experiments, summary.json has {len(names)}")
+        return {name: html.unescape(row) for name, row in zip(names, rows, strict=True)}
+
+    def predictions(self, protocol: str) -> dict[str, Predictions]:
+        """What the classifiers of each experiment said."""
+        folder, several = self.folder / "plots" / "confusion", len(self.protocols) > 1
+        return {
+            name: read_predictions(folder / f"{name}{f'_{protocol}' if several else ''}.csv", name)
+            for name in self.labels(protocol)
+        }
+
+
+def judge_again(folder: Path, today: date) -> list[str]:
+    """Bring the verdicts and the effect of the split on a snapshot's page up to the rules of today.
+
+    All else stays. The page says when it was judged again and what it said before. Returns the verdicts that changed,
+    a sentence each. Raises LeukoError for a folder that is no snapshot of a study with verdicts.
+    """
+    snapshot = Snapshot(folder)
+    if not (folder / "index.html").is_file() or not snapshot.protocols:
+        raise LeukoError(f"{folder} has no page with verdicts: name a snapshot that `leukosr publish` wrote")
+    if snapshot.params.get("claims"):
+        raise LeukoError(f"{folder} declares claims, which need its whole study: make it again and publish it")
+    page, changed = snapshot.page, []
+    for protocol in snapshot.protocols:
+        block = re.compile(rf'<div[^>]*aria-label="Differences between \w+, {protocol}".*?{END}', re.DOTALL)
+        old = next(block.finditer(page))[0]
+        new, differing = _judged(snapshot, protocol, old, today)
+        page = page.replace(old, new)
+        changed += [f"{folder.name}, {protocol}: {each}" for each in differing]
+    words = template("verdicts.html.j2").module.rule().strip()  # type: ignore[attr-defined]
+    page = re.sub(r"Differences are paired by seed, .*?<em>inconclusive</em>\.", lambda _: words, page, flags=re.DOTALL)
+    if "Scores under both protocols" in page:
+        page = _with_split_effects(snapshot, page)
+    with new_file(folder / "index.html") as path:
+        path.write_text(page, encoding="utf-8")
+    return changed
+
+
+def _judged(snapshot: Snapshot, protocol: str, old: str, today: date) -> tuple[str, list[str]]:
+    """The verdicts of one protocol as a part of the page, and which differ from those in the part `old`."""
+    labels, arms = snapshot.labels(protocol), snapshot.predictions(protocol)
+    said = {(a, b, metric): word for a, b, metric, _, word in _rows(old)}
+    names = {label: name for name, label in labels.items()}
+    primary = next(metric for *_, metric, first, _ in _rows(old) if first)
+    metric = next(each for each in METRICS if NAMES[each] == primary)
+    asked = list(dict.fromkeys((names[a], names[b]) for a, b, _ in said))
+    margin = float(snapshot.params["study"].get("margin", MARGIN))
+    found = compare([pair(arms[a], arms[b]) for a, b in asked], metric, margin)
+    part = verdict_part(protocol, Verdicts(tuple(found), tuple(map(sample_size, arms.values()))), labels)
+    shown = str(template("verdicts.html.j2").module.verdicts(part))  # type: ignore[attr-defined]
+    if set(ASSAY) <= set(arms):
+        pairs = [pair(*(arms[name] for name in ASSAY))]
+        room = next(each for each in compare(pairs, metric, margin) if each.primary)
+        sentences = assay_sentences(replace(room, a=labels[room.a], b=labels[room.b]))
+        shown += f"<p>Could this design show an effect of SR? {html.escape(' '.join(sentences))}</p>\n"
+    shown += "<p>The study declared no claims before its first run, so every verdict is exploratory.</p>\n"
+    now = {(a, b, metric): word for a, b, metric, _, word in _rows(shown)}
+    changed = [f"{a} – {b}, {metric}: {said[a, b, metric]} -> {word}"
+               for (a, b, metric), word in now.items() if said[a, b, metric] != word]  # fmt: skip
+    note = NOTE.search(old)
+    if note is not None and not changed:
+        return shown + note[0], []
+    before = "; ".join(f"{a} – {b}, {metric}: {said[a, b, metric]}" for a, b, metric in now)
+    return (
+        f"{shown}<p><strong>Judged again on {today.isoformat()} from the stored predictions, by the rules of commit "
+        f"{git_commit()[:7]}; {len(changed)} of {len(now)} verdicts changed. Before: {html.escape(before)}."
+        "</strong></p>\n"
+    ), changed
+
+
+def _rows(part: str) -> Iterator[tuple[str, ...]]:
+    """First and second experiment, metric, whether it is primary, and verdict of each row of a table of verdicts."""
+    for row in VERDICT.findall(part):
+        yield tuple(html.unescape(cell) for cell in row)
+
+
+def _first_edition_looks() -> dict[str, Any]:
+    """The looks of the project's own arms, which parameters of the first edition do not hold."""
+    looks = [read_yaml(path).get("report", {}).get("looks", {}) for path in sorted(Path("conf/arms").glob("*.yaml"))]
+    return {name: look for each in looks for name, look in each.items()}
+
+
+def _with_split_effects(snapshot: Snapshot, page: str) -> str:
+    """The page with today's intervals of what the split alone does; draws their figure anew."""
+    first, second = snapshot.protocols
+    labels, mixed, disjoint = snapshot.labels(first), snapshot.predictions(first), snapshot.predictions(second)
+    effects = [effect for name in mixed for effect in split_effect(mixed[name], disjoint[name])]
+    alt = re.search(r'src="([^"]*)" alt="(Test accuracy of [^"]* under both protocols with 95 % intervals\. )', page)
+    if alt is None:
+        raise LeukoError(f"{snapshot.folder}: its page has no figure of what the split alone does")
+    note = html.unescape(page[alt.end() : page.index('"', alt.end())])
+    known, free = {**_first_edition_looks(), **snapshot.params["report"].get("looks", {})}, cycle(SEQUENCE)
+    looks = {name: Look(label, known.get(name, {}).get("colour") or next(free)) for name, label in labels.items()}
+    figure = snapshot.folder / "figures" / "split_effect.png"
+    effect_figure(figure, effects, (first, second), looks, note)
+    head = ["experiment", "metric", *(f"{name.replace('_', ' ')}, %" for name in (first, second))]
+    table = template("verdicts.html.j2").module.table(  # type: ignore[attr-defined]
+        [*head, "difference, points (95 % interval)"], effect_rows(effects, labels), "Scores under both protocols", 2
+    )
+    page = page.replace(alt[1], data_uri(figure, False))
+    return re.sub(TABLE.format("Scores under both protocols"), lambda _: str(table), page, flags=re.DOTALL)

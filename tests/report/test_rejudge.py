@@ -1,0 +1,50 @@
+"""Published pages say what today's rules say, and a page that says otherwise is put right."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from leukosr.errors import LeukoError
+from leukosr.report.rejudge import judge_again
+
+ROOT = Path(__file__).resolve().parents[2]
+SNAPSHOTS = sorted(path.parent for path in (ROOT / "results").glob("*/index.html"))
+
+
+@pytest.fixture
+def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(ROOT)
+    return tmp_path / "copy"
+
+
+@pytest.mark.parametrize("snapshot", SNAPSHOTS, ids=lambda snapshot: snapshot.name)
+def test_a_published_page_says_what_its_predictions_say_today(snapshot: Path, copy: Path) -> None:
+    shutil.copytree(snapshot, copy)
+    assert judge_again(copy, date(2030, 1, 1)) == []
+    page = (copy / "index.html").read_text(encoding="utf-8")
+    assert "Judged again on 20" in page
+    # drawings of text differ in a pixel between machines
+    if "split_effect" not in {path.stem for path in (snapshot / "figures").iterdir()}:
+        assert page == (snapshot / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_page_that_says_otherwise_is_put_right_and_tells_what_it_said(copy: Path) -> None:
+    shutil.copytree(ROOT / "results" / "pbc-leakage", copy)
+    page = (copy / "index.html").read_text(encoding="utf-8")
+    (copy / "index.html").write_text(page.replace("<td>no gain</td>", "<td>clearly better</td>"), encoding="utf-8")
+    changed = judge_again(copy, date(2030, 1, 1))
+    assert "copy, source_disjoint: Real-ESRGAN – bicubic, macro F1: clearly better -> no gain" in changed
+    again = (copy / "index.html").read_text(encoding="utf-8")
+    assert again.count("<td>no gain</td>") == page.count("<td>no gain</td>") == len(changed)
+    assert "Judged again on 2030-01-01" in again
+    assert "Real-ESRGAN – bicubic, macro F1: clearly better" in again
+
+
+def test_a_folder_without_verdicts_is_refused(copy: Path) -> None:
+    copy.mkdir()
+    with pytest.raises(LeukoError, match="no page with verdicts"):
+        judge_again(copy, date(2030, 1, 1))
