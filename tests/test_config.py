@@ -230,6 +230,7 @@ def test_an_arm_may_have_any_name_that_a_folder_and_a_stage_can_have(demo: Any) 
 
 # key, value, what the message must say beside `key`
 WRONG = [
+    ("classifier.weights", "", ["''", "imagenet_v2 or pretrained/NAME"]),
     ("classifier.learning_rate", -0.001, ["-0.001", "greater than 0"]),
     ("train_sr.srgan.stages.0.learning_rate", -1, ["-1", "greater than 0"]),
     ("train_sr.srgan.stages.0.betas.1", 1.0, ["1.0", "less than 1"]),
@@ -275,6 +276,12 @@ def test_a_wrong_value_is_named_with_its_key_and_what_is_allowed(
     for part in said:
         assert part in message
     assert "unknown key" not in message  # one mistake, one complaint
+
+
+def test_an_experiment_under_an_unknown_protocol_is_refused_by_its_key(demo: Any) -> None:
+    assert refusal(changed(demo, "classify.raw.protocols", ["random"])) == (
+        "params.yaml: classify.raw.protocols: 'random' is none of the study's, paper"
+    )
 
 
 @pytest.mark.parametrize(

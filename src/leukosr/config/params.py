@@ -61,7 +61,6 @@ class Params(Section):
             raise ValueError(
                 f"report.looks: unknown arm '{unknown[0]}'; the arms of this study are {', '.join(self.arms)}"
             )
-        self._check_sweep()
         for name, train in self.train_sr.items():
             check_patch(name, train, self.image)
             check_watched(f"train_sr.{name}", train.reads, train.watched, train.watched_key, self.starts)
@@ -86,6 +85,7 @@ class Params(Section):
                     f"study.comparisons: {list(pair)} must have a protocol and a seed in common; see protocols and "
                     f"seeds of classify.{pair[0]} and classify.{pair[1]}"
                 )
+        self._check_sweep()
         return self
 
     @model_validator(mode="after")
