@@ -17,7 +17,14 @@ from leukosr.report.cells import help_block, reliability_block
 from leukosr.report.comparisons import HEADS, NAMES, row
 from leukosr.report.results import StudyResults
 from leukosr.report.tables import mean_sd
-from leukosr.report.verdicts import labels_of, named, predictions_of, study_pairs, verdict_rows
+from leukosr.report.verdicts import (
+    compare_in_families,
+    labels_of,
+    named,
+    predictions_of,
+    study_pairs,
+    verdict_rows,
+)
 
 SENSITIVE = ("better", "clearly better")
 CANNOT = "This design cannot show an effect of SR"
@@ -114,10 +121,13 @@ def conflict_blocks(params: Params, results: StudyResults) -> list[Block]:
     said = {name: predictions_of(results, name) for name in results.experiments}
     kept, images = without_conflicts(list(said.values()))
     left = dict(zip(said, kept, strict=True))
-    pairs = [pair(left[a], left[b]) for a, b in study_pairs(params) if a in left and b in left]
-    if not images or not pairs or any(arm.table.empty for arm in kept):
+    asked = [each for each in study_pairs(params) if set(each) <= set(left)]
+    if not images or not asked:
         return [Block("Label conflicts", [*sentences, "No test image that is compared shows one."])]
-    found = named(compare(pairs, params.study.primary, params.study.margin), labels_of(results))
+    if any(arm.table.empty for arm in kept):
+        return [Block("Label conflicts", [*sentences, "Without them some experiment has no test image left."])]
+    pairs, protocols = [pair(left[a], left[b]) for a, b in asked], [results.protocol] * len(asked)
+    found = named(compare_in_families(params, pairs, asked, protocols), labels_of(results))
     label = f"Verdicts without the {images} test images of such sources"
     table = TableOfBlock(label, ("experiments", *HEADS), verdict_rows(found), 3)
     return [Block("Label conflicts", sentences, [table])]
