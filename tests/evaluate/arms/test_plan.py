@@ -66,9 +66,9 @@ def crossed(design: Design, true: float, count: int, random: np.random.Generator
     return replace(drawn, second=second, runs=runs, other_runs=runs)
 
 
-@pytest.mark.parametrize("changed", [{}, {"run_of_arm_sd": 0.3, "network_sd": 0.05}])
-def test_runs_that_recur_in_every_network_are_not_counted_as_many(changed: dict[str, float]) -> None:
-    planned = replace(NESTED, runs=6, sr_seeds=4, run_sd=0.0, source_of_run_sd=0.2, **changed)
+@pytest.mark.parametrize("design", [NESTED, replace(NESTED, run_of_arm_sd=0.3, network_sd=0.05)])
+def test_runs_that_recur_in_every_network_are_not_counted_as_many(design: Design) -> None:
+    planned = replace(design, runs=6, sr_seeds=4)
     large = replace(planned, runs=30, sr_seeds=60, class_sources=(80, 80, 80), class_images=(240, 240, 240))
     pilot = components(one(crossed(large, 0.05, 1, np.random.default_rng(0)), 0), "accuracy")
     expected = power(pilot, Size(6, 60, 4), Question(0.05, 0.02))
@@ -76,7 +76,7 @@ def test_runs_that_recur_in_every_network_are_not_counted_as_many(changed: dict[
     said = words(seen, 0.02, p_values(seen, 0.02))
     assert pilot.seeds is not None
     for word, share in expected.items():
-        assert share == pytest.approx(float((said == word).mean()), abs=0.04), word
+        assert share == pytest.approx(float((said == word).mean()), abs=0.03), word
 
 
 def test_a_pilot_with_one_run_per_network_tells_networks_from_runs() -> None:
