@@ -30,27 +30,38 @@ def plan(
     sd_run: Annotated[float, typer.Option(min=0, help="Without a pilot: sd of the difference over runs.")] = 0.0,
     sd_source: Annotated[float | None, typer.Option(min=0, help="… over sources, of one source each.")] = None,
     sd_cell: Annotated[float, typer.Option(min=0, help="… of one source in one run, beside both.")] = 0.0,
-    sd_sr: Annotated[float | None, typer.Option(min=0, help="… over SR networks.")] = None,
+    sd_sr: Annotated[
+        float | None, typer.Option(min=0, help="The sd over SR networks, also beside a pilot of one network.")
+    ] = None,
     score: Annotated[float, typer.Option(min=0, max=1, help="… the score that both arms are near.")] = 0.75,
     as_json: Annotated[bool, typer.Option("--json", help="Print an object instead of a table.")] = False,
 ) -> None:
     """Say how likely each verdict is in a study yet to run, by runs and sources, from a pilot's predictions."""
-    from leukosr.evaluate.arms.plan import Components, Question, Size
+    from leukosr.evaluate.arms.plan import Components, Question, Size, with_networks
     from leukosr.evaluate.arms.plan import plan as planned
     from leukosr.report import plans
 
     tried = _numbers(sources, "--sources") if sources else []
     networks = _numbers(sr_seeds, "--sr-seeds") if sr_seeds else []
     if pilot:
+        if sd_run or sd_source is not None or sd_cell:
+            raise LeukoError(
+                "plan: a pilot says how far runs and sources lie apart: leave out --sd-run, --sd-source and --sd-cell"
+            )
         found, seen_networks = _of_pilot(pilot, primary)
     elif sd_source is None or not tried:
         raise LeukoError("plan: name the predictions.csv of two arms, or give --sd-source and --sources")
+    elif tried[0] < 2:
+        raise LeukoError("plan: --sources begins with 1, and one source shows no variance: give 2 or more")
     else:
         found, seen_networks = Components(
-            runs=sd_run**2, sources=sd_source**2, cells=sd_cell**2, networks=None if sd_sr is None else sd_sr**2,
-            network_cells=None if sd_sr is None else 0.0, seen=tried[0], freedom=tried[0] - 1,
-            unseen=abs(1 - 2 * score) / tried[0],
+            runs=sd_run**2, sources=sd_source**2, cells=sd_cell**2, networks=None, network_cells=None, seen=tried[0],
+            freedom=tried[0] - 1, unseen=abs(1 - 2 * score) / tried[0],
         ), 1  # fmt: skip
+    if sd_sr is not None:
+        if found.networks is not None:
+            raise LeukoError("plan: the pilot says how far SR networks lie apart: leave out --sd-sr")
+        found = with_networks(found, sd_sr**2)
     tried = tried or [found.seen, 2 * found.seen, 4 * found.seen]
     networks = networks or [seen_networks]
     sizes = [Size(r, s, k) for k in networks for s in tried for r in _numbers(runs, "--runs")]
