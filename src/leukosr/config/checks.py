@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from leukosr.classify.settings import Experiment
-from leukosr.config.arms import ByTraining
+from leukosr.config.arms import ByFile, ByTraining
 from leukosr.images.settings import Image
 from leukosr.layout import weight_file
 from leukosr.superres.methods.method import TrainSR
@@ -32,6 +32,15 @@ def check_watched(key: str, reads: str, weights: str | None, by: str, starts: Ma
     needed = starts.get(str(weights)) or str(weight_file(str(weights)))
     if reads != needed:
         raise ValueError(f"{key}.reads = {reads}: must be {needed}, by {key}.{by}")
+
+
+def watched_weights(params: Params) -> list[str]:
+    """The files of weights that arms, trainings and classifiers of a study name, in this order, each once."""
+    found = [arm.reads for arm in params.upscale.values() if isinstance(arm, ByFile)]
+    found += [train.reads for train in params.train_sr.values() if train.watched is not None]
+    files = (experiment.classifier.weight_file for experiment in params.classify.values())
+    found += [file.as_posix() for file in files if file is not None]
+    return list(dict.fromkeys(found))
 
 
 def check_experiment(name: str, experiment: Experiment, params: Params) -> None:

@@ -122,6 +122,11 @@ class Params(Section):
                     raise ValueError(
                         f"claims.family: '{name}' does not run under {claim.protocol}; experiments that do are {known}"
                     )
+                if self.seeds_of(name) != self.claims.seeds:
+                    raise ValueError(
+                        f"claims.seeds: {self.claims.seeds} was declared, but classify.{name}.seeds is "
+                        f"{self.seeds_of(name)}: set it to null"
+                    )
         return self
 
     def protocols_of(self, experiment: str) -> tuple[Protocol, ...]:
