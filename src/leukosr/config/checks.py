@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from leukosr.classify.settings import Experiment
 from leukosr.config.arms import ByFile, ByTraining
+from leukosr.evaluate.claims import Claims
 from leukosr.images.settings import Image
 from leukosr.layout import weight_file
 from leukosr.superres.methods.method import TrainSR
@@ -58,6 +59,30 @@ def check_experiment(name: str, experiment: Experiment, params: Params) -> None:
     needed = arms if len(experiment.arms) > 1 else f"{arms}/{experiment.test}"
     if experiment.reads != needed:
         raise ValueError(f"{key}.reads = {experiment.reads}: must be {needed}, where the images of its arms lie")
+
+
+def check_claims(claims: Claims, params: Params) -> None:
+    """The study, and every experiment of the family, runs what was declared."""
+    for key, declared, run in (
+        ("metric", claims.metric, params.study.primary), ("margin", claims.margin, params.study.margin),
+        ("seeds", claims.seeds, params.study.seeds),
+    ):  # fmt: skip
+        if declared != run:
+            ours = {"metric": "primary"}.get(key, key)
+            raise ValueError(f"claims.{key}: {declared} was declared, but study.{ours} is {run}: make them equal")
+    for claim in claims.family:
+        known = params.experiments_under(claim.protocol)
+        for name in (claim.first, claim.second):
+            if name not in known:
+                raise ValueError(
+                    f"claims.family: '{name}' does not run under {claim.protocol}; experiments that do are "
+                    f"{', '.join(known) or 'none'}"
+                )
+            if params.seeds_of(name) != claims.seeds:
+                raise ValueError(
+                    f"claims.seeds: {claims.seeds} was declared, but classify.{name}.seeds is "
+                    f"{params.seeds_of(name)}: set it to null"
+                )
 
 
 def check_patch(name: str, train: TrainSR, image: Image) -> None:
