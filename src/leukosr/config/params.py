@@ -6,7 +6,7 @@ from pydantic import model_validator
 
 from leukosr.classify.settings import Classifier, Experiment
 from leukosr.config.arms import AnyArm, ByTraining
-from leukosr.config.checks import check_experiment, check_patch, check_training, check_watched
+from leukosr.config.checks import check_claims, check_experiment, check_patch, check_training, check_watched
 from leukosr.config.study import Budget, FindSources, Report
 from leukosr.config.sweep import STREAMS_OF, Sweep, SweptStream
 from leukosr.data.settings import Prepare, Provenance
@@ -106,22 +106,8 @@ class Params(Section):
     @model_validator(mode="after")
     def _claims_fit(self) -> Params:
         """What is run is what was declared."""
-        if self.claims is None:
-            return self
-        for key, declared, run in (
-            ("metric", self.claims.metric, self.study.primary), ("margin", self.claims.margin, self.study.margin),
-            ("seeds", self.claims.seeds, self.study.seeds),
-        ):  # fmt: skip
-            if declared != run:
-                ours = {"metric": "primary"}.get(key, key)
-                raise ValueError(f"claims.{key}: {declared} was declared, but study.{ours} is {run}: make them equal")
-        for claim in self.claims.family:
-            for name in (claim.first, claim.second):
-                if name not in self.experiments_under(claim.protocol):
-                    known = ", ".join(self.experiments_under(claim.protocol)) or "none"
-                    raise ValueError(
-                        f"claims.family: '{name}' does not run under {claim.protocol}; experiments that do are {known}"
-                    )
+        if self.claims is not None:
+            check_claims(self.claims, self)
         return self
 
     def protocols_of(self, experiment: str) -> tuple[Protocol, ...]:
