@@ -47,3 +47,17 @@ def test_wrong_options_are_named(options: list[str], message: str) -> None:
     arms = [str(PUBLISHED / f"{arm}_paper.csv") for arm in ("real_esrgan", "raw")]
     result = CliRunner().invoke(app, ["compare", *arms, *options])
     assert isinstance(result.exception, LeukoError) and message in str(result.exception)
+
+
+def test_tables_of_other_names_are_judged_and_planned_alike_and_a_loss_excludes_no_gain_of_0(tmp_path: Path) -> None:
+    arms = []
+    for arm in ("raw", "bicubic"):
+        header, rest = (PUBLISHED / f"{arm}_source_disjoint.csv").read_text().split("\n", 1)
+        arms.append(str(tmp_path / f"{arm}.csv"))
+        Path(arms[-1]).write_text(f"{header.replace('true', 'label').replace('source', 'slide')}\n{rest}")
+    runner = CliRunner()
+    assert "what yours are called, e.g. --columns" in str(runner.invoke(app, ["compare", *arms]).exception)
+    planned = runner.invoke(app, ["plan", *arms, "--columns", "true=label,source=slide", "--runs", "8"])
+    assert planned.exit_code == 0 and "58 sources" in planned.output
+    unknown = runner.invoke(app, ["compare", *arms, "--columns", "true=label"]).output.replace("\n", " ")
+    assert "Inconclusive whatever the figures" in unknown and "is excluded" not in unknown
