@@ -391,6 +391,14 @@ def test_sources_of_other_images_are_refused_at_the_door(project: Path) -> None:
     assert not (project / "datasets" / "cells").exists()
 
 
+def test_gaps_of_sources_are_counted_at_the_door(project: Path) -> None:
+    source = images(project.parent / "set", "a/1.png", "b/2.png")
+    (source / "sources.csv").write_text("path,source\na/1.png,P1\nx/1.png,P1\n")
+    rows, without = add("cells", source, leave_out=False).notes
+    assert rows.startswith("1 of 2 rows of ") and rows.endswith("name no image of the set, e.g. x/1.png")
+    assert without.startswith("1 of 2 images have no source in ")
+
+
 @pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "/tmp/x", ".", "my cells"])
 def test_a_name_that_is_no_folder_below_datasets_is_refused(project: Path, name: str) -> None:
     source = images(project.parent / "set", "a/1.png", "b/2.png")

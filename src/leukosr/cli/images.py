@@ -60,6 +60,8 @@ def data_add(
     added = add(name, path, leave_out=leave_out, classes=not no_classes)
     for item in added.left_out:
         errors.print(f"left out: {item.path} {item.reason}")
+    for note in added.notes:
+        errors.print(note)
     rows = f", {added.split_rows} of their rows taken out of split.csv" if added.split_rows else ""
     console.print(f"data add {name}: {added.images} images in datasets/{name}, {len(added.left_out)} left out{rows}")
     if no_classes:
