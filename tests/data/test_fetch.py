@@ -284,7 +284,7 @@ def test_bccd_has_the_hash_of_the_committed_pointer(project: Path) -> None:
 
 def test_added_images_are_checked_copied_and_put_under_dvc(dvc_project: Path) -> None:
     source = images(dvc_project.parent / "set", "a/1.png", "b/2.png", "b/3.png")
-    (source / "sources.csv").write_text("path,source\na/1.png,s\n")
+    (source / "sources.csv").write_text("path,source\na/1.png,s\nb/2.png,s\nb/3.png,t\n")
     before = contents(source)
     assert add("cells", source, leave_out=False) == Added(3, [], 0)
     assert contents(dvc_project / "datasets" / "cells") == before

@@ -154,7 +154,7 @@ def _with_split_effects(snapshot: Snapshot, page: str) -> str:
     """The page with today's intervals of what the split alone does; draws their figure anew."""
     first, second = snapshot.protocols
     labels, mixed, disjoint = snapshot.labels(first), snapshot.predictions(first), snapshot.predictions(second)
-    effects = [effect for name in mixed for effect in split_effect(mixed[name], disjoint[name])]
+    effects = [effect for name in mixed if name in disjoint for effect in split_effect(mixed[name], disjoint[name])]
     alt = re.search(r'src="([^"]*)" alt="(Test accuracy of [^"]* under both protocols with 95 % intervals\. )', page)
     if alt is None:
         raise LeukoError(f"{snapshot.folder}: its page has no figure of what the split alone does")

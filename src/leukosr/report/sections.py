@@ -69,8 +69,7 @@ def _trained(params: Params, results: StudyResults) -> str:
 def alike(params: Params, results: StudyResults) -> bool:
     """Whether the experiments differ in nothing but the one arm that each trains and tests on."""
     chosen = [params.classify[name] for name in results.experiments]
-    first = chosen[0]
-    same = all((each.classifier, each.seeds) == (first.classifier, first.seeds) for each in chosen)
+    same = all((each.classifier, each.seeds) == (chosen[0].classifier, chosen[0].seeds) for each in chosen)
     same &= all(params.networks_of(*each.arms) == (None,) for each in chosen)
     return same and all(len(each.arms) == 1 for each in chosen) and len({each.test for each in chosen}) == len(chosen)
 

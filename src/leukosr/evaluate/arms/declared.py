@@ -40,7 +40,7 @@ def write_sidecar(folder: Path, origin: Origin) -> None:
 
 def read_sidecar(predictions: Path) -> Origin | None:
     """What lies beside a predictions.csv; None where nothing does. Raises LeukoError for one that was changed."""
-    path = predictions.with_name(SIDECAR)
+    path = predictions.parent / SIDECAR
     if not path.is_file():
         return None
     try:
