@@ -284,7 +284,7 @@ def test_bccd_has_the_hash_of_the_committed_pointer(project: Path) -> None:
 
 def test_added_images_are_checked_copied_and_put_under_dvc(dvc_project: Path) -> None:
     source = images(dvc_project.parent / "set", "a/1.png", "b/2.png", "b/3.png")
-    (source / "sources.csv").write_text("path,source\na/1.png,s\n")
+    (source / "sources.csv").write_text("path,source\na/1.png,s\nb/2.png,s\nb/3.png,t\n")
     before = contents(source)
     assert add("cells", source, leave_out=False) == Added(3, [], 0)
     assert contents(dvc_project / "datasets" / "cells") == before
@@ -423,6 +423,14 @@ def test_sources_of_other_images_are_refused_at_the_door(project: Path) -> None:
     with pytest.raises(LeukoError, match=r"none of the 1 paths in .*sources\.csv is an image of the set, e\.g\. x/1"):
         add("cells", source, leave_out=False)
     assert not (project / "datasets" / "cells").exists()
+
+
+def test_gaps_of_sources_are_counted_at_the_door(project: Path) -> None:
+    source = images(project.parent / "set", "a/1.png", "b/2.png")
+    (source / "sources.csv").write_text("path,source\na/1.png,P1\nx/1.png,P1\n")
+    rows, without = add("cells", source, leave_out=False).notes
+    assert rows.startswith("1 of 2 rows of ") and rows.endswith("name no image of the set, e.g. x/1.png")
+    assert without.startswith("1 of 2 images have no source in ")
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "/tmp/x", ".", "my cells"])

@@ -83,3 +83,17 @@ def test_without_label_conflicts_the_declared_family_is_the_same(tmp_path: Path)
     first, again = printed.split("of sources that have two labels:")
     for part in (first, again):
         assert part.count("(exploratory)") == 2  # real_esrgan – bicubic, by two metrics
+
+
+def test_tables_of_other_names_are_judged_and_planned_alike_and_a_loss_excludes_no_gain_of_0(tmp_path: Path) -> None:
+    arms = []
+    for arm in ("raw", "bicubic"):
+        header, rest = (PUBLISHED / f"{arm}_source_disjoint.csv").read_text().split("\n", 1)
+        arms.append(str(tmp_path / f"{arm}.csv"))
+        Path(arms[-1]).write_text(f"{header.replace('true', 'label').replace('source', 'slide')}\n{rest}")
+    runner = CliRunner()
+    assert "what yours are called, e.g. --columns" in str(runner.invoke(app, ["compare", *arms]).exception)
+    planned = runner.invoke(app, ["plan", *arms, "--columns", "true=label,source=slide", "--runs", "8"])
+    assert planned.exit_code == 0 and "58 sources" in planned.output
+    unknown = runner.invoke(app, ["compare", *arms, "--columns", "true=label"]).output.replace("\n", " ")
+    assert "Inconclusive whatever the figures" in unknown and "is excluded" not in unknown

@@ -60,6 +60,8 @@ def data_add(
     added = add(name, path, leave_out=leave_out, classes=not no_classes)
     for item in added.left_out:
         errors.print(f"left out: {item.path} {item.reason}")
+    for note in added.notes:
+        errors.print(note)
     rows = f", {added.split_rows} of their rows taken out of split.csv" if added.split_rows else ""
     masks = f" with {added.masks} masks" if added.masks else ""
     brought = f"{added.images} images{masks} in datasets/{name}"

@@ -106,4 +106,5 @@ def rejudge(
     changed = [sentence for folder in folders for sentence in judge_again(folder, date.today())]
     for sentence in changed:
         console.print(sentence)
-    console.print(f"rejudge: {len(folders)} pages, {len(changed)} verdicts changed -> {', '.join(map(str, folders))}")
+    pages = "1 page" if len(folders) == 1 else f"{len(folders)} pages"
+    console.print(f"rejudge: {pages}, {len(changed)} verdicts changed -> {', '.join(map(str, folders))}")

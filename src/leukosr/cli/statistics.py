@@ -146,19 +146,19 @@ def variance(
     files: Annotated[
         list[Path],
         typer.Argument(
-            metavar="TRIALS...",
+            metavar="TRIALS",
             help="A table of trials: trial, learning_rate, streams, metrics. Of several tables each is one "
             "configuration, and their spreads are compared with that of the first.",
         ),
     ],
-    metric: Annotated[str, typer.Option(help="The column to take apart.")] = "accuracy",
+    metric: Annotated[str, typer.Option(help="The column to analyse.")] = "accuracy",
     out: Annotated[Path | None, typer.Option(help="Also write the record and its figures to this folder.")] = None,
-    note: Annotated[str, typer.Option(help="What stands at the foot of the figures, as the budget.")] = "",
+    note: Annotated[str, typer.Option(help="A line for the foot of the figures, e.g. the budget.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print an object instead of tables.")] = False,
 ) -> None:
-    """Take the run-to-run variance of a table of trials apart: how large, which stream.
+    """Say how large the run-to-run variance in a table of trials is, and which random streams cause it.
 
-    Of several tables: whose runs lie closer together?
+    Of several tables, say whose runs lie closer together.
     """
     from leukosr.evaluate.runs.trials import read_trials
     from leukosr.evaluate.runs.variance import analyse, as_record

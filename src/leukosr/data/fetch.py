@@ -140,12 +140,13 @@ def _dvc_hash(folder: Path) -> str:
 
 @dataclass(frozen=True)
 class Added:
-    """What `add` brought: images and masks; files that it left out, and rows of split.csv that named such files."""
+    """What `add` brought: images and masks; files left out, rows of split.csv that named such, gaps of sources.csv."""
 
     images: int
     left_out: list[Rejected]
     split_rows: int
     masks: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def add(name: str, path: Path, *, leave_out: bool, classes: bool = True) -> Added:
@@ -181,7 +182,7 @@ def _add(target: Path, path: Path, *, leave_out: bool, classes: bool) -> Added:
     if rejected and not leave_out:
         listed = "; ".join(f"{item.path} {item.reason}" for item in rejected[:20])
         raise LeukoError(f"{len(rejected)} files of {path} cannot be used: {listed}. Fix them or add --leave-out")
-    read_sources(path, good)  # refuse a table of other names before anything is copied
+    sources = read_sources(path, good)  # refuse a table of other names before anything is copied
     with _undone(target):
         with new_folder(target) as folder:
             for name in (*(image.file.path for image in good), *masks):
@@ -192,7 +193,7 @@ def _add(target: Path, path: Path, *, leave_out: bool, classes: bool) -> Added:
                 shutil.copyfile(path / "sources.csv", folder / "sources.csv")
             split_rows = copy_split(path, folder, {image.file.path for image in good}) if with_split else 0
         run_dvc("add", str(target))
-    return Added(len(good), rejected, split_rows, len(masks))
+    return Added(len(good), rejected, split_rows, len(masks), sources.notes)
 
 
 def _masks(path: Path, good: list[Checked]) -> tuple[list[str], list[Rejected]]:

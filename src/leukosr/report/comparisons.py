@@ -115,6 +115,8 @@ def _left_open(found: Comparison) -> str:
     why = f" Inconclusive whatever the figures: {found.reason}." if found.reason else ""
     if found.smallest_margin is None or found.runs == 1:
         return why
+    if found.smallest_margin < 0.0005:  # 0.0 points
+        return why or " Any gain is excluded."
     return f"{why} A gain of {100 * found.smallest_margin:.1f} points or more is excluded, a smaller one is not."
 
 

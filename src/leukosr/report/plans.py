@@ -30,7 +30,7 @@ def print_plan(found: Plan, components: Components, console: Console) -> None:
     print_wide(console, ("sources", "SR seeds", "runs", "trainings", *words), rows)
     console.print(
         "Runs are those of the classifier on the images of each SR network, trainings those of both arms; SR trainings "
-        "come on top, one an SR seed."
+        "come on top, one per SR seed."
     )
     console.print(needed_sentence(found))
 
