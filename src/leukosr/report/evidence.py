@@ -96,7 +96,7 @@ def assay_blocks(params: Params, results: StudyResults) -> list[Block]:
         )
         return [Block(title, [words])]
     return [
-        _assay_block(params, results, each, title if len(found) == 1 else f"{title}: {results.look(each[0]).label}")
+        _assay_block(params, results, each, title if len(found) == 1 else f"{title} ({results.look(each[0]).label})")
         for each in found
     ]
 
