@@ -368,6 +368,15 @@ def test_plan_says_that_no_number_of_runs_suffices(leukosr_cli: Callable[..., Ou
     assert code == 0 and "No number of runs suffices" in printed
 
 
+def test_plan_takes_the_sd_of_networks_beside_a_pilot_of_one_and_no_other(
+    leukosr_cli: Callable[..., Outcome],
+) -> None:
+    pilot = [str(PUBLISHED / f"{name}_source_disjoint.csv") for name in ("real_esrgan", "bicubic")]
+    code, printed, _ = leukosr_cli("plan", *pilot, "--sd-sr", "0.01", "--sr-seeds", "3", "--runs", "8", "--json")
+    assert code == 0 and json.loads(printed)["components"]["networks"] == pytest.approx(1e-4)
+    assert "leave out --sd-run" in error_line(leukosr_cli("plan", *pilot, "--sd-source", "0.1"))
+
+
 def test_plan_takes_components_and_refuses_half_of_them(leukosr_cli: Callable[..., Outcome]) -> None:
     known = ("--sd-source", "0.1", "--sd-run", "0.02", "--sources", "100,400", "--sd-sr", "0.01", "--sr-seeds", "1,3")
     code, printed, _ = leukosr_cli("plan", *known, "--difference", "0.05", "--json")
@@ -377,4 +386,5 @@ def test_plan_takes_components_and_refuses_half_of_them(leukosr_cli: Callable[..
         (s, k) for s in (100, 400) for k in (1, 3)
     }
     assert error_line(leukosr_cli("plan", "--sd-source", "0.1")).startswith("plan: name the predictions.csv")
+    assert "one source shows no variance" in error_line(leukosr_cli("plan", "--sd-source", "0.1", "--sources", "1"))
     assert "--runs is '8;9'" in error_line(leukosr_cli("plan", *known, "--runs", "8;9"))

@@ -230,6 +230,7 @@ def test_an_arm_may_have_any_name_that_a_folder_and_a_stage_can_have(demo: Any) 
 
 # key, value, what the message must say beside `key`
 WRONG = [
+    ("classifier.weights", "", ["''", "imagenet_v2 or pretrained/NAME"]),
     ("classifier.learning_rate", -0.001, ["-0.001", "greater than 0"]),
     ("train_sr.srgan.stages.0.learning_rate", -1, ["-1", "greater than 0"]),
     ("train_sr.srgan.stages.0.betas.1", 1.0, ["1.0", "less than 1"]),
@@ -275,6 +276,12 @@ def test_a_wrong_value_is_named_with_its_key_and_what_is_allowed(
     for part in said:
         assert part in message
     assert "unknown key" not in message  # one mistake, one complaint
+
+
+def test_an_experiment_under_an_unknown_protocol_is_refused_by_its_key(demo: Any) -> None:
+    assert refusal(changed(demo, "classify.raw.protocols", ["random"])) == (
+        "params.yaml: classify.raw.protocols: 'random' is none of the study's, paper"
+    )
 
 
 @pytest.mark.parametrize(
@@ -644,7 +651,7 @@ def test_a_sweep_trains_as_long_as_the_recipe_says_unless_asked_otherwise(
         (["study=demo_sr", "study.protocol=both"], "protocol: a study without classification runs under one protocol"),
         (["study.measures=[classification]", "compared=[raw]"], "compared: must list nothing, by study.measures"),
         (["compared=[raw]"], "compared: must list every arm, by study.measures"),
-        (["prepare.source_pattern='('"], "'(' is no regular expression"),
+        (["prepare.source_pattern='('"], "'(' is not a regular expression"),
         (["prepare.source_pattern=x"], "prepare.source_pattern = 'x': needs one group in parentheses"),
     ],
 )
@@ -692,3 +699,20 @@ def test_claims_that_the_study_does_not_run_are_refused(
     compose_raw: Callable[..., Any], changes: dict[str, Any], said: str
 ) -> None:
     assert said in refusal(claimed(compose_raw(), **changes))
+
+
+def test_claims_hold_for_experiments_with_the_declared_seeds_alone(compose_raw: Callable[..., Any]) -> None:
+    raw = claimed(compose_raw("classify.srgan.seeds=[7, 8]"))
+    assert "claims.seeds: [1, 2] was declared, but classify.srgan.seeds is [7, 8]: set it to null" in refusal(raw)
+
+
+def test_weights_of_classifiers_are_words(compose_raw: Callable[..., Any]) -> None:
+    raw = compose_raw("classifier.weights=imagenet1k")
+    said = "none, imagenet, imagenet_v1, imagenet_v2 or pretrained/NAME (`leukosr weights list`)"
+    assert f"classify.raw.classifier.weights = 'imagenet1k': only {said}" in refusal(raw)
+    (name,) = {each.classifier.weights for each in compose_weights(compose_raw, "pretrained/Mine-2")}
+    assert name == "pretrained/Mine-2"  # as `leukosr weights add` takes it
+
+
+def compose_weights(compose_raw: Callable[..., Any], word: str) -> list[Any]:
+    return list(parse_params(compose_raw(f"classifier.weights={word}"), "params.yaml").classify.values())

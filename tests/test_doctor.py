@@ -121,6 +121,17 @@ def test_missing_images_come_with_the_command_that_brings_them(clone: Path) -> N
     assert any("leukosr data add mine PATH" in each for each in problems())
 
 
+def test_missing_weights_come_with_the_command_that_brings_them(clone: Path) -> None:
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    recipe = params["classify"]["raw"]["classifier"]
+    recipe["weights"], recipe["reads"] = "pretrained/resnet50_v1", "pretrained/resnet50_v1.safetensors"
+    params["sweep"]["reads"] = recipe["reads"]
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    found = [each for each in problems() if "dvc.lock" not in each]
+    assert len(found) == 1
+    assert "pretrained/resnet50_v1.safetensors is not here: run `leukosr weights fetch resnet50_v1`" in found[0]
+
+
 def test_rows_of_local_databases_are_counted(clone: Path) -> None:
     with sqlite3.connect("mlflow.db") as connection:
         connection.execute("CREATE TABLE runs (id)")

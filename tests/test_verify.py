@@ -134,7 +134,7 @@ def test_an_object_of_a_set_is_named_with_the_ways_to_bring_the_set(project: Pat
     code, lines = run()
     assert code == 1
     assert any(line.startswith(f"bad: {stored} (") and "datasets/mine/a/2 ö.txt" in line for line in lines), lines
-    words = "datasets/mine: remove what is bad, then `dvc pull datasets/mine.dvc` where a remote holds it, else get"
+    words = "datasets/mine: remove what is bad, then `dvc pull datasets/mine.dvc` where a remote holds it, else `"
     assert any(line.startswith(words) for line in lines), lines
 
 
@@ -143,7 +143,7 @@ def test_what_is_not_there_is_counted_apart_and_is_nothing_bad(project: Path) ->
     shutil.rmtree("outputs/lr")
     code, lines = run()
     assert code == 0
-    assert lines[:2] == ["missing: 5 of outputs/lr in the workspace", "missing: 1 of outputs/count.csv in the cache"]
+    assert lines[:2] == ["missing: 5 files of outputs/lr in the workspace", "missing: outputs/count.csv in the cache"]
     assert lines[-1] == "verify: 12 files in workspace and cache hashed, 0 bad, 6 missing, 0 not checked"
 
 
@@ -152,10 +152,25 @@ def test_a_clone_without_its_data_has_everything_missing(project: Path) -> None:
         shutil.rmtree(folder)
     code, lines = run()
     assert code == 0
-    assert "missing: 1 of datasets/mine in the cache and the workspace" in lines
+    assert "missing: datasets/mine in the cache and the workspace" in lines
     remedies = [line for line in lines if not line.startswith(("missing:", "verify:"))]
-    assert ["leukosr data add mine PATH" in remedies[0], "make repro" in remedies[1]] == [True, True]
+    assert "`leukosr data add mine PATH` after `dvc remove datasets/mine.dvc`" in remedies[0]
+    assert "make repro" in remedies[1]
     assert lines[-1] == "verify: 0 files in workspace and cache hashed, 0 bad, 6 missing, 0 not checked"
+
+
+@pytest.mark.parametrize(
+    ("name", "command"), [("vgg16", "leukosr weights fetch vgg16"), ("mine", "leukosr weights add mine PATH")]
+)
+def test_missing_weights_come_by_the_commands_for_weights(project: Path, name: str, command: str) -> None:
+    file = Path(f"pretrained/{name}.safetensors")
+    file.parent.mkdir()
+    file.with_name(f"{file.name}.dvc").write_text(
+        yaml.safe_dump({"outs": [{"path": file.name, "hash": "md5", "md5": "0" * 32}]})
+    )
+    code, lines = run()
+    assert code == 0
+    assert any(line.startswith(f"{file}: get it by") and f"`{command}`" in line for line in lines), lines
 
 
 def test_without_its_listing_a_folder_is_judged_as_a_whole(project: Path) -> None:

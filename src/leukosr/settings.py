@@ -18,7 +18,7 @@ Precision = Literal["auto", "fp32", "bf16"]
 PretrainedWeights = Literal["none", "imagenet"]
 Backbone = Annotated[str, Field(pattern=r"^(timm/)?[a-z0-9_.]+$")]  # as torchvision or timm calls it
 # imagenet: the newest that torchvision or timm has; pretrained/NAME: a file that `leukosr weights fetch NAME` made
-BackboneWeights = Annotated[str, Field(pattern=r"^(none|imagenet|imagenet_v1|imagenet_v2|pretrained/[a-z0-9_]+)$")]
+BackboneWeights = Annotated[str, Field(pattern=r"^(none|imagenet(_v[12])?|pretrained/[A-Za-z0-9_-]+)$")]
 InputSize = tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Protocol = str  # a key of leukosr.data.splits.SPLITS

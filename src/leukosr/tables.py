@@ -90,14 +90,15 @@ def read_own_table(path: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=header, dtype=str)
 
 
-def read_table(path: Path, needed: Sequence[str], what: str) -> pd.DataFrame:
+def read_table(path: Path, needed: Sequence[str], what: str, remedy: str = "") -> pd.DataFrame:
     """A user's table: all cells as text, an empty one as "", indexed by the line in which a row begins.
 
     UTF-8 with or without a byte-order mark and UTF-16 with one are read; commas, semicolons and tabs separate. Names
     and cells are stripped and in Unicode's composed form (NFC), columns without a name and rows without content are
     left out, short rows are filled up (Excel writes such), the apostrophe of `escape_cell` is removed. Raises
     LeukoError for a file that is missing, unreadable, of another encoding or too large, for a row with more cells than
-    names, and for a missing or repeated column; `what` says what the file should be.
+    names, and for a missing or repeated column; `what` says what the file should be, `remedy` what helps
+    where a column is missing.
     """
     import pandas as pd
 
@@ -115,7 +116,7 @@ def read_table(path: Path, needed: Sequence[str], what: str) -> pd.DataFrame:
     named = [name for name in header if name]
     missing = [name for name in needed if name not in named]
     if missing:
-        raise LeukoError(f"{path} lacks the columns {', '.join(missing)} of {what}; it has {listed(named)}")
+        raise LeukoError(f"{path} lacks the columns {', '.join(missing)} of {what}; it has {listed(named)}{remedy}")
     (name, times), *_ = Counter(named).most_common(1)
     if times > 1:
         raise LeukoError(f"{path} has the column {short(name)} {times} times: keep one of them")

@@ -18,6 +18,8 @@ from leukosr.data.catalogue import fetch_command
 from leukosr.engine.parallel import count_workers
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
+from leukosr.layout import PRETRAINED
+from leukosr.pretrained.catalogue import published
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,8 @@ def remedies(verified: Verified) -> list[str]:
         elif not lost and places == {True} and output not in gone:
             then = f"`dvc commit --force {output.target}`, as the workspace is good"
         else:
-            again = "get the set again" if output.target.endswith(".dvc") else f"`dvc repro {output.target}`"
+            dvc_file = output.target.endswith(".dvc")
+            again = _again(output.path, output.target) if dvc_file else f"`dvc repro {output.target}`"
             then = f"`dvc pull {output.target}` where a remote holds it, else {again}"
         sentences.append(f"{output.path}: remove what is bad, then {then}")
     return sentences
@@ -194,10 +197,21 @@ def missing_remedies(verified: Verified) -> list[str]:
     for target, path in {copy.output.target: copy.output.path for copy in verified.missing}.items():
         if target.endswith(".dvc"):
             sentences.append(
-                f"{path}: get it by `dvc checkout {target}`, `dvc pull {target}` or `{fetch_command(path)}`"
+                f"{path}: get it by `dvc checkout {target}`, `dvc pull {target}` or {_again(path, target)}"
             )
     if any(not copy.output.target.endswith(".dvc") for copy in verified.missing):
         sentences.append(
             "results of stages: get them by `dvc checkout` or `dvc pull`, or make them again by `make repro`"
         )
     return sentences
+
+
+def _again(path: str, target: str) -> str:
+    """The command that brings what a .dvc file names; `data add` refuses a name that DVC still knows."""
+    place = Path(path)
+    if place.parent == PRETRAINED and place.stem in published():
+        return f"`leukosr weights fetch {place.stem}`"
+    if place.parent == PRETRAINED:
+        return f"`leukosr weights add {place.stem} PATH`"
+    command = fetch_command(path)
+    return f"`{command}`" + (f" after `dvc remove {target}`" if command.startswith("leukosr data add") else "")

@@ -110,6 +110,12 @@ def test_what_changes_features_asks_for_another_pass(
     assert passes == [10, 10, 10]
 
 
+def test_group_and_layer_norm_have_features_of_their_own(probe: Callable[..., Classifier], passes: list[int]) -> None:
+    group, layer = (features_of(images(), probe(norm_layers=norm), CPU) for norm in ("group", "layer"))
+    assert passes == [10, 10]
+    assert not np.allclose(group, layer)
+
+
 def test_a_cut_pass_keeps_its_blocks(
     probe: Callable[..., Classifier], passes: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

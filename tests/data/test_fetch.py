@@ -15,7 +15,7 @@ from dvc.repo import Repo
 from PIL import Image
 
 from leukosr.config import Params
-from leukosr.data.catalogue import check_images, find_images
+from leukosr.data.catalogue import check_images, find_images, masks_of
 from leukosr.data.fetch import Added, add, fetch
 from leukosr.errors import LeukoError
 from leukosr.tables import read_table
@@ -284,7 +284,7 @@ def test_bccd_has_the_hash_of_the_committed_pointer(project: Path) -> None:
 
 def test_added_images_are_checked_copied_and_put_under_dvc(dvc_project: Path) -> None:
     source = images(dvc_project.parent / "set", "a/1.png", "b/2.png", "b/3.png")
-    (source / "sources.csv").write_text("path,source\na/1.png,s\n")
+    (source / "sources.csv").write_text("path,source\na/1.png,s\nb/2.png,s\nb/3.png,t\n")
     before = contents(source)
     assert add("cells", source, leave_out=False) == Added(3, [], 0)
     assert contents(dvc_project / "datasets" / "cells") == before
@@ -375,11 +375,45 @@ def test_a_split_csv_loses_the_rows_of_files_that_are_left_out(
 def test_images_without_classes_come_in_where_that_is_said(
     project: Path, compose_params: Callable[..., Params]
 ) -> None:
-    source = images(project.parent / "set", "1.png", "deep/2.png", "masks/1.png")
+    source = images(project.parent / "set", "1.png", "deep/2.png")
     (source / "README.txt").write_text("x")
-    assert add("raabin_crops", source, leave_out=False, classes=False) == Added(3, [], 0)
+    assert add("raabin_crops", source, leave_out=False, classes=False) == Added(2, [], 0)
     found = find_images(compose_params("study=case2_sr").prepare, labelled=False)
     assert [(item.path, item.label) for item in found] == [("1.png", ""), ("deep/2.png", "")]
+
+
+def masked(source: Path, *names: str, value: int = 255) -> None:
+    for name in names:
+        (source / "masks" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((32, 32), value, np.uint8)).save(source / "masks" / name)
+
+
+@pytest.mark.parametrize("table", [None, "path,label,split\na/1.png,a,train\nb/2.png,b,test\n"])
+def test_masks_come_in_with_their_images(
+    project: Path, compose_params: Callable[..., Params], table: str | None
+) -> None:
+    source = images(project.parent / "set", "a/1.png", "b/2.png")
+    if table is not None:
+        (source / "split.csv").write_text(table)
+    masked(source, "a/1.png")
+    assert add("pbc", source, leave_out=False) == Added(2, [], 0, masks=1)
+    settings = compose_params("study=pbc", "prepare.classes=null").prepare
+    good, rejected = check_images(project / "datasets/pbc", find_images(settings), 10_000)
+    assert rejected == []
+    assert masks_of(project / "datasets/pbc", good) == {"a/1": "masks/a/1.png"}
+
+
+def test_masks_without_an_image_are_named_and_damaged_ones_refused(project: Path) -> None:
+    source = images(project.parent / "set", "a/1.png", "b/2.png")
+    masked(source, "a/9.png")
+    with pytest.raises(LeukoError, match=r"masks/a/9\.png is the mask of no image of the set"):
+        add("cells", source, leave_out=False)
+    added = add("cells", source, leave_out=True)
+    assert [item.path for item in added.left_out] == ["masks/a/9.png"]
+    assert not (project / "datasets/cells/masks").exists()
+    masked(source, "a/1.png", value=7)
+    with pytest.raises(LeukoError, match=r"masks/a/1\.png holds 1 other values"):
+        add("others", source, leave_out=True)
 
 
 def test_sources_of_other_images_are_refused_at_the_door(project: Path) -> None:
@@ -389,6 +423,14 @@ def test_sources_of_other_images_are_refused_at_the_door(project: Path) -> None:
     with pytest.raises(LeukoError, match=r"none of the 1 paths in .*sources\.csv is an image of the set, e\.g\. x/1"):
         add("cells", source, leave_out=False)
     assert not (project / "datasets" / "cells").exists()
+
+
+def test_gaps_of_sources_are_counted_at_the_door(project: Path) -> None:
+    source = images(project.parent / "set", "a/1.png", "b/2.png")
+    (source / "sources.csv").write_text("path,source\na/1.png,P1\nx/1.png,P1\n")
+    rows, without = add("cells", source, leave_out=False).notes
+    assert rows.startswith("1 of 2 rows of ") and rows.endswith("name no image of the set, e.g. x/1.png")
+    assert without.startswith("1 of 2 images have no source in ")
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "/tmp/x", ".", "my cells"])

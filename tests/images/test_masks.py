@@ -53,7 +53,7 @@ def test_a_missing_mask_a_damaged_one_and_one_that_is_no_png_are_refused(tmp_pat
     with pytest.raises(LeukoError, match=r"the mask .*mask.png does not exist"):
         read_mask(tmp_path / "mask.png", (64, 72))
     Image.fromarray(drawn()).save(tmp_path / "mask.jpg")
-    with pytest.raises(LeukoError, match="is no PNG"):
+    with pytest.raises(LeukoError, match="is not a PNG"):
         read_mask(tmp_path / "mask.jpg", (64, 72))
     Image.fromarray(drawn()).save(tmp_path / "mask.png")
     content = (tmp_path / "mask.png").read_bytes()

@@ -253,7 +253,7 @@ def test_added_weights_keep_the_header_that_names_their_network(here: Path, chec
     ("name", "message"),
     [
         ("vgg16", "vgg16 is the name of published weights: run `leukosr weights fetch vgg16 --from"),
-        ("a/b", "is no name"),
+        ("a/b", "cannot be the name"),
     ],
 )
 def test_names_that_are_taken_or_no_names_are_refused(here: Path, checkpoint: Path, name: str, message: str) -> None:

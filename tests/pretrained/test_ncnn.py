@@ -44,7 +44,7 @@ def test_an_rrdbnet_comes_back_with_the_names_of_its_publisher(blocks: int) -> N
 
 def test_another_number_of_convolutions_is_no_rrdbnet() -> None:
     read = read_convolutions(*as_ncnn([nn.Conv2d(3, 3, 1)] * 7, FP32_TAG), "net.param")
-    with pytest.raises(LeukoError, match=r"net\.param has 7 convolutions, which is no RRDBNet"):
+    with pytest.raises(LeukoError, match=r"net\.param has 7 convolutions, which is not an RRDBNet"):
         rrdbnet_state(read, "net.param")
 
 
@@ -57,11 +57,11 @@ PARAM, CONTENT = as_ncnn(convolutions())
         (PARAM, CONTENT[:-1], "cut short"),
         (PARAM, CONTENT + b"\0", "does not fit its .bin"),
         (PARAM, b"\x38\x4b\x0d\x00" + CONTENT[4:], "tagged 0x000d4b38"),
-        (PARAM.replace("7767517", "7767518"), CONTENT, "is no .param of ncnn"),
+        (PARAM.replace("7767517", "7767518"), CONTENT, "is not a .param of ncnn"),
         (PARAM.replace("Eltwise add_0", "BatchNorm add_0"), CONTENT, "layer 'BatchNorm', which is not read here"),
         (PARAM.replace("6=135", "6=134"), CONTENT, "a convolution to 5 channels of 3x3 has 134 weights"),
         (PARAM.replace("Conv_0 1 1", "Conv_0 one 1"), CONTENT, "is damaged: the layer"),
-        ("", b"", "is no .param of ncnn"),
+        ("", b"", "is not a .param of ncnn"),
     ],
 )
 def test_files_that_do_not_fit_are_refused_by_name(param: str, content: bytes, message: str) -> None:

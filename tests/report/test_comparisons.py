@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from shutil import copyfile
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from leukosr.cli import app
 from leukosr.errors import LeukoError
+from leukosr.evaluate.arms.declared import Origin, write_sidecar
+from leukosr.evaluate.arms.pairs import pair
+from leukosr.evaluate.arms.significance import compare
+from leukosr.evaluate.arms.simulation import Design, as_predictions, draw, one
+from leukosr.evaluate.claims import Claim, Claims
+from leukosr.report.comparisons import about
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "results" / "case1-leakage" / "plots" / "confusion"
 
@@ -47,3 +56,44 @@ def test_wrong_options_are_named(options: list[str], message: str) -> None:
     arms = [str(PUBLISHED / f"{arm}_paper.csv") for arm in ("real_esrgan", "raw")]
     result = CliRunner().invoke(app, ["compare", *arms, *options])
     assert isinstance(result.exception, LeukoError) and message in str(result.exception)
+
+
+def test_what_a_verdict_is_about_is_said_by_comparison() -> None:
+    design = Design(runs=2, class_sources=(4, 4), class_images=(8, 8))
+    plain, nested = (
+        pair(*as_predictions(one(draw(each, "accuracy", 0.0, 1, np.random.default_rng(0)), 0)))
+        for each in (design, replace(design, sr_seeds=3))
+    )
+    found = compare([replace(plain, a="truth"), replace(nested, a="srgan")])
+    words = about([each for each in found if each.primary])
+    assert "truth – second: runs differ in what their seeds drive alone" in words
+    assert "srgan – second: the intervals include the SR seed, so a verdict is about this method" in words
+
+
+def test_without_label_conflicts_the_declared_family_is_the_same(tmp_path: Path) -> None:
+    family = [Claim(first="real_esrgan", second="raw", protocol="source_disjoint")]
+    claims = Claims(metric="accuracy", margin=0.03, seeds=[1], family=family)
+    files = []
+    for arm in ("real_esrgan", "raw", "bicubic"):
+        folder = tmp_path / arm
+        folder.mkdir()
+        files.append(str(copyfile(PUBLISHED / f"{arm}_source_disjoint.csv", folder / "predictions.csv")))
+        write_sidecar(folder, Origin(arm, "source_disjoint", claims))
+    printed = CliRunner().invoke(app, ["compare", *files]).output
+    first, again = printed.split("of sources that have two labels:")
+    for part in (first, again):
+        assert part.count("(exploratory)") == 2  # real_esrgan – bicubic, by two metrics
+
+
+def test_tables_of_other_names_are_judged_and_planned_alike_and_a_loss_excludes_no_gain_of_0(tmp_path: Path) -> None:
+    arms = []
+    for arm in ("raw", "bicubic"):
+        header, rest = (PUBLISHED / f"{arm}_source_disjoint.csv").read_text().split("\n", 1)
+        arms.append(str(tmp_path / f"{arm}.csv"))
+        Path(arms[-1]).write_text(f"{header.replace('true', 'label').replace('source', 'slide')}\n{rest}")
+    runner = CliRunner()
+    assert "what yours are called, e.g. --columns" in str(runner.invoke(app, ["compare", *arms]).exception)
+    planned = runner.invoke(app, ["plan", *arms, "--columns", "true=label,source=slide", "--runs", "8"])
+    assert planned.exit_code == 0 and "58 sources" in planned.output
+    unknown = runner.invoke(app, ["compare", *arms, "--columns", "true=label"]).output.replace("\n", " ")
+    assert "Inconclusive whatever the figures" in unknown and "is excluded" not in unknown

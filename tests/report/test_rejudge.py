@@ -44,6 +44,11 @@ def test_a_page_that_says_otherwise_is_put_right_and_tells_what_it_said(copy: Pa
     assert "Real-ESRGAN – bicubic, macro F1: clearly better" in again
 
 
+def test_a_folder_that_is_not_there_is_named(copy: Path) -> None:
+    with pytest.raises(LeukoError, match="copy does not exist: name a snapshot"):
+        judge_again(copy, date(2030, 1, 1))
+
+
 def test_a_folder_without_verdicts_is_refused(copy: Path) -> None:
     copy.mkdir()
     with pytest.raises(LeukoError, match="no page with verdicts"):

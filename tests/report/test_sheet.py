@@ -61,3 +61,15 @@ def test_answers_come_from_the_study(params: Params, outputs: Path) -> None:
     text = sheet_markdown(params, items_of(params, outputs))
     assert "8 images: 4 eosinophil, 4 neutrophil" in text and "dvc exp run -S study=demo" in text
     assert params.budget.note in text and "torch 2" in text
+
+
+def test_initial_weights_are_those_of_sr_too(
+    params: Params, outputs: Path, compose_params: Callable[..., Params]
+) -> None:
+    results = load_results(Layout("demo", outputs=outputs), params, "paper")
+    answers = {
+        item.numbers: item.answer
+        for item in sheet(compose_params("study=case1_weights", "budget=published"), [results], {}, "command")
+    }
+    assert "real_esrgan: pretrained/realesrgan_x4plus" in (answers["CLAIM 24"] or "")
+    assert "realesrgan_x4plus: pretrained/realesrgan_x4plus" in (answers["REFORMS 5a, CLAIM 22, 25"] or "")

@@ -16,7 +16,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from leukosr.config import ByFile, Generated, Params, parse_params
+from leukosr.config import ByFile, Generated, Params, Recoloured, parse_params
 from leukosr.data.manifest import Row, read_manifest, seen_by_classifiers, with_role
 from leukosr.errors import LeukoError
 from leukosr.evaluate.image_quality import compare_images
@@ -268,3 +268,15 @@ def test_an_arm_of_originals_that_shows_something_else_is_refused(
     (tmp_path / "demo" / "arms" / "truth").symlink_to(mixed.outputs / "arms" / "sharpened")
     with pytest.raises(LeukoError, match=r"differs from set/.*upscale@truth"):
         quality.run(Context(mixed.params, layout, quiet), "truth")
+
+
+def test_a_colour_map_is_not_fitted_on_images_that_another_protocol_tests(
+    compose_params: Callable[..., Params],
+) -> None:
+    params = compose_params("arms=[raw,bicubic_colour]", "study.protocol=both")
+    context = Context(params, Layout("demo"), Console())
+    rows = [Row("a", "a.png", "x", "s", 9, 9, {"source_disjoint": "sr_train", "paper": "classifier_test"})]
+    settings = params.upscale["bicubic_colour"]
+    assert isinstance(settings, Recoloured)
+    with pytest.raises(LeukoError, match="SR would train on 1 images under source_disjoint"):
+        upscale._colour_map(context, settings, rows)

@@ -79,8 +79,9 @@ def _digest(network: ClassifierNetwork, settings: Classifier, device: torch.devi
             weights.update(name.encode())
             weights.update(tensor.contiguous().numpy().tobytes())
     scaling = [network.mean.tolist(), network.sd.tolist()]
+    built = [settings.backbone, settings.norm_layers]  # group and layer norm have weights of the same names and shapes
     computed = [settings.precision, device.type, torch.__version__]
-    return work_digest([settings.backbone, scaling, *computed, weights.hexdigest()], [])
+    return work_digest([*built, scaling, *computed, weights.hexdigest()], [])
 
 
 @torch.inference_mode()

@@ -13,7 +13,7 @@ from leukosr.cli.options import console, errors
 def enhance(
     source: Annotated[Path, typer.Argument(metavar="IN", help="An image or a folder of images.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The image (.png) or folder to write.")],
-    weights: Annotated[Path, typer.Option(help="Generator weights: .safetensors of a study, or a published .pth.")],
+    weights: Annotated[Path, typer.Option(help="Generator weights: of a study, a published .pth, or pretrained/NAME.")],
     tile: Annotated[int, typer.Option(min=0, help="Side of a tile in LR pixels; 0: whole images.")] = 256,
     overlap: Annotated[int, typer.Option(min=0, help="LR pixels that tiles share.")] = 64,
     precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware has it.")] = "fp32",
@@ -48,7 +48,7 @@ def data_fetch(
 
 def data_add(
     name: Annotated[str, typer.Argument(help="The name below datasets/.")],
-    path: Annotated[Path, typer.Argument(help="The folder of class folders, or with a split.csv.")],
+    path: Annotated[Path, typer.Argument(help="A folder of class folders, or of images and a split.csv.")],
     leave_out: Annotated[bool, typer.Option(help="Leave unusable images out instead of stopping.")] = False,
     no_classes: Annotated[
         bool, typer.Option("--no-classes", help="The images have no class: for studies of super-resolution alone.")
@@ -60,8 +60,12 @@ def data_add(
     added = add(name, path, leave_out=leave_out, classes=not no_classes)
     for item in added.left_out:
         errors.print(f"left out: {item.path} {item.reason}")
+    for note in added.notes:
+        errors.print(note)
     rows = f", {added.split_rows} of their rows taken out of split.csv" if added.split_rows else ""
-    console.print(f"data add {name}: {added.images} images in datasets/{name}, {len(added.left_out)} left out{rows}")
+    masks = f" with {added.masks} masks" if added.masks else ""
+    brought = f"{added.images} images{masks} in datasets/{name}"
+    console.print(f"data add {name}: {brought}, {len(added.left_out)} left out{rows}")
     if no_classes:
         console.print("without classes it serves image quality alone (study.measures, see conf/study/case2_sr.yaml)")
     study = name.lower().replace("-", "_")  # what study.name allows

@@ -28,29 +28,44 @@ def plan(
     sources: Annotated[str | None, typer.Option(help="Sources to try; by default 1, 2, 4 times the pilot's.")] = None,
     sr_seeds: Annotated[str | None, typer.Option(help="SR seeds to try; by default the pilot's.")] = None,
     sd_run: Annotated[float, typer.Option(min=0, help="Without a pilot: sd of the difference over runs.")] = 0.0,
-    sd_source: Annotated[float | None, typer.Option(min=0, help="… over sources, of one source each.")] = None,
-    sd_cell: Annotated[float, typer.Option(min=0, help="… of one source in one run, beside both.")] = 0.0,
-    sd_sr: Annotated[float | None, typer.Option(min=0, help="… over SR networks.")] = None,
-    score: Annotated[float, typer.Option(min=0, max=1, help="… the score that both arms are near.")] = 0.75,
+    sd_source: Annotated[float | None, typer.Option(min=0, help="… sd over single sources.")] = None,
+    sd_cell: Annotated[float, typer.Option(min=0, help="… sd that one source in one run adds.")] = 0.0,
+    sd_sr: Annotated[
+        float | None, typer.Option(min=0, help="The sd over SR networks, also beside a pilot of one network.")
+    ] = None,
+    score: Annotated[float, typer.Option(min=0, max=1, help="… score of both arms, roughly.")] = 0.75,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OURS=YOURS,…", help="What your tables call a column, e.g. true=label,image=file."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print an object instead of a table.")] = False,
 ) -> None:
     """Say how likely each verdict is in a study yet to run, by runs and sources, from a pilot's predictions."""
-    from leukosr.evaluate.arms.plan import Components, Question, Size
+    from leukosr.evaluate.arms.plan import Components, Question, Size, with_networks
     from leukosr.evaluate.arms.plan import plan as planned
     from leukosr.report import plans
 
     tried = _numbers(sources, "--sources") if sources else []
     networks = _numbers(sr_seeds, "--sr-seeds") if sr_seeds else []
     if pilot:
-        found, seen_networks = _of_pilot(pilot, primary)
+        if sd_run or sd_source is not None or sd_cell:
+            raise LeukoError(
+                "plan: a pilot says how far runs and sources lie apart: leave out --sd-run, --sd-source and --sd-cell"
+            )
+        found, seen_networks = _of_pilot(pilot, primary, columns or [])
     elif sd_source is None or not tried:
         raise LeukoError("plan: name the predictions.csv of two arms, or give --sd-source and --sources")
+    elif tried[0] < 2:
+        raise LeukoError("plan: --sources begins with 1, and one source shows no variance: give 2 or more")
     else:
         found, seen_networks = Components(
-            runs=sd_run**2, sources=sd_source**2, cells=sd_cell**2, networks=None if sd_sr is None else sd_sr**2,
-            network_cells=None if sd_sr is None else 0.0, seen=tried[0], freedom=tried[0] - 1,
-            unseen=abs(1 - 2 * score) / tried[0],
+            runs=sd_run**2, sources=sd_source**2, cells=sd_cell**2, networks=None, network_cells=None, seen=tried[0],
+            freedom=tried[0] - 1, unseen=abs(1 - 2 * score) / tried[0],
         ), 1  # fmt: skip
+    if sd_sr is not None:
+        if found.networks is not None:
+            raise LeukoError("plan: the pilot says how far SR networks lie apart: leave out --sd-sr")
+        found = with_networks(found, sd_sr**2)
     tried = tried or [found.seen, 2 * found.seen, 4 * found.seen]
     networks = networks or [seen_networks]
     sizes = [Size(r, s, k) for k in networks for s in tried for r in _numbers(runs, "--runs")]
@@ -61,18 +76,19 @@ def plan(
     plans.print_plan(answer, found, console)
 
 
-def _of_pilot(files: list[Path], primary: str) -> tuple[Components, int]:
+def _of_pilot(files: list[Path], primary: str, columns: list[str]) -> tuple[Components, int]:
     """The components of a pilot, and how many SR networks it has."""
     from leukosr.evaluate.arms.pairs import pair
     from leukosr.evaluate.arms.plan import components
-    from leukosr.evaluate.arms.predictions import names_of, read_predictions
+    from leukosr.evaluate.arms.predictions import column_names, names_of, read_predictions
     from leukosr.evaluate.arms.two_way import METRICS
 
     if len(files) != 2:
         raise LeukoError(f"plan: a pilot is the predictions.csv of two arms, got {len(files)} files")
     if (metric := next((known for known in METRICS if known == primary), None)) is None:
         raise LeukoError(f"plan: --primary is '{primary}', expected {' or '.join(METRICS)}")
-    both = pair(*(read_predictions(path, name) for path, name in zip(files, names_of(files), strict=True)))
+    called = column_names(columns)
+    both = pair(*(read_predictions(path, name, called) for path, name in zip(files, names_of(files), strict=True)))
     return components(both, metric), both.networks or 1
 
 
@@ -80,5 +96,5 @@ def _numbers(text: str, option: str) -> list[int]:
     """`6,8,12` as numbers of at least 1."""
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() and int(part) for part in parts):
-        raise LeukoError(f"plan: {option} is '{text}', expected whole numbers of at least 1, as 6,8,12")
+        raise LeukoError(f"plan: {option} is '{text}', expected whole numbers of at least 1, e.g. 6,8,12")
     return [int(part) for part in parts]

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from leukosr.cli.options import PARAMS, ParamsFile, console
-from leukosr.config import ByFile, load_params
+from leukosr.config import load_params
+from leukosr.config.checks import watched_weights
 from leukosr.errors import LeukoError
 from leukosr.layout import Layout
 from leukosr.terminal import print_raw
@@ -44,10 +45,8 @@ def which(params: ParamsFile = PARAMS) -> None:
             f"the images of this study belong in {root}, which does not exist: get them with `{fetch_command(root)}`, "
             "or with `dvc checkout` if DVC has them"
         )
-    by_file = [arm.reads for arm in settings.upscale.values() if isinstance(arm, ByFile)]
-    starts = [training.start for training in settings.train_sr.values() if training.start is not None]
-    for word in (*by_file, *starts):
-        find_weights(word)
+    for file in watched_weights(settings):
+        find_weights(file)
 
 
 def doctor(
@@ -107,4 +106,5 @@ def rejudge(
     changed = [sentence for folder in folders for sentence in judge_again(folder, date.today())]
     for sentence in changed:
         console.print(sentence)
-    console.print(f"rejudge: {len(folders)} pages, {len(changed)} verdicts changed -> {', '.join(map(str, folders))}")
+    pages = "1 page" if len(folders) == 1 else f"{len(folders)} pages"
+    console.print(f"rejudge: {pages}, {len(changed)} verdicts changed -> {', '.join(map(str, folders))}")

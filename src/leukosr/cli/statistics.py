@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from leukosr.cli.options import console, errors
 from leukosr.errors import LeukoError
 from leukosr.terminal import print_raw
+
+if TYPE_CHECKING:
+    from leukosr.evaluate.arms.pairs import Pair
+    from leukosr.evaluate.arms.significance import Comparison
 
 
 def compare(
@@ -66,7 +70,13 @@ def compare(
     pairs = [pair(one, two) for one, two in asked]
     origin_of = dict(zip(names, origins, strict=True))
     places = [place_in_family(origin_of[one.name], origin_of[two.name]) for one, two in asked]
-    found = compare_declared(pairs, places, claims, metric, margin) if claims else compare_pairs(pairs, metric, margin)
+
+    def judged(pairs: list[Pair]) -> list[Comparison]:
+        if claims is None:
+            return compare_pairs(pairs, metric, margin)
+        return compare_declared(pairs, places, claims, metric, margin)
+
+    found = judged(pairs)
     for note in (note for arm in arms for note in arm.notes):
         errors.print(note)
     for each in pairs:
@@ -82,7 +92,7 @@ def compare(
     if conflicts:
         without = dict(zip(names, kept, strict=True))
         again = [pair(without[one.name], without[two.name]) for one, two in asked]
-        comparisons.print_without_conflicts(compare_pairs(again, metric, margin), conflicts, console)
+        comparisons.print_without_conflicts(judged(again), conflicts, console)
 
 
 def calibrate(
@@ -102,12 +112,19 @@ def calibrate(
     from leukosr.engine.progress import track
     from leukosr.evaluate.arms.calibration import DESIGNS, POWER_DIFFERENCES
     from leukosr.evaluate.arms.calibration import calibrate as simulate
+    from leukosr.evaluate.arms.predictions import names_of
     from leukosr.files import new_file
     from leukosr.outputs import claimed
     from leukosr.report.calibration_figure import calibration_figure, calibration_sentence
 
     _check_margin("calibrate", margin)
-    designs = {path.stem: read_design(path) for path in design or ()} or DESIGNS
+    designs = dict(zip(names_of(design), map(read_design, design), strict=True)) if design else DESIGNS
+    for name, each in designs.items():
+        if each.accuracy <= margin:
+            raise LeukoError(
+                f"calibrate: the design {name} has accuracy {each.accuracy:g}, and no other arm can be worse by the "
+                f"margin {margin:g}: lower --margin or raise accuracy"
+            )
     parts = len(designs) + (0 if design else len(POWER_DIFFERENCES))
     judged = simulate(designs, margin, comparisons, count_workers("auto"), power=not design)
     found = [each for part in track(judged, parts, "simulating") for each in part]
@@ -129,19 +146,19 @@ def variance(
     files: Annotated[
         list[Path],
         typer.Argument(
-            metavar="TRIALS...",
+            metavar="TRIALS",
             help="A table of trials: trial, learning_rate, streams, metrics. Of several tables each is one "
             "configuration, and their spreads are compared with that of the first.",
         ),
     ],
-    metric: Annotated[str, typer.Option(help="The column to take apart.")] = "accuracy",
+    metric: Annotated[str, typer.Option(help="The column to analyse.")] = "accuracy",
     out: Annotated[Path | None, typer.Option(help="Also write the record and its figures to this folder.")] = None,
-    note: Annotated[str, typer.Option(help="What stands at the foot of the figures, as the budget.")] = "",
+    note: Annotated[str, typer.Option(help="A line for the foot of the figures, e.g. the budget.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print an object instead of tables.")] = False,
 ) -> None:
-    """Take the run-to-run variance of a table of trials apart: how large, which stream.
+    """Say how large the run-to-run variance in a table of trials is, and which random streams cause it.
 
-    Of several tables: whose runs lie closer together?
+    Of several tables, say whose runs lie closer together.
     """
     from leukosr.evaluate.runs.trials import read_trials
     from leukosr.evaluate.runs.variance import analyse, as_record

@@ -40,11 +40,12 @@ def verify(as_json: Annotated[bool, typer.Option("--json", help="Print an object
 
 def _print(verified: Verified, root: Path, remedies: list[str]) -> None:
     lines = [f"bad: {_place(copy, root)}: MD5 {md5}, recorded {copy.digest}" for copy, md5 in _each_once(verified.bad)]
-    counts = Counter((copy.output.path, "cache" if copy.cached else "workspace") for copy in verified.missing)
-    places: dict[tuple[str, int], list[str]] = defaultdict(list)
-    for (path, place), count in counts.items():
-        places[path, count].append(place)
-    lines += [f"missing: {count} of {path} in the {' and the '.join(each)}" for (path, count), each in places.items()]
+    counts = Counter((copy.output.path, copy.name == "", copy.cached) for copy in verified.missing)
+    places: dict[str, list[str]] = defaultdict(list)
+    for (path, whole, cached), count in counts.items():
+        what = path if whole else f"{count} {'file' if count == 1 else 'files'} of {path}"
+        places[what].append("cache" if cached else "workspace")
+    lines += [f"missing: {what} in the {' and the '.join(each)}" for what, each in places.items()]
     lines += [f"not checked: {path}, which DVC knows by no MD5" for path in verified.unchecked]
     lines += remedies
     checked, bad, missing = (

@@ -46,7 +46,7 @@ def weights_add(
 
 
 def _say(command: str, name: str, brought: Brought) -> None:
-    kept = "under DVC" if brought.under_dvc else "under no DVC, as no project is here"
+    kept = "under DVC" if brought.under_dvc else "not under DVC, as this is not a project"
     console.print(
         f"weights {command} {name}: {brought.path}, from {brought.source}, SHA-256 {brought.sha256}, {kept}; studies "
         f"name it pretrained/{name}"

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from leukosr.classify.settings import Experiment
-from leukosr.config.arms import ByTraining
+from leukosr.config.arms import ByFile, ByTraining
+from leukosr.evaluate.claims import Claims
 from leukosr.images.settings import Image
 from leukosr.layout import weight_file
 from leukosr.superres.methods.method import TrainSR
@@ -34,6 +35,15 @@ def check_watched(key: str, reads: str, weights: str | None, by: str, starts: Ma
         raise ValueError(f"{key}.reads = {reads}: must be {needed}, by {key}.{by}")
 
 
+def watched_weights(params: Params) -> list[str]:
+    """The files of weights that arms, trainings and classifiers of a study name, in this order, each once."""
+    found = [arm.reads for arm in params.upscale.values() if isinstance(arm, ByFile)]
+    found += [train.reads for train in params.train_sr.values() if train.watched is not None]
+    files = (experiment.classifier.weight_file for experiment in params.classify.values())
+    found += [file.as_posix() for file in files if file is not None]
+    return list(dict.fromkeys(found))
+
+
 def check_experiment(name: str, experiment: Experiment, params: Params) -> None:
     """Arms and protocols that there are, and the input that DVC is to watch."""
     key = f"classify.{name}"
@@ -49,6 +59,30 @@ def check_experiment(name: str, experiment: Experiment, params: Params) -> None:
     needed = arms if len(experiment.arms) > 1 else f"{arms}/{experiment.test}"
     if experiment.reads != needed:
         raise ValueError(f"{key}.reads = {experiment.reads}: must be {needed}, where the images of its arms lie")
+
+
+def check_claims(claims: Claims, params: Params) -> None:
+    """The study, and every experiment of the family, runs what was declared."""
+    for key, declared, run in (
+        ("metric", claims.metric, params.study.primary), ("margin", claims.margin, params.study.margin),
+        ("seeds", claims.seeds, params.study.seeds),
+    ):  # fmt: skip
+        if declared != run:
+            ours = {"metric": "primary"}.get(key, key)
+            raise ValueError(f"claims.{key}: {declared} was declared, but study.{ours} is {run}: make them equal")
+    for claim in claims.family:
+        known = params.experiments_under(claim.protocol)
+        for name in (claim.first, claim.second):
+            if name not in known:
+                raise ValueError(
+                    f"claims.family: '{name}' does not run under {claim.protocol}; experiments that do are "
+                    f"{', '.join(known) or 'none'}"
+                )
+            if params.seeds_of(name) != claims.seeds:
+                raise ValueError(
+                    f"claims.seeds: {claims.seeds} was declared, but classify.{name}.seeds is "
+                    f"{params.seeds_of(name)}: set it to null"
+                )
 
 
 def check_patch(name: str, train: TrainSR, image: Image) -> None:

@@ -6,7 +6,7 @@ from pydantic import model_validator
 
 from leukosr.classify.settings import Classifier, Experiment
 from leukosr.config.arms import AnyArm, ByTraining
-from leukosr.config.checks import check_experiment, check_patch, check_training, check_watched
+from leukosr.config.checks import check_claims, check_experiment, check_patch, check_training, check_watched
 from leukosr.config.study import Budget, FindSources, Report
 from leukosr.config.sweep import STREAMS_OF, Sweep, SweptStream
 from leukosr.data.settings import Prepare, Provenance
@@ -61,7 +61,6 @@ class Params(Section):
             raise ValueError(
                 f"report.looks: unknown arm '{unknown[0]}'; the arms of this study are {', '.join(self.arms)}"
             )
-        self._check_sweep()
         for name, train in self.train_sr.items():
             check_patch(name, train, self.image)
             check_watched(f"train_sr.{name}", train.reads, train.watched, train.watched_key, self.starts)
@@ -86,6 +85,7 @@ class Params(Section):
                     f"study.comparisons: {list(pair)} must have a protocol and a seed in common; see protocols and "
                     f"seeds of classify.{pair[0]} and classify.{pair[1]}"
                 )
+        self._check_sweep()
         return self
 
     @model_validator(mode="after")
@@ -106,22 +106,8 @@ class Params(Section):
     @model_validator(mode="after")
     def _claims_fit(self) -> Params:
         """What is run is what was declared."""
-        if self.claims is None:
-            return self
-        for key, declared, run in (
-            ("metric", self.claims.metric, self.study.primary), ("margin", self.claims.margin, self.study.margin),
-            ("seeds", self.claims.seeds, self.study.seeds),
-        ):  # fmt: skip
-            if declared != run:
-                ours = {"metric": "primary"}.get(key, key)
-                raise ValueError(f"claims.{key}: {declared} was declared, but study.{ours} is {run}: make them equal")
-        for claim in self.claims.family:
-            for name in (claim.first, claim.second):
-                if name not in self.experiments_under(claim.protocol):
-                    known = ", ".join(self.experiments_under(claim.protocol)) or "none"
-                    raise ValueError(
-                        f"claims.family: '{name}' does not run under {claim.protocol}; experiments that do are {known}"
-                    )
+        if self.claims is not None:
+            check_claims(self.claims, self)
         return self
 
     def protocols_of(self, experiment: str) -> tuple[Protocol, ...]:

@@ -21,6 +21,9 @@ from leukosr.yaml_file import read_yaml
 _PART = re.compile(r"(train|test|val)(?:ing|id|idation)?(?:[-_ ].*|\d+)?", re.IGNORECASE)  # TEST_SIMPLE, Test-A, too
 
 
+MASKS = "masks"  # the folder, in the root of a set, that holds the masks of its images
+
+
 @dataclass(frozen=True)
 class SetFile:
     """One file of the set before it is opened. `part` is train, val, test, reference or all; `label` may be empty.
@@ -50,7 +53,7 @@ class Checked:
 
 def masks_of(root: Path, images: Iterable[Checked]) -> dict[str, str]:
     """Image id -> path below `root` of its mask, for images that have one: masks/, then the image's path, as .png."""
-    places = {image.file.image_id: Path("masks", image.file.path).with_suffix(".png") for image in images}
+    places = {image.file.image_id: Path(MASKS, image.file.path).with_suffix(".png") for image in images}
     return {image: place.as_posix() for image, place in places.items() if (root / place).is_file()}
 
 
@@ -113,7 +116,7 @@ def _from_any_folders(root: Path, below: str, part: str) -> list[SetFile]:
     found = [
         SetFile(file.path.relative_to(root).as_posix(), "", part, file.reason)
         for file in list_files(folder)
-        if "masks" not in file.path.relative_to(folder).parts[:-1]
+        if MASKS not in file.path.relative_to(folder).parts[:-1]
         and (file.path.parent != folder or file.path.suffix.lower() in SUFFIXES)
     ]
     if not found:
@@ -131,7 +134,7 @@ def _from_class_folders(root: Path, below: str, part: str, classes: list[str] | 
         if name not in spelling.values():
             _refuse_parts(folder, present)
             raise LeukoError(f"the class folder {folder / name} is missing; {folder} holds {', '.join(present)}")
-    names = classes or [name for name in present if name != "masks" and name[0] != "_"]
+    names = classes or [name for name in present if name != MASKS and name[0] != "_"]
     if not names:
         raise LeukoError(f"{folder} holds no class folders: put the images of each class into a folder of its own")
     if not classes:
@@ -194,7 +197,7 @@ def unused_folders(settings: Prepare | Provenance, found: Iterable[SetFile]) -> 
         PurePosixPath(part, name)
         for part in ("", *filter(None, parts))
         for name in subfolders(root / part)
-        if name != "masks"
+        if name != MASKS
     ]
     return [str(name) for name in names if str(name) not in used]
 
@@ -236,7 +239,7 @@ def from_split_csv(root: Path, classes: list[str] | None = None, labelled: bool 
     listed = {item.path for item in found}
     for path in (item.path for item in list_files(root)):
         name = path.relative_to(root).as_posix()
-        if path.suffix.lower() in SUFFIXES and name not in listed:
+        if path.suffix.lower() in SUFFIXES and name not in listed and PurePosixPath(name).parts[0] != MASKS:
             found.append(SetFile(name, "", "unlisted", "is not listed in split.csv"))
     for name in classes or []:
         if name not in {item.label for item in found}:

@@ -14,7 +14,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from leukosr.data.catalogue import Rejected, SetFile, check_images, drawn_sets, from_split_csv, loose_images
+from leukosr.data.catalogue import (
+    MASKS,
+    Checked,
+    Rejected,
+    SetFile,
+    check_images,
+    drawn_sets,
+    from_split_csv,
+    loose_images,
+    masks_of,
+)  # fmt: skip
 from leukosr.data.paths import stays_below
 from leukosr.data.sources import read_sources
 from leukosr.data.split_table import copy_split
@@ -24,6 +34,7 @@ from leukosr.errors import LeukoError
 from leukosr.files import explained_os_errors, new_folder
 from leukosr.images.decoding import SUFFIXES
 from leukosr.images.listing import list_files
+from leukosr.images.masks import read_mask
 from leukosr.images.reading import inspect_image
 from leukosr.outputs import files_below
 from leukosr.project import dvc_error, project_root, run_dvc
@@ -129,20 +140,23 @@ def _dvc_hash(folder: Path) -> str:
 
 @dataclass(frozen=True)
 class Added:
-    """What `add` brought: images, files that it left out, and rows of split.csv that named such files."""
+    """What `add` brought: images and masks; files left out, rows of split.csv that named such, gaps of sources.csv."""
 
     images: int
     left_out: list[Rejected]
     split_rows: int
+    masks: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def add(name: str, path: Path, *, leave_out: bool, classes: bool = True) -> Added:
     """Check every image of a folder, copy the good ones to datasets/NAME of the project and run `dvc add`.
 
     Without `classes` images may lie in any folders, or directly in this one. A split.csv comes without the rows of
-    files that are left out: `prepare` refuses rows without a file. Raises LeukoError when an image cannot be used
-    (unless `leave_out`), when the folder has no class folders (unless it needs none), or when datasets/NAME or its .dvc
-    file exists; then nothing is left behind.
+    files that are left out: `prepare` refuses rows without a file. The mask of a/1.png is masks/a/1.png. Raises
+    LeukoError when an image cannot be used or a mask has no image (unless `leave_out`), when a mask is damaged, when
+    the folder has no class folders (unless it needs none), or when datasets/NAME or its .dvc file exists; then nothing
+    is left behind.
     """
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise LeukoError(f"'{name}' cannot be the name of a folder below datasets/: use letters, digits, - and _")
@@ -163,21 +177,37 @@ def _add(target: Path, path: Path, *, leave_out: bool, classes: bool) -> Added:
         path, found, 50_000_000,
         lambda paths: track(ordered_map(look, paths, workers), len(paths), "checking images"),
     )  # fmt: skip
+    masks, without_image = _masks(path, good)
+    rejected += without_image
     if rejected and not leave_out:
         listed = "; ".join(f"{item.path} {item.reason}" for item in rejected[:20])
         raise LeukoError(f"{len(rejected)} files of {path} cannot be used: {listed}. Fix them or add --leave-out")
-    read_sources(path, good)  # refuse a table of other names before anything is copied
+    sources = read_sources(path, good)  # refuse a table of other names before anything is copied
     with _undone(target):
         with new_folder(target) as folder:
-            for image in good:
-                file = folder / image.file.path
+            for name in (*(image.file.path for image in good), *masks):
+                file = folder / name
                 file.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path / image.file.path, file)
+                shutil.copyfile(path / name, file)
             if (path / "sources.csv").is_file():
                 shutil.copyfile(path / "sources.csv", folder / "sources.csv")
             split_rows = copy_split(path, folder, {image.file.path for image in good}) if with_split else 0
         run_dvc("add", str(target))
-    return Added(len(good), rejected, split_rows)
+    return Added(len(good), rejected, split_rows, len(masks), sources.notes)
+
+
+def _masks(path: Path, good: list[Checked]) -> tuple[list[str], list[Rejected]]:
+    """The masks of good images, and the files below masks/ that belong to none.
+
+    Raises LeukoError for a mask that cannot be read as one.
+    """
+    mask_of = masks_of(path, good)
+    for image in good:
+        if (mask := mask_of.get(image.file.image_id)) is not None:
+            read_mask(path / mask, (image.height, image.width))
+    folder, known = path / MASKS, set(mask_of.values())
+    names = [file.path.relative_to(path).as_posix() for file in (list_files(folder) if folder.is_dir() else ())]
+    return sorted(known), [Rejected(name, "is the mask of no image of the set") for name in names if name not in known]
 
 
 def _refuse_known(target: Path) -> None:
@@ -228,7 +258,7 @@ def _undone(target: Path) -> Iterator[None]:
 
 def _walk(path: Path, classes: bool) -> list[SetFile]:
     """Every image below a folder with class folders, or with TRAIN/TEST folders of class folders; else below any."""
-    files = list_files(path)
+    files = [file for file in list_files(path) if file.path.relative_to(path).parts[0] != MASKS]
     if not classes:  # tables and texts may lie beside the images
         files = [file for file in files if file.path.parent != path or file.path.suffix.lower() in SUFFIXES]
         if not files:

@@ -64,7 +64,7 @@ class Prepare(Section):
             if pattern is not None and re.compile(pattern).groups != 1:
                 raise ValueError(f"needs one group in parentheses, the source, got '{pattern}'")
         except re.error as error:
-            raise ValueError(f"'{pattern}' is no regular expression: {error}") from None
+            raise ValueError(f"'{pattern}' is not a regular expression: {error}") from None
         return pattern
 
     @model_validator(mode="after")

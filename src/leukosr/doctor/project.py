@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from leukosr.config import Params
+from leukosr.config.checks import watched_weights
 from leukosr.data.catalogue import fetch_command
 from leukosr.doctor.diagnosis import Diagnosis
 from leukosr.engine.databases import OPTUNA_DATABASE, storage_url, without_password
 from leukosr.errors import LeukoError
+from leukosr.pretrained.named import find_weights
 from leukosr.project import read_lock
 from leukosr.quoting import listed
 from leukosr.versions import git_commit
@@ -33,7 +35,7 @@ def examine_project(diagnosis: Diagnosis, params: Params | None, params_file: Pa
 
 
 def _data(diagnosis: Diagnosis, params: Params) -> None:
-    """Whether the images are there: those of the study, and those of every DVC pointer."""
+    """Whether the images are there, those of the study and of every DVC pointer, and the weights that it names."""
     pointers = [Path("data.dvc"), *sorted(Path("datasets").glob("*.dvc"))]
     sets = {path.with_suffix("").as_posix(): path.with_suffix("").is_dir() for path in pointers if path.is_file()}
     root = params.prepare.root
@@ -42,6 +44,11 @@ def _data(diagnosis: Diagnosis, params: Params) -> None:
     drawn = {wanted.folder for wanted in params.synthesize.values()}
     if not sets[root] and root not in drawn:  # the pipeline draws the others
         diagnosis.problem(f"the images of study {params.study.name} are not in {root}", f"run `{fetch_command(root)}`")
+    for file in watched_weights(params):
+        try:
+            find_weights(file)
+        except LeukoError as error:
+            diagnosis.problem(str(error), "then run `leukosr doctor` again")
 
 
 def _lock(diagnosis: Diagnosis, params_file: Path) -> None:

@@ -23,7 +23,7 @@ def read_mask(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     """
     try:
         if path.suffix.lower() != ".png":
-            raise Unusable("is no PNG, and lossy formats blur the borders of a mask; save the original mask as PNG")
+            raise Unusable("is not a PNG, and lossy formats blur the borders of a mask; save the original mask as PNG")
         with opened(path) as (image, _):
             if (mode := stored_mode(image)) != "L":
                 raise Unusable(f"has mode {mode}, not 8-bit grey; write {_legend()} instead of colours")

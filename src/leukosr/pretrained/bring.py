@@ -72,7 +72,7 @@ def add(name: str, path: Path) -> Brought:
     other weights are recorded by that name.
     """
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-        raise LeukoError(f"'{name}' is no name for weights: use letters, digits, - and _")
+        raise LeukoError(f"'{name}' cannot be the name of weights: use letters, digits, - and _")
     if name in published():
         raise LeukoError(f"{name} is the name of published weights: run `leukosr weights fetch {name} --from {path}`")
     path = require_file(path).absolute()

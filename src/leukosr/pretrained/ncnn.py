@@ -34,12 +34,12 @@ class Convolution:
 def read_convolutions(param: str, content: bytes, name: str) -> list[Convolution]:
     """The convolutions that the text of a .param describes, in order, from the bytes of its .bin.
 
-    `name` is for messages. fp16 numbers become float32. Raises LeukoError for a file that is no .param, for layers
+    `name` is for messages. fp16 numbers become float32. Raises LeukoError for a file that is not a .param, for layers
     whose numbers cannot be read here, and for a .bin that is shorter or longer than its .param says.
     """
     lines = param.split("\n")
     if lines[0].strip() != MAGIC:
-        raise LeukoError(f"{name} is no .param of ncnn: it begins with '{short(lines[0])}', not with {MAGIC}")
+        raise LeukoError(f"{name} is not a .param of ncnn: it begins with '{short(lines[0])}', not with {MAGIC}")
     numbers, found = _Numbers(content, name), []
     for line in lines[2:]:
         kind, *rest = line.split() or ["Input"]
@@ -58,7 +58,7 @@ def rrdbnet_state(convolutions: list[Convolution], name: str) -> dict[str, Tenso
     """
     blocks, rest = divmod(len(convolutions) - 6, 15)
     if blocks < 1 or rest or any(each.bias is None for each in convolutions):
-        raise LeukoError(f"{name} has {len(convolutions)} convolutions, which is no RRDBNet x4 with biases")
+        raise LeukoError(f"{name} has {len(convolutions)} convolutions, which is not an RRDBNet x4 with biases")
     body = [f"body.{b}.rdb{r}.conv{c}" for b in range(blocks) for r in (1, 2, 3) for c in (1, 2, 3, 4, 5)]
     names = ["conv_first", *body, "conv_body", "conv_up1", "conv_up2", "conv_hr", "conv_last"]
     state: dict[str, Tensor] = {}

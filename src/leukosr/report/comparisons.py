@@ -115,25 +115,35 @@ def _left_open(found: Comparison) -> str:
     why = f" Inconclusive whatever the figures: {found.reason}." if found.reason else ""
     if found.smallest_margin is None or found.runs == 1:
         return why
+    if found.smallest_margin < 0.0005:  # 0.0 points
+        return why or " Any gain is excluded."
     return f"{why} A gain of {100 * found.smallest_margin:.1f} points or more is excluded, a smaller one is not."
 
 
 def about(found: Sequence[Comparison]) -> str:
     """What the verdicts are about: runs vary less than methods do."""
-    margin, networks = 100 * found[0].margin, {each.networks for each in found}
-    words = f"A difference matters from {margin:g} points on (the margin). "
-    if None in networks:
+    kinds: dict[str, list[str]] = {}
+    for each in found:
+        kinds.setdefault(_scope(each.networks), []).append(f"{each.a} – {each.b}")
+    words = [
+        scope if len(kinds) == 1 else f"{', '.join(names)}: {scope[0].lower()}{scope[1:]}"
+        for scope, names in kinds.items()
+    ]
+    return f"A difference matters from {100 * found[0].margin:g} points on (the margin). {' '.join(words)}"
+
+
+def _scope(networks: int | None) -> str:
+    if networks is None:
         return (
-            f"{words}Runs differ in what their seeds drive alone: the degradation, the split and the SR network were "
-            "drawn once, so a verdict is about this network, not about its method."
+            "Runs differ in what their seeds drive alone: the degradation, the split and the SR network were drawn "
+            "once, so a verdict is about this network, not about its method."
         )
-    fewest = min(count for count in networks if count is not None)
-    if fewest < METHOD_NETWORKS:
-        which = "this network" if fewest == 1 else f"these {fewest} networks"
-        return f"{words}A verdict is about {which}, not about the method: that takes {METHOD_NETWORKS} SR seeds."
+    if networks < METHOD_NETWORKS:
+        which = "this network" if networks == 1 else f"these {networks} networks"
+        return f"A verdict is about {which}, not about the method: that takes {METHOD_NETWORKS} SR seeds."
     return (
-        f"{words}The intervals include the SR seed, so a verdict is about this method; {fewest} SR seeds leave "
-        f"{fewest - 1} degrees of freedom for it."
+        f"The intervals include the SR seed, so a verdict is about this method; {networks} SR seeds leave "
+        f"{networks - 1} degrees of freedom for it."
     )
 
 

@@ -17,7 +17,14 @@ from leukosr.report.cells import help_block, reliability_block
 from leukosr.report.comparisons import HEADS, NAMES, row
 from leukosr.report.results import StudyResults
 from leukosr.report.tables import mean_sd
-from leukosr.report.verdicts import labels_of, named, predictions_of, study_pairs, verdict_rows
+from leukosr.report.verdicts import (
+    compare_in_families,
+    labels_of,
+    named,
+    predictions_of,
+    study_pairs,
+    verdict_rows,
+)
 
 SENSITIVE = ("better", "clearly better")
 CANNOT = "This design cannot show an effect of SR"
@@ -28,7 +35,7 @@ def evidence(folder: Path, params: Params, results: StudyResults, note: str) -> 
     suffix = "" if results.protocol == params.study.protocols[0] else f"_{results.protocol}"
     blocks = []
     if results.experiments:
-        blocks.append(assay_block(params, results))
+        blocks += assay_blocks(params, results)
         pairs = [each for each in _pairs(params, results) if set(each) <= set(results.experiments)]
         if pairs:
             blocks.append(help_block(folder, results, pairs, suffix, note))
@@ -41,35 +48,61 @@ def evidence(folder: Path, params: Params, results: StudyResults, note: str) -> 
 
 def _pairs(params: Params, results: StudyResults) -> list[tuple[str, str]]:
     """The pairs that the study compares, and originals against bicubic."""
-    reference = assay_pair(params, results)
-    return list(dict.fromkeys([*study_pairs(params), *([reference] if reference else [])]))
+    return list(dict.fromkeys([*study_pairs(params), *assay_pairs(params, results)]))
 
 
-def assay_pair(params: Params, results: StudyResults) -> tuple[str, str] | None:
-    """The experiments on originals and on bicubic enlargements, alike but for their arm; None where one is missing."""
-    alone = {name: params.upscale[name] for name in results.experiments if params.classify[name].arms == (name,)}
+def assay_pairs(params: Params, results: StudyResults) -> list[tuple[str, str]]:
+    """The experiments on originals and on bicubic enlargements, alike but for their arm: a pair per classifier."""
+    alone = {name: params.upscale[params.classify[name].test] for name in _of_one_arm(params, results)}
     originals = [name for name, arm in alone.items() if isinstance(arm, Untouched) and arm.made_from == "original"]
     enlarged = [name for name, arm in alone.items() if isinstance(arm, Resampled) and arm.made_from == "low"]
+    found: list[tuple[str, str]] = []
     for first in originals:
         for second in enlarged:
-            if params.classify[first].classifier == params.classify[second].classifier and params.comparable(
-                first, second
-            ):
-                return first, second
-    return None
+            known = any(_same_classifier(params, first, each) for each, _ in found)
+            if not known and _same_classifier(params, first, second) and params.comparable(first, second):
+                found.append((first, second))
+    return found
 
 
-def assay_block(params: Params, results: StudyResults) -> Block:
+def _of_one_arm(params: Params, results: StudyResults) -> list[str]:
+    """The experiments that train and test on one arm."""
+    return [name for name in results.experiments if len(params.classify[name].arms) == 1]
+
+
+def _same_classifier(params: Params, first: str, second: str) -> bool:
+    return params.classify[first].classifier == params.classify[second].classifier
+
+
+def beside(params: Params, results: StudyResults, found: tuple[str, str]) -> list[str]:
+    """The experiments on other low-resolution images that differ from a pair of `assay_pairs` in their arm alone."""
+    return [
+        name
+        for name in _of_one_arm(params, results)
+        if name not in found
+        and params.upscale[params.classify[name].test].made_from == "low"
+        and _same_classifier(params, name, found[0])
+        and set.intersection(*(set(params.seeds_of(each)) for each in (name, *found)))
+    ]
+
+
+def assay_blocks(params: Params, results: StudyResults) -> list[Block]:
     """Can this design show an effect at all, and where it can, how much of it does each arm recover?"""
-    title, found = "Could this design show an effect of SR", assay_pair(params, results)
-    if found is None:
-        return Block(
-            title,
-            [
-                "Nobody knows: the study has no pair of experiments on originals (by: nothing, from: original) and on "
-                "bicubic enlargements (by: kernel) with one classifier. Add the arms ground_truth and bicubic."
-            ],
+    title, found = "Could this design show an effect of SR", assay_pairs(params, results)
+    if not found:
+        words = (
+            "Nobody knows: the study has no pair of experiments on originals (by: nothing, from: original) and on "
+            "bicubic enlargements (by: kernel) with one classifier. Add the arms ground_truth and bicubic."
         )
+        return [Block(title, [words])]
+    return [
+        _assay_block(params, results, each, title if len(found) == 1 else f"{title} ({results.look(each[0]).label})")
+        for each in found
+    ]
+
+
+def _assay_block(params: Params, results: StudyResults, found: tuple[str, str], title: str) -> Block:
+    """One classifier's part: only experiments with this classifier have a share of what it loses."""
     originals, bicubic = (predictions_of(results, name) for name in found)
     names = [results.experiments[name].look.label for name in found]
     room = _compared(params, originals, bicubic)
@@ -77,10 +110,8 @@ def assay_block(params: Params, results: StudyResults) -> Block:
     if room.verdict not in SENSITIVE:
         return Block(title, sentences)
     rows = []
-    for name, each in results.experiments.items():
-        if name in found or params.upscale[each.arm].made_from != "low" or not params.comparable(name, found[1]):
-            continue
-        arm = predictions_of(results, name)
+    for name in beside(params, results, found):
+        each, arm = results.experiments[name], predictions_of(results, name)
         gain, share = _compared(params, arm, bicubic), recovered_share(arm, originals, bicubic, room.metric)
         rows.append([each.look.label, row(gain)[2], percent_with_interval(share)])
     head = ("experiment", f"– {names[1]}, points", "recovered share, %")
@@ -114,10 +145,13 @@ def conflict_blocks(params: Params, results: StudyResults) -> list[Block]:
     said = {name: predictions_of(results, name) for name in results.experiments}
     kept, images = without_conflicts(list(said.values()))
     left = dict(zip(said, kept, strict=True))
-    pairs = [pair(left[a], left[b]) for a, b in study_pairs(params) if a in left and b in left]
-    if not images or not pairs or any(arm.table.empty for arm in kept):
+    asked = [each for each in study_pairs(params) if set(each) <= set(left)]
+    if not images or not asked:
         return [Block("Label conflicts", [*sentences, "No test image that is compared shows one."])]
-    found = named(compare(pairs, params.study.primary, params.study.margin), labels_of(results))
+    if any(arm.table.empty for arm in kept):
+        return [Block("Label conflicts", [*sentences, "Without them some experiment has no test image left."])]
+    pairs, protocols = [pair(left[a], left[b]) for a, b in asked], [results.protocol] * len(asked)
+    found = named(compare_in_families(params, pairs, asked, protocols), labels_of(results))
     label = f"Verdicts without the {images} test images of such sources"
     table = TableOfBlock(label, ("experiments", *HEADS), verdict_rows(found), 3)
     return [Block("Label conflicts", sentences, [table])]

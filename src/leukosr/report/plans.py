@@ -30,7 +30,7 @@ def print_plan(found: Plan, components: Components, console: Console) -> None:
     print_wide(console, ("sources", "SR seeds", "runs", "trainings", *words), rows)
     console.print(
         "Runs are those of the classifier on the images of each SR network, trainings those of both arms; SR trainings "
-        "come on top, one an SR seed."
+        "come on top, one per SR seed."
     )
     console.print(needed_sentence(found))
 
@@ -38,24 +38,29 @@ def print_plan(found: Plan, components: Components, console: Console) -> None:
 def components_sentence(found: Components) -> str:
     """How far runs and sources let the difference vary, at the size of the pilot."""
     networks = "" if found.networks is None else f" Another SR network moves it by {_points(found.networks**0.5)} (sd)."
+    runs = (found.runs + (found.seeds or 0.0)) ** 0.5
     return (
-        f"Another run moves the difference by {_points(found.runs**0.5)} (sd).{networks} {found.seen} sources leave a "
+        f"Another run moves the difference by {_points(runs)} (sd).{networks} {found.seen} sources leave a "
         f"standard error of {_points((found.sources / found.seen) ** 0.5)}, however many runs there are."
     )
 
 
 def needed_sentence(found: Plan) -> str:
     """How many runs it takes, or that no number of them suffices."""
-    size = f"{found.at.sources} sources" + (f" and {found.at.sr_seeds} SR seeds" if found.at.sr_seeds > 1 else "")
-    aim, smallest = f"{100 * found.aim:.0f} %", _points(found.smallest_difference_with_infinite_runs)
+    aim, smallest = f"{100 * found.aim:.0f} %", found.smallest_difference_with_infinite_runs
+    size, more, per = f"{found.at.sources} sources", "more sources", ""
+    if found.at.sr_seeds > 1:
+        size, more, per = f"{size} and {found.at.sr_seeds} SR seeds", f"{more} or SR seeds", " per SR network"
+    if smallest is None:
+        return f"With {size}, even endless runs show no difference with {aim} power, however large. It takes {more}."
     if found.runs_needed is None:
         return (
             f"No number of runs suffices: with {size}, even endless runs show a difference with {aim} power only from "
-            f"{smallest} on. It takes more sources."
+            f"{_points(smallest)} on. It takes {more}."
         )
     return (
-        f"{found.runs_needed:,} runs show {_points(found.difference)} with {aim} power at {size}; endless runs would "
-        f"show {smallest}."
+        f"{found.runs_needed:,} runs{per} show {_points(found.difference)} with {aim} power at {size}; endless runs "
+        f"would show {_points(smallest)}."
     )
 
 

@@ -83,6 +83,8 @@ def judge_again(folder: Path, today: date) -> list[str]:
     All else stays. The page says when it was judged again and what it said before. Returns the verdicts that changed,
     a sentence each. Raises LeukoError for a folder that is no snapshot of a study with verdicts.
     """
+    if not folder.is_dir():
+        raise LeukoError(f"{folder} does not exist: name a snapshot, e.g. results/case1-leakage")
     snapshot = Snapshot(folder)
     if not (folder / "index.html").is_file() or not snapshot.protocols:
         raise LeukoError(f"{folder} has no page with verdicts: name a snapshot that `leukosr publish` wrote")

@@ -126,12 +126,14 @@ def _modelling(params: Params, results: Sequence[StudyResults]) -> list[Item]:
     splits = "; ".join(f"{each.protocol}: {SPLITS[each.protocol].words}" for each in results)
     weights = [f"{name}: {arm.weights}" for name, arm in params.upscale.items() if isinstance(arm, ByTraining)]
     plain = [name for name, arm in params.upscale.items() if arm.by in ("nothing", "kernel", "filter", "colour_map")]
-    started = {each.weights for each in recipes_used}
-    models = ". ".join(filter(None, [networks, classifiers]))
+    started = [f"classifiers: {listed(sorted({each.weights for each in recipes_used}))}"] if recipes_used else []
+    started += [f"{name}: {each.start or 'random'}" for name, each in params.train_sr.items()]
+    published = [f"{name}: {arm.weights or arm.reads}" for name, arm in params.upscale.items() if arm.by == "file"]
+    models = ". ".join(filter(None, [networks, "; ".join(published), classifiers]))
     return [
         Item("REFORMS 5a, CLAIM 22, 25", "the models and their training", models or None),
         Item("REFORMS 5b", "why these models", _said(params, "model_choice")),
-        Item("CLAIM 24", "initial weights", f"Classifiers: {listed(sorted(started))}." if started else None),
+        Item("CLAIM 24", "initial weights", "; ".join(started) or None),
         Item("REFORMS 5c, CLAIM 20", "how test data were kept apart", splits),
         Item(
             "REFORMS 5d, CLAIM 26", "how the final model was chosen",

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 from leukosr.config import Generated, Params, Study
 from leukosr.data.manifest import CLASSIFIER_ROLES, FOLD, SR_ROLES, Row, is_tested, with_role
 from leukosr.data.provenance.facts import Shared
 from leukosr.data.splits import SPLITS
 from leukosr.evaluate.arms.declared import compare_declared
-from leukosr.evaluate.arms.pairs import pair
+from leukosr.evaluate.arms.pairs import Pair, pair
 from leukosr.evaluate.arms.predictions import COLUMNS, OPTIONAL, Predictions
 from leukosr.evaluate.arms.sample_size import SampleSize, sample_size
 from leukosr.evaluate.arms.significance import Comparison, compare
@@ -52,27 +53,36 @@ def study_pairs(params: Params) -> list[tuple[str, str]]:
 
 
 def judge(params: Params, everything: Sequence[StudyResults]) -> list[Verdicts]:
-    """Compare the experiments of a study under each protocol on their common test images and seeds.
-
-    The pairs of a protocol are a family; where the study declares claims, those of all protocols are one.
-    """
+    """Compare the experiments of a study under each protocol on their common test images and seeds."""
     said = [{name: predictions_of(each, name) for name in each.experiments} for each in everything]
     asked = [
         (i, a, b) for i, arms in enumerate(said) for a, b in study_pairs(params) if a in arms and b in arms
     ]  # fmt: skip
-    pairs, claims = [pair(said[i][a], said[i][b]) for i, a, b in asked], params.claims
-    metric, margin = params.study.primary, params.study.margin
-    if claims is None:
-        families = [
-            [each for each, (i, _, _) in zip(pairs, asked, strict=True) if i == own] for own in range(len(said))
-        ]
-        found = [compare(family, metric, margin) for family in families]
-    else:
-        places = [claims.index(a, b, everything[i].protocol) for i, a, b in asked]
-        judged = compare_declared(pairs, places, claims, metric, margin)
-        owners = [i for i, _, _ in asked] * len(METRICS)
-        found = [[each for each, i in zip(judged, owners, strict=True) if i == own] for own in range(len(said))]
+    pairs = [pair(said[i][a], said[i][b]) for i, a, b in asked]
+    protocols = [everything[i].protocol for i, _, _ in asked]
+    judged = compare_in_families(params, pairs, [(a, b) for _, a, b in asked], protocols)
+    owners = [i for i, _, _ in asked] * len(METRICS)
+    found = [[each for each, i in zip(judged, owners, strict=True) if i == own] for own in range(len(said))]
     return [Verdicts(tuple(own), tuple(map(sample_size, arms.values()))) for own, arms in zip(found, said, strict=True)]
+
+
+def compare_in_families(
+    params: Params, pairs: Sequence[Pair], names: Sequence[tuple[str, str]], protocols: Sequence[str]
+) -> list[Comparison]:
+    """Compare pairs of experiments, each under its protocol; by metric, in the order of the pairs.
+
+    The pairs of a protocol are a family; where the study declares claims, those of all protocols are one.
+    """
+    metric, margin = params.study.primary, params.study.margin
+    if params.claims is not None:
+        places = [params.claims.index(a, b, own) for (a, b), own in zip(names, protocols, strict=True)]
+        return compare_declared(pairs, places, params.claims, metric, margin)
+    found: dict[tuple[str, int], Comparison] = {}
+    for protocol in dict.fromkeys(protocols):
+        family = [i for i, own in enumerate(protocols) if own == protocol]
+        compared = compare([pairs[i] for i in family], metric, margin)
+        found |= dict(zip(product(METRICS, family), compared, strict=True))
+    return [found[key] for key in product(METRICS, range(len(pairs)))]
 
 
 def predictions_of(results: StudyResults, name: str) -> Predictions:

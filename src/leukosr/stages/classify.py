@@ -145,8 +145,9 @@ def _run_protocol(work: _Work, target: Path, record: ClassifierRecord, tracked: 
         for run in work.runs:
             with record.of_run(tracked, protocol, run) as child:
                 _train_and_test(work, run, folder, record, child)
-        if work.params.claims is not None:
-            write_sidecar(folder, Origin(work.name, protocol, work.params.claims))
+        claims = work.params.claims
+        if claims is not None and work.seeds == claims.seeds:  # not where --seed asked for another run
+            write_sidecar(folder, Origin(work.name, protocol, claims))
         metrics = _summarise(folder, work)
     record.finish_protocol(tracked, protocol)
     return metrics

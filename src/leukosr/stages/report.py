@@ -43,7 +43,7 @@ def _print(context: Context, results: list[StudyResults]) -> None:
 
 
 def _write_dvc_plots(folder: Path, params: Params, layout: Layout) -> None:
-    """The tables behind `dvc plots show`, one file an experiment or method in a folder a plot."""
+    """The tables behind `dvc plots show`, one file per experiment or method, one folder per plot."""
     several = len(params.study.protocols) > 1
     classified = {
         f"{name}_{protocol}" if several else name: layout.classify(name, protocol)

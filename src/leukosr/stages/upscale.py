@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from leukosr.config import Arm, ByFile, ByTraining, Filtered, Generated, Recoloured, Resampled
-from leukosr.data.manifest import Row, arm_rows, is_tested, read_manifest, with_role
+from leukosr.data.manifest import Row, arm_rows, is_tested, read_manifest, refuse_trained_tests, with_role
 from leukosr.engine.processes import shared_folder
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
@@ -107,6 +107,7 @@ def _images(
 def _colour_map(context: Context, settings: Recoloured, manifest: list[Row]) -> np.ndarray:
     """Fitted on the pairs that SR trains on, whatever degradation it draws afresh in training."""
     params = context.params
+    refuse_trained_tests(manifest, params.study)
     rows = with_role(manifest, params.study.sr_protocol, "sr_train")
     if not rows:
         raise LeukoError(f"upscale: no image has the role sr_train under {params.study.sr_protocol}, to fit colours to")

@@ -131,7 +131,7 @@ def _read(path: Path) -> _Stored | ForeignNetwork:
         stored = _recognised(path, read_checkpoint(path))
     else:
         endings = ", ".join((SUFFIX, *CHECKPOINT_SUFFIXES))
-        raise LeukoError(f"Weights are read from files ending in {endings}; {path} is none of them.")
+        raise LeukoError(f"Weights are read from files ending in {endings}; {path} is not one.")
     if isinstance(stored, _Stored):
         _check_sizes(path, stored)
     return stored
@@ -142,7 +142,7 @@ def _described(path: Path, tensors: dict[str, Tensor], header: Mapping[str, str]
     architecture = header["architecture"]
     if architecture not in GENERATORS:
         raise LeukoError(
-            f"{path} holds weights of {short(architecture)!r}, which is no generator here; known are "
+            f"{path} holds weights of {short(architecture)!r}, which is not a generator here; known are "
             f"{', '.join(GENERATORS)}."
         )
     try:

@@ -77,6 +77,20 @@ def test_a_design_of_ones_own_is_simulated(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "calibration.csv").read_text().splitlines()[1].startswith("mine,accuracy,0.02,0.0,5,")
 
 
+def test_designs_of_one_file_name_stay_apart_and_too_low_an_accuracy_is_refused(tmp_path: Path) -> None:
+    text = "{{runs: 6, class_sources: [5, 5], class_images: [20, 20], accuracy: {}}}\n"
+    arguments = ["calibrate", "--out", str(tmp_path / "out"), "--comparisons", "2"]
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.yaml").write_text(text.format(0.9))
+        arguments += ["--design", str(tmp_path / folder / "mine.yaml")]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    rows = (tmp_path / "out" / "calibration.csv").read_text().splitlines()[1:]
+    assert {row.split(",")[0] for row in rows} == {"one", "two"}
+    (tmp_path / "one" / "mine.yaml").write_text(text.format(0.01))
+    assert "lower --margin or raise accuracy" in str(CliRunner().invoke(app, arguments).exception)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -80,3 +80,11 @@ def test_flips_between_networks_and_between_seeds_are_told_apart() -> None:
     flips = label_flips(pd.concat(runs))
     assert (flips.sr_seeds, flips.seeds) == (1 / 8, 1 / 8)
     assert label_flips(said("aabbccaa")).seeds is None and label_flips(said("aabbccaa")).sr_seeds is None
+
+
+def test_networks_that_meet_the_same_baseline_widen_the_interval() -> None:
+    """Four networks that agree in nothing: one that is right about every cell, and three that are about none."""
+    networks = [said("a" * 40 if k == 0 else "b" * 40, seed, "a" * 40, sr_seed=k) for k in range(4) for seed in (1, 2)]
+    baseline = pd.concat([said("b" * 40, seed, "a" * 40) for seed in (1, 2)])
+    helped = help_and_harm(pd.concat(networks), baseline, ("a", "b"))[0].helped
+    assert helped.value == 0.25 and helped.ci_high is not None and helped.ci_high > 0.8

@@ -43,10 +43,11 @@ def help_and_harm(first: pd.DataFrame, second: pd.DataFrame, classes: Sequence[s
 
     The frames have the columns of predictions.csv. Raises LeukoError where the arms have no image and seed in common.
     """
-    runs = [name for name in RUN if name in first and name in second]
-    both = first.merge(second, on=["image", *runs], suffixes=("", "_second"))
+    common = [name for name in RUN if name in first and name in second]
+    both = first.merge(second, on=["image", *common], suffixes=("", "_second"))
     if both.empty:
         raise LeukoError("the two arms have no image and seed in common, so no cell can be compared")
+    runs = [name for name in RUN if name in both]  # where one arm has SR seeds, each network meets the other's runs
     named = both["source"] if "source" in both else pd.Series("", index=both.index)
     both["source"] = named.where(named != "", "image:" + both["image"])
     right, other_right = both["true"] == both["predicted"], both["true"] == both["predicted_second"]

@@ -8,7 +8,7 @@ of runs, sources and their interaction that are chi-squared (two-way random effe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any, get_args
 
@@ -34,7 +34,9 @@ class Components:
     networks, lie apart; sources: how far the differences of sources do; cells, network_cells: the interactions of runs
     and of networks with sources. All in fractions squared; those of networks are None where one network was seen, and
     are then part of the others. seen: sources; freedom: what these are worth as degrees of freedom; unseen: as in
-    `Estimated`.
+    `Estimated`. seeds, seed_cells: where the classifiers' seeds recur in every network, as those of studies do, what a
+    seed has in common under all of them (a baseline without networks has the same run under each); runs and cells are
+    then the rest. None where no seeds recur.
     """
 
     runs: float
@@ -45,6 +47,19 @@ class Components:
     seen: int
     freedom: float
     unseen: float
+    seeds: float | None = None
+    seed_cells: float | None = None
+
+
+def with_networks(found: Components, variance: float) -> Components:
+    """The components of one network where the networks' own is known.
+
+    Both arms' runs are taken to vary alike, and those of the baseline recur under every network.
+    """
+    return replace(
+        found, runs=found.runs / 2, cells=found.cells / 2, networks=variance, network_cells=0.0,
+        seeds=found.runs / 2, seed_cells=found.cells / 2,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -75,7 +90,7 @@ class Plan:
 
     runs_needed: the fewest runs that find `difference` better or clearly better with probability `aim`, at the sources
     and SR networks of `at`; None where no number of runs does. smallest_difference_with_infinite_runs: the smallest
-    that endless runs would find so.
+    that endless runs would find so; None where they would find none.
     """
 
     at: Size
@@ -84,7 +99,7 @@ class Plan:
     family: int
     aim: float
     grid: tuple[Planned, ...]
-    smallest_difference_with_infinite_runs: float
+    smallest_difference_with_infinite_runs: float | None
     runs_needed: int | None
 
 
@@ -122,36 +137,48 @@ def power(found: Components, size: Size, question: Question) -> dict[Verdict, fl
 def _seen(found: Components, size: Size, difference: float) -> Estimated:
     """What studies of one size would see: differences, their variances and degrees of freedom, one a point."""
     m, s, k = size.runs, size.sources, size.sr_seeds
-    freedom = found.freedom * s / found.seen
-    if k > 1:
-        if found.networks is None or found.network_cells is None:
-            raise LeukoError("plan: nothing is known of SR networks: bring a pilot with a column sr_seed, or --sd-sr")
-        levels, both = k, found.network_cells / (k * s) + found.cells / (k * m * s)
-        of_levels = found.networks / k + found.runs / (k * m) + both
-        of_sources = found.sources / s + both
-    else:  # one network: its own part is no error, as the verdict is about it
-        levels, both = m, found.cells / (m * s)
-        of_levels = found.runs / m + both
-        of_sources = (found.sources + (found.network_cells or 0.0)) / s + both
-    truth = of_levels + of_sources - both
+    if k > 1 and found.networks is None:
+        raise LeukoError("plan: nothing is known of SR networks: bring a pilot with a column sr_seed, or --sd-sr")
+    freedom, sources = found.freedom * s / found.seen, found.sources / s
+    alone = found.runs / (k * m) + (found.seeds or 0.0) / m
+    cells = found.cells / (k * m * s) + (found.seed_cells or 0.0) / (m * s)
+    if k == 1:  # the network's own part is no error, as the verdict is about it
+        sources += (found.network_cells or 0.0) / s
+        samples = [(m, alone, cells)]
+    else:
+        network, network_cells = (found.networks or 0.0) / k, (found.network_cells or 0.0) / (k * s)
+        own, own_cells = found.runs / (k * m), found.cells / (k * m * s)
+        samples = [(k, network + own, network_cells + own_cells)]
+        if found.seeds is not None and m > 1:
+            samples.append((m, alone, cells))
+        alone, cells = network + alone, network_cells + cells
     draws = _points()
-    freedoms = (levels - 1, freedom, (levels - 1) * freedom)
-    a, b, c = (
-        part * stats.chi2.ppf(draws[:, i], free) / free
-        for i, (part, free) in enumerate(zip((of_levels, of_sources, both), freedoms, strict=True))
-    )
-    variance = np.maximum(a + b - c, np.maximum(a, b))
-    own = a * variance if k > 1 else a**2  # as `estimated` counts networks, and runs
-    certainty = own / (levels - 1) + b**2 / freedoms[1] + c**2 / freedoms[2]
-    value = difference + truth**0.5 * stats.norm.ppf(draws[:, 3])
+
+    def drawn(axis: int, part: float, free: float) -> np.ndarray:
+        return np.asarray(part * stats.chi2.ppf(draws[:, axis], free) / free)
+
+    of_sources = drawn(1, sources + cells, freedom)
+    variance, least, certainty, unsure = of_sources, of_sources, of_sources**2 / freedom, np.zeros(POINTS)
+    for (levels, apart, shared), axes in zip(samples, ((0, 2), (4, 5)), strict=False):
+        of_levels = drawn(axes[0], apart + shared, levels - 1)
+        both = drawn(axes[1], shared, (levels - 1) * freedom)
+        variance, least = variance + of_levels - both, np.maximum(least, of_levels)
+        certainty = certainty + both**2 / ((levels - 1) * freedom)
+        if k > 1:  # as `estimated` counts networks, and runs
+            unsure = unsure + of_levels / (levels - 1)
+        else:
+            certainty = certainty + of_levels**2 / (levels - 1)
+    variance = np.maximum(variance, least)
+    value = difference + (sources + cells + alone) ** 0.5 * stats.norm.ppf(draws[:, 3])
     unseen = np.asarray(found.unseen * found.seen / s)
-    return Estimated(value, variance, np.maximum(variance**2 / certainty, 1.0), unseen)
+    worth = np.maximum(variance**2 / (certainty + unsure * variance), 1.0)
+    return Estimated(value, variance, worth, unseen)
 
 
 @cache
 def _points() -> np.ndarray:
-    """The grid in the unit cube of four dimensions, without its corners."""
-    return np.asarray(qmc.Sobol(4, scramble=False).random(POINTS) + 0.5 / POINTS)
+    """The grid in the unit cube of six dimensions, without its corners."""
+    return np.asarray(qmc.Sobol(6, scramble=False).random(POINTS) + 0.5 / POINTS)
 
 
 def _won(found: Components, size: Size, question: Question) -> float:
@@ -159,13 +186,18 @@ def _won(found: Components, size: Size, question: Question) -> float:
     return sum(said[name] for name in WON)
 
 
-def _smallest_difference(found: Components, question: Question, at: Size) -> float:
+def _smallest_difference(found: Components, question: Question, at: Size) -> float | None:
     endless = Size(ENDLESS, at.sources, at.sr_seeds)
+
+    def enough(difference: float) -> bool:
+        return _won(found, endless, replace(question, difference=difference)) >= question.aim
+
     low, high = 0.0, 1.0
+    if not enough(high):
+        return None
     while high - low > 1e-5:
         middle = (low + high) / 2
-        asked = Question(middle, question.margin, question.family, question.aim)
-        low, high = (low, middle) if _won(found, endless, asked) >= question.aim else (middle, high)
+        low, high = (low, middle) if enough(middle) else (middle, high)
     return high
 
 
@@ -205,20 +237,38 @@ def components(pair: Pair, metric: Metric) -> Components:
         cells = float(variance(influence - influence.mean(0)).variance.sum()) / (len(scores) - 1)
         return max(float(scores.var(ddof=1)) - cells, 0.0), cells * pair.sources
 
-    levels, total = next(groupings(pair.runs)), variance(influence.mean(0))
+    def means(levels: list[np.ndarray]) -> tuple[float, float]:
+        """`parts` of the means over the runs of each level."""
+        return parts(
+            np.array([scores[level].mean() for level in levels]),
+            np.array([influence[level].mean(0) for level in levels]),
+        )
+
+    (levels, *others), total = groupings(pair.runs), variance(influence.mean(0))
     unseen = float(difference(pair, metric).unseen)
     whole, freedom, count = float(total.variance) * pair.sources, float(total.freedom), len(pair.runs)
-    if len(levels) == count:
+    if (pair.networks or 1) < 2:
         runs, cells = parts(scores, influence)
         return Components(runs, max(whole - cells / count, 0.0), cells, None, None, pair.sources, freedom, unseen)
-    several = [level for level in levels if len(level) > 1]
-    within = [parts(scores[level], influence[level]) for level in several]
+    within = [parts(scores[level], influence[level]) for level in levels if len(level) > 1]
     runs, cells = (float(np.mean([each[i] for each in within])) if within else 0.0 for i in (0, 1))
-    networks, network_cells = parts(
-        np.array([scores[level].mean() for level in levels]), np.array([influence[level].mean(0) for level in levels])
-    )
-    each = count / len(levels)
+    (networks, network_cells), each = means(levels), count / len(levels)
+    of_sources, seeds, seed_cells = whole - network_cells / len(levels), None, None
+    if others and len(others[0]) > 1 and len(levels) * len(others[0]) == count:
+        common, common_cells = means(others[0])
+        seeds, runs = _shared(common, runs, len(levels))
+        seed_cells, cells = _shared(common_cells, cells, len(levels))
+        of_sources -= seed_cells / each
     return Components(
-        runs, max(whole - network_cells / len(levels), 0.0), cells, max(networks - runs / each, 0.0),
-        max(network_cells - cells / each, 0.0), pair.sources, freedom, unseen,
+        runs, max(of_sources, 0.0), cells, max(networks - runs / each, 0.0), max(network_cells - cells / each, 0.0),
+        pair.sources, freedom, unseen, seeds, seed_cells,
     )  # fmt: skip
+
+
+def _shared(of_means: float, within: float, networks: int) -> tuple[float, float]:
+    """What a seed has in common under all networks, and what it has under each of them.
+
+    of_means: the variance of the seeds' means over the networks; within: that of seeds within a network.
+    """
+    own = float(np.clip((within - of_means) * networks / (networks - 1), 0.0, within))
+    return within - own, own

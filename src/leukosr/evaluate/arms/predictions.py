@@ -40,7 +40,8 @@ def read_predictions(path: Path, name: str, columns: Mapping[str, str] | None = 
     Raises LeukoError that names the file and what is wrong with it.
     """
     called = {**{column: column for column in COLUMNS}, **(columns or {})}
-    table = read_table(path, tuple(called.values()), "the predictions.csv of an arm")
+    remedy = "; say what yours are called, e.g. --columns true=label,image=file"
+    table = read_table(path, tuple(called.values()), "the predictions.csv of an arm", remedy)
     if table.empty:
         raise LeukoError(f"{path} holds no predictions")
     shadowed = [meant for meant, written in called.items() if meant != written and meant in table]
