@@ -11,7 +11,7 @@ import torch
 from tests.superres.tiny import changed
 
 from benchmarks import capstone, inference, quality, resnet50, second_order, stepping
-from benchmarks.images import SIZE, published_params, read_resized
+from benchmarks.images import published_params, read_resized
 from benchmarks.measure import Options
 from benchmarks.real_esrgan_step import PlainRealESRGAN
 from benchmarks.srgan_step import PlainSRGAN
@@ -23,7 +23,6 @@ from leukosr.engine.resume import Resume
 from leukosr.engine.seeding import stream_seed
 from leukosr.evaluate.image_quality import compare_images
 from leukosr.images.reading import read_rgb, write_png
-from leukosr.images.resampling import resize
 from leukosr.images.store import ImageStore
 from leukosr.superres import GENERATORS
 from leukosr.superres.losses import usm_sharpen
@@ -44,10 +43,8 @@ def test_capstone_images_are_equal_byte_for_byte(files: list[Path], params: Para
         assert np.array_equal(one, other)
 
 
-def test_psnr_and_ssim_are_equal_to_a_millionth(files: list[Path], params: Params, tmp_path: Path) -> None:
-    pairs = [(tmp_path / f"{file.stem}.png", file) for file in files]
-    for made, original in pairs:
-        write_png(made, resize(read_resized([original], (60, 80))[0], SIZE, "opencv_bicubic"))
+def test_psnr_and_ssim_are_equal_to_a_millionth(params: Params, tmp_path: Path) -> None:
+    pairs = quality.make_pairs(tmp_path, 4)
     found = quality.ours(pairs, params, workers=1)
     assert quality.largest_difference(quality.plain(pairs, params.quality.ssim_window), found) <= quality.TOLERANCE
 

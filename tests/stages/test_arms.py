@@ -60,6 +60,7 @@ def compose(compose_raw: Callable[..., Any], arms: dict[str, dict[str, Any]]) ->
     of_srgan = raw["classify"]["srgan"]
     experiments = {arm: {**of_srgan, "reads": f"outputs/demo/arms/{arm}", "train": [arm], "test": arm} for arm in arms}
     raw["report"]["looks"] = {"truth": {"title": "the originals"}} if "truth" in arms else {}
+    raw["sweep"]["arm"] = next(iter(arms))
     return parse_params({**raw, "upscale": arms, "compared": list(arms), "classify": experiments}, "params.yaml")
 
 
