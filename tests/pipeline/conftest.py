@@ -112,10 +112,11 @@ class Clone:
                 if path.name != ".gitignore"]  # fmt: skip
 
     def changed_stages(self) -> set[str]:
-        """The stages that DVC's status names; data.dvc is left out, BCCD is in no clone."""
+        """The stages that DVC's status names, without the files of images and weights, which no clone has."""
         with Repo(str(self.root), config={"core": {"site_cache_dir": self.env["DVC_SITE_CACHE_DIR"]}}) as repo:
             # a stage outside the current folder is named <path>/dvc.yaml:<stage>
-            return {name.rpartition("/")[2].rpartition(":")[2] for name in repo.status()} - {"data.dvc"}
+            names = {name.rpartition("/")[2].rpartition(":")[2] for name in repo.status()}
+            return {name for name in names if not name.endswith(".dvc")}
 
     def runs(self) -> list[Any]:
         """All runs of the MLflow store in the clone, oldest first."""

@@ -89,9 +89,8 @@ _PATTERN_WORDS = {
     r"^[a-z0-9_]+$": "lower-case letters, digits and _",
     r"^[a-z_]+$": "lower-case letters and _",
     r"^(timm/)?[a-z0-9_.]+$": "a name of torchvision's, or timm/ and one of timm's, in lower case",
-    r"^(none|imagenet(_v[12])?|pretrained/[a-z0-9_]+)$": "none, imagenet, imagenet_v1, imagenet_v2 or pretrained/NAME",
     r"^#[0-9A-Fa-f]{6}$": "a colour like #56B4E9",
-    r"^(none|imagenet|imagenet_v1|imagenet_v2|pretrained/[A-Za-z0-9_-]+)$": (
+    r"^(none|imagenet(_v[12])?|pretrained/[A-Za-z0-9_-]+)$": (
         "none, imagenet, imagenet_v1, imagenet_v2 or pretrained/NAME (`leukosr weights list`)"
     ),
 }

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from leukosr.report.block import Block
 from leukosr.report.published import PublishedStudy
-from leukosr.report.reproduce import Reproduction
 from leukosr.report.results import StudyResults
+
+if TYPE_CHECKING:  # it composes conf/ by Hydra, which commands on anyone's images do without
+    from leukosr.report.reproduce import Reproduction
 
 Rows = Sequence[Sequence[str]]
 
