@@ -10,6 +10,7 @@ from PIL import Image
 
 from leukosr.errors import LeukoError
 from leukosr.images.decoding import Unusable, opened, stored_mode
+from leukosr.images.reading import fit_to
 
 REST, CYTOPLASM, NUCLEUS = 0, 128, 255  # the values of a mask
 VALUES = (REST, CYTOPLASM, NUCLEUS)
@@ -36,6 +37,13 @@ def read_mask(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
             raise LeukoError(f"the mask {path} does not exist: add it, or take a network that needs no masks") from None
         raise LeukoError(f"the mask {path} {error}") from None
     return mask
+
+
+def fit_mask(mask: NDArray[np.uint8], height: int, width: int, fit: str) -> NDArray[np.uint8]:
+    """Bring a mask to height x width as `images.reading.fit_to` does its image; resized by the nearest pixel."""
+    if fit == "center_crop":
+        return fit_to(mask, height, width, fit, "area")
+    return np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
 
 
 def _check_values(mask: NDArray[np.uint8]) -> None:
