@@ -7,16 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-from numpy.typing import NDArray
-
 from leukosr.data.catalogue import MASKS, Checked, Rejected, SetFile
 from leukosr.data.manifest import Item
 from leukosr.errors import LeukoError
 from leukosr.images.decoding import Unusable, opened, stored_mode
 from leukosr.images.listing import list_files
-from leukosr.images.masks import fit_mask, read_mask
-from leukosr.images.settings import Image
+from leukosr.images.masks import read_mask
 
 
 @dataclass(frozen=True)
@@ -98,13 +94,8 @@ def _note(lacking: Sequence[str], images: int) -> tuple[str, ...]:
     )
 
 
-def read_hr_mask(root: Path, item: Item, image: Image) -> NDArray[np.uint8]:
-    """The mask of an original, cut or resized as `images.reading.read_hr` does the original; values as `read_mask`.
-
-    Raises LeukoError for an image without a mask, and as `read_mask`.
-    """
+def mask_file(root: Path, item: Item) -> Path:
+    """The file of an image's mask. Raises LeukoError for an image without one."""
     if not item.mask:
         raise LeukoError(f"{root / item.path} has no mask: add {root / place_of_mask(item.path)}, or remove the image")
-    mask = read_mask(root / item.mask, (item.height, item.width))
-    height, width = image.degraded_at or (image.height, image.width)
-    return fit_mask(fit_mask(mask, height, width, image.fit), image.height, image.width, "resize")
+    return root / item.mask
