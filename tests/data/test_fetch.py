@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import yaml
@@ -15,8 +16,9 @@ from dvc.repo import Repo
 from PIL import Image
 
 from leukosr.config import Params
-from leukosr.data.catalogue import check_images, find_images, masks_of
+from leukosr.data.catalogue import check_images, find_images
 from leukosr.data.fetch import Added, add, fetch
+from leukosr.data.mask_files import masks_of
 from leukosr.errors import LeukoError
 from leukosr.tables import read_table
 
@@ -396,7 +398,11 @@ def test_masks_come_in_with_their_images(
     if table is not None:
         (source / "split.csv").write_text(table)
     masked(source, "a/1.png")
-    assert add("pbc", source, leave_out=False) == Added(2, [], 0, masks=1)
+    added = add("pbc", source, leave_out=False)
+    assert (added.images, added.left_out, added.split_rows, added.masks) == (2, [], 0, 1)
+    assert added.notes == (
+        "1 of 2 images have no mask, e.g. b/2.png: a network that needs masks will refuse them, so add masks/b/2.png",
+    )
     settings = compose_params("study=pbc", "prepare.classes=null").prepare
     good, rejected = check_images(project / "datasets/pbc", find_images(settings), 10_000)
     assert rejected == []
@@ -414,6 +420,65 @@ def test_masks_without_an_image_are_named_and_damaged_ones_refused(project: Path
     masked(source, "a/1.png", value=7)
     with pytest.raises(LeukoError, match=r"masks/a/1\.png holds 1 other values"):
         add("others", source, leave_out=True)
+
+
+def beside(source: Path, mask: Image.Image, name: str = "1.png") -> Path:
+    """A set of two BMPs with their masks beside them; that of the first is `mask`, under `name`."""
+    source.mkdir()
+    for number in (1, 2):
+        Image.fromarray(np.random.default_rng(number).integers(0, 256, (40, 48, 3), np.uint8)).save(
+            source / f"{number}.bmp"
+        )
+    Image.fromarray(np.full((40, 48), 128, np.uint8)).save(source / "2.png")
+    mask.save(source / name)
+    return source
+
+
+def test_masks_beside_their_images_move_to_a_folder_of_their_own(project: Path) -> None:
+    source = beside(project.parent / "set", Image.fromarray(np.full((40, 48), 255, np.uint8)))
+    assert add("cells", source, leave_out=False, classes=False) == Added(2, [], 0, masks=2)
+    found = {file.relative_to(project / "datasets/cells").as_posix() for file in project.glob("datasets/cells/**/*.*")}
+    assert found == {"1.bmp", "2.bmp", "masks/1.png", "masks/2.png"}
+    assert (project / "datasets/cells/masks/1.png").read_bytes() == (source / "1.png").read_bytes()
+
+
+def jpeg_smeared() -> Image.Image:
+    drawn = np.zeros((40, 48), np.uint8)
+    drawn[8:30, 8:30], drawn[12:20, 12:20] = 128, 255
+    return Image.fromarray(cv2.imdecode(cv2.imencode(".jpg", drawn)[1], cv2.IMREAD_GRAYSCALE))
+
+
+@pytest.mark.parametrize(
+    ("mask", "said"),
+    [
+        (Image.new("L", (40, 48)), r"1\.png is 40x48, its image 48x40; make them one size"),
+        (Image.new("L", (48, 40), 7), r"1\.png holds 1 other values, such as 7 .*; write 0 for the rest"),
+        (Image.new("RGB", (48, 40)), r"1\.png has mode RGB, not 8-bit grey; write 0 for the rest"),
+        (jpeg_smeared(), r"1\.png holds \d+ other values, .*it has been a JPEG or was resampled"),
+    ],
+)
+def test_a_mask_beside_its_image_that_says_something_else_is_refused(
+    project: Path, mask: Image.Image, said: str
+) -> None:
+    source = beside(project.parent / "set", mask)
+    with pytest.raises(LeukoError, match=said):
+        add("cells", source, leave_out=False, classes=False)
+    assert not (project / "datasets/cells").exists()
+
+
+def test_two_images_of_one_name_are_no_masks(project: Path) -> None:
+    source = images(project.parent / "set", "a/1.png", "a/2.png")
+    Image.fromarray(np.zeros((40, 48, 3), np.uint8)).save(source / "a/1.bmp")
+    with pytest.raises(LeukoError, match=r"1\.png has the name of a/1\.bmp apart from the suffix"):
+        add("cells", source, leave_out=False)
+
+
+def test_a_jpeg_among_the_masks_is_refused(project: Path) -> None:
+    source = images(project.parent / "set", "a/1.png", "b/2.png")
+    (source / "masks/a").mkdir(parents=True)
+    Image.new("L", (32, 32)).save(source / "masks/a/1.jpg")
+    with pytest.raises(LeukoError, match=r"masks/a/1\.jpg is not a PNG, and lossy formats blur the borders"):
+        add("cells", source, leave_out=False)
 
 
 def test_sources_of_other_images_are_refused_at_the_door(project: Path) -> None:

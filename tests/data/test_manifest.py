@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from leukosr.config import Params
-from leukosr.data.catalogue import Checked, Rejected, SetFile, masks_of
+from leukosr.data.catalogue import Checked, Rejected, SetFile
 from leukosr.data.manifest import (
     COLUMNS,
     Item,
@@ -25,6 +25,7 @@ from leukosr.data.manifest import (
     write_manifest,
     write_rejected,
 )
+from leukosr.data.mask_files import masks_of
 from leukosr.errors import LeukoError
 
 ITEMS = [

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from leukosr.errors import LeukoError
-from leukosr.images.masks import CYTOPLASM, NUCLEUS, REST, read_mask
+from leukosr.images.masks import CYTOPLASM, NUCLEUS, REST, VALUES, fit_mask, read_mask
+from leukosr.images.reading import fit_to
 
 
 def drawn(side: int = 64) -> np.ndarray:
@@ -60,3 +61,17 @@ def test_a_missing_mask_a_damaged_one_and_one_that_is_no_png_are_refused(tmp_pat
     (tmp_path / "mask.png").write_bytes(content[: len(content) // 2])
     with pytest.raises(LeukoError, match="corrupt or truncated"):
         read_mask(tmp_path / "mask.png", (64, 72))
+
+
+def test_a_mask_is_cut_as_its_image_is() -> None:
+    mask = drawn(121)
+    image = np.repeat(mask[..., None], 3, axis=2)
+    for size in ((112, 112), (120, 121)):
+        cut = fit_to(image, *size, "center_crop", "area")
+        assert np.array_equal(fit_mask(mask, *size, "center_crop"), cut[..., 0])
+
+
+def test_a_resized_mask_keeps_its_values() -> None:
+    found = fit_mask(drawn(), 37, 51, "resize")
+    assert found.shape == (37, 51)
+    assert set(np.unique(found)) == set(VALUES)

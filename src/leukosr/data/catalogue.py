@@ -51,12 +51,6 @@ class Checked:
     height: int
 
 
-def masks_of(root: Path, images: Iterable[Checked]) -> dict[str, str]:
-    """Image id -> path below `root` of its mask, for images that have one: masks/, then the image's path, as .png."""
-    places = {image.file.image_id: Path(MASKS, image.file.path).with_suffix(".png") for image in images}
-    return {image: place.as_posix() for image, place in places.items() if (root / place).is_file()}
-
-
 @dataclass(frozen=True)
 class Rejected:
     """One file that is left out, and why."""

@@ -23,8 +23,8 @@ from leukosr.data.catalogue import (
     drawn_sets,
     from_split_csv,
     loose_images,
-    masks_of,
 )  # fmt: skip
+from leukosr.data.mask_files import beside_images, find_masks
 from leukosr.data.paths import stays_below
 from leukosr.data.sources import read_sources
 from leukosr.data.split_table import copy_split
@@ -34,7 +34,6 @@ from leukosr.errors import LeukoError
 from leukosr.files import explained_os_errors, new_folder
 from leukosr.images.decoding import SUFFIXES
 from leukosr.images.listing import list_files
-from leukosr.images.masks import read_mask
 from leukosr.images.reading import inspect_image
 from leukosr.outputs import files_below
 from leukosr.project import dvc_error, project_root, run_dvc
@@ -153,7 +152,8 @@ def add(name: str, path: Path, *, leave_out: bool, classes: bool = True) -> Adde
     """Check every image of a folder, copy the good ones to datasets/NAME of the project and run `dvc add`.
 
     Without `classes` images may lie in any folders, or directly in this one. A split.csv comes without the rows of
-    files that are left out: `prepare` refuses rows without a file. The mask of a/1.png is masks/a/1.png. Raises
+    files that are left out: `prepare` refuses rows without a file. The mask of a/1.jpg is masks/a/1.png, or a/1.png
+    itself where that is not RGB, and becomes the former. Raises
     LeukoError when an image cannot be used or a mask has no image (unless `leave_out`), when a mask is damaged, when
     the folder has no class folders (unless it needs none), or when datasets/NAME or its .dvc file exists; then nothing
     is left behind.
@@ -171,43 +171,31 @@ def _add(target: Path, path: Path, *, leave_out: bool, classes: bool) -> Added:
         raise LeukoError(f"{path} is not a folder: name the folder that holds the class folders")
     with_split = (path / "split.csv").is_file()
     found = from_split_csv(path, labelled=classes) if with_split else _walk(path, classes)
+    beside = beside_images(path, found)
+    found = [item for item in found if path / item.path not in beside.values()]
     look = partial(inspect_image, max_pixels=50_000_000)
     workers = count_workers("auto")
     good, rejected = check_images(
         path, found, 50_000_000,
         lambda paths: track(ordered_map(look, paths, workers), len(paths), "checking images"),
     )  # fmt: skip
-    masks, without_image = _masks(path, good)
-    rejected += without_image
+    masks = find_masks(path, good, beside)
+    rejected += masks.others
     if rejected and not leave_out:
         listed = "; ".join(f"{item.path} {item.reason}" for item in rejected[:20])
         raise LeukoError(f"{len(rejected)} files of {path} cannot be used: {listed}. Fix them or add --leave-out")
     sources = read_sources(path, good)  # refuse a table of other names before anything is copied
     with _undone(target):
         with new_folder(target) as folder:
-            for name in (*(image.file.path for image in good), *masks):
+            for name, source in {**{image.file.path: path / image.file.path for image in good}, **masks.of}.items():
                 file = folder / name
                 file.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path / name, file)
+                shutil.copyfile(source, file)
             if (path / "sources.csv").is_file():
                 shutil.copyfile(path / "sources.csv", folder / "sources.csv")
             split_rows = copy_split(path, folder, {image.file.path for image in good}) if with_split else 0
         run_dvc("add", str(target))
-    return Added(len(good), rejected, split_rows, len(masks), sources.notes)
-
-
-def _masks(path: Path, good: list[Checked]) -> tuple[list[str], list[Rejected]]:
-    """The masks of good images, and the files below masks/ that belong to none.
-
-    Raises LeukoError for a mask that cannot be read as one.
-    """
-    mask_of = masks_of(path, good)
-    for image in good:
-        if (mask := mask_of.get(image.file.image_id)) is not None:
-            read_mask(path / mask, (image.height, image.width))
-    folder, known = path / MASKS, set(mask_of.values())
-    names = [file.path.relative_to(path).as_posix() for file in (list_files(folder) if folder.is_dir() else ())]
-    return sorted(known), [Rejected(name, "is the mask of no image of the set") for name in names if name not in known]
+    return Added(len(good), rejected, split_rows, len(masks.of), (*sources.notes, *masks.notes))
 
 
 def _refuse_known(target: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from leukosr.data.provenance.geometry import Limits
-from leukosr.settings import Count, Fraction, PositiveInt, Section, Seed
+from leukosr.settings import Count, Fraction, PositiveInt, Section, Seed, Side
 
 
 class PerClass(Section):
@@ -41,6 +41,7 @@ class Prepare(Section):
     """Where the images are, which are refused, and how roles are given.
 
     `source_pattern` finds the source in the name of a file, e.g. a patient: a regular expression with one group.
+    `least_size`: (height, width) below which an image cannot be used, e.g. because it is to be cropped to that.
     """
 
     root: str
@@ -50,6 +51,7 @@ class Prepare(Section):
     classes: list[str] | None
     bad_images: Literal["stop", "leave_out"]
     max_pixels: PositiveInt
+    least_size: tuple[Side, Side] | None = None
     sr_fraction: Fraction
     classifier_train_fraction: Fraction
     source_disjoint: SourceDisjoint

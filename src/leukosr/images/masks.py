@@ -10,6 +10,8 @@ from PIL import Image
 
 from leukosr.errors import LeukoError
 from leukosr.images.decoding import Unusable, opened, stored_mode
+from leukosr.images.reading import fit_to
+from leukosr.images.settings import Image as Settings
 
 REST, CYTOPLASM, NUCLEUS = 0, 128, 255  # the values of a mask
 VALUES = (REST, CYTOPLASM, NUCLEUS)
@@ -36,6 +38,25 @@ def read_mask(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
             raise LeukoError(f"the mask {path} does not exist: add it, or take a network that needs no masks") from None
         raise LeukoError(f"the mask {path} {error}") from None
     return mask
+
+
+def read_hr_mask(path: Path, size: tuple[int, int], image: Settings) -> NDArray[np.uint8]:
+    """The mask of an original of `size`, cut or resized to the study's HR size as `read_hr` does the original.
+
+    Resized by the nearest pixel, so that no other values appear. Raises LeukoError as `read_mask`.
+    """
+    mask = read_mask(path, size)
+    if image.degraded_at is not None:
+        mask = fit_mask(mask, *image.degraded_at, image.fit)
+        return fit_mask(mask, image.height, image.width, "resize")
+    return fit_mask(mask, image.height, image.width, image.fit)
+
+
+def fit_mask(mask: NDArray[np.uint8], height: int, width: int, fit: str) -> NDArray[np.uint8]:
+    """Bring a mask to height x width as `images.reading.fit_to` does its image; resized by the nearest pixel."""
+    if fit == "center_crop":
+        return fit_to(mask, height, width, fit, "area")
+    return np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
 
 
 def _check_values(mask: NDArray[np.uint8]) -> None:

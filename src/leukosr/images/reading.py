@@ -30,13 +30,15 @@ class ImageFacts:
     reason: str | None
 
 
-def inspect_image(path: Path, max_pixels: int) -> ImageFacts:
-    """Decode one file fully; bad content gives a reason, never an error."""
+def inspect_image(path: Path, max_pixels: int, least: tuple[int, int] | None = None) -> ImageFacts:
+    """Decode one file fully; bad content gives a reason, never an error. `least`: the smallest (height, width)."""
     try:
         with opened(path) as (image, file):
             _refuse_for_studies(image, max_pixels)
             content = whole(file)
             height, width = decode(image, content).shape[:2]
+        if least is not None and (height < least[0] or width < least[1]):
+            raise Unusable(f"is {width}x{height}, smaller than prepare.least_size {least[1]}x{least[0]} (width x height)")
     except Unusable as error:
         return ImageFacts(0, 0, "", str(error))
     return ImageFacts(width, height, hashlib.sha256(content).hexdigest(), None)

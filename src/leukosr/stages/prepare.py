@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from leukosr.config import Prepare
-from leukosr.data.catalogue import Rejected, check_images, find_images, masks_of, unused_folders
+from leukosr.data.catalogue import Rejected, check_images, find_images, unused_folders
 from leukosr.data.manifest import make_rows, refuse_trained_tests, write_manifest, write_rejected
+from leukosr.data.mask_files import masks_of
 from leukosr.data.sources import read_sources
 from leukosr.data.splits import SPLITS, check_claims, study_roles
 from leukosr.data.splits.shares import candidates
@@ -36,7 +37,7 @@ def run(context: Context) -> None:
     if processes.first and (unused := unused_folders(settings, found)):
         console.print(f"prepare: not of the set: {', '.join(unused)} (no class folder or part that params.yaml names)")
     workers = count_workers(params.runtime.workers)
-    look = partial(inspect_image, max_pixels=settings.max_pixels)
+    look = partial(inspect_image, max_pixels=settings.max_pixels, least=settings.least_size)
 
     def inspect_all(paths: list[Path]) -> list[ImageFacts]:
         own = [path for path in paths if processes.owns(path.as_posix())]
