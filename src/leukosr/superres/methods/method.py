@@ -101,6 +101,11 @@ class TrainSR(Section):
         return False
 
     @property
+    def shuffles_masks(self) -> bool:
+        """Whether images get the masks of other images, in training and after it."""
+        return False
+
+    @property
     def start_file(self) -> Path | None:
         """The weights to fine-tune from; None starts from random ones."""
         return None if self.start is None else Path(self.reads)
