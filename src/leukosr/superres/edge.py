@@ -22,7 +22,9 @@ def input_of(network: Generator, rgb: Tensor, maps: Tensor | None = None) -> tup
     images = target_of(network, rgb)
     if network.contract.enlarged:
         images = enlarged(images, network.scale)
-    return (images, _checked(network, maps)) if network.contract.masks else (images,)
+    if not network.contract.masks:
+        return (images,)
+    return images, _checked(network, maps, [network.scale * side for side in rgb.shape[-2:]])
 
 
 def target_of(network: Generator, rgb: Tensor) -> Tensor:
@@ -49,12 +51,14 @@ def _check(network: Generator, height: int, width: int) -> None:
         )
 
 
-def _checked(network: Generator, maps: Tensor | None) -> Tensor:
+def _checked(network: Generator, maps: Tensor | None, size: list[int]) -> Tensor:
     name, classes = type(network).__name__, network.contract.masks
     if maps is None:
         raise LeukoError(f"{name} needs a mask for each image, and none is given: choose a network without masks")
     if maps.shape[1] != classes:
         raise LeukoError(f"{name} takes maps of {classes} classes, not of {maps.shape[1]}: set its conditions to that")
+    if [*maps.shape[-2:]] != size:
+        raise LeukoError(f"{name} takes maps of the size of its output, {size}, not of {[*maps.shape[-2:]]}")
     return maps
 
 
