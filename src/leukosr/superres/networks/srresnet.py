@@ -5,7 +5,7 @@
 
 from torch import Tensor
 
-from leukosr.superres.networks.contract import Contract, of_channels
+from leukosr.superres.networks.contract import Contract, Generator, of_channels
 from leukosr.superres.networks.srgan import SRGANGenerator
 
 
@@ -24,7 +24,5 @@ class SRResNet(SRGANGenerator):
         """N x channels x H x W in [0, 1] to N x channels x scale*H x scale*W, unbounded."""
         return self.enlarge(x)
 
-    @staticmethod
-    def arguments_from(state: object) -> None:
-        """None: an RGB one has the tensors of `srgan`, so only a header can tell."""
-        return
+    # an RGB one has the tensors of `srgan`, so only a header can tell
+    arguments_from = staticmethod(Generator.arguments_from)
