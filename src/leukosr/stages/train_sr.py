@@ -257,11 +257,12 @@ def _metrics(training: SRTraining) -> dict[str, Any]:
 
 
 def _summary(seeds: list[int], found: list[dict[str, Any]]) -> dict[str, Any]:
-    """metrics.json of several networks: what all say alike, means of other numbers, and the seconds of all."""
+    """metrics.json of several networks: what all say alike, means of other numbers, lists of other words, all seconds."""
     summed: dict[str, Any] = {"sr_seeds": seeds}
     for key, first in found[0].items():
         values = [each[key] for each in found]
         alike = all(value == first for value in values)
         known = [value for value in values if value is not None]
-        summed[key] = first if alike else float(np.mean(known))
+        differing = known if isinstance(known[0], str) else float(np.mean(known))
+        summed[key] = first if alike else differing
     return {**summed, "seconds": round(sum(each["seconds"] for each in found), 1)}
