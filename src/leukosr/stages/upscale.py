@@ -27,6 +27,7 @@ from leukosr.stages.image_files import write_image
 def run(context: Context, arm: str) -> None:
     """Write arms/<arm>/<id>.png, or .jpg, for every image that a classifier sees or SR is tested on: uint8 RGB.
 
+    Beside them <id>.npy where the arm's file is npy (`images.file_format`).
     With `study.sr_seeds` an arm by a training has these once per SR seed, in seed-<seed>/, from the same LR images.
     An arm that a network or a fitted colour map makes also says in metrics.json how it was computed. Several processes
     each make the images that they own.
@@ -93,7 +94,8 @@ def _images(
     if isinstance(settings, Generated):
         made = _generated(context, arm, settings, rows, given, network)
     elif isinstance(settings, Resampled):
-        made = (resize(each, size, settings.kernel) for each in given)
+        precise = np.float32 if settings.file == "npy" else np.uint8
+        made = (resize(each.astype(precise), size, settings.kernel) for each in given)
     elif isinstance(settings, Recoloured):
         assert colours is not None
         made = (with_colour_map(each, colours) for each in _enlarged(context, settings, given))
@@ -148,7 +150,7 @@ def _generated(
     model = place(loaded.model, device, settings.channels_last)
     return upscale_images(
         model, given, loaded.scale, settings, device,
-        batch=settings.batch, tile=settings.tile, overlap=settings.overlap,
+        batch=settings.batch, tile=settings.tile, overlap=settings.overlap, exact=settings.file == "npy",
     )  # fmt: skip
 
 
