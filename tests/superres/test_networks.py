@@ -15,7 +15,7 @@ import leukosr
 from leukosr.errors import LeukoError
 from leukosr.superres import DISCRIMINATORS, GENERATORS
 from leukosr.superres.edge import input_of, output_of
-from leukosr.superres.networks import GeneratorNetwork, Network
+from leukosr.superres.networks import Generator, GeneratorNetwork, Network
 from leukosr.superres.networks.compact import Compact
 from leukosr.superres.networks.real_esrgan import (
     ResidualDenseBlock,
@@ -48,7 +48,9 @@ def test_default_network_has_the_published_number_of_parameters(network: Network
 
 def test_published_numbers_of_parameters() -> None:
     assert {name: network.parameters for name, network in GENERATORS.items()}.items() >= {
-        "srgan": 734_219, "real_esrgan": 16_697_987, "compact": 621_424,
+        "srgan": 734_219, "real_esrgan": 16_697_987, "compact": 621_424, "srcnn": 57_281, "vdsr": 664_704,
+        "srresnet": 1_528_724, "sftgan": 1_833_763, "none_prior": 517_633, "oracle_prior": 777_857,
+        "geometry_prior": 777_857 + 7_759_587,
     }.items()  # fmt: skip
     assert {name: network.parameters for name, network in DISCRIMINATORS.items()}.items() >= {
         "srgan": 5_215_425, "real_esrgan": 4_376_897,
@@ -64,13 +66,20 @@ def lr_images(network: GeneratorNetwork, count: int = 2) -> torch.Tensor:
     return torch.rand(count, 3, *size, generator=torch.Generator().manual_seed(1))
 
 
+def seen(model: Generator, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """What the network sees of the images, with random maps if it takes any."""
+    size = [model.scale * side for side in images.shape[-2:]]
+    maps = torch.rand(len(images), model.contract.masks, *size, generator=torch.Generator().manual_seed(2))
+    return input_of(model, images, maps)
+
+
 @pytest.mark.parametrize(("name", "scale"), CLAIMED)
 def test_generator_enlarges_by_every_scale_that_it_claims(name: str, scale: int) -> None:
     network = GENERATORS[name]
     model, images = network(scale=scale, **network.tiny).eval(), lr_images(network)
     assert (model.scale, model.contract) == (scale, network.contract)
     with torch.no_grad():
-        enlarged = output_of(model, model(input_of(model, images)), images)
+        enlarged = output_of(model, model(*seen(model, images)), images)
     assert enlarged.shape == (2, 3, images.shape[2] * scale, images.shape[3] * scale)
     assert enlarged.isfinite().all()
 
@@ -98,8 +107,15 @@ def test_every_generator_parameter_receives_a_gradient(name: str) -> None:
     network = GENERATORS[name]
     model = network(**network.tiny).eval()  # batch norm in training hides biases
     randomise(model, seed=0)
-    model(input_of(model, lr_images(network))).square().mean().backward()
+    model(*seen(model, lr_images(network))).square().mean().backward()
+    with torch.no_grad():  # again where no ReLU is dead
+        for parameter in model.parameters():
+            parameter.abs_()
+    model(*seen(model, lr_images(network))).square().mean().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+
+
+CHANNELS = {"srresnet": 1, "sftgan": 1, "sftgan_prior": 1}  # of discriminators that judge luminance
 
 
 @pytest.mark.parametrize("name", DISCRIMINATORS)
@@ -107,7 +123,7 @@ def test_every_discriminator_parameter_receives_a_gradient(name: str) -> None:
     network = DISCRIMINATORS[name]
     model = network(**network.tiny).eval()
     randomise(model, seed=0)
-    model(torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))).square().mean().backward()
+    model(torch.rand(2, CHANNELS.get(name, 3), 32, 32, generator=torch.Generator().manual_seed(0))).square().mean().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
 
 

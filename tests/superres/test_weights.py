@@ -37,10 +37,11 @@ def randomise(model: nn.Module, seed: int) -> None:
             parameter.normal_(0, 0.05, generator=generator)
 
 
-def images_for(model: Generator) -> Tensor:
+def images_for(model: Generator) -> tuple[Tensor, ...]:
     """What a network is fed, by its contract."""
     height, width = model.contract.size or (8 * model.contract.multiple_of,) * 2
-    return input_of(model, torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(3)))
+    maps = torch.rand(1, model.contract.masks, height * model.scale, width * model.scale)
+    return input_of(model, torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(3)), maps)
 
 
 def small_generator(method: str, scale: int = 4, seed: int = 0) -> Generator:
@@ -66,7 +67,7 @@ def test_saved_generator_comes_back_identical_and_in_eval_mode(tmp_path: Path, m
     assert not loaded.model.training
     images = images_for(model)
     with torch.no_grad():
-        assert torch.equal(loaded.model(images), model(images))
+        assert torch.equal(loaded.model(*images), model(*images))
 
 
 @pytest.mark.parametrize("key", ["params_ema", "params", None])
@@ -82,7 +83,7 @@ def test_foreign_checkpoint_is_recognised_by_its_tensors(
     assert loaded.arguments == dict(GENERATORS[method].tiny)
     images = images_for(model)
     with torch.no_grad():
-        assert torch.equal(loaded.model(images), model(images))
+        assert torch.equal(loaded.model(*images), model(*images))
 
 
 def test_averaged_weights_win_where_a_checkpoint_holds_both(tmp_path: Path) -> None:
@@ -324,7 +325,7 @@ def test_weights_are_found_in_the_wrappers_of_frameworks(
     assert (loaded.architecture, loaded.scale) == (method, 4)
     images = images_for(model)
     with torch.no_grad():
-        assert torch.equal(loaded.model(images), model(images))
+        assert torch.equal(loaded.model(*images), model(*images))
 
 
 def test_averaged_weights_win_under_prefixes_too(tmp_path: Path) -> None:

@@ -13,10 +13,12 @@ import torch
 
 from leukosr.config import TrainSR
 from leukosr.data.pairs import Pairs
+from leukosr.images.masks import VALUES
 from leukosr.images.store import ImageStore
 from leukosr.superres import DISCRIMINATORS, GENERATORS
 from leukosr.superres.methods.distil import Distil
 from leukosr.superres.methods.method import TrainGAN
+from leukosr.superres.methods.vgg_gan import SFTGANPrior
 from leukosr.superres.weights import save_generator
 
 
@@ -29,12 +31,15 @@ def changed(settings: TrainSR, **changes: Any) -> TrainSR:
 
 def tiny(settings: TrainSR, iterations: int = 3, scale: int = 4, **changes: Any) -> TrainSR:
     """A training with tiny networks and few iterations in each stage, without a VGG, in fp32."""
-    small: dict[str, Any] = {"generator": dict(GENERATORS[settings.architecture].tiny)}
+    size = {**settings.generator.model_dump(), **GENERATORS[settings.architecture].tiny}
+    small: dict[str, Any] = {"generator": size}
     if isinstance(settings, TrainGAN):
         small["discriminator"] = dict(DISCRIMINATORS[settings.architecture].tiny)
         small["losses"] = {"perceptual": 0.0}
     if isinstance(settings, Distil):
         small |= taught_by(teacher_of(scale))
+    if isinstance(settings, SFTGANPrior):
+        small |= {key: weights_of("geometry_prior", scale) for key in ("prior", "reads")}
     stages = [{**stage.model_dump(mode="json"), "iterations": iterations} for stage in settings.stages]
     small |= {"patch": 32, "batch": 2, "stages": stages, "validate_every": 2, "precision": "fp32"}
     return changed(settings, **small | changes)
@@ -43,15 +48,20 @@ def tiny(settings: TrainSR, iterations: int = 3, scale: int = 4, **changes: Any)
 FOLDER = tempfile.TemporaryDirectory(prefix="teachers-")
 
 
-@cache
 def teacher_of(scale: int, seed: int = 0) -> str:
     """The weights of a tiny random generator of a scale."""
-    size = {"features": 4, "blocks": 1, "growth": 2}
+    return weights_of("real_esrgan", scale, seed)
+
+
+@cache
+def weights_of(architecture: str, scale: int, seed: int = 0) -> str:
+    """The weights of the tiny random network of an architecture and a scale."""
+    size = dict(GENERATORS[architecture].tiny)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = GENERATORS["real_esrgan"](scale=scale, **size)
-    path = Path(FOLDER.name) / f"x{scale}-{seed}.safetensors"
-    save_generator(path, model, "real_esrgan", scale, size)
+        model = GENERATORS[architecture](scale=scale, **size)
+    path = Path(FOLDER.name) / f"{architecture}-x{scale}-{seed}.safetensors"
+    save_generator(path, model, architecture, scale, size)
     return str(path)
 
 
@@ -61,10 +71,12 @@ def taught_by(weights: str) -> dict[str, str]:
 
 
 def smooth_pairs(count: int, seed: int = 0, scale: int = 4) -> Pairs:
-    """Blurred noise of 48 x 64 and the same at a fraction of the sides."""
+    """Blurred noise of 48 x 64, the same at a fraction of the sides, and masks that follow its brightness."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (count, 6, 8, 3), dtype=np.uint8)
     hr = [cv2.resize(image, (64, 48), interpolation=cv2.INTER_CUBIC) for image in coarse]
     lr = [cv2.resize(image, (64 // scale, 48 // scale), interpolation=cv2.INTER_AREA) for image in hr]
+    masks = [np.asarray(VALUES, np.uint8)[np.digitize(image.mean(axis=2), (100, 150))] for image in hr]
     numbers = range(count)
-    return Pairs(ImageStore(numbers, lambda i: lr[i]), ImageStore(numbers, lambda i: hr[i]), scale)
+    stores = (ImageStore(numbers, images.__getitem__) for images in (lr, hr))
+    return Pairs(*stores, scale, masks=ImageStore(numbers, masks.__getitem__))

@@ -19,16 +19,25 @@ class Pairs:
     """Aligned images: `hr[i]` is `scale` times the height and width of `lr[i]`.
 
     degrade: draws the LR image of every training sample afresh from its HR image; None: samples are those of `lr`.
+    masks: what each pixel of `hr[i]` shows, uint8 height x width of the values of `leukosr.images.masks`; None: not
+    asked for.
     """
 
     lr: ImageStore[Any]
     hr: ImageStore[Any]
     scale: int
     degrade: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None
+    masks: ImageStore[Any] | None = None
 
     def __len__(self) -> int:
         """The number of pairs."""
         return len(self.hr)
+
+    def hr_with_masks(self) -> ImageStore[int]:
+        """The HR images with their masks as a fourth channel, so that both are cut and turned alike."""
+        assert self.masks is not None
+        masks = self.masks
+        return ImageStore(range(len(self)), lambda i: np.dstack((self.hr[i], masks[i])))
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,7 @@ class PatchSampler:
         hr = self.pairs.hr[index]
         if self.pairs.degrade is None:
             return self.pairs.lr[index], hr
-        return self.pairs.degrade(hr, stream_rng(self.seed, "augment", self.name, number, place)), hr
+        return self.pairs.degrade(hr[..., :3], stream_rng(self.seed, "augment", self.name, number, place)), hr
 
     def _cut(self, lr: np.ndarray, hr: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         if self.patch is None:

@@ -257,7 +257,7 @@ def _inputs(params: Params, layout: Layout) -> list[Path]:
         return inputs if weights is None else [*inputs, find_weights(weights)]
     from leukosr.stages.train_sr import inputs_of
 
-    return [*inputs, *inputs_of(rows, params, params.swept_arm, layout)]
+    return [*inputs, *inputs_of(rows, params, params.swept_arm, layout, _swept_training(params))]
 
 
 def _folders(params: Params, layout: Layout) -> dict[str, Path]:
@@ -309,5 +309,13 @@ def _subject(params: Params, layout: Layout) -> Subject:
     train, val = (pairs_of(rows, role, params, params.swept_arm, layout) for role in SR_ROLES)
     if not len(val):
         raise LeukoError("sweep: no image has the role sr_val: give every class two or more images to train SR on")
-    name, settings = params.swept_arm, params.train_sr[params.swept_arm]
-    return SRSubject(name, settings, train, val, quality=params.quality, runtime=params.runtime)
+    return SRSubject(
+        params.swept_arm, _swept_training(params), train, val, quality=params.quality, runtime=params.runtime
+    )
+
+
+def _swept_training(params: Params) -> TrainSR:
+    """Reads the weights of the first SR seed, where it reads those of another training."""
+    from leukosr.stages.train_sr import with_weights_of
+
+    return with_weights_of(params.train_sr[params.swept_arm], params.study.networks[0])

@@ -12,8 +12,9 @@ import pandas as pd
 import torch
 
 from leukosr import tracking
-from leukosr.config import Jpeg, Params
+from leukosr.config import Jpeg, Params, TrainSR
 from leukosr.data.manifest import SR_ROLES, Row, read_manifest, refuse_trained_tests, with_role
+from leukosr.data.mask_files import mask_file
 from leukosr.data.pairs import Pairs
 from leukosr.degradation import DEGRADATIONS
 from leukosr.degradation.jpeg import jpeg
@@ -25,16 +26,16 @@ from leukosr.errors import LeukoError
 from leukosr.files import new_folder, write_json
 from leukosr.images.reading import read_hr, read_rgb
 from leukosr.images.store import ImageStore
-from leukosr.layout import BRING_BACK, Layout, image_file, require, require_all, stage_again
+from leukosr.layout import BRING_BACK, Layout, image_file, of_network, require, require_all, stage_again
 from leukosr.pretrained.named import find_weights, weights_facts
 from leukosr.report.curves import sr_curves
 from leukosr.report.grids import sample_grid
 from leukosr.report.style import budget_note, training_look
 from leukosr.stages.context import Context
 from leukosr.stages.degrade import degradation_settings
+from leukosr.stages.masks import masks_for
 from leukosr.superres.trainer import SRTraining, history_columns
-from leukosr.superres.upscaler import upscale_batch
-from leukosr.superres.weights import save_generator
+from leukosr.superres.weights import SHUFFLED, save_generator
 from leukosr.tracking.records import SYNC, TrainingRecord
 
 SAMPLES = 4
@@ -85,7 +86,7 @@ def _run_network(
     params, layout, processes = context.params, context.layout, context.processes
     seed = params.sr_seed(name) if sr_seed is None else sr_seed
     device = choose_device(params.runtime.device)
-    settings = resolve_precision(params.train_sr[name], device, processes)
+    settings = resolve_precision(with_weights_of(params.train_sr[name], sr_seed), device, processes)
     rows = read_manifest(layout.manifest)
     refuse_trained_tests(rows, params.study)
     train, val = (pairs_of(rows, role, params, name, layout) for role in SR_ROLES)
@@ -99,7 +100,7 @@ def _run_network(
     digest = work_digest(
         [settings.model_dump(exclude={"precision"}), params.image.model_dump(), params.quality.model_dump(),
          params.degrade.model_dump(), params.study.seed, name, sr_seed],
-        [layout.manifest, layout.roles, *inputs_of(rows, params, name, layout)],
+        [layout.manifest, layout.roles, *inputs_of(rows, params, name, layout, settings)],
     )  # fmt: skip
     resume = Resume.computed_in(settings.precision, digest, params.runtime.checkpoint_seconds)
     if not processes.first:
@@ -128,13 +129,26 @@ def _shown(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
 
 
-def inputs_of(rows: list[Row], params: Params, name: str, layout: Layout) -> list[Path]:
-    """What a training reads: low-resolution images, originals, and weights to start or learn from, if any."""
-    used, settings = with_role(rows, params.study.sr_protocol, *SR_ROLES), params.train_sr[name]
+def with_weights_of(settings: TrainSR, sr_seed: int | None) -> TrainSR:
+    """The training with the file of the weights that it reads, where it names the folder of another training.
+
+    Of several SR seeds that is the network of the same seed, so that both trainings vary together.
+    """
+    folder = Path(settings.reads)
+    if settings.watched is None or not folder.is_dir():
+        return settings
+    file = str(folder / of_network(".", sr_seed) / "last.safetensors")
+    return settings.model_copy(update={settings.watched_key: file, "reads": file})
+
+
+def inputs_of(rows: list[Row], params: Params, name: str, layout: Layout, settings: TrainSR) -> list[Path]:
+    """What a training reads: low-resolution images, originals, masks, and weights to start or learn from, if any."""
+    used, root = with_role(rows, params.study.sr_protocol, *SR_ROLES), Path(params.prepare.root)
     require(layout.lr, "degrade")
     return [
         *require_all([image_file(layout.lr, row.id) for row in used], stage_again("degrade")),
-        *require_all([Path(params.prepare.root) / row.path for row in used], BRING_BACK),
+        *require_all([root / row.path for row in used], BRING_BACK),
+        *require_all([mask_file(root, row) for row in used] if settings.needs_masks else [], BRING_BACK),
         *require_all(
             [find_weights(settings.reads)] if settings.watched is not None else [],
             f"correct train_sr.{name}.{settings.watched_key}",
@@ -159,8 +173,11 @@ def pairs_of(rows: list[Row], role: str, params: Params, name: str, layout: Layo
     def lr(row: Row) -> np.ndarray:
         return read_rgb(image_file(layout.lr, row.id))
 
+    settings = params.train_sr[name]
+    masks = masks_for(chosen, params, shuffled=settings.shuffles_masks) if settings.needs_masks else None
     fresh = role == "sr_train" and params.degrade.on_the_fly
-    return Pairs(ImageStore(chosen, lr), ImageStore(chosen, hr), image.scale, _drawn_afresh(params) if fresh else None)
+    degrade = _drawn_afresh(params) if fresh else None
+    return Pairs(ImageStore(chosen, lr), ImageStore(chosen, hr), image.scale, degrade, masks)
 
 
 def _drawn_afresh(params: Params) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
@@ -191,7 +208,8 @@ def _write(training: SRTraining, params: Params, folder: Path) -> dict[str, Any]
     last = {k: v.detach().cpu().clone() for k, v in training.result.state_dict().items()}
     scale, arguments = training.train.scale, settings.generator.model_dump()
     header = {"study": params.study.name, "budget": params.budget.name, "iterations": str(done.iteration),
-              "precision": settings.precision, "only_class": settings.only_class or ""}  # fmt: skip
+              "precision": settings.precision, "only_class": settings.only_class or "",
+              **({"masks": SHUFFLED} if settings.shuffles_masks else {})}  # fmt: skip
     best_header = {**header, "iterations": str(done.best_iteration)}
     if done.best:
         training.result.load_state_dict(done.best)
@@ -209,7 +227,7 @@ def _write(training: SRTraining, params: Params, folder: Path) -> dict[str, Any]
     if len(training.val):
         indices = range(min(SAMPLES, len(training.val)))
         lr, hr = [training.val.lr[i] for i in indices], [training.val.hr[i] for i in indices]
-        sr = [upscale_batch(training.result, [image], settings, training.device)[0] for image in lr]
+        sr = [training.upscaled(i) for i in indices]
         sample_grid(folder / "samples.png", lr, sr, hr, note)
     return metrics
 

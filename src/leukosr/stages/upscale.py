@@ -22,6 +22,7 @@ from leukosr.layout import BRING_BACK, image_file, of_network, require, require_
 from leukosr.pretrained.named import weights_facts
 from leukosr.stages.context import Context
 from leukosr.stages.image_files import write_image
+from leukosr.stages.masks import masks_for
 
 
 def run(context: Context, arm: str) -> None:
@@ -148,10 +149,18 @@ def _generated(
     wanted.check(loaded.architecture, loaded.scale)
     _refuse_known_label(context, arm, rows, loaded.only_class)
     model = place(loaded.model, device, settings.channels_last)
+    masks = _masks(context, rows, shuffled=loaded.shuffled_masks) if model.contract.masks else None
     return upscale_images(
         model, given, loaded.scale, settings, device,
-        batch=settings.batch, tile=settings.tile, overlap=settings.overlap, exact=settings.file == "npy",
+        batch=settings.batch, tile=settings.tile, overlap=settings.overlap, masks=masks, exact=settings.file == "npy",
     )  # fmt: skip
+
+
+def _masks(context: Context, rows: list[Row], *, shuffled: bool) -> Iterator[np.ndarray]:
+    """The masks of rows, or those of others among all rows of the arm, whichever process makes these."""
+    everyone = arm_rows(read_manifest(context.layout.manifest), context.params.study)
+    masks, place = masks_for(everyone, context.params, shuffled=shuffled), {row.id: i for i, row in enumerate(everyone)}
+    return (masks[place[row.id]] for row in rows)
 
 
 @dataclass(frozen=True)

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from leukosr.errors import LeukoError
 from leukosr.images.colour import RGB_TO_YCBCR, YCBCR_OFFSET
 from leukosr.superres.networks import Generator
+from leukosr.superres.networks.contract import enlarged
 
 
-def input_of(network: Generator, rgb: Tensor) -> Tensor:
-    """What the network sees of LR images, N x 3 x h x w RGB in [0, 1].
+def input_of(network: Generator, rgb: Tensor, maps: Tensor | None = None) -> tuple[Tensor, ...]:
+    """What the network sees of LR images, N x 3 x h x w RGB in [0, 1]: the images and, if it takes any, their maps.
 
-    Raises LeukoError where it cannot take images of that size.
+    maps: N x classes x scale*h x scale*w in [0, 1]. Raises LeukoError where the network cannot take images of that
+    size, or needs a map that is not given or has other classes.
     """
     _check(network, *rgb.shape[-2:])
     images = target_of(network, rgb)
-    return _enlarge(images, network.scale) if network.contract.enlarged else images
+    if network.contract.enlarged:
+        images = enlarged(images, network.scale)
+    if not network.contract.masks:
+        return (images,)
+    return images, _checked(network, maps, [network.scale * side for side in rgb.shape[-2:]])
 
 
 def target_of(network: Generator, rgb: Tensor) -> Tensor:
@@ -31,14 +36,12 @@ def output_of(network: Generator, output: Tensor, rgb: Tensor) -> Tensor:
     """Its output as RGB; that of a luminance network gets the chroma of the LR images, enlarged by bicubic."""
     if network.contract.channels == "rgb":
         return output
-    chroma = _enlarge(_to_ycbcr(rgb)[:, 1:], network.scale)
+    chroma = enlarged(_to_ycbcr(rgb)[:, 1:], network.scale)
     return _mix(torch.cat((output.float(), chroma), dim=1) - _offset(rgb), np.linalg.inv(RGB_TO_YCBCR))
 
 
 def _check(network: Generator, height: int, width: int) -> None:
     contract, name = network.contract, type(network).__name__
-    if contract.masks:
-        raise LeukoError(f"{name} needs a mask for each image, and none is given: choose a network without masks")
     if contract.size not in (None, (height, width)):
         raise LeukoError(f"{name} takes LR images of {contract.size}, not of {(height, width)}: set image to its size")
     if height % contract.multiple_of or width % contract.multiple_of:
@@ -48,9 +51,15 @@ def _check(network: Generator, height: int, width: int) -> None:
         )
 
 
-def _enlarge(images: Tensor, scale: int) -> Tensor:
-    """By OpenCV's bicubic (a = -0.75), unclipped."""
-    return F.interpolate(images, scale_factor=scale, mode="bicubic", align_corners=False)
+def _checked(network: Generator, maps: Tensor | None, size: list[int]) -> Tensor:
+    name, classes = type(network).__name__, network.contract.masks
+    if maps is None:
+        raise LeukoError(f"{name} needs a mask for each image, and none is given: choose a network without masks")
+    if maps.shape[1] != classes:
+        raise LeukoError(f"{name} takes maps of {classes} classes, not of {maps.shape[1]}: set its conditions to that")
+    if [*maps.shape[-2:]] != size:
+        raise LeukoError(f"{name} takes maps of the size of its output, {size}, not of {[*maps.shape[-2:]]}")
+    return maps
 
 
 def _to_ycbcr(rgb: Tensor) -> Tensor:

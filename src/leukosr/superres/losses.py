@@ -1,4 +1,4 @@
-"""What the objectives of several methods are made of. Images are N x 3 x H x W RGB in [0, 1]."""
+"""What the objectives of several methods are made of. Images are N x 3 x H x W RGB, or N x 1 x H x W, in [0, 1]."""
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -21,17 +21,23 @@ def perceptual_distance(
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """A function of generated images and their target: the weighted sum, over layers, of the distance of VGG features.
 
-    `weights`, `seed` and `normalise` are those of VGGFeatures. No gradient flows into the target.
+    `weights`, `seed` and `normalise` are those of VGGFeatures. No gradient flows into the target. Luminance enters as
+    grey RGB.
     """
     features = VGGFeatures(network, layer_weights, weights, normalise=normalise, seed=seed).to(device)
 
     def measure(generated: Tensor, target: Tensor) -> Tensor:
         with torch.no_grad():
-            goal = features(target)
-        reached = features(generated)
+            goal = features(target.expand(-1, 3, -1, -1))
+        reached = features(generated.expand(-1, 3, -1, -1))
         return torch.stack([distance(reached[name], goal[name]) * by for name, by in layer_weights.items()]).sum()
 
     return measure
+
+
+def charbonnier(generated: Tensor, target: Tensor, epsilon: float) -> Tensor:
+    """The mean of sqrt(error^2 + epsilon^2), a differentiable L1 (Lai et al., CVPR 2017, section 3.2); a scalar."""
+    return ((generated - target).square() + epsilon**2).sqrt().mean()
 
 
 def total_variation(images: Tensor) -> Tensor:

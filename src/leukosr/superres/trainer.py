@@ -22,6 +22,7 @@ from leukosr.engine.seeding import Root, stream_seed
 from leukosr.errors import Diverged, LeukoError
 from leukosr.evaluate.image_quality import compare_images
 from leukosr.superres.edge import input_of, target_of
+from leukosr.superres.maps import maps_of
 from leukosr.superres.methods.method import TrainSR, TrainStage
 from leukosr.superres.networks import Generator
 from leukosr.superres.upscaler import upscale_batch
@@ -165,7 +166,7 @@ class SRTraining:
         self.stage = stage
         self.objective = self.settings.objective(stage, stream_seed(self.seed, "sr_init", "vgg"), self.device)
         networks = {"generator": self.generator, "discriminator": self.discriminator}
-        self.optimizers = {name: _adam(network, stage) for name, network in networks.items() if network is not None}
+        self.optimizers = {name: _optimizer(network, stage) for name, network in networks.items() if network is not None}
 
     def _stage_start(self) -> int:
         before = self.settings.stages[: self.settings.stages.index(self.stage)]
@@ -184,8 +185,7 @@ class SRTraining:
 
     def _set_learning_rate(self) -> float:
         inside = self.progress.iteration - self._stage_start()
-        passed = sum(inside >= milestone for milestone in self.stage.milestones)
-        rate = self.stage.learning_rate * self.stage.gamma**passed
+        rate = self.stage.rate_at(inside)
         for optimizer in self.optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = rate
@@ -194,9 +194,9 @@ class SRTraining:
     def _step(self, lr: Tensor, hr: Tensor) -> dict[str, float]:
         self._set_learning_rate()
         self.generator.train()
-        seen, target = input_of(self.generator, lr), target_of(self.generator, hr)
+        seen, target = self._seen(lr, hr)
         with autocast(self.device, self.settings.precision):
-            generated = self.generate(seen)
+            generated = self.generate(*seen)
         generated = generated.float()
         losses: dict[str, float] = {}
         adversarial, first = self.objective.discriminator is not None, self.objective.discriminator_first
@@ -208,6 +208,17 @@ class SRTraining:
         if self.averaged is not None:
             self.averaged.update_parameters(self.generator)
         return losses
+
+    def _seen(self, lr: Tensor, hr: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+        """What the network sees of a batch, and what its output is compared with.
+
+        Maps, where the method asks for masks, belong to the one or, if the network takes none, to the other.
+        """
+        if not self.settings.needs_masks:
+            return input_of(self.generator, lr), target_of(self.generator, hr)
+        maps = maps_of(hr[:, 3:])
+        seen, target = input_of(self.generator, lr, maps), target_of(self.generator, hr[:, :3])
+        return seen, target if self.generator.contract.masks else torch.cat((target, maps), dim=1)
 
     def _generator_step(self, generated: Tensor, target: Tensor, adversarial: bool) -> dict[str, float]:
         judge = self.discriminator if adversarial else None
@@ -241,10 +252,13 @@ class SRTraining:
     def _descend(self, network: str, loss: Tensor) -> None:
         self.optimizers[network].zero_grad()
         loss.backward()
+        if self.stage.clip is not None:
+            for group in self.optimizers[network].param_groups:
+                nn.utils.clip_grad_norm_(group["params"], self.stage.clip)
         self.optimizers[network].step()
 
     def _validate(self, losses: Mapping[str, float]) -> dict[str, Any]:
-        made = (upscale_batch(self.result, [lr], self.settings, self.device)[0] for lr in _all(self.val.lr))
+        made = (self.upscaled(number) for number in range(len(self.val)))
         quality = [
             compare_images(image, hr, self.ssim_window, self.channels)
             for image, hr in zip(made, _all(self.val.hr), strict=True)
@@ -264,6 +278,11 @@ class SRTraining:
             self.progress.best_psnr, self.progress.best_iteration = psnr, self.progress.iteration
             self.progress.best = {k: v.detach().cpu().clone() for k, v in self.result.state_dict().items()}
         return row
+
+    def upscaled(self, number: int) -> np.ndarray:
+        """What the network that is kept makes of a validation image."""
+        masks = None if self.val.masks is None else [self.val.masks[number]]
+        return upscale_batch(self.result, [self.val.lr[number]], self.settings, self.device, masks)[0]
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -293,5 +312,11 @@ def _all(images: Any) -> list[np.ndarray]:
     return [images[i] for i in range(len(images))]
 
 
-def _adam(module: nn.Module, stage: TrainStage) -> torch.optim.Adam:
-    return torch.optim.Adam(module.parameters(), lr=stage.learning_rate, betas=stage.betas, fused=True)
+def _optimizer(module: nn.Module, stage: TrainStage) -> torch.optim.Optimizer:
+    if stage.optimizer == "adam":
+        return torch.optim.Adam(
+            module.parameters(), lr=stage.learning_rate, betas=stage.betas, weight_decay=stage.weight_decay, fused=True
+        )
+    return torch.optim.SGD(
+        module.parameters(), lr=stage.learning_rate, momentum=stage.betas[0], weight_decay=stage.weight_decay
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +14,7 @@ from leukosr.engine.device import autocast, to_batch, to_grey_levels, to_uint8
 from leukosr.errors import Diverged, LeukoError
 from leukosr.settings import Precision
 from leukosr.superres.edge import input_of, output_of
+from leukosr.superres.maps import maps_of
 from leukosr.superres.networks import Generator
 
 
@@ -30,20 +32,27 @@ class Computing(Protocol):
 
 @torch.inference_mode()
 def upscale_batch(
-    model: Generator, images: Sequence[np.ndarray], how: Computing, device: torch.device, *, exact: bool = False
+    model: Generator,
+    images: Sequence[np.ndarray],
+    how: Computing,
+    device: torch.device,
+    masks: Sequence[np.ndarray] | None = None,
+    exact: bool = False,
 ) -> list[np.ndarray]:
     """Upscale images of one size, uint8 H x W x 3 each; `model` is put in eval mode and back.
 
     exact: the results are float32 in grey levels, neither rounded nor cut to 0..255.
+    masks: of each, uint8 scale*H x scale*W of the values of `leukosr.images.masks`, for a network that takes maps.
     Raises Diverged where the network's output is not finite: as pixels it would be black.
     """
     training = model.training
     model.eval()
     try:
         batch = to_batch(np.stack(images), device, how.channels_last)
-        seen = input_of(model, batch)
+        maps = None if masks is None else maps_of(to_batch(np.stack(masks)[..., None], device, how.channels_last))
+        seen = input_of(model, batch, maps)
         with autocast(device, how.precision):
-            upscaled = model(seen)
+            upscaled = model(*seen)
         if not upscaled.isfinite().all():
             raise Diverged(
                 f"the network gives values that are not finite in {how.precision}: its weights are damaged or have "
@@ -65,6 +74,7 @@ def upscale_tiled(
     tile: int,
     overlap: int,
     batch: int = 1,
+    mask: np.ndarray | None = None,
     exact: bool = False,
 ) -> np.ndarray:
     """Upscale one image in tiles of `tile` LR pixels that share `overlap` pixels with each neighbour.
@@ -79,10 +89,15 @@ def upscale_tiled(
     result = np.empty((height * scale, width * scale, 3), np.float32 if exact else np.uint8)
     spans = [(rows, columns) for rows in _spans(height, tile, overlap) for columns in _spans(width, tile, overlap)]
     tiles = (image[r.start : r.stop, c.start : c.stop] for r, c in spans)
-    upscaled = upscale_images(model, tiles, scale, how, device, batch=batch, exact=exact)
+    masks = None if mask is None else (mask[_times(r, scale), _times(c, scale)] for r, c in spans)
+    upscaled = upscale_images(model, tiles, scale, how, device, batch=batch, masks=masks, exact=exact)
     for (rows, columns), made in zip(spans, upscaled, strict=True):
         result[rows.outer(scale), columns.outer(scale)] = made[rows.inner(scale), columns.inner(scale)]
     return result
+
+
+def _times(span: _Span, scale: int) -> slice:
+    return slice(span.start * scale, span.stop * scale)
 
 
 class _Span:
@@ -124,31 +139,39 @@ def upscale_images(
     batch: int,
     tile: int = 0,
     overlap: int = 0,
+    masks: Iterable[np.ndarray] | None = None,
     exact: bool = False,
 ) -> Iterator[np.ndarray]:
     """Upscale a stream of images in order: batches of equal size, or tiles where `tile` is above 0.
 
-    Only one batch is held in memory. `exact` as in `upscale_batch`.
+    Only one batch is held in memory. exact, masks: as in `upscale_batch`, one per image.
     """
-    waiting: list[np.ndarray] = []
+    waiting: list[tuple[np.ndarray, np.ndarray | None]] = []
     warned = not model.prefers_whole_images
-    for image in images:
+    for image, mask in zip(images, repeat(None) if masks is None else masks, strict=False):
         if tile and max(image.shape[:2]) > tile:
             if not warned:
                 print("warning: this network sees the whole image, its seams may show: try tile 0", file=sys.stderr)
                 warned = True
             yield from _flush(model, waiting, how, device, exact)
-            yield upscale_tiled(model, image, scale, how, device, tile=tile, overlap=overlap, batch=batch, exact=exact)
+            yield upscale_tiled(
+                model, image, scale, how, device, tile=tile, overlap=overlap, batch=batch, mask=mask, exact=exact
+            )
             continue
-        if len(waiting) == batch or (waiting and waiting[0].shape != image.shape):
+        if len(waiting) == batch or (waiting and waiting[0][0].shape != image.shape):
             yield from _flush(model, waiting, how, device, exact)
-        waiting.append(image)
+        waiting.append((image, mask))
     yield from _flush(model, waiting, how, device, exact)
 
 
 def _flush(
-    model: Generator, waiting: list[np.ndarray], how: Computing, device: torch.device, exact: bool
+    model: Generator,
+    waiting: list[tuple[np.ndarray, np.ndarray | None]],
+    how: Computing,
+    device: torch.device,
+    exact: bool,
 ) -> Iterator[np.ndarray]:
     if waiting:
-        yield from upscale_batch(model, waiting, how, device, exact=exact)
+        masks = [mask for _, mask in waiting if mask is not None]
+        yield from upscale_batch(model, [image for image, _ in waiting], how, device, masks or None, exact)
         waiting.clear()

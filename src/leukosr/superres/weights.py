@@ -18,6 +18,7 @@ from leukosr.superres.foreign import ForeignNetwork, read_foreign
 from leukosr.superres.networks import Generator
 
 CHECKPOINT_SUFFIXES = (".pth", ".pt")
+SHUFFLED = "shuffled"  # of masks, in the header: those of other images
 LARGEST_SCALE, MOST_BLOCKS, WIDEST = 64, 500, 65_536
 
 
@@ -25,7 +26,8 @@ LARGEST_SCALE, MOST_BLOCKS, WIDEST = 64, 500, 65_536
 class LoadedGenerator:
     """A generator in evaluation mode and what it is: its key in GENERATORS, scale, other arguments.
 
-    only_class: the one class that it was trained on, by its file; empty where there were several.
+    only_class: the one class that it was trained on, by its file; empty where there were several. shuffled_masks: it
+    takes the masks of other images.
     """
 
     model: Generator
@@ -33,6 +35,7 @@ class LoadedGenerator:
     scale: int
     arguments: dict[str, int]
     only_class: str = ""
+    shuffled_masks: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class _Stored:
     scale: int
     arguments: dict[str, int]
     only_class: str = ""
+    shuffled_masks: bool = False
 
     def __str__(self) -> str:
         arguments = ", ".join(f"{name} {value}" for name, value in self.arguments.items())
@@ -96,8 +100,9 @@ def load_generator(path: str | Path, device: str | torch.device = "cpu") -> Load
         model = GENERATORS[stored.architecture](scale=stored.scale, **stored.arguments)
     load_into(model, stored.tensors, path)
     return LoadedGenerator(
-        model.to(device).eval(), stored.architecture, stored.scale, dict(stored.arguments), stored.only_class
-    )
+        model.to(device).eval(), stored.architecture, stored.scale, dict(stored.arguments), stored.only_class,
+        stored.shuffled_masks,
+    )  # fmt: skip
 
 
 def init_from(model: nn.Module, path: str | Path) -> None:
@@ -155,7 +160,8 @@ def _described(path: Path, tensors: dict[str, Tensor], header: Mapping[str, str]
             f"{path} has a damaged header: scale is {found[0]!r} where a whole number is expected, or "
             f"arguments is {found[1]!r} where a JSON object of whole numbers is; save it again."
         ) from error
-    return _Stored(tensors, architecture, scale, arguments, header.get("only_class", ""))
+    shuffled = header.get("masks") == SHUFFLED
+    return _Stored(tensors, architecture, scale, arguments, header.get("only_class", ""), shuffled)
 
 
 def _check_sizes(path: Path, stored: _Stored) -> None:

@@ -49,7 +49,7 @@ class ServedModel(PythonModel):
             batch = to_batch(images, torch.device("cpu"), channels_last=True)
             if self.is_classifier:
                 return torch.softmax(self.classifier(batch).double(), 1).numpy()
-            output = self.generator(input_of(self.generator, batch))
+            output = self.generator(*input_of(self.generator, batch))
             return to_uint8(output_of(self.generator, output, batch)).numpy()
 
 

@@ -9,16 +9,26 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from leukosr.superres.methods.distil import Distil
+from leukosr.superres.methods.geometry_prior import GeometryPrior, OraclePrior
 from leukosr.superres.methods.method import TrainSR
+from leukosr.superres.methods.pixelwise import SRCNN, VDSR, NonePrior, SRResNet
 from leukosr.superres.methods.real_esrgan import RealESRGAN
 from leukosr.superres.methods.srgan import SRGAN
-from leukosr.superres.methods.srresnet import SRResNet
+from leukosr.superres.methods.vgg_gan import SFTGAN, SFTGANPrior, SRGANLuminance
 
 METHODS: dict[str, type[TrainSR]] = {
     "srgan": SRGAN,
     "real_esrgan": RealESRGAN,
     "srresnet": SRResNet,
     "distil": Distil,
+    "srcnn": SRCNN,
+    "vdsr": VDSR,
+    "srgan_luminance": SRGANLuminance,
+    "sftgan": SFTGAN,
+    "sftgan_prior": SFTGANPrior,
+    "none_prior": NonePrior,
+    "geometry_prior": GeometryPrior,
+    "oracle_prior": OraclePrior,
 }
 
 if TYPE_CHECKING:

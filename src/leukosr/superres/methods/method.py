@@ -23,7 +23,11 @@ if TYPE_CHECKING:  # settings are read without torch
 
 
 class TrainStage(Section):
-    """One stretch of a training with one optimiser."""
+    """One stretch of a training with one optimiser.
+
+    The learning rate is multiplied by `gamma` at each of the `milestones` and after `every` iterations, again and
+    again. optimizer: SGD takes the first of `betas` as its momentum. clip: the largest norm of all gradients together.
+    """
 
     name: Annotated[str, Field(pattern=r"^[a-z_]+$")]
     iterations: PositiveInt
@@ -31,6 +35,15 @@ class TrainStage(Section):
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]]
     milestones: list[PositiveInt]
     gamma: Annotated[float, Field(gt=0, le=1)]
+    every: PositiveInt | None = None
+    optimizer: Literal["adam", "sgd"] = "adam"
+    weight_decay: NonNegative = 0.0
+    clip: Annotated[float, Field(gt=0)] | None = None
+
+    def rate_at(self, iteration: int) -> float:
+        """The learning rate after so many iterations of the stage."""
+        passed = sum(iteration >= milestone for milestone in self.milestones)
+        return self.learning_rate * self.gamma ** (passed + (iteration // self.every if self.every else 0))
 
 
 @dataclass(frozen=True)
@@ -83,6 +96,16 @@ class TrainSR(Section):
         return named
 
     @property
+    def needs_masks(self) -> bool:
+        """Whether a mask must come with each image: for the network's input, or for the loss of a map that it gives."""
+        return False
+
+    @property
+    def shuffles_masks(self) -> bool:
+        """Whether images get the masks of other images, in training and after it."""
+        return False
+
+    @property
     def start_file(self) -> Path | None:
         """The weights to fine-tune from; None starts from random ones."""
         return None if self.start is None else Path(self.reads)
@@ -90,9 +113,10 @@ class TrainSR(Section):
     def targets(self, train: Pairs, cache: Path, device: torch.device, processes: Processes) -> ImageStore[Any]:
         """What generated images are compared with, by the number of the pair: the originals, unless a method says else.
 
+        Where the method needs masks, they follow as the fourth channel.
         `cache` is a folder for what takes long to make and outlasts a cut training.
         """
-        return train.hr
+        return train.hr_with_masks() if self.needs_masks else train.hr
 
     @abstractmethod
     def objective(self, stage: TrainStage, seed: int, device: torch.device) -> Objective:

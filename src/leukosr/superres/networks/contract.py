@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from leukosr.errors import LeukoError
@@ -16,24 +17,42 @@ class Contract:
     """What a generator takes and gives; `superres/edge.py` keeps it.
 
     channels: RGB, or the luminance alone (its chroma is then enlarged by bicubic). enlarged: the input has been
-    enlarged by bicubic to the size of the output. masks: a mask comes with each image. size: the one (height, width) of
-    an LR image that it takes. multiple_of: what both sides of an LR image must be divisible by.
+    enlarged by bicubic to the size of the output. masks: the number of classes of the map that comes with each image,
+    at the size of the output; 0: none. size: the one (height, width) of an LR image that it takes. multiple_of: what
+    both sides of an LR image must be divisible by.
     """
 
     scales: tuple[int, ...]
     channels: Literal["rgb", "luminance"] = "rgb"
     enlarged: bool = False
-    masks: bool = False
+    masks: int = 0
     size: tuple[int, int] | None = None
     multiple_of: int = 1
 
 
+def of_channels(general: Contract, channels: int) -> Contract:
+    """A contract for images of 1 channel, luminance, or of 3, RGB."""
+    return replace(general, channels="luminance" if channels == 1 else "rgb")
+
+
+def enlarged(images: Tensor, scale: int) -> Tensor:
+    """N x C x h x w to N x C x scale*h x scale*w by OpenCV's bicubic (a = -0.75), unclipped."""
+    return F.interpolate(images, scale_factor=scale, mode="bicubic", align_corners=False)
+
+
 class Generator(nn.Module):
-    """A network that enlarges images by `scale`, N x C x h x w in [0, 1]; the registry gives it its contract."""
+    """A network that enlarges images by `scale`, N x C x h x w in [0, 1]; the registry gives it its contract.
+
+    Its `forward` takes the images and, where the contract says so, the maps.
+    """
 
     scale: int = 4
     contract: Contract = Contract((4,))
     prefers_whole_images: bool = False  # whether its authors advise against tiles
+
+    def contract_within(self, general: Contract) -> Contract:
+        """The contract of this network by the registry's; another one where arguments change what it takes."""
+        return general
 
     @staticmethod
     def arguments_from(state: Mapping[str, Tensor]) -> dict[str, int] | None:
@@ -69,7 +88,7 @@ class GeneratorNetwork:
             allowed = ", ".join(map(str, self.contract.scales))
             raise LeukoError(f"scale {scale} was asked for, but {self.build.__name__} enlarges by one of {allowed}")
         model = self.build(scale=scale, **arguments)
-        model.scale, model.contract = scale, self.contract
+        model.scale, model.contract = scale, model.contract_within(self.contract)
         return model
 
     def arguments_from(self, state: Mapping[str, Tensor]) -> dict[str, int] | None:

@@ -1,0 +1,111 @@
+"""Methods that minimise the error of pixels alone: SRCNN, VDSR, SRResNet, and the rivals without a predicted map."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from leukosr.settings import PositiveInt, Section
+from leukosr.superres.methods.method import Objective, TrainSR, TrainStage
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+Epsilon = Annotated[float, Field(gt=0)]
+
+
+class Pixelwise(TrainSR):
+    """Training by the squared error.
+
+    sum_of_image: it is summed over an image's pixels, halved and averaged over images (VDSR's equation 1, with which
+    its learning rate is meant), not averaged over everything.
+    """
+
+    sum_of_image: bool = False
+
+    def objective(self, stage: TrainStage, seed: int, device: torch.device) -> Objective:
+        """image: squared error."""
+        from torch.nn.functional import mse_loss
+
+        def generator(generated: Tensor, target: Tensor, scores: None) -> dict[str, Tensor]:
+            error = mse_loss(generated, target)
+            return {"image": error * (generated[0].numel() / 2) if self.sum_of_image else error}
+
+        return Objective(generator)
+
+
+class SRCNNSize(Section):
+    """The width of SRCNN's first layer."""
+
+    features: PositiveInt
+
+
+class SRCNN(Pixelwise):
+    """SRCNN (Dong et al., TPAMI 2016)."""
+
+    architecture: ClassVar[str] = "srcnn"
+
+    method: Literal["srcnn"]
+    generator: SRCNNSize
+
+
+class VDSRSize(Section):
+    """The size of VDSR."""
+
+    features: PositiveInt
+    convolutions: PositiveInt
+
+
+class VDSR(Pixelwise):
+    """VDSR (Kim et al., CVPR 2016)."""
+
+    architecture: ClassVar[str] = "vdsr"
+
+    method: Literal["vdsr"]
+    generator: VDSRSize
+
+
+class SRResNetSize(Section):
+    """The size of SRResNet, and whether it takes luminance (1) or RGB (3)."""
+
+    features: PositiveInt
+    blocks: PositiveInt
+    channels: Literal[1, 3]
+
+
+class SRResNet(Pixelwise):
+    """SRResNet (Ledig et al., CVPR 2017, section 3.2)."""
+
+    architecture: ClassVar[str] = "srresnet"
+
+    method: Literal["srresnet"]
+    generator: SRResNetSize
+
+
+class PriorSRSize(Section):
+    """The size of the SR part; residual: 1 adds the enlarged input to the output."""
+
+    features: PositiveInt
+    blocks: PositiveInt
+    residual: Literal[0, 1]
+
+
+class NonePrior(TrainSR):
+    """The SR part of the geometry prior's network without a map. epsilon: of the Charbonnier loss, in a range of 1."""
+
+    architecture: ClassVar[str] = "none_prior"
+
+    method: Literal["none_prior"]
+    generator: PriorSRSize
+    epsilon: Epsilon
+
+    def objective(self, stage: TrainStage, seed: int, device: torch.device) -> Objective:
+        """image: mean Charbonnier error."""
+        from leukosr.superres.losses import charbonnier
+
+        def generator(generated: Tensor, target: Tensor, scores: None) -> dict[str, Tensor]:
+            return {"image": charbonnier(generated, target, self.epsilon)}
+
+        return Objective(generator)

@@ -1,0 +1,120 @@
+"""SRGAN on luminance (Ledig et al., CVPR 2017) and SFTGAN (Wang et al., CVPR 2018): pixels, VGG19 and a discriminator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from leukosr.settings import PositiveInt
+from leukosr.superres.methods.method import Objective, TrainGAN, TrainStage
+from leukosr.superres.methods.srgan import ResNetSize
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from leukosr.superres.networks import Generator
+
+TINIEST = 1e-8  # a probability below it counts as this, so that its logarithm is finite
+
+
+class VGGGAN(TrainGAN):
+    """The objective that both have."""
+
+    def objective(self, stage: TrainStage, seed: int, device: torch.device) -> Objective:
+        """image: mean squared error; perceptual: that of VGG19's conv5_4; adversarial: mean of -log D(G).
+
+        The discriminator minimises -log D(HR) - log(1 - D(G)) and steps after the generator. Neither paper's last stage
+        has the error of pixels; their networks start from one that was trained by it.
+        """
+        from torch.nn.functional import mse_loss
+
+        from leukosr.superres.losses import perceptual_distance
+
+        weights = self.losses
+        distance = perceptual_distance(
+            "vgg19", {"conv5_4": 1.0}, mse_loss, self.perceptual_weights, seed, device
+        ) if weights.perceptual else None  # fmt: skip
+
+        def generator(generated: Tensor, target: Tensor, scores: Tensor) -> dict[str, Tensor]:
+            parts = {}
+            if weights.image:
+                parts["image"] = weights.image * mse_loss(generated, target)
+            if distance is not None:
+                parts["perceptual"] = weights.perceptual * distance(generated, target)
+            if weights.adversarial:
+                parts["adversarial"] = weights.adversarial * _surprise(scores)
+            return parts
+
+        def discriminator(real: Tensor, generated: Tensor) -> Tensor:
+            return _surprise(real) + _surprise(1 - generated)
+
+        return Objective(generator, discriminator)
+
+
+class LuminanceSize(ResNetSize):
+    """Of a network that takes luminance."""
+
+    channels: Literal[1]
+
+
+class SRGANLuminance(VGGGAN):
+    """SRGAN with its paper's 16 blocks and losses, on luminance; `srgan` is that of two case studies."""
+
+    architecture: ClassVar[str] = "srresnet"
+
+    method: Literal["srgan_luminance"]
+    generator: LuminanceSize
+
+
+class SFTGANSize(LuminanceSize):
+    """With the number of classes of the map."""
+
+    conditions: Literal[3]
+
+
+class SFTGAN(VGGGAN):
+    """SFTGAN on luminance with the true map."""
+
+    architecture: ClassVar[str] = "sftgan"
+
+    method: Literal["sftgan"]
+    generator: SFTGANSize
+
+    @property
+    def needs_masks(self) -> bool:
+        """The network takes them."""
+        return True
+
+
+class SFTGANPriorSize(ResNetSize):
+    """With the width of the first layer of the U-Net that predicts the map."""
+
+    prior_features: PositiveInt
+
+
+class SFTGANPrior(VGGGAN):
+    """SFTGAN on luminance with the map that a trained geometry prior predicts; the prior learns no further.
+
+    prior: the weights of a `geometry_prior` of the study's scale, or the folder of such a training; reads: the same.
+    """
+
+    architecture: ClassVar[str] = "sftgan_prior"
+    watched_key: ClassVar[str] = "prior"
+
+    method: Literal["sftgan_prior"]
+    start: None
+    generator: SFTGANPriorSize
+    prior: str
+
+    def build_generator(self, scale: int) -> Generator:
+        """The network around the trained prior. Raises LeukoError for weights of something else."""
+        from leukosr.superres.prior import put_prior_into
+
+        network = super().build_generator(scale)
+        put_prior_into(network, Path(self.reads))
+        return network
+
+
+def _surprise(probability: Tensor) -> Tensor:
+    return -probability.clamp_min(TINIEST).log().mean()
