@@ -14,6 +14,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from benchmarks.images import SIZE, image_set, published_params, read_resized
 from benchmarks.measure import Options, Row, compare, seconds_of
 from leukosr.config import Params
+from leukosr.data.manifest import Item
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.evaluate.image_quality import ImageQuality
 from leukosr.images.reading import read_rgb, write_png
@@ -94,9 +95,12 @@ def ours(pairs: Sequence[Pair], params: Params, workers: int) -> list[ImageQuali
 
 
 def _tasks(pairs: Sequence[Pair], params: Params) -> list[quality._Task]:
-    image = params.image
-    facts = ((image.height, image.width), False, image, params.quality)
-    return [quality._Task("bicubic", made, _low(made), original, *facts) for made, original in pairs]
+    settings = params.upscale["bicubic"], params.image, params.quality
+    return [
+        quality._Task("bicubic", Item(made.stem, original.name, "", "", *SIZE[::-1]), original.parent, made.parent,
+                      _low(made), *settings)
+        for made, original in pairs
+    ]  # fmt: skip
 
 
 def largest_difference(reference: Sequence[tuple[float, float]], found: Sequence[ImageQuality]) -> float:

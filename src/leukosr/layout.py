@@ -98,6 +98,9 @@ def new_image_file(folder: Path, image_id: str, suffix: str = ".png") -> Path:
     return folder / f"{image_id}{suffix}"
 
 
+MAPS = "maps"  # folder of an arm's images: the maps that its network predicted, `<id>.png` as masks
+
+
 def require(path: Path, target: str) -> Path:
     """`path`, or a LeukoError that names the `dvc repro` target which makes it."""
     if not path.exists():

@@ -445,7 +445,8 @@ def test_masks_beside_their_images_move_to_a_folder_of_their_own(project: Path) 
 def jpeg_smeared() -> Image.Image:
     drawn = np.zeros((40, 48), np.uint8)
     drawn[8:30, 8:30], drawn[12:20, 12:20] = 128, 255
-    return Image.fromarray(cv2.imdecode(cv2.imencode(".jpg", drawn)[1], cv2.IMREAD_GRAYSCALE))
+    decoded = cv2.imdecode(cv2.imencode(".jpg", drawn)[1], cv2.IMREAD_GRAYSCALE)
+    return Image.fromarray(np.asarray(decoded))
 
 
 @pytest.mark.parametrize(

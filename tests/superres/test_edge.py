@@ -106,9 +106,7 @@ def test_an_image_that_the_network_can_take_passes(contract: dict[str, Any]) -> 
     assert upscale_batch(Identity(**contract), [image()], How(), CPU)[0].shape == (48, 64, 3)
 
 
-def test_a_luminance_network_trains(
-    published: Callable[[str], TrainSR], tmp_path: Path
-) -> None:
+def test_a_luminance_network_trains(published: Callable[[str], TrainSR], tmp_path: Path) -> None:
     settings = tiny(published("vdsr"), iterations=30)
     training = SRTraining(
         "one", settings, smooth_pairs(3), smooth_pairs(1, seed=9), ssim_window=3, channels="luminance", seed=0,

@@ -123,7 +123,9 @@ def test_every_discriminator_parameter_receives_a_gradient(name: str) -> None:
     network = DISCRIMINATORS[name]
     model = network(**network.tiny).eval()
     randomise(model, seed=0)
-    model(torch.rand(2, CHANNELS.get(name, 3), 32, 32, generator=torch.Generator().manual_seed(0))).square().mean().backward()
+    model(
+        torch.rand(2, CHANNELS.get(name, 3), 32, 32, generator=torch.Generator().manual_seed(0))
+    ).square().mean().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from leukosr.cli.options import console, errors
+
+if TYPE_CHECKING:
+    from leukosr.superres.enhance import Enhanced
 
 
 def enhance(
@@ -23,12 +26,30 @@ def enhance(
     from leukosr.superres.enhance import enhance_path
 
     done = enhance_path(source, target, weights, tile=tile, overlap=overlap, precision=precision, device_name=device)
+    _print_done("enhance", "images", target, done)
+
+
+def segment(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A low-resolution image or a folder of them.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder for masks/ and overlays/.")],
+    weights: Annotated[Path, typer.Option(help="Weights of a geometry_prior training.")],
+    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware has it.")] = "fp32",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Map nucleus and cytoplasm of any image, at the size that the network enlarges it to."""
+    from leukosr.superres.segment import segment_path
+
+    _print_done("segment", "maps", out, segment_path(source, out, weights, precision, device))
+
+
+def _print_done(command: str, what: str, target: Path, done: Enhanced) -> None:
+    """Name the files that gave nothing, count the others; exit code 1 where an image failed."""
     for sentence in done.left_out:
         errors.print(f"left out: {sentence}")
     for sentence in done.failed:
         errors.print(f"failed: {sentence}")
-    count = f"{done.written} images -> {target}, {len(done.failed)} failed, {len(done.left_out)} files left out"
-    console.print(f"enhance: {count}")
+    count = f"{done.written} {what} -> {target}, {len(done.failed)} failed, {len(done.left_out)} files left out"
+    console.print(f"{command}: {count}")
     if done.failed:
         raise typer.Exit(1)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, Union
 
 from pydantic import ConfigDict, Field, create_model, model_validator
 
-from leukosr.images.file_format import FileFormat
+from leukosr.images.file_format import ArmFormat
 from leukosr.images.filters import FILTERS, Filter
 from leukosr.images.resampling import Kernel
 from leukosr.images.settings import Image
@@ -28,7 +28,7 @@ class Arm(Section):
     reads: str
     made_from: Literal["low", "original"] = Field(alias="from")
     size: tuple[Side, Side] | None = None
-    file: FileFormat = "png"
+    file: ArmFormat = "png"
 
     keeps_size: ClassVar[bool] = False  # whether the images keep the size of those that they are made from
 

@@ -16,7 +16,6 @@ from typing import Any
 
 from leukosr.data.catalogue import (
     MASKS,
-    Checked,
     Rejected,
     SetFile,
     check_images,

@@ -83,3 +83,8 @@ def to_batch(images: object, device: torch.device, channels_last: bool) -> torch
 def to_uint8(images: torch.Tensor) -> torch.Tensor:
     """Float N x 3 x H x W in [0, 1] to uint8 N x H x W x 3 on the CPU, clipped and rounded to nearest."""
     return images.float().clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1).contiguous().cpu()
+
+
+def to_grey_levels(images: torch.Tensor) -> torch.Tensor:
+    """As `to_uint8`, but float32 in grey levels, neither clipped nor rounded."""
+    return images.float().mul(255).permute(0, 2, 3, 1).contiguous().cpu()

@@ -29,16 +29,17 @@ class ImageQuality:
 def compare_images(
     image: np.ndarray, truth: np.ndarray, ssim_window: int, channels: Literal["rgb", "luminance"] = "rgb"
 ) -> ImageQuality:
-    """Compare two uint8 images of one size, H x W x 3.
+    """Compare two images of one size, H x W x 3 in grey levels, the truth uint8, the other uint8 or float32.
 
-    MSE is the mean over pixels and channels (the formula printed in the histopathology report divides by 3
-    instead of the number of pixels, a slip). SSIM is the mean over channels with a uniform window of
-    `ssim_window` pixels. `luminance` compares Y of BT.601 instead of RGB. Raises ValueError for two sizes.
+    A float image is compared as it is, neither rounded nor cut to 0..255. MSE is the mean over pixels and channels
+    (the formula printed in the histopathology report divides by 3 instead of the number of pixels, a slip). SSIM is the
+    mean over channels with a uniform window of `ssim_window` pixels. `luminance` compares Y of BT.601 instead of RGB.
+    Raises ValueError for two sizes.
     """
     if image.shape != truth.shape:
         raise ValueError(f"images of different sizes cannot be compared: {image.shape} and {truth.shape}")
     left: np.ndarray = image if channels == "rgb" else luminance(image)
-    right: np.ndarray = truth if channels == "rgb" else luminance(truth)
+    right: np.ndarray = truth.astype(image.dtype) if channels == "rgb" else luminance(truth)
     mse = cv2.norm(cv2.absdiff(left, right), cv2.NORM_L2SQR) / left.size
     psnr = None if mse == 0 else float(10 * np.log10(255**2 / mse))
     return ImageQuality(psnr, structural_similarity(left, right, ssim_window), mse)
@@ -52,6 +53,12 @@ def consistency(image: np.ndarray, low: np.ndarray) -> float:
     """
     shrunk = brought_to(image, (low.shape[0], low.shape[1]), "bilinear")
     return float((cv2.norm(cv2.absdiff(shrunk, low), cv2.NORM_L2SQR) / low.size) ** 0.5)
+
+
+def dice(predicted: np.ndarray, true: np.ndarray) -> float | None:
+    """Dice's coefficient of two boolean masks of one size, 2|A & B| / (|A| + |B|); None where both are empty."""
+    pixels = np.count_nonzero(predicted) + np.count_nonzero(true)
+    return float(2 * np.count_nonzero(predicted & true) / pixels) if pixels else None
 
 
 def structural_similarity(left: np.ndarray, right: np.ndarray, window: int) -> float:
@@ -103,5 +110,5 @@ def _window_sum(image: np.ndarray, window: int) -> np.ndarray:
 
 
 def luminance(image: np.ndarray) -> np.ndarray:
-    """Y of BT.601 in [16, 235], float64 H x W, from uint8 RGB."""
+    """Y of BT.601, float64 H x W, in [16, 235] for RGB of 0 to 255."""
     return np.asarray(image.astype(np.float64) @ RGB_TO_YCBCR[0] + 16.0)

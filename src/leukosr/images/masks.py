@@ -59,6 +59,12 @@ def fit_mask(mask: NDArray[np.uint8], height: int, width: int, fit: str) -> NDAr
     return np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
 
 
+def write_mask(path: Path, mask: NDArray[np.uint8]) -> None:
+    """Write a mask, uint8 height x width, as a grey PNG; the folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(mask).save(path, format="PNG")
+
+
 def _check_values(mask: NDArray[np.uint8]) -> None:
     other = sorted(set(np.unique(mask).tolist()) - set(VALUES))
     if not other:

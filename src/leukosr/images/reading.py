@@ -38,7 +38,9 @@ def inspect_image(path: Path, max_pixels: int, least: tuple[int, int] | None = N
             content = whole(file)
             height, width = decode(image, content).shape[:2]
         if least is not None and (height < least[0] or width < least[1]):
-            raise Unusable(f"is {width}x{height}, smaller than prepare.least_size {least[1]}x{least[0]} (width x height)")
+            raise Unusable(
+                f"is {width}x{height}, smaller than prepare.least_size {least[1]}x{least[0]} (width x height)"
+            )
     except Unusable as error:
         return ImageFacts(0, 0, "", str(error))
     return ImageFacts(width, height, hashlib.sha256(content).hexdigest(), None)

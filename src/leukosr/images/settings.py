@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from leukosr.images.file_format import FileFormat
+from leukosr.images.file_format import ArmFormat
 from leukosr.settings import Section, Side
 
 BicubicKernel = Literal["opencv_bicubic", "pillow_bicubic"]
@@ -26,7 +26,7 @@ class Image(Section):
     kernel: BicubicKernel
     enlarging: BicubicKernel
     degraded_at: tuple[Side, Side] | None
-    arm_file: FileFormat
+    arm_file: ArmFormat
 
     @property
     def lr_size(self) -> tuple[int, int]:

@@ -92,6 +92,7 @@ class Page:
     degradation: Rows
     caveat: str | None
     images: int
+    quality_words: str
     wrapped: bool
     params_yaml: str
     reproduce: Reproduction

@@ -15,6 +15,7 @@ from leukosr.evaluate.arms.significance import Comparison, compare
 from leukosr.report.block import Block, TableOfBlock, percent_with_interval
 from leukosr.report.cells import help_block, reliability_block
 from leukosr.report.comparisons import HEADS, NAMES, row
+from leukosr.report.quality_blocks import quality_blocks
 from leukosr.report.results import StudyResults
 from leukosr.report.tables import mean_sd
 from leukosr.report.verdicts import (
@@ -42,6 +43,7 @@ def evidence(folder: Path, params: Params, results: StudyResults, note: str) -> 
         blocks += conflict_blocks(params, results)
         blocks.append(reliability_block(folder, results, params.report.reliability_bins, suffix, note))
     if results.arms and not suffix:
+        blocks += quality_blocks(params, results)
         blocks.append(consistency_block(results))
     return blocks
 

@@ -119,6 +119,7 @@ def write_report(
             degradation=sections.degradation_rows(params),
             caveat=params.study.caveat,
             images=next((each.quality.n for each in results.arms.values()), 0),
+            quality_words=sections.quality_words(params),
             wrapped=getattr(params.degrade, "noise", "") == "wrapped",
             params_yaml=_settings(params),
             reproduce=again,

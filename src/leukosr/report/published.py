@@ -36,6 +36,7 @@ class PublishedStudy:
     source: str
     high: tuple[int, int]
     low: tuple[int, int]
+    classifies: bool
     arms: Mapping[str, PublishedArm]
     facts: tuple[str, ...]
 
@@ -46,11 +47,13 @@ class PublishedStudy:
         hyper-parameters it prints are kept.
         """
         same_sizes = (image.height, image.width) == self.high
+        if not self.classifies:
+            return "published, other data"
         return "published, other budget" if same_sizes else "published, other sizes and budget"
 
 
 def published_figures(key: str | None) -> PublishedStudy | None:
-    """The published study `key` of published.yaml (`case1`, `case2`); None when `key` is None.
+    """The published study `key` of published.yaml, e.g. `case1`; None when `key` is None.
 
     Raises LeukoError for a key that has no figures by arm.
     """
@@ -61,10 +64,10 @@ def published_figures(key: str | None) -> PublishedStudy | None:
     if key not in known:
         raise LeukoError(f"study.published = '{key}': no such published study; known are {', '.join(known)}")
     entry = facts[key]
-    quality, classified = entry["super_resolution"], entry["classification"]
+    quality, classified = entry["super_resolution"], entry.get("classification", {})
     arms = {arm: PublishedArm(**quality.get(arm, {}), **classified.get(arm, {})) for arm in {**quality, **classified}}
     high, low = (tuple(entry["sizes"][name]) for name in ("high", "low"))
-    return PublishedStudy(key, entry["source"], high, low, arms, tuple(entry["facts"]))
+    return PublishedStudy(key, entry["source"], high, low, bool(classified), arms, tuple(entry["facts"]))
 
 
 def percentile(value: float, of: ArrayLike) -> float:

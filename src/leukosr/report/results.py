@@ -81,12 +81,15 @@ class Classification:
 class ArmResults:
     """How an arm's images compare with the ground truth.
 
-    The frame has the columns of per_image.csv, and of several SR seeds the first one's rows; `quality` is of all.
+    The frames have the columns of per_image.csv: `per_image` of several SR seeds the first one's rows, `every_network`
+    all; `quality` is of all. `facts` is all of metrics.json.
     """
 
     look: Look
     quality: ImageQuality
     per_image: pd.DataFrame
+    every_network: pd.DataFrame
+    facts: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -166,14 +169,11 @@ def load_results(layout: Layout, params: Params, protocol: Protocol) -> StudyRes
 
 def _arm(layout: Layout, arm: str, look: Look) -> ArmResults:
     folder, stage = layout.quality(arm), f"quality@{arm}"
-    per_image = _table(folder / "per_image.csv", ("image", "class", "psnr", "ssim"), stage)
-    if "sr_seed" in per_image:
-        per_image = per_image[per_image["sr_seed"] == per_image["sr_seed"].iloc[0]]
-    return ArmResults(
-        look=look,
-        quality=_metrics(folder / "metrics.json", lambda raw: _fields(ImageQuality, raw), stage),
-        per_image=per_image,
-    )
+    rows = _table(folder / "per_image.csv", ("image", "class", "psnr", "ssim"), stage)
+    first = rows[rows["sr_seed"] == rows["sr_seed"].iloc[0]] if "sr_seed" in rows else rows
+    facts = _metrics(folder / "metrics.json", dict, stage)
+    quality = _metrics(folder / "metrics.json", lambda raw: _fields(ImageQuality, raw), stage)
+    return ArmResults(look=look, quality=quality, per_image=first, every_network=rows, facts=facts)
 
 
 def _experiment(layout: Layout, name: str, params: Params, protocol: Protocol) -> ExperimentResults:

@@ -66,6 +66,15 @@ def _trained(params: Params, results: StudyResults) -> str:
     )
 
 
+def quality_words(params: Params) -> str:
+    """How PSNR and SSIM are defined in this study."""
+    channels = "RGB" if params.quality.channels == "rgb" else "luminance (Y of BT.601, 16 to 235)"
+    exact = [arm for arm in params.compared if params.upscale[arm].file == "npy"]
+    rounded = "images as computed, not rounded to 8 bits" if exact else "8-bit images"
+    window = params.quality.ssim_window
+    return f"{channels}, {rounded}, data range 255, SSIM in a uniform window of {window}×{window} pixels"
+
+
 def alike(params: Params, results: StudyResults) -> bool:
     """Whether the experiments differ in nothing but the one arm that each trains and tests on."""
     chosen = [params.classify[name] for name in results.experiments]
@@ -126,12 +135,9 @@ def comparison_rows(table: pd.DataFrame, results: StudyResults) -> list[list[str
     for row in table.to_dict("records"):
         cells = [results.look(str(row[results.key])).label, *score_cells(row), *quality_cells(row)]
         if "published_psnr" in row:
-            cells += [
-                number(row["published_accuracy_percent"], 2),
-                number(row["published_f1_percent"], 2),
-                number(row["published_psnr"], 2),
-                number(row["published_ssim"], 4),
-            ]
+            if results.experiments:
+                cells += [number(row[f"published_{name}_percent"], 2) for name in ("accuracy", "f1")]
+            cells += [number(row["published_psnr"], 2), number(row["published_ssim"], 4)]
         rows.append(cells)
     return rows
 

@@ -10,16 +10,27 @@ from typing import Any
 
 import numpy as np
 
-from leukosr.config import Image, Quality
-from leukosr.data.manifest import compared_rows, read_manifest
+from leukosr.config import Arm, Image, Quality
+from leukosr.data.manifest import Item, compared_rows, read_manifest
+from leukosr.data.mask_files import mask_file
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
-from leukosr.evaluate.image_quality import ImageQuality, compare_images, consistency
+from leukosr.evaluate.image_quality import ImageQuality, compare_images, consistency, dice
 from leukosr.files import new_folder, write_json
+from leukosr.images.masks import CYTOPLASM, NUCLEUS, read_hr_mask, read_mask
 from leukosr.images.reading import read_hr, read_rgb_of
 from leukosr.images.resampling import brought_to
-from leukosr.layout import BRING_BACK, image_file, of_network, require, require_all, stage_again
+from leukosr.layout import (
+    BRING_BACK,
+    MAPS,
+    image_file,
+    new_image_file,
+    of_network,
+    require,
+    require_all,
+    stage_again,
+)  # fmt: skip
 from leukosr.stages.context import Context
 from leukosr.tables import write_table
 
@@ -29,28 +40,45 @@ class _Task:
     """One comparison; picklable, so that any worker can do it."""
 
     arm: str
-    made: Path
+    row: Item
+    root: Path
+    images: Path
     low: Path
-    original: Path
-    size: tuple[int, int]
-    shows_originals: bool
+    settings: Arm
     image: Image
     quality: Quality
+
+    @property
+    def made(self) -> Path:
+        return image_file(self.images, self.row.id)
+
+    @property
+    def original(self) -> Path:
+        return self.root / self.row.path
+
+    @property
+    def predicted(self) -> Path:
+        """The map that the arm's network predicted."""
+        return image_file(self.images / MAPS, self.row.id)
 
 
 @dataclass(frozen=True)
 class _Compared(ImageQuality):
-    """Quality against the original, and how far the image is from what was measured."""
+    """Quality against the original, how far the image is from what was measured, and Dice of a predicted map."""
 
     consistency: float
+    dice_nucleus: float | None = None
+    dice_cytoplasm: float | None = None
 
 
-FIGURES = tuple(each.name for each in fields(_Compared))
+DICE = ("dice_nucleus", "dice_cytoplasm")
+FIGURES = tuple(each.name for each in fields(_Compared) if each.name not in DICE)
 
 
 def run(context: Context, arm: str) -> None:
     """Write per_image.csv and metrics.json (means and sds over images; undefined is null).
 
+    An arm whose network predicts maps also gets their Dice by part of the cell.
     Of an arm with several SR seeds per_image.csv has a row per seed and image; an image then counts with its mean, and
     per_sr_seed holds the means of each network.
     Several processes each compare the images that they own.
@@ -62,17 +90,14 @@ def run(context: Context, arm: str) -> None:
         raise LeukoError(f"quality: unknown arm '{arm}'; the arms of this study are {', '.join(params.arms)}")
     rows = compared_rows(read_manifest(layout.manifest), params.study)
     images, low = require(layout.arm(arm), f"upscale@{arm}"), require(layout.lr, "degrade")
-    root, image = Path(params.prepare.root), params.image
-    size, shows_originals = params.upscale[arm].shape(image), params.upscale[arm].shows_originals(image)
     networks = params.networks_of(arm)
+    folders = {network: layout.arm(of_network(arm, network)) for network in networks}
     own = [(network, row) for network in networks for row in rows if processes.owns(row.id)]
+    root, settings = Path(params.prepare.root), params.upscale[arm]
     tasks = [
-        _Task(
-            arm, image_file(layout.arm(of_network(arm, network)), row.id), image_file(low, row.id), root / row.path,
-            size, shows_originals, image, params.quality,
-        )
+        _Task(arm, row, root, folders[network], image_file(low, row.id), settings, params.image, params.quality)
         for network, row in own
-    ]  # fmt: skip
+    ]
     require_all([task.made for task in tasks], stage_again(f"upscale@{arm}"))
     require_all([task.low for task in tasks], stage_again("degrade"))
     require_all([task.original for task in tasks], BRING_BACK)
@@ -84,7 +109,8 @@ def run(context: Context, arm: str) -> None:
         return
     target = context.out or layout.quality(arm)
     metrics: dict[str, Any] = {"n": len(rows), "precision": _computed_in(images)}
-    for name in FIGURES:
+    figures = (*FIGURES, *(DICE if (folders[networks[0]] / MAPS).is_dir() else ()))
+    for name in figures:
         by_network = [[getattr(quality_of[network, row.id], name) for row in rows] for network in networks]
         metrics |= _summary(name, [_mean(each) for each in zip(*by_network, strict=True)])
         if networks != (None,):
@@ -95,30 +121,52 @@ def run(context: Context, arm: str) -> None:
     with new_folder(target) as folder:
         cells = (
             (row.id, row.label, row.role(params.study.protocols[0]), *((network,) if nested else ()),
-             *(getattr(quality_of[network, row.id], name) for name in FIGURES))
+             *(getattr(quality_of[network, row.id], name) for name in figures))
             for network in networks
             for row in rows
         )  # fmt: skip
-        write_table(folder / "per_image.csv", ("image", "class", "role", *nested, *FIGURES), cells)
+        write_table(folder / "per_image.csv", ("image", "class", "role", *nested, *figures), cells)
         write_json(folder / "metrics.json", metrics)
     shown = "–" if metrics["psnr"] is None else f"{metrics['psnr']:.2f}"
     context.console.print(f"quality {arm}: PSNR {shown} dB, SSIM {metrics['ssim']:.4f}, n {metrics['n']} -> {target}")
 
 
 def _compare(task: _Task) -> _Compared:
-    again = stage_again(f"upscale@{task.arm}")
-    truth, made = read_hr(task.original, task.image), read_rgb_of(task.made, task.size, again)
-    divisor = task.image.scale
-    low = read_rgb_of(task.low, (task.image.height // divisor, task.image.width // divisor), stage_again("degrade"))
-    if task.shows_originals:
+    again, image = stage_again(f"upscale@{task.arm}"), task.image
+    truth, made = read_hr(task.original, image), read_rgb_of(task.made, task.settings.shape(image), again)
+    low = read_rgb_of(task.low, image.lr_size, stage_again("degrade"))
+    near = consistency(made, low)
+    if task.settings.shows_originals(image):
         if not np.array_equal(made, truth):
             raise LeukoError(f"{task.made} differs from {task.original}: {again}")
-        found = ImageQuality(psnr=None, ssim=1.0, mse=0.0)
-    else:
-        # enlarged bilinearly for the comparison, as the case studies' script does
-        shown = brought_to(made, (truth.shape[0], truth.shape[1]), "bilinear")
-        found = compare_images(shown, truth, task.quality.ssim_window, task.quality.channels)
-    return _Compared(found.psnr, found.ssim, found.mse, consistency(made, low))
+        return _Compared(psnr=None, ssim=1.0, mse=0.0, consistency=near)
+    if task.settings.file == "npy":
+        made = _unrounded(new_image_file(task.images, task.row.id, ".npy"), made.shape, again)
+    # enlarged bilinearly for the comparison, as the case studies' script does
+    shown = brought_to(made, (truth.shape[0], truth.shape[1]), "bilinear")
+    found = compare_images(shown, truth, task.quality.ssim_window, task.quality.channels)
+    return _Compared(found.psnr, found.ssim, found.mse, near, *_dice(task))
+
+
+def _unrounded(path: Path, shape: tuple[int, ...], again: str) -> np.ndarray:
+    """The float32 image beside a PNG of an arm."""
+    try:
+        image: np.ndarray = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise LeukoError(f"{path} cannot be read ({error}): {again}") from None
+    if image.shape != shape or image.dtype != np.float32 or not np.isfinite(image).all():
+        raise LeukoError(f"{path} holds {image.dtype} {image.shape}, expected finite float32 {shape}: {again}")
+    return image
+
+
+def _dice(task: _Task) -> tuple[float | None, float | None]:
+    """Dice of the predicted map, nucleus and cytoplasm; None where the arm's network predicts none."""
+    if not (task.images / MAPS).is_dir():
+        return None, None
+    size = task.row.height, task.row.width
+    true = read_hr_mask(mask_file(task.root, task.row), size, task.image)
+    predicted = read_mask(task.predicted, (true.shape[0], true.shape[1]))
+    return dice(predicted == NUCLEUS, true == NUCLEUS), dice(predicted == CYTOPLASM, true == CYTOPLASM)
 
 
 def _computed_in(images: Path) -> str | None:

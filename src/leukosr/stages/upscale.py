@@ -16,9 +16,10 @@ from leukosr.errors import LeukoError
 from leukosr.files import write_json
 from leukosr.images.colour_map import fit_colour_map, with_colour_map
 from leukosr.images.filters import FILTERS
+from leukosr.images.masks import write_mask
 from leukosr.images.reading import read_hr, read_rgb_of
 from leukosr.images.resampling import brought_to, resize
-from leukosr.layout import BRING_BACK, image_file, of_network, require, require_all, stage_again
+from leukosr.layout import BRING_BACK, MAPS, image_file, new_image_file, of_network, require, require_all, stage_again
 from leukosr.pretrained.named import weights_facts
 from leukosr.stages.context import Context
 from leukosr.stages.image_files import write_image
@@ -28,6 +29,8 @@ from leukosr.stages.masks import masks_for
 def run(context: Context, arm: str) -> None:
     """Write arms/<arm>/<id>.png, or .jpg, for every image that a classifier sees or SR is tested on: uint8 RGB.
 
+    Beside them <id>.npy where the arm's file is npy (`images.file_format`), and maps/<id>.png, a mask, where the
+    network predicts one on the way.
     With `study.sr_seeds` an arm by a training has these once per SR seed, in seed-<seed>/, from the same LR images.
     An arm that a network or a fitted colour map makes also says in metrics.json how it was computed. Several processes
     each make the images that they own.
@@ -50,6 +53,9 @@ def run(context: Context, arm: str) -> None:
             shown = track(images, len(own), f"upscale {of_network(arm, network)}")
             for row, image in zip(own, shown, strict=True):
                 write_image(below, row.id, image, settings.file)
+            if isinstance(settings, Generated):
+                for row, mask in zip(own, _predicted_masks(context, arm, settings, own, network), strict=False):
+                    write_mask(new_image_file(below / MAPS, row.id), mask)
         if isinstance(settings, Generated) and processes.first:
             write_json(folder / "metrics.json", {"n": len(rows), "precision": settings.precision, **_facts(settings)})
         if colours is not None and processes.first:
@@ -94,7 +100,8 @@ def _images(
     if isinstance(settings, Generated):
         made = _generated(context, arm, settings, rows, given, network)
     elif isinstance(settings, Resampled):
-        made = (resize(each, size, settings.kernel) for each in given)
+        precise = np.float32 if settings.file == "npy" else np.uint8
+        made = (resize(each.astype(precise), size, settings.kernel) for each in given)
     elif isinstance(settings, Recoloured):
         assert colours is not None
         made = (with_colour_map(each, colours) for each in _enlarged(context, settings, given))
@@ -150,8 +157,24 @@ def _generated(
     masks = _masks(context, rows, shuffled=loaded.shuffled_masks) if model.contract.masks else None
     return upscale_images(
         model, given, loaded.scale, settings, device,
-        batch=settings.batch, tile=settings.tile, overlap=settings.overlap, masks=masks,
+        batch=settings.batch, tile=settings.tile, overlap=settings.overlap, masks=masks, exact=settings.file == "npy",
     )  # fmt: skip
+
+
+def _predicted_masks(
+    context: Context, arm: str, settings: Generated, rows: list[Row], sr_seed: int | None
+) -> Iterator[np.ndarray]:
+    """The map that the arm's network predicts of each image; nothing of one without a prior."""
+    from leukosr.engine.device import choose_device, place
+    from leukosr.superres.networks.prior import GeometryPrior
+    from leukosr.superres.segment import predicted_masks
+    from leukosr.superres.weights import load_generator
+
+    device = choose_device(context.params.runtime.device)
+    model = load_generator(_wanted(context, arm, settings, sr_seed).weights, device).model
+    if isinstance(model, GeometryPrior):
+        model = place(model, device, settings.channels_last)
+        yield from predicted_masks(model, _given(context, settings, rows), settings, device)
 
 
 def _masks(context: Context, rows: list[Row], *, shuffled: bool) -> Iterator[np.ndarray]:

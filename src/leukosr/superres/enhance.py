@@ -6,9 +6,10 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import get_args
+from typing import Self, get_args
 
 import numpy as np
+import torch
 
 from leukosr.engine.device import choose_device, place
 from leukosr.engine.precision import Resolved, resolve
@@ -25,9 +26,18 @@ from leukosr.superres.weights import load_generator
 
 
 @dataclass(frozen=True)
-class _How:
+class How:
+    """How a network is computed for anyone's images."""
+
     precision: Resolved
     channels_last: bool = True
+
+    @classmethod
+    def of(cls, precision: str, device: torch.device) -> Self:
+        """By the word of an option. Raises LeukoError for another word."""
+        if precision not in get_args(Precision):
+            raise LeukoError(f"--precision is '{precision}'; allowed are {', '.join(get_args(Precision))}")
+        return cls(resolve(precision, device))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -43,7 +53,7 @@ class Enhanced:
 
 
 @dataclass(frozen=True)
-class _Files:
+class Files:
     """Pairs of input and output, and what `Enhanced` says of the other files."""
 
     pairs: list[tuple[Path, Path]]
@@ -59,18 +69,15 @@ def enhance_path(
     Each file appears complete or not at all, and an image that cannot be read does not stop the others. Raises
     LeukoError for missing input, a target that is the input, unusable weights, and a single image that cannot be read.
     """
-    if precision not in get_args(Precision):
-        raise LeukoError(f"--precision is '{precision}'; allowed are {', '.join(get_args(Precision))}")
-    if device_name not in ("auto", "cpu", "cuda"):
-        raise LeukoError(f"--device is '{device_name}'; allowed are auto, cpu, cuda")
     if tile and tile - overlap < 2:
         raise LeukoError(f"--overlap {overlap} must be smaller than --tile {tile} by 2 pixels or more")
-    files = _list(source, target)
-    device = choose_device(device_name)  # type: ignore[arg-type]
+    device = device_of(device_name)
+    how = How.of(precision, device)
+    files = images_below(source, target)
     loaded = load_generator(weights, device)
-    model, how = place(loaded.model, device, channels_last=True), _How(resolve(precision, device))  # type: ignore[arg-type]
+    model = place(loaded.model, device, channels_last=True)
     outputs: deque[Path] = deque()
-    images = _read(files, outputs)
+    images = readable(files, outputs)
     upscaled = upscale_images(model, images, loaded.scale, how, device, batch=1, tile=tile, overlap=overlap)
     written = 0
     for image in track(upscaled, len(files.pairs), "enhancing"):
@@ -82,7 +89,14 @@ def enhance_path(
     return Enhanced(written, files.failed, files.left_out)
 
 
-def _read(files: _Files, outputs: deque[Path]) -> Iterator[np.ndarray]:
+def device_of(name: str) -> torch.device:
+    """The device of an option. Raises LeukoError for another word."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise LeukoError(f"--device is '{name}'; allowed are auto, cpu, cuda")
+    return choose_device(name)  # type: ignore[arg-type]
+
+
+def readable(files: Files, outputs: deque[Path]) -> Iterator[np.ndarray]:
     """The images that can be read, and into `outputs` the place of each one's result."""
     for file, output in files.pairs:
         try:
@@ -96,7 +110,8 @@ def _read(files: _Files, outputs: deque[Path]) -> Iterator[np.ndarray]:
         yield image
 
 
-def _list(source: Path, target: Path) -> _Files:
+def images_below(source: Path, target: Path) -> Files:
+    """One image and the PNG `target`, or all images below a folder and their places below the folder `target`."""
     if source.is_dir():
         files = _list_folder(source, target)
     elif source.exists():
@@ -104,7 +119,7 @@ def _list(source: Path, target: Path) -> _Files:
             target = target / f"{source.stem}.png"
         if target.suffix.lower() != ".png":
             raise LeukoError(f"{target}: results are written as PNG, name the file .png")
-        files = _Files([(source, target)])
+        files = Files([(source, target)])
     else:
         raise LeukoError(f"{source} does not exist: name an image or a folder of images")
     for file, output in files.pairs:
@@ -113,13 +128,13 @@ def _list(source: Path, target: Path) -> _Files:
     return files
 
 
-def _list_folder(source: Path, target: Path) -> _Files:
+def _list_folder(source: Path, target: Path) -> Files:
     if target.exists() and not target.is_dir():
         raise LeukoError(f"{target} is a file, but {source} is a folder: name a folder to write to")
     if target.resolve() == source.resolve():
         raise LeukoError(f"{target} holds the images themselves: choose another place for the results")
     input_of: dict[Path, Path] = {}
-    files = _Files([])
+    files = Files([])
     for item in list_files(source, without=target):
         if item.reason is not None:
             sentences = files.left_out if item.reason == NO_IMAGE else files.failed

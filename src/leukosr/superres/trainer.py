@@ -166,7 +166,9 @@ class SRTraining:
         self.stage = stage
         self.objective = self.settings.objective(stage, stream_seed(self.seed, "sr_init", "vgg"), self.device)
         networks = {"generator": self.generator, "discriminator": self.discriminator}
-        self.optimizers = {name: _optimizer(network, stage) for name, network in networks.items() if network is not None}
+        self.optimizers = {
+            name: _optimizer(network, stage) for name, network in networks.items() if network is not None
+        }
 
     def _stage_start(self) -> int:
         before = self.settings.stages[: self.settings.stages.index(self.stage)]

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from leukosr.engine.device import autocast, to_batch, to_uint8
+from leukosr.engine.device import autocast, to_batch, to_grey_levels, to_uint8
 from leukosr.errors import Diverged, LeukoError
 from leukosr.settings import Precision
 from leukosr.superres.edge import input_of, output_of
@@ -37,9 +37,11 @@ def upscale_batch(
     how: Computing,
     device: torch.device,
     masks: Sequence[np.ndarray] | None = None,
+    exact: bool = False,
 ) -> list[np.ndarray]:
     """Upscale images of one size, uint8 H x W x 3 each; `model` is put in eval mode and back.
 
+    exact: the results are float32 in grey levels, neither rounded nor cut to 0..255.
     masks: of each, uint8 scale*H x scale*W of the values of `leukosr.images.masks`, for a network that takes maps.
     Raises Diverged where the network's output is not finite: as pixels it would be black.
     """
@@ -56,7 +58,8 @@ def upscale_batch(
                 f"the network gives values that are not finite in {how.precision}: its weights are damaged or have "
                 "diverged, use others; or set precision to fp32"
             )
-        return list(to_uint8(output_of(model, upscaled, batch)).numpy())
+        finish = to_grey_levels if exact else to_uint8
+        return list(finish(output_of(model, upscaled, batch)).numpy())
     finally:
         model.train(training)
 
@@ -72,6 +75,7 @@ def upscale_tiled(
     overlap: int,
     batch: int = 1,
     mask: np.ndarray | None = None,
+    exact: bool = False,
 ) -> np.ndarray:
     """Upscale one image in tiles of `tile` LR pixels that share `overlap` pixels with each neighbour.
 
@@ -82,11 +86,11 @@ def upscale_tiled(
     if tile - overlap < 2:
         raise LeukoError(f"upscale: overlap {overlap} must be smaller than tile {tile} by 2 pixels or more")
     height, width = image.shape[:2]
-    result = np.empty((height * scale, width * scale, 3), np.uint8)
+    result = np.empty((height * scale, width * scale, 3), np.float32 if exact else np.uint8)
     spans = [(rows, columns) for rows in _spans(height, tile, overlap) for columns in _spans(width, tile, overlap)]
     tiles = (image[r.start : r.stop, c.start : c.stop] for r, c in spans)
     masks = None if mask is None else (mask[_times(r, scale), _times(c, scale)] for r, c in spans)
-    upscaled = upscale_images(model, tiles, scale, how, device, batch=batch, masks=masks)
+    upscaled = upscale_images(model, tiles, scale, how, device, batch=batch, masks=masks, exact=exact)
     for (rows, columns), made in zip(spans, upscaled, strict=True):
         result[rows.outer(scale), columns.outer(scale)] = made[rows.inner(scale), columns.inner(scale)]
     return result
@@ -136,10 +140,11 @@ def upscale_images(
     tile: int = 0,
     overlap: int = 0,
     masks: Iterable[np.ndarray] | None = None,
+    exact: bool = False,
 ) -> Iterator[np.ndarray]:
     """Upscale a stream of images in order: batches of equal size, or tiles where `tile` is above 0.
 
-    Only one batch is held in memory. masks: as in `upscale_batch`, one per image.
+    Only one batch is held in memory. exact, masks: as in `upscale_batch`, one per image.
     """
     waiting: list[tuple[np.ndarray, np.ndarray | None]] = []
     warned = not model.prefers_whole_images
@@ -148,19 +153,25 @@ def upscale_images(
             if not warned:
                 print("warning: this network sees the whole image, its seams may show: try tile 0", file=sys.stderr)
                 warned = True
-            yield from _flush(model, waiting, how, device)
-            yield upscale_tiled(model, image, scale, how, device, tile=tile, overlap=overlap, batch=batch, mask=mask)
+            yield from _flush(model, waiting, how, device, exact)
+            yield upscale_tiled(
+                model, image, scale, how, device, tile=tile, overlap=overlap, batch=batch, mask=mask, exact=exact
+            )
             continue
         if len(waiting) == batch or (waiting and waiting[0][0].shape != image.shape):
-            yield from _flush(model, waiting, how, device)
+            yield from _flush(model, waiting, how, device, exact)
         waiting.append((image, mask))
-    yield from _flush(model, waiting, how, device)
+    yield from _flush(model, waiting, how, device, exact)
 
 
 def _flush(
-    model: Generator, waiting: list[tuple[np.ndarray, np.ndarray | None]], how: Computing, device: torch.device
+    model: Generator,
+    waiting: list[tuple[np.ndarray, np.ndarray | None]],
+    how: Computing,
+    device: torch.device,
+    exact: bool,
 ) -> Iterator[np.ndarray]:
     if waiting:
         masks = [mask for _, mask in waiting if mask is not None]
-        yield from upscale_batch(model, [image for image, _ in waiting], how, device, masks or None)
+        yield from upscale_batch(model, [image for image, _ in waiting], how, device, masks or None, exact)
         waiting.clear()
