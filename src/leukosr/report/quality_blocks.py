@@ -7,12 +7,11 @@ from typing import Any
 
 from leukosr.config import Generated, Params, Resampled
 from leukosr.evaluate.estimate import Estimate
+from leukosr.evaluate.image_quality import AS_ITS_INPUT
 from leukosr.evaluate.quality_difference import psnr_difference
 from leukosr.report.block import Block, TableOfBlock
 from leukosr.report.results import ArmResults, StudyResults
 from leukosr.report.tables import UNDEFINED, number
-
-CLOSE = 0.01  # dB between a trained method and its input that say that it did not train
 
 
 def quality_blocks(params: Params, results: StudyResults) -> list[Block]:
@@ -55,7 +54,7 @@ def _differences(params: Params, results: StudyResults, pairs: list[tuple[str, s
         words.append("Every method was trained once: the intervals are about these networks, not about the methods.")
     if idle:
         words.append(
-            f"Did not train: {', '.join(idle)}, within {CLOSE} dB of what went in. That says nothing against the method."
+            f"Did not train: {', '.join(idle)}, within {AS_ITS_INPUT} dB of what went in. That says nothing against the method."
         )
     table = TableOfBlock(
         "Differences of PSNR", ("arms", "networks", "networks of the second", "difference, dB (95 % interval)"), rows

@@ -261,8 +261,10 @@ def _summary(seeds: list[int], found: list[dict[str, Any]]) -> dict[str, Any]:
     summed: dict[str, Any] = {"sr_seeds": seeds}
     for key, first in found[0].items():
         values = [each[key] for each in found]
-        alike = all(value == first for value in values)
-        known = [value for value in values if value is not None]
-        differing = known if isinstance(known[0], str) else float(np.mean(known))
-        summed[key] = first if alike else differing
+        if all(value == first for value in values):
+            summed[key] = first
+        elif isinstance(first, str):
+            summed[key] = values
+        else:
+            summed[key] = float(np.mean([value for value in values if value is not None]))
     return {**summed, "seconds": round(sum(each["seconds"] for each in found), 1)}
