@@ -47,6 +47,7 @@ def test_json_names_rates_streams_and_points(tmp_path: Path) -> None:
     assert found["range"] == pytest.approx(max(by_rate))
 
 
+@pytest.mark.slow
 def test_folder_gets_the_record_and_figures(tmp_path: Path) -> None:
     out = tmp_path / "new" / "folder"
     result = CliRunner().invoke(app, ["variance", str(written(tmp_path, table())), "--out", str(out)])
@@ -97,6 +98,7 @@ def test_streams_that_do_not_add_up_are_told(tmp_path: Path) -> None:
     assert "Exact repeats differ by an sd of 0." in "\n".join(one_at_a_time(tmp_path, 0.0, 0.002))
 
 
+@pytest.mark.slow
 def test_importances_rank_what_moves_the_value(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["variance", str(written(tmp_path, table())), "--json"])
     found = json.loads(result.output)["importances"]
