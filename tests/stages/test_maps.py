@@ -30,6 +30,8 @@ from leukosr.superres.weights import load_generator
 
 from .conftest import TINY, Study
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 TRAININGS = ("geometry_prior", "sftgan", "oracle_prior_shuffled")
 SIZES = {"features": 4, "blocks": 1, "patch": 32, "batch": 2, "iterations": 2, "validate_every": 2}
@@ -45,8 +47,8 @@ def study(
     tiny += [f"train_sr.{name}.sizes.smoke.prior_features=2" for name in TRAININGS[:2]]
     params = compose_params(
         *(each for each in TINY if not each.startswith(("study=", "arms=", "train_sr", "sweep", "budget.sweep"))),
-        "study=demo_sr", f"arms=[bicubic,{','.join(TRAININGS)}]", "study.sr_seeds=[1, 2]", "image.enlarging=pillow_bicubic",
-        "budget.per_class.sr_val=2", *tiny,
+        "study=demo_sr", f"arms=[bicubic,{','.join(TRAININGS)}]", "study.sr_seeds=[1, 2]",
+        "image.enlarging=pillow_bicubic", "budget.per_class.sr_val=2", *tiny,
         "train_sr.sftgan.sizes.smoke.discriminator_features=2", "train_sr.sftgan.losses.perceptual=0.0",
     )  # fmt: skip
     shutil.copyfile(mlflow_template, folder / "mlflow.db")
@@ -103,7 +105,7 @@ def test_a_test_image_is_enlarged_with_the_mask_that_the_training_says(inside_ma
     loaded = load_generator(layout.sr(arm) / "seed-1" / "last.safetensors")
     assert loaded.shuffled_masks
     lr = read_rgb(layout.lr / f"{rows[0].id}.png")
-    how = params.upscale[arm].model_copy(update={"precision": "fp32"})
+    how = params.train_sr[arm].model_copy(update={"precision": "fp32"})
     own, other = (masks_for(rows, params, shuffled=shuffled)[0] for shuffled in (False, True))
     made = read_rgb(layout.arm(arm) / "seed-1" / f"{rows[0].id}.png").astype(int)
     by_own, by_other = (upscale_batch(loaded.model, [lr], how, CPU, masks=[mask])[0] for mask in (own, other))
@@ -134,9 +136,7 @@ def test_quality_says_what_its_input_was_worth_and_what_did_not_train(inside_map
         assert quality_of[arm]["did_not_train"] is False
 
 
-def test_a_network_that_gives_its_input_back_did_not_train(
-    inside_maps: Study, quiet: Console, tmp_path: Path
-) -> None:
+def test_a_network_that_gives_its_input_back_did_not_train(inside_maps: Study, quiet: Console, tmp_path: Path) -> None:
     layout, arm = Layout("demo_sr", tmp_path), "oracle_prior_shuffled"
     shutil.copytree(inside_maps.layout.root, layout.root)
     shutil.copytree(layout.arm("bicubic"), layout.arm(arm) / "seed-2", dirs_exist_ok=True)

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from leukosr.config import TrainSR
+from leukosr.config import Precision, TrainSR
 from leukosr.engine.resume import Resume
 from leukosr.errors import LeukoError
 from leukosr.images.masks import CYTOPLASM, NUCLEUS, REST
@@ -32,7 +32,7 @@ IMAGES = torch.rand(2, 1, 16, 24, generator=torch.Generator().manual_seed(0))
 
 
 class How:
-    precision = "fp32"
+    precision: Precision = "fp32"
     channels_last = False
 
 
