@@ -60,6 +60,7 @@ class SFTGAN(Generator):
         squares of scale x scale pixels (published: 4x4 at x4).
         """
         super().__init__()
+        self.conditions = conditions
         self.conv0 = nn.Conv2d(channels, features, 3, padding=1)
         self.sft_branch = nn.ModuleList(
             [
@@ -82,7 +83,7 @@ class SFTGAN(Generator):
 
     def contract_within(self, general: Contract) -> Contract:
         """For the colours and classes that this one takes."""
-        return replace(of_channels(general, self.conv0.in_channels), masks=self.CondNet[0].in_channels)
+        return replace(of_channels(general, self.conv0.in_channels), masks=self.conditions)
 
     def forward(self, x: Tensor, maps: Tensor) -> Tensor:
         """N x channels x h x w in [0, 1] and N x conditions x scale*h x scale*w in [0, 1] to an image of that size."""
