@@ -48,14 +48,14 @@ def _differences(params: Params, results: StudyResults, pairs: list[tuple[str, s
     idle = [arm.look.label for arm in results.arms.values() if arm.facts.get("did_not_train")]
     unit = "sources" if any(sources.values()) else "images, each a source of its own,"
     words = [
-        f"Mean difference of PSNR on the same images, with 95 % intervals over {unit} and over SR networks (Student's t, "
-        "both crossed). The intervals are not corrected for their number."
+        f"Mean difference of PSNR on the same images, with 95 % intervals over {unit} and over SR networks (Student's "
+        "t, both crossed). The intervals are not corrected for their number."
     ]
     if params.study.sr_seeds is None:
         words.append("Every method was trained once: the intervals are about these networks, not about the methods.")
     if idle:
         words.append(
-            f"Did not train: {', '.join(idle)}, within {CLOSE} dB of what went in. That says nothing against the method."
+            f"Did not train: {', '.join(idle)}, within {CLOSE} dB of what went in. That is no evidence against it."
         )
     table = TableOfBlock(
         "Differences of PSNR", ("arms", "networks", "networks of the second", "difference, dB (95 % interval)"), rows
