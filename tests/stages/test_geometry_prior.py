@@ -20,6 +20,7 @@ from leukosr.evaluate.image_quality import luminance
 from leukosr.images.masks import CYTOPLASM, NUCLEUS, VALUES, read_mask
 from leukosr.images.reading import read_rgb
 from leukosr.layout import Layout
+from leukosr.report.side_by_side import write_side_by_side
 from leukosr.stages import degrade, prepare, quality, report, train_sr, upscale
 from leukosr.stages.context import Context
 
@@ -118,6 +119,21 @@ def test_the_page_compares_arms_and_names_no_classifier(finished: Context) -> No
         assert words in page
     for words in ("accuracy", "macro F1", "Confusion", "classifier"):
         assert words not in page.split('id="reproduce"')[0]
+
+
+def test_reports_of_two_scales_stand_side_by_side(finished: Context, tmp_path: Path) -> None:
+    other = tmp_path / "geometry_prior_x8"
+    shutil.copytree(finished.layout.report, other)
+    page = write_side_by_side(tmp_path / "both", [finished.layout.report, other])
+    table = pd.read_csv(tmp_path / "both/comparison.csv")
+    assert table.groupby("report")["arm"].agg(list).tolist() == 2 * [list(finished.params.arms)]
+    text = page.read_text()
+    assert text.count("Masks and predicted maps") == 4 and "geometry_prior_x8, PSNR, dB" in text
+    assert text.count("36.68") == 2
+    with pytest.raises(LeukoError, match="two reports or more of different names"):
+        write_side_by_side(tmp_path / "one", [other])
+    with pytest.raises(LeukoError, match=r"holds no comparison\.csv"):
+        write_side_by_side(tmp_path / "none", [other, tmp_path])
 
 
 def test_an_unrounded_image_that_is_gone_is_named(finished: Context, monkeypatch: pytest.MonkeyPatch) -> None:
