@@ -26,7 +26,7 @@ CLOSE = 0.01  # dB between a trained method and its input that say that it did n
 
 
 def quality_blocks(folder: Path, params: Params, results: StudyResults, note: str) -> list[Block]:
-    """The differences that the study asks for, where nothing else is compared, and predicted maps, with their figure."""
+    """The differences that the study asks for, where nothing else is compared; predicted maps with their figure."""
     found = psnr_differences(params, results)
     blocks = [] if found.empty else [_differences(params, results, found)]
     return blocks + _maps(folder, params, results, note)
