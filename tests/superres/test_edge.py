@@ -17,6 +17,7 @@ from leukosr.config import Precision, TrainSR
 from leukosr.engine.resume import Resume
 from leukosr.errors import LeukoError
 from leukosr.evaluate.image_quality import luminance
+from leukosr.images.resampling import resize
 from leukosr.superres.edge import input_of, output_of, target_of
 from leukosr.superres.networks import Contract, Generator
 from leukosr.superres.trainer import SRTraining
@@ -59,16 +60,16 @@ def test_a_luminance_network_sees_y_of_bt601() -> None:
     assert torch.equal(target_of(Identity(channels="luminance"), batch(image())), seen)
 
 
-def test_an_enlarged_input_is_that_of_opencvs_bicubic() -> None:
+def test_an_enlarged_input_is_that_of_pillows_bicubic() -> None:
     (seen,) = input_of(Identity(enlarged=True), batch(image()))
-    expected = cv2.resize(image().astype(np.float32) / 255, (64, 48), interpolation=cv2.INTER_CUBIC)
+    expected = resize(image().astype(np.float32) / 255, (48, 64), "pillow_bicubic")
     np.testing.assert_allclose(seen[0].permute(1, 2, 0).numpy(), expected, atol=1e-5)
 
 
 def test_the_output_of_a_luminance_network_has_its_y_and_the_enlarged_chroma() -> None:
     network = Identity(channels="luminance", enlarged=True)
     made = upscale_batch(network, [image()], How(), CPU)[0]
-    expected = cv2.resize(image().astype(np.float32), (64, 48), interpolation=cv2.INTER_CUBIC)
+    expected = resize(image().astype(np.float32), (48, 64), "pillow_bicubic")
     # Y and chroma both enlarged by bicubic: RGB enlarged by bicubic
     assert np.abs(made.astype(int) - np.clip(expected, 0, 255).round()).max() <= 1
 

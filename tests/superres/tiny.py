@@ -78,5 +78,5 @@ def smooth_pairs(count: int, seed: int = 0, scale: int = 4) -> Pairs:
     lr = [cv2.resize(image, (64 // scale, 48 // scale), interpolation=cv2.INTER_AREA) for image in hr]
     masks = [np.asarray(VALUES, np.uint8)[np.digitize(image.mean(axis=2), (100, 150))] for image in hr]
     numbers = range(count)
-    stores = (ImageStore(numbers, images.__getitem__) for images in (lr, hr))
-    return Pairs(*stores, scale, masks=ImageStore(numbers, masks.__getitem__))
+    small, large, shown = (ImageStore(numbers, images.__getitem__) for images in (lr, hr, masks))
+    return Pairs(small, large, scale, masks=shown)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from leukosr.config import Generated, Params, Resampled
 from leukosr.data.mask_files import mask_file
+from leukosr.evaluate.image_quality import AS_ITS_INPUT
 from leukosr.evaluate.quality_difference import psnr_difference
 from leukosr.images.masks import read_hr_mask, read_mask
 from leukosr.images.reading import read_hr
@@ -22,7 +23,6 @@ from leukosr.report.results import ArmResults, StudyResults
 from leukosr.report.tables import UNDEFINED, number
 
 DIFFERENCES = ["arms", "networks", "other_networks", "difference", "low", "high"]
-CLOSE = 0.01  # dB between a trained method and its input that say that it did not train
 
 
 def quality_blocks(folder: Path, params: Params, results: StudyResults, note: str) -> list[Block]:
@@ -68,7 +68,7 @@ def _differences(params: Params, results: StudyResults, found: pd.DataFrame) -> 
         words.append("Every method was trained once: the intervals are about these networks, not about the methods.")
     if idle:
         words.append(
-            f"Did not train: {', '.join(idle)}, within {CLOSE} dB of what went in. That is no evidence against it."
+            f"Did not train: {', '.join(idle)}, within {AS_ITS_INPUT} dB of what went in. That is no evidence against it."
         )
     head = ("arms", "networks", "networks of the second", "difference, dB (95 % interval)")
     return Block("Differences of PSNR", words, [TableOfBlock("Differences of PSNR", head, difference_rows(found))])

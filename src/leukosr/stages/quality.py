@@ -10,17 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from leukosr.config import Arm, Image, Quality
+from leukosr.config import Arm, ByTraining, Image, Quality
 from leukosr.data.manifest import Item, compared_rows, read_manifest
 from leukosr.data.mask_files import mask_file
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
-from leukosr.evaluate.image_quality import ImageQuality, compare_images, consistency, dice
+from leukosr.evaluate.image_quality import AS_ITS_INPUT, ImageQuality, compare_images, consistency, dice
 from leukosr.files import new_folder, write_json
 from leukosr.images.masks import CYTOPLASM, NUCLEUS, read_hr_mask, read_mask
 from leukosr.images.reading import read_hr, read_rgb_of
-from leukosr.images.resampling import brought_to
+from leukosr.images.resampling import brought_to, resize
 from leukosr.layout import (
     BRING_BACK,
     MAPS,
@@ -64,21 +64,26 @@ class _Task:
 
 @dataclass(frozen=True)
 class _Compared(ImageQuality):
-    """Quality against the original, how far the image is from what was measured, and Dice of a predicted map."""
+    """Quality against the original, how far the image is from what was measured, and Dice of a predicted map.
+
+    input_psnr: PSNR of the LR image enlarged by bicubic, which is what a network starts from.
+    """
 
     consistency: float
     dice_nucleus: float | None = None
     dice_cytoplasm: float | None = None
+    input_psnr: float | None = None
 
 
 DICE = ("dice_nucleus", "dice_cytoplasm")
-FIGURES = tuple(each.name for each in fields(_Compared) if each.name not in DICE)
+FIGURES = tuple(each.name for each in fields(_Compared) if each.name not in (*DICE, "input_psnr"))
 
 
 def run(context: Context, arm: str) -> None:
     """Write per_image.csv and metrics.json (means and sds over images; undefined is null).
 
-    An arm whose network predicts maps also gets their Dice by part of the cell.
+    An arm whose network predicts maps also gets their Dice by part of the cell, and one by a training says whether that
+    did not train: whether the mean PSNR of one of its networks is that of its enlarged input.
     Of an arm with several SR seeds per_image.csv has a row per seed and image; an image then counts with its mean, and
     per_sr_seed holds the means of each network.
     Several processes each compare the images that they own.
@@ -117,6 +122,9 @@ def run(context: Context, arm: str) -> None:
             own_means = metrics.setdefault("per_sr_seed", {str(network): {} for network in networks})
             for network, values in zip(networks, by_network, strict=True):
                 own_means[str(network)][name] = _mean(values)
+    if isinstance(params.upscale[arm], ByTraining):
+        made = [_mean(quality_of[network, row.id].psnr for row in rows) for network in networks]
+        metrics |= _training_shows(made, _mean(quality_of[networks[0], row.id].input_psnr for row in rows))
     nested = () if networks == (None,) else ("sr_seed",)
     with new_folder(target) as folder:
         cells = (
@@ -145,7 +153,21 @@ def _compare(task: _Task) -> _Compared:
     # enlarged bilinearly for the comparison, as the case studies' script does
     shown = brought_to(made, (truth.shape[0], truth.shape[1]), "bilinear")
     found = compare_images(shown, truth, task.quality.ssim_window, task.quality.channels)
-    return _Compared(found.psnr, found.ssim, found.mse, near, *_dice(task))
+    return _Compared(found.psnr, found.ssim, found.mse, near, *_dice(task), _input_psnr(task, low, truth))
+
+
+def _input_psnr(task: _Task, low: np.ndarray, truth: np.ndarray) -> float | None:
+    """PSNR of the enlarged LR image, rounded where the arm's images are; None where no training made these of it."""
+    if not isinstance(task.settings, ByTraining) or task.settings.made_from != "low":
+        return None
+    kind = np.float32 if task.settings.file == "npy" else np.uint8
+    enlarged = resize(low.astype(kind), (truth.shape[0], truth.shape[1]), "pillow_bicubic")
+    return compare_images(enlarged, truth, task.quality.ssim_window, task.quality.channels).psnr
+
+
+def _training_shows(made: list[float | None], before: float | None) -> dict[str, float | bool | None]:
+    idle = before is not None and any(each is not None and abs(each - before) < AS_ITS_INPUT for each in made)
+    return {"input_psnr": before, "did_not_train": idle}
 
 
 def _unrounded(path: Path, shape: tuple[int, ...], again: str) -> np.ndarray:

@@ -13,7 +13,7 @@ import torch
 from filelock import FileLock
 
 from leukosr import tracking
-from leukosr.config import Params
+from leukosr.config import Params, TrainSR
 from leukosr.data.manifest import SR_ROLES, for_classifiers, read_manifest, refuse_trained_tests
 from leukosr.data.splits import check_claims
 from leukosr.engine.databases import storage_url

@@ -257,11 +257,14 @@ def _metrics(training: SRTraining) -> dict[str, Any]:
 
 
 def _summary(seeds: list[int], found: list[dict[str, Any]]) -> dict[str, Any]:
-    """metrics.json of several networks: what all say alike, means of other numbers, and the seconds of all."""
+    """metrics.json of several networks: what all say alike, means of numbers, lists of words, and the seconds of all."""
     summed: dict[str, Any] = {"sr_seeds": seeds}
     for key, first in found[0].items():
         values = [each[key] for each in found]
-        alike = all(value == first for value in values)
-        known = [value for value in values if value is not None]
-        summed[key] = first if alike else float(np.mean(known))
+        if all(value == first for value in values):
+            summed[key] = first
+        elif isinstance(first, str):
+            summed[key] = values
+        else:
+            summed[key] = float(np.mean([value for value in values if value is not None]))
     return {**summed, "seconds": round(sum(each["seconds"] for each in found), 1)}

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from leukosr.errors import LeukoError
 from leukosr.images.colour import RGB_TO_YCBCR, YCBCR_OFFSET
+from leukosr.superres.maps import maps_of
 from leukosr.superres.networks import Generator
 from leukosr.superres.networks.contract import enlarged
 
@@ -25,6 +26,19 @@ def input_of(network: Generator, rgb: Tensor, maps: Tensor | None = None) -> tup
     if not network.contract.masks:
         return (images,)
     return images, _checked(network, maps, [network.scale * side for side in rgb.shape[-2:]])
+
+
+def seen_and_target(network: Generator, lr: Tensor, hr: Tensor, with_masks: bool) -> tuple[tuple[Tensor, ...], Tensor]:
+    """What the network sees of a training batch, and what its output is compared with.
+
+    with_masks: masks follow the originals as their fourth channel. Their maps belong to what is seen or, if the network
+    takes none, to what its output is compared with, after the image.
+    """
+    if not with_masks:
+        return input_of(network, lr), target_of(network, hr)
+    maps = maps_of(hr[:, 3:])
+    seen, target = input_of(network, lr, maps), target_of(network, hr[:, :3])
+    return seen, target if network.contract.masks else torch.cat((target, maps), dim=1)
 
 
 def target_of(network: Generator, rgb: Tensor) -> Tensor:

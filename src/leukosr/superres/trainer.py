@@ -21,10 +21,10 @@ from leukosr.engine.resume import Resume
 from leukosr.engine.seeding import Root, stream_seed
 from leukosr.errors import Diverged, LeukoError
 from leukosr.evaluate.image_quality import compare_images
-from leukosr.superres.edge import input_of, target_of
-from leukosr.superres.maps import maps_of
+from leukosr.superres.edge import seen_and_target
 from leukosr.superres.methods.method import TrainSR, TrainStage
 from leukosr.superres.networks import Generator
+from leukosr.superres.optimizers import descend, optimizer_of
 from leukosr.superres.upscaler import upscale_batch
 from leukosr.superres.weights import init_from
 
@@ -167,7 +167,7 @@ class SRTraining:
         self.objective = self.settings.objective(stage, stream_seed(self.seed, "sr_init", "vgg"), self.device)
         networks = {"generator": self.generator, "discriminator": self.discriminator}
         self.optimizers = {
-            name: _optimizer(network, stage) for name, network in networks.items() if network is not None
+            name: optimizer_of(network, stage) for name, network in networks.items() if network is not None
         }
 
     def _stage_start(self) -> int:
@@ -196,7 +196,7 @@ class SRTraining:
     def _step(self, lr: Tensor, hr: Tensor) -> dict[str, float]:
         self._set_learning_rate()
         self.generator.train()
-        seen, target = self._seen(lr, hr)
+        seen, target = seen_and_target(self.generator, lr, hr, self.settings.needs_masks)
         with autocast(self.device, self.settings.precision):
             generated = self.generate(*seen)
         generated = generated.float()
@@ -210,17 +210,6 @@ class SRTraining:
         if self.averaged is not None:
             self.averaged.update_parameters(self.generator)
         return losses
-
-    def _seen(self, lr: Tensor, hr: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
-        """What the network sees of a batch, and what its output is compared with.
-
-        Maps, where the method asks for masks, belong to the one or, if the network takes none, to the other.
-        """
-        if not self.settings.needs_masks:
-            return input_of(self.generator, lr), target_of(self.generator, hr)
-        maps = maps_of(hr[:, 3:])
-        seen, target = input_of(self.generator, lr, maps), target_of(self.generator, hr[:, :3])
-        return seen, target if self.generator.contract.masks else torch.cat((target, maps), dim=1)
 
     def _generator_step(self, generated: Tensor, target: Tensor, adversarial: bool) -> dict[str, float]:
         judge = self.discriminator if adversarial else None
@@ -252,12 +241,7 @@ class SRTraining:
         return self.processes.mean({"loss_discriminator": float(loss.detach())})
 
     def _descend(self, network: str, loss: Tensor) -> None:
-        self.optimizers[network].zero_grad()
-        loss.backward()
-        if self.stage.clip is not None:
-            for group in self.optimizers[network].param_groups:
-                nn.utils.clip_grad_norm_(group["params"], self.stage.clip)
-        self.optimizers[network].step()
+        descend(self.optimizers[network], loss, self.stage.clip)
 
     def _validate(self, losses: Mapping[str, float]) -> dict[str, Any]:
         made = (self.upscaled(number) for number in range(len(self.val)))
@@ -312,13 +296,3 @@ class SRTraining:
 
 def _all(images: Any) -> list[np.ndarray]:
     return [images[i] for i in range(len(images))]
-
-
-def _optimizer(module: nn.Module, stage: TrainStage) -> torch.optim.Optimizer:
-    if stage.optimizer == "adam":
-        return torch.optim.Adam(
-            module.parameters(), lr=stage.learning_rate, betas=stage.betas, weight_decay=stage.weight_decay, fused=True
-        )
-    return torch.optim.SGD(
-        module.parameters(), lr=stage.learning_rate, momentum=stage.betas[0], weight_decay=stage.weight_decay
-    )

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from leukosr.superres.methods.distil import Distil
-from leukosr.superres.methods.geometry_prior import GeometryPrior, OraclePrior
+from leukosr.superres.methods.geometry_prior import GeometryPrior, NonePrior, OraclePrior
 from leukosr.superres.methods.method import TrainSR
-from leukosr.superres.methods.pixelwise import SRCNN, VDSR, NonePrior, SRResNet
+from leukosr.superres.methods.pixelwise import SRCNN, VDSR, SRResNet
 from leukosr.superres.methods.real_esrgan import RealESRGAN
 from leukosr.superres.methods.srgan import SRGAN
 from leukosr.superres.methods.vgg_gan import SFTGAN, SFTGANPrior, SRGANLuminance

@@ -1,16 +1,55 @@
-"""The geometry prior: a network that predicts a map of nucleus, cytoplasm and rest, and enlarges with its help."""
+"""The geometry prior: a network that predicts a map of nucleus, cytoplasm and rest, and enlarges with its help.
+
+Beside it the same without a map, and with a given one.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from leukosr.settings import NonNegative, PositiveInt
+from pydantic import Field
+
+from leukosr.settings import NonNegative, PositiveInt, Section
 from leukosr.superres.methods.method import Objective, TrainSR, TrainStage
-from leukosr.superres.methods.pixelwise import Epsilon, NonePrior, PriorSRSize
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+
+Epsilon = Annotated[float, Field(gt=0)]
+
+
+class PriorSRSize(Section):
+    """The size of the SR part; residual: 1 adds the enlarged input to the output."""
+
+    features: PositiveInt
+    blocks: PositiveInt
+    residual: Literal[0, 1]
+
+
+class SRPart(TrainSR):
+    """Training of the SR part alone. epsilon: of the Charbonnier loss, in a range of 1."""
+
+    generator: PriorSRSize
+    epsilon: Epsilon
+
+    def objective(self, stage: TrainStage, seed: int, device: torch.device) -> Objective:
+        """image: mean Charbonnier error."""
+        from leukosr.superres.losses import charbonnier
+
+        def generator(generated: Tensor, target: Tensor, scores: None) -> dict[str, Tensor]:
+            return {"image": charbonnier(generated, target, self.epsilon)}
+
+        return Objective(generator)
+
+
+class NonePrior(SRPart):
+    """Without a map."""
+
+    architecture: ClassVar[str] = "none_prior"
+
+    method: Literal["none_prior"]
 
 
 class GeometryPriorSize(PriorSRSize):
@@ -52,8 +91,8 @@ class GeometryPrior(TrainSR):
         return Objective(generator)
 
 
-class OraclePrior(NonePrior):
-    """The SR part with the map of the mask that comes with the image: what a perfect prior would reach.
+class OraclePrior(SRPart):
+    """With the map of the mask that comes with the image: what a perfect prior would reach.
 
     masks: the image's own, or `shuffled`, those of other images, in training and after it.
     """

@@ -1,10 +1,8 @@
-"""Methods that minimise the error of pixels alone: SRCNN, VDSR, SRResNet, and the rivals without a predicted map."""
+"""Methods that minimise the squared error of pixels alone: SRCNN, VDSR, SRResNet."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
-
-from pydantic import Field
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from leukosr.settings import PositiveInt, Section
 from leukosr.superres.methods.method import Objective, TrainSR, TrainStage
@@ -12,8 +10,6 @@ from leukosr.superres.methods.method import Objective, TrainSR, TrainStage
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
-
-Epsilon = Annotated[float, Field(gt=0)]
 
 
 class Pixelwise(TrainSR):
@@ -82,30 +78,3 @@ class SRResNet(Pixelwise):
 
     method: Literal["srresnet"]
     generator: SRResNetSize
-
-
-class PriorSRSize(Section):
-    """The size of the SR part; residual: 1 adds the enlarged input to the output."""
-
-    features: PositiveInt
-    blocks: PositiveInt
-    residual: Literal[0, 1]
-
-
-class NonePrior(TrainSR):
-    """The SR part of the geometry prior's network without a map. epsilon: of the Charbonnier loss, in a range of 1."""
-
-    architecture: ClassVar[str] = "none_prior"
-
-    method: Literal["none_prior"]
-    generator: PriorSRSize
-    epsilon: Epsilon
-
-    def objective(self, stage: TrainStage, seed: int, device: torch.device) -> Objective:
-        """image: mean Charbonnier error."""
-        from leukosr.superres.losses import charbonnier
-
-        def generator(generated: Tensor, target: Tensor, scores: None) -> dict[str, Tensor]:
-            return {"image": charbonnier(generated, target, self.epsilon)}
-
-        return Objective(generator)

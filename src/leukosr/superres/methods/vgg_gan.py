@@ -1,4 +1,4 @@
-"""SRGAN on luminance (Ledig et al., CVPR 2017) and SFTGAN (Wang et al., CVPR 2018): pixels, VGG19 and a discriminator."""
+"""SRGAN (Ledig et al., CVPR 2017) and SFTGAN (Wang et al., CVPR 2018) on luminance: pixels, VGG19, discriminator."""
 
 from __future__ import annotations
 

@@ -36,8 +36,8 @@ def of_channels(general: Contract, channels: int) -> Contract:
 
 
 def enlarged(images: Tensor, scale: int) -> Tensor:
-    """N x C x h x w to N x C x scale*h x scale*w by OpenCV's bicubic (a = -0.75), unclipped."""
-    return F.interpolate(images, scale_factor=scale, mode="bicubic", align_corners=False)
+    """N x C x h x w to N x C x scale*h x scale*w by `pillow_bicubic` (a = -0.5, as in MATLAB's imresize), unclipped."""
+    return F.interpolate(images, scale_factor=scale, mode="bicubic", align_corners=False, antialias=True)
 
 
 class Generator(nn.Module):

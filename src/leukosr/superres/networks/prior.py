@@ -6,6 +6,7 @@ LeakyReLU follows both convolutions, before the skip; nothing is added to the ou
 input); each channel of the map is a probability of its own, by a sigmoid.
 """
 
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -131,9 +132,7 @@ class UNet(nn.Module):
         widths = [features * 2**level for level in range(levels)]
         self.down = nn.ModuleList(_twice(*pair) for pair in zip([1, *widths], widths, strict=False))
         wide = widths[::-1]
-        self.enlarge = nn.ModuleList(
-            nn.ConvTranspose2d(wider, width, 2, stride=2) for wider, width in zip(wide, wide[1:], strict=False)
-        )
+        self.enlarge = nn.ModuleList(nn.ConvTranspose2d(wider, width, 2, stride=2) for wider, width in pairwise(wide))
         self.up = nn.ModuleList(_twice(2 * width, width) for width in wide[1:])
         self.out = nn.Conv2d(features, CLASSES, 1)
 
