@@ -94,6 +94,19 @@ def publish(
     console.print(f"publish: {folder}; commit it with git")
 
 
+def side_by_side(
+    reports: Annotated[list[Path], typer.Argument(help="Folders of reports/ or results/: image quality alone.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write.")],
+) -> None:
+    """Set the image quality of several reports side by side, e.g. of one study at two scales."""
+    from leukosr.outputs import claimed
+    from leukosr.report.side_by_side import write_side_by_side
+
+    with claimed(out, "side-by-side"):
+        page = write_side_by_side(out, reports)
+    console.print(f"side-by-side: {len(reports)} reports -> {page}")
+
+
 def rejudge(
     snapshots: Annotated[list[Path] | None, typer.Argument(help="Folders of results/; by default all studies.")] = None,
 ) -> None:

@@ -43,7 +43,7 @@ def evidence(folder: Path, params: Params, results: StudyResults, note: str) -> 
         blocks += conflict_blocks(params, results)
         blocks.append(reliability_block(folder, results, params.report.reliability_bins, suffix, note))
     if results.arms and not suffix:
-        blocks += quality_blocks(params, results)
+        blocks += quality_blocks(folder, params, results, note)
         blocks.append(consistency_block(results))
     return blocks
 

@@ -110,7 +110,7 @@ def degradation_grid(path: Path, high: Sequence[RGB], low: Sequence[RGB], labels
     Images are uint8 RGB HWC; `labels` name the columns. Raises ValueError when the lengths differ.
     """
     sizes = [f"{name}, {size_text(*image.shape[:2])}" for name, image in (("HR", high[0]), ("LR", low[0]))]
-    _rows(path, [high, low], sizes, labels, note)
+    image_rows(path, [high, low], sizes, labels, note)
 
 
 def sample_grid(
@@ -125,10 +125,13 @@ def sample_grid(
 
     Images are uint8 RGB HWC. Raises ValueError when the lengths differ.
     """
-    _rows(path, [low, super_resolved, high], ["LR", "SR", "HR"], labels or [""] * len(low), note)
+    image_rows(path, [low, super_resolved, high], ["LR", "SR", "HR"], labels or [""] * len(low), note)
 
 
-def _rows(path: Path, rows: Sequence[Sequence[RGB]], names: Sequence[str], labels: Sequence[str], note: str) -> None:
+def image_rows(
+    path: Path, rows: Sequence[Sequence[RGB]], names: Sequence[str], labels: Sequence[str], note: str
+) -> None:
+    """Rows of uint8 RGB images under the labels of their columns. Raises ValueError when the lengths differ."""
     count = len(labels)
     if any(len(row) != count for row in rows):
         raise ValueError(f"rows of {[len(row) for row in rows]} images under {count} labels")

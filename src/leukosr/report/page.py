@@ -32,6 +32,7 @@ from leukosr.report.curves import classifier_curves, sr_curves
 from leukosr.report.evidence import evidence
 from leukosr.report.grids import arm_grid, read_cell
 from leukosr.report.published import published_figures
+from leukosr.report.quality_blocks import psnr_differences
 from leukosr.report.results import StudyResults
 from leukosr.report.sheet import sheet, sheet_markdown
 from leukosr.report.split_effect import compared_protocols, effect_figure, effect_rows, split_effects
@@ -88,6 +89,9 @@ def write_report(
                 t if not others else t.assign(protocol=r.protocol) for t, r in zip(tables, everything, strict=True)
             ]
             pd.concat(named).to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
+        if not (differences := psnr_differences(params, results)).empty:
+            with new_file(work / "differences.csv") as path:
+                differences.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
         summaries = {each.protocol: summary(each) for each in everything}
         write_json(work / "summary.json", summaries if others else summary(results))
         installed, again = versions if versions is not None else installed_versions(), reproduction(params, conf)

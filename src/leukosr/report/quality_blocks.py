@@ -3,25 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
 from leukosr.config import Generated, Params, Resampled
-from leukosr.evaluate.estimate import Estimate
+from leukosr.data.mask_files import mask_file
 from leukosr.evaluate.image_quality import AS_ITS_INPUT
 from leukosr.evaluate.quality_difference import psnr_difference
+from leukosr.images.masks import read_hr_mask, read_mask
+from leukosr.images.reading import read_hr
+from leukosr.layout import MAPS, image_file
 from leukosr.report.block import Block, TableOfBlock
+from leukosr.report.grids import image_rows
 from leukosr.report.results import ArmResults, StudyResults
 from leukosr.report.tables import UNDEFINED, number
 
+DIFFERENCES = ["arms", "networks", "other_networks", "difference", "low", "high"]
 
-def quality_blocks(params: Params, results: StudyResults) -> list[Block]:
-    """The differences that the study asks for, where nothing else is compared, and the Dice of predicted maps."""
-    blocks = []
-    pairs = [] if results.experiments else compared_arms(params)
-    if pairs:
-        blocks.append(_differences(params, results, pairs))
-    blocks += _maps(results)
-    return blocks
+
+def quality_blocks(folder: Path, params: Params, results: StudyResults, note: str) -> list[Block]:
+    """The differences that the study asks for, where nothing else is compared; predicted maps with their figure."""
+    found = psnr_differences(params, results)
+    blocks = [] if found.empty else [_differences(params, results, found)]
+    return blocks + _maps(folder, params, results, note)
+
+
+def psnr_differences(params: Params, results: StudyResults) -> pd.DataFrame:
+    """The differences of PSNR in dB that a study without classifiers asks for, a row per pair of arms; else none."""
+    sources, rows = {row.id: row.source for row in results.manifest}, []
+    for first, second in [] if results.experiments else compared_arms(params):
+        ours, theirs = results.arms[first], results.arms[second]
+        found = psnr_difference(ours.every_network, theirs.every_network, sources)
+        arms = f"{ours.look.label} – {theirs.look.label}"
+        rows.append((arms, _networks(ours), _networks(theirs), found.value, found.ci_low, found.ci_high))
+    return pd.DataFrame(rows, columns=DIFFERENCES)
 
 
 def compared_arms(params: Params) -> list[tuple[str, str]]:
@@ -37,58 +56,77 @@ def compared_arms(params: Params) -> list[tuple[str, str]]:
     return [(first, second) for first in made for second in plain]
 
 
-def _differences(params: Params, results: StudyResults, pairs: list[tuple[str, str]]) -> Block:
-    sources = {row.id: row.source for row in results.manifest}
-    rows = []
-    for first, second in pairs:
-        ours, theirs = results.arms[first], results.arms[second]
-        found = psnr_difference(ours.every_network, theirs.every_network, sources)
-        rows.append([f"{ours.look.label} – {theirs.look.label}", _networks(ours), _networks(theirs), interval(found)])
+def _differences(params: Params, results: StudyResults, found: pd.DataFrame) -> Block:
+    sources = [row.source for row in results.manifest]
     idle = [arm.look.label for arm in results.arms.values() if arm.facts.get("did_not_train")]
-    unit = "sources" if any(sources.values()) else "images, each a source of its own,"
+    unit = "sources" if any(sources) else "images, each a source of its own,"
     words = [
-        f"Mean difference of PSNR on the same images, with 95 % intervals over {unit} and over SR networks (Student's t, "
-        "both crossed). The intervals are not corrected for their number."
+        f"Mean difference of PSNR on the same images, with 95 % intervals over {unit} and over SR networks (Student's "
+        "t, both crossed). The intervals are not corrected for their number."
     ]
     if params.study.sr_seeds is None:
         words.append("Every method was trained once: the intervals are about these networks, not about the methods.")
     if idle:
         words.append(
-            f"Did not train: {', '.join(idle)}, within {AS_ITS_INPUT} dB of what went in. That says nothing against the method."
+            f"Did not train: {', '.join(idle)}, within {AS_ITS_INPUT} dB of what went in. That is no evidence against it."
         )
-    table = TableOfBlock(
-        "Differences of PSNR", ("arms", "networks", "networks of the second", "difference, dB (95 % interval)"), rows
-    )
-    return Block("Differences of PSNR", words, [table])
+    head = ("arms", "networks", "networks of the second", "difference, dB (95 % interval)")
+    return Block("Differences of PSNR", words, [TableOfBlock("Differences of PSNR", head, difference_rows(found))])
+
+
+def difference_rows(found: pd.DataFrame) -> list[list[str]]:
+    """The table of `psnr_differences` as text."""
+    return [
+        [str(each.arms), str(each.networks), str(each.other_networks), interval(each.difference, each.low, each.high)]
+        for each in found.itertuples()
+    ]
 
 
 def _networks(arm: ArmResults) -> str:
     return str(arm.every_network["sr_seed"].nunique()) if "sr_seed" in arm.every_network else UNDEFINED
 
 
-def interval(found: Estimate) -> str:
-    """`+0.41 (-0.02 … +0.84)`, in dB."""
-    if found.ci_low is None or found.ci_high is None:
-        return f"{found.value:+.2f} ({UNDEFINED})"
-    return f"{found.value:+.2f} ({found.ci_low:+.2f} … {found.ci_high:+.2f})"
+def interval(value: float, low: float | None, high: float | None) -> str:
+    """`+0.41 (-0.02 … +0.84)`, in dB; an en dash where there is no interval."""
+    known = low is not None and high is not None and not pd.isna(low)
+    return f"{value:+.2f} ({f'{low:+.2f} … {high:+.2f}' if known else UNDEFINED})"
 
 
-def _maps(results: StudyResults) -> list[Block]:
+def _maps(folder: Path, params: Params, results: StudyResults, note: str) -> list[Block]:
     """Dice of the maps that networks predict on the way to their images; empty where none does."""
     parts = ("nucleus", "cytoplasm")
-    rows = [
-        [arm.look.label, *(_mean_sd(arm.facts, f"dice_{part}") for part in parts)]
-        for arm in results.arms.values()
-        if "dice_nucleus" in arm.facts
-    ]
-    if not rows:
+    arms = {name: arm for name, arm in results.arms.items() if "dice_nucleus" in arm.facts}
+    if not arms:
         return []
+    rows = [[arm.look.label, *(_mean_sd(arm.facts, f"dice_{part}") for part in parts)] for arm in arms.values()]
+    _draw_maps(folder / "maps.png", params, results, arms, note)
     words = (
         "Dice of the map that a network predicts from the low-resolution image, against the mask of the original: mean "
         "over images. A map that is good on its own need not be what improves the image; the rows with shuffled and "
         "true maps, where the study has them, say that."
     )
-    return [Block("Predicted maps", [words], [TableOfBlock("Dice, mean ± sd over images", ("arm", *parts), rows)])]
+    table = TableOfBlock("Dice, mean ± sd over images", ("arm", *parts), rows)
+    caption = "The first test images by name, their masks, and the maps of networks: nucleus white, cytoplasm grey."
+    return [Block("Predicted maps", [words], [table], {"maps": caption})]
+
+
+def _draw_maps(path: Path, params: Params, results: StudyResults, arms: Mapping[str, ArmResults], note: str) -> None:
+    shown = sorted(next(iter(arms.values())).per_image["image"])[: params.report.grid_cells]
+    items, root = {row.id: row for row in results.manifest}, Path(params.prepare.root)
+    chosen = [items[image] for image in shown]
+    masks = [read_hr_mask(mask_file(root, row), (row.height, row.width), params.image) for row in chosen]
+    rows = [[read_hr(root / row.path, params.image) for row in chosen], [_grey(mask) for mask in masks]]
+    for name in arms:
+        maps = results.layout.arm(params.version(name, params.study.networks[0])) / MAPS
+        rows.append(
+            [_grey(read_mask(image_file(maps, row.id), mask.shape)) for row, mask in zip(chosen, masks, strict=True)]
+        )
+    names = ["HR", "mask", *(arm.look.label for arm in arms.values())]
+    image_rows(path, rows, names, [Path(image).name for image in shown], note)
+
+
+def _grey(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.repeat(mask[..., None], 3, axis=2)
 
 
 def _mean_sd(facts: Mapping[str, Any], name: str) -> str:

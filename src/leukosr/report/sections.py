@@ -42,10 +42,11 @@ def _networks(params: Params) -> str:
     seeds = params.study.sr_seeds
     if seeds is None:
         return ""
+    run = ", and a run is one classifier on the images by one of them" if params.study.classifies else ""
     return (
         f" Every SR method was trained with {len(seeds)} SR seeds ({', '.join(map(str, seeds))}); its quality is the "
-        "mean over these networks, and a run is one classifier on the images by one of them. The pictures, the "
-        "distribution of PSNR and SSIM and the SR curves are those of the first."
+        f"mean over these networks{run}. The pictures, the distribution of PSNR and SSIM and the SR curves are those "
+        "of the first."
     )
 
 

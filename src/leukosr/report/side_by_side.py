@@ -1,0 +1,83 @@
+"""Reports of several studies without classifiers on one page, e.g. of one question at two scales."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from leukosr.errors import LeukoError
+from leukosr.files import new_file
+from leukosr.report.content import Figure
+from leukosr.report.page import data_uri, template
+from leukosr.report.quality_blocks import difference_rows
+from leukosr.report.tables import number
+from leukosr.tables import read_own_table
+
+FIGURES = {"grid": "The same cells in every arm, with the marked crop enlarged", "maps": "Masks and predicted maps"}
+
+
+def write_side_by_side(folder: Path, reports: Sequence[Path]) -> Path:
+    """Write index.html and comparison.csv (`report, arm`, quality, published figures) of finished reports to `folder`.
+
+    The reports are folders of reports/ or results/. Raises LeukoError for fewer than two, for two of one name, and for
+    one that is missing or has classifiers.
+    """
+    names = [report.resolve().name for report in reports]
+    if len(set(names)) < max(len(names), 2):
+        raise LeukoError(f"side-by-side: name two reports or more of different names, got {', '.join(names) or 'none'}")
+    tables = {name: _comparison(report) for name, report in zip(names, reports, strict=True)}
+    joint = pd.concat([table.assign(report=name) for name, table in tables.items()])
+    with new_file(folder / "comparison.csv") as path:
+        joint[["report", *(column for column in joint if column != "report")]].to_csv(path, index=False)
+    parts = [(name, _differences(report), _figures(name, report)) for name, report in zip(names, reports, strict=True)]
+    heads = [f"{name}, {what}" for name, table in tables.items() for what in _measures(table).values()]
+    page = template("side_by_side.html.j2").render(names=names, head=["arm", *heads], rows=_rows(tables), parts=parts)
+    with new_file(folder / "index.html") as path:
+        path.write_text(page, encoding="utf-8")
+    return folder / "index.html"
+
+
+def _comparison(report: Path) -> pd.DataFrame:
+    try:
+        table = read_own_table(report / "comparison.csv")
+    except FileNotFoundError:
+        raise LeukoError(f"{report} holds no comparison.csv: name the folder of a finished report") from None
+    if not {"arm", "psnr", "ssim"} <= set(table) or "experiment" in table:
+        raise LeukoError(f"{report} is no report of image quality alone: name studies without classifiers")
+    return table
+
+
+def _differences(report: Path) -> list[list[str]]:
+    file = report / "differences.csv"
+    if not file.is_file():
+        return []
+    table = read_own_table(file)
+    for name in ("difference", "low", "high"):
+        table[name] = pd.to_numeric(table[name])
+    return difference_rows(table)
+
+
+def _measures(table: pd.DataFrame) -> dict[str, str]:
+    shown = {"psnr": "PSNR, dB", "ssim": "SSIM", "published_psnr": "published PSNR", "published_ssim": "published SSIM"}
+    return {name: words for name, words in shown.items() if name in table}
+
+
+def _rows(tables: dict[str, pd.DataFrame]) -> list[list[str]]:
+    arms = dict.fromkeys(arm for table in tables.values() for arm in table["arm"])
+    rows = []
+    for arm in arms:
+        cells = []
+        for table in tables.values():
+            own = table[table["arm"] == arm]
+            for name in _measures(table):
+                value = pd.to_numeric(own[name]).iloc[0] if len(own) else None
+                cells.append(number(value, 2 if "psnr" in name else 4))
+        rows.append([arm.replace("_", " "), *cells])
+    return rows
+
+
+def _figures(name: str, report: Path) -> list[Figure]:
+    files = {report / "figures" / f"{figure}.png": words for figure, words in FIGURES.items()}
+    return [Figure(data_uri(file, True), f"{words}: {name}.") for file, words in files.items() if file.is_file()]

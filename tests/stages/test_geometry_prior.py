@@ -1,0 +1,154 @@
+"""A study with masks: crops, predicted maps, float images, differences of PSNR, a page without classifiers."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from leukosr.config import Params
+from leukosr.data.manifest import read_manifest
+from leukosr.errors import LeukoError
+from leukosr.evaluate.image_quality import luminance
+from leukosr.images.masks import CYTOPLASM, NUCLEUS, VALUES, read_mask
+from leukosr.images.reading import read_rgb
+from leukosr.layout import Layout
+from leukosr.report.side_by_side import write_side_by_side
+from leukosr.stages import degrade, prepare, quality, report, train_sr, upscale
+from leukosr.stages.context import Context
+
+IMAGES, SEEDS = 20, (1, 2)
+
+
+def draw_set(folder: Path) -> None:
+    """Cells of 72 x 80 pixels with their masks, and one smaller image."""
+    (folder / "masks").mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for number in range(IMAGES + 1):
+        height, width = (72, 80) if number else (40, 48)
+        mask = np.zeros((height, width), np.uint8)
+        middle = (width // 2 + int(random.integers(-6, 7)), height // 2)
+        cv2.circle(mask, middle, height // 3, CYTOPLASM, -1)
+        cv2.circle(mask, middle, height // 6, NUCLEUS, -1)
+        colours = np.zeros((256, 3), np.uint8)
+        colours[[0, CYTOPLASM, NUCLEUS]] = [(230, 210, 215), (170, 160, 210), (90, 50, 140)]
+        noise = random.normal(0, 3, (height, width, 3))
+        image = np.clip(cv2.GaussianBlur(colours[mask], (0, 0), 1) + noise, 0, 255).astype(np.uint8)
+        Image.fromarray(image).save(folder / f"{number:02d}.png")
+        Image.fromarray(mask).save(folder / "masks" / f"{number:02d}.png")
+
+
+@pytest.fixture(scope="module")
+def finished(
+    compose_params: Callable[..., Params], mlflow_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Context:
+    folder = tmp_path_factory.mktemp("prior")
+    sizes = {"features": 4, "blocks": 1, "prior_features": 2, "iterations": 4, "validate_every": 4, "patch": 32}
+    params = compose_params(
+        "study=geometry_prior_seeds", "budget=smoke", "arms=[bicubic,geometry_prior,ground_truth]",
+        "study.comparisons=[[geometry_prior,bicubic]]", f"study.sr_seeds={list(SEEDS)}", "prepare.root=set",
+        "~upscale.none_prior", "~upscale.geometry_prior_no_map", "~upscale.oracle_prior",
+        "~upscale.oracle_prior_shuffled",
+        "image.height=64", "image.width=64", "prepare.least_size=[64,64]", "budget.per_class.sr_train=8",
+        "budget.per_class.classifier=null", "runtime.device=cpu", "runtime.workers=1", "runtime.log_models=false",
+        *(f"train_sr.geometry_prior.sizes.smoke.{key}={value}" for key, value in sizes.items()),
+    )  # fmt: skip
+    shutil.copyfile(mlflow_template, folder / "mlflow.db")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+        draw_set(folder / "set")
+        context = Context(params, Layout(params.study.name), Console(width=200, quiet=True))
+        prepare.run(context)
+        degrade.run(context)
+        train_sr.run(context, "geometry_prior")
+        for arm in params.arms:
+            upscale.run(context, arm)
+            quality.run(context, arm)
+        report.run(context)
+    here = Layout(params.study.name, folder / "outputs", folder / "reports")
+    return Context(params, here, context.console)
+
+
+def test_images_that_are_smaller_than_the_crop_are_listed(finished: Context) -> None:
+    assert len(read_manifest(finished.layout.manifest)) == IMAGES
+    listed = finished.layout.rejected.read_text()
+    assert "00.png,is 48x40, smaller than prepare.least_size 64x64 (width x height)" in listed.replace('"', "")
+
+
+def test_psnr_is_that_of_the_unrounded_luminance(finished: Context) -> None:
+    table = pd.read_csv(finished.layout.quality("bicubic") / "per_image.csv", dtype={"image": str})
+    image, psnr = table["image"][0], table["psnr"][0]
+    original = read_rgb(finished.layout.outputs.parent / "set" / f"{image}.png")[4:68, 8:72]
+    low = read_rgb(finished.layout.lr / f"{image}.png").astype(np.float32)
+    planes = [np.asarray(Image.fromarray(low[..., c]).resize((64, 64), Image.Resampling.BICUBIC)) for c in range(3)]
+    error = luminance(np.stack(planes, -1)) - luminance(original)
+    assert psnr == pytest.approx(10 * np.log10(255**2 / np.mean(error**2)), abs=1e-4)
+    rounded = luminance(read_rgb(finished.layout.arm("bicubic") / f"{image}.png")) - luminance(original)
+    assert psnr != pytest.approx(10 * np.log10(255**2 / np.mean(rounded**2)), abs=1e-4)
+
+
+def test_maps_are_masks_at_hr_size_and_their_dice_is_measured(finished: Context) -> None:
+    table = pd.read_csv(finished.layout.quality("geometry_prior") / "per_image.csv", dtype={"image": str})
+    assert set(table["sr_seed"]) == set(SEEDS)
+    row = table.iloc[-1]
+    network = finished.layout.arm("geometry_prior") / f"seed-{row['sr_seed']}"
+    predicted = read_mask(network / "maps" / f"{row['image']}.png", (64, 64))
+    true = read_mask(finished.layout.outputs.parent / "set/masks" / f"{row['image']}.png", (72, 80))[4:68, 8:72]
+    for name, value in (("dice_nucleus", NUCLEUS), ("dice_cytoplasm", CYTOPLASM)):
+        both = ((predicted == value) & (true == value)).sum()
+        expected = 2 * both / ((predicted == value).sum() + (true == value).sum())
+        assert row[name] == pytest.approx(expected)
+    assert "dice_nucleus" not in pd.read_csv(finished.layout.quality("bicubic") / "per_image.csv")
+
+
+def test_the_page_compares_arms_and_names_no_classifier(finished: Context) -> None:
+    page = (finished.layout.report / "index.html").read_text()
+    said = (
+        "Differences of PSNR", "Predicted maps", "luminance (Y of BT.601, 16 to 235)", "not rounded to 8 bits",
+        "published, other data", "36.68",
+    )  # fmt: skip
+    for words in said:
+        assert words in page
+    for words in ("accuracy", "macro F1", "Confusion", "classifier"):
+        assert words not in page.split('id="reproduce"')[0]
+
+
+def test_reports_of_two_scales_stand_side_by_side(finished: Context, tmp_path: Path) -> None:
+    other = tmp_path / "geometry_prior_x8"
+    shutil.copytree(finished.layout.report, other)
+    page = write_side_by_side(tmp_path / "both", [finished.layout.report, other])
+    table = pd.read_csv(tmp_path / "both/comparison.csv")
+    assert table.groupby("report")["arm"].agg(list).tolist() == 2 * [list(finished.params.arms)]
+    text = page.read_text()
+    assert text.count("Masks and predicted maps") == 4 and "geometry_prior_x8, PSNR, dB" in text
+    assert text.count("36.68") == 2
+    with pytest.raises(LeukoError, match="two reports or more of different names"):
+        write_side_by_side(tmp_path / "one", [other])
+    with pytest.raises(LeukoError, match=r"holds no comparison\.csv"):
+        write_side_by_side(tmp_path / "none", [other, tmp_path])
+
+
+def test_an_unrounded_image_that_is_gone_is_named(finished: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(finished.layout.outputs.parent)
+    lost = next(finished.layout.arm("bicubic").glob("*.npy"))
+    content = lost.read_bytes()
+    lost.write_bytes(content[:100])
+    try:
+        with pytest.raises(LeukoError, match=r"\.npy cannot be read .*dvc repro --force --single-item upscale@bicubic"):
+            quality.run(Context(finished.params, Layout(finished.params.study.name), finished.console), "bicubic")
+    finally:
+        lost.write_bytes(content)
+
+
+def test_maps_hold_the_values_of_masks_alone(finished: Context) -> None:
+    maps = list(finished.layout.arm("geometry_prior").glob("seed-*/maps/*.png"))
+    assert len(maps) == 2 * len(SEEDS)
+    assert all(set(np.unique(np.asarray(Image.open(path)))) <= set(VALUES) for path in maps)

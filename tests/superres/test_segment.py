@@ -1,0 +1,63 @@
+"""Maps of a user's own images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from leukosr.errors import LeukoError
+from leukosr.images.masks import CYTOPLASM, NUCLEUS, REST, VALUES, read_mask
+from leukosr.images.reading import read_rgb
+from leukosr.superres.enhance import Enhanced
+from leukosr.superres.segment import overlay, segment_path
+
+from .tiny import weights_of
+
+
+def draw(path: Path, height: int = 16, width: int = 24) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)).save(path)
+    return path
+
+
+def test_a_folder_becomes_masks_and_overlays(tmp_path: Path) -> None:
+    draw(tmp_path / "in/a.png")
+    draw(tmp_path / "in/deep/b.png", 32, 16)
+    (tmp_path / "in/broken.png").write_bytes(b"no image")
+    done = segment_path(tmp_path / "in", tmp_path / "out", Path(weights_of("geometry_prior", 4)), "fp32", "cpu")
+    assert (done.written, len(done.failed)) == (2, 1)
+    assert set(np.unique(read_mask(tmp_path / "out/masks/deep/b.png", (128, 64)))) <= set(VALUES)
+    assert read_rgb(tmp_path / "out/overlays/a.png").shape == (64, 96, 3)
+    assert not (tmp_path / "out/masks/broken.png").exists()
+
+
+def test_one_image_gives_the_same_map_as_in_a_folder(tmp_path: Path) -> None:
+    image, weights = draw(tmp_path / "in/a.png"), Path(weights_of("geometry_prior", 4))
+    assert segment_path(image, tmp_path / "one", weights, "fp32", "cpu") == Enhanced(1, [], [])
+    segment_path(tmp_path / "in", tmp_path / "all", weights, "fp32", "cpu")
+    assert (tmp_path / "one/masks/a.png").read_bytes() == (tmp_path / "all/masks/a.png").read_bytes()
+
+
+def test_weights_without_a_prior_are_refused(tmp_path: Path) -> None:
+    image = draw(tmp_path / "a.png")
+    with pytest.raises(LeukoError, match="holds no network that predicts maps: name weights of a geometry_prior"):
+        segment_path(image, tmp_path / "out", Path(weights_of("real_esrgan", 4)), "fp32", "cpu")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    image = draw(tmp_path / "a.png")
+    with pytest.raises(LeukoError, match="is a file: name a folder"):
+        segment_path(image, image, Path(weights_of("geometry_prior", 4)), "fp32", "cpu")
+
+
+def test_an_overlay_tints_the_cell_and_leaves_the_rest() -> None:
+    grey = np.full((4, 4, 3), 100, np.uint8)
+    mask = np.full((8, 8), REST, np.uint8)
+    mask[2:6, 2:6], mask[3:5, 3:5] = CYTOPLASM, NUCLEUS
+    shown = overlay(grey, mask)
+    assert shown[0, 0].tolist() == [100, 100, 100]
+    assert shown[2, 2, 2] > shown[2, 2, 0] and shown[3, 3, 0] > shown[3, 3, 2]
