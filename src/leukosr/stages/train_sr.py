@@ -257,7 +257,7 @@ def _metrics(training: SRTraining) -> dict[str, Any]:
 
 
 def _summary(seeds: list[int], found: list[dict[str, Any]]) -> dict[str, Any]:
-    """metrics.json of several networks: what all say alike, means of numbers, lists of words, and the seconds of all."""
+    """metrics.json of several networks: what all say alike, means of numbers, lists of words, the seconds of all."""
     summed: dict[str, Any] = {"sr_seeds": seeds}
     for key, first in found[0].items():
         values = [each[key] for each in found]
