@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -53,7 +53,7 @@ def _by_network(per_image: pd.DataFrame) -> pd.DataFrame:
     return wide
 
 
-def _side(scores: pd.DataFrame, owners: Sequence[str]) -> Side:
+def _side(scores: pd.DataFrame, owners: list[str]) -> Side:
     """The networks' mean scores, and the influence of each source on them, sources sorted."""
     apart = scores.sub(scores.mean(axis=1), axis=0) / scores.shape[1]
     influence = apart.T.groupby(owners).sum().T.to_numpy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def _differences(params: Params, results: StudyResults, found: pd.DataFrame) -> 
         words.append("Every method was trained once: the intervals are about these networks, not about the methods.")
     if idle:
         words.append(
-            f"Did not train: {', '.join(idle)}, within {AS_ITS_INPUT} dB of what went in. That is no evidence against it."
+            f"Did not train: {', '.join(idle)}, within {AS_ITS_INPUT} dB of what went in: no evidence against a method."
         )
     head = ("arms", "networks", "networks of the second", "difference, dB (95 % interval)")
     return Block("Differences of PSNR", words, [TableOfBlock("Differences of PSNR", head, difference_rows(found))])
@@ -76,20 +77,18 @@ def _differences(params: Params, results: StudyResults, found: pd.DataFrame) -> 
 
 def difference_rows(found: pd.DataFrame) -> list[list[str]]:
     """The table of `psnr_differences` as text."""
-    return [
-        [str(each.arms), str(each.networks), str(each.other_networks), interval(each.difference, each.low, each.high)]
-        for each in found.itertuples()
-    ]
+    words = [found[name].astype(str) for name in DIFFERENCES[:3]]
+    shown = (interval(*each) for each in found[DIFFERENCES[3:]].astype(float).to_numpy().tolist())
+    return [list(row) for row in zip(*words, shown, strict=True)]
 
 
 def _networks(arm: ArmResults) -> str:
     return str(arm.every_network["sr_seed"].nunique()) if "sr_seed" in arm.every_network else UNDEFINED
 
 
-def interval(value: float, low: float | None, high: float | None) -> str:
-    """`+0.41 (-0.02 … +0.84)`, in dB; an en dash where there is no interval."""
-    known = low is not None and high is not None and not pd.isna(low)
-    return f"{value:+.2f} ({f'{low:+.2f} … {high:+.2f}' if known else UNDEFINED})"
+def interval(value: float, low: float, high: float) -> str:
+    """`+0.41 (-0.02 … +0.84)`, in dB; an en dash where there is no interval (NaN)."""
+    return f"{value:+.2f} ({UNDEFINED if isnan(low) else f'{low:+.2f} … {high:+.2f}'})"
 
 
 def _maps(folder: Path, params: Params, results: StudyResults, note: str) -> list[Block]:
