@@ -57,7 +57,9 @@ def cut_folder(source: Path, target: Path, size: tuple[int, int]) -> Cut:
                 tiles += 1
             if not tiles:
                 height, width = image.shape[:2]
-                raise LeukoError(f"{name} is {height}x{width} (height x width), smaller than a tile of {size[0]}x{size[1]}")
+                raise LeukoError(
+                    f"{name} is {height}x{width} (height x width), smaller than a tile of {size[0]}x{size[1]}"
+                )
             count += tiles
             if rest := image.shape[0] * image.shape[1] - tiles * size[0] * size[1]:
                 left_over[name.as_posix()] = rest

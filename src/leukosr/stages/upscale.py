@@ -29,8 +29,9 @@ def run(context: Context, arm: str) -> None:
     """Write arms/<arm>/<id>.png, or .jpg, for every image that a classifier sees or SR is tested on: uint8 RGB.
 
     With `study.sr_seeds` an arm by a training has these once per SR seed, in seed-<seed>/, from the same LR images.
-    Where SR trains in folds, each image is made by the network that did not see its fold. An arm that a network or a fitted colour map makes also says in metrics.json how it was computed. Several processes
-    each make the images that they own.
+    Where SR trains in folds, each image is made by the network that did not see its fold. An arm that a network or a
+    fitted colour map makes also says in metrics.json how it was computed. Several processes each make the images that
+    they own.
     """
     params, processes = context.params, context.processes
     if arm not in params.upscale:
@@ -102,7 +103,11 @@ def _resolve_precision(context: Context, settings: Generated) -> Generated:
 
 
 def _images(
-    context: Context, arm: str, settings: Arm, rows: list[Row], colours: np.ndarray | None,
+    context: Context,
+    arm: str,
+    settings: Arm,
+    rows: list[Row],
+    colours: np.ndarray | None,
     network: int | str | None,
 ) -> Iterator[np.ndarray]:
     image = context.params.image
@@ -151,7 +156,11 @@ def _given(context: Context, settings: Arm, rows: list[Row]) -> Iterator[np.ndar
 
 
 def _generated(
-    context: Context, arm: str, settings: Generated, rows: list[Row], given: Iterator[np.ndarray],
+    context: Context,
+    arm: str,
+    settings: Generated,
+    rows: list[Row],
+    given: Iterator[np.ndarray],
     network: int | str | None,
 ) -> Iterator[np.ndarray]:
     from leukosr.engine.device import choose_device, place

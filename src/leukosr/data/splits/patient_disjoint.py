@@ -21,8 +21,8 @@ def patient_disjoint(
 
     Patients are stratified by the classes that they show, so that rare classes are in every part where possible. Images
     whose patient is not known get no role. With `prepare.source_disjoint.folds` the patients are cut into as many folds
-    instead, and SR trains once per fold, on the others (data/sr_folds.py). Raises LeukoError where a class is missing in
-    a part, and for more folds than patients.
+    instead, and SR trains once per fold, on the others (data/sr_folds.py). Raises LeukoError where a class is missing
+    in a part, and for more folds than patients.
     """
     known = [item for item in items if item.source]
     if settings.source_disjoint.folds is not None:
