@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from leukosr.config import Params, Resampled
+from leukosr.data.sr_folds import sr_folds
 from leukosr.evaluate.by_source import mean_over_images, psnr_of_mean_mse
 from leukosr.evaluate.estimate import Estimate
 from leukosr.report.block import Block, TableOfBlock
@@ -45,6 +46,8 @@ def _averages(params: Params, results: StudyResults, tables: Mapping[str, pd.Dat
         sentences = [f"{of}. The source of some is not known, so there are no intervals."]
     if params.study.sr_seeds is not None:
         sentences.append("Of several SR networks, the images by the first.")
+    if folds := sr_folds(params.study, params.prepare):
+        sentences.append(f"SR was trained once for each of {len(folds)} folds: no network saw the sources of its images.")
     rows = [[results.arms[arm].look.label, *_means(table, known)] for arm, table in tables.items()]
     head = ("arm", "mean of PSNRs, dB", "PSNR of the mean MSE, dB", *(HEADS[name] for name in _measured(first)[1:]))
     found = [TableOfBlock("Averages", head, rows)]
