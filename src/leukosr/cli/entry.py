@@ -51,7 +51,7 @@ ENVIRONMENT_ERRORS = (errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EROFS, errn
 EXTRAS = {
     "mlflow": "tracking", "sqlalchemy": "tracking", "filelock": "tracking", "psycopg": "sweep", "dvc": "pipeline",
     "dvc_data": "pipeline", "dvc_objects": "pipeline", "hydra": "pipeline", "omegaconf": "pipeline",
-    "lightning_fabric": "distributed",
+    "lightning_fabric": "distributed", "torchmetrics": "perceptual",
 }  # fmt: skip
 
 

@@ -47,7 +47,9 @@ def _averages(params: Params, results: StudyResults, tables: Mapping[str, pd.Dat
     if params.study.sr_seeds is not None:
         sentences.append("Of several SR networks, the images by the first.")
     if folds := sr_folds(params.study, params.prepare):
-        sentences.append(f"SR was trained once for each of {len(folds)} folds: no network saw the sources of its images.")
+        sentences.append(
+            f"SR was trained once for each of {len(folds)} folds: no network saw the sources of its images."
+        )
     rows = [[results.arms[arm].look.label, *_means(table, known)] for arm, table in tables.items()]
     head = ("arm", "mean of PSNRs, dB", "PSNR of the mean MSE, dB", *(HEADS[name] for name in _measured(first)[1:]))
     found = [TableOfBlock("Averages", head, rows)]
