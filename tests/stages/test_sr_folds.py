@@ -16,7 +16,7 @@ from PIL import Image
 from rich.console import Console
 
 from leukosr.config import Params, parse_params
-from leukosr.data.manifest import read_manifest
+from leukosr.data.manifest import Row, read_manifest
 from leukosr.data.sr_folds import seen_from
 from leukosr.engine.device import choose_device
 from leukosr.errors import LeukoError
@@ -34,7 +34,7 @@ FOLDS = ("fold_1", "fold_2", "fold_3", "fold_4")
 OTHERS = ("study=", "arms=", "synthesize.", "prepare.root", "train_sr.real_esrgan", "image.")
 SMALL = (
     *(each for each in TINY if not each.startswith(OTHERS)), "study=histopathology_he",
-    "arms=[bicubic,bicubic_colour,srgan]", "degrade=bicubic", "sweep.runs=1", "sweep.learning_rates=[0.001]",
+    "arms=[bicubic,bicubic_colour,srgan]", "degrade=bicubic", "sweep.learning_rates=[0.001]",
     "prepare.root=set", "image.height=64", "image.width=64", "budget.per_class.classifier=null",
 )  # fmt: skip
 
@@ -51,13 +51,16 @@ def params(compose_params: Callable[..., Params], tmp_path: Path) -> Params:
     return compose_params(*SMALL)
 
 
-def test_every_image_is_made_by_the_network_that_saw_no_image_of_its_patient(
+def prepared(params: Params, console: Console) -> tuple[Context, list[Row]]:
+    context = Context(params, Layout(params.study.name), console)
+    prepare.run(context)
+    return context, read_manifest(context.layout.manifest)
+
+
+def test_each_fold_holds_two_patients_and_sr_trains_on_the_others(
     params: Params, tmp_path: Path, mlflow_store: str, quiet: Console
 ) -> None:
-    layout = Layout(params.study.name)
-    context = Context(params, layout, quiet)
-    prepare.run(context)
-    rows = read_manifest(layout.manifest)
+    _, rows = prepared(params, quiet)
     patients = defaultdict(set)
     for row in rows:
         patients[row.role("patient_disjoint")].add(row.source)
@@ -72,6 +75,13 @@ def test_every_image_is_made_by_the_network_that_saw_no_image_of_its_patient(
         assert sorted(roles["sr_val"]) == sorted(set.union(*patients.values()) - patients[fold])
         assert len(roles["sr_train"]) == 12 and set(roles["sr_train"]) == set(roles["sr_val"])
 
+
+@pytest.mark.slow
+def test_every_image_is_made_by_the_network_that_saw_no_image_of_its_patient(
+    params: Params, tmp_path: Path, mlflow_store: str, quiet: Console
+) -> None:
+    context, rows = prepared(params, quiet)
+    layout = context.layout
     degrade.run(context)
     train_sr.run(context, "srgan")
     metrics = json.loads((layout.sr("srgan") / "metrics.json").read_text())

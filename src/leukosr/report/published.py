@@ -50,7 +50,7 @@ class PublishedStudy:
 
 
 def published_figures(key: str | None) -> PublishedStudy | None:
-    """The published study `key` of published.yaml (`case1`, `case2`); None when `key` is None.
+    """The published study `key` of published.yaml, e.g. `case1`; None when `key` is None.
 
     Raises LeukoError for a key that has no figures by arm.
     """
