@@ -15,7 +15,7 @@ import yaml
 from PIL import Image
 from rich.console import Console
 
-from leukosr.config import Params, parse_params
+from leukosr.config import ByTraining, Params, parse_params
 from leukosr.data.manifest import Row, read_manifest
 from leukosr.data.sr_folds import seen_from
 from leukosr.engine.device import choose_device
@@ -87,6 +87,7 @@ def test_every_image_is_made_by_the_network_that_saw_no_image_of_its_patient(
     metrics = json.loads((layout.sr("srgan") / "metrics.json").read_text())
     assert metrics["folds"] == list(FOLDS) and (metrics["n_train"], metrics["n_val"]) == (12, 6)
     device, settings = choose_device("cpu"), params.upscale["srgan"].model_copy(update={"precision": "fp32"})
+    assert isinstance(settings, ByTraining)
     upscale.run(
         Context(params.model_copy(update={"upscale": {**params.upscale, "srgan": settings}}), layout, quiet), "srgan"
     )

@@ -8,7 +8,7 @@ import pandas as pd
 
 from leukosr.config import Params, Resampled
 from leukosr.data.sr_folds import sr_folds
-from leukosr.evaluate.by_source import mean_over_images, psnr_of_mean_mse
+from leukosr.evaluate.by_source import LEAST, mean_over_images, psnr_of_mean_mse
 from leukosr.evaluate.estimate import Estimate
 from leukosr.report.block import Block, TableOfBlock
 from leukosr.report.published import published_facts
@@ -38,10 +38,12 @@ def average_blocks(params: Params, results: StudyResults) -> list[Block]:
 
 def _averages(params: Params, results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> Block:
     first = next(iter(tables.values()))
-    known = bool((first["source"] != "").all())
+    known, count = bool((first["source"] != "").all()), first["source"].nunique()
     of = f"Means over {len(first)} images"
-    if known:
-        sentences = [f"{of} of {first['source'].nunique()} sources with 95 % intervals over sources. {CHANCE}"]
+    if known and count >= LEAST:
+        sentences = [f"{of} of {count} sources with 95 % intervals over sources. {CHANCE}"]
+    elif known:
+        sentences = [f"{of} of {count} {'source' if count == 1 else 'sources'}, too few for intervals over sources."]
     else:
         sentences = [f"{of}. The source of some is not known, so there are no intervals."]
     if params.study.sr_seeds is not None:
