@@ -29,7 +29,7 @@ def average_blocks(params: Params, results: StudyResults) -> list[Block]:
     tables = {
         arm: each.per_image.assign(source=each.per_image["image"].map(source_of))
         for arm, each in results.arms.items()
-        if each.per_image["psnr"].notna().all()  # undefined for an image against itself
+        if each.per_image["psnr"].notna().any()  # undefined for an image against itself
     }
     if not tables:
         return []
@@ -52,6 +52,11 @@ def _averages(params: Params, results: StudyResults, tables: Mapping[str, pd.Dat
         sentences.append(
             f"SR was trained once for each of {len(folds)} folds: no network saw the sources of its images."
         )
+    sentences += [
+        f"{unbounded} images of {results.arms[arm].look.label} equal the original: its means of PSNR leave them out."
+        for arm, table in tables.items()
+        if (unbounded := int(table["psnr"].isna().sum()))
+    ]
     rows = [[results.arms[arm].look.label, *_means(table, known)] for arm, table in tables.items()]
     head = ("arm", "mean of PSNRs, dB", "PSNR of the mean MSE, dB", *(HEADS[name] for name in _measured(first)[1:]))
     found = [TableOfBlock("Averages", head, rows)]
@@ -74,7 +79,7 @@ def _measured(table: pd.DataFrame) -> list[str]:
 
 def _means(table: pd.DataFrame, known: bool) -> list[str]:
     sources = list(table["source"]) if known else [""] * len(table)
-    means = {name: mean_over_images(table[name], sources) for name in _measured(table)}
+    means = {name: _mean(table[name], sources) for name in _measured(table)}
     psnr, *others = (_shown(each, DIGITS[name]) for name, each in means.items())
     return [psnr, _shown(psnr_of_mean_mse(table["mse"], sources), DIGITS["psnr"]), *others]
 
@@ -84,7 +89,13 @@ def _gains(table: pd.DataFrame, baseline: pd.DataFrame) -> list[str]:
     both = table.merge(baseline, on="image", suffixes=("", "_baseline"), validate="one_to_one")
     differences = {name: both[name] - both[f"{name}_baseline"] for name in _measured(table)}
     sources: Sequence[str] = list(both["source"])
-    return [_shown(mean_over_images(each, sources), DIGITS[name], "+") for name, each in differences.items()]
+    return [_shown(_mean(each, sources), DIGITS[name], "+") for name, each in differences.items()]
+
+
+def _mean(values: pd.Series[float], sources: Sequence[str]) -> Estimate:
+    """Over the images where the figure is defined."""
+    defined = values.notna()
+    return mean_over_images(values[defined], [each for each, kept in zip(sources, defined, strict=True) if kept])
 
 
 def _shown(found: Estimate, digits: int, sign: str = "") -> str:
