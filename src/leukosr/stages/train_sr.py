@@ -70,7 +70,7 @@ def run(context: Context, name: str) -> None:
         trained = {"folds" if isinstance(networks[0], str) else "sr_seeds": list(networks)}
         tracked.parameters({"training": name, **trained})
         works = [
-            _run_network(context, name, each, folder / of_network("", each).lstrip("/"), remedy, tracked)
+            _run_network(context, name, each, folder / Path(of_network(name, each)).name, remedy, tracked)
             for each in networks
         ]
         summary = {**trained, **_summary([metrics for _, metrics in works])}
