@@ -17,9 +17,12 @@ def weight_file(word: str | Path) -> Path:
     return path.with_name(f"{path.name}.safetensors") if path.parent == PRETRAINED and not path.suffix else path
 
 
-def of_network(name: str, sr_seed: int | None) -> str:
-    """What a training, or an arm by one, is called for one SR seed: NAME/seed-K, or NAME where it is trained once."""
-    return name if sr_seed is None else f"{name}/seed-{sr_seed}"
+def of_network(name: str, network: int | str | None) -> str:
+    """What a training, or an arm by one, is called for one SR seed, NAME/seed-K, or fold, NAME/fold_K.
+
+    NAME where it is trained once.
+    """
+    return name if network is None else f"{name}/{network if isinstance(network, str) else f'seed-{network}'}"
 
 
 @dataclass(frozen=True)

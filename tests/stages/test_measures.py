@@ -84,6 +84,7 @@ def test_sr_is_trained_compared_and_reported_without_classes(
     assert "0 of 4 test images" in said.get()  # by patients
     page = (layout.report / "index.html").read_text()
     assert "2 versions (arms) of the same 4 images" in page
+    assert "Means over 4 images of 1 source, too few for intervals" in page and "4 images one by one" in page
     assert "accuracy" not in page and "Confusion" not in page
     assert {path.stem for path in (layout.report / "figures").iterdir()} == {
         "quality", "classes", "grid", "sr_srgan", "samples_srgan",

@@ -39,6 +39,7 @@ for command in (
 app.add_typer(data_app, name="data")
 data_app.command("fetch")(images.data_fetch)
 data_app.command("add")(images.data_add)
+data_app.command("tiles")(images.data_tiles)
 weights_app = typer.Typer(no_args_is_help=True, help="Bring published weights, or your own, in.")
 app.add_typer(weights_app, name="weights")
 weights_app.command("list")(weights.weights_list)
@@ -51,7 +52,7 @@ ENVIRONMENT_ERRORS = (errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EROFS, errn
 EXTRAS = {
     "mlflow": "tracking", "sqlalchemy": "tracking", "filelock": "tracking", "psycopg": "sweep", "dvc": "pipeline",
     "dvc_data": "pipeline", "dvc_objects": "pipeline", "hydra": "pipeline", "omegaconf": "pipeline",
-    "lightning_fabric": "distributed",
+    "lightning_fabric": "distributed", "torchmetrics": "perceptual",
 }  # fmt: skip
 
 

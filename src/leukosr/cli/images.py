@@ -91,3 +91,22 @@ def data_add(
         console.print("without classes it serves image quality alone (study.measures, see conf/study/case2_sr.yaml)")
     study = name.lower().replace("-", "_")  # what study.name allows
     console.print(f"next: write conf/study/{study}.yaml with prepare.root datasets/{name} (README, Your own images)")
+
+
+def data_tiles(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A folder of large images.")],
+    out: Annotated[Path, typer.Option(help="The folder to write the tiles to.")],
+    height: Annotated[int, typer.Option(min=32, help="Of a tile, in pixels.")],
+    width: Annotated[int, typer.Option(min=32, help="Of a tile, in pixels.")],
+) -> None:
+    """Cut every image of a folder into tiles, for `leukosr data add`; each keeps the name of its image."""
+    from leukosr.data.tiles import cut_folder
+    from leukosr.outputs import claimed
+
+    with claimed(out, "data tiles"):
+        cut = cut_folder(source, out, (height, width))
+    if cut.left_over:
+        first, pixels = next(iter(cut.left_over.items()))
+        left = f"{len(cut.left_over)} images are not a whole number of tiles"
+        errors.print(f"{left}: what is left at the right and the bottom is in none, e.g. {pixels:,} pixels of {first}")
+    console.print(f"data tiles: {cut.tiles} tiles of {height}x{width} from {cut.images} images -> {out}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from leukosr.classify.settings import Experiment
 from leukosr.config.arms import ByFile, ByTraining
+from leukosr.data.sr_folds import sr_folds
 from leukosr.evaluate.claims import Claims
 from leukosr.images.settings import Image
 from leukosr.layout import weight_file
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def check_training(name: str, arm: ByTraining, params: Params) -> None:
-    """There is such a training, and DVC watches its weights."""
+    """There is such a training, whose images the study may use so, and DVC watches its weights."""
     if arm.training not in params.train_sr:
         raise ValueError(
             f"upscale.{name}.training = '{arm.training}': no such training; train_sr has "
@@ -26,6 +27,21 @@ def check_training(name: str, arm: ByTraining, params: Params) -> None:
     needed = f"outputs/{params.study.name}/sr/{arm.training}"
     if arm.reads != needed:
         raise ValueError(f"upscale.{name}.reads = {arm.reads}: must be {needed}, where its training writes the weights")
+    _check_sr_folds(params)
+
+
+def _check_sr_folds(params: Params) -> None:
+    """Where SR trains once per fold, nothing else asks for several networks or would see the images of several."""
+    if not (folds := sr_folds(params.study, params.prepare)) or not params.train_sr:
+        return
+    key = f"prepare.source_disjoint.folds = {len(folds)}: under {params.study.sr_protocol} SR trains once per fold"
+    if params.study.classifies:
+        raise ValueError(
+            f"{key}, so that a classifier would train on images by networks that saw its test images: set folds to "
+            "null, or take classification out of study.measures"
+        )
+    if params.study.sr_seeds is not None:
+        raise ValueError(f"{key}, and study.sr_seeds asks for several networks, too: set one of the two to null")
 
 
 def check_watched(key: str, reads: str, weights: str | None, by: str, starts: Mapping[str, str]) -> None:

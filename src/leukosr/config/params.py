@@ -10,6 +10,7 @@ from leukosr.config.checks import check_claims, check_experiment, check_patch, c
 from leukosr.config.study import Budget, FindSources, Report
 from leukosr.config.sweep import STREAMS_OF, Sweep, SweptStream
 from leukosr.data.settings import Prepare, Provenance
+from leukosr.data.sr_folds import sr_folds
 from leukosr.data.study import Study
 from leukosr.data.synthetic.settings import SyntheticSet
 from leukosr.degradation.settings import Degrade
@@ -116,6 +117,11 @@ class Params(Section):
     def seeds_of(self, experiment: str) -> list[int]:
         """The seeds of an experiment's classifiers."""
         return self.classify[experiment].seeds or self.study.seeds
+
+    @property
+    def trained_networks(self) -> tuple[int | str | None, ...]:
+        """What every SR method trains a network for: folds, or SR seeds, or None alone where it trains once."""
+        return sr_folds(self.study, self.prepare) or self.study.networks
 
     def networks_of(self, *arms: str) -> tuple[int | None, ...]:
         """The SR seeds that some of the arms are made with; None alone where no training has made any, or once."""

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from leukosr.data.breakhis import check_breakhis
 from leukosr.data.catalogue import (
     MASKS,
     Rejected,
@@ -152,7 +153,7 @@ def add(name: str, path: Path, *, leave_out: bool, classes: bool = True) -> Adde
 
     Without `classes` images may lie in any folders, or directly in this one. A split.csv comes without the rows of
     files that are left out: `prepare` refuses rows without a file. The mask of a/1.jpg is masks/a/1.png, or a/1.png
-    itself where that is not RGB, and becomes the former. Raises
+    itself where that is not RGB, and becomes the former. The notes say what a folder of BreakHis holds and lacks. Raises
     LeukoError when an image cannot be used or a mask has no image (unless `leave_out`), when a mask is damaged, when
     the folder has no class folders (unless it needs none), or when datasets/NAME or its .dvc file exists; then nothing
     is left behind.
@@ -178,8 +179,10 @@ def _add(target: Path, path: Path, *, leave_out: bool, classes: bool) -> Added:
         path, found, 50_000_000,
         lambda paths: track(ordered_map(look, paths, workers), len(paths), "checking images"),
     )  # fmt: skip
+    contradicting, facts = check_breakhis(good)
+    good = [image for image in good if image.file.path not in {item.path for item in contradicting}]
     masks = find_masks(path, good, beside)
-    rejected += masks.others
+    rejected += [*contradicting, *masks.others]
     if rejected and not leave_out:
         listed = "; ".join(f"{item.path} {item.reason}" for item in rejected[:20])
         raise LeukoError(f"{len(rejected)} files of {path} cannot be used: {listed}. Fix them or add --leave-out")
@@ -194,7 +197,7 @@ def _add(target: Path, path: Path, *, leave_out: bool, classes: bool) -> Added:
                 shutil.copyfile(path / "sources.csv", folder / "sources.csv")
             split_rows = copy_split(path, folder, {image.file.path for image in good}) if with_split else 0
         run_dvc("add", str(target))
-    return Added(len(good), rejected, split_rows, len(masks.of), (*sources.notes, *masks.notes))
+    return Added(len(good), rejected, split_rows, len(masks.of), (*facts, *sources.notes, *masks.notes))
 
 
 def _refuse_known(target: Path) -> None:

@@ -21,7 +21,10 @@ class PerClass(Section):
 
 
 class SourceDisjoint(Section):
-    """Fractions of each class's sources that play each role; they sum to 1. `folds` pools the last three."""
+    """Fractions of each class's sources that play each role; they sum to 1. `folds` pools the last three.
+
+    Under patient_disjoint `folds` alone counts: of all patients.
+    """
 
     sr_train: Fraction
     classifier_train: Fraction

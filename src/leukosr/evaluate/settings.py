@@ -8,12 +8,18 @@ from pydantic import Field, model_validator
 
 from leukosr.settings import Section
 
+LPIPSNetwork = Literal["alex", "squeeze", "vgg"]
+
 
 class Quality(Section):
-    """How images are compared with the ground truth."""
+    """How images are compared with the ground truth.
+
+    perceptual: the network of LPIPS; null, which studies need not name, measures none.
+    """
 
     ssim_window: Annotated[int, Field(ge=3)]
     channels: Literal["rgb", "luminance"]
+    perceptual: LPIPSNetwork | None = None
 
     @model_validator(mode="after")
     def _odd(self) -> Quality:

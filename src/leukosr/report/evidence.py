@@ -12,6 +12,7 @@ from leukosr.evaluate.arms.pairs import pair
 from leukosr.evaluate.arms.predictions import Predictions
 from leukosr.evaluate.arms.recovered import recovered_share
 from leukosr.evaluate.arms.significance import Comparison, compare
+from leukosr.report.averages import average_blocks
 from leukosr.report.block import Block, TableOfBlock, percent_with_interval
 from leukosr.report.cells import help_block, reliability_block
 from leukosr.report.comparisons import HEADS, NAMES, row
@@ -42,6 +43,8 @@ def evidence(folder: Path, params: Params, results: StudyResults, note: str) -> 
             blocks.append(help_block(folder, results, pairs, suffix, note))
         blocks += conflict_blocks(params, results)
         blocks.append(reliability_block(folder, results, params.report.reliability_bins, suffix, note))
+    if results.arms and not results.experiments:
+        blocks += average_blocks(params, results)
     if results.arms and not suffix:
         blocks += quality_blocks(folder, params, results, note)
         blocks.append(consistency_block(results))

@@ -189,7 +189,7 @@ def _experiment(layout: Layout, name: str, params: Params, protocol: Protocol) -
 
 def _training(layout: Layout, name: str, params: Params) -> SRTraining:
     folder, stage = layout.sr(name), f"train_sr@{name}"
-    shown = layout.sr(of_network(name, params.study.networks[0]))
+    shown = layout.sr(of_network(name, params.trained_networks[0]))
     samples = shown / "samples.png"
     if not samples.is_file():
         raise _missing(samples, stage)

@@ -219,21 +219,30 @@ def degradation_rows(params: Params) -> list[tuple[str, str]]:
 
 
 def grid_choice(results: StudyResults, arms: Sequence[str], count: int) -> Iterator[tuple[str, str, dict[str, str]]]:
-    """`count` test images from all classes in turn, first by name: id, label, and a caption for each arm.
+    """The images of `chosen_images`: id, label, and a caption for each arm.
 
     The caption gives the image's PSNR and in how many runs it was classified right.
     """
-    if results.experiments:
-        test = next(iter(results.experiments.values())).predictions.drop_duplicates("image").sort_values("image")
-    else:
-        test = next(iter(results.arms.values())).per_image.rename(columns={"class": "true"}).sort_values("image")
-    turn = test.groupby("true").cumcount()
-    order = test.assign(turn=turn).sort_values(["turn", "true"], kind="stable").head(count)
     facts = {arm: _image_facts(results, arm) for arm in arms}
-    for image, true in order[["image", "true"]].sort_values("true", kind="stable").itertuples(index=False):
+    for image, true in chosen_images(results, count):
         stem = image.rsplit("/", 1)[-1]
         shown = stem if len(stem) <= 16 else f"{stem[:15]}…"
         yield image, f"{true}\n{shown}".strip(), {arm: facts[arm].get(image, "") for arm in facts}
+
+
+def chosen_images(results: StudyResults, count: int) -> list[tuple[str, str]]:
+    """`count` test images, first by name, and their classes: of all classes in turn, without classes of all sources."""
+    if results.experiments:
+        test = next(iter(results.experiments.values())).predictions.drop_duplicates("image")
+        test = test.assign(group=test["true"])
+    else:
+        source_of = {row.id: row.source for row in results.manifest}
+        test = next(iter(results.arms.values())).per_image.rename(columns={"class": "true"})
+        test = test.assign(group=test["image"].map(source_of))
+    test = test.sort_values("image")
+    order = test.assign(turn=test.groupby("group").cumcount()).sort_values(["turn", "group"], kind="stable").head(count)
+    shown = order.sort_values("group", kind="stable")
+    return list(zip(shown["image"].astype(str), shown["true"].astype(str), strict=True))
 
 
 def _image_facts(results: StudyResults, arm: str) -> dict[str, str]:

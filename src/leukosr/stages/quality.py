@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +73,12 @@ class _Compared(ImageQuality):
     dice_nucleus: float | None = None
     dice_cytoplasm: float | None = None
     input_psnr: float | None = None
+    lpips: float | None = None
 
 
+LPIPS = "lpips"
 DICE = ("dice_nucleus", "dice_cytoplasm")
-FIGURES = tuple(each.name for each in fields(_Compared) if each.name not in (*DICE, "input_psnr"))
+FIGURES = tuple(each.name for each in fields(_Compared) if each.name not in (*DICE, "input_psnr", LPIPS))
 
 
 def run(context: Context, arm: str) -> None:
@@ -108,13 +110,15 @@ def run(context: Context, arm: str) -> None:
     require_all([task.original for task in tasks], BRING_BACK)
     workers = count_workers(params.runtime.workers)
     compared = list(track(ordered_map(_compare, tasks, workers), len(tasks), f"quality {arm}"))
+    compared = _with_lpips(context, arm, tasks, compared)
     keys = [(network, row.id) for network, row in own]
     quality_of = dict(processes.gather(list(zip(keys, compared, strict=True))))
     if not processes.first:
         return
     target = context.out or layout.quality(arm)
     metrics: dict[str, Any] = {"n": len(rows), "precision": _computed_in(images)}
-    figures = (*FIGURES, *(DICE if (folders[networks[0]] / MAPS).is_dir() else ()))
+    maps = DICE if (folders[networks[0]] / MAPS).is_dir() else ()
+    figures = (*FIGURES, *maps, *(() if params.quality.perceptual is None else (LPIPS,)))
     for name in figures:
         by_network = [[getattr(quality_of[network, row.id], name) for row in rows] for network in networks]
         metrics |= _summary(name, [_mean(each) for each in zip(*by_network, strict=True)])
@@ -137,6 +141,27 @@ def run(context: Context, arm: str) -> None:
         write_json(folder / "metrics.json", metrics)
     shown = "–" if metrics["psnr"] is None else f"{metrics['psnr']:.2f}"
     context.console.print(f"quality {arm}: PSNR {shown} dB, SSIM {metrics['ssim']:.4f}, n {metrics['n']} -> {target}")
+
+
+def _with_lpips(context: Context, arm: str, tasks: list[_Task], compared: list[_Compared]) -> list[_Compared]:
+    """The same with LPIPS, where the study asks for it: in this process, on its device."""
+    network = context.params.quality.perceptual
+    if network is None:
+        return compared
+    from leukosr.engine.device import choose_device
+    from leukosr.evaluate.perceptual import perceptual_distance
+
+    distance = perceptual_distance(network, choose_device(context.params.runtime.device))
+    again = stage_again(f"upscale@{arm}")
+    pairs = (
+        (read_rgb_of(task.made, task.settings.shape(task.image), again), read_hr(task.original, task.image))
+        for task in tasks
+    )
+    shown = track(zip(pairs, compared, strict=True), len(tasks), f"LPIPS {arm}")
+    return [
+        replace(found, lpips=distance(brought_to(made, (truth.shape[0], truth.shape[1]), "bilinear"), truth))
+        for (made, truth), found in shown
+    ]
 
 
 def _compare(task: _Task) -> _Compared:

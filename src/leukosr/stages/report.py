@@ -54,7 +54,7 @@ def _write_dvc_plots(folder: Path, params: Params, layout: Layout) -> None:
         "confusion": {name: folder / "predictions.csv" for name, folder in classified.items()},
         "training": {name: folder / "history.csv" for name, folder in classified.items()},
         "super_resolution": {
-            name: layout.sr(of_network(name, params.study.networks[0])) / "history.csv" for name in params.train_sr
+            name: layout.sr(of_network(name, params.trained_networks[0])) / "history.csv" for name in params.train_sr
         },
     }
     for name, files in tables.items():

@@ -16,6 +16,7 @@ from leukosr import tracking
 from leukosr.config import Params, TrainSR
 from leukosr.data.manifest import SR_ROLES, for_classifiers, read_manifest, refuse_trained_tests
 from leukosr.data.splits import check_claims
+from leukosr.data.sr_folds import seen_from
 from leukosr.engine.databases import storage_url
 from leukosr.engine.device import choose_device
 from leukosr.engine.precision import resolve_precision
@@ -257,6 +258,7 @@ def _inputs(params: Params, layout: Layout) -> list[Path]:
         return inputs if weights is None else [*inputs, find_weights(weights)]
     from leukosr.stages.train_sr import inputs_of
 
+    rows = seen_from(params.trained_networks[0], rows, params.study)
     return [*inputs, *inputs_of(rows, params, params.swept_arm, layout, _swept_training(params))]
 
 
@@ -302,6 +304,7 @@ def _subject(params: Params, layout: Layout) -> Subject:
         strength = params.sweep.space.augmentation if params.sweep.design == "search" else 0.0
         folders, protocol = _folders(params, layout), params.swept_protocol
         return ClassifierSubject(experiment, rows, folders, protocol, params.runtime, strength)
+    rows = seen_from(params.trained_networks[0], rows, params.study)
     refuse_trained_tests(rows, params.study)
     from leukosr.stages.train_sr import pairs_of
     from leukosr.superres.subject import SRSubject

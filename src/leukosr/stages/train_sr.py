@@ -1,4 +1,4 @@
-"""Train one super-resolution method: one network, or one per SR seed."""
+"""Train one super-resolution method: one network, or one per SR seed or fold."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from leukosr.config import Jpeg, Params, TrainSR
 from leukosr.data.manifest import SR_ROLES, Row, read_manifest, refuse_trained_tests, with_role
 from leukosr.data.mask_files import mask_file
 from leukosr.data.pairs import Pairs
+from leukosr.data.sr_folds import seen_from
 from leukosr.degradation import DEGRADATIONS
 from leukosr.degradation.jpeg import jpeg
 from leukosr.engine.device import choose_device
@@ -44,31 +45,36 @@ SAMPLES = 4
 def run(context: Context, name: str) -> None:
     """Do the training `name` on images with role sr_train; write weights, history, figures and metrics.
 
-    With `study.sr_seeds` each seed trains a network of its own, into a folder of its own; metrics.json sums them up,
-    and every finished network is kept, so a cut stage goes on where it was.
+    With `study.sr_seeds` each seed trains a network of its own, into a folder of its own; so does each fold of a split
+    that trains SR in folds. metrics.json sums them up, and every finished network is kept, so a cut stage goes on where
+    it was.
     """
     params = context.params
     if name not in params.train_sr:
         known = ", ".join(params.train_sr) or "none in this study"
         raise LeukoError(f"train_sr: unknown training '{name}'; known are {known}")
     target = context.out or context.layout.sr(name)
-    seeds, remedy = params.study.sr_seeds, SYNC if context.out is None else ""
-    if seeds is None:
+    networks, remedy = params.trained_networks, SYNC if context.out is None else ""
+    if networks == (None,):
         resume, _ = _run_network(context, name, None, target, remedy)
         resume.clear()
         return
     if not context.processes.first:
-        for seed in seeds:
-            _run_network(context, name, seed, target, remedy)
+        for network in networks:
+            _run_network(context, name, network, target, remedy)
         return
     record = TrainingRecord(params, name, context.layout, target)
     with (
         tracking.run(record.name, experiment=params.study.name, tags=record.tags, remedy=remedy) as tracked,
         new_folder(target) as folder,
     ):
-        tracked.parameters({"training": name, "sr_seeds": seeds})
-        works = [_run_network(context, name, seed, folder / f"seed-{seed}", remedy, tracked) for seed in seeds]
-        summary = _summary(seeds, [metrics for _, metrics in works])
+        trained = {"folds" if isinstance(networks[0], str) else "sr_seeds": list(networks)}
+        tracked.parameters({"training": name, **trained})
+        works = [
+            _run_network(context, name, each, folder / Path(of_network(name, each)).name, remedy, tracked)
+            for each in networks
+        ]
+        summary = {**trained, **_summary([metrics for _, metrics in works])}
         write_json(folder / "metrics.json", summary)
         tracked.metrics({key: value for key, value in summary.items() if isinstance(value, int | float)})
     for resume, _ in works:
@@ -80,14 +86,19 @@ def run(context: Context, name: str) -> None:
 
 
 def _run_network(
-    context: Context, name: str, sr_seed: int | None, target: Path, remedy: str, parent: tracking.Run | None = None
+    context: Context,
+    name: str,
+    network: int | str | None,
+    target: Path,
+    remedy: str,
+    parent: tracking.Run | None = None,
 ) -> tuple[Resume, dict[str, Any]]:
     """Train one network into `target`; what to clear once the stage is done, and its metrics (the first process)."""
     params, layout, processes = context.params, context.layout, context.processes
-    seed = params.sr_seed(name) if sr_seed is None else sr_seed
+    seed = network if isinstance(network, int) else params.sr_seed(name)
     device = choose_device(params.runtime.device)
-    settings = resolve_precision(with_weights_of(params.train_sr[name], sr_seed), device, processes)
-    rows = read_manifest(layout.manifest)
+    settings = resolve_precision(with_weights_of(params.train_sr[name], network), device, processes)
+    rows = seen_from(network, read_manifest(layout.manifest), params.study)
     refuse_trained_tests(rows, params.study)
     train, val = (pairs_of(rows, role, params, name, layout) for role in SR_ROLES)
     if not len(val):
@@ -99,20 +110,20 @@ def _run_network(
     )  # fmt: skip
     digest = work_digest(
         [settings.model_dump(exclude={"precision"}), params.image.model_dump(), params.quality.model_dump(),
-         params.degrade.model_dump(), params.study.seed, name, sr_seed],
+         params.degrade.model_dump(), params.study.seed, name, network],
         [layout.manifest, layout.roles, *inputs_of(rows, params, name, layout, settings)],
     )  # fmt: skip
     resume = Resume.computed_in(settings.precision, digest, params.runtime.checkpoint_seconds)
     if not processes.first:
         training.run(resume, lambda *_: None)
         return resume, {}
-    record = TrainingRecord(params.computed_in(settings.precision), name, layout, target, sr_seed)
+    record = TrainingRecord(params.computed_in(settings.precision), name, layout, target, network)
     with tracking.run(
         record.name, experiment=params.study.name, tags=record.tags, remedy=remedy, parent=parent
     ) as tracked:
         record.begin(tracked)
         _train(training, resume, record, tracked)
-        if sr_seed is not None:
+        if network is not None:
             training.keep(resume)
         with new_folder(target) as folder:
             metrics = _write(training, params, folder)
@@ -120,7 +131,7 @@ def _run_network(
     context.console.print(
         f"{record.name}: {metrics['iterations']} iterations in {metrics['seconds']:.0f} s, validation PSNR "
         f"{_shown(metrics['last_val_psnr'])} dB (best {_shown(metrics['best_val_psnr'])})"
-        + (f" -> {target}" if sr_seed is None else "")
+        + (f" -> {target}" if network is None else "")
     )
     return resume, metrics
 
@@ -129,7 +140,7 @@ def _shown(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
 
 
-def with_weights_of(settings: TrainSR, sr_seed: int | None) -> TrainSR:
+def with_weights_of(settings: TrainSR, network: int | str | None) -> TrainSR:
     """The training with the file of the weights that it reads, where it names the folder of another training.
 
     Of several SR seeds that is the network of the same seed, so that both trainings vary together.
@@ -137,7 +148,7 @@ def with_weights_of(settings: TrainSR, sr_seed: int | None) -> TrainSR:
     folder = Path(settings.reads)
     if settings.watched is None or not folder.is_dir():
         return settings
-    file = str(folder / of_network(".", sr_seed) / "last.safetensors")
+    file = str(folder / of_network(".", network) / "last.safetensors")
     return settings.model_copy(update={settings.watched_key: file, "reads": file})
 
 
@@ -256,9 +267,9 @@ def _metrics(training: SRTraining) -> dict[str, Any]:
     }
 
 
-def _summary(seeds: list[int], found: list[dict[str, Any]]) -> dict[str, Any]:
+def _summary(found: list[dict[str, Any]]) -> dict[str, Any]:
     """metrics.json of several networks: what all say alike, means of numbers, lists of words, the seconds of all."""
-    summed: dict[str, Any] = {"sr_seeds": seeds}
+    summed: dict[str, Any] = {}
     for key, first in found[0].items():
         values = [each[key] for each in found]
         if all(value == first for value in values):

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from leukosr.config import Arm, ByFile, ByTraining, Filtered, Generated, Recoloured, Resampled
+from leukosr.config import Arm, ByFile, ByTraining, Filtered, Generated, Params, Recoloured, Resampled
 from leukosr.data.manifest import Row, arm_rows, is_tested, read_manifest, refuse_trained_tests, with_role
+from leukosr.data.sr_folds import seen_from, sr_folds
 from leukosr.engine.processes import shared_folder
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
@@ -32,8 +33,9 @@ def run(context: Context, arm: str) -> None:
     Beside them <id>.npy where the arm's file is npy (`images.file_format`), and maps/<id>.png, a mask, where the
     network predicts one on the way.
     With `study.sr_seeds` an arm by a training has these once per SR seed, in seed-<seed>/, from the same LR images.
-    An arm that a network or a fitted colour map makes also says in metrics.json how it was computed. Several processes
-    each make the images that they own.
+    Where SR trains in folds, each image is made by the network that did not see its fold. An arm that a network or a
+    fitted colour map makes also says in metrics.json how it was computed. Several processes each make the images that
+    they own.
     """
     params, processes = context.params, context.processes
     if arm not in params.upscale:
@@ -45,26 +47,41 @@ def run(context: Context, arm: str) -> None:
     settings: Arm = params.upscale[arm]
     if isinstance(settings, Generated):
         settings = _resolve_precision(context, settings)
-    colours = _colour_map(context, settings, manifest) if isinstance(settings, Recoloured) else None
+    shares = _shares(params, arm, own)
+    colours = (
+        {network: _colour_map(context, settings, seen_from(network, manifest, params.study)) for network in shares}
+        if isinstance(settings, Recoloured)
+        else {}
+    )
     with shared_folder(target, processes) as folder:
-        for network in params.networks_of(arm):
-            images = _images(context, arm, settings, own, colours, network)
-            below = folder if network is None else folder / f"seed-{network}"
-            shown = track(images, len(own), f"upscale {of_network(arm, network)}")
-            for row, image in zip(own, shown, strict=True):
+        for network, part in shares.items():
+            images = _images(context, arm, settings, part, colours.get(network), network)
+            below = folder / f"seed-{network}" if isinstance(network, int) else folder
+            shown = track(images, len(part), f"upscale {of_network(arm, network)}")
+            for row, image in zip(part, shown, strict=True):
                 write_image(below, row.id, image, settings.file)
             if isinstance(settings, Generated):
                 for row, mask in zip(own, _predicted_masks(context, arm, settings, own, network), strict=False):
                     write_mask(new_image_file(below / MAPS, row.id), mask)
         if isinstance(settings, Generated) and processes.first:
             write_json(folder / "metrics.json", {"n": len(rows), "precision": settings.precision, **_facts(settings)})
-        if colours is not None and processes.first:
-            write_json(folder / "metrics.json", {"n": len(rows), "precision": None, "colour_map": colours.tolist()})
+        if colours and processes.first:
+            maps = {str(network): found.tolist() for network, found in colours.items()}
+            fitted = maps if len(maps) > 1 else next(iter(maps.values()))
+            write_json(folder / "metrics.json", {"n": len(rows), "precision": None, "colour_map": fitted})
     if processes.first:
         how = f" in {settings.precision}" if isinstance(settings, Generated) else ""
-        networks = params.networks_of(arm)
-        times = "" if networks == (None,) else f" by each of {len(networks)} networks"
+        each = "by the network of their fold, of" if any(isinstance(key, str) for key in shares) else "by each of"
+        times = "" if tuple(shares) == (None,) else f" {each} {len(shares)} networks"
         context.console.print(f"upscale {arm}: {len(rows)} images{times}{how} -> {target}")
+
+
+def _shares(params: Params, arm: str, rows: list[Row]) -> dict[int | str | None, list[Row]]:
+    """By network, its SR seed or its fold, the images that it makes; None where there is one, or none."""
+    folds = sr_folds(params.study, params.prepare)
+    if folds and isinstance(params.upscale[arm], ByTraining | Recoloured):
+        return {fold: with_role(rows, params.study.sr_protocol, fold) for fold in folds}
+    return dict.fromkeys(params.networks_of(arm), rows)
 
 
 def _facts(settings: Generated) -> dict[str, str]:
@@ -93,7 +110,12 @@ def _resolve_precision(context: Context, settings: Generated) -> Generated:
 
 
 def _images(
-    context: Context, arm: str, settings: Arm, rows: list[Row], colours: np.ndarray | None, network: int | None
+    context: Context,
+    arm: str,
+    settings: Arm,
+    rows: list[Row],
+    colours: np.ndarray | None,
+    network: int | str | None,
 ) -> Iterator[np.ndarray]:
     image = context.params.image
     given, size = _given(context, settings, rows), settings.shape(image)
@@ -142,13 +164,18 @@ def _given(context: Context, settings: Arm, rows: list[Row]) -> Iterator[np.ndar
 
 
 def _generated(
-    context: Context, arm: str, settings: Generated, rows: list[Row], given: Iterator[np.ndarray], sr_seed: int | None
+    context: Context,
+    arm: str,
+    settings: Generated,
+    rows: list[Row],
+    given: Iterator[np.ndarray],
+    network: int | str | None,
 ) -> Iterator[np.ndarray]:
     from leukosr.engine.device import choose_device, place
     from leukosr.superres.upscaler import upscale_images
     from leukosr.superres.weights import load_generator
 
-    wanted = _wanted(context, arm, settings, sr_seed)
+    wanted = _wanted(context, arm, settings, network)
     device = choose_device(context.params.runtime.device)
     loaded = load_generator(wanted.weights, device)
     wanted.check(loaded.architecture, loaded.scale)
@@ -201,11 +228,11 @@ class _Wanted:
         raise LeukoError(f"{self.weights} holds {network} x{scale}, expected {expected}: {self.remedy}")
 
 
-def _wanted(context: Context, arm: str, settings: Generated, sr_seed: int | None) -> _Wanted:
+def _wanted(context: Context, arm: str, settings: Generated, network: int | str | None) -> _Wanted:
     if isinstance(settings, ByTraining):
         stage = f"train_sr@{settings.training}"
         weights = require(
-            context.layout.sr(of_network(settings.training, sr_seed)) / f"{settings.weights}.safetensors", stage
+            context.layout.sr(of_network(settings.training, network)) / f"{settings.weights}.safetensors", stage
         )
         architecture = context.params.train_sr[settings.training].architecture
         return _Wanted(weights, architecture, context.params.image.scale, f"run `dvc repro {stage}`")

@@ -51,18 +51,19 @@ def _read(path: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """One SR training, or one SR seed of it, which wrote to `folder`."""
+    """One SR training, or one SR seed or fold of it, which wrote to `folder`."""
 
     params: Params
     training: str
     layout: Layout
     folder: Path
-    sr_seed: int | None = None  # of several
+    network: int | str | None = None  # of several, its SR seed or its fold
 
     @property
     def name(self) -> str:
         """Of the run."""
-        return f"train_sr {self.training}" + ("" if self.sr_seed is None else f" SR seed {self.sr_seed}")
+        which = f" {self.network}" if isinstance(self.network, str) else f" SR seed {self.network}"
+        return f"train_sr {self.training}" + ("" if self.network is None else which)
 
     @property
     def stage(self) -> str:
@@ -77,14 +78,15 @@ class TrainingRecord:
     @property
     def tags(self) -> dict[str, str]:
         """Of the run."""
-        own = {} if self.sr_seed is None else {"sr_seed": str(self.sr_seed)}
+        kind = "fold" if isinstance(self.network, str) else "sr_seed"
+        own = {} if self.network is None else {kind: str(self.network)}
         return {"study": self.params.study.name, "stage": "train_sr", "arm": self.training, **own,
                 "budget": self.params.budget.name, "data_digest": _data_digest(self.layout)[:16]}  # fmt: skip
 
     def begin(self, tracked: Run) -> None:
         """Log the parameters and which data are used."""
         settings = self.params.train_sr[self.training]
-        seed = self.params.sr_seed(self.training) if self.sr_seed is None else self.sr_seed
+        seed = self.network if isinstance(self.network, int) else self.params.sr_seed(self.training)
         values = {**settings.model_dump(), "seed": seed}
         tracked.parameters({"training": self.training, **values})
         tracked.data(self.layout.manifest, _data_digest(self.layout), self.params.study.name)

@@ -74,7 +74,7 @@ def sync(params: Params, params_file: Path, layout: Layout) -> Synced:
 
 def _records(params: Params, layout: Layout) -> Iterator[Record]:
     for training in params.train_sr:
-        for network in params.study.networks:
+        for network in params.trained_networks:
             yield TrainingRecord(params, training, layout, layout.sr(of_network(training, network)), network)
     for name in params.classify:
         folders: dict[str, Path] = {each: layout.classify(name, each) for each in params.protocols_of(name)}

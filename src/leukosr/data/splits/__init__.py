@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from leukosr.data.manifest import BOTH, SR_ROLES, SR_TEST, Row, check_disjoint, for_classifiers
+from leukosr.data.manifest import BOTH, FOLD, SR_ROLES, SR_TEST, Row, check_disjoint, for_classifiers
 from leukosr.data.settings import Prepare
 from leukosr.data.splits.official import official
 from leukosr.data.splits.paper import paper
@@ -59,7 +59,7 @@ SPLITS: dict[str, Split] = {
     "validation_of_train": Split(validation_of_train, "tested on a fifth of the training part, by name"),
     "patient_disjoint": Split(
         patient_disjoint, "no patient is in two of training, validation and test; SR trains on the training part",
-        disjoint=True,
+        disjoint=True, folds=True,
     ),
 }  # fmt: skip
 SEVERAL = {"both": ("paper", "source_disjoint")}  # names of protocols that run together
@@ -157,6 +157,8 @@ def _complete(items: Sequence[Candidate], name: str, roles: Mapping[str, str], c
 def _without_classifiers(role: str, split: Split) -> str:
     """The role where nothing is classified: what classifiers would see, or test on where they train on SR's images,
     is what SR is tested on."""
+    if role.startswith(FOLD) and not split.own_sr_part:
+        return role  # SR is tested on each fold, and trains on the others
     kept = [part for part in role.split(BOTH) if part in SR_ROLES]
     if kept:
         return BOTH.join(kept)
