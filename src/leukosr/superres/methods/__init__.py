@@ -12,10 +12,12 @@ from leukosr.superres.methods.distil import Distil
 from leukosr.superres.methods.method import TrainSR
 from leukosr.superres.methods.real_esrgan import RealESRGAN
 from leukosr.superres.methods.srgan import SRGAN
+from leukosr.superres.methods.srgan_keras import SRGANKeras
 from leukosr.superres.methods.srresnet import SRResNet
 
 METHODS: dict[str, type[TrainSR]] = {
     "srgan": SRGAN,
+    "srgan_keras": SRGANKeras,
     "real_esrgan": RealESRGAN,
     "srresnet": SRResNet,
     "distil": Distil,

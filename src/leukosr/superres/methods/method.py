@@ -23,12 +23,13 @@ if TYPE_CHECKING:  # settings are read without torch
 
 
 class TrainStage(Section):
-    """One stretch of a training with one optimiser."""
+    """One stretch of a training with one optimiser. epsilon: of Adam."""
 
     name: Annotated[str, Field(pattern=r"^[a-z_]+$")]
     iterations: PositiveInt
     learning_rate: LearningRate
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]]
+    epsilon: Annotated[float, Field(gt=0, lt=1)] = 1e-8
     milestones: list[PositiveInt]
     gamma: Annotated[float, Field(gt=0, le=1)]
 
@@ -40,11 +41,15 @@ class Objective:
     generator: from generated images, their targets and the discriminator's scores of the generated ones (None without
     a discriminator) the weighted parts of the loss by name. discriminator: its loss from its scores of real and of
     generated images; None where the stage trains none. discriminator_first: it steps before the generator.
+    discriminator_turns: in the place of `discriminator`, the losses by which it steps twice before the generator, each
+    from its own scores: of generated images, which the generator makes in evaluation mode, then of real ones. Its
+    scores for the generator are then those of evaluation mode, too.
     """
 
     generator: Callable[..., Mapping[str, Tensor]]
     discriminator: Callable[[Tensor, Tensor], Tensor] | None = None
     discriminator_first: bool = False
+    discriminator_turns: tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]] | None = None
 
 
 class TrainSR(Section):
