@@ -23,12 +23,21 @@ from leukosr.settings import (
     Seed,
 )
 
+Normalisation = Literal[
+    "imagenet", "efficientnet_lite", "minus1_1", "unit", "none",
+    "imagenet_unscaled", "caffe_unscaled", "efficientnet_lite_unscaled",
+]  # fmt: skip
+
 
 class Head(Section):
-    """Gives the logits: a linear layer, or an MLP of ReLU layers `hidden`; dropout before the last layer."""
+    """Gives the logits: a linear layer, or an MLP of ReLU layers `hidden`; dropout before the last layer.
+
+    pooled: it sees the global average of the last feature map, also of a VGG, without that one's own layers behind it.
+    """
 
     hidden: tuple[PositiveInt, ...] = ()
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    pooled: bool = False
 
 
 class Architecture(Section):
@@ -36,15 +45,18 @@ class Architecture(Section):
 
     backbone: Backbone
     head: Head = Head()
-    normalisation: Literal["imagenet", "efficientnet_lite", "minus1_1", "unit", "none"] = "imagenet"
+    normalisation: Normalisation = "imagenet"
     norm_layers: Literal["batch", "group", "layer"] = "batch"
 
 
 class Plateau(Section):
-    """The learning rate times `factor` after more than `patience` epochs without a better validation loss."""
+    """The learning rate times `factor` after more than `patience` epochs without a better `monitor`; never below
+    `minimum`."""
 
     factor: Fraction
     patience: Count
+    monitor: Literal["val_loss", "val_accuracy"] = "val_loss"
+    minimum: NonNegative = 0.0
 
 
 class Classifier(Architecture):
