@@ -243,7 +243,11 @@ WRONG = [
     ("upscale.srgan.tile", -1, ["-1", "greater than or equal to 0"]),
     ("upscale.raw", 3, ["3", "dictionary"]),
     ("upscale.raw.from", "high", ["'high'", "'low' or 'original'"]),
-    ("upscale.raw.by", "magic", ["'magic'", "'nothing', 'kernel', 'colour_map', 'filter', 'training', 'file'"]),
+    (
+        "upscale.raw.by",
+        "magic",
+        ["'magic'", "'nothing', 'kernel', 'colour_map', 'filter', 'training', 'class_trainings', 'file'"],
+    ),
     ("upscale.raw.size.0", 4, ["4", "greater than or equal to 8"]),
     ("upscale.raw.file", "jpg", ["'jpg'", "png, or {jpeg: QUALITY} with a quality from 1 to 100"]),
     ("upscale.raw.file.jpeg", 101, ["101", "less than or equal to 100"]),

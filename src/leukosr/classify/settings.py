@@ -109,7 +109,8 @@ class Classifier(Architecture):
 class Experiment(Section):
     """Which arms a classifier trains on and is tested on; `reads` is what DVC takes for its input.
 
-    protocols, seeds: null takes those of the study.
+    protocols, seeds: null takes those of the study. repeat: how often an epoch shows each training image. limit: the
+    most training images of a class that it takes of an arm, drawn by the seed; of arms without one it takes all.
     """
 
     reads: str
@@ -118,6 +119,8 @@ class Experiment(Section):
     classifier: Classifier
     protocols: Annotated[list[Protocol], Field(min_length=1)] | None
     seeds: Annotated[list[Seed], Field(min_length=1)] | None
+    repeat: PositiveInt = 1
+    limit: Annotated[dict[str, PositiveInt], Field(default={})]
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -127,7 +130,9 @@ class Experiment(Section):
     @model_validator(mode="after")
     def _distinct(self) -> Experiment:
         if len(set(self.train)) != len(self.train):
-            raise ValueError(f"train must not repeat an arm, got {self.train}")
+            raise ValueError(f"train must not repeat an arm, got {self.train}; use repeat")
+        if unknown := [arm for arm in self.limit if arm not in self.train]:
+            raise ValueError(f"limit: '{unknown[0]}' is none of the arms in train, {', '.join(self.train)}")
         for key, values in (("protocols", self.protocols or []), ("seeds", self.seeds or [])):
             if len(set(values)) != len(values):
                 raise ValueError(f"{key} must differ from each other, got {values}")
