@@ -107,7 +107,7 @@ def test_plain_is_opencvs_bilinear_as_published_or_after_a_gaussian():
     blurred = cv2.GaussianBlur(hr, (0, 0), 1.6)
     for lr, source in zip(shrunk, (hr, blurred), strict=True):
         assert np.array_equal(lr, cv2.resize(source, (32, 32), interpolation=cv2.INTER_LINEAR))
-    assert not np.array_equal(*shrunk)
+    assert not np.array_equal(shrunk[0], shrunk[1])
     with pytest.raises(LeukoError, match="blur is -1"):
         PlainSettings(blur=-1)
 

@@ -165,7 +165,12 @@ def test_the_discriminator_steps_on_generated_then_on_real_images_before_the_gen
     told: list[Any] = []
     monkeypatch.setattr(training, "_validate", lambda losses: {})
     descend = training._descend
-    monkeypatch.setattr(training, "_descend", lambda name, loss: (told.append(name), descend(name, loss))[1])
+
+    def step(network: str, loss: Tensor) -> None:
+        told.append(network)
+        descend(network, loss)
+
+    monkeypatch.setattr(training, "_descend", step)
     training.generator.register_forward_hook(
         lambda network, _, output: told.append(("made", network.training, output.requires_grad))
     )

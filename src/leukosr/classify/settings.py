@@ -120,7 +120,7 @@ class Experiment(Section):
     protocols: Annotated[list[Protocol], Field(min_length=1)] | None
     seeds: Annotated[list[Seed], Field(min_length=1)] | None
     repeat: PositiveInt = 1
-    limit: Annotated[dict[str, PositiveInt], Field(default={})]
+    limit: dict[str, PositiveInt] = Field(default_factory=dict)
 
     @property
     def arms(self) -> tuple[str, ...]:
