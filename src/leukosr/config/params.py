@@ -237,10 +237,10 @@ class Params(Section):
     @model_validator(mode="after")
     def _measures_fit(self) -> Params:
         """There is something to do for each measure of the study, and nothing for the others."""
-        images = [name for name, arm in self.upscale.items() if not isinstance(arm, ByClass)]
-        if sorted(self.compared) != (sorted(images) if "image_quality" in self.study.measures else []):
-            words = ", ".join(images) if "image_quality" in self.study.measures else "nothing"
-            raise ValueError(f"compared: must list {words}, by study.measures")
+        measured = self.upscale.items() if "image_quality" in self.study.measures else ()
+        wanted = [name for name, arm in measured if not isinstance(arm, ByClass)]
+        if sorted(self.compared) != sorted(wanted):
+            raise ValueError(f"compared: must list {', '.join(wanted) or 'nothing'}, by study.measures")
         if self.study.classifies:
             if not self.classify:
                 raise ValueError("classify: add an experiment, or take classification out of study.measures")
