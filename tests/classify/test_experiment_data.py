@@ -165,3 +165,18 @@ def test_images_are_read_as_they_are(data: Callable[..., ExperimentData]) -> Non
     assert found.train(found.splits[0], 1)[0].images.take([0])[0].shape == (40, 40, 3)
     assert found.test(found.splits[0]).images.take([0])[0].shape == (32, 32, 3)
     assert np.array_equal(found.test(found.splits[0]).images.take([0])[0][0, 0], [0, 3, 0])
+
+
+def test_training_images_repeat_and_are_limited_by_class_and_seed(data: Callable[..., ExperimentData]) -> None:
+    made = data(["bicubic", "other"], "bicubic")
+    made.experiment = made.experiment.model_copy(update={"repeat": 2, "limit": {"other": 1}})
+    (split,) = made.splits
+    images, _ = made.train(split, 0)
+    shown = seen(images)
+    once, again = shown[: len(shown) // 2], shown[len(shown) // 2 :]
+    assert once == again
+    assert [arm for arm, _ in once] == 6 * [1] + 2 * [2]  # three of either class as they are, one of either
+    assert sorted(images.labels[6:8]) == [0, 1]
+    drawn = {tuple(seen(made.train(split, seed)[0])) for seed in range(8)}
+    assert len(drawn) > 1
+    assert seen(made.train(split, 0)[0]) == shown

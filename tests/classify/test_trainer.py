@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from leukosr.classify.settings import Plateau
 from leukosr.classify.trainer import ClassifierTraining, LabelledImages, predict
 from leukosr.config import Classifier, FlipsAndLight, Head, Params
 from leukosr.engine.resume import Resume
@@ -339,6 +340,17 @@ def test_the_learning_rate_falls_on_a_plateau_as_torch_lets_it(
         scheduler.step(value)
     assert rates == pytest.approx(expected)
     assert rates[-1] < rates[0]
+
+
+@pytest.mark.usefixtures("small_resnet")
+def test_the_learning_rate_falls_to_its_minimum_and_not_below(
+    settings: Callable[..., Classifier], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plateau = Plateau(factor=0.1, patience=0, minimum=5e-5)
+    training = start(settings(validation=0.2, schedule="plateau", plateau=plateau, epochs=4))
+    losses(training, monkeypatch, 0.9, 0.9, 0.9, 0.9)
+    rates = [row["learning_rate"] for row in train(training, tmp_path).history.rows]
+    assert rates == pytest.approx([1e-3, 1e-3, 1e-4, 5e-5])
 
 
 @pytest.mark.usefixtures("small_resnet")

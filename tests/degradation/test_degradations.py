@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leukosr.degradation import DEGRADATIONS, Bicubic, BicubicSettings, image_rng
+from leukosr.degradation import DEGRADATIONS, Bicubic, BicubicSettings, Plain, PlainSettings, image_rng
 from leukosr.errors import LeukoError
 from leukosr.images.resampling import RESAMPLING, resize
 
@@ -79,8 +79,9 @@ def test_same_seed_and_id_give_the_same_bytes_and_another_id_or_seed_others(name
     assert not np.array_equal(first, degrade(hr, image_rng(8, "cell_1")))
 
 
-def test_bicubic_is_the_same_whatever_the_seed():
-    hr, degrade = picture(64, 64), degradation("bicubic")
+@pytest.mark.parametrize("name", ["bicubic", "plain"])
+def test_shrinking_alone_is_the_same_whatever_the_seed(name):
+    hr, degrade = picture(64, 64), degradation(name)
     assert np.array_equal(degrade(hr, image_rng(0, "a")), degrade(hr, image_rng(1, "b")))
 
 
@@ -98,6 +99,17 @@ def test_bicubic_is_antialiased_unless_told_otherwise_and_knows_no_other_factor(
         BicubicSettings(scale=3)
     with pytest.raises(LeukoError, match="kernel is 'lanczos'"):
         BicubicSettings(kernel="lanczos")  # type: ignore[arg-type]
+
+
+def test_plain_is_opencvs_bilinear_as_published_or_after_a_gaussian():
+    hr = picture(128, 128)
+    shrunk = [Plain(PlainSettings(blur=sigma))(hr, image_rng(0, "a")) for sigma in (0, 1.6)]
+    blurred = cv2.GaussianBlur(hr, (0, 0), 1.6)
+    for lr, source in zip(shrunk, (hr, blurred), strict=True):
+        assert np.array_equal(lr, cv2.resize(source, (32, 32), interpolation=cv2.INTER_LINEAR))
+    assert not np.array_equal(shrunk[0], shrunk[1])
+    with pytest.raises(LeukoError, match="blur is -1"):
+        PlainSettings(blur=-1)
 
 
 @pytest.mark.parametrize("name", DEGRADATIONS)

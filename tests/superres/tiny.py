@@ -35,7 +35,7 @@ def tiny(settings: TrainSR, iterations: int = 3, scale: int = 4, **changes: Any)
     small: dict[str, Any] = {"generator": size}
     if isinstance(settings, TrainGAN):
         small["discriminator"] = dict(DISCRIMINATORS[settings.architecture].tiny)
-        small["losses"] = {"perceptual": 0.0}
+        small["losses"] = {"perceptual": 0.0, "image": 1.0}
     if isinstance(settings, Distil):
         small |= taught_by(teacher_of(scale))
     if isinstance(settings, SFTGANPrior):

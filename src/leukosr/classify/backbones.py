@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import http.client
-import math
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,8 +14,9 @@ import torch
 import torchvision.models
 from torch import Tensor, nn
 
+from leukosr.classify.parts import freeze, last_stages, pool, replace_batch_norm, replace_head
 from leukosr.classify.pretrained import load_pretrained
-from leukosr.classify.settings import Architecture, Head
+from leukosr.classify.settings import Architecture
 from leukosr.errors import LeukoError
 from leukosr.quoting import short
 
@@ -29,11 +29,15 @@ NORMALISATIONS: dict[str, tuple[Sequence[float], Sequence[float]]] = {
     "minus1_1": ((0.5,) * 3, (0.5,) * 3),
     "unit": ((0.0,) * 3, (1.0,) * 3),
     "none": ((0.0,) * 3, (1 / 255,) * 3),
+    # -1 … 1 where 0 … 255 are expected, as 001 fed Keras' networks: to those whose weights are made for `imagenet`
+    # inputs, to VGG and ResNet50, which subtract Caffe's means outside of the network, and to `efficientnet_lite`
+    "imagenet_unscaled": ((62.3375, 58.64, 52.265), (29.1975, 28.56, 28.6875)),
+    "caffe_unscaled": ((0.5,) * 3, (29.1975, 28.56, 28.6875)),
+    "efficientnet_lite_unscaled": ((64.0,) * 3, (64.0,) * 3),
 }
 FIXED_SIZE = ("vit_", "maxvit_")  # timm has these for images of other sizes
 TWO_HEADS = ("googlenet", "inception_")
 OLD_WEIGHTS = ("mnasnet",)  # which load from nothing but torch's own files
-CONTAINERS = ("features", "stages", "blocks", "layers", "trunk_output", "classifier")  # whose children are stages
 GROUPS = 32  # of group norm, or the largest divisor of 32 that divides the channels
 
 
@@ -53,16 +57,18 @@ class ClassifierNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.network = build_backbone(architecture.backbone, classes, weights)
+        if architecture.head.pooled:
+            pool(self.network, classes)
         self.head = head_of(self.network, classes)
-        stages = _stages(self.network, self.head)
+        stages = last_stages(self.network, self.head)
         if architecture.norm_layers != "batch":
-            _replace_batch_norm(self.network, groups=GROUPS if architecture.norm_layers == "group" else 1)
-        _replace_head(self.network, self.head, architecture.head, classes)
+            replace_batch_norm(self.network, groups=GROUPS if architecture.norm_layers == "group" else 1)
+        replace_head(self.network, self.head, architecture.head, classes)
         mean, sd = (torch.tensor(values).view(1, 3, 1, 1) for values in NORMALISATIONS[architecture.normalisation])
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("sd", sd, persistent=False)
         trained = {"none": [""], "backbone": [self.head], "all_but_last_stage": [*stages, self.head]}[frozen]
-        self.frozen_modules = _freeze(self.network, trained)
+        self.frozen_modules = freeze(self.network, trained)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of a batch of images in [0, 1], or of their `features`."""
@@ -190,67 +196,3 @@ BACKBONES: dict[str, Callable[[int, str], nn.Module]] = {
         if not name.startswith((*FIXED_SIZE, *TWO_HEADS, *OLD_WEIGHTS))
     },
 }
-
-
-def _stages(network: nn.Module, head: str) -> list[str]:
-    """The names of the last stage and of what follows it, without the head.
-
-    The last stage is the last part that has half as many weights as the largest: batch norm and a convolution that only
-    widen the features are none.
-    """
-    names: list[str] = []
-    for name, part in network.named_children():
-        inner = [f"{name}.{below}" for below, _ in part.named_children()]
-        names += inner if name in CONTAINERS and inner else [name]
-    sizes = dict.fromkeys(names, 0)
-    for below, parameter in network.named_parameters():
-        for name in names:
-            if _inside(below, name) and not _inside(below, head):
-                sizes[name] += parameter.numel()
-    last = max(place for place, name in enumerate(names) if 2 * sizes[name] >= max(sizes.values()))
-    return [name for name in names[last:] if sizes[name]]
-
-
-def _replace_batch_norm(module: nn.Module, groups: int) -> None:
-    """Group norm of so many groups in the place of batch norm, with its weights and activation (in place)."""
-    for name, part in module.named_children():
-        if not isinstance(part, nn.BatchNorm2d):
-            _replace_batch_norm(part, groups)
-            continue
-        norm = nn.GroupNorm(math.gcd(part.num_features, groups), part.num_features, part.eps, affine=part.affine)
-        norm.load_state_dict(dict(part.named_parameters()))
-        activation = getattr(part, "act", None)  # timm's batch norm has one of its own
-        setattr(module, name, norm if activation is None else nn.Sequential(norm, activation))
-
-
-def _replace_head(network: nn.Module, name: str, head: Head, classes: int) -> None:
-    if not head.hidden and not head.dropout:
-        return
-    last = network.get_submodule(name)
-    if not isinstance(last, nn.Linear):
-        raise LeukoError(
-            "classifier.head: the logits of this backbone come from a convolution: leave hidden empty and dropout 0"
-        )
-    layers: list[nn.Module] = []
-    width = last.in_features
-    for units in head.hidden:
-        layers += [nn.Linear(width, units), nn.ReLU()]
-        width = units
-    layers += [nn.Dropout(head.dropout), nn.Linear(width, classes) if head.hidden else last]
-    network.set_submodule(name, nn.Sequential(*layers))
-
-
-def _freeze(network: nn.Module, trained: Sequence[str]) -> list[nn.Module]:
-    """Freeze all but the parts of those names; the modules of which nothing trains."""
-    for name, parameter in network.named_parameters():
-        parameter.requires_grad_(any(_inside(name, part) for part in trained))
-    return [
-        module
-        for name, module in network.named_modules()
-        if not any(_inside(name, part) or _inside(part, name) for part in trained)
-    ]
-
-
-def _inside(name: str, part: str) -> bool:
-    """Whether a name is that of a part or of something in it; the part "" holds everything."""
-    return not part or name == part or name.startswith(f"{part}.")

@@ -30,16 +30,19 @@ class ArmImages:
 
     def __init__(
         self, rows: Sequence[Row], folders: Mapping[str, Path], settings: Classifier, device: torch.device,
-        processes: Processes = ALONE,
+        processes: Processes = ALONE, *, only: Mapping[str, Sequence[Row]] = {},
     ) -> None:  # fmt: skip
-        """`folders`: where the images of each arm lie. A frozen backbone is shown all of them now, on the device."""
+        """`folders`: where the images of each arm lie. A frozen backbone is shown all of them now, on the device.
+
+        only: the rows of those arms that do not have all `rows`.
+        """
         size = settings.size
 
         def read(path: Path) -> np.ndarray:
             image = read_rgb(path)
             return image if size is None else shrink_into(image, size)
 
-        keys = [(arm, row.id) for arm in folders for row in rows]
+        keys = [(arm, row.id) for arm in folders for row in only.get(arm, rows)]
         files = [image_file(folders[arm], image) for arm, image in keys]
         if settings.on_features:
             self._images = ImageStore(files, read, limit=0)
@@ -54,11 +57,23 @@ class ArmImages:
 
         Raises LeukoError for arms of different sizes.
         """
-        if rows and len(arms) > 1:
-            self._check_one_size(rows[0], arms)
-        labels = np.array([classes.index(row.label) for _, row in product(arms, rows)], dtype=np.int64)
-        places = [self._place[arm, row.id] for arm, row in product(arms, rows)]
-        return LabelledImages(Subset(self._examples, places), labels)
+        return self._labelled(list(product(arms, rows)), classes)
+
+    def for_training(
+        self, rows: Sequence[Row], experiment: Experiment, classes: list[str], seed: Root
+    ) -> LabelledImages:
+        """As `labelled`, of the arms that the experiment trains on, within its limits and as often as it repeats."""
+        shown = []
+        for arm in experiment.train:
+            most = experiment.limit.get(arm)
+            shown += [(arm, row) for row in (rows if most is None else drawn_of_each_class(rows, most, seed))]
+        return self._labelled(shown * experiment.repeat, classes)
+
+    def _labelled(self, shown: Sequence[tuple[str, Row]], classes: list[str]) -> LabelledImages:
+        if shown:
+            self._check_one_size(shown[0][1], list(dict.fromkeys(arm for arm, _ in shown)))
+        labels = np.array([classes.index(row.label) for _, row in shown], dtype=np.int64)
+        return LabelledImages(Subset(self._examples, [self._place[arm, row.id] for arm, row in shown]), labels)
 
     def _check_one_size(self, row: Row, arms: Sequence[str]) -> None:
         height, width = self._images[self._place[arms[0], row.id]].shape[:2]
@@ -113,11 +128,12 @@ class ExperimentData:
         """
         train, arms, wanted = split.train_rows, self.experiment.train, self.experiment.classifier.validation
         if wanted is None:
-            return self._images.labelled(train, arms, self.classes), None
+            return self._images.for_training(train, self.experiment, self.classes, seed), None
         held = split.validation_rows
         if wanted != "protocol":
             train, held = held_out(train, wanted, seed, by_source=SPLITS[self.protocol].disjoint)
-        return self._images.labelled(train, arms, self.classes), self._images.labelled(held, arms, self.classes)
+        training = self._images.for_training(train, self.experiment, self.classes, seed)
+        return training, self._images.labelled(held, arms, self.classes)
 
     def test(self, split: Split) -> LabelledImages:
         """What a classifier is tested on."""
@@ -132,6 +148,16 @@ class ExperimentData:
             found |= {(arm, row.id): None for arm in self.experiment.train for row in split.train_rows + held}
             found |= {(self.experiment.test, row.id): None for row in split.test_rows}
         return list(found)
+
+
+def drawn_of_each_class(rows: Sequence[Row], most: int, seed: Root) -> list[Row]:
+    """At most so many rows of each class, in their order; the seed draws them, the same in every experiment."""
+    kept: set[str] = set()
+    for label in sorted({row.label for row in rows}):
+        ids = sorted(row.id for row in rows if row.label == label)
+        order = stream_rng(seed, "split", "limit", label).permutation(len(ids))
+        kept |= {ids[i] for i in order[:most]}
+    return [row for row in rows if row.id in kept]
 
 
 def held_out(rows: Sequence[Row], fraction: float, seed: Root, *, by_source: bool) -> tuple[list[Row], list[Row]]:

@@ -23,12 +23,21 @@ from leukosr.settings import (
     Seed,
 )
 
+Normalisation = Literal[
+    "imagenet", "efficientnet_lite", "minus1_1", "unit", "none",
+    "imagenet_unscaled", "caffe_unscaled", "efficientnet_lite_unscaled",
+]  # fmt: skip
+
 
 class Head(Section):
-    """Gives the logits: a linear layer, or an MLP of ReLU layers `hidden`; dropout before the last layer."""
+    """Gives the logits: a linear layer, or an MLP of ReLU layers `hidden`; dropout before the last layer.
+
+    pooled: it sees the global average of the last feature map, also of a VGG, without that one's own layers behind it.
+    """
 
     hidden: tuple[PositiveInt, ...] = ()
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    pooled: bool = False
 
 
 class Architecture(Section):
@@ -36,15 +45,18 @@ class Architecture(Section):
 
     backbone: Backbone
     head: Head = Head()
-    normalisation: Literal["imagenet", "efficientnet_lite", "minus1_1", "unit", "none"] = "imagenet"
+    normalisation: Normalisation = "imagenet"
     norm_layers: Literal["batch", "group", "layer"] = "batch"
 
 
 class Plateau(Section):
-    """The learning rate times `factor` after more than `patience` epochs without a better validation loss."""
+    """The learning rate times `factor` after more than `patience` epochs without a better `monitor`; never below
+    `minimum`."""
 
     factor: Fraction
     patience: Count
+    monitor: Literal["val_loss", "val_accuracy"] = "val_loss"
+    minimum: NonNegative = 0.0
 
 
 class Classifier(Architecture):
@@ -97,7 +109,8 @@ class Classifier(Architecture):
 class Experiment(Section):
     """Which arms a classifier trains on and is tested on; `reads` is what DVC takes for its input.
 
-    protocols, seeds: null takes those of the study.
+    protocols, seeds: null takes those of the study. repeat: how often an epoch shows each training image. limit: the
+    most training images of a class that it takes of an arm, drawn by the seed; of arms without one it takes all.
     """
 
     reads: str
@@ -106,6 +119,8 @@ class Experiment(Section):
     classifier: Classifier
     protocols: Annotated[list[Protocol], Field(min_length=1)] | None
     seeds: Annotated[list[Seed], Field(min_length=1)] | None
+    repeat: PositiveInt = 1
+    limit: dict[str, PositiveInt] = Field(default_factory=dict)
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -115,7 +130,9 @@ class Experiment(Section):
     @model_validator(mode="after")
     def _distinct(self) -> Experiment:
         if len(set(self.train)) != len(self.train):
-            raise ValueError(f"train must not repeat an arm, got {self.train}")
+            raise ValueError(f"train must not repeat an arm, got {self.train}; use repeat")
+        if unknown := [arm for arm in self.limit if arm not in self.train]:
+            raise ValueError(f"limit: '{unknown[0]}' is none of the arms in train, {', '.join(self.train)}")
         for key, values in (("protocols", self.protocols or []), ("seeds", self.seeds or [])):
             if len(set(values)) != len(values):
                 raise ValueError(f"{key} must differ from each other, got {values}")

@@ -67,7 +67,8 @@ class ClassifierSubject:
         """Train with drawn settings and these seeds, score validation images; the test images are not looked at."""
         train, held = self._validation(roots)
         classes = sorted({row.label for row in train + held})
-        training, watched = (self.images.labelled(part, self.experiment.train, classes) for part in (train, held))
+        training = self.images.for_training(train, self.experiment, classes, roots)
+        watched = self.images.labelled(held, self.experiment.train, classes)
         judged = self.images.labelled(held, [self.experiment.test], classes)
         said = self._train(self._drawn(drawn), roots, classes, training, watched, judged, name="")
         return self._scores([row.label for row in held], said, classes)

@@ -47,15 +47,16 @@ class History:
     rows: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
 
-    def waited(self, patience: float = math.inf) -> tuple[int, int]:
-        """Epochs since the best validation loss, and how often more than `patience` of them went by.
+    def waited(self, patience: float = math.inf, monitor: str = "val_loss") -> tuple[int, int]:
+        """Epochs since the best validation loss or accuracy, and how often more than `patience` of them went by.
 
         Each time the count starts again, as in torch's ReduceLROnPlateau.
         """
         best, waiting, ended = math.inf, 0, 0
         for row in self.rows:
-            waiting = 0 if row["val_loss"] < best else waiting + 1
-            best = min(best, row["val_loss"])
+            cost = row[monitor] if monitor == "val_loss" else -row[monitor]
+            waiting = 0 if cost < best else waiting + 1
+            best = min(best, cost)
             if waiting > patience:
                 waiting, ended = 0, ended + 1
         return waiting, ended
@@ -167,7 +168,8 @@ class ClassifierTraining:
         correct, seen = torch.zeros((), dtype=torch.int64, device=self.device), 0
         batches, plateaus = self._batches(epoch), 0
         if self.settings.schedule == "plateau":
-            plateaus = self.history.waited(self.settings.plateau.patience)[1]
+            plateau = self.settings.plateau
+            plateaus = self.history.waited(plateau.patience, plateau.monitor)[1]
         ahead = map if self.settings.on_features else prefetched  # features lie ready
         own = ahead(partial(self._images, epoch, batches), range(len(batches)))
         for number, (images, labels) in enumerate(own):
@@ -231,7 +233,7 @@ class ClassifierTraining:
         if step < warm_up:
             rate *= (step + 1) / warm_up
         elif settings.schedule == "plateau":
-            rate *= settings.plateau.factor**plateaus
+            rate = max(rate * settings.plateau.factor**plateaus, min(rate, settings.plateau.minimum))
         elif settings.schedule == "cosine":
             rate *= 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
         for group in self.optimizer.param_groups:

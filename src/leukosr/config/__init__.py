@@ -4,7 +4,18 @@ It embeds the settings of the domain packages, which are written beside what the
 """
 
 from leukosr.classify.settings import Architecture, Classifier, Experiment, Head
-from leukosr.config.arms import Arm, ByFile, ByTraining, Filtered, Generated, Recoloured, Resampled, Untouched
+from leukosr.config.arms import (
+    Arm,
+    ByClass,
+    ByFile,
+    ByTraining,
+    Filtered,
+    Generated,
+    Recoloured,
+    Resampled,
+    Trained,
+    Untouched,
+)
 from leukosr.config.load import load_params, parse_params
 from leukosr.config.params import Params
 from leukosr.config.study import ArmLook, Budget, Statement
@@ -28,6 +39,7 @@ __all__ = [
     "ArmLook",
     "Augmentation",
     "Budget",
+    "ByClass",
     "ByFile",
     "ByTraining",
     "Claim",
@@ -57,6 +69,7 @@ __all__ = [
     "SyntheticSet",
     "TrainSR",
     "TrainStage",
+    "Trained",
     "Untouched",
     "Warp",
     "load_params",

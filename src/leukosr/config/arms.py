@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, Union, get_type_hints
@@ -97,12 +98,44 @@ class Generated(Arm):
     channels_last: bool
 
 
-class ByTraining(Generated):
-    """Images by the last or the best weights of one of the study's trainings."""
+class Trained(Generated):
+    """Images by the last or the best weights of the study's own trainings."""
+
+    weights: Literal["last", "best"]
+
+    @property
+    @abstractmethod
+    def used_trainings(self) -> tuple[str, ...]:
+        """The trainings whose networks make the images."""
+
+
+class ByTraining(Trained):
+    """Images by one training."""
 
     by: Literal["training"]
     training: str
-    weights: Literal["last", "best"]
+
+    @property
+    def used_trainings(self) -> tuple[str, ...]:
+        """The one."""
+        return (self.training,)
+
+
+class ByClass(Trained):
+    """Images of each class by a network that was trained on that class alone: never images that are tested."""
+
+    by: Literal["class_trainings"]
+    trainings: Annotated[dict[str, str], Field(min_length=1)]  # class -> training
+
+    @property
+    def used_trainings(self) -> tuple[str, ...]:
+        """One of each class."""
+        return tuple(self.trainings.values())
+
+    def of_class(self, label: str) -> ByTraining:
+        """The arm that makes the images of one class."""
+        shared = self.model_dump(exclude={"by", "trainings"})
+        return ByTraining.model_validate({**shared, "by": "training", "training": self.trainings[label]})
 
 
 class ByFile(Generated):
@@ -146,4 +179,6 @@ else:
         Field(discriminator="filter"),
     ]
 
-AnyArm = Annotated[Untouched | Resampled | Recoloured | AnyFiltered | ByTraining | ByFile, Field(discriminator="by")]
+AnyArm = Annotated[
+    Untouched | Resampled | Recoloured | AnyFiltered | ByTraining | ByClass | ByFile, Field(discriminator="by")
+]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from leukosr.classify.settings import Experiment
-from leukosr.config.arms import ByFile, ByTraining
+from leukosr.config.arms import ByClass, ByFile, Trained
 from leukosr.data.sr_folds import sr_folds
 from leukosr.evaluate.claims import Claims
 from leukosr.images.settings import Image
@@ -17,16 +17,26 @@ if TYPE_CHECKING:
     from leukosr.config.params import Params
 
 
-def check_training(name: str, arm: ByTraining, params: Params) -> None:
-    """There is such a training, whose images the study may use so, and DVC watches its weights."""
-    if arm.training not in params.train_sr:
-        raise ValueError(
-            f"upscale.{name}.training = '{arm.training}': no such training; train_sr has "
-            f"{', '.join(params.train_sr) or 'none'}"
-        )
-    needed = f"outputs/{params.study.name}/sr/{arm.training}"
+def check_training(name: str, arm: Trained, params: Params) -> None:
+    """There are such trainings, each of its class where that is asked for, and DVC watches their weights."""
+    key = "trainings" if isinstance(arm, ByClass) else "training"
+    for training in arm.used_trainings:
+        if training not in params.train_sr:
+            raise ValueError(
+                f"upscale.{name}.{key} = '{training}': no such training; train_sr has "
+                f"{', '.join(params.train_sr) or 'none'}"
+            )
+    below = f"outputs/{params.study.name}/sr"
+    needed = below if isinstance(arm, ByClass) else f"{below}/{arm.used_trainings[0]}"
     if arm.reads != needed:
         raise ValueError(f"upscale.{name}.reads = {arm.reads}: must be {needed}, where its training writes the weights")
+    for label, training in arm.trainings.items() if isinstance(arm, ByClass) else ():
+        found = params.train_sr[training].only_class
+        if found != label:
+            raise ValueError(
+                f"upscale.{name}.trainings.{label} = '{training}': train_sr.{training}.class is {found}, it must be "
+                f"{label}"
+            )
     _check_sr_folds(params)
 
 
@@ -71,6 +81,11 @@ def check_experiment(name: str, experiment: Experiment, params: Params) -> None:
             raise ValueError(
                 f"{key}.protocols: '{protocol}' is none of the study's, {', '.join(params.study.protocols)}"
             )
+    if isinstance(params.upscale[experiment.test], ByClass):
+        raise ValueError(
+            f"{key}.test = {experiment.test}: its networks were trained on one class each, so its images tell the "
+            "label: train on them, and test on another arm"
+        )
     arms = f"outputs/{params.study.name}/arms"
     needed = arms if len(experiment.arms) > 1 else f"{arms}/{experiment.test}"
     if experiment.reads != needed:

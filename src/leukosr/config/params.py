@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import model_validator
 
 from leukosr.classify.settings import Classifier, Experiment
-from leukosr.config.arms import AnyArm, ByTraining
+from leukosr.config.arms import AnyArm, ByClass, Trained
 from leukosr.config.checks import check_claims, check_experiment, check_patch, check_training, check_watched
 from leukosr.config.study import Budget, FindSources, Report
 from leukosr.config.sweep import STREAMS_OF, Sweep, SweptStream
@@ -56,7 +56,7 @@ class Params(Section):
     @model_validator(mode="after")
     def _arms_fit(self) -> Params:
         for name, arm in self.upscale.items():
-            if isinstance(arm, ByTraining):
+            if isinstance(arm, Trained):
                 check_training(name, arm, self)
         if unknown := [name for name in self.report.looks if name not in self.upscale]:
             raise ValueError(
@@ -125,7 +125,7 @@ class Params(Section):
 
     def networks_of(self, *arms: str) -> tuple[int | None, ...]:
         """The SR seeds that some of the arms are made with; None alone where no training has made any, or once."""
-        return self.study.networks if any(isinstance(self.upscale[arm], ByTraining) for arm in arms) else (None,)
+        return self.study.networks if any(isinstance(self.upscale[arm], Trained) for arm in arms) else (None,)
 
     def version(self, arm: str, network: int | None) -> str:
         """What the images of an arm by the networks of an SR seed are called; those of other arms are the arm's own."""
@@ -135,7 +135,10 @@ class Params(Section):
         """The experiment on the images by the networks of an SR seed."""
         settings = self.classify[experiment]
         train = [self.version(arm, network) for arm in settings.train]
-        return settings.model_copy(update={"train": train, "test": self.version(settings.test, network)})
+        limit = {self.version(arm, network): most for arm, most in settings.limit.items()}
+        return settings.model_copy(
+            update={"train": train, "test": self.version(settings.test, network), "limit": limit}
+        )
 
     def experiments_under(self, protocol: Protocol) -> tuple[str, ...]:
         """The experiments that run under a protocol, in the order of the file."""
@@ -239,9 +242,10 @@ class Params(Section):
     @model_validator(mode="after")
     def _measures_fit(self) -> Params:
         """There is something to do for each measure of the study, and nothing for the others."""
-        images = self.arms if "image_quality" in self.study.measures else ()
-        if sorted(self.compared) != sorted(images):
-            raise ValueError(f"compared: must list {'every arm' if images else 'nothing'}, by study.measures")
+        measured = self.upscale.items() if "image_quality" in self.study.measures else ()
+        wanted = [name for name, arm in measured if not isinstance(arm, ByClass)]
+        if sorted(self.compared) != sorted(wanted):
+            raise ValueError(f"compared: must list {', '.join(wanted) or 'nothing'}, by study.measures")
         if self.study.classifies:
             if not self.classify:
                 raise ValueError("classify: add an experiment, or take classification out of study.measures")
@@ -273,6 +277,12 @@ class Params(Section):
                 f"sweep.arm: unknown '{self.sweep.arm}'; known to {self.sweep.target} are {', '.join(known)}"
             )
         swept = self.swept_arm
+        shown = self.classify[swept].arms if self.sweep.target == "classify" else ()
+        if alone := [arm for arm in shown if isinstance(self.upscale[arm], ByClass)]:
+            raise ValueError(
+                f"sweep.arm: {swept} trains on {alone[0]}, which has no images to test and to draw a split from; "
+                "choose another experiment"
+            )
         watched = self.classify[swept].classifier if self.sweep.target == "classify" else self.train_sr[swept]
         if self.sweep.reads != watched.reads:
             raise ValueError(

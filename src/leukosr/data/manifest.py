@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -218,6 +219,22 @@ def _measured(role: str) -> bool:
 def is_tested(row: Row, protocol: Protocol) -> bool:
     """Whether a classifier, or SR alone, is tested on an image."""
     return row.role(protocol).startswith(FOLD) or row.plays(protocol, "classifier_test", SR_TEST)
+
+
+def untested_rows(rows: Iterable[Row], protocols: Sequence[Protocol]) -> list[Row]:
+    """The rows that no protocol tests: all that a network which knows the label may be shown.
+
+    Raises LeukoError where one of them trains a classifier under another protocol, or in another fold.
+    """
+    rows = list(rows)
+    tested = {row.id: row for row in rows if any(is_tested(row, protocol) for protocol in protocols)}
+    for row, protocol in product(tested.values(), protocols):
+        if row.role(protocol).startswith(FOLD) or row.plays(protocol, "classifier_train", "classifier_val"):
+            raise LeukoError(
+                f"{row.id} is tested and, under {protocol}, trained on, so no network of one class may make it: run "
+                "the protocols as studies of their own, without folds"
+            )
+    return [row for row in rows if row.id not in tested]
 
 
 def refuse_trained_tests(rows: Iterable[Row], study: Study) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from leukosr.degradation.bicubic import Bicubic, BicubicSettings
 from leukosr.degradation.capstone import Capstone, CapstoneSettings
 from leukosr.degradation.checks import Image8
+from leukosr.degradation.plain import Plain, PlainSettings
 from leukosr.degradation.second_order import SecondOrder, SecondOrderSettings
 
 
@@ -33,6 +34,7 @@ DEGRADATIONS: dict[str, type[Degradation]] = {
     "capstone": Capstone,
     "bicubic": Bicubic,
     "second_order": SecondOrder,
+    "plain": Plain,
 }
 
 
@@ -47,6 +49,6 @@ def image_rng(seed: int, image_id: str) -> np.random.Generator:
 
 
 __all__ = [
-    "DEGRADATIONS", "Bicubic", "BicubicSettings", "Capstone", "CapstoneSettings", "SecondOrder", "SecondOrderSettings",
-    "image_rng",
+    "DEGRADATIONS", "Bicubic", "BicubicSettings", "Capstone", "CapstoneSettings", "Plain", "PlainSettings",
+    "SecondOrder", "SecondOrderSettings", "image_rng",
 ]  # fmt: skip

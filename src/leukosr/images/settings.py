@@ -10,6 +10,7 @@ from leukosr.images.file_format import ArmFormat
 from leukosr.settings import Section, Side
 
 BicubicKernel = Literal["opencv_bicubic", "pillow_bicubic"]
+FittingKernel = Literal["opencv_bicubic", "pillow_bicubic", "bilinear"]
 
 
 class Image(Section):
@@ -23,7 +24,7 @@ class Image(Section):
     width: Side
     scale: Literal[2, 4, 8]
     fit: Literal["resize", "center_crop"]
-    kernel: BicubicKernel
+    kernel: FittingKernel
     enlarging: BicubicKernel
     degraded_at: tuple[Side, Side] | None
     arm_file: ArmFormat

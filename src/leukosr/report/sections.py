@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from leukosr.config import ByTraining, Classifier, Params
+from leukosr.config import Classifier, Params, Trained
 from leukosr.report.results import StudyResults
 from leukosr.report.style import arm_looks, size_text, training_words
 from leukosr.report.tables import UNDEFINED, number, percent, quality_cells, score_cells
@@ -201,7 +201,8 @@ def sr_rows(params: Params, results: StudyResults) -> list[list[str]]:
 
 def _weights_used(params: Params, training: str) -> str:
     """`last`, `best` or both, in the order of the arms."""
-    used = [arm.weights for arm in params.upscale.values() if isinstance(arm, ByTraining) and arm.training == training]
+    arms = [arm for arm in params.upscale.values() if isinstance(arm, Trained)]
+    used = [arm.weights for arm in arms if training in arm.used_trainings]
     return ", ".join(dict.fromkeys(used)) or UNDEFINED
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from leukosr.config import ByTraining, Params, Statement
+from leukosr.config import Params, Statement, Trained
 from leukosr.data.splits import SPLITS
 from leukosr.quoting import listed
 from leukosr.report.results import StudyResults
@@ -124,7 +124,7 @@ def _modelling(params: Params, results: Sequence[StudyResults]) -> list[Item]:
     ensembles = {str(each.ensemble) for each in recipes_used}
     networks = "; ".join(f"{name}: {each.architecture}" for name, each in params.train_sr.items())
     splits = "; ".join(f"{each.protocol}: {SPLITS[each.protocol].words}" for each in results)
-    weights = [f"{name}: {arm.weights}" for name, arm in params.upscale.items() if isinstance(arm, ByTraining)]
+    weights = [f"{name}: {arm.weights}" for name, arm in params.upscale.items() if isinstance(arm, Trained)]
     plain = [name for name, arm in params.upscale.items() if arm.by in ("nothing", "kernel", "filter", "colour_map")]
     started = [f"classifiers: {listed(sorted({each.weights for each in recipes_used}))}"] if recipes_used else []
     started += [f"{name}: {each.start or 'random'}" for name, each in params.train_sr.items()]

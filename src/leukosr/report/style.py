@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from leukosr.config import ArmLook, Budget, ByTraining, Classifier, Params
+from leukosr.config import ArmLook, Budget, Classifier, Params, Trained
 from leukosr.files import new_file
 from leukosr.images.reading import read_as_rgb
 
@@ -68,7 +68,7 @@ def experiment_looks(params: Params) -> dict[str, Look]:
 def training_look(params: Params, training: str) -> Look:
     """The look of the first arm that a training makes; its own name where there is none."""
     for name, arm in params.upscale.items():
-        if isinstance(arm, ByTraining) and arm.training == training:
+        if isinstance(arm, Trained) and training in arm.used_trainings:
             return arm_looks(params)[name]
     return Look(_words(training), SEQUENCE[0])
 

@@ -19,7 +19,8 @@ from leukosr.classify.ensemble import together
 from leukosr.classify.experiment_data import ArmImages, ExperimentData, Split
 from leukosr.classify.trainer import ClassifierTraining, predict, training_label
 from leukosr.classify.weights import save_classifier
-from leukosr.data.manifest import read_manifest, seen_by_classifiers
+from leukosr.config import ByClass
+from leukosr.data.manifest import read_manifest, seen_by_classifiers, untested_rows
 from leukosr.data.splits import check_claims
 from leukosr.engine.device import choose_device
 from leukosr.engine.precision import resolve_precision
@@ -64,7 +65,13 @@ def run(context: Context, name: str, seeds: list[int] | None = None) -> None:
         require(layout.arm(arm), f"upscale@{arm}")
     versions = dict.fromkeys(each for network in networks for each in params.seen_with(name, network).arms)
     folders = {version: layout.arm(version) for version in versions}
-    images = ArmImages(seen_by_classifiers(rows, protocols), folders, experiment.classifier, device, processes)
+    seen = seen_by_classifiers(rows, protocols)
+    alone = {
+        params.version(arm, network): untested_rows(seen, params.study.protocols)
+        for arm, network in product(experiment.arms, networks)
+        if isinstance(params.upscale[arm], ByClass)
+    }
+    images = ArmImages(seen, folders, experiment.classifier, device, processes, only=alone)
     check_claims(rows, protocols)
     context = replace(context, params=params)
     data = {
@@ -119,7 +126,8 @@ class _Work:
             used.append(find_weights(self.recipe.weight_file))
         recipe, experiment = self.recipe.model_dump(exclude={"precision"}), self.data.experiment
         runs = [run.label for run in self.runs]
-        settings = [recipe, name, experiment.train, experiment.test, self.data.protocol, runs]
+        shown = [experiment.train, experiment.test, experiment.repeat, experiment.limit]
+        settings = [recipe, name, *shown, self.data.protocol, runs]
         digest = work_digest(settings, [layout.manifest, layout.roles, *used])
         self.resume = Resume.computed_in(self.recipe.precision, digest, params.runtime.checkpoint_seconds)
 

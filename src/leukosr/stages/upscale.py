@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
-from leukosr.config import Arm, ByFile, ByTraining, Filtered, Generated, Params, Recoloured, Resampled
-from leukosr.data.manifest import Row, arm_rows, is_tested, read_manifest, refuse_trained_tests, with_role
+from leukosr.config import Arm, ByClass, ByFile, ByTraining, Filtered, Generated, Params, Recoloured, Resampled
+from leukosr.data.manifest import (
+    Row,
+    arm_rows,
+    is_tested,
+    read_manifest,
+    refuse_trained_tests,
+    untested_rows,
+    with_role,
+)
 from leukosr.data.sr_folds import seen_from, sr_folds
 from leukosr.engine.processes import shared_folder
 from leukosr.engine.progress import track
@@ -43,6 +52,8 @@ def run(context: Context, arm: str) -> None:
     manifest = read_manifest(context.layout.manifest)
     rows = arm_rows(manifest, params.study)
     target = context.out or context.layout.arm(arm)
+    if isinstance(params.upscale[arm], ByClass):
+        rows = sorted(untested_rows(rows, params.study.protocols), key=lambda row: row.label)
     own = [row for row in rows if processes.owns(row.id)]
     settings: Arm = params.upscale[arm]
     if isinstance(settings, Generated):
@@ -119,7 +130,9 @@ def _images(
 ) -> Iterator[np.ndarray]:
     image = context.params.image
     given, size = _given(context, settings, rows), settings.shape(image)
-    if isinstance(settings, Generated):
+    if isinstance(settings, ByClass):
+        made = _of_each_class(context, arm, settings, rows, network)
+    elif isinstance(settings, Generated):
         made = _generated(context, arm, settings, rows, given, network)
     elif isinstance(settings, Resampled):
         precise = np.float32 if settings.file == "npy" else np.uint8
@@ -209,6 +222,18 @@ def _masks(context: Context, rows: list[Row], *, shuffled: bool) -> Iterator[np.
     everyone = arm_rows(read_manifest(context.layout.manifest), context.params.study)
     masks, place = masks_for(everyone, context.params, shuffled=shuffled), {row.id: i for i, row in enumerate(everyone)}
     return (masks[place[row.id]] for row in rows)
+
+
+def _of_each_class(
+    context: Context, arm: str, settings: ByClass, rows: list[Row], sr_seed: int | None
+) -> Iterator[np.ndarray]:
+    """Images of rows in the order of their classes, each by the network of its class."""
+    for label, alike in groupby(rows, key=lambda row: row.label):
+        if label not in settings.trainings:
+            known = ", ".join(settings.trainings)
+            raise LeukoError(f"upscale.{arm}.trainings: no training for the class {label}; there are those of {known}")
+        own, one = list(alike), settings.of_class(label)
+        yield from _generated(context, arm, one, own, _given(context, one, own), sr_seed)
 
 
 @dataclass(frozen=True)

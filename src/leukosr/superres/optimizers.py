@@ -12,7 +12,7 @@ def optimizer_of(module: nn.Module, stage: TrainStage) -> torch.optim.Optimizer:
     """The stage's optimiser of all weights of a network."""
     weights, rate, decay = module.parameters(), stage.learning_rate, stage.weight_decay
     if stage.optimizer == "adam":
-        return torch.optim.Adam(weights, lr=rate, betas=stage.betas, weight_decay=decay, fused=True)
+        return torch.optim.Adam(weights, lr=rate, betas=stage.betas, eps=stage.epsilon, weight_decay=decay, fused=True)
     return torch.optim.SGD(weights, lr=rate, momentum=stage.betas[0], weight_decay=decay)
 
 

@@ -197,15 +197,15 @@ class SRTraining:
         self._set_learning_rate()
         self.generator.train()
         seen, target = seen_and_target(self.generator, lr, hr, self.settings.needs_masks)
+        losses = self._discriminator_turns(seen, target)
         with autocast(self.device, self.settings.precision):
             generated = self.generate(*seen)
         generated = generated.float()
-        losses: dict[str, float] = {}
-        adversarial, first = self.objective.discriminator is not None, self.objective.discriminator_first
-        if adversarial and first:
+        trained, first = self.objective.discriminator is not None, self.objective.discriminator_first
+        if trained and first:
             losses |= self._discriminator_step(target, generated.detach())
-        losses |= self._generator_step(generated, target, adversarial)
-        if adversarial and not first:
+        losses |= self._generator_step(generated, target, trained or self.objective.discriminator_turns is not None)
+        if trained and not first:
             losses |= self._discriminator_step(target, generated.detach())
         if self.averaged is not None:
             self.averaged.update_parameters(self.generator)
@@ -214,14 +214,14 @@ class SRTraining:
     def _generator_step(self, generated: Tensor, target: Tensor, adversarial: bool) -> dict[str, float]:
         judge = self.discriminator if adversarial else None
         if judge is not None:
-            judge.requires_grad_(False)
+            judge.requires_grad_(False).train(self.objective.discriminator_turns is None)
         with autocast(self.device, self.settings.precision):
             scores = judge(generated).float() if judge is not None else None
             parts = self.objective.generator(generated, target, scores)
             total = torch.stack(list(parts.values())).sum()
         self._descend("generator", total)
         if judge is not None:
-            judge.requires_grad_(True)
+            judge.requires_grad_(True).train()
         values = {f"loss_{name}": float(part.detach()) for name, part in {"generator": total, **parts}.items()}
         values = self.processes.mean(values)
         if not np.isfinite(values["loss_generator"]):
@@ -239,6 +239,23 @@ class SRTraining:
         loss = self.objective.discriminator(real.float(), fake.float())
         self._descend("discriminator", loss)
         return self.processes.mean({"loss_discriminator": float(loss.detach())})
+
+    def _discriminator_turns(self, seen: Sequence[Tensor], target: Tensor) -> dict[str, float]:
+        """A step on generated images and one on real ones, where the objective asks for these turns."""
+        if self.objective.discriminator_turns is None:
+            return {}
+        assert self.discriminate is not None
+        with torch.no_grad(), autocast(self.device, self.settings.precision):
+            generated = self.generator.eval()(*seen).float()
+        self.generator.train()
+        total = 0.0
+        for images, loss_of in zip((generated, target), self.objective.discriminator_turns, strict=True):
+            with autocast(self.device, self.settings.precision):
+                scores = self.discriminate(images)
+            loss = loss_of(scores.float())
+            self._descend("discriminator", loss)
+            total += float(loss.detach())
+        return self.processes.mean({"loss_discriminator": total})
 
     def _descend(self, network: str, loss: Tensor) -> None:
         descend(self.optimizers[network], loss, self.stage.clip)

@@ -14,10 +14,12 @@ from leukosr.superres.methods.method import TrainSR
 from leukosr.superres.methods.pixelwise import SRCNN, VDSR, SRResNet
 from leukosr.superres.methods.real_esrgan import RealESRGAN
 from leukosr.superres.methods.srgan import SRGAN
+from leukosr.superres.methods.srgan_keras import SRGANKeras
 from leukosr.superres.methods.vgg_gan import SFTGAN, SFTGANPrior, SRGANLuminance
 
 METHODS: dict[str, type[TrainSR]] = {
     "srgan": SRGAN,
+    "srgan_keras": SRGANKeras,
     "real_esrgan": RealESRGAN,
     "srresnet": SRResNet,
     "distil": Distil,

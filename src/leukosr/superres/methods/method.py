@@ -26,13 +26,15 @@ class TrainStage(Section):
     """One stretch of a training with one optimiser.
 
     The learning rate is multiplied by `gamma` at each of the `milestones` and after `every` iterations, again and
-    again. optimizer: SGD takes the first of `betas` as its momentum. clip: the largest norm of all gradients together.
+    again. optimizer: SGD takes the first of `betas` as its momentum; epsilon: of Adam. clip: the largest norm of all
+    gradients together.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z_]+$")]
     iterations: PositiveInt
     learning_rate: LearningRate
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]]
+    epsilon: Annotated[float, Field(gt=0, lt=1)] = 1e-8
     milestones: list[PositiveInt]
     gamma: Annotated[float, Field(gt=0, le=1)]
     every: PositiveInt | None = None
@@ -53,11 +55,15 @@ class Objective:
     generator: from generated images, their targets and the discriminator's scores of the generated ones (None without
     a discriminator) the weighted parts of the loss by name. discriminator: its loss from its scores of real and of
     generated images; None where the stage trains none. discriminator_first: it steps before the generator.
+    discriminator_turns: in the place of `discriminator`, the losses by which it steps twice before the generator, each
+    from its own scores: of generated images, which the generator makes in evaluation mode, then of real ones. Its
+    scores for the generator are then those of evaluation mode, too.
     """
 
     generator: Callable[..., Mapping[str, Tensor]]
     discriminator: Callable[[Tensor, Tensor], Tensor] | None = None
     discriminator_first: bool = False
+    discriminator_turns: tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]] | None = None
 
 
 class TrainSR(Section):

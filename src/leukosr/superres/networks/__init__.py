@@ -9,6 +9,7 @@ from leukosr.superres.networks.real_esrgan import RRDBNet, UNetDiscriminatorSN
 from leukosr.superres.networks.sftgan import SFTGAN
 from leukosr.superres.networks.srcnn import SRCNN
 from leukosr.superres.networks.srgan import SRGANDiscriminator, SRGANGenerator
+from leukosr.superres.networks.srgan_keras import SRGANKerasDiscriminator, SRGANKerasGenerator
 from leukosr.superres.networks.srresnet import SRResNet
 from leukosr.superres.networks.vdsr import VDSR
 
@@ -18,6 +19,7 @@ _GUIDED = Contract((2, 4, 8), channels="luminance", enlarged=True, masks=CLASSES
 
 GENERATORS: dict[str, GeneratorNetwork] = {
     "srgan": GeneratorNetwork(SRGANGenerator, 734_219, {"features": 8, "blocks": 2}, Contract((2, 4, 8))),
+    "srgan_keras": GeneratorNetwork(SRGANKerasGenerator, 2_040_067, {"features": 8, "blocks": 2}, Contract((4,))),
     "real_esrgan": GeneratorNetwork(
         RRDBNet, 16_697_987, {"features": 8, "blocks": 2, "growth": 4}, Contract((2, 4, 8))
     ),
@@ -40,6 +42,7 @@ _OF_LUMINANCE = Network(partial(SRGANDiscriminator, channels=1), 5_214_273, {"fe
 
 DISCRIMINATORS: dict[str, Network] = {
     "srgan": Network(SRGANDiscriminator, 5_215_425, {"features": 4}),
+    "srgan_keras": Network(SRGANKerasDiscriminator, 38_245_569, {"features": 4, "side": 32}),
     "real_esrgan": Network(UNetDiscriminatorSN, 4_376_897, {"features": 4}),
     "srresnet": _OF_LUMINANCE,
     "sftgan": _OF_LUMINANCE,

@@ -1,0 +1,92 @@
+"""Changes to the parts of a classification network: its pooling, its head, its norm layers, and what trains."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from torch import nn
+from torchvision.models import VGG, AlexNet
+
+from leukosr.classify.settings import Head
+from leukosr.errors import LeukoError
+
+CONTAINERS = ("features", "stages", "blocks", "layers", "trunk_output", "classifier")  # whose children are stages
+
+
+def pool(network: nn.Module, classes: int) -> None:
+    """A linear head on the global average of the last feature map (in place); most networks have that anyway.
+
+    VGG and AlexNet lose their own fully connected layers.
+    """
+    if isinstance(network, VGG | AlexNet):
+        width = [part.out_channels for part in network.features if isinstance(part, nn.Conv2d)][-1]
+        network.avgpool, network.classifier = nn.AdaptiveAvgPool2d(1), nn.Sequential(nn.Linear(width, classes))
+
+
+def last_stages(network: nn.Module, head: str) -> list[str]:
+    """The names of the last stage and of what follows it, without the head.
+
+    The last stage is the last part that has half as many weights as the largest: batch norm and a convolution that only
+    widen the features are none.
+    """
+    names: list[str] = []
+    for name, part in network.named_children():
+        inner = [f"{name}.{below}" for below, _ in part.named_children()]
+        names += inner if name in CONTAINERS and inner else [name]
+    sizes = dict.fromkeys(names, 0)
+    for below, parameter in network.named_parameters():
+        for name in names:
+            if _inside(below, name) and not _inside(below, head):
+                sizes[name] += parameter.numel()
+    last = max(place for place, name in enumerate(names) if 2 * sizes[name] >= max(sizes.values()))
+    return [name for name in names[last:] if sizes[name]]
+
+
+def replace_batch_norm(module: nn.Module, groups: int) -> None:
+    """Group norm of so many groups in the place of batch norm, with its weights and activation (in place)."""
+    for name, part in module.named_children():
+        if not isinstance(part, nn.BatchNorm2d):
+            replace_batch_norm(part, groups)
+            continue
+        norm = nn.GroupNorm(math.gcd(part.num_features, groups), part.num_features, part.eps, affine=part.affine)
+        norm.load_state_dict(dict(part.named_parameters()))
+        activation = getattr(part, "act", None)  # timm's batch norm has one of its own
+        setattr(module, name, norm if activation is None else nn.Sequential(norm, activation))
+
+
+def replace_head(network: nn.Module, name: str, head: Head, classes: int) -> None:
+    """The head of the settings in the place of the linear one of that name (in place).
+
+    Raises LeukoError where that is a convolution.
+    """
+    if not head.hidden and not head.dropout:
+        return
+    last = network.get_submodule(name)
+    if not isinstance(last, nn.Linear):
+        raise LeukoError(
+            "classifier.head: the logits of this backbone come from a convolution: leave hidden empty and dropout 0"
+        )
+    layers: list[nn.Module] = []
+    width = last.in_features
+    for units in head.hidden:
+        layers += [nn.Linear(width, units), nn.ReLU()]
+        width = units
+    layers += [nn.Dropout(head.dropout), nn.Linear(width, classes) if head.hidden else last]
+    network.set_submodule(name, nn.Sequential(*layers))
+
+
+def freeze(network: nn.Module, trained: Sequence[str]) -> list[nn.Module]:
+    """Freeze all but the parts of those names; the modules of which nothing trains."""
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(any(_inside(name, part) for part in trained))
+    return [
+        module
+        for name, module in network.named_modules()
+        if not any(_inside(name, part) or _inside(part, name) for part in trained)
+    ]
+
+
+def _inside(name: str, part: str) -> bool:
+    """Whether a name is that of a part or of something in it; the part "" holds everything."""
+    return not part or name == part or name.startswith(f"{part}.")

@@ -1,0 +1,50 @@
+"""Shrinking alone, as the public code of Ferdousi et al. 2024 (001) does it, or after the blur that its text names."""
+
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+import cv2
+import numpy as np
+
+from leukosr.degradation.checks import (
+    Image8,
+    OfImage,
+    low_resolution_size,
+    require,
+    require_integer,
+    require_non_negative,
+)
+from leukosr.images.resampling import RESAMPLING, Kernel, resize
+
+
+@dataclass(frozen=True)
+class PlainSettings:
+    """kernel: `bilinear` is OpenCV's, without anti-aliasing. blur: sigma of a Gaussian in HR pixels; 0 is no blur."""
+
+    scale: OfImage[int] = 4
+    kernel: Kernel = "bilinear"
+    blur: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse values that the degradation cannot run with LeukoError."""
+        require_integer(self.scale, "scale", 2, 16)
+        require(self.kernel in RESAMPLING, "kernel", self.kernel, f"one of {', '.join(RESAMPLING)}")
+        require_non_negative(self.blur, "blur")
+
+
+@dataclass(frozen=True)
+class Plain:
+    """Blur or not, then shrink."""
+
+    Settings: ClassVar[type[PlainSettings]] = PlainSettings
+    settings: PlainSettings
+
+    def __call__(self, hr: Image8, rng: np.random.Generator) -> Image8:
+        """Make the LR image of `hr`; `rng` is not used, since nothing is random here.
+
+        hr: uint8 RGB, (H, W, 3). Returns uint8 RGB, (H / scale, W / scale, 3), rounded up. Raises LeukoError for
+        another dtype or shape.
+        """
+        lr_size, sigma = low_resolution_size(hr, self.settings.scale), self.settings.blur
+        blurred = cv2.GaussianBlur(hr, (0, 0), sigma) if sigma else hr  # (0, 0): the kernel's side follows from sigma
+        return cast(Image8, resize(blurred, lr_size, self.settings.kernel))

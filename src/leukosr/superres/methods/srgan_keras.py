@@ -1,0 +1,74 @@
+"""SRGAN as Ferdousi et al. 2024 (001) trained it: VGG19 features and a small adversarial part, one image a step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from leukosr.superres.methods.method import Objective, TrainGAN, TrainStage, Width
+from leukosr.superres.methods.srgan import ResNetSize
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+class FixedWidth(Width):
+    """With the side, in pixels, of the only images that the discriminator takes."""
+
+    side: Annotated[int, Field(ge=32, multiple_of=16)]
+
+
+class SRGANKeras(TrainGAN):
+    """Settings and objective."""
+
+    architecture: ClassVar[str] = "srgan_keras"
+
+    method: Literal["srgan_keras"]
+    generator: ResNetSize
+    discriminator: FixedWidth
+
+    def objective(self, stage: TrainStage, seed: int, device: torch.device) -> Objective:
+        """perceptual: MSE of VGG19's block3_conv4 after its ReLU, 2,325,568 parameters deep; image: MSE of the pixels,
+        of weight 0 as published; adversarial: cross-entropy of the generated images' scores against "real".
+
+        Images go into the VGG in [0, 1] without its preprocessing, as in the notebook (cells 21 to 26). Keras' weights
+        are made for 0 … 255, torchvision's for standardised images, so these features are larger than the notebook's.
+        """
+        import torch
+        from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
+
+        from leukosr.superres.losses import perceptual_distance
+
+        weights = self.losses
+        distance = perceptual_distance(
+            "vgg19", {"relu3_4": 1.0}, mse_loss, self.perceptual_weights, seed, device, normalise=False
+        ) if weights.perceptual else None  # fmt: skip
+
+        def against_real(scores: Tensor) -> Tensor:
+            return binary_cross_entropy_with_logits(scores, torch.ones_like(scores))
+
+        def against_generated(scores: Tensor) -> Tensor:
+            return binary_cross_entropy_with_logits(scores, torch.zeros_like(scores))
+
+        def generator(generated: Tensor, target: Tensor, scores: Tensor) -> dict[str, Tensor]:
+            parts = {}
+            if weights.image:
+                parts["image"] = weights.image * mse_loss(generated, target)
+            if distance is not None:
+                parts["perceptual"] = weights.perceptual * distance(generated, target)
+            if weights.adversarial:
+                parts["adversarial"] = weights.adversarial * against_real(scores)
+            return parts
+
+        return Objective(generator, discriminator_turns=(against_generated, against_real))
+
+    @model_validator(mode="after")
+    def _patch_fits_the_discriminator(self) -> SRGANKeras:
+        if self.patch != self.discriminator.side:
+            raise ValueError(
+                f"patch = {self.patch}: the discriminator takes images of {self.discriminator.side} pixels a side "
+                "alone; set patch and discriminator.side to one number"
+            )
+        return self
