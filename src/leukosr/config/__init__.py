@@ -4,7 +4,17 @@ It embeds the settings of the domain packages, which are written beside what the
 """
 
 from leukosr.classify.settings import Architecture, Classifier, Experiment, Head
-from leukosr.config.arms import Arm, ByFile, ByTraining, Filtered, Generated, Recoloured, Resampled, Untouched
+from leukosr.config.arms import (
+    Arm,
+    ByFile,
+    ByTraining,
+    Extraction,
+    Filtered,
+    Generated,
+    Recoloured,
+    Resampled,
+    Untouched,
+)
 from leukosr.config.load import load_params, parse_params
 from leukosr.config.params import Params
 from leukosr.config.study import ArmLook, Budget, Statement
@@ -34,6 +44,7 @@ __all__ = [
     "Claims",
     "Classifier",
     "Experiment",
+    "Extraction",
     "Filtered",
     "Flip",
     "FlipsAndLight",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from leukosr.classify.settings import Experiment
-from leukosr.config.arms import ByFile, ByTraining
+from leukosr.config.arms import ByFile, ByTraining, Extraction
 from leukosr.evaluate.claims import Claims
 from leukosr.images.settings import Image
 from leukosr.layout import weight_file
@@ -26,6 +26,21 @@ def check_training(name: str, arm: ByTraining, params: Params) -> None:
     needed = f"outputs/{params.study.name}/sr/{arm.training}"
     if arm.reads != needed:
         raise ValueError(f"upscale.{name}.reads = {arm.reads}: must be {needed}, where its training writes the weights")
+
+
+def check_extraction(name: str, extraction: Extraction, params: Params) -> None:
+    """Its name is no other arm's, there are such images, and DVC watches them."""
+    key = f"extract.{name}"
+    if name in params.upscale:
+        raise ValueError(f"{key}: upscale has an arm of this name, too; both write arms/{name}: rename one")
+    if extraction.arm is not None and extraction.arm not in params.upscale:
+        raise ValueError(
+            f"{key}.arm = '{extraction.arm}': no such arm; upscale has {', '.join(params.upscale) or 'none'}, and null "
+            "takes the originals"
+        )
+    needed = params.prepare.root if extraction.arm is None else f"outputs/{params.study.name}/arms/{extraction.arm}"
+    if extraction.reads != needed:
+        raise ValueError(f"{key}.reads = {extraction.reads}: must be {needed}, where the images lie")
 
 
 def check_watched(key: str, reads: str, weights: str | None, by: str, starts: Mapping[str, str]) -> None:
@@ -48,8 +63,8 @@ def check_experiment(name: str, experiment: Experiment, params: Params) -> None:
     """Arms and protocols that there are, and the input that DVC is to watch."""
     key = f"classify.{name}"
     for arm in experiment.arms:
-        if arm not in params.upscale:
-            raise ValueError(f"{key}: unknown arm '{arm}'; the arms of this study are {', '.join(params.upscale)}")
+        if arm not in params.arms:
+            raise ValueError(f"{key}: unknown arm '{arm}'; the arms of this study are {', '.join(params.arms)}")
     for protocol in experiment.protocols or ():
         if protocol not in params.study.protocols:
             raise ValueError(

@@ -5,8 +5,15 @@ from __future__ import annotations
 from pydantic import model_validator
 
 from leukosr.classify.settings import Classifier, Experiment
-from leukosr.config.arms import AnyArm, ByTraining
-from leukosr.config.checks import check_claims, check_experiment, check_patch, check_training, check_watched
+from leukosr.config.arms import AnyArm, Arm, ByTraining, Extraction, Untouched
+from leukosr.config.checks import (
+    check_claims,
+    check_experiment,
+    check_extraction,
+    check_patch,
+    check_training,
+    check_watched,
+)
 from leukosr.config.study import Budget, FindSources, Report
 from leukosr.config.sweep import STREAMS_OF, Sweep, SweptStream
 from leukosr.data.settings import Prepare, Provenance
@@ -37,6 +44,7 @@ class Params(Section):
     starts: dict[str, str]
     train_sr: dict[Name, AnyTrainSR]
     upscale: dict[Name, AnyArm]
+    extract: dict[Name, Extraction]
     compared_by: dict[str, list[str]]
     compared: list[str]
     quality: Quality
@@ -50,14 +58,29 @@ class Params(Section):
     @property
     def arms(self) -> tuple[str, ...]:
         """The arms of the study in the order of its file."""
-        return tuple(self.upscale)
+        return (*self.upscale, *self.extract)
+
+    def source_arm(self, arm: str) -> Arm:
+        """How the images of an arm are made before a cell is cut out of them, if one is."""
+        extraction = self.extract.get(arm)
+        if extraction is None:
+            return self.upscale[arm]
+        if extraction.arm is None:
+            return Untouched.model_validate({"reads": extraction.reads, "from": "original", "by": "nothing"})
+        return self.upscale[extraction.arm]
+
+    def stage_of(self, arm: str) -> str:
+        """The stage of the pipeline that makes the images of an arm."""
+        return f"{'extract' if arm in self.extract else 'upscale'}@{arm}"
 
     @model_validator(mode="after")
     def _arms_fit(self) -> Params:
         for name, arm in self.upscale.items():
             if isinstance(arm, ByTraining):
                 check_training(name, arm, self)
-        if unknown := [name for name in self.report.looks if name not in self.upscale]:
+        for name, extraction in self.extract.items():
+            check_extraction(name, extraction, self)
+        if unknown := [name for name in self.report.looks if name not in self.arms]:
             raise ValueError(
                 f"report.looks: unknown arm '{unknown[0]}'; the arms of this study are {', '.join(self.arms)}"
             )
@@ -120,7 +143,7 @@ class Params(Section):
 
     def networks_of(self, *arms: str) -> tuple[int | None, ...]:
         """The SR seeds that some of the arms are made with; None alone where no training has made any, or once."""
-        return self.study.networks if any(isinstance(self.upscale[arm], ByTraining) for arm in arms) else (None,)
+        return self.study.networks if any(isinstance(self.source_arm(arm), ByTraining) for arm in arms) else (None,)
 
     def version(self, arm: str, network: int | None) -> str:
         """What the images of an arm by the networks of an SR seed are called; those of other arms are the arm's own."""

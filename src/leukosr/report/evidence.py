@@ -53,7 +53,7 @@ def _pairs(params: Params, results: StudyResults) -> list[tuple[str, str]]:
 
 def assay_pairs(params: Params, results: StudyResults) -> list[tuple[str, str]]:
     """The experiments on originals and on bicubic enlargements, alike but for their arm: a pair per classifier."""
-    alone = {name: params.upscale[params.classify[name].test] for name in _of_one_arm(params, results)}
+    alone = {name: params.source_arm(params.classify[name].test) for name in _of_one_arm(params, results)}
     originals = [name for name, arm in alone.items() if isinstance(arm, Untouched) and arm.made_from == "original"]
     enlarged = [name for name, arm in alone.items() if isinstance(arm, Resampled) and arm.made_from == "low"]
     found: list[tuple[str, str]] = []
@@ -80,7 +80,7 @@ def beside(params: Params, results: StudyResults, found: tuple[str, str]) -> lis
         name
         for name in _of_one_arm(params, results)
         if name not in found
-        and params.upscale[params.classify[name].test].made_from == "low"
+        and params.source_arm(params.classify[name].test).made_from == "low"
         and _same_classifier(params, name, found[0])
         and set.intersection(*(set(params.seeds_of(each)) for each in (name, *found)))
     ]

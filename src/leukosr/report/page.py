@@ -230,14 +230,14 @@ def _draw(folder: Path, params: Params, results: StudyResults, note: str) -> dic
     originals = [name for name, arm in params.upscale.items() if arm.shows_originals(params.image)]
     guide = originals[0] if originals else None
     looks = arm_looks(params)
-    arms = list(looks)
+    arms = list(params.upscale)
     versions = {arm: params.version(arm, params.study.networks[0]) for arm in arms}
     cell = partial(read_cell, results.layout, crop=params.report.crop, guide=guide, versions=versions)
     cells = [
         cell(image, arms, label=label, captions=captions)
         for image, label, captions in sections.grid_choice(results, arms, params.report.grid_cells)
     ]
-    if cells:
+    if cells and arms:
         arm_grid(folder / "grid.png", cells, looks, note)
         add("grid", "The same cells in every arm with a zoomed crop", photo=True)
     for name, result in results.experiments.items():

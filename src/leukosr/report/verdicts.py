@@ -39,7 +39,7 @@ def study_pairs(params: Params) -> list[tuple[str, str]]:
     declared = [] if params.claims is None else [(claim.first, claim.second) for claim in params.claims.family]
     if params.study.comparisons is not None:
         return list(dict.fromkeys([*declared, *params.study.comparisons]))
-    tested = {name: params.upscale[each.test] for name, each in params.classify.items()}
+    tested = {name: params.source_arm(each.test) for name, each in params.classify.items()}
     generated = [name for name, arm in tested.items() if isinstance(arm, Generated)]
     plain = [name for name, arm in tested.items() if arm.made_from == "low" and name not in generated]
     recipes = {name: each.classifier for name, each in params.classify.items()}

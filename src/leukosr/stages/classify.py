@@ -61,7 +61,7 @@ def run(context: Context, name: str, seeds: list[int] | None = None) -> None:
     rows = read_manifest(layout.manifest)
     networks = params.networks_of(*experiment.arms)
     for arm in experiment.arms:
-        require(layout.arm(arm), f"upscale@{arm}")
+        require(layout.arm(arm), params.stage_of(arm))
     versions = dict.fromkeys(each for network in networks for each in params.seen_with(name, network).arms)
     folders = {version: layout.arm(version) for version in versions}
     images = ArmImages(seen_by_classifiers(rows, protocols), folders, experiment.classifier, device, processes)
@@ -114,7 +114,7 @@ class _Work:
         used: list[Path] = []
         for version, names in images.items():
             files = [image_file(layout.arm(version), image) for image in names]
-            used += require_all(files, stage_again(f"upscale@{version.partition('/')[0]}"))
+            used += require_all(files, stage_again(params.stage_of(version.partition("/")[0])))
         if self.recipe.weight_file is not None:
             used.append(find_weights(self.recipe.weight_file))
         recipe, experiment = self.recipe.model_dump(exclude={"precision"}), self.data.experiment

@@ -1,0 +1,95 @@
+"""Cut the cell out of every image of an arm, or of the originals."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from leukosr.data.manifest import Row, arm_rows, is_tested, read_manifest
+from leukosr.engine.progress import track
+from leukosr.errors import LeukoError
+from leukosr.files import new_folder, write_json
+from leukosr.images.extraction import Cell
+from leukosr.images.reading import read_rgb
+from leukosr.layout import BRING_BACK, image_file, of_network, require, require_all, stage_again
+from leukosr.stages.context import Context
+from leukosr.stages.image_files import write_image
+from leukosr.tables import write_table
+
+COLUMNS = ("image", "class", "status", "left", "top", "right", "bottom", "area")
+
+
+def run(context: Context, name: str) -> None:
+    """Write arms/<name>/<id>.png for every image that a classifier sees, extraction.csv and metrics.json.
+
+    An image without a cell is kept whole, so that no test is made easier by what is hard to find; its row says
+    not_found, and metrics.json counts it by class, and under each protocol among the test images. Cells of an arm with
+    SR seeds lie in seed-<seed>/, and their rows have a column sr_seed.
+    """
+    params, layout = context.params, context.layout
+    if name not in params.extract:
+        raise LeukoError(f"extract: unknown cells '{name}'; params.extract has {', '.join(params.extract) or 'none'}")
+    settings, networks = params.extract[name], params.networks_of(name)
+    rows = arm_rows(read_manifest(layout.manifest), params.study)
+    target = context.out or layout.arm(name)
+    table: list[tuple[Any, ...]] = []
+    missed: dict[int | None, list[Row]] = {}
+    with new_folder(target) as folder:
+        for network in networks:
+            below = folder if network is None else folder / f"seed-{network}"
+            shown = track(rows, len(rows), f"extract {of_network(name, network)}")
+            for row, path in zip(shown, _files(context, name, rows, network), strict=True):
+                image = read_rgb(path)
+                cell = settings.extractor.cell(image)
+                write_image(below, row.id, settings.extractor.shown(image, cell), settings.file)
+                nested = () if network is None else (network,)
+                table.append((row.id, row.label, *nested, *found_cells(cell)))
+                if cell is None:
+                    missed.setdefault(network, []).append(row)
+        nested_column = () if networks == (None,) else ("sr_seed",)
+        write_table(folder / "extraction.csv", (*COLUMNS[:2], *nested_column, *COLUMNS[2:]), table)
+        whole = [row for each in missed.values() for row in each]
+        tested = {each: _tested(rows * len(networks), whole, each) for each in params.study.protocols}
+        write_json(
+            folder / "metrics.json",
+            {
+                "n": len(table),
+                "found": len(table) - len(whole),
+                "not_found": len(whole),
+                "not_found_by_class": dict(sorted(Counter(row.label for row in whole).items())),
+                "tested": tested,
+                "arm": settings.arm,
+                "extractor": settings.extractor.model_dump(mode="json"),
+            },
+        )
+    main = tested[params.study.protocols[0]]
+    context.console.print(
+        f"extract {name}: {len(table) - len(whole)} cells in {len(table)} images by {settings.extractor.method}, the "
+        f"others kept whole, {main['not_found']} of them among {main['n']} test images -> {target}"
+    )
+
+
+def found_cells(cell: Cell | None) -> tuple[Any, ...]:
+    """A row of extraction.csv from `status` on: pixels of the image, empty without a cell."""
+    return ("not_found", "", "", "", "", "") if cell is None else ("found", *cell.box, cell.area)
+
+
+def _files(context: Context, name: str, rows: Sequence[Row], network: int | None) -> Sequence[Path]:
+    params, layout, arm = context.params, context.layout, context.params.extract[name].arm
+    if arm is None:
+        return require_all([Path(params.prepare.root) / row.path for row in rows], BRING_BACK)
+    stage = params.stage_of(arm)
+    folder = require(layout.arm(params.version(arm, network)), stage)
+    return require_all([image_file(folder, row.id) for row in rows], stage_again(stage))
+
+
+def _tested(rows: Sequence[Row], missed: Sequence[Row], protocol: str) -> dict[str, Any]:
+    """How many test images there are under a protocol, and in how many of each class no cell was found."""
+    lost = [row for row in missed if is_tested(row, protocol)]
+    return {
+        "n": sum(is_tested(row, protocol) for row in rows),
+        "not_found": len(lost),
+        "not_found_by_class": dict(sorted(Counter(row.label for row in lost).items())),
+    }
