@@ -257,7 +257,7 @@ class Params(Section):
     @model_validator(mode="after")
     def _measures_fit(self) -> Params:
         """There is something to do for each measure of the study, and nothing for the others."""
-        images = self.arms if "image_quality" in self.study.measures else ()
+        images = tuple(self.upscale) if "image_quality" in self.study.measures else ()
         if sorted(self.compared) != sorted(images):
             raise ValueError(f"compared: must list {'every arm' if images else 'nothing'}, by study.measures")
         if self.study.classifies:

@@ -76,8 +76,8 @@ class Extractor(Section):
 class Stained(Extractor):
     """By colour: what the two extractors that know the stain have in common.
 
-    The image is padded by `padding` pixels of `padding_colour`; colours from `lower` to `upper` are the mask, eroded and
-    dilated; Canny's edges of it with the thresholds `canny`, closed, are outlined.
+    The image is padded by `padding` pixels of `padding_colour`; colours from `lower` to `upper` are the mask, eroded
+    and dilated; Canny's edges of it with the thresholds `canny`, closed, are outlined.
     """
 
     lower: Colour = (80, 80, 180)
@@ -108,7 +108,7 @@ class Published(Stained):
     method: Literal["published"]
 
     def cell(self, image: RGB) -> Cell | None:
-        """A negative corner counts from the other end, as in NumPy's slices, which leaves a strip or, mostly, nothing."""
+        """A negative corner counts from the end, as in NumPy's slices, which leaves a strip or, mostly, nothing."""
         outlines, padded, around = self.outlines(image, 1.0)
         boxes = [box for box in map(_corners, outlines) if box is not None]
         if not boxes:
@@ -189,9 +189,9 @@ def _corners(outline: NDArray[Any]) -> NDArray[np.int64] | None:
 def _cut(padded: RGB, around: int, outline: NDArray[Any], box: tuple[int, ...]) -> Cell | None:
     """What an outline contains within a box of an image that is padded by `around`; None where the box is empty."""
     left, top, right, bottom = map(int, box)
-    inside = np.zeros(padded.shape[:2], np.uint8)
+    inside: NDArray[np.uint8] = np.zeros(padded.shape[:2], np.uint8)
     cv2.drawContours(inside, [outline], -1, 1, cv2.FILLED)
-    kept = np.zeros(inside.shape, bool)
+    kept: NDArray[np.bool_] = np.zeros(padded.shape[:2], bool)
     kept[top:bottom, left:right] = inside[top:bottom, left:right] > 0
     crop = np.where(kept[..., None], padded, 0)[top:bottom, left:right].astype(np.uint8)
     if not crop.size:

@@ -7,11 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.table import Table
+
 from leukosr.data.manifest import Row, arm_rows, is_tested, read_manifest
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
+from leukosr.evaluate.extraction import Agreement, ExtractorScores, agreement, extractor_scores
 from leukosr.files import new_folder, write_json
-from leukosr.images.extraction import Cell
+from leukosr.images.extraction import EXTRACTORS, Cell
+from leukosr.images.listing import TABLES, list_files
+from leukosr.images.masks import read_mask
 from leukosr.images.reading import read_rgb
 from leukosr.layout import BRING_BACK, image_file, of_network, require, require_all, stage_again
 from leukosr.stages.context import Context
@@ -93,3 +99,69 @@ def _tested(rows: Sequence[Row], missed: Sequence[Row], protocol: str) -> dict[s
         "not_found": len(lost),
         "not_found_by_class": dict(sorted(Counter(row.label for row in lost).items())),
     }
+
+
+def run_folder(root: Path, masks: Path | None, out: Path, console: Console) -> None:
+    """Cut the cell out of every image below a folder by every extractor with its default settings.
+
+    Writes <method>/<path>.png, the whole image where there is no cell, and extraction.csv; with `masks`, whose files
+    are <path of the image>.png below it, also `iou` and `coverage` (`evaluate.extraction`), and prints their means.
+    Raises LeukoError for a folder without images, and for an image or a mask that cannot be read.
+    """
+    files = [each for each in list_files(root) if each.path.name not in TABLES]
+    mask_of = _masks_beside(root, [each.path for each in files], masks)
+    files = [each for each in files if each.path not in mask_of.values()]
+    for each in files:
+        if each.reason is not None:
+            console.print(f"left out: {each.path} {each.reason}")
+    images = [each.path for each in files if each.reason is None]
+    if not images:
+        raise LeukoError(f"{root} holds no usable images: name the folder that holds them")
+    scores: dict[str, ExtractorScores] = {}
+    table: list[tuple[Any, ...]] = []
+    with new_folder(out) as folder:
+        for method, kind in EXTRACTORS.items():
+            extractor, agreed = kind(method=method), []
+            for path in track(images, len(images), f"extract {method}"):
+                image, name = read_rgb(path), path.relative_to(root)
+                cell, found = extractor.cell(image), None
+                write_image(folder / method, name.as_posix(), extractor.shown(image, cell), "png")
+                if cell is not None:
+                    mask = mask_of.get(path)
+                    found = agreement(cell, read_mask(mask, cell.shown.shape)) if mask is not None else None
+                    agreed.append(found)
+                table.append((method, name.as_posix(), *found_cells(cell), *_agreement_cells(found)))
+            scores[method] = extractor_scores(len(images), agreed)
+        columns = ("method", "image", *COLUMNS[2:], "iou", "coverage")
+        write_table(folder / "extraction.csv", columns, table)
+    _print_scores(console, scores)
+    console.print(f"extract: {len(images)} images, {len(mask_of)} with masks -> {out}")
+
+
+def _masks_beside(root: Path, paths: Sequence[Path], masks: Path | None) -> dict[Path, Path]:
+    """Image -> its mask; a mask may lie beside its image, which then is no PNG itself."""
+    if masks is None:
+        return {}
+    if not masks.is_dir():
+        raise LeukoError(f"{masks} is not a folder: name the one that holds the masks with --masks")
+    places = {path: (masks / path.relative_to(root)).with_suffix(".png") for path in paths}
+    found = {path: place for path, place in places.items() if place.is_file() and place != path}
+    if not found:
+        raise LeukoError(f"{masks} holds no mask of an image in {root}: masks have the paths of their images, as .png")
+    return found
+
+
+def _agreement_cells(found: Agreement | None) -> tuple[Any, ...]:
+    return ("", "") if found is None else (f"{found.iou:.4f}", f"{found.coverage:.4f}")
+
+
+def _print_scores(console: Console, scores: dict[str, ExtractorScores]) -> None:
+    table = Table(title="Extractors", title_justify="left")
+    table.add_column("extractor")
+    for head in ("cells found, %", "with a nucleus", "IoU of boxes", "nucleus shown, %"):
+        table.add_column(head, justify="right")
+    for method, each in scores.items():
+        iou = "–" if each.iou is None else f"{each.iou:.3f}"
+        coverage = "–" if each.coverage is None else f"{100 * each.coverage:.1f}"
+        table.add_row(method, f"{100 * each.found / each.images:.1f}", str(each.compared), iou, coverage)
+    console.print(table)
