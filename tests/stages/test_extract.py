@@ -112,7 +112,7 @@ def test_a_wrong_setting_is_named(compose_params: Callable[..., Params], overrid
 
 
 def test_unknown_cells_are_refused(prepared: Context) -> None:
-    with pytest.raises(LeukoError, match="extract: unknown cells 'other'; params.extract has cells"):
+    with pytest.raises(LeukoError, match=r"extract: unknown cells 'other'; params\.extract has cells"):
         extract.run(prepared, "other")
 
 

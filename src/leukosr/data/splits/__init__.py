@@ -65,7 +65,7 @@ SPLITS: dict[str, Split] = {
         disjoint=True,
     ),
     "as_counted": Split(
-        as_counted, "not kept apart, by design: test images are in training, as published numbers of files say", leaks=True
+        as_counted, "by design, test images are in training, as published numbers of files say", leaks=True
     ),
 }  # fmt: skip
 SEVERAL = {"both": ("paper", "source_disjoint")}  # names of protocols that run together
