@@ -68,7 +68,10 @@ SPLITS: dict[str, Split] = {
         as_counted, "by design, test images are in training, as published numbers of files say", leaks=True
     ),
 }  # fmt: skip
-SEVERAL = {"both": ("paper", "source_disjoint")}  # names of protocols that run together
+SEVERAL = {
+    "both": ("paper", "source_disjoint"),
+    "counted_and_disjoint": ("as_counted", "source_disjoint"),
+}  # names of protocols that run together
 
 
 def shown_name(protocol: str) -> str:
