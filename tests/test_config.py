@@ -546,7 +546,7 @@ def test_every_protocol_composes_and_finds_sources_where_it_may(
 ) -> None:
     params = compose_params("study=demo", f"study.protocol={protocol}")
     assert set(params.study.protocols) <= set(SPLITS) and params.study.sr_protocol in params.study.protocols
-    sought = protocol in ("source_disjoint", "both")
+    sought = protocol in ("source_disjoint", *SEVERAL)
     assert list(params.provenance) == (["images"] if sought else [])
     assert params.prepare.sources == ("outputs/demo/provenance" if sought else "datasets/demo")
 
