@@ -21,6 +21,7 @@ from leukosr.errors import LeukoError
 from leukosr.images.extraction import EXTRACTORS
 from leukosr.images.reading import read_rgb
 from leukosr.layout import Layout
+from leukosr.report.extraction import extraction_blocks
 from leukosr.stages import classify, extract, prepare, synthesize
 from leukosr.stages.context import Context
 from leukosr.tables import read_own_table
@@ -68,6 +69,10 @@ def test_a_test_image_without_a_cell_is_kept_whole_counted_and_classified(prepar
     whole = read_rgb(folder / f"{missed['image'].iloc[0]}.png")
     assert whole.shape == (128, 128, 3)
     assert abs(whole.astype(int) - 220).max() <= 2
+    (block,) = extraction_blocks(prepared.params, prepared.layout, "paper")
+    assert block.tables[0].rows == [
+        ["cells", "original files", "otsu", f"1 of {len(table)}", f"1 of {len(tested)}", f"{missed['class'].iloc[0]} 1"]
+    ]
     predictions = read_own_table(prepared.layout.classify("cells", "paper") / "predictions.csv")
     assert set(predictions["image"]) == tested
 

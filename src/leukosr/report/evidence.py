@@ -15,6 +15,7 @@ from leukosr.evaluate.arms.significance import Comparison, compare
 from leukosr.report.block import Block, TableOfBlock, percent_with_interval
 from leukosr.report.cells import help_block, reliability_block
 from leukosr.report.comparisons import HEADS, NAMES, row
+from leukosr.report.extraction import extraction_blocks
 from leukosr.report.results import StudyResults
 from leukosr.report.tables import mean_sd
 from leukosr.report.verdicts import (
@@ -41,6 +42,7 @@ def evidence(folder: Path, params: Params, results: StudyResults, note: str) -> 
             blocks.append(help_block(folder, results, pairs, suffix, note))
         blocks += conflict_blocks(params, results)
         blocks.append(reliability_block(folder, results, params.report.reliability_bins, suffix, note))
+        blocks += extraction_blocks(params, results.layout, results.protocol)
     if results.arms and not suffix:
         blocks.append(consistency_block(results))
     return blocks
