@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from leukosr.config import Params, Prepare, parse_params
 from leukosr.data.manifest import ROLES, check_disjoint, is_tested, make_rows, refuse_trained_tests
-from leukosr.data.splits import SPLITS, strictest, study_roles
+from leukosr.data.splits import SPLITS, shown_name, strictest, study_roles
 from leukosr.data.splits.paper import paper, searched_images
 from leukosr.data.splits.shares import Candidate, training_images, whole_shares, with_fewer
 from leukosr.data.splits.source_disjoint import source_disjoint
@@ -499,7 +499,8 @@ def test_every_split_keeps_what_it_claims(
     if split.disjoint and any(is_tested(row, protocol) for row in rows):
         check_disjoint(rows, protocol)
     for row in rows:
-        assert not (is_tested(row, protocol) and row.plays(protocol, "sr_train", "sr_val", "classifier_train"))
+        trained = ("sr_train", "sr_val", *(() if split.leaks else ("classifier_train",)))
+        assert not (is_tested(row, protocol) and row.plays(protocol, *trained))
         if split.own_sr_part or not classifies:
             assert "+" not in row.role(protocol)
         assert classifies or not row.role(protocol).startswith(("classifier", "fold"))
@@ -617,3 +618,29 @@ def test_where_nothing_is_classified_sr_is_tested_on_what_it_was_not_trained_on(
     images = [replace(image, label="") for image in images_of({"a": {"TRAIN": 20, "TEST": 9, "TEST_SIMPLE": 2}})]
     roles = study_roles(images, limited(case1, sr_val=3), 0, ["paper"], classifies=False)["paper"]
     assert Counter(roles.values()) == {"sr_train": 17, "sr_val": 3, "sr_test": 9, "reference": 2}
+
+
+def test_as_counted_trains_on_the_published_share_of_the_test_images(case1: Prepare) -> None:
+    rows = make_rows(images_of(BCCD), study_roles(images_of(BCCD), case1, 0, ["as_counted"]))
+    for label, parts in BCCD.items():
+        own = [row for row in rows if row.label == label]
+        tested = [row for row in own if is_tested(row, "as_counted")]
+        assert {row.path.split("/")[0] for row in tested} == {"TEST"}
+        assert len(tested) == parts["TEST"]
+        pool = sum(row.plays("as_counted", "classifier_train", "classifier_val") for row in own)
+        assert pool == parts["TRAIN"] + parts["TEST"]  # the growth of the published folder
+        assert sum(row.plays("as_counted", "classifier_train") for row in tested) == pytest.approx(
+            0.8 * len(tested), rel=0.1
+        )
+
+
+def test_as_counted_needs_the_parts_of_the_set(case1: Prepare) -> None:
+    images = images_of({"a": {"TRAIN": 9, "TEST": 9}, "b": {"ALL": 9}})
+    with pytest.raises(LeukoError, match="class b has no train part of its own"):
+        study_roles(images, case1, 0, ["as_counted"])
+
+
+def test_a_protocol_that_leaks_says_so_wherever_it_is_named() -> None:
+    assert [shown_name(name) for name in SPLITS if SPLITS[name].leaks] == ["as_counted (leaks by design)"]
+    assert shown_name("official") == "official"
+    assert "in training" in SPLITS["as_counted"].words

@@ -88,3 +88,14 @@ def test_the_table_says_where_published_values_lie_among_our_images(params: Para
     assert len(rows) == len(ARMS) - 1, "nothing was published of the originals"
     assert rows["bicubic"][:2] == ["12.75", f"{expected:.0f}"]
     assert percentile_rows(comparison_table(results, None), results) == []
+
+
+def test_the_published_folders_grew_by_the_test_images_of_each_class() -> None:
+    facts = published_facts()["srgan_vgg19"]
+    folders = facts["folders"]
+    classes, count = folders["classes"], {name: np.array(folders[name]) for name in folders if name != "classes"}
+    support = np.array([facts["per_class"][name][3] for name in classes])
+    assert np.array_equal(count["before"], 2 * count["generated"])
+    assert np.array_equal(count["after"] - count["before"], count["test"])
+    assert np.array_equal(count["tested"], count["test"] + count["test_simple"])
+    assert np.array_equal(count["tested"] - support, count["without_cell"])

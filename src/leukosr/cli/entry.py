@@ -31,7 +31,7 @@ data_app = typer.Typer(no_args_is_help=True, help="Bring data sets in.")
 for command in (
     statistics.compare, statistics.calibrate, statistics.variance, planning.plan, verify,
     stages.synthesize, stages.prepare, stages.provenance, stages.degrade, stages.train_sr, stages.upscale,
-    stages.quality, stages.classify, stages.sweep, stages.report,
+    stages.extract, stages.quality, stages.classify, stages.sweep, stages.report,
     project.show, project.which, project.doctor, project.sync, images.enhance, images.segment, project.publish,
     project.rejudge, project.side_by_side,
 ):  # fmt: skip

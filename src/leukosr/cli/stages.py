@@ -163,6 +163,30 @@ def upscale(arm: Arm, params: ParamsFile = PARAMS, out: Out = None) -> None:
         stage.run(context, arm)
 
 
+def extract(
+    folder: Annotated[Path | None, typer.Argument(help="Any folder of images; else the study's.")] = None,
+    out: Out = None,
+    cells: Annotated[str, typer.Option("--cells", help="The cells of params.extract to cut out.")] = "cells",
+    masks: Annotated[Path | None, typer.Option(help="Folder of masks of FOLDER's images, at the same paths.")] = None,
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Cut the cell out of every image.
+
+    Without FOLDER it is the stage of the study, whose settings are in params.yaml. With FOLDER every extractor cuts,
+    and where there are masks a table says how well its cells agree with the true nuclei.
+    """
+    from leukosr.stages import extract as stage
+
+    if folder is None:
+        with _stage("extract", params, out) as context:
+            stage.run(context, cells)
+        return
+    if out is None:
+        raise LeukoError("extract: name the folder to write into with --out")
+    with claimed(out, "extract"):
+        stage.run_folder(folder, masks, out, console)
+
+
 def quality(arm: Arm, params: ParamsFile = PARAMS, out: Out = None) -> None:
     """Compare the images of one arm with the ground truth."""
     from leukosr.stages import quality as stage

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, Union
 
 from pydantic import ConfigDict, Field, create_model, model_validator
 
-from leukosr.images.file_format import ArmFormat
+from leukosr.images.extraction import AnyExtractor
+from leukosr.images.file_format import ArmFormat, FileFormat
 from leukosr.images.filters import FILTERS, Filter
 from leukosr.images.resampling import Kernel
 from leukosr.images.settings import Image
 from leukosr.layout import weight_file
-from leukosr.settings import Count, PositiveInt, Precision, Section, Side
+from leukosr.settings import Count, Name, PositiveInt, Precision, Section, Side
 
 
 class Arm(Section):
@@ -182,3 +183,15 @@ else:
 AnyArm = Annotated[
     Untouched | Resampled | Recoloured | AnyFiltered | ByTraining | ByClass | ByFile, Field(discriminator="by")
 ]
+
+
+class Extraction(Section):
+    """Cells cut out of the images of an arm, or of the originals in their own sizes: what makes them an arm, too.
+
+    reads: the path that DVC watches for it. arm: whose images; null: the original files.
+    """
+
+    reads: str
+    arm: Name | None = None
+    file: FileFormat = "png"
+    extractor: AnyExtractor

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from leukosr.classify.settings import Experiment
-from leukosr.config.arms import ByClass, ByFile, Trained
+from leukosr.config.arms import ByClass, ByFile, Extraction, Trained
 from leukosr.data.sr_folds import sr_folds
 from leukosr.evaluate.claims import Claims
 from leukosr.images.settings import Image
@@ -54,6 +54,21 @@ def _check_sr_folds(params: Params) -> None:
         raise ValueError(f"{key}, and study.sr_seeds asks for several networks, too: set one of the two to null")
 
 
+def check_extraction(name: str, extraction: Extraction, params: Params) -> None:
+    """Its name is no other arm's, there are such images, and DVC watches them."""
+    key = f"extract.{name}"
+    if name in params.upscale:
+        raise ValueError(f"{key}: upscale has an arm of this name, too; both write arms/{name}: rename one")
+    if extraction.arm is not None and extraction.arm not in params.upscale:
+        raise ValueError(
+            f"{key}.arm = '{extraction.arm}': no such arm; upscale has {', '.join(params.upscale) or 'none'}, and null "
+            "takes the originals"
+        )
+    needed = params.prepare.root if extraction.arm is None else f"outputs/{params.study.name}/arms/{extraction.arm}"
+    if extraction.reads != needed:
+        raise ValueError(f"{key}.reads = {extraction.reads}: must be {needed}, where the images lie")
+
+
 def check_watched(key: str, reads: str, weights: str | None, by: str, starts: Mapping[str, str]) -> None:
     """DVC watches the weights that a training or a classifier starts or learns from, which setting `by` names."""
     needed = starts.get(str(weights)) or str(weight_file(str(weights)))
@@ -74,14 +89,14 @@ def check_experiment(name: str, experiment: Experiment, params: Params) -> None:
     """Arms and protocols that there are, and the input that DVC is to watch."""
     key = f"classify.{name}"
     for arm in experiment.arms:
-        if arm not in params.upscale:
-            raise ValueError(f"{key}: unknown arm '{arm}'; the arms of this study are {', '.join(params.upscale)}")
+        if arm not in params.arms:
+            raise ValueError(f"{key}: unknown arm '{arm}'; the arms of this study are {', '.join(params.arms)}")
     for protocol in experiment.protocols or ():
         if protocol not in params.study.protocols:
             raise ValueError(
                 f"{key}.protocols: '{protocol}' is none of the study's, {', '.join(params.study.protocols)}"
             )
-    if isinstance(params.upscale[experiment.test], ByClass):
+    if isinstance(params.source_arm(experiment.test), ByClass):
         raise ValueError(
             f"{key}.test = {experiment.test}: its networks were trained on one class each, so its images tell the "
             "label: train on them, and test on another arm"

@@ -5,8 +5,15 @@ from __future__ import annotations
 from pydantic import model_validator
 
 from leukosr.classify.settings import Classifier, Experiment
-from leukosr.config.arms import AnyArm, ByClass, Trained
-from leukosr.config.checks import check_claims, check_experiment, check_patch, check_training, check_watched
+from leukosr.config.arms import AnyArm, Arm, ByClass, Extraction, Trained, Untouched
+from leukosr.config.checks import (
+    check_claims,
+    check_experiment,
+    check_extraction,
+    check_patch,
+    check_training,
+    check_watched,
+)
 from leukosr.config.study import Budget, FindSources, Report
 from leukosr.config.sweep import STREAMS_OF, Sweep, SweptStream
 from leukosr.data.settings import Prepare, Provenance
@@ -38,6 +45,7 @@ class Params(Section):
     starts: dict[str, str]
     train_sr: dict[Name, AnyTrainSR]
     upscale: dict[Name, AnyArm]
+    extract: dict[Name, Extraction]
     compared_by: dict[str, list[str]]
     compared: list[str]
     quality: Quality
@@ -51,14 +59,29 @@ class Params(Section):
     @property
     def arms(self) -> tuple[str, ...]:
         """The arms of the study in the order of its file."""
-        return tuple(self.upscale)
+        return (*self.upscale, *self.extract)
+
+    def source_arm(self, arm: str) -> Arm:
+        """How the images of an arm are made before a cell is cut out of them, if one is."""
+        extraction = self.extract.get(arm)
+        if extraction is None:
+            return self.upscale[arm]
+        if extraction.arm is None:
+            return Untouched.model_validate({"reads": extraction.reads, "from": "original", "by": "nothing"})
+        return self.upscale[extraction.arm]
+
+    def stage_of(self, arm: str) -> str:
+        """The stage of the pipeline that makes the images of an arm."""
+        return f"{'extract' if arm in self.extract else 'upscale'}@{arm}"
 
     @model_validator(mode="after")
     def _arms_fit(self) -> Params:
         for name, arm in self.upscale.items():
             if isinstance(arm, Trained):
                 check_training(name, arm, self)
-        if unknown := [name for name in self.report.looks if name not in self.upscale]:
+        for name, extraction in self.extract.items():
+            check_extraction(name, extraction, self)
+        if unknown := [name for name in self.report.looks if name not in self.arms]:
             raise ValueError(
                 f"report.looks: unknown arm '{unknown[0]}'; the arms of this study are {', '.join(self.arms)}"
             )
@@ -125,7 +148,7 @@ class Params(Section):
 
     def networks_of(self, *arms: str) -> tuple[int | None, ...]:
         """The SR seeds that some of the arms are made with; None alone where no training has made any, or once."""
-        return self.study.networks if any(isinstance(self.upscale[arm], Trained) for arm in arms) else (None,)
+        return self.study.networks if any(isinstance(self.source_arm(arm), Trained) for arm in arms) else (None,)
 
     def version(self, arm: str, network: int | None) -> str:
         """What the images of an arm by the networks of an SR seed are called; those of other arms are the arm's own."""
@@ -278,7 +301,7 @@ class Params(Section):
             )
         swept = self.swept_arm
         shown = self.classify[swept].arms if self.sweep.target == "classify" else ()
-        if alone := [arm for arm in shown if isinstance(self.upscale[arm], ByClass)]:
+        if alone := [arm for arm in shown if isinstance(self.source_arm(arm), ByClass)]:
             raise ValueError(
                 f"sweep.arm: {swept} trains on {alone[0]}, which has no images to test and to draw a split from; "
                 "choose another experiment"

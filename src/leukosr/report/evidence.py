@@ -16,6 +16,7 @@ from leukosr.report.averages import average_blocks
 from leukosr.report.block import Block, TableOfBlock, percent_with_interval
 from leukosr.report.cells import help_block, reliability_block
 from leukosr.report.comparisons import HEADS, NAMES, row
+from leukosr.report.extraction import extraction_blocks
 from leukosr.report.quality_blocks import quality_blocks
 from leukosr.report.results import StudyResults
 from leukosr.report.tables import mean_sd
@@ -43,6 +44,7 @@ def evidence(folder: Path, params: Params, results: StudyResults, note: str) -> 
             blocks.append(help_block(folder, results, pairs, suffix, note))
         blocks += conflict_blocks(params, results)
         blocks.append(reliability_block(folder, results, params.report.reliability_bins, suffix, note))
+        blocks += extraction_blocks(params, results.layout, results.protocol)
     if results.arms and not results.experiments:
         blocks += average_blocks(params, results)
     if results.arms and not suffix:
@@ -58,7 +60,7 @@ def _pairs(params: Params, results: StudyResults) -> list[tuple[str, str]]:
 
 def assay_pairs(params: Params, results: StudyResults) -> list[tuple[str, str]]:
     """The experiments on originals and on bicubic enlargements, alike but for their arm: a pair per classifier."""
-    alone = {name: params.upscale[params.classify[name].test] for name in _of_one_arm(params, results)}
+    alone = {name: params.source_arm(params.classify[name].test) for name in _of_one_arm(params, results)}
     originals = [name for name, arm in alone.items() if isinstance(arm, Untouched) and arm.made_from == "original"]
     enlarged = [name for name, arm in alone.items() if isinstance(arm, Resampled) and arm.made_from == "low"]
     found: list[tuple[str, str]] = []
@@ -85,7 +87,7 @@ def beside(params: Params, results: StudyResults, found: tuple[str, str]) -> lis
         name
         for name in _of_one_arm(params, results)
         if name not in found
-        and params.upscale[params.classify[name].test].made_from == "low"
+        and params.source_arm(params.classify[name].test).made_from == "low"
         and _same_classifier(params, name, found[0])
         and set.intersection(*(set(params.seeds_of(each)) for each in (name, *found)))
     ]

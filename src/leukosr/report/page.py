@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from PIL import Image
 
 from leukosr.config import Params
-from leukosr.data.splits import SPLITS
+from leukosr.data.splits import SPLITS, shown_name
 from leukosr.files import new_file, new_folder, write_json
 from leukosr.images.reading import read_as_rgb
 from leukosr.report import sections
@@ -74,7 +74,7 @@ def write_report(
         compared = compared_protocols(everything)
         effects = split_effects(*compared) if compared else []
         if compared and effects:
-            names = compared[0].protocol, compared[1].protocol
+            names = shown_name(compared[0].protocol), shown_name(compared[1].protocol)
             looks = {name: each.look for name, each in compared[0].experiments.items()}
             effect_figure(work / "figures" / "split_effect.png", effects, names, looks, note)
             words = f"Test accuracy of every experiment under both protocols with 95 % intervals. {note}"
@@ -107,9 +107,9 @@ def write_report(
                 _protocol(params, *each) for each in zip(everything, tables, judge(params, everything), strict=True)
             ],
             claims=params.claims.digest if params.claims else "",
-            evidence=list(zip([each.protocol for each in everything], blocks, strict=True)),
+            evidence=list(zip([shown_name(each.protocol) for each in everything], blocks, strict=True)),
             split_effects=effect_rows(effects, labels_of(compared[0])) if compared else [],
-            split_names=[each.protocol.replace("_", " ") for each in compared or ()],
+            split_names=[shown_name(each.protocol).replace("_", " ") for each in compared or ()],
             split_words=sections.split_words(*compared) if compared else "",
             sweep=swept,
             published=published,
@@ -182,7 +182,7 @@ def _protocol(params: Params, results: StudyResults, table: pd.DataFrame, found:
     """What the page says of the study under one protocol."""
     main = results.protocol == params.study.protocols[0]
     return ProtocolPart(
-        name=results.protocol,
+        name=shown_name(results.protocol),
         words=SPLITS[results.protocol].words,
         disjoint=SPLITS[results.protocol].disjoint,
         comparison=sections.comparison_rows(table, results),
@@ -235,14 +235,14 @@ def _draw(folder: Path, params: Params, results: StudyResults, note: str) -> dic
     originals = [name for name, arm in params.upscale.items() if arm.shows_originals(params.image)]
     guide = originals[0] if originals else None
     looks = arm_looks(params)
-    arms = list(looks)
+    arms = list(params.upscale)
     versions = {arm: params.version(arm, params.study.networks[0]) for arm in arms}
     cell = partial(read_cell, results.layout, crop=params.report.crop, guide=guide, versions=versions)
     cells = [
         cell(image, arms, label=label, captions=captions)
         for image, label, captions in sections.grid_choice(results, arms, params.report.grid_cells)
     ]
-    if cells:
+    if cells and arms:
         arm_grid(folder / "grid.png", cells, looks, note)
         add("grid", "The same cells in every arm with a zoomed crop", photo=True)
     for name, result in results.experiments.items():

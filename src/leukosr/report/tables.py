@@ -10,6 +10,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from leukosr.data.splits import shown_name
 from leukosr.report.published import PublishedArm, PublishedStudy, percentile
 from leukosr.report.results import StudyResults
 
@@ -85,7 +86,7 @@ def summary(results: StudyResults) -> dict[str, dict[str, float | int | None]]:
 
 def print_summary(results: StudyResults, note: str, console: Console) -> None:
     """Print experiment, or arm, x what the study measures, with the budget note as the table's caption."""
-    table = Table(title=f"{results.study}, protocol {results.protocol}", caption=note, title_justify="left")
+    table = Table(title=f"{results.study}, protocol {shown_name(results.protocol)}", caption=note, title_justify="left")
     table.add_column(results.key)
     heads = ("PSNR, dB", "SSIM") if results.arms else ()
     for head in (*heads, *(("accuracy, %", "macro F1, %", "runs") if results.experiments else ())):

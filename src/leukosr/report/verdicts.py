@@ -39,7 +39,7 @@ def study_pairs(params: Params) -> list[tuple[str, str]]:
     declared = [] if params.claims is None else [(claim.first, claim.second) for claim in params.claims.family]
     if params.study.comparisons is not None:
         return list(dict.fromkeys([*declared, *params.study.comparisons]))
-    tested = {name: params.upscale[each.test] for name, each in params.classify.items()}
+    tested = {name: params.source_arm(each.test) for name, each in params.classify.items()}
     generated = [name for name, arm in tested.items() if isinstance(arm, Generated)]
     plain = [name for name, arm in tested.items() if arm.made_from == "low" and name not in generated]
     recipes = {name: each.classifier for name, each in params.classify.items()}
@@ -132,20 +132,26 @@ def conditional_rows(found: Sequence[Comparison]) -> list[list[str]]:
 def leakage(rows: Sequence[Row], protocol: str, study: Study) -> list[str]:
     """How many test images share a source with the classifier's or with SR's training images, in plain words.
 
-    Empty where a test image has no known source.
+    Of the sources nothing is said where a test image has no known one.
     """
     folds: dict[str, set[str]] = defaultdict(set)
     for each in rows:
         if each.role(protocol).startswith(FOLD):
             folds[each.source].add(each.role(protocol))
     test = [row for row in rows if is_tested(row, protocol)]
+    sentences = []
+    if SPLITS[protocol].leaks:
+        seen = sum(row.plays(protocol, "classifier_train") for row in test)
+        sentences.append(
+            f"This protocol leaks by design: {seen} of the {len(test)} test images are training images of the "
+            "classifiers. Its scores say what memory is worth, not what a method can do."
+        )
     if not test or not all(row.source for row in test):
-        return []
+        return sentences
     trained = {row.source for row in with_role(rows, protocol, *CLASSIFIER_ROLES[:2])}
     trained |= {source for source, several in folds.items() if len(several) > 1}
     seen_by_sr = {row.source for row in with_role(rows, study.sr_protocol, *SR_ROLES)}
     trainings = {"the classifiers' training": trained} if study.classifies else {}
-    sentences = []
     for name, sources in {**trainings, "SR training": seen_by_sr}.items():
         sentence = Shared("test", name, sum(row.source in sources for row in test), len(test)).sentence
         claim = " The split forbids it, by the sources known." if SPLITS[protocol].disjoint else ""

@@ -62,14 +62,14 @@ def run(context: Context, name: str, seeds: list[int] | None = None) -> None:
     rows = read_manifest(layout.manifest)
     networks = params.networks_of(*experiment.arms)
     for arm in experiment.arms:
-        require(layout.arm(arm), f"upscale@{arm}")
+        require(layout.arm(arm), params.stage_of(arm))
     versions = dict.fromkeys(each for network in networks for each in params.seen_with(name, network).arms)
     folders = {version: layout.arm(version) for version in versions}
     seen = seen_by_classifiers(rows, protocols)
     alone = {
         params.version(arm, network): untested_rows(seen, params.study.protocols)
         for arm, network in product(experiment.arms, networks)
-        if isinstance(params.upscale[arm], ByClass)
+        if isinstance(params.source_arm(arm), ByClass)
     }
     images = ArmImages(seen, folders, experiment.classifier, device, processes, only=alone)
     check_claims(rows, protocols)
@@ -121,7 +121,7 @@ class _Work:
         used: list[Path] = []
         for version, names in images.items():
             files = [image_file(layout.arm(version), image) for image in names]
-            used += require_all(files, stage_again(f"upscale@{version.partition('/')[0]}"))
+            used += require_all(files, stage_again(params.stage_of(version.partition("/")[0])))
         if self.recipe.weight_file is not None:
             used.append(find_weights(self.recipe.weight_file))
         recipe, experiment = self.recipe.model_dump(exclude={"precision"}), self.data.experiment

@@ -253,7 +253,7 @@ def _inputs(params: Params, layout: Layout) -> list[Path]:
     if params.sweep.target == "classify":
         used = [row for row in rows if for_classifiers(row.role(params.swept_protocol))]
         for arm, folder in _folders(params, layout).items():
-            inputs += require_all([image_file(folder, row.id) for row in used], stage_again(f"upscale@{arm}"))
+            inputs += require_all([image_file(folder, row.id) for row in used], stage_again(params.stage_of(arm)))
         weights = params.swept_recipe.weight_file
         return inputs if weights is None else [*inputs, find_weights(weights)]
     from leukosr.stages.train_sr import inputs_of
@@ -266,7 +266,7 @@ def _folders(params: Params, layout: Layout) -> dict[str, Path]:
     """Where the images of the swept experiment's arms lie; of several SR seeds the first one's."""
     arms = params.classify[params.swept_arm].arms
     network = params.networks_of(*arms)[0]
-    return {arm: require(layout.arm(params.version(arm, network)), f"upscale@{arm}") for arm in arms}
+    return {arm: require(layout.arm(params.version(arm, network)), params.stage_of(arm)) for arm in arms}
 
 
 def _open(params: Params, plan: Plan) -> TrialStore:

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from leukosr.data.manifest import BOTH, FOLD, SR_ROLES, SR_TEST, Row, check_disjoint, for_classifiers
 from leukosr.data.settings import Prepare
+from leukosr.data.splits.as_counted import as_counted
 from leukosr.data.splits.official import official
 from leukosr.data.splits.paper import paper
 from leukosr.data.splits.patient_disjoint import patient_disjoint
@@ -37,6 +38,7 @@ class Split:
 
     words: what it does, for reports. disjoint: no source is in two parts, so it needs the sources; of several protocols
     it is the strictest. own_sr_part: SR trains on images that no classifier sees. folds: it keeps to the setting.
+    leaks: classifiers train on the very images that they are tested on, by design; whatever shows its scores says so.
     """
 
     roles: GivesRoles
@@ -44,6 +46,7 @@ class Split:
     disjoint: bool = False
     own_sr_part: bool = False
     folds: bool = False
+    leaks: bool = False
 
 
 SPLITS: dict[str, Split] = {
@@ -61,8 +64,19 @@ SPLITS: dict[str, Split] = {
         patient_disjoint, "no patient is in two of training, validation and test; SR trains on the training part",
         disjoint=True, folds=True,
     ),
+    "as_counted": Split(
+        as_counted, "by design, test images are in training, as published numbers of files say", leaks=True
+    ),
 }  # fmt: skip
-SEVERAL = {"both": ("paper", "source_disjoint")}  # names of protocols that run together
+SEVERAL = {
+    "both": ("paper", "source_disjoint"),
+    "counted_and_disjoint": ("as_counted", "source_disjoint"),
+}  # names of protocols that run together
+
+
+def shown_name(protocol: str) -> str:
+    """The name of a protocol on pages and tables, where one that leaks says so."""
+    return f"{protocol} (leaks by design)" if SPLITS[protocol].leaks else protocol
 
 
 def named_protocols(named: str | Sequence[str]) -> tuple[str, ...]:
@@ -162,7 +176,7 @@ def _without_classifiers(role: str, split: Split) -> str:
     kept = [part for part in role.split(BOTH) if part in SR_ROLES]
     if kept:
         return BOTH.join(kept)
-    tested = for_classifiers(role) if split.own_sr_part else role == "classifier_test"
+    tested = for_classifiers(role) if split.own_sr_part else "classifier_test" in role.split(BOTH)
     return SR_TEST if tested else "unused" if for_classifiers(role) else role
 
 

@@ -86,13 +86,15 @@ def cut_alike(
 def _used_alike(train: Sequence[str], val: Sequence[str], test: Sequence[str], settings: Prepare) -> dict[str, str]:
     """The roles of one class where SR trains on the classifiers' training images, within the limits of the budget.
 
-    SR validates on the validation part; where there is none, on the first `sr_val` training images.
+    SR validates on the validation part; where there is none, on the first `sr_val` training images. It sees no image
+    that is tested, whatever the classifiers train on.
     """
     most = most_per_role(settings)
     sr_val = val or train[: min(settings.per_class.sr_val, len(train) // 2)]
+    tested = set(test)
     uses = {
-        "sr_train": [each for each in train if each not in set(sr_val)],
-        "sr_val": sr_val,
+        "sr_train": [each for each in train if each not in tested.union(sr_val)],
+        "sr_val": [each for each in sr_val if each not in tested],
         TRAIN: train,
         "classifier_val": val,
         "classifier_test": test,
