@@ -21,9 +21,12 @@ class PerClass(Section):
 
 
 class SourceDisjoint(Section):
-    """Fractions of each class's sources that play each role; they sum to 1. `folds` pools the last three."""
+    """Fractions of each class's sources that play each role; they sum to 1. `folds` pools the last three.
 
-    sr_train: Fraction
+    sr_train: 0 where the study trains no SR; then SR has no validation part, either.
+    """
+
+    sr_train: Annotated[float, Field(ge=0, lt=1)]
     classifier_train: Fraction
     classifier_val: Fraction
     classifier_test: Fraction
@@ -41,6 +44,7 @@ class Prepare(Section):
     """Where the images are, which are refused, and how roles are given.
 
     `source_pattern` finds the source in the name of a file, e.g. a patient: a regular expression with one group.
+    pool: a study of few images uses so many in all, chosen over all sources (data/splits/pool.py); null takes all.
     """
 
     root: str
@@ -56,6 +60,7 @@ class Prepare(Section):
     sources: str
     source_pattern: str | None
     per_class: PerClass
+    pool: PositiveInt | None = None
 
     @field_validator("source_pattern")
     @classmethod

@@ -25,7 +25,7 @@ class Study(Section):
     primary: Literal["macro_f1", "accuracy"]
     margin: Annotated[float, Field(gt=0, lt=1)]
     comparisons: Annotated[list[tuple[str, str]], Field(min_length=1)] | None
-    published: Literal["case1", "case2"] | None
+    published: Literal["case1", "case2", "enhancement"] | None
     caveat: str | None
 
     @property

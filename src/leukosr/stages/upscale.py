@@ -93,7 +93,7 @@ def _images(
     if isinstance(settings, Generated):
         made = _generated(context, arm, settings, rows, given, network)
     elif isinstance(settings, Resampled):
-        made = (resize(each, size, settings.kernel) for each in given)
+        made = (resize(each, _scaled(each, settings.scale) or size, settings.kernel) for each in given)
     elif isinstance(settings, Recoloured):
         assert colours is not None
         made = (with_colour_map(each, colours) for each in _enlarged(context, settings, given))
@@ -102,6 +102,11 @@ def _images(
     else:
         made = given
     yield from (brought_to(each, size, image.kernel) for each in made)
+
+
+def _scaled(image: np.ndarray, scale: int | None) -> tuple[int, int] | None:
+    """Height and width of an image enlarged `scale` times."""
+    return None if scale is None else (image.shape[0] * scale, image.shape[1] * scale)
 
 
 def _colour_map(context: Context, settings: Recoloured, manifest: list[Row]) -> np.ndarray:
