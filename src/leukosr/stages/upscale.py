@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,11 +24,15 @@ from leukosr.pretrained.named import weights_facts
 from leukosr.stages.context import Context
 from leukosr.stages.image_files import write_image
 
+if TYPE_CHECKING:  # it imports torch
+    from leukosr.stages.kept_images import KeptImages
+
 
 def run(context: Context, arm: str) -> None:
     """Write arms/<arm>/<id>.png, or .jpg, for every image that a classifier sees or SR is tested on: uint8 RGB.
 
     With `study.sr_seeds` an arm by a training has these once per SR seed, in seed-<seed>/, from the same LR images.
+    What a network has made is kept, so a cut stage goes on where it was.
     An arm that a network or a fitted colour map makes also says in metrics.json how it was computed. Several processes
     each make the images that they own.
     """
@@ -43,12 +48,17 @@ def run(context: Context, arm: str) -> None:
         settings = _resolve_precision(context, settings)
     colours = _colour_map(context, settings, manifest) if isinstance(settings, Recoloured) else None
     with shared_folder(target, processes) as folder:
+        kept: dict[Path, KeptImages] = {}
         for network in params.networks_of(arm):
-            images = _images(context, arm, settings, own, colours, network)
             below = folder if network is None else folder / f"seed-{network}"
-            shown = track(images, len(own), f"upscale {of_network(arm, network)}")
-            for row, image in zip(own, shown, strict=True):
+            if isinstance(settings, Generated):
+                kept[below] = _made_by_network(context, arm, settings, own, network)
+                continue
+            images = track(_images(context, settings, own, colours), len(own), f"upscale {arm}")
+            for row, image in zip(own, images, strict=True):
                 write_image(below, row.id, image, settings.file)
+        for below, made in kept.items():
+            made.move(own, below)
         if isinstance(settings, Generated) and processes.first:
             write_json(folder / "metrics.json", {"n": len(rows), "precision": settings.precision, **_facts(settings)})
         if colours is not None and processes.first:
@@ -85,14 +95,39 @@ def _resolve_precision(context: Context, settings: Generated) -> Generated:
     return resolve_precision(settings, choose_device(context.params.runtime.device), context.processes)
 
 
-def _images(
-    context: Context, arm: str, settings: Arm, rows: list[Row], colours: np.ndarray | None, network: int | None
-) -> Iterator[np.ndarray]:
+def _made_by_network(
+    context: Context, arm: str, settings: Generated, rows: list[Row], network: int | None
+) -> KeptImages:
+    """All images of a network: those that a cut attempt kept, and the others, which it makes now."""
+    from leukosr.engine.device import choose_device, place
+    from leukosr.stages.kept_images import KeptImages
+    from leukosr.superres.upscaler import upscale_images
+    from leukosr.superres.weights import load_generator
+
+    image, wanted = context.params.image, _wanted(context, arm, settings, network)
+    device = choose_device(context.params.runtime.device)
+    loaded = load_generator(wanted.weights, device)
+    wanted.check(loaded.architecture, loaded.scale)
+    _refuse_known_label(context, arm, rows, loaded.only_class)
+    model = place(loaded.model, device, settings.channels_last)
+    kept = KeptImages(settings, image, wanted.weights, _given_files(context, settings, rows))
+    missing, name = kept.missing(rows), of_network(arm, network)
+    if len(missing) < len(rows):
+        context.console.print(f"upscale {name}: {len(rows) - len(missing)} of {len(rows)} images are there already")
+    made = upscale_images(
+        model, _given(context, settings, missing), loaded.scale, settings, device,
+        batch=settings.batch, tile=settings.tile, overlap=settings.overlap,
+    )  # fmt: skip
+    for row, each in zip(missing, track(made, len(missing), f"upscale {name}"), strict=True):
+        kept.keep(row, brought_to(each, settings.shape(image), image.kernel))
+    return kept
+
+
+def _images(context: Context, settings: Arm, rows: list[Row], colours: np.ndarray | None) -> Iterator[np.ndarray]:
     image = context.params.image
     given, size = _given(context, settings, rows), settings.shape(image)
-    if isinstance(settings, Generated):
-        made = _generated(context, arm, settings, rows, given, network)
-    elif isinstance(settings, Resampled):
+    made: Iterator[np.ndarray]
+    if isinstance(settings, Resampled):
         made = (resize(each, _scaled(each, settings.scale) or size, settings.kernel) for each in given)
     elif isinstance(settings, Recoloured):
         assert colours is not None
@@ -128,33 +163,21 @@ def _enlarged(context: Context, settings: Recoloured, images: Iterator[np.ndarra
 
 def _given(context: Context, settings: Arm, rows: list[Row]) -> Iterator[np.ndarray]:
     """The images that the arm is made from."""
+    image = context.params.image
+    for file in _given_files(context, settings, rows):
+        if settings.made_from == "original":
+            yield read_hr(file, image)
+        else:
+            yield read_rgb_of(file, settings.given_shape(image), stage_again("degrade"))
+
+
+def _given_files(context: Context, settings: Arm, rows: list[Row]) -> Sequence[Path]:
+    """Their files, all of which must be there."""
     params, layout = context.params, context.layout
     if settings.made_from == "original":
-        for original in require_all([Path(params.prepare.root) / row.path for row in rows], BRING_BACK):
-            yield read_hr(original, params.image)
-        return
-    again = stage_again("degrade")
-    for file in require_all([image_file(require(layout.lr, "degrade"), row.id) for row in rows], again):
-        yield read_rgb_of(file, settings.given_shape(params.image), again)
-
-
-def _generated(
-    context: Context, arm: str, settings: Generated, rows: list[Row], given: Iterator[np.ndarray], sr_seed: int | None
-) -> Iterator[np.ndarray]:
-    from leukosr.engine.device import choose_device, place
-    from leukosr.superres.upscaler import upscale_images
-    from leukosr.superres.weights import load_generator
-
-    wanted = _wanted(context, arm, settings, sr_seed)
-    device = choose_device(context.params.runtime.device)
-    loaded = load_generator(wanted.weights, device)
-    wanted.check(loaded.architecture, loaded.scale)
-    _refuse_known_label(context, arm, rows, loaded.only_class)
-    model = place(loaded.model, device, settings.channels_last)
-    return upscale_images(
-        model, given, loaded.scale, settings, device,
-        batch=settings.batch, tile=settings.tile, overlap=settings.overlap,
-    )  # fmt: skip
+        return require_all([Path(params.prepare.root) / row.path for row in rows], BRING_BACK)
+    files = [image_file(require(layout.lr, "degrade"), row.id) for row in rows]
+    return require_all(files, stage_again("degrade"))
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,8 @@ def study_roles(
 ) -> dict[str, dict[str, str]]:
     """Protocol -> image id -> role, under all protocols of a study; images whose source is missing may have none.
 
-    With `settings.pool` the images outside it are unused. Where several run, classifiers train on equally many images of each class under all, so that only the split differs.
+    With `settings.pool` the images outside it are unused. Where several run, classifiers train on equally many images
+    of each class under all, so that only the split differs.
     """
     _refuse_set(items, settings, protocols, classifies)
     roles = _given_roles(pooled(items, settings.pool, seed), settings, seed, protocols)

@@ -42,7 +42,7 @@ def _in_turn(items: Sequence[Candidate]) -> list[Candidate]:
 
 
 def _counts(queues: dict[str, list[Candidate]], most: int) -> dict[str, int]:
-    """How many images of each class: one per source where these are not too many, then the rarest class gets one more."""
+    """How many images of each class: one per source unless these are too many, then one more of the rarest class."""
     counts = {label: len({(item.part, item.source) for item in queue}) for label, queue in queues.items()}
     if sum(counts.values()) > most:
         counts = dict.fromkeys(queues, 0)
