@@ -42,6 +42,7 @@ def simulated(design: Design, true: float, margin: float, count: int = 3000) -> 
     return {str(word): float((said == word).mean()) for word in np.unique(said)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pilot", "planned", "size"),
     [
@@ -66,6 +67,7 @@ def crossed(design: Design, true: float, count: int, random: np.random.Generator
     return replace(drawn, second=second, runs=runs, other_runs=runs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("design", [NESTED, replace(NESTED, run_of_arm_sd=0.3, network_sd=0.05)])
 def test_runs_that_recur_in_every_network_are_not_counted_as_many(design: Design) -> None:
     planned = replace(design, runs=6, sr_seeds=4)
