@@ -66,7 +66,7 @@ class Resampled(Arm):
 
     by: Literal["kernel"]
     kernel: Kernel
-    scale: PositiveInt | None = None
+    scale: PositiveInt | None = Field(default=None, exclude_if=lambda scale: scale is None)
 
 
 class Recoloured(Arm):

@@ -60,7 +60,7 @@ class Prepare(Section):
     sources: str
     source_pattern: str | None
     per_class: PerClass
-    pool: PositiveInt | None = None
+    pool: PositiveInt | None = Field(default=None, exclude_if=lambda pool: pool is None)
 
     @field_validator("source_pattern")
     @classmethod
