@@ -74,8 +74,9 @@ def test_published_facts_are_those_printed() -> None:
 
 def test_published_key_may_be_absent_but_not_unknown() -> None:
     assert published_figures(None) is None
+    assert published_figures("enhancement") is None, "it printed no figures by arm"
     with pytest.raises(LeukoError, match="known are case1, case2"):
-        published_figures("enhancement")
+        published_figures("case3")
 
 
 def test_published_label_says_what_differs(compose_params: Callable[..., Params]) -> None:

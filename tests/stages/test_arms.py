@@ -40,6 +40,14 @@ LOW = {"reads": "outputs/demo/lr", "from": "low"}
 ARMS: dict[str, dict[str, Any]] = {
     "seen": {**LOW, "by": "nothing"},
     "small": {"reads": "set", "from": "original", "by": "kernel", "kernel": "area", "size": [32, 32]},
+    "larger_first": {
+        "reads": "set",
+        "from": "original",
+        "by": "kernel",
+        "kernel": "opencv_bicubic",
+        "scale": 2,
+        "size": [32, 32],
+    },
     "srgan_last": {**OWN_WEIGHTS, "weights": "last"},
     "srgan_best": {**OWN_WEIGHTS, "weights": "best"},
     "x4": {**LOW, "reads": "x4.safetensors", "by": "file", "network": "srgan", "scale": 4, **BY_NETWORK},
@@ -118,7 +126,7 @@ def metrics(study: Study, arm: str, stage: str = "quality") -> dict[str, Any]:
     return json.loads((study.outputs / stage / arm / "metrics.json").read_text())
 
 
-SIDES = {"seen": 16, "small": 32, "x8_full": 128}
+SIDES = {"seen": 16, "small": 32, "larger_first": 32, "x8_full": 128}
 
 
 @pytest.mark.parametrize("arm", ARMS)
@@ -156,6 +164,8 @@ def test_what_is_made_of_originals_is_made_of_them(mixed: Study) -> None:
         assert np.array_equal(image, read_rgb(mixed.folder / "set" / f"{name}.jpg"))
         assert np.array_equal(sharpened[name], unsharp(image, sigma=1.0, amount=0.5))
         assert np.array_equal(small[name], resize(image, (32, 32), "area"))
+        larger = resize(image, (128, 128), "opencv_bicubic")
+        assert np.array_equal(images(mixed, "larger_first")[name], resize(larger, (32, 32), "area"))
 
 
 def test_the_colour_map_is_fitted_on_the_images_that_sr_trains_on(mixed: Study) -> None:

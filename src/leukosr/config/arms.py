@@ -61,10 +61,14 @@ class Untouched(Arm):
 
 
 class Resampled(Arm):
-    """Images resampled to `size`, or else to the high-resolution size, by a kernel of `leukosr.images.resampling`."""
+    """Images resampled by a kernel of `leukosr.images.resampling`, to `size` or else to the high-resolution size.
+
+    scale: enlarge so many times first, as a network would, and then bring the images to that size; null: at once.
+    """
 
     by: Literal["kernel"]
     kernel: Kernel
+    scale: PositiveInt | None = Field(default=None, exclude_if=lambda scale: scale is None)
 
 
 class Recoloured(Arm):

@@ -153,8 +153,8 @@ def add(name: str, path: Path, *, leave_out: bool, classes: bool = True) -> Adde
 
     Without `classes` images may lie in any folders, or directly in this one. A split.csv comes without the rows of
     files that are left out: `prepare` refuses rows without a file. The mask of a/1.jpg is masks/a/1.png, or a/1.png
-    itself where that is not RGB, and becomes the former. The notes say what a folder of BreakHis holds and lacks. Raises
-    LeukoError when an image cannot be used or a mask has no image (unless `leave_out`), when a mask is damaged, when
+    itself where that is not RGB, and becomes the former. The notes say what a folder of BreakHis holds and lacks.
+    Raises LeukoError when an image cannot be used or a mask has no image (unless `leave_out`), when a mask is damaged, when
     the folder has no class folders (unless it needs none), or when datasets/NAME or its .dvc file exists; then nothing
     is left behind.
     """

@@ -23,10 +23,11 @@ class PerClass(Section):
 class SourceDisjoint(Section):
     """Fractions of each class's sources that play each role; they sum to 1. `folds` pools the last three.
 
+    sr_train: 0 where the study trains no SR; then SR has no validation part, either.
     Under patient_disjoint `folds` alone counts: of all patients.
     """
 
-    sr_train: Fraction
+    sr_train: Annotated[float, Field(ge=0, lt=1)]
     classifier_train: Fraction
     classifier_val: Fraction
     classifier_test: Fraction
@@ -45,6 +46,7 @@ class Prepare(Section):
 
     `source_pattern` finds the source in the name of a file, e.g. a patient: a regular expression with one group.
     `least_size`: (height, width) below which an image cannot be used, e.g. because it is to be cropped to that.
+    pool: a study of few images uses so many in all, chosen over all sources (data/splits/pool.py); null takes all.
     """
 
     root: str
@@ -61,6 +63,7 @@ class Prepare(Section):
     sources: str
     source_pattern: str | None
     per_class: PerClass
+    pool: PositiveInt | None = Field(default=None, exclude_if=lambda pool: pool is None)
 
     @field_validator("source_pattern")
     @classmethod

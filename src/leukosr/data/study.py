@@ -25,7 +25,9 @@ class Study(Section):
     primary: Literal["macro_f1", "accuracy"]
     margin: Annotated[float, Field(gt=0, lt=1)]
     comparisons: Annotated[list[tuple[str, str]], Field(min_length=1)] | None
-    published: Literal["case1", "case2", "geometry_prior_x4", "geometry_prior_x8", "histopathology"] | None
+    published: (
+        Literal["case1", "case2", "geometry_prior_x4", "geometry_prior_x8", "histopathology", "enhancement"] | None
+    )
     caveat: str | None
 
     @property

@@ -16,6 +16,7 @@ from leukosr.report.averages import average_blocks
 from leukosr.report.block import Block, TableOfBlock, percent_with_interval
 from leukosr.report.cells import help_block, reliability_block
 from leukosr.report.comparisons import HEADS, NAMES, row
+from leukosr.report.confusions import confusion_blocks
 from leukosr.report.extraction import extraction_blocks
 from leukosr.report.quality_blocks import quality_blocks
 from leukosr.report.results import StudyResults
@@ -38,6 +39,7 @@ def evidence(folder: Path, params: Params, results: StudyResults, note: str) -> 
     suffix = "" if results.protocol == params.study.protocols[0] else f"_{results.protocol}"
     blocks = []
     if results.experiments:
+        blocks += confusion_blocks(folder, params, results, suffix, note)
         blocks += assay_blocks(params, results)
         pairs = [each for each in _pairs(params, results) if set(each) <= set(results.experiments)]
         if pairs:
@@ -94,7 +96,12 @@ def beside(params: Params, results: StudyResults, found: tuple[str, str]) -> lis
 
 
 def assay_blocks(params: Params, results: StudyResults) -> list[Block]:
-    """Can this design show an effect at all, and where it can, how much of it does each arm recover?"""
+    """Can this design show an effect at all, and where it can, how much of it does each arm recover?
+
+    Empty where no experiment is tested on low-resolution images.
+    """
+    if all(params.upscale[each.arm].made_from == "original" for each in results.experiments.values()):
+        return []
     title, found = "Could this design show an effect of SR", assay_pairs(params, results)
     if not found:
         words = (

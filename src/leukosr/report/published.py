@@ -52,18 +52,39 @@ class PublishedStudy:
         return "published, other budget" if same_sizes else "published, other sizes and budget"
 
 
-def published_figures(key: str | None) -> PublishedStudy | None:
-    """The published study `key` of published.yaml, e.g. `case1`; None when `key` is None.
+@dataclass(frozen=True)
+class PublishedConfusions:
+    """The confusion matrices that a study printed, by the names of our experiments; rows are true classes."""
 
-    Raises LeukoError for a key that has no figures by arm.
+    source: str
+    classes: tuple[str, ...]
+    counts: Mapping[str, np.ndarray]
+    facts: tuple[str, ...]
+
+
+def published_confusions(key: str | None) -> PublishedConfusions | None:
+    """The confusion matrices of the published study `key`; None where it printed none."""
+    entry = published_facts()[key] if key else {}
+    if "class_order" not in entry:
+        return None
+    counts = {ours: np.array(entry[f"confusion_{printed}"]) for printed, ours in entry["experiments"].items()}
+    return PublishedConfusions(entry["source"], tuple(entry["class_order"]), counts, tuple(entry["facts"]))
+
+
+def published_figures(key: str | None) -> PublishedStudy | None:
+    """The published study `key` of published.yaml; None when `key` is None, or the study has no figures by arm.
+
+    Raises LeukoError for an unknown key.
     """
     if key is None:
         return None
     facts = published_facts()
-    known = [name for name, entry in facts.items() if isinstance(entry, dict) and "super_resolution" in entry]
-    if key not in known:
+    if not isinstance(facts.get(key), dict):
+        known = [name for name, entry in facts.items() if isinstance(entry, dict) and "source" in entry]
         raise LeukoError(f"study.published = '{key}': no such published study; known are {', '.join(known)}")
     entry = facts[key]
+    if "super_resolution" not in entry:
+        return None
     quality, classified = entry["super_resolution"], entry.get("classification", {})
     arms = {arm: PublishedArm(**quality.get(arm, {}), **classified.get(arm, {})) for arm in {**quality, **classified}}
     high, low = (tuple(entry["sizes"][name]) for name in ("high", "low"))

@@ -11,16 +11,24 @@ from leukosr.config import Jpeg
 from leukosr.images.reading import write_jpeg, write_png
 from leukosr.layout import new_image_file
 
+Format = Literal["png", "npy"] | Jpeg
 
-def write_image(folder: Path, image_id: str, image: np.ndarray, file: Literal["png", "npy"] | Jpeg) -> None:
-    """Write an RGB image, uint8 or float32 in grey levels, to folder/<image_id>.png or .jpg; the folder is made.
 
-    `npy` also keeps what no PNG can hold, as float32 in <image_id>.npy.
-    """
+def files_of(folder: Path, image_id: str, file: Format) -> tuple[Path, ...]:
+    """The files of an image, <image_id>.png or .jpg the last: with `npy`, what no PNG can hold stands before it."""
+    if isinstance(file, Jpeg):
+        return (new_image_file(folder, image_id, ".jpg"),)
+    exact = (new_image_file(folder, image_id, ".npy"),) if file == "npy" else ()
+    return (*exact, new_image_file(folder, image_id))
+
+
+def write_image(folder: Path, image_id: str, image: np.ndarray, file: Format) -> None:
+    """Write the files of an RGB image, uint8 or float32 in grey levels (the .npy holds float32); the folder is made."""
+    *exact, shown = files_of(folder, image_id, file)
     rounded = image if image.dtype == np.uint8 else np.clip(np.rint(image), 0, 255).astype(np.uint8)
     if isinstance(file, Jpeg):
-        write_jpeg(new_image_file(folder, image_id, ".jpg"), rounded, file.jpeg)
-        return
-    write_png(new_image_file(folder, image_id), rounded)
-    if file == "npy":
-        np.save(new_image_file(folder, image_id, ".npy"), image.astype(np.float32))
+        write_jpeg(shown, rounded, file.jpeg)
+    else:
+        write_png(shown, rounded)
+    for path in exact:
+        np.save(path, image.astype(np.float32))

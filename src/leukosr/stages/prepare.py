@@ -49,7 +49,7 @@ def run(context: Context) -> None:
     _refuse(rejected, settings)
     if not processes.first:
         return
-    needed = any(SPLITS[protocol].disjoint for protocol in study.protocols)
+    needed = settings.pool is not None or any(SPLITS[protocol].disjoint for protocol in study.protocols)
     sources = read_sources(root, good, Path(settings.sources) if needed else None, settings.source_pattern)
     for note in sources.notes:
         console.print(f"prepare: {note}")

@@ -16,6 +16,7 @@ from leukosr.data.splits.as_counted import as_counted
 from leukosr.data.splits.official import official
 from leukosr.data.splits.paper import paper
 from leukosr.data.splits.patient_disjoint import patient_disjoint
+from leukosr.data.splits.pool import pooled
 from leukosr.data.splits.random_80_10_10 import random_80_10_10
 from leukosr.data.splits.shares import Candidate, by_class, training_images, with_fewer
 from leukosr.data.splits.source_disjoint import source_disjoint
@@ -109,9 +110,17 @@ def study_roles(
 ) -> dict[str, dict[str, str]]:
     """Protocol -> image id -> role, under all protocols of a study; images whose source is missing may have none.
 
-    Where several run, classifiers train on equally many images of each class under all, so that only the split differs.
+    With `settings.pool` the images outside it are unused. Where several run, classifiers train on equally many images
+    of each class under all, so that only the split differs.
     """
     _refuse_set(items, settings, protocols, classifies)
+    roles = _given_roles(pooled(items, settings.pool, seed), settings, seed, protocols)
+    return {name: _complete(items, name, roles[name], classifies) for name in protocols}
+
+
+def _given_roles(
+    items: Sequence[Candidate], settings: Prepare, seed: int, protocols: Sequence[str]
+) -> dict[str, dict[str, str]]:
     first = strictest(protocols)
     others = [name for name in protocols if name != first]
     roles = {first: SPLITS[first].roles(items, settings, seed)}
@@ -122,7 +131,7 @@ def study_roles(
         roles[first] = SPLITS[first].roles(items, settings, seed, most)
         allowed = _fewest(items, list(roles.values()))
         roles |= {name: with_fewer(items, roles[name], allowed, seed) for name in others}
-    return {name: _complete(items, name, roles[name], classifies) for name in protocols}
+    return roles
 
 
 def _refuse_set(items: Sequence[Candidate], settings: Prepare, protocols: Sequence[str], classifies: bool) -> None:

@@ -22,9 +22,9 @@ def source_disjoint(
 
     Sources are cut by the fractions within each class, at least one for each part. Where the set has an official test
     part, its sources are the classifier's test and leave the training parts, which share the rest in their proportions.
-    SR validates on one source of its part. `most` caps the images that classifiers train on, by class. With `folds`
-    what the classifiers have is cut into as many parts of whole sources, stratified by class where possible; every part
-    is tested once. Raises LeukoError for a class with too few sources.
+    SR validates on one source of its part; with a fraction of 0 it has neither. `most` caps the images that
+    classifiers train on, by class. With `folds` what the classifiers have is cut into as many parts of whole sources,
+    stratified by class where possible; every part is tested once. Raises LeukoError for a class with too few sources.
     """
     known = [item for item in items if item.source]
     official = {item.source for item in known if item.part in OFFICIAL}
@@ -37,6 +37,8 @@ def source_disjoint(
     }
     if official:
         del shares["classifier_test"]
+    if not fractions.sr_train:
+        del shares["sr_train"]
     by_class: dict[str, set[str]] = {item.label: set() for item in known if item.part != "reference"}
     for item in known:
         if item.part != "reference" and item.source not in official:
@@ -106,17 +108,17 @@ def _limited(
 
 
 def _cut_sources(label: str, members: list[str], shares: Mapping[str, float], seed: int) -> dict[str, str]:
-    needed = len(shares) + 1
+    alone = ["sr_val"] if "sr_train" in shares else []
+    needed = len(shares) + len(alone)
     if len(members) < needed:
         raise LeukoError(
             f"{of_class(label)} has {len(members)} sources to share out, at least {needed} are needed, one each for "
-            f"sr_val, {', '.join(shares)}: add images of more sources, or choose a protocol that needs none"
+            f"{', '.join([*alone, *shares])}: add images of more sources, or choose a protocol that needs none"
         )
     order = stream_rng(seed, "split", "source_disjoint", label).permutation(len(members))
-    given: dict[str, str] = {}
+    given = {members[i]: "sr_val" for i in order[len(members) - len(alone) :]}
     start = 0
-    counts = whole_shares(len(members) - 1, list(shares.values()))
-    given[members[order[-1]]] = "sr_val"
+    counts = whole_shares(len(members) - len(alone), list(shares.values()))
     for role, count in zip(shares, counts, strict=True):
         given |= {members[i]: role for i in order[start : start + count]}
         start += count
