@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from leukosr.errors import LeukoError
-from leukosr.evaluate.arms.pairs import Counts, Pair, Run, pair
+from leukosr.evaluate.arms.pairs import pair
 from leukosr.evaluate.arms.plan import Components, Plan, Question, Size, components, plan, power
 from leukosr.evaluate.arms.predictions import read_predictions
 from leukosr.evaluate.arms.significance import difference, p_values, words
@@ -57,22 +57,17 @@ def test_power_is_within_three_points_of_simulation(pilot: Design, planned: Desi
         assert share == pytest.approx(found.get(word, 0.0), abs=0.03), word
 
 
-def crossed(design: Design, true: float, count: int, random: np.random.Generator) -> Pair:
-    """As a study with SR seeds: the seeds recur in every network, and the baseline's runs are the same under each."""
-    drawn = draw(design, "accuracy", true, count, random)
-    runs = tuple(Run(run.seed % design.runs, run.sr_seed) for run in drawn.runs)
-    own = np.arange(len(runs)) % design.runs
-    second = Counts(*(getattr(drawn.second, part)[:, own] for part in ("hits", "predicted", "true")))
-    return replace(drawn, second=second, runs=runs, other_runs=runs)
-
-
 @pytest.mark.parametrize("design", [NESTED, replace(NESTED, run_of_arm_sd=0.3, network_sd=0.05)])
 def test_runs_that_recur_in_every_network_are_not_counted_as_many(design: Design) -> None:
-    planned = replace(design, runs=6, sr_seeds=4)
+    """As in a study with SR seeds, whose baseline has the same runs under each."""
+    planned = replace(design, runs=6, sr_seeds=4, recurring=True)
     large = replace(planned, runs=30, sr_seeds=60, class_sources=(80, 80, 80), class_images=(240, 240, 240))
-    pilots = [components(one(crossed(large, 0.05, 1, np.random.default_rng(seed)), 0), "accuracy") for seed in range(6)]
+    pilots = [
+        components(one(draw(large, "accuracy", 0.05, 1, np.random.default_rng(seed)), 0), "accuracy")
+        for seed in range(6)
+    ]
     powers = [power(pilot, Size(6, 60, 4), Question(0.05, 0.02)) for pilot in pilots]
-    seen = difference(crossed(planned, 0.05, 2000, np.random.default_rng(1)), "accuracy")
+    seen = difference(draw(planned, "accuracy", 0.05, 2000, np.random.default_rng(1)), "accuracy")
     said = words(seen, 0.02, p_values(seen, 0.02))
     assert all(pilot.seeds is not None for pilot in pilots)
     for word in powers[0]:  # one pilot is off by 5 points and more, as it does not know its own uncertainty
