@@ -159,19 +159,22 @@ def _seen(found: Components, size: Size, difference: float) -> Estimated:
 
     of_sources = drawn(1, sources + cells, freedom)
     variance, least, certainty, unsure = of_sources, of_sources, of_sources**2 / freedom, np.zeros(POINTS)
+    least_freedom = np.full(POINTS, freedom)
     for (levels, apart, shared), axes in zip(samples, ((0, 2), (4, 5)), strict=False):
         of_levels = drawn(axes[0], apart + shared, levels - 1)
         both = drawn(axes[1], shared, (levels - 1) * freedom)
-        variance, least = variance + of_levels - both, np.maximum(least, of_levels)
+        variance = variance + of_levels - both
+        least_freedom = np.where(of_levels > least, levels - 1, least_freedom)
+        least = np.maximum(least, of_levels)
         certainty = certainty + both**2 / ((levels - 1) * freedom)
         if k > 1:  # as `estimated` counts networks, and runs
             unsure = unsure + of_levels / (levels - 1)
         else:
             certainty = certainty + of_levels**2 / (levels - 1)
-    variance = np.maximum(variance, least)
+    worth = np.maximum(variance**2 / (certainty + unsure * variance), 1.0)
+    worth, variance = np.where(variance < least, least_freedom, worth), np.maximum(variance, least)
     value = difference + (sources + cells + alone) ** 0.5 * stats.norm.ppf(draws[:, 3])
     unseen = np.asarray(found.unseen * found.seen / s)
-    worth = np.maximum(variance**2 / (certainty + unsure * variance), 1.0)
     return Estimated(value, variance, worth, unseen)
 
 

@@ -33,8 +33,8 @@ class Design:
     the sds named so.
     sr_seeds: 0, or the number of SR networks, each with `runs` runs of seeds of its own; the network then has an effect
     on the first arm, and a source in that network another, both of network_sd. recurring: as in a study, the seeds of
-    the runs recur in every network, with what they have in common, and the second arm has one set of runs. accuracy: the
-    expected score of the first arm by the metric that is looked at; the second's is lower by the difference that is
+    the runs recur in every network, with what they have in common, and the second arm has one set of runs. accuracy:
+    the expected score of the first arm by the metric that is looked at; the second's is lower by the difference that is
     planted.
     """
 

@@ -6,7 +6,8 @@ mean is A + B - C (Cameron, Gelbach & Miller 2011, "Robust Inference With Multiw
 sources, so each source counts by its influence on the score (delta method; Hampel 1974), which for accuracy is exact.
 Sources of unlike size and few degrees of freedom are corrected as in regression: CR2 weights and Bell & McCaffrey's
 degrees of freedom (2002, "Bias Reduction in Standard Errors for Linear Regression with Multi-Stage Samples"), for
-sources whose means have one variance.
+sources whose means have one variance. Where chance makes C so large that A + B - C falls below A or B, the larger of the
+two is the estimate, with its own degrees of freedom and no longer those of the sum.
 
 All arrays may have further axes before those named, for many data sets at once.
 """
@@ -118,6 +119,8 @@ def estimated(sides: Sequence[Side], images: np.ndarray, strata: np.ndarray) -> 
     certainty = sum(own**2 / cluster.freedom for own, cluster in zip(by_cluster, clusters, strict=True))
     source_freedom = sum(cluster.freedom for cluster in clusters)
     variance, least, unsure = of_sources, of_sources, 0.0
+    with np.errstate(invalid="ignore"):
+        least_freedom = np.where(certainty > 0, of_sources**2 / certainty, source_freedom)
     for side in sides:
         networks = len({run.sr_seed for run in side.runs}) > 1
         for levels in groupings(side.runs):
@@ -129,16 +132,19 @@ def estimated(sides: Sequence[Side], images: np.ndarray, strata: np.ndarray) -> 
             apart = own - own.mean(-2, keepdims=True)
             of_runs = scores.var(-1, ddof=1) / count
             both = np.sum([cluster.variance(apart) for cluster in clusters], axis=0).sum(-1) / (count * (count - 1))
-            variance, least = variance + of_runs - both, np.maximum(least, of_runs)
+            variance = variance + of_runs - both
+            least_freedom = np.where(of_runs > least, count - 1, least_freedom)
+            least = np.maximum(least, of_runs)
             certainty = certainty + both**2 / ((count - 1) * source_freedom)
             if networks:  # by Satterthwaite two or three that lie together by chance would hardly count: Cochran's
                 unsure = unsure + of_runs / (count - 1)
             else:
                 certainty = certainty + of_runs**2 / (count - 1)
-    variance = np.maximum(variance, least)
     certainty = certainty + unsure * variance
     with np.errstate(divide="ignore", invalid="ignore"):
         freedom = np.where(certainty > 0, np.maximum(variance**2 / certainty, 1.0), source_freedom)
+    freedom = np.where(variance < least, least_freedom, freedom)
+    variance = np.maximum(variance, least)
     classes = len(np.unique(strata))
     unseen = sum((len(np.unique(strata[each.members])) / classes) ** 2 * each.squares for each in clusters)
     return Estimated(np.asarray(value), np.asarray(variance), freedom, np.asarray(unseen))
