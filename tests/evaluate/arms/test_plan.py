@@ -12,7 +12,8 @@ import pytest
 
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.pairs import pair
-from leukosr.evaluate.arms.plan import Components, Plan, Question, Size, components, plan, power
+from leukosr.evaluate.arms.pilot import Components, components
+from leukosr.evaluate.arms.plan import Plan, Question, Size, plan, power
 from leukosr.evaluate.arms.predictions import read_predictions
 from leukosr.evaluate.arms.significance import difference, p_values, words
 from leukosr.evaluate.arms.simulation import Design, as_predictions, draw, one
@@ -157,3 +158,23 @@ def test_what_is_no_pilot_is_refused() -> None:
         components(pair(*unknown), "accuracy")
     with pytest.raises(LeukoError, match="sr_seed"):
         power(KNOWN, Size(6, 50, 3), Question(0.02, 0.02))
+
+
+@pytest.mark.parametrize("design", [PILOT, replace(NESTED, runs=4, sr_seeds=4, recurring=True)])
+def test_a_pilot_says_how_far_its_power_may_be_off(design: Design) -> None:
+    """Of 40 pilots nearly all have an interval that holds the power of a large one, which has a narrow interval."""
+    question, size = Question(0.05, 0.02), Size(8, 60, design.sr_seeds or 1)
+    large = replace(design, runs=40, class_sources=(160,) * 3, class_images=(480,) * 3)
+    if design.sr_seeds:
+        large = replace(large, runs=20, sr_seeds=40)
+    true = plan(components(one(draw(large, "accuracy", 0.05, 1, np.random.default_rng(0)), 0), "accuracy"),
+                question, [size], size).grid[0].found  # fmt: skip
+    drawn = draw(design, "accuracy", 0.05, 40, np.random.default_rng(1))
+    seen = [plan(components(one(drawn, i), "accuracy"), question, [size], size).grid[0].found for i in range(40)]
+    assert sum((each.ci_low or 0) <= true.value <= (each.ci_high or 0) for each in seen) >= 34
+    widths = [(each.ci_high or 0) - (each.ci_low or 0) for each in (true, *seen)]
+    assert widths[0] < 0.6 * float(np.median(widths[1:]))
+
+
+def test_components_that_are_taken_as_known_leave_no_interval() -> None:
+    assert plan(KNOWN, Question(0.05, 0.02), [Size(8, 50)], Size(0, 50)).grid[0].found.ci_low is None

@@ -6,8 +6,8 @@ mean is A + B - C (Cameron, Gelbach & Miller 2011, "Robust Inference With Multiw
 sources, so each source counts by its influence on the score (delta method; Hampel 1974), which for accuracy is exact.
 Sources of unlike size and few degrees of freedom are corrected as in regression: CR2 weights and Bell & McCaffrey's
 degrees of freedom (2002, "Bias Reduction in Standard Errors for Linear Regression with Multi-Stage Samples"), for
-sources whose means have one variance. Where chance makes C so large that A + B - C falls below A or B, the larger of the
-two is the estimate, with its own degrees of freedom and no longer those of the sum.
+sources whose means have one variance. Where chance makes C so large that A + B - C falls below A or B, the larger of
+the two is the estimate, with its own degrees of freedom and no longer those of the sum.
 
 All arrays may have further axes before those named, for many data sets at once.
 """
@@ -15,7 +15,8 @@ All arrays may have further axes before those named, for many data sets at once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -57,7 +58,7 @@ class Estimated:
     freedom: np.ndarray
     unseen: np.ndarray
 
-    @property
+    @cached_property
     def _per_square(self) -> np.ndarray:
         """`unseen` on the scale of Student's t: it is not estimated, so no degree of freedom is missing from it."""
         return np.asarray(self.unseen * (Z / stats.t.ppf(0.975, self.freedom)) ** 2)
@@ -73,14 +74,17 @@ class Estimated:
 
     def p_below(self, bound: float) -> np.ndarray:
         """One-sided p of the claim that the truth lies below `bound`."""
-        error = np.sqrt(self.variance + self._per_square * bound**2)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            p = stats.t.cdf((self.value - bound) / error, self.freedom)
-        return np.where(error > 0, p, np.where(self.value < bound, 0.0, 1.0))
+        return self._p(self.value - bound, bound)
 
     def p_above(self, bound: float) -> np.ndarray:
         """One-sided p of the claim that the truth lies above `bound`."""
-        return replace(self, value=-self.value).p_below(-bound)
+        return self._p(bound - self.value, bound)
+
+    def _p(self, beyond: np.ndarray, bound: float) -> np.ndarray:
+        error = np.sqrt(self.variance + self._per_square * bound**2)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            p = stats.t.cdf(beyond / error, self.freedom)
+        return np.where(error > 0, p, np.where(beyond < 0, 0.0, 1.0))
 
     def p_different(self) -> np.ndarray:
         """Two-sided p of the claim that the truth is not 0."""
