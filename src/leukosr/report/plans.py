@@ -33,7 +33,7 @@ def print_plan(found: Plan, components: Components, console: Console) -> None:
     console.print(
         "Runs are those of the classifier on the images of each SR network, trainings those of both arms; SR trainings "
         "come on top, one per SR seed. Found is better or clearly better"
-        + (", in brackets what the pilot, which is small itself, does not exclude (95 %)." if components.pilot else ".")
+        + (", in brackets what the pilot, itself a sample, does not exclude (roughly)." if components.pilot else ".")
     )
     console.print(needed_sentence(found))
 

@@ -41,7 +41,8 @@ class Size:
 class Planned:
     """The probability of each word at one size; trainings: of classifiers, of both arms.
 
-    found: that of `better` or `clearly better`, with the interval that the pilot's own uncertainty leaves (95 %).
+    found: that of `better` or `clearly better`, with the interval that the pilot's own uncertainty leaves, which is
+    rough: of small simulated pilots 9 in 10 held the power, of those with four SR networks 8 in 10.
     """
 
     size: Size
