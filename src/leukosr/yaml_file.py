@@ -12,6 +12,8 @@ from leukosr.errors import LeukoError
 MOST_BYTES = 2**18  # half a second of PyYAML's time
 MOST_VALUES = 100_000  # with aliases followed: nine lines of them can stand for a billion values
 DEEPEST = 50
+INTEGER = "tag:yaml.org,2002:int"
+MOST_DIGITS = 1000  # of an integer; Python prints 4,300 at most, so that no message could name a longer one
 
 
 def read_yaml(path: Path) -> Any:
@@ -53,6 +55,9 @@ def _check(path: Path, root: yaml.Node) -> None:
             raise LeukoError(f"{path} is nested more than {DEEPEST} levels deep (line {node.start_mark.line + 1})")
         if seen > MOST_VALUES:
             raise LeukoError(f"{path} holds more than {MOST_VALUES:,} values once its aliases are followed")
+        if node.tag == INTEGER and len(node.value) > MOST_DIGITS:
+            line, digits = node.start_mark.line + 1, len(node.value)
+            raise LeukoError(f"{path} line {line}: an integer of {digits:,} digits, which no setting is")
         if isinstance(node, yaml.MappingNode):
             keys = set()
             for key, value in node.value:

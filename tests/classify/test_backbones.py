@@ -40,7 +40,11 @@ def smallest_of_each_family() -> list[str]:
     return sorted({family(name): name for name in sorted(sizes, key=lambda name: -sizes[name])}.values())
 
 
-NAMES = [*smallest_of_each_family(), *TIMM, *sorted(BACKBONES.keys() - set(TORCHVISION))]
+HEAVY = {"alexnet", "vgg11", "vgg11_bn", "wide_resnet50_2"}  # 60 to 133 million parameters, mostly seconds on the disk
+NAMES = [
+    pytest.param(name, marks=pytest.mark.slow) if name in HEAVY else name
+    for name in [*smallest_of_each_family(), *TIMM, *sorted(BACKBONES.keys() - set(TORCHVISION))]
+]
 
 
 def build(architecture: Architecture, classes: int = 4, seed: int = 0, **options: str) -> ClassifierNetwork:

@@ -138,6 +138,7 @@ def assert_same_rows(rows: list[dict[str, Any]], expected: list[dict[str, Any]],
             assert found == (pytest.approx(value, rel=tolerance) if isinstance(value, float) else value), name
 
 
+@pytest.mark.slow
 @pytest.mark.pipeline
 @pytest.mark.parametrize("name", TRAININGS)
 def test_two_processes_have_the_losses_of_one(name: str, both: Both) -> None:
@@ -145,6 +146,7 @@ def test_two_processes_have_the_losses_of_one(name: str, both: Both) -> None:
     assert_same_rows(both.two[0][name], both.one[name], TOLERANCE[name])
 
 
+@pytest.mark.slow
 @pytest.mark.pipeline
 @pytest.mark.parametrize("name", CUT_TRAININGS)
 def test_two_processes_have_the_gradients_of_one(name: str, both: Both) -> None:
@@ -153,18 +155,21 @@ def test_two_processes_have_the_gradients_of_one(name: str, both: Both) -> None:
         assert float((one - two[0]).norm() / one.norm()) < 10 * TOLERANCE[name]
 
 
+@pytest.mark.slow
 @pytest.mark.pipeline
 @pytest.mark.parametrize("name", TRAININGS)
 def test_training_cut_by_one_process_is_resumed_by_two(name: str, both: Both) -> None:
     assert_same_rows(both.two[0][f"{name} resumed"], both.one[name], TOLERANCE[name])
 
 
+@pytest.mark.slow
 @pytest.mark.pipeline
 @pytest.mark.parametrize("name", TRAININGS)
 def test_training_cut_by_two_processes_is_resumed_by_one(name: str, both: Both) -> None:
     assert_same_rows(both.resumed[name], both.one[name], TOLERANCE[name])
 
 
+@pytest.mark.slow
 @pytest.mark.pipeline
 @pytest.mark.parametrize("parts", PARTS)
 def test_batch_norm_over_two_processes_is_that_of_the_whole_batch(parts: str, both: Both) -> None:
@@ -237,6 +242,7 @@ def start(study: Path, *command: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.pipeline
 def test_torchrun_trains_by_the_command_line(
     study: Path, compose_params: Callable[..., Params], monkeypatch: pytest.MonkeyPatch

@@ -135,6 +135,7 @@ FEW = [("a server drips its body", "midway"), ("a server is silent", "at the sta
        ("the database is locked", "at the start"), ("the run is deleted", "midway")]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_training_outlives_mlflow_and_is_logged_once_later(
     small: Small, tally: Tally, campaign: bool, mlflow_template: Path, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],

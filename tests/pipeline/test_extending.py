@@ -92,6 +92,7 @@ def empty(tmp_path: Path) -> Iterator[Clone]:
     shutil.rmtree(clone.root)
 
 
+@pytest.mark.slow
 def test_nothing_has_to_change_but_what_the_page_names(empty: Clone) -> None:
     page = steps()
     for step in page.pop(METHOD):

@@ -26,6 +26,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.slow
 def test_a_training_cut_twice_resumes_to_the_same_weights(finished: Clone, clone: Clone) -> None:
     forget(clone, TRAINING)
     known = {run.info.run_id for run in clone.runs()}

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.pipeline
 SR_ALONE = ("-S", "study=demo_sr", "-S", "arms=[bicubic,srgan]")
 
 
+@pytest.mark.slow
 def test_super_resolution_is_studied_without_classes(clone: Clone) -> None:
     output = clone.run("dvc", "exp", "run", *tiny(["srgan"]), *SR_ALONE)
     assert {"quality@srgan", "sweep", "report"} <= stages_run(output)
@@ -37,6 +38,7 @@ def test_super_resolution_is_studied_without_classes(clone: Clone) -> None:
     assert clone.changed_stages() == set()
 
 
+@pytest.mark.slow
 def test_classification_alone_compares_no_images(clone: Clone) -> None:
     measures = ("-S", "study.measures=[classification]", "-S", "arms=[raw]")
     output = clone.run("dvc", "exp", "run", *tiny([]), *measures)

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.pipeline
 BOTH = [*tiny([]), "-S", "study.protocol=both", "-S", "synthesize.demo.train_sources=4", "-S", "arms=[raw]"]
 
 
+@pytest.mark.slow
 def test_both_protocols_run_on_disjoint_sources(clone: Clone) -> None:
     output = clone.run("dvc", "exp", "run", *BOTH)
     assert {"provenance@images", "prepare", "classify@raw"} <= stages_run(output)

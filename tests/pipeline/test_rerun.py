@@ -61,12 +61,14 @@ def test_a_parameter_touches_only_the_stages_that_read_it_and_the_page_that_prin
         params.write_bytes(before)
 
 
+@pytest.mark.slow
 def test_a_changed_comparison_trains_nothing(clone: Clone) -> None:
     output = clone.run("dvc", "exp", "run", *tiny(["srgan"]), "-S", "arms=[srgan]")
     assert stages_run(output) == {"sweep", "report"}  # the sweep takes the first arm
     assert "Stage 'train_sr@srgan' didn't change, skipping" in output
 
 
+@pytest.mark.slow
 def test_another_study_on_own_images_and_back_runs_nothing_of_the_first_again(clone: Clone, tmp_path: Path) -> None:
     folder = tmp_path / "my own images"
     draw_cells(folder)

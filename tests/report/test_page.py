@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image
 
 from leukosr.config import Params, parse_params
 from leukosr.layout import Layout
@@ -24,6 +26,16 @@ def page(params: Params, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("study")
     results = load_results(Layout("demo", fabricate(root / "outputs")), params, "paper")
     return write_report(root / "reports", params, results, {"torch": "0"})
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every figure is one pixel: for tests of what a page says, since drawing takes half of its time."""
+
+    def save(figure: Figure, path: Path, **options: Any) -> None:
+        Image.new("RGB", (1, 1)).save(path, format="png")
+
+    monkeypatch.setattr(Figure, "savefig", save)
 
 
 def test_the_page_is_self_contained(page: Path) -> None:
@@ -65,6 +77,7 @@ def test_files_beside_the_page_hold_the_same_values(page: Path) -> None:
     assert {"accuracy.png", "grid.png", "confusion_raw.png", "sr_srgan.png", "samples_srgan.png"} <= names
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_published_columns_are_labelled_as_not_comparable(
     outputs: Path, compose_params: Callable[..., Params], page: Path, tmp_path: Path
 ) -> None:
@@ -105,6 +118,7 @@ def test_the_share_of_test_images_with_siblings_in_training_stands_beside_the_ac
     assert "0 of 2 test images (0 %) share a micrograph with SR training images." in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_page_says_in_which_precision_its_networks_computed(page: Path, params: Params, tmp_path: Path) -> None:
     assert "All networks computed in fp32." in page.read_text(encoding="utf-8")
     outputs = fabricate(tmp_path / "outputs")
@@ -116,6 +130,7 @@ def test_a_page_says_in_which_precision_its_networks_computed(page: Path, params
     assert "differences between these include rounding" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_both_protocols_stand_side_by_side(compose_params: Callable[..., Params], tmp_path: Path) -> None:
     params = compose_params("study=demo", "budget=smoke", "report.grid_cells=2", "study.protocol=both")
     layout = Layout("demo", fabricate(tmp_path / "outputs"))
@@ -132,6 +147,7 @@ def test_both_protocols_stand_side_by_side(compose_params: Callable[..., Params]
         assert [row["protocol"] for row in csv.DictReader(file)] == 5 * ["paper"] + 5 * ["source_disjoint"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_without_an_experiment_under_both_protocols_there_is_no_effect_of_the_split(
     compose_raw: Callable[..., Any], tmp_path: Path
 ) -> None:

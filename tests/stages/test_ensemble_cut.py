@@ -26,6 +26,7 @@ from .conftest import TINY, Study
 TRAIN = ClassifierTraining.run
 
 
+@pytest.mark.slow
 def test_a_stage_cut_between_members_ends_with_the_same_predictions(
     study: Study, compose_params: Callable[..., Params], tmp_path: Path, quiet: Console, mlflow_template: Path,
     small_resnet: None, monkeypatch: pytest.MonkeyPatch,

@@ -155,6 +155,7 @@ def test_every_network_is_logged_at_once_or_later(
     assert "classify srgan" in sync(nested.params, params_file, nested.layout).logged
 
 
+@pytest.mark.slow
 def test_a_cut_stage_keeps_the_networks_that_are_finished(
     nested: Study, quiet: Console, tmp_path: Path, mlflow_store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -69,20 +69,13 @@ def explain(problem: Any, raw: Any) -> str:
         message += "; YAML reads yes, no, on, off, true and false as truth values unless they stand in quotes"
     elif problem["type"] == "string_type" and isinstance(value, int | float):
         message += "; put it in quotes"
-    shown = "" if isinstance(value, dict | BaseModel) else f" = {_short(value)}"
+    shown = "" if isinstance(value, dict | BaseModel) else f" = {reprlib.repr(value)}"
     return f"{key}{shown}: {message[:1].lower()}{message[1:]}" if key else message
 
 
 def _tag(problem: Any) -> str:
     """The key that tells the kinds of a section apart."""
     return str(problem["ctx"]["discriminator"]).strip("'")
-
-
-def _short(value: Any) -> str:
-    try:
-        return reprlib.repr(value)
-    except ValueError:  # an integer with more digits than Python writes
-        return "a number of thousands of digits"
 
 
 _PATTERN_WORDS = {

@@ -56,6 +56,7 @@ def test_photographs_of_overlapping_fields_are_one_source(tmp_path: Path) -> Non
     assert found(files, tmp_path / "work").group.tolist() == [0, 0, 2]
 
 
+@pytest.mark.slow
 def test_the_result_does_not_depend_on_workers_or_names(disguises: list[Path], tmp_path: Path) -> None:
     few = disguises[:24]
     one, two = found(few, tmp_path / "one"), found(few, tmp_path / "two", workers=2)

@@ -53,6 +53,7 @@ def test_a_share_of_nothing_has_an_interval_by_its_sources() -> None:
     assert whole.value == 0 and whole.ci_high is not None and whole.ci_high > 0.3  # four sources say little
 
 
+@pytest.mark.slow
 def test_the_interval_of_a_share_covers_it() -> None:
     rng, covered, truth = np.random.default_rng(1), [], 0.1
     for _ in range(150):

@@ -44,6 +44,7 @@ def simulated(design: Design, true: float, margin: float, count: int = 3000) -> 
     return {str(word): float((said == word).mean()) for word in np.unique(said)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pilot", "planned", "size"),
     [
@@ -59,6 +60,7 @@ def test_power_is_within_three_points_of_simulation(pilot: Design, planned: Desi
         assert share == pytest.approx(found.get(word, 0.0), abs=0.03), word
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("design", [NESTED, replace(NESTED, run_of_arm_sd=0.3, network_sd=0.05)])
 def test_runs_that_recur_in_every_network_are_not_counted_as_many(design: Design) -> None:
     """As in a study with SR seeds, whose baseline has the same runs under each."""

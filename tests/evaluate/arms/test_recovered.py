@@ -39,6 +39,7 @@ def pairs(seed: int, gains: Gains) -> tuple[Pair, Pair]:
     return paired(arm, bicubic, "arm"), paired(originals, bicubic, "originals")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("metric", "gains", "truth"), [("accuracy", (0.1, 0.2, 0.0), 0.5), ("macro_f1", (-0.05, 0.2, 0.0), -0.25)]
 )

@@ -34,7 +34,7 @@ def written(tmp_path: Path, frame: pd.DataFrame) -> Path:
 
 
 def test_json_names_rates_streams_and_points(tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["variance", str(written(tmp_path, table())), "--json"])
+    result = CliRunner().invoke(app, ["variance", str(written(tmp_path, table(32))), "--json"])
     assert result.exit_code == 0
     found = json.loads(result.output)
     assert set(found["by_learning_rate"]) == {"0.001", "0.01"}
@@ -43,10 +43,11 @@ def test_json_names_rates_streams_and_points(tmp_path: Path) -> None:
     assert found["components"]["split"]["ci_low"] <= 0.03 <= found["components"]["split"]["ci_high"]
     assert found["carries_more"] == [["split", "init"]]
     assert set(found["two_runs_differ_by"]) == {"1", "2", "5"}
-    by_rate = [own["accuracy"].max() - own["accuracy"].min() for _, own in table().groupby("learning_rate")]
+    by_rate = [own["accuracy"].max() - own["accuracy"].min() for _, own in table(32).groupby("learning_rate")]
     assert found["range"] == pytest.approx(max(by_rate))
 
 
+@pytest.mark.slow
 def test_folder_gets_the_record_and_figures(tmp_path: Path) -> None:
     out = tmp_path / "new" / "folder"
     result = CliRunner().invoke(app, ["variance", str(written(tmp_path, table())), "--out", str(out)])
@@ -97,6 +98,7 @@ def test_streams_that_do_not_add_up_are_told(tmp_path: Path) -> None:
     assert "Exact repeats differ by an sd of 0." in "\n".join(one_at_a_time(tmp_path, 0.0, 0.002))
 
 
+@pytest.mark.slow
 def test_importances_rank_what_moves_the_value(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["variance", str(written(tmp_path, table())), "--json"])
     found = json.loads(result.output)["importances"]
