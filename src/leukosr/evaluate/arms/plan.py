@@ -151,8 +151,10 @@ def _seen(found: Components, size: Size, difference: float, draws: np.ndarray) -
             unsure = unsure + of_levels / (levels - 1)
         else:
             certainty = certainty + of_levels**2 / (levels - 1)
+    cut_off, variance = variance < least, np.maximum(variance, least)
     worth = np.maximum(variance**2 / (certainty + unsure * variance), 1.0)
-    worth, variance = np.where(variance < least, least_freedom, worth), np.maximum(variance, least)
+    if k == 1:
+        worth = np.where(cut_off, least_freedom, worth)
     value = difference + (sources + cells + alone) ** 0.5 * stats.norm.ppf(draws[:, 3])
     unseen = np.asarray(found.unseen * found.seen / s)
     return Estimated(value, variance, worth, unseen)

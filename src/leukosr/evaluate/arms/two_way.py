@@ -144,11 +144,12 @@ def estimated(sides: Sequence[Side], images: np.ndarray, strata: np.ndarray) -> 
                 unsure = unsure + of_runs / (count - 1)
             else:
                 certainty = certainty + of_runs**2 / (count - 1)
+    cut_off, variance = variance < least, np.maximum(variance, least)
     certainty = certainty + unsure * variance
     with np.errstate(divide="ignore", invalid="ignore"):
         freedom = np.where(certainty > 0, np.maximum(variance**2 / certainty, 1.0), source_freedom)
-    freedom = np.where(variance < least, least_freedom, freedom)
-    variance = np.maximum(variance, least)
+    if not np.any(unsure):  # networks keep Cochran's: few that lie together by chance would leave those of sources alone
+        freedom = np.where(cut_off, least_freedom, freedom)
     classes = len(np.unique(strata))
     unseen = sum((len(np.unique(strata[each.members])) / classes) ** 2 * each.squares for each in clusters)
     return Estimated(np.asarray(value), np.asarray(variance), freedom, np.asarray(unseen))
