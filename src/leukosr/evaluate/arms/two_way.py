@@ -148,7 +148,7 @@ def estimated(sides: Sequence[Side], images: np.ndarray, strata: np.ndarray) -> 
     certainty = certainty + unsure * variance
     with np.errstate(divide="ignore", invalid="ignore"):
         freedom = np.where(certainty > 0, np.maximum(variance**2 / certainty, 1.0), source_freedom)
-    if not np.any(unsure):  # networks keep Cochran's: few that lie together by chance would leave those of sources alone
+    if not np.any(unsure):  # networks keep Cochran's: a few may lie together by chance
         freedom = np.where(cut_off, least_freedom, freedom)
     classes = len(np.unique(strata))
     unseen = sum((len(np.unique(strata[each.members])) / classes) ** 2 * each.squares for each in clusters)
