@@ -695,14 +695,27 @@ def test_claims_are_what_the_study_runs(compose_raw: Callable[..., Any]) -> None
         ({"margin": 0.05}, "claims.margin: 0.05 was declared, but study.margin is 0.02"),
         ({"metric": "accuracy"}, "claims.metric: accuracy was declared, but study.primary is macro_f1"),
         ({"seeds": [9]}, "claims.seeds"),
+        ({"sr_seeds": [1, 2, 3]}, "claims.sr_seeds: [1, 2, 3] was declared, but study.sr_seeds is None"),
         ({"family": [{"first": "srgan", "second": "gan", "protocol": "paper"}]}, "'gan' does not run under paper"),
-        ({"family": [{"first": "srgan", "second": "raw", "protocol": "both"}]}, "does not run under both"),
+        ({"family": [{"first": "srgan", "second": "raw", "protocol": "both"}]}, "does not run under source_disjoint"),
+        ({"family": [{"first": "srgan", "second": "raw", "protocol": "apart"}]}, "unknown protocol 'apart'"),
     ],
 )
 def test_claims_that_the_study_does_not_run_are_refused(
     compose_raw: Callable[..., Any], changes: dict[str, Any], said: str
 ) -> None:
     assert said in refusal(claimed(compose_raw(), **changes))
+
+
+@pytest.mark.parametrize(("study", "protocol"), [("case1", "both"), ("pbc", "source_disjoint"), ("pbc_claims", None)])
+def test_declared_claims_follow_the_protocols_and_seeds_of_the_study(
+    compose_params: Callable[..., Any], study: str, protocol: str | None
+) -> None:
+    asked = [] if protocol is None else [f"study.protocol={protocol}"]
+    params = compose_params(f"study={study}", "study.sr_seeds=[4, 5, 6]", *asked)
+    assert params.claims.sr_seeds == [4, 5, 6] and params.claims.seeds == params.study.seeds
+    assert {claim.protocol for claim in params.claims.family} == set(params.study.protocols)
+    assert len(params.claims.family) == 3 * len(params.study.protocols)
 
 
 def test_claims_hold_for_experiments_with_the_declared_seeds_alone(compose_raw: Callable[..., Any]) -> None:

@@ -55,7 +55,7 @@ def test_the_delimiter_is_the_one_that_gives_the_needed_columns(tmp_path: Path, 
     [
         ("", "is empty; it should be a table of a and b, with the columns a, b"),
         (",,\n \n", "is empty"),
-        ("a;c\n", "lacks the columns b of a table of a and b; it has a, c"),
+        ("a;c\n", "lacks the column b of a table of a and b; it has a, c"),
         ("a,b, a\n", "has the column a 2 times"),
         ("a,b\n1,2,3\n", "line 2 has 3 cells, but 2 columns have names"),
         ('a,b\n1,"2\n', r"line 2 cannot be read as CSV \(unexpected end of data\)"),

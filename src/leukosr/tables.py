@@ -116,7 +116,8 @@ def read_table(path: Path, needed: Sequence[str], what: str, remedy: str = "") -
     named = [name for name in header if name]
     missing = [name for name in needed if name not in named]
     if missing:
-        raise LeukoError(f"{path} lacks the columns {', '.join(missing)} of {what}; it has {listed(named)}{remedy}")
+        word = "column" if len(missing) == 1 else "columns"
+        raise LeukoError(f"{path} lacks the {word} {', '.join(missing)} of {what}; it has {listed(named)}{remedy}")
     (name, times), *_ = Counter(named).most_common(1)
     if times > 1:
         raise LeukoError(f"{path} has the column {short(name)} {times} times: keep one of them")

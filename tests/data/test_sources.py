@@ -102,7 +102,7 @@ def test_a_set_without_sources_has_none(tmp_path: Path) -> None:
 def test_sources_without_their_columns_are_refused(tmp_path: Path) -> None:
     with pytest.raises(LeukoError, match="needs the columns path and source; it has file, source"):
         read(tmp_path, "file,source\na/1.png,smear 7\n")
-    with pytest.raises(LeukoError, match="lacks the columns source of the sources of a set"):
+    with pytest.raises(LeukoError, match="lacks the column source of the sources of a set"):
         read(tmp_path, "path,patient\na/1.png,smear 7\n")
 
 

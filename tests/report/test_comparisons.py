@@ -17,7 +17,7 @@ from leukosr.evaluate.arms.pairs import pair
 from leukosr.evaluate.arms.significance import compare
 from leukosr.evaluate.arms.simulation import Design, as_predictions, draw, one
 from leukosr.evaluate.claims import Claim, Claims
-from leukosr.report.comparisons import about
+from leukosr.report.comparisons import about, sentences
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "results" / "case1-leakage" / "plots" / "confusion"
 
@@ -72,7 +72,7 @@ def test_what_a_verdict_is_about_is_said_by_comparison() -> None:
 
 def test_without_label_conflicts_the_declared_family_is_the_same(tmp_path: Path) -> None:
     family = [Claim(first="real_esrgan", second="raw", protocol="source_disjoint")]
-    claims = Claims(metric="accuracy", margin=0.03, seeds=[1], family=family)
+    claims = Claims(metric="accuracy", margin=0.03, seeds=list(range(1, 9)), family=family)
     files = []
     for arm in ("real_esrgan", "raw", "bicubic"):
         folder = tmp_path / arm
@@ -97,3 +97,12 @@ def test_tables_of_other_names_are_judged_and_planned_alike_and_a_loss_excludes_
     assert planned.exit_code == 0 and "58 sources" in planned.output
     unknown = runner.invoke(app, ["compare", *arms, "--columns", "true=label"]).output.replace("\n", " ")
     assert "Inconclusive whatever the figures" in unknown and "is excluded" not in unknown
+
+
+def test_an_interval_beside_0_that_holm_denies_a_word_is_explained() -> None:
+    drawn = draw(Design(runs=20), "accuracy", 0.03, 12, np.random.default_rng(0))
+    found = [each for each in compare([one(drawn, i) for i in range(12)], "accuracy") if each.primary]
+    denied = [e for e in found if e.verdict == "inconclusive" and e.ci_low and e.ci_low > 0]
+    assert denied
+    for each, sentence in zip(found, sentences(found), strict=False):
+        assert ("after Holm's correction for all of them p is" in sentence) == (each in denied)

@@ -22,6 +22,7 @@ from leukosr.layout import Layout
 from leukosr.report.style import training_words
 from leukosr.stages import sweep
 from leukosr.stages.context import Context
+from leukosr.stages.sweep_plan import inputs_of_sweep, plan_sweep
 
 from .conftest import TINY, Study
 
@@ -168,11 +169,11 @@ def test_trials_under_another_protocol_are_those_of_another_sweep(
     names = set()
     for protocol in ("paper", "official"):
         raw["classify"]["raw"]["protocols"] = [protocol]
-        names.add(sweep._plan(parse_params(raw, "params.yaml"), Layout("demo")).name)
+        names.add(plan_sweep(parse_params(raw, "params.yaml"), Layout("demo")).name)
     assert len(names) == 2
 
 
 def test_a_sweep_of_sr_is_another_one_where_the_originals_are_others(inside: Study, compose_params: Compose) -> None:
-    read = sweep._inputs(compose_params(*TINY, "sweep.target=train_sr"), inside.layout)
+    read = inputs_of_sweep(compose_params(*TINY, "sweep.target=train_sr"), inside.layout)
     used = with_role(read_manifest(inside.layout.manifest), "paper", *SR_ROLES)
     assert used and {Path("set") / row.path for row in used} <= set(read)

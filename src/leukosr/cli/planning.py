@@ -12,7 +12,7 @@ from leukosr.errors import LeukoError
 from leukosr.terminal import print_raw
 
 if TYPE_CHECKING:
-    from leukosr.evaluate.arms.plan import Components
+    from leukosr.evaluate.arms.pilot import Components
 
 
 def plan(
@@ -41,7 +41,8 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Print an object instead of a table.")] = False,
 ) -> None:
     """Say how likely each verdict is in a study yet to run, by runs and sources, from a pilot's predictions."""
-    from leukosr.evaluate.arms.plan import Components, Question, Size, with_networks
+    from leukosr.evaluate.arms.pilot import Components, with_networks
+    from leukosr.evaluate.arms.plan import Question, Size
     from leukosr.evaluate.arms.plan import plan as planned
     from leukosr.report import plans
 
@@ -79,7 +80,7 @@ def plan(
 def _of_pilot(files: list[Path], primary: str, columns: list[str]) -> tuple[Components, int]:
     """The components of a pilot, and how many SR networks it has."""
     from leukosr.evaluate.arms.pairs import pair
-    from leukosr.evaluate.arms.plan import components
+    from leukosr.evaluate.arms.pilot import components
     from leukosr.evaluate.arms.predictions import column_names, names_of, read_predictions
     from leukosr.evaluate.arms.two_way import METRICS
 

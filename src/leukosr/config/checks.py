@@ -110,9 +110,11 @@ def check_experiment(name: str, experiment: Experiment, params: Params) -> None:
 def check_claims(claims: Claims, params: Params) -> None:
     """The study, and every experiment of the family, runs what was declared."""
     for key, declared, run in (
-        ("metric", claims.metric, params.study.primary), ("margin", claims.margin, params.study.margin),
+        ("metric", claims.metric, params.study.primary),
+        ("margin", claims.margin, params.study.margin),
         ("seeds", claims.seeds, params.study.seeds),
-    ):  # fmt: skip
+        ("sr_seeds", claims.sr_seeds, params.study.sr_seeds),
+    ):
         if declared != run:
             ours = {"metric": "primary"}.get(key, key)
             raise ValueError(f"claims.{key}: {declared} was declared, but study.{ours} is {run}: make them equal")
@@ -122,7 +124,7 @@ def check_claims(claims: Claims, params: Params) -> None:
             if name not in known:
                 raise ValueError(
                     f"claims.family: '{name}' does not run under {claim.protocol}; experiments that do are "
-                    f"{', '.join(known) or 'none'}"
+                    f"{', '.join(known) or 'none'}; declare what the study runs, or nothing with -S claims=null"
                 )
             if params.seeds_of(name) != claims.seeds:
                 raise ValueError(

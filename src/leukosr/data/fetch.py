@@ -154,9 +154,9 @@ def add(name: str, path: Path, *, leave_out: bool, classes: bool = True) -> Adde
     Without `classes` images may lie in any folders, or directly in this one. A split.csv comes without the rows of
     files that are left out: `prepare` refuses rows without a file. The mask of a/1.jpg is masks/a/1.png, or a/1.png
     itself where that is not RGB, and becomes the former. The notes say what a folder of BreakHis holds and lacks.
-    Raises LeukoError when an image cannot be used or a mask has no image (unless `leave_out`), when a mask is damaged, when
-    the folder has no class folders (unless it needs none), or when datasets/NAME or its .dvc file exists; then nothing
-    is left behind.
+    Raises LeukoError when an image cannot be used or a mask has no image (unless `leave_out`), when a mask is
+    damaged, when the folder has no class folders (unless it needs none), or when datasets/NAME or its .dvc file
+    exists; then nothing is left behind.
     """
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise LeukoError(f"'{name}' cannot be the name of a folder below datasets/: use letters, digits, - and _")

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from leukosr.data.splits import named_protocols
 from leukosr.settings import Fraction, Name, Protocol, Section, Seed
 
 
 class Claim(Section):
-    """The first experiment is compared with the second under a protocol."""
+    """The first experiment is compared with the second under a protocol (in files: or under each of several)."""
 
     first: Name
     second: Name
@@ -20,23 +21,36 @@ class Claim(Section):
 
 
 class Claims(Section):
-    """What will be compared, by which metric, with which margin and seeds: one family for Holm's correction."""
+    """What will be compared, by which metric, with which margin and seeds: one family for Holm's correction.
+
+    sr_seeds: of the SR networks; None where each method is trained once.
+    """
 
     metric: Literal["macro_f1", "accuracy"]
     margin: Fraction
     seeds: Annotated[list[Seed], Field(min_length=1)]
+    sr_seeds: Annotated[list[Seed], Field(min_length=1)] | None = None
     family: Annotated[list[Claim], Field(min_length=1)]
 
     @property
     def digest(self) -> str:
         """SHA-256 of the claims, which tells later changes; in hexadecimal."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        # without null, so that claims made before there were SR seeds keep their digest
+        text = json.dumps(self.model_dump(mode="json", exclude_none=True), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def index(self, first: str, second: str, protocol: str) -> int | None:
         """The place of a comparison in the family, whichever arm is named first; None where it is not declared."""
         asked = ({first, second}, protocol)
         return next((i for i, c in enumerate(self.family) if ({c.first, c.second}, c.protocol) == asked), None)
+
+    @field_validator("family", mode="before")
+    @classmethod
+    def _under_each_protocol(cls, family: Any) -> Any:
+        """What `study.protocol` may be (a list, `both`) is one claim under each."""
+        if not isinstance(family, list) or not all(isinstance(each, dict) and "protocol" in each for each in family):
+            return family
+        return [{**each, "protocol": name} for each in family for name in named_protocols(each["protocol"])]
 
     @model_validator(mode="after")
     def _distinct(self) -> Claims:

@@ -19,9 +19,8 @@ def calibration_figure(path: Path, found: Sequence[Calibration]) -> None:
     power = [each for each in found if each.name == "power"]
     judged = [each for each in found if each.name != "power"]
     names = list(dict.fromkeys(each.name for each in judged))
-    note = (
-        f"simulated; {judged[0].comparisons} comparisons per dot; bars: 95 % intervals; margin {_margin(found)} points"
-    )
+    count = min(each.comparisons for each in judged)
+    note = f"simulated; {count} comparisons per dot or more; bars: 95 % intervals; margin {_margin(found)} points"
     rows = "abc\nddd" if power else "abc"
     with new_figure(path, 9.4, 0.3 * len(names) + 1.6 + (2.6 if power else 0), note) as figure:
         panels = figure.subplot_mosaic(rows)
@@ -85,7 +84,7 @@ def calibration_sentence(found: Sequence[Calibration]) -> str:
     covered = [100 * each.covered for each in judged]
     called = max(100 * each.called_different for each in judged if each.difference == 0)
     denied = max(100 * each.gain_denied for each in judged if each.difference)
-    size = f"{len({each.name for each in judged})} designs, {judged[0].comparisons} comparisons each"
+    size = f"{len({each.name for each in judged})} designs, {min(each.comparisons for each in judged)} comparisons each"
     return (
         f"{size}; intervals hold the truth in {min(covered):.1f} to {max(covered):.1f} %, equal arms are called "
         f"different in at most {called:.1f} %, arms that differ by the margin equivalent or without gain in at most "

@@ -112,12 +112,22 @@ def compared_on(found: Comparison) -> str:
 def _left_open(found: Comparison) -> str:
     if found.verdict != "inconclusive":
         return ""
-    why = f" Inconclusive whatever the figures: {found.reason}." if found.reason else ""
+    why = f" Inconclusive whatever the figures: {found.reason}." if found.reason else _denied_by_family(found)
     if found.smallest_margin is None or found.runs == 1:
         return why
     if found.smallest_margin < 0.0005:  # 0.0 points
         return why or " Any gain is excluded."
     return f"{why} A gain of {100 * found.smallest_margin:.1f} points or more is excluded, a smaller one is not."
+
+
+def _denied_by_family(found: Comparison) -> str:
+    """Intervals are of one comparison; the word also takes Holm's correction for the others."""
+    if found.ci_low is None or found.ci_high is None or found.ci_low <= 0 <= found.ci_high:
+        return ""
+    return (
+        f" Its interval, that of one comparison alone, lies beside 0; but after Holm's correction for all of them p is "
+        f"{p_text(found.p_holm)}, and a word takes less than .05."
+    )
 
 
 def about(found: Sequence[Comparison]) -> str:

@@ -7,7 +7,9 @@ from dataclasses import asdict
 
 from rich.console import Console
 
-from leukosr.evaluate.arms.plan import Components, Plan
+from leukosr.evaluate.arms.pilot import Components
+from leukosr.evaluate.arms.plan import Plan
+from leukosr.evaluate.estimate import Estimate
 from leukosr.report.comparisons import print_wide
 
 
@@ -25,14 +27,21 @@ def print_plan(found: Plan, components: Components, console: Console) -> None:
     for each in found.grid:
         record = each.as_record()
         sizes = (str(record[name]) for name in ("sources", "sr_seeds", "runs", "trainings"))
-        rows.append([*sizes, *(f"{100 * each.power[word]:.0f}" for word in words)])
+        rows.append([*sizes, _found(each.found), *(f"{100 * each.power[word]:.0f}" for word in words)])
     console.print(f"Probability of each verdict where the true difference is {_points(found.difference)}, %:")
-    print_wide(console, ("sources", "SR seeds", "runs", "trainings", *words), rows)
+    print_wide(console, ("sources", "SR seeds", "runs", "trainings", "found", *words), rows)
     console.print(
         "Runs are those of the classifier on the images of each SR network, trainings those of both arms; SR trainings "
-        "come on top, one per SR seed."
+        "come on top, one per SR seed. Found is better or clearly better"
+        + (", in brackets what the pilot, itself a sample, does not exclude (roughly)." if components.pilot else ".")
     )
     console.print(needed_sentence(found))
+
+
+def _found(power: Estimate) -> str:
+    if power.ci_low is None or power.ci_high is None:
+        return f"{100 * power.value:.0f}"
+    return f"{100 * power.value:.0f} ({100 * power.ci_low:.0f} … {100 * power.ci_high:.0f})"
 
 
 def components_sentence(found: Components) -> str:

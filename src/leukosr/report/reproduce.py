@@ -54,6 +54,8 @@ def reproduction(params: Params, conf: Path) -> Reproduction:
 
 def _overrides(composed: DictConfig, params: Params, found: Params) -> list[str] | None:
     """What to change next: groups, else all plain values, else one derived value. None when nothing differs."""
+    if params.claims is None and found.claims is not None:  # other arms may not be able to keep them
+        return ["claims=null"]
     if found.arms != params.arms:
         return [f"arms=[{','.join(params.arms)}]"]
     if found.degrade.method != params.degrade.method:

@@ -74,4 +74,4 @@ def effect_figure(
             )
         figure.legend(loc="outside upper left", ncols=2)
         label_rows(panel, [looks[effect.arm].label for effect in shown])
-        panel.set_xlabel(f"test accuracy, % (lines: 95 % intervals; right: what {names[0]} adds)")
+        panel.set_xlabel(f"test accuracy, % (lines: 95 % intervals;\nright: what {names[0]} adds)")

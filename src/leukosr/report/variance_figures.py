@@ -33,12 +33,14 @@ def print_variance(variance: Variance, trials: Trials, console: Console) -> None
         mean, spread_range = f"{spread.mean.value / point:.2f}", f"{spread.range / point:.2f}"
         by_rate.add_row(f"{rate:g}", str(spread.runs), mean, sd, spread_range)
     console.print(by_rate)
-    parts = Table(title="what each stream carries", title_justify="left")
-    for head in ("stream", f"sd, {unit}", "95 % interval if runs are normal"):
-        parts.add_column(head, justify="left" if head == "stream" else "right")
-    for name, part in _parts(variance).items():
-        parts.add_row(name, f"{part.sd / point:.2f}", f"{part.ci_low / point:.2f} … {part.ci_high / point:.2f}")
-    console.print(parts)
+    found = _parts(variance)
+    if len(found) > 1 or len(variance.by_learning_rate) > 1:  # else the one sd stands above, with its interval
+        parts = Table(title="what each stream carries", title_justify="left")
+        for head in ("stream", f"sd, {unit}", "95 % interval if runs are normal"):
+            parts.add_column(head, justify="left" if head == "stream" else "right")
+        for name, part in found.items():
+            parts.add_row(name, f"{part.sd / point:.2f}", f"{part.ci_low / point:.2f} … {part.ci_high / point:.2f}")
+        console.print(parts)
     for sentence in sentences(variance, point, unit):
         console.print(sentence)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,23 +12,22 @@ import torch
 from filelock import FileLock
 
 from leukosr import tracking
-from leukosr.config import Params, TrainSR
-from leukosr.data.manifest import SR_ROLES, for_classifiers, read_manifest, refuse_trained_tests
+from leukosr.config import Params
+from leukosr.data.manifest import SR_ROLES, read_manifest, refuse_trained_tests
 from leukosr.data.splits import check_claims
 from leukosr.data.sr_folds import seen_from
 from leukosr.engine.databases import storage_url
 from leukosr.engine.device import choose_device
 from leukosr.engine.precision import resolve_precision
 from leukosr.engine.progress import progress
-from leukosr.engine.resume import work_digest
-from leukosr.engine.seeding import Stream, StreamRoots, stream_seed
+from leukosr.engine.seeding import StreamRoots, stream_seed
 from leukosr.errors import LeukoError
-from leukosr.evaluate.runs.designs import Cell, Finished, factorial, independent_runs, streams_design
+from leukosr.evaluate.runs.designs import Finished
 from leukosr.files import new_folder
-from leukosr.layout import Layout, image_file, require, require_all, stage_again
-from leukosr.pretrained.named import find_weights
+from leukosr.layout import Layout
 from leukosr.report.sweep import sweep_sentences, write_sweep
 from leukosr.stages.context import Context
+from leukosr.stages.sweep_plan import Plan, arm_folders, plan_sweep, swept_training, values
 from leukosr.tracking.records import SYNC
 from leukosr.tracking.sweep_record import SweepRecord
 from leukosr.tracking.trial_attempt import Attempt, Space
@@ -51,15 +49,6 @@ class Subject(Protocol):
         """Train with drawn settings; validation scores."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What the sweep of a study is: its name in the storage, its cells (empty for a search) and how many there are."""
-
-    name: str
-    cells: list[Cell]
-    count: int
-
-
 def run(context: Context, workers: int = 1, params_file: Path = Path("params.yaml"), take_over: bool = False) -> None:
     """Make every trial of the sweep, in `workers` processes, and write trials.csv, what they say, and figures.
 
@@ -74,7 +63,7 @@ def run(context: Context, workers: int = 1, params_file: Path = Path("params.yam
     params, layout, console = _resolve_precision(context.params), context.layout, context.console
     for sentence in _own_epochs(params):
         console.print(sentence)
-    plan = _plan(params, layout)
+    plan = plan_sweep(params, layout)
     store = _open(params, plan)
     target = context.out or layout.sweep
     record = SweepRecord(params, target)
@@ -85,7 +74,7 @@ def run(context: Context, workers: int = 1, params_file: Path = Path("params.yam
         if tracked.run_id is not None and store.attribute("mlflow_run_id") != tracked.run_id:
             store.keep("mlflow_run_id", tracked.run_id)
         record.begin(tracked, plan.name)
-        store.start(_fixed(plan), take_over=take_over)
+        store.start(plan.fixed, take_over=take_over)
         if workers > 1:
             make_trials(store, workers, params_file, tracked.run_id)
             torch.set_num_threads(threads_each(workers))  # rounding depends on it
@@ -140,7 +129,7 @@ def join(context: Context, name: str, parent_id: str | None) -> None:
     name: that of its trials' study; parent_id: its run in MLflow.
     """
     params, layout = _resolve_precision(context.params), context.layout
-    plan = _plan(params, layout)
+    plan = plan_sweep(params, layout)
     if plan.name != name:
         raise LeukoError(
             f"sweep: parameters, images, code or precision are those of {plan.name}, not of {name}: start it again"
@@ -173,7 +162,7 @@ def work(
             shown = max(done, shown)
             return metrics
 
-        store.work(measure, _fixed(plan), _say)
+        store.work(measure, plan.fixed, _say)
 
 
 def _say(sentence: str) -> None:
@@ -192,8 +181,8 @@ def _measure(
     if params.sweep.design == "search":
         return _searched(params, subject, attempt, tracked)
     cell = plan.cells[attempt.cell]
-    attempt.given(_choices(plan), {"varied": cell.varied, **_values(cell)})
-    tracked.parameters({"varied": cell.varied, **_values(cell)})
+    attempt.given(plan.choices, {"varied": cell.varied, **values(cell)})
+    tracked.parameters({"varied": cell.varied, **values(cell)})
     return subject.measure(cell.learning_rate, cell.roots)
 
 
@@ -217,28 +206,6 @@ def _searched(params: Params, subject: Subject, attempt: Attempt, tracked: track
     return {**means, f"{params.sweep.objective}_sd": sd}
 
 
-def _plan(params: Params, layout: Layout) -> Plan:
-    """The cells, and a name that changes with everything that they depend on."""
-    sweep = params.sweep
-    if sweep.design == "search":
-        cells, count = [], sweep.trials
-    else:
-        streams: Sequence[Stream] = params.swept_streams
-        if sweep.design == "factorial":
-            cells = factorial(sweep.learning_rates, sweep.runs, streams, params.study.seed)
-        elif sweep.design == "runs":
-            cells = independent_runs(sweep.learning_rates, sweep.runs, streams)
-        else:
-            cells = streams_design(sweep.learning_rates[0], sweep.runs, sweep.repeats, streams)
-        count = len(cells)
-    image, scored, degrade = (part.model_dump() for part in (params.image, params.quality, params.degrade))
-    trained = SweepRecord(params, layout.sweep).settings
-    asked = sweep.model_dump(exclude={"epochs"})  # which stand in `trained`
-    settings = [asked, params.swept_protocol, image, params.study.seed, scored, degrade, trained]
-    digest = work_digest(settings, _inputs(params, layout))
-    return Plan(f"{params.study.name}-{params.swept_arm}-{sweep.design}-{digest[:12]}", cells, count)
-
-
 def _resolve_precision(params: Params) -> Params:
     """The parameters with the precision of what the sweep trains resolved."""
     device, swept = choose_device(params.runtime.device), params.swept_arm
@@ -246,27 +213,6 @@ def _resolve_precision(params: Params) -> Params:
         return params.with_classifier(swept, resolve_precision(params.classify[swept].classifier, device))
     trained = {**params.train_sr, swept: resolve_precision(params.train_sr[swept], device)}
     return params.model_copy(update={"train_sr": trained})
-
-
-def _inputs(params: Params, layout: Layout) -> list[Path]:
-    rows, inputs = read_manifest(layout.manifest), [layout.manifest, layout.roles]
-    if params.sweep.target == "classify":
-        used = [row for row in rows if for_classifiers(row.role(params.swept_protocol))]
-        for arm, folder in _folders(params, layout).items():
-            inputs += require_all([image_file(folder, row.id) for row in used], stage_again(params.stage_of(arm)))
-        weights = params.swept_recipe.weight_file
-        return inputs if weights is None else [*inputs, find_weights(weights)]
-    from leukosr.stages.train_sr import inputs_of
-
-    rows = seen_from(params.trained_networks[0], rows, params.study)
-    return [*inputs, *inputs_of(rows, params, params.swept_arm, layout, _swept_training(params))]
-
-
-def _folders(params: Params, layout: Layout) -> dict[str, Path]:
-    """Where the images of the swept experiment's arms lie; of several SR seeds the first one's."""
-    arms = params.classify[params.swept_arm].arms
-    network = params.networks_of(*arms)[0]
-    return {arm: require(layout.arm(params.version(arm, network)), params.stage_of(arm)) for arm in arms}
 
 
 def _open(params: Params, plan: Plan) -> TrialStore:
@@ -277,23 +223,6 @@ def _open(params: Params, plan: Plan) -> TrialStore:
     )  # fmt: skip
 
 
-def _values(cell: Cell) -> dict[str, float | int]:
-    return {"learning_rate": cell.learning_rate, **{str(stream): seed for stream, seed in cell.seeds.items()}}
-
-
-def _choices(plan: Plan) -> dict[str, list[Any]]:
-    """The values that each parameter of a design takes."""
-    columns: dict[str, set[Any]] = {}
-    for name, value in (pair for cell in plan.cells for pair in _values(cell).items()):
-        columns.setdefault(name, set()).add(value)
-    return {name: sorted(values) for name, values in columns.items()}
-
-
-def _fixed(plan: Plan) -> list[dict[str, Any]]:
-    """The parameters of every cell; those of a search are drawn when its trial begins."""
-    return [_values(cell) for cell in plan.cells] or [{} for _ in range(plan.count)]
-
-
 def _subject(params: Params, layout: Layout) -> Subject:
     rows = read_manifest(layout.manifest)
     if params.sweep.target == "classify":
@@ -302,7 +231,7 @@ def _subject(params: Params, layout: Layout) -> Subject:
 
         experiment = params.with_classifier(params.swept_arm, params.swept_recipe).classify[params.swept_arm]
         strength = params.sweep.space.augmentation if params.sweep.design == "search" else 0.0
-        folders, protocol = _folders(params, layout), params.swept_protocol
+        folders, protocol = arm_folders(params, layout), params.swept_protocol
         return ClassifierSubject(experiment, rows, folders, protocol, params.runtime, strength)
     rows = seen_from(params.trained_networks[0], rows, params.study)
     refuse_trained_tests(rows, params.study)
@@ -313,12 +242,5 @@ def _subject(params: Params, layout: Layout) -> Subject:
     if not len(val):
         raise LeukoError("sweep: no image has the role sr_val: give every class two or more images to train SR on")
     return SRSubject(
-        params.swept_arm, _swept_training(params), train, val, quality=params.quality, runtime=params.runtime
+        params.swept_arm, swept_training(params), train, val, quality=params.quality, runtime=params.runtime
     )
-
-
-def _swept_training(params: Params) -> TrainSR:
-    """Reads the weights of the first SR seed, where it reads those of another training."""
-    from leukosr.stages.train_sr import with_weights_of
-
-    return with_weights_of(params.train_sr[params.swept_arm], params.study.networks[0])

@@ -112,7 +112,7 @@ def test_the_figure_and_the_table_hold_every_design(tmp_path: Path) -> None:
     with Image.open(tmp_path / "calibration.png") as image:
         assert image.width > 1000
     assert found[0].as_record()["class_sources"] == "18 18 17 17"
-    assert "15 designs, 1000 comparisons each; intervals hold the truth in 95.0 to 95.0 %" in calibration_sentence(
+    assert "18 designs, 1000 comparisons each; intervals hold the truth in 95.0 to 95.0 %" in calibration_sentence(
         found
     )
 

@@ -20,7 +20,7 @@ CLAIMS = Claims.model_validate(
     {
         "metric": "accuracy",
         "margin": 0.02,
-        "seeds": [1, 2],
+        "seeds": list(range(8)),
         "family": [
             {"first": "srgan", "second": "bicubic", "protocol": protocol} for protocol in ("paper", "source_disjoint")
         ],
@@ -59,11 +59,12 @@ def test_the_sidecar_says_what_was_declared_and_notices_a_change(tmp_path: Path)
         read_sidecar(predictions)
 
 
-def test_arms_of_other_claims_are_refused_and_other_protocols_are_not_declared() -> None:
+def test_arms_of_other_claims_or_protocols_are_refused() -> None:
     srgan, bicubic = (Origin(name, "paper", CLAIMS) for name in ("srgan", "bicubic"))
     assert place_in_family(srgan, bicubic) == 0
     assert place_in_family(srgan, None) is None
-    assert place_in_family(srgan, replace(bicubic, protocol="source_disjoint")) is None
+    with pytest.raises(LeukoError, match="srgan ran under paper and bicubic under source_disjoint"):
+        place_in_family(srgan, replace(bicubic, protocol="source_disjoint"))
     with pytest.raises(LeukoError, match="under different claims"):
         place_in_family(srgan, replace(bicubic, claims=CLAIMS.model_copy(update={"margin": 0.1})))
 
@@ -88,3 +89,18 @@ def test_a_claim_without_predictions_counts_as_a_member() -> None:
 def test_another_metric_or_margin_than_declared_is_exploratory(metric: str, margin: float) -> None:
     found = compare_declared(THREE[:2], [0, 1], CLAIMS, metric, margin)  # type: ignore[arg-type]
     assert {each.declared for each in found} == {False}
+
+
+def test_runs_of_other_seeds_or_sr_seeds_than_declared_are_exploratory() -> None:
+    nested = one(draw(Design(sr_seeds=2, recurring=True), "accuracy", 0.03, 1, np.random.default_rng(0)), 0)
+    for pair, seeds, sr_seeds, declared in (
+        (THREE[0], range(8), None, True),
+        (THREE[0], range(9), None, False),
+        (THREE[0], range(8), [0, 1], True),  # no SR network made these images
+        (nested, range(8), [0, 1], True),
+        (nested, range(8), [0, 1, 2], False),
+        (nested, range(8), None, False),
+    ):
+        claims = CLAIMS.model_copy(update={"seeds": list(seeds), "sr_seeds": sr_seeds})
+        found = compare_declared([pair], [0], claims, "accuracy", 0.02)
+        assert {each.declared for each in found} == {declared}

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 
 from leukosr.errors import LeukoError
-from leukosr.evaluate.arms.pairs import Counts, Pair, Run, pair
-from leukosr.evaluate.arms.plan import Components, Plan, Question, Size, components, plan, power
+from leukosr.evaluate.arms.pairs import pair
+from leukosr.evaluate.arms.pilot import Components, components
+from leukosr.evaluate.arms.plan import Plan, Question, Size, plan, power
 from leukosr.evaluate.arms.predictions import read_predictions
 from leukosr.evaluate.arms.significance import difference, p_values, words
 from leukosr.evaluate.arms.simulation import Design, as_predictions, draw, one
+from leukosr.evaluate.estimate import Estimate
 from leukosr.report.plans import needed_sentence
 
 RESULTS = Path(__file__).parents[3] / "results" / "case1-leakage" / "plots" / "confusion"
@@ -58,23 +60,18 @@ def test_power_is_within_three_points_of_simulation(pilot: Design, planned: Desi
         assert share == pytest.approx(found.get(word, 0.0), abs=0.03), word
 
 
-def crossed(design: Design, true: float, count: int, random: np.random.Generator) -> Pair:
-    """As a study with SR seeds: the seeds recur in every network, and the baseline's runs are the same under each."""
-    drawn = draw(design, "accuracy", true, count, random)
-    runs = tuple(Run(run.seed % design.runs, run.sr_seed) for run in drawn.runs)
-    own = np.arange(len(runs)) % design.runs
-    second = Counts(*(getattr(drawn.second, part)[:, own] for part in ("hits", "predicted", "true")))
-    return replace(drawn, second=second, runs=runs, other_runs=runs)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("design", [NESTED, replace(NESTED, run_of_arm_sd=0.3, network_sd=0.05)])
 def test_runs_that_recur_in_every_network_are_not_counted_as_many(design: Design) -> None:
-    planned = replace(design, runs=6, sr_seeds=4)
+    """As in a study with SR seeds, whose baseline has the same runs under each."""
+    planned = replace(design, runs=6, sr_seeds=4, recurring=True)
     large = replace(planned, runs=30, sr_seeds=60, class_sources=(80, 80, 80), class_images=(240, 240, 240))
-    pilots = [components(one(crossed(large, 0.05, 1, np.random.default_rng(seed)), 0), "accuracy") for seed in range(6)]
+    pilots = [
+        components(one(draw(large, "accuracy", 0.05, 1, np.random.default_rng(seed)), 0), "accuracy")
+        for seed in range(6)
+    ]
     powers = [power(pilot, Size(6, 60, 4), Question(0.05, 0.02)) for pilot in pilots]
-    seen = difference(crossed(planned, 0.05, 2000, np.random.default_rng(1)), "accuracy")
+    seen = difference(draw(planned, "accuracy", 0.05, 2000, np.random.default_rng(1)), "accuracy")
     said = words(seen, 0.02, p_values(seen, 0.02))
     assert all(pilot.seeds is not None for pilot in pilots)
     for word in powers[0]:  # one pilot is off by 5 points and more, as it does not know its own uncertainty
@@ -164,3 +161,34 @@ def test_what_is_no_pilot_is_refused() -> None:
         components(pair(*unknown), "accuracy")
     with pytest.raises(LeukoError, match="sr_seed"):
         power(KNOWN, Size(6, 50, 3), Question(0.02, 0.02))
+
+
+def planned_from(design: Design, count: int, seed: int) -> list[Estimate]:
+    """The power that so many pilots promise one study."""
+    size = Size(8, 60, design.sr_seeds or 1)
+    drawn = draw(design, "accuracy", 0.05, count, np.random.default_rng(seed))
+    pilots = [components(one(drawn, i), "accuracy") for i in range(count)]
+    return [plan(pilot, Question(0.05, 0.02), [size], size).grid[0].found for pilot in pilots]
+
+
+def test_a_small_pilot_says_that_its_power_may_be_off_and_a_large_one_hardly_is() -> None:
+    large = planned_from(replace(PILOT, runs=100, class_sources=(160,) * 3, class_images=(480,) * 3), 1, 0)[0]
+    small = planned_from(PILOT, 1, 1)[0]
+    for each in (large, small):
+        assert each.ci_low is not None and each.ci_high is not None and each.ci_low < each.value < each.ci_high
+    assert (large.ci_high or 0) - (large.ci_low or 0) < 0.1
+    assert (small.ci_high or 0) - (small.ci_low or 0) > 0.3
+    assert (small.ci_low or 0) < large.value < (small.ci_high or 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("design", "least"), [(PILOT, 33), (replace(NESTED, runs=4, sr_seeds=4, recurring=True), 28)])
+def test_most_pilots_do_not_exclude_the_power(design: Design, least: int) -> None:
+    large = replace(design, runs=40, class_sources=(160,) * 3, class_images=(480,) * 3)
+    true = planned_from(replace(large, sr_seeds=40) if design.sr_seeds else large, 1, 0)[0].value
+    seen = planned_from(design, 40, 1)
+    assert sum((each.ci_low or 0) <= true <= (each.ci_high or 0) for each in seen) >= least
+
+
+def test_components_that_are_taken_as_known_leave_no_interval() -> None:
+    assert plan(KNOWN, Question(0.05, 0.02), [Size(8, 50)], Size(0, 50)).grid[0].found.ci_low is None

@@ -34,7 +34,7 @@ def test_a_file_is_read_with_its_classes(tmp_path: Path) -> None:
         (HEADER, "holds no predictions"),
         (
             "image,source,true,predicted\nx,s,a,a\n",
-            "lacks the columns seed .*; say what yours are called, e.g. --columns",
+            "lacks the column seed .*; say what yours are called, e.g. --columns",
         ),
         (HEADER + "x,s,one,a,a,1,0\n", "the seed 'one', line 2; seeds are whole numbers"),
         (HEADER + "x,s,1,a,a,1,0\nx,s,1,a,b,0,1\n", "image x twice for seed 1"),

@@ -31,7 +31,7 @@ def three_arms(seed: int, gains: Gains) -> list[Counts]:
 def paired(first: Counts, second: Counts, a: str = "a") -> Pair:
     runs = tuple(Run(seed) for seed in range(RUNS))
     labels = np.arange(SOURCES) % 2
-    return Pair(a, "bicubic", first, second, runs, runs, True, labels, SOURCES * IMAGES, True, 0)
+    return Pair(a, "bicubic", first, second, runs, runs, True, labels, SOURCES * IMAGES, True, 0, 1.0)
 
 
 def pairs(seed: int, gains: Gains) -> tuple[Pair, Pair]:

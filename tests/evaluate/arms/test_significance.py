@@ -283,3 +283,18 @@ def test_published_predictions_still_allow_no_verdict_by_micrograph() -> None:
     arms = [read_predictions(PUBLISHED / f"{name}_source_disjoint.csv", name) for name in ("real_esrgan", "bicubic")]
     found = compare([pair(*arms)])[1]
     assert (found.verdict, round(100 * found.difference, 1)) == ("inconclusive", -0.1)
+
+
+def test_arms_of_different_test_images_are_never_told_apart() -> None:
+    """Of two protocols, their classifiers differ in more than the arm."""
+    arms = [read_predictions(PUBLISHED / f"raw_{name}.csv", name) for name in ("paper", "source_disjoint")]
+    for each in compare([pair(*arms)]):
+        assert each.verdict == "inconclusive" and "only 11 % of their test images in common" in str(each.reason)
+
+
+def test_a_few_missing_images_leave_the_verdict() -> None:
+    first, second = simulate(replace(SMALL, runs=8, accuracy=0.9), gain=0.3)
+    whole = compare([pair(first, second)])[0]
+    image = second.table["image"].iloc[0]
+    fewer = compare([pair(first, replace(second, table=second.table[second.table["image"] != image]))])[0]
+    assert whole.verdict == fewer.verdict == "clearly better"

@@ -112,7 +112,7 @@ def test_importances_rank_what_moves_the_value(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: t.drop(columns="learning_rate"), "lacks the columns learning_rate"),
+        (lambda t: t.drop(columns="learning_rate"), "lacks the column learning_rate"),
         (lambda t: t.assign(trial=0), "has trial 0 twice"),
         (lambda t: t.assign(accuracy="high"), "has 'high' in the column accuracy"),
         (lambda t: t.assign(split=""), "empty cell in the column split, trial 0"),

@@ -35,6 +35,9 @@ DESIGNS = {
     "350 sources": LARGE,
     "3 SR seeds x 3 runs": Design(runs=3, sr_seeds=3, network_sd=0.2),
     "5 SR seeds x 3 runs": Design(runs=3, sr_seeds=5, network_sd=0.2),
+    "3 SR seeds x 3 recurring runs": Design(runs=3, sr_seeds=3, network_sd=0.2, recurring=True),
+    "5 SR seeds x 3 recurring runs": Design(runs=3, sr_seeds=5, network_sd=0.2, recurring=True),
+    "3 SR seeds x 8 recurring runs": Design(runs=8, sr_seeds=3, network_sd=0.2, recurring=True),
 }
 POWER_RUNS = (6, 8, 10, 15, 20)
 POWER_DIFFERENCES = (0.01, 0.02, 0.05)

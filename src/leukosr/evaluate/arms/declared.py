@@ -62,7 +62,7 @@ def read_sidecar(predictions: Path) -> Origin | None:
 def place_in_family(first: Origin | None, second: Origin | None) -> int | None:
     """The place of two predictions among the claims; None where their comparison was not declared.
 
-    Raises LeukoError where they were trained under different claims.
+    Raises LeukoError where they were trained under different claims or protocols.
     """
     if first is None or second is None:
         return None
@@ -72,7 +72,10 @@ def place_in_family(first: Origin | None, second: Origin | None) -> int | None:
             f"({first.claims.digest[:8]} and {second.claims.digest[:8]}): train both again"
         )
     if first.protocol != second.protocol:
-        return None
+        raise LeukoError(
+            f"{first.experiment} ran under {first.protocol} and {second.experiment} under {second.protocol}, so they "
+            "differ in their training images, too: compare arms of one protocol"
+        )
     return first.claims.index(first.experiment, second.experiment, first.protocol)
 
 
@@ -82,14 +85,25 @@ def compare_declared(
     """Compare pairs, the declared ones as one family of Holm's with all claims that are not among them.
 
     A claim whose predictions are not here counts as one that fails, which makes no verdict easier. What was not
-    declared (`places` None), or is asked by another metric or margin, is marked as such and a family of its own.
+    declared (`places` None), was run with other seeds, or is asked by another metric or margin, is marked as such and a
+    family of its own.
     """
-    as_declared = (metric, margin) == (claims.metric, claims.margin)
+    as_asked = (metric, margin) == (claims.metric, claims.margin)
+    declared = [
+        as_asked and place is not None and _has_seeds(pair, claims) for pair, place in zip(pairs, places, strict=True)
+    ]
     found: dict[tuple[Metric, int], Comparison] = {}
     for side in (True, False):
-        chosen = [i for i, place in enumerate(places) if (place is not None and as_declared) is side]
+        chosen = [i for i, own in enumerate(declared) if own is side]
         unseen = len(claims.family) - len(chosen) if side else 0
         compared = compare([pairs[i] for i in chosen], metric, margin, unseen)
         for key, each in zip(product(METRICS, chosen), compared, strict=True):
             found[key] = replace(each, declared=side)
     return [found[key] for key in product(METRICS, range(len(pairs)))]
+
+
+def _has_seeds(pair: Pair, claims: Claims) -> bool:
+    """Whether the runs are those declared; arms that no SR network made name no SR seed."""
+    runs = (*pair.runs, *pair.other_runs)
+    networks = {run.sr_seed for run in runs} - {None}
+    return {run.seed for run in runs} == set(claims.seeds) and networks in (set(), set(claims.sr_seeds or ()))

@@ -45,7 +45,7 @@ class Pair:
     runs, other_runs: the runs of the first and of the second arm; where `paired`, runs of the same place share a seed.
     strata: a number for each source; those of one number are a sample of their own (`strata_of`). known: whether every
     image names its source; one that does not counts as a source of its own. left_out: how many predictions only one of
-    the two arms has.
+    the two arms has. shared: the smaller of the two shares of an arm's images that both have.
     """
 
     a: str
@@ -59,6 +59,7 @@ class Pair:
     images: int
     known: bool
     left_out: int
+    shared: float
 
     @property
     def sources(self) -> int:
@@ -129,7 +130,7 @@ def _refuse_unlike(a: Predictions, b: Predictions, both: pd.DataFrame) -> None:
 def _counted(a: Predictions, b: Predictions, rows: list[pd.DataFrame], paired: bool, left_out: int) -> Pair:
     known = all(bool((side["source"] != "").all()) for side in rows)
     rows = [side.assign(source=side["source"].where(side["source"] != "", "image:" + side["image"])) for side in rows]
-    names = sorted(set(rows[0]["source"]))
+    names, images = sorted(set(rows[0]["source"])), rows[0]["image"].nunique()
     counts, runs = [], []
     for side in rows:
         own, place = _runs_of(side)
@@ -155,9 +156,10 @@ def _counted(a: Predictions, b: Predictions, rows: list[pd.DataFrame], paired: b
         other_runs=runs[1],
         paired=paired,
         strata=strata_of(counts[0].true.sum(0)),
-        images=rows[0]["image"].nunique(),
+        images=images,
         known=known,
         left_out=left_out,
+        shared=images / max(arm.table["image"].nunique() for arm in (a, b)),
     )
 
 

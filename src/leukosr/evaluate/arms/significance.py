@@ -23,6 +23,7 @@ WORDS: tuple[Verdict, ...] = get_args(Verdict)
 LEVEL = 0.05
 MARGIN = 0.02
 LEAST_RUNS = 6
+LEAST_SHARED = 0.9  # of an arm's test images: with fewer in common, arms are of different protocols or studies
 METHOD_NETWORKS = 3  # SR networks from which on a verdict is about the method
 EXACT_PAIRS = 16  # up to 65,536 sign patterns are all tried
 
@@ -180,6 +181,11 @@ def _reason(pair: Pair, runs: int) -> str | None:
     """Why no word but `inconclusive` is possible, whatever the figures."""
     if not pair.known:
         return "not every image names its source, so copies of one micrograph may count as many"
+    if pair.shared < LEAST_SHARED:
+        return (
+            f"the arms have only {100 * pair.shared:.0f} % of their test images in common, so they are of different "
+            "splits and differ in their training images, too"
+        )
     if pair.sources < 2:
         return "all images are of one source"
     if runs < LEAST_RUNS:

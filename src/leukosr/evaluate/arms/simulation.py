@@ -32,8 +32,10 @@ class Design:
     normal effects of the source, the run, and for each arm anew of the source, the run and the source in this run, with
     the sds named so.
     sr_seeds: 0, or the number of SR networks, each with `runs` runs of seeds of its own; the network then has an effect
-    on the first arm, and a source in that network another, both of network_sd. accuracy: the expected score of the
-    first arm by the metric that is looked at; the second's is lower by the difference that is planted.
+    on the first arm, and a source in that network another, both of network_sd. recurring: as in a study, the seeds of
+    the runs recur in every network, with what they have in common, and the second arm has one set of runs. accuracy:
+    the expected score of the first arm by the metric that is looked at; the second's is lower by the difference that is
+    planted.
     """
 
     runs: Count = 8
@@ -48,6 +50,7 @@ class Design:
     source_of_run_sd: Sd = 0.2
     sr_seeds: Annotated[int, Field(ge=0)] = 0
     network_sd: Sd = 0.0
+    recurring: bool = False
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -81,7 +84,14 @@ class Design:
         """Every run with its seeds."""
         if not self.sr_seeds:
             return tuple(Run(seed) for seed in range(self.runs))
-        return tuple(Run(k * self.runs + seed, k) for k in range(self.sr_seeds) for seed in range(self.runs))
+        apart = 0 if self.recurring else self.runs
+        return tuple(Run(k * apart + seed, k) for k in range(self.sr_seeds) for seed in range(self.runs))
+
+    @property
+    def same_seed(self) -> np.ndarray:
+        """The place of the first run with the seed of each run."""
+        places = np.arange(len(self.all_runs))
+        return places % self.runs if self.recurring else places
 
 
 def draw(design: Design, metric: Metric, difference: float, count: int, rng: np.random.Generator) -> Pair:
@@ -91,7 +101,7 @@ def draw(design: Design, metric: Metric, difference: float, count: int, rng: np.
     def effect(sd: float, *shape: int) -> np.ndarray:
         return np.asarray(rng.normal(0, sd, (count, *shape)) if sd else np.zeros((count, *shape)))
 
-    common = effect(design.source_sd, 1, 1, sources) + effect(design.run_sd, 1, runs, 1)
+    common = effect(design.source_sd, 1, 1, sources) + effect(design.run_sd, 1, runs, 1)[..., design.same_seed, :]
     own = effect(design.source_of_arm_sd, 2, 1, sources) + effect(design.run_of_arm_sd, 2, runs, 1)
     logit = np.array(constants(design, metric, difference)).reshape(2, 1, 1) + common + own
     logit += effect(design.source_of_run_sd, 2, runs, sources)
@@ -100,9 +110,11 @@ def draw(design: Design, metric: Metric, difference: float, count: int, rng: np.
         logit[:, 0] += network.repeat(design.runs, axis=1)
     hits = rng.binomial(design.images, 1 / (1 + np.exp(-logit)))
     first, second = (_counts(hits[:, arm], design, labels, rng) for arm in (0, 1))
+    if design.recurring:  # every network meets the same runs of the second arm
+        second = Counts(*(part[:, design.same_seed] for part in (second.hits, second.predicted, second.true)))
     return Pair(
         a="first", b="second", first=first, second=second, runs=design.all_runs, other_runs=design.all_runs,
-        paired=True, strata=labels, images=int(design.images.sum()), known=True, left_out=0,
+        paired=True, strata=labels, images=int(design.images.sum()), known=True, left_out=0, shared=1.0,
     )  # fmt: skip
 
 

@@ -6,7 +6,8 @@ mean is A + B - C (Cameron, Gelbach & Miller 2011, "Robust Inference With Multiw
 sources, so each source counts by its influence on the score (delta method; Hampel 1974), which for accuracy is exact.
 Sources of unlike size and few degrees of freedom are corrected as in regression: CR2 weights and Bell & McCaffrey's
 degrees of freedom (2002, "Bias Reduction in Standard Errors for Linear Regression with Multi-Stage Samples"), for
-sources whose means have one variance.
+sources whose means have one variance. Where chance makes C so large that A + B - C falls below A or B, the larger of
+the two is the estimate, with its own degrees of freedom and no longer those of the sum.
 
 All arrays may have further axes before those named, for many data sets at once.
 """
@@ -14,7 +15,8 @@ All arrays may have further axes before those named, for many data sets at once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -56,7 +58,7 @@ class Estimated:
     freedom: np.ndarray
     unseen: np.ndarray
 
-    @property
+    @cached_property
     def _per_square(self) -> np.ndarray:
         """`unseen` on the scale of Student's t: it is not estimated, so no degree of freedom is missing from it."""
         return np.asarray(self.unseen * (Z / stats.t.ppf(0.975, self.freedom)) ** 2)
@@ -72,14 +74,17 @@ class Estimated:
 
     def p_below(self, bound: float) -> np.ndarray:
         """One-sided p of the claim that the truth lies below `bound`."""
-        error = np.sqrt(self.variance + self._per_square * bound**2)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            p = stats.t.cdf((self.value - bound) / error, self.freedom)
-        return np.where(error > 0, p, np.where(self.value < bound, 0.0, 1.0))
+        return self._p(self.value - bound, bound)
 
     def p_above(self, bound: float) -> np.ndarray:
         """One-sided p of the claim that the truth lies above `bound`."""
-        return replace(self, value=-self.value).p_below(-bound)
+        return self._p(bound - self.value, bound)
+
+    def _p(self, beyond: np.ndarray, bound: float) -> np.ndarray:
+        error = np.sqrt(self.variance + self._per_square * bound**2)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            p = stats.t.cdf(beyond / error, self.freedom)
+        return np.where(error > 0, p, np.where(beyond < 0, 0.0, 1.0))
 
     def p_different(self) -> np.ndarray:
         """Two-sided p of the claim that the truth is not 0."""
@@ -118,6 +123,8 @@ def estimated(sides: Sequence[Side], images: np.ndarray, strata: np.ndarray) -> 
     certainty = sum(own**2 / cluster.freedom for own, cluster in zip(by_cluster, clusters, strict=True))
     source_freedom = sum(cluster.freedom for cluster in clusters)
     variance, least, unsure = of_sources, of_sources, 0.0
+    with np.errstate(invalid="ignore"):
+        least_freedom = np.where(certainty > 0, of_sources**2 / certainty, source_freedom)
     for side in sides:
         networks = len({run.sr_seed for run in side.runs}) > 1
         for levels in groupings(side.runs):
@@ -129,16 +136,20 @@ def estimated(sides: Sequence[Side], images: np.ndarray, strata: np.ndarray) -> 
             apart = own - own.mean(-2, keepdims=True)
             of_runs = scores.var(-1, ddof=1) / count
             both = np.sum([cluster.variance(apart) for cluster in clusters], axis=0).sum(-1) / (count * (count - 1))
-            variance, least = variance + of_runs - both, np.maximum(least, of_runs)
+            variance = variance + of_runs - both
+            least_freedom = np.where(of_runs > least, count - 1, least_freedom)
+            least = np.maximum(least, of_runs)
             certainty = certainty + both**2 / ((count - 1) * source_freedom)
             if networks:  # by Satterthwaite two or three that lie together by chance would hardly count: Cochran's
                 unsure = unsure + of_runs / (count - 1)
             else:
                 certainty = certainty + of_runs**2 / (count - 1)
-    variance = np.maximum(variance, least)
+    cut_off, variance = variance < least, np.maximum(variance, least)
     certainty = certainty + unsure * variance
     with np.errstate(divide="ignore", invalid="ignore"):
         freedom = np.where(certainty > 0, np.maximum(variance**2 / certainty, 1.0), source_freedom)
+    if not np.any(unsure):  # networks keep Cochran's: a few may lie together by chance
+        freedom = np.where(cut_off, least_freedom, freedom)
     classes = len(np.unique(strata))
     unseen = sum((len(np.unique(strata[each.members])) / classes) ** 2 * each.squares for each in clusters)
     return Estimated(np.asarray(value), np.asarray(variance), freedom, np.asarray(unseen))
