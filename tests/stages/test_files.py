@@ -124,7 +124,8 @@ def test_quality_has_a_row_an_image_and_their_means(arm: str, study: Study) -> N
     assert list(rows.columns) == ["image", "class", "role", "psnr", "ssim", "mse", "consistency"]
     assert sorted(rows["image"]) == sorted(ids_with(study, "classifier_train", "classifier_test"))
     figures = ("psnr", "ssim", "mse", "consistency")
-    assert metrics.keys() == {"n", "precision", *figures, *(f"{name}_sd" for name in figures)}
+    trained = {"input_psnr", "did_not_train"} if arm in ("srgan", "real_esrgan") else set()
+    assert metrics.keys() == {"n", "precision", *figures, *(f"{name}_sd" for name in figures), *trained}
     if arm == "raw":
         assert not rows["consistency"].any()  # the low-resolution images themselves
     assert metrics["n"] == len(rows) == 20

@@ -20,7 +20,7 @@ from leukosr.data.manifest import SR_ROLES, read_manifest, with_role
 from leukosr.engine.seeding import StreamRoots
 from leukosr.layout import Layout
 from leukosr.report.style import training_words
-from leukosr.stages import sweep
+from leukosr.stages import sweep, sweep_plan
 from leukosr.stages.context import Context
 from leukosr.stages.sweep_plan import inputs_of_sweep, plan_sweep
 
@@ -164,7 +164,7 @@ def test_a_finished_sweep_trains_nothing_again(
 def test_trials_under_another_protocol_are_those_of_another_sweep(
     compose_raw: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweep, "_inputs", lambda params, layout: [])  # it is the settings that tell them apart
+    monkeypatch.setattr(sweep_plan, "inputs_of_sweep", lambda params, layout: [])  # it is the settings that tell them apart
     raw = compose_raw(*TINY, "study.protocol=[paper,official]")
     names = set()
     for protocol in ("paper", "official"):
