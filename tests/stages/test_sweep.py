@@ -164,7 +164,9 @@ def test_a_finished_sweep_trains_nothing_again(
 def test_trials_under_another_protocol_are_those_of_another_sweep(
     compose_raw: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweep_plan, "inputs_of_sweep", lambda params, layout: [])  # it is the settings that tell them apart
+    monkeypatch.setattr(
+        sweep_plan, "inputs_of_sweep", lambda params, layout: []
+    )  # it is the settings that tell them apart
     raw = compose_raw(*TINY, "study.protocol=[paper,official]")
     names = set()
     for protocol in ("paper", "official"):
