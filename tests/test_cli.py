@@ -363,6 +363,7 @@ def test_plan_says_that_no_number_of_runs_suffices(leukosr_cli: Callable[..., Ou
     found = json.loads(printed)
     assert code == 0 and found["runs_needed"] is None and found["smallest_difference_with_infinite_runs"] > 0.05
     assert found["grid"][0].keys() == {"runs", "sources", "sr_seeds", "trainings", "power"}
+    assert len(found["found"]) == len(found["grid"])
     assert sum(found["grid"][0]["power"].values()) == pytest.approx(1)
     code, printed, _ = leukosr_cli("plan", *pilot, "--runs", "8")
     assert code == 0 and "No number of runs suffices" in printed

@@ -193,7 +193,7 @@ def test_a_class_more_leaves_the_roles_of_the_others(case1: Prepare) -> None:
 
 
 def test_the_split_depends_on_no_other_setting_of_the_study(compose_raw: Callable[..., Any]) -> None:
-    raw = compose_raw("study=case1", "budget=paper")
+    raw = compose_raw("study=case1", "budget=paper", "claims=null")
     raw["study"]["seeds"], raw["image"]["kernel"] = [7, 8, 9], "pillow_bicubic"
     images = images_of({"a": {"TRAIN": 50, "TEST": 50}, "b": {"TRAIN": 50, "TEST": 50}})
     plain = parse_params(compose_raw("study=case1", "budget=paper"), "conf")

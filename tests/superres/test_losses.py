@@ -180,15 +180,21 @@ def test_losses_of_every_gan_drive_generator_and_discriminator(
     made = settings.objective(settings.stages[-1], 0, CPU)
     network = DISCRIMINATORS[settings.architecture]
     discriminator = network(**network.tiny)
-    generated, target = images(2, 32, 32, seed=1).requires_grad_(), images(2, 32, 32, seed=2)
+    channels = next(discriminator.parameters()).shape[1]
+    generated, target = (images(2, 32, 32, seed=seed)[:, :channels] for seed in (1, 2))
+    generated.requires_grad_()
     parts = made.generator(generated, target, discriminator(generated))
     assert "adversarial" in parts
     torch.stack(list(parts.values())).sum().backward()
     assert generated.grad is not None
     assert generated.grad.abs().sum() > 0
     discriminator.zero_grad()
-    assert made.discriminator is not None
-    made.discriminator(discriminator(target), discriminator(generated.detach())).backward()
+    if made.discriminator is not None:
+        made.discriminator(discriminator(target), discriminator(generated.detach())).backward()
+    else:
+        assert made.discriminator_turns is not None
+        for seen, loss_of in zip((generated.detach(), target), made.discriminator_turns, strict=True):
+            loss_of(discriminator(seen)).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in discriminator.parameters())
 
 

@@ -384,7 +384,7 @@ def test_values_that_no_network_computes_with_are_refused_by_name(tmp_path: Path
 def test_safetensors_of_an_unknown_architecture_is_refused(tmp_path: Path) -> None:
     header = {"architecture": "swinir", "scale": "4", "arguments": "{}"}
     write_tensors(tmp_path / "w.safetensors", {"a": torch.zeros(1)}, header)
-    with pytest.raises(LeukoError, match=r"'swinir'.*known are srgan, real_esrgan"):
+    with pytest.raises(LeukoError, match=r"'swinir'.*known are srgan, srgan_keras, real_esrgan"):
         load_generator(tmp_path / "w.safetensors")
 
 

@@ -14,8 +14,13 @@ from leukosr.report.comparisons import print_wide
 
 
 def as_json(found: Plan, components: Components) -> str:
-    """An object with the fields of `Plan`, the grid flat, and the components; undefined is null."""
-    record = {**asdict(found), "grid": [each.as_record() for each in found.grid], "components": asdict(components)}
+    """An object with the fields of `Plan`, the grid flat, and the components; undefined is null.
+
+    `found` gives, for each row of the grid, the probability of better or clearly better, with its interval.
+    """
+    grid = [each.as_record() for each in found.grid]
+    likely = [each.pop("found") for each in grid]
+    record = {**asdict(found), "grid": grid, "found": likely, "components": asdict(components)}
     return json.dumps(record, indent=2, allow_nan=False)
 
 

@@ -94,7 +94,7 @@ def run(context: Context, arm: str) -> None:
     if "image_quality" not in params.study.measures:
         raise LeukoError("quality: study.measures names no image_quality, so this study compares no images")
     if arm not in params.upscale:
-        raise LeukoError(f"quality: unknown arm '{arm}'; upscale has {', '.join(params.upscale) or 'none'}")
+        raise LeukoError(f"quality: unknown arm '{arm}'; the arms of this study are {', '.join(params.upscale)}")
     rows = compared_rows(read_manifest(layout.manifest), params.study)
     images, low = require(layout.arm(arm), f"upscale@{arm}"), require(layout.lr, "degrade")
     networks = params.networks_of(arm)

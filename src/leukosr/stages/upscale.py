@@ -46,7 +46,7 @@ def run(context: Context, arm: str) -> None:
     """
     params, processes = context.params, context.processes
     if arm not in params.upscale:
-        raise LeukoError(f"upscale: unknown arm '{arm}'; upscale has {', '.join(params.upscale) or 'none'}")
+        raise LeukoError(f"upscale: unknown arm '{arm}'; the arms of this study are {', '.join(params.upscale)}")
     manifest = read_manifest(context.layout.manifest)
     rows = arm_rows(manifest, params.study)
     target = context.out or context.layout.arm(arm)
