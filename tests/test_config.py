@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 import re
 import shutil
 import subprocess
@@ -392,6 +393,7 @@ def test_every_filter_is_an_arm_whose_file_states_its_defaults(
 ) -> None:
     arm = compose_params(f"arms=[{filter_name}]").upscale[filter_name]
     assert isinstance(arm, Filtered)
+    assert pickle.loads(pickle.dumps(arm)) == arm  # worker processes get it so
     image = np.random.default_rng(0).integers(0, 256, (16, 20, 3), dtype=np.uint8)
     assert np.array_equal(FILTERS[filter_name](image, **arm.arguments), FILTERS[filter_name](image))
 

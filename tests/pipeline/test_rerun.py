@@ -97,6 +97,7 @@ def test_another_study_on_own_images_and_back_runs_nothing_of_the_first_again(cl
     assert clone.changed_stages() == set()
 
 
+@pytest.mark.slow
 def test_a_forced_run_elsewhere_makes_the_same_bytes(finished: Clone, clone: Clone) -> None:
     output = clone.run("dvc", "repro", "--force", "quality@raw", "quality@bicubic")
     stages = {"synthesize@demo", "prepare", "degrade"}

@@ -22,6 +22,8 @@ from leukosr.images.extraction import EXTRACTORS
 from leukosr.images.reading import read_rgb
 from leukosr.layout import Layout
 from leukosr.report.extraction import extraction_blocks
+from leukosr.report.page import write_report
+from leukosr.report.results import load_results
 from leukosr.stages import classify, extract, prepare, synthesize
 from leukosr.stages.context import Context
 from leukosr.tables import read_own_table
@@ -69,6 +71,10 @@ def test_a_test_image_without_a_cell_is_kept_whole_counted_and_classified(prepar
     whole = read_rgb(folder / f"{missed['image'].iloc[0]}.png")
     assert whole.shape == (128, 128, 3)
     assert abs(whole.astype(int) - 220).max() <= 2
+    page = write_report(
+        prepared.layout.report, prepared.params, load_results(prepared.layout, prepared.params, "paper")
+    )
+    assert "Extracted cells" in page.read_text(encoding="utf-8")  # of a study without any other arm
     (block,) = extraction_blocks(prepared.params, prepared.layout, "paper")
     assert block.tables[0].rows == [
         ["cells", "original files", "otsu", f"1 of {len(table)}", f"1 of {len(tested)}", f"{missed['class'].iloc[0]} 1"]

@@ -93,7 +93,7 @@ def test_lr_may_be_drawn_afresh_for_every_sample(trained: Train) -> None:
 
 
 def test_weights_to_start_from_must_be_there(trained: Train) -> None:
-    with pytest.raises(LeukoError, match=r"none\.pth cannot be read: the path does not exist"):
+    with pytest.raises(LeukoError, match=r"none\.pth does not exist .*: correct train_sr\.one\.start"):
         trained("train_sr.one.start=none.pth")
 
 

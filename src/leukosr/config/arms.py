@@ -173,7 +173,9 @@ def _settings_of(name: str, function: Filter) -> type[Filtered]:
         for each in signature(function).parameters.values()
         if each.kind is each.KEYWORD_ONLY
     }
-    return create_model(f"Filtered_{name}", __base__=Filtered, **fields)
+    model = create_model(f"Filtered_{name}", __base__=Filtered, __module__=__name__, **fields)
+    globals()[model.__name__] = model  # or no worker process could be sent one
+    return model
 
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from leukosr.config import Params, Resampled
+from leukosr.config import Arm, Params, Resampled
 from leukosr.data.sr_folds import sr_folds
 from leukosr.evaluate.by_source import LEAST, mean_over_images, psnr_of_mean_mse
 from leukosr.evaluate.estimate import Estimate
@@ -48,9 +48,10 @@ def _averages(params: Params, results: StudyResults, tables: Mapping[str, pd.Dat
         sentences = [f"{of}. The source of some is not known, so there are no intervals."]
     if params.study.sr_seeds is not None:
         sentences.append("Of several SR networks, the images by the first.")
-    if folds := sr_folds(params.study, params.prepare):
+    if params.train_sr and (folds := sr_folds(params.study, params.prepare)):
         sentences.append(
-            f"SR was trained once for each of {len(folds)} folds: no network saw the sources of its images."
+            f"{', '.join(params.train_sr)} were trained once for each of {len(folds)} folds: no network of theirs saw "
+            "the sources of its images."
         )
     sentences += [
         f"{unbounded} images of {results.arms[arm].look.label} equal the original: its means of PSNR leave them out."
@@ -60,7 +61,7 @@ def _averages(params: Params, results: StudyResults, tables: Mapping[str, pd.Dat
     rows = [[results.arms[arm].look.label, *_means(table, known)] for arm, table in tables.items()]
     head = ("arm", "mean of PSNRs, dB", "PSNR of the mean MSE, dB", *(HEADS[name] for name in _measured(first)[1:]))
     found = [TableOfBlock("Averages", head, rows)]
-    baseline = next((arm for arm in tables if isinstance(params.upscale[arm], Resampled)), None)
+    baseline = next((arm for arm in tables if _enlarges(params.upscale[arm])), None)
     if baseline is not None and known:
         label = results.arms[baseline].look.label
         gains = [
@@ -105,13 +106,17 @@ def _shown(found: Estimate, digits: int, sign: str = "") -> str:
     return f"{text} ({found.ci_low:{sign}.{digits}f} … {found.ci_high:{sign}.{digits}f})"
 
 
+def _enlarges(arm: Arm) -> bool:
+    return isinstance(arm, Resampled) and arm.made_from == "low"
+
+
 def _published(params: Params) -> list[str]:
     """What a report printed of both, where the study names one that did."""
     printed = published_facts().get(params.study.published or "", {})
     if "mse" not in printed:
         return []
     figures = f"mean MSE {printed['mse']:.2f}, mean PSNR {printed['psnr']:.2f} dB"
-    return [f"Published on other images, for orientation alone: {figures} ({printed['source']}).", *printed["facts"]]
+    return [f"Published on other images, for orientation alone: {figures} ({printed['source']})."]
 
 
 def _single_images(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> Block:

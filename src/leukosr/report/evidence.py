@@ -100,7 +100,7 @@ def assay_blocks(params: Params, results: StudyResults) -> list[Block]:
 
     Empty where no experiment is tested on low-resolution images.
     """
-    if all(params.upscale[each.arm].made_from == "original" for each in results.experiments.values()):
+    if all(params.source_arm(each.arm).made_from == "original" for each in results.experiments.values()):
         return []
     title, found = "Could this design show an effect of SR", assay_pairs(params, results)
     if not found:

@@ -15,7 +15,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from PIL import Image
 
-from leukosr.config import Params
+from leukosr.config import ByClass, Params
 from leukosr.data.splits import SPLITS, shown_name
 from leukosr.files import new_file, new_folder, write_json
 from leukosr.images.reading import read_as_rgb
@@ -235,14 +235,14 @@ def _draw(folder: Path, params: Params, results: StudyResults, note: str) -> dic
     originals = [name for name, arm in params.upscale.items() if arm.shows_originals(params.image)]
     guide = originals[0] if originals else None
     looks = arm_looks(params)
-    arms = list(params.upscale)
+    arms = [name for name, arm in params.upscale.items() if not isinstance(arm, ByClass)]  # which has no test images
     versions = {arm: params.version(arm, params.study.networks[0]) for arm in arms}
     cell = partial(read_cell, results.layout, crop=params.report.crop, guide=guide, versions=versions)
     cells = [
         cell(image, arms, label=label, captions=captions)
-        for image, label, captions in sections.grid_choice(results, arms, params.report.grid_cells)
+        for image, label, captions in (sections.grid_choice(results, arms, params.report.grid_cells) if arms else ())
     ]
-    if cells and arms:
+    if cells:
         arm_grid(folder / "grid.png", cells, looks, note)
         add("grid", "The same cells in every arm with a zoomed crop", photo=True)
     for name, result in results.experiments.items():

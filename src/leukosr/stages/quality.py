@@ -117,7 +117,7 @@ def run(context: Context, arm: str) -> None:
         return
     target = context.out or layout.quality(arm)
     metrics: dict[str, Any] = {"n": len(rows), "precision": _computed_in(images)}
-    maps = DICE if (folders[networks[0]] / MAPS).is_dir() else ()
+    maps = DICE if any(each.dice_nucleus is not None for each in quality_of.values()) else ()
     figures = (*FIGURES, *maps, *(() if params.quality.perceptual is None else (LPIPS,)))
     for name in figures:
         by_network = [[getattr(quality_of[network, row.id], name) for row in rows] for network in networks]
@@ -207,8 +207,8 @@ def _unrounded(path: Path, shape: tuple[int, ...], again: str) -> np.ndarray:
 
 
 def _dice(task: _Task) -> tuple[float | None, float | None]:
-    """Dice of the predicted map, nucleus and cytoplasm; None where the arm's network predicts none."""
-    if not (task.images / MAPS).is_dir():
+    """Dice of the predicted map, nucleus and cytoplasm; None without a mask or a map of the original's size."""
+    if not (task.row.mask and task.settings.made_from == "low" and (task.images / MAPS).is_dir()):
         return None, None
     size = task.row.height, task.row.width
     true = read_hr_mask(mask_file(task.root, task.row), size, task.image)

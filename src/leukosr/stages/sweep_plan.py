@@ -83,10 +83,10 @@ def inputs_of_sweep(params: Params, layout: Layout) -> list[Path]:
 
 
 def swept_training(params: Params) -> TrainSR:
-    """The swept training; it reads the weights of the first SR seed, where it reads those of another training."""
+    """The swept training, which reads the weights of another one's first SR seed or fold, if it reads any."""
     from leukosr.stages.train_sr import with_weights_of
 
-    return with_weights_of(params.train_sr[params.swept_arm], params.study.networks[0])
+    return with_weights_of(params.train_sr[params.swept_arm], params.trained_networks[0])
 
 
 def arm_folders(params: Params, layout: Layout) -> dict[str, Path]:

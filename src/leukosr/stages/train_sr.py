@@ -103,6 +103,7 @@ def _run_network(
     train, val = (pairs_of(rows, role, params, name, layout) for role in SR_ROLES)
     if not len(val):
         raise LeukoError("train_sr: no image has the role sr_val: give every class two or more images to train SR on")
+    inputs = inputs_of(rows, params, name, layout, settings)  # which stops where a file is missing
     training = SRTraining(
         name, settings, train, val,
         ssim_window=params.quality.ssim_window, channels=params.quality.channels, seed=seed,
@@ -111,7 +112,7 @@ def _run_network(
     digest = work_digest(
         [settings.model_dump(exclude={"precision"}), params.image.model_dump(), params.quality.model_dump(),
          params.degrade.model_dump(), params.study.seed, name, network],
-        [layout.manifest, layout.roles, *inputs_of(rows, params, name, layout, settings)],
+        [layout.manifest, layout.roles, *inputs],
     )  # fmt: skip
     resume = Resume.computed_in(settings.precision, digest, params.runtime.checkpoint_seconds)
     if not processes.first:

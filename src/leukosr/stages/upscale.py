@@ -108,16 +108,17 @@ def _resolve_precision(context: Context, settings: Generated) -> Generated:
 def _by_networks(
     context: Context, arm: str, settings: Generated, shares: Mapping[int | str | None, list[Row]], folder: Path
 ) -> None:
-    """Make all images before any is moved to `folder`, which a cut stage loses, and the maps that are predicted."""
+    """Make all images, and the maps that are predicted, before any is moved to `folder`, which a cut stage loses."""
     from leukosr.stages.by_network import made_by_networks, masks_by_network
 
     below = {each: folder / f"seed-{each}" if isinstance(each, int) else folder for each in shares}
     made = {each: made_by_networks(context, arm, settings, rows, each) for each, rows in shares.items()}
     for network, rows in shares.items():
-        for part in made[network]:
-            part.move(below[network])
         for row, mask in zip(rows, masks_by_network(context, arm, settings, rows, network), strict=False):
             write_mask(new_image_file(below[network] / MAPS, row.id), mask)
+    for network, parts in made.items():
+        for part in parts:
+            part.move(below[network])
 
 
 def _images(context: Context, settings: Arm, rows: list[Row], colours: np.ndarray | None) -> Iterator[np.ndarray]:

@@ -48,7 +48,8 @@ class SweepRecord:
         if self.params.sweep.target == "classify":
             experiment = self.params.classify[self.params.swept_arm]
             recipe = self.params.swept_recipe.model_dump(exclude={"learning_rate"})
-            return {"classify": {"train": experiment.train, "test": experiment.test, **recipe}}
+            seen = experiment.model_dump(include={"train", "test", "repeat", "limit"})
+            return {"classify": {**seen, **recipe}}
         return {"train_sr": self.params.train_sr[self.params.swept_arm].model_dump()}
 
     @property

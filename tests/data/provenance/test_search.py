@@ -31,6 +31,7 @@ def disguises(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     ]
 
 
+@pytest.mark.slow
 def test_copies_are_grouped_whatever_was_done_to_them(disguises: list[Path], tmp_path: Path) -> None:
     true = np.array([int(file.stem[:4]) for file in disguises])
     precision, recall = pairwise(found(disguises, tmp_path).group, true)
