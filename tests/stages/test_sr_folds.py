@@ -110,7 +110,7 @@ def test_every_image_is_made_by_the_network_that_saw_no_image_of_its_patient(
     sweep.run(context)
     report.run(context)
     page = (layout.report / "index.html").read_text()
-    assert "Means over 24 images of 8 sources" in page and "SR was trained once for each of 4 folds" in page
+    assert "Means over 24 images of 8 sources" in page and "were trained once for each of 4 folds" in page
     assert "Differences from bicubic on the same images" in page and "mean MSE 47.78, mean PSNR 31.68 dB" in page
     assert "0 of 24 test images" in page and "10 images one by one" in page and "accuracy" not in page
     Path("params.yaml").write_text(yaml.safe_dump(params.model_dump(mode="json", by_alias=True)))
