@@ -10,9 +10,10 @@ EXTRA_PIP_ARGS ?=
 UV ?= $(shell command -v uv)
 INSTALL := $(if $(UV),"$(UV)" pip install --python $(VENV)/bin/python --compile-bytecode,$(VENV)/bin/python -m pip install --disable-pip-version-check)
 # The pins are constraints, so that a PyTorch without CUDA brings no CUDA libraries. HASHED=1, as CI sets it, installs
-# the same versions and checks the hash of every file.
-RUNTIME := $(if $(HASHED),--requirement requirements-hashed.txt,--requirement requirements.in --constraint requirements.txt)
-TOOLS := $(if $(HASHED),--requirement requirements-hashed.txt,--requirement requirements-dev.in --constraint requirements-dev.txt)
+# the same versions and checks the hash of every file; without a search for dependencies, since with hashes pip refuses a
+# release that came after the file was written (coverage[toml]) instead of passing over it.
+RUNTIME := $(if $(HASHED),--no-deps --requirement requirements-hashed.txt,--requirement requirements.in --constraint requirements.txt)
+TOOLS := $(if $(HASHED),--no-deps --requirement requirements-hashed.txt,--requirement requirements-dev.in --constraint requirements-dev.txt)
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import sys
 import tomllib
-from importlib.metadata import packages_distributions
+from importlib.metadata import distribution, distributions, packages_distributions
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,38 @@ def test_the_file_with_hashes_holds_the_same_pins_and_a_hash_for_each() -> None:
     for block in re.split(r"\n(?=\S)", text.strip()):
         assert re.search(r"--hash=sha256:[0-9a-f]{64}", block), block
     assert "://" not in text, "the file names no index, so that each user's own is asked"
+
+
+def asked_by(name: str, extras: frozenset[str]) -> list[Requirement]:
+    """What an installed package asks for on this machine, with some of its extras."""
+    asked = map(Requirement, distribution(name).requires or [])
+    where = [{"extra": extra} for extra in extras | {""}]
+    return [each for each in asked if each.marker is None or any(map(each.marker.evaluate, where))]
+
+
+def test_the_file_with_hashes_needs_no_search_for_dependencies() -> None:
+    """Everything that a pinned package asks for, with extras, is pinned, too, in a version that it allows."""
+    pinned = dict(sorted(pins("requirements-hashed.txt")))
+    here = {canonicalize_name(each.name) for each in distributions()}
+    todo = [(name, frozenset[str]()) for name in pinned if name in here]
+    done = set()
+    while todo:
+        package = todo.pop()
+        if package in done:
+            continue
+        done.add(package)
+        for need in asked_by(*package):
+            name = canonicalize_name(need.name)
+            held = name in pinned and need.specifier.contains(pinned[name], prereleases=True)
+            assert held, f"{package[0]} asks for {need}"
+            todo.append((name, frozenset(need.extras)))
+    assert ("coverage", frozenset({"toml"})) in done
+
+
+def test_the_file_with_hashes_is_installed_without_one() -> None:
+    command = ["make", "--dry-run", "setup", "HASHED=1"]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "--no-deps --requirement requirements-hashed.txt" in printed
 
 
 @pytest.mark.parametrize("workflow", sorted((ROOT / ".github/workflows").glob("*.yml")), ids=lambda file: file.name)
