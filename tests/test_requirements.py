@@ -142,7 +142,7 @@ def test_the_file_with_hashes_needs_no_search_for_dependencies() -> None:
 
 
 def test_the_file_with_hashes_is_installed_without_one() -> None:
-    command = ["make", "--dry-run", "setup", "HASHED=1"]
+    command = ["make", "--dry-run", "--always-make", "setup", "HASHED=1"]
     printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert "--no-deps --requirement requirements-hashed.txt" in printed
 
