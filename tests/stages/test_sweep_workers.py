@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 from optuna.trial import TrialState
+from tests.postgresql import postgresql_server
 
 from leukosr.config import Params
 from leukosr.tracking.trial_storage import open_storage
@@ -35,43 +35,10 @@ CHANGES = (
 PATIENCE = 240
 
 
-def binary(name: str) -> str | None:
-    """A program of PostgreSQL, from the path or from where Debian puts it."""
-    places = [shutil.which(name), *map(str, sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), reverse=True))]
-    return next((place for place in places if place), None)
-
-
-def as_somebody(command: list[str]) -> list[str]:
-    """PostgreSQL refuses to run as root."""
-    return ["runuser", "-u", "postgres", "--", *command] if os.geteuid() == 0 else command
-
-
 @pytest.fixture(scope="module")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of an empty database on a server of its own."""
-    initdb, pg_ctl = binary("initdb"), binary("pg_ctl")
-    if initdb is None or pg_ctl is None:
-        pytest.skip("PostgreSQL's initdb and pg_ctl are not installed (Debian: apt-get install postgresql)")
-    import tempfile
-
-    folder = Path(tempfile.mkdtemp(prefix="leukosr-pg-"))  # readable for postgres, unlike pytest's folders
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    try:
-        if os.geteuid() == 0:
-            shutil.chown(folder, "postgres")
-        data, options = str(folder / "data"), f"-p {port} -k {folder} -c listen_addresses=127.0.0.1"
-        for command in (
-            [initdb, "-D", data, "-A", "trust", "-U", "leukosr"],
-            [pg_ctl, "-D", data, "-o", options, "-l", str(folder / "log"), "-w", "start"],
-        ):
-            subprocess.run(as_somebody(command), check=True, stdout=subprocess.DEVNULL, cwd="/")
-        yield f"postgresql://leukosr@127.0.0.1:{port}/postgres"
-        subprocess.run(as_somebody([pg_ctl, "-D", data, "-m", "immediate", "stop"]), check=False, cwd="/",
-                       stdout=subprocess.DEVNULL)  # fmt: skip
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def postgresql() -> Iterator[str]:
+    with postgresql_server() as url:
+        yield url
 
 
 @pytest.fixture
