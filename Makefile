@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := PATH="$$PWD/$(VENV)/bin:$$PATH"
 .DEFAULT_GOAL := help
-.PHONY: help setup repro demo test test-avx2 test-slow campaign lint bench ui dashboard
+.PHONY: help setup repro demo test test-avx2 test-slow campaign lint bench docs release-check ui dashboard
 # EXTRA_PIP_ARGS reaches every installation: another package index, a proxy, a cache. UV= installs by pip even where uv is.
 EXTRA_PIP_ARGS ?=
 UV ?= $(shell command -v uv)
@@ -16,7 +16,7 @@ RUNTIME := $(if $(HASHED),--no-deps --requirement requirements-hashed.txt,--requ
 TOOLS := $(if $(HASHED),--no-deps --requirement requirements-hashed.txt,--requirement requirements-dev.in --constraint requirements-dev.txt)
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
 setup: $(VENV)/.ready ## Make the environment in .venv from the pinned requirements; again after a cut download
 
@@ -38,7 +38,7 @@ $(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.in requirements-dev.txt
 	$(INSTALL) --quiet $(TOOLS) $(EXTRA_PIP_ARGS)
 	@touch $(VENV)/.ready-dev
 
-test test-avx2 test-slow campaign lint bench: $(VENV)/.ready-dev
+test test-avx2 test-slow campaign lint bench docs release-check: $(VENV)/.ready-dev
 
 repro: setup ## Run the study that params.yaml holds; a second run does nothing new
 	@$(RUN) leukosr which
@@ -81,6 +81,12 @@ lint: ## Check style, types and the direction of imports
 
 bench: ## Measure the speed against plain reference loops
 	$(RUN) python -m benchmarks
+
+docs: ## Make the site of the documents in site/; a dead link is an error
+	@$(RUN) NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+
+release-check: ## Check version, changelog and tree, and build the wheel in dist/; TAG=v1.2.3 must fit
+	@$(RUN) python release_check.py $(TAG)
 
 ui: setup ## Show all runs in MLflow on http://127.0.0.1:5000
 	@echo "MLflow starts; when it says 'Application startup complete', open http://127.0.0.1:5000 (Ctrl-C stops it)"

@@ -32,6 +32,7 @@ DEV_BY_NAME = {
     "pandas-stubs": ("pyproject.toml", "[tool.mypy]"),
     "import-linter": ("Makefile", "lint-imports"),
     "pytest-cov": ("Makefile", "--cov "),
+    "mkdocs-material": ("mkdocs.yml", "name: material"),
 }
 
 

@@ -1,0 +1,53 @@
+"""A hook of MkDocs: README.md is the site's first page, and what the documents link to outside docs/ comes with them.
+
+A linked file is copied into the site below repository/; of a linked folder the text remains, without the link.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).resolve().parent
+OUTSIDE = re.compile(r"(?P<text>\[[^\]]*\])\(\.\./(?P<target>[^)\s#]+)[^)\s]*\)")
+
+
+def readme() -> str:
+    """README.md with its links as seen from docs/."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return re.sub(r"\]\((?!https?:|#)(?:docs/)?(?P<target>[^)]+)\)", _seen_from_docs, text)
+
+
+def _seen_from_docs(link: re.Match[str]) -> str:
+    target = link["target"]
+    return f"]({target})" if link[0].startswith("](docs/") else f"](../{target})"
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the first page and every file outside docs/ that a page links to."""
+    files.append(File.generated(config, "index.md", content=readme()))
+    linked = {
+        found["target"] for page in files.documentation_pages() for found in OUTSIDE.finditer(page.content_string)
+    }
+    for target in sorted(linked):
+        if (ROOT / target).is_file():
+            files.append(File.generated(config, _place(target), abs_src_path=str(ROOT / target)))
+    return files
+
+
+def on_page_markdown(markdown: str, **_: object) -> str:
+    """Lead links out of docs/ to the copies."""
+    return OUTSIDE.sub(_moved, markdown)
+
+
+def _moved(link: re.Match[str]) -> str:
+    target = link["target"]
+    return f"{link['text']}({_place(target)})" if (ROOT / target).is_file() else link["text"][1:-1]
+
+
+def _place(target: str) -> str:
+    """Markdown would become a page that is in no menu, so it is shown as text."""
+    return f"repository/{target}".replace(".md", ".md.txt")
