@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
-OWN = {"leukosr", "benchmarks", "tests"} | {file.stem for file in (ROOT / "tests").rglob("*.py")}
+OWN = {"leukosr", "benchmarks", "tests", "release_check"} | {file.stem for file in (ROOT / "tests").rglob("*.py")}
 # what is used without an import: the file that uses it, and how
 RUNTIME_BY_NAME = {
     "dvc": ("Makefile", "dvc repro"),
