@@ -23,9 +23,10 @@ from leukosr.evaluate.arms.two_way import METRICS
 from leukosr.files import new_file
 from leukosr.report.comparisons import NAMES
 from leukosr.report.evidence import assay_sentences
-from leukosr.report.page import data_uri, template
+from leukosr.report.pictures import data_uri
 from leukosr.report.split_effect import effect_figure, effect_rows
 from leukosr.report.style import SEQUENCE, Look
+from leukosr.report.template import template
 from leukosr.report.verdicts import Verdicts, verdict_part
 from leukosr.versions import git_commit
 from leukosr.yaml_file import read_yaml

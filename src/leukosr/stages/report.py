@@ -9,16 +9,17 @@ from leukosr.config import Params
 from leukosr.data.manifest import read_manifest
 from leukosr.data.splits import check_claims
 from leukosr.layout import Layout, of_network
+from leukosr.report.answer import study_answer
 from leukosr.report.page import write_report
 from leukosr.report.results import StudyResults, load_results
 from leukosr.report.style import budget_note
 from leukosr.report.tables import print_summary
-from leukosr.report.verdicts import leakage
+from leukosr.report.verdicts import judge, leakage
 from leukosr.stages.context import Context
 
 
 def run(context: Context) -> None:
-    """Write reports/<study>/index.html with its figures and tables, and print the comparison."""
+    """Write reports/<study>/index.html with its figures and tables, and print the comparison and its answer."""
     results = _results(context)
     target = context.out or context.layout.report
     page = write_report(target, context.params, results[0], others=results[1:])
@@ -40,6 +41,8 @@ def _print(context: Context, results: list[StudyResults]) -> None:
         print_summary(each, budget_note(params.budget), console)
         for sentence in leakage(each.manifest, each.protocol, params.study):
             console.print(f"{each.protocol}: {sentence}")
+    for sentence in study_answer(params, results, judge(params, results)).sentences:
+        console.print(sentence)
 
 
 def _write_dvc_plots(folder: Path, params: Params, layout: Layout) -> None:
@@ -64,6 +67,6 @@ def _write_dvc_plots(folder: Path, params: Params, layout: Layout) -> None:
 
 
 def show(context: Context) -> None:
-    """Print the comparison that the last report was made from, and the page's path."""
+    """Print the comparison that the last report was made from, what it answers, and the page's path."""
     _print(context, _results(context))
     context.console.print(f"report: {context.layout.report / 'index.html'}")
