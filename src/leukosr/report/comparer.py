@@ -142,6 +142,6 @@ def galleries(params: Params, results: StudyResults) -> list[Gallery]:
 
 def _mistake_words(mistake: Mistake) -> str:
     return (
-        f"{mistake.true}, named {mistake.said} with {100 * mistake.confidence:.0f} % "
+        f"{mistake.true}, named {mistake.said} with {100 * mistake.confidence:.0f}\u00a0% "
         f"(wrong in {mistake.wrong} of {mistake.runs} runs)"
     )
