@@ -88,7 +88,7 @@ def chromium_tab(profile: Path) -> Iterator[Tab]:
     """A tab of a headless Chromium, which ends with the block."""
     assert CHROMIUM is not None
     (inward, to), (back, outward) = os.pipe(), os.pipe()
-    wired = f"exec 3<&{inward} 4>&{outward}; exec \"$@\""
+    wired = f'exec 3<&{inward} 4>&{outward}; exec "$@"'
     command = [CHROMIUM, "--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu",
                f"--user-data-dir={profile}"]  # fmt: skip
     process = subprocess.Popen(

@@ -124,7 +124,8 @@ def _words(params: Params, count: int, classified: bool) -> str:
         if classified
         else ""
     )
-    return f"{count} test images, pixel for pixel: the first of each class by name{disputed}.{part}{named}"
+    images = "1 test image" if count == 1 else f"{count} test images"
+    return f"{images}, pixel for pixel: the first of each class by name{disputed}.{part}{named}"
 
 
 def galleries(params: Params, results: StudyResults) -> list[Gallery]:

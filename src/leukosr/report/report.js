@@ -29,7 +29,7 @@ function inOrder(a, b) {
   return first - second;
 }
 
-function leading(text) {  // "62.5 ± 12.5", "+1.2 (-0.3 … +2.7)", "< 0.0001", "1,234"
+function leading(text) {  // of "9.5 ± 1.2", "+1.2 (-0.3 … +2.7)", "< 0.0001", "1,234"
   return parseFloat(text.replace(/^<\s*/, "").replace(/,(?=\d{3})/g, ""));
 }
 
