@@ -86,9 +86,8 @@ def run(context: Context, name: str, seeds: list[int] | None = None) -> None:
     if (out := context.out) is not None:
         targets = {protocol: out if len(work) == 1 else out / protocol for protocol in targets}
     record = ClassifierRecord(params, name, layout, work[0].seeds, targets, networks)
-    remedy, watched = SYNC if out is None else "", record.watched
     with tracking.run(
-        record.name, experiment=params.study.name, tags=record.tags, remedy=remedy, watched=watched
+        record.name, experiment=params.study.name, tags=record.tags, remedy="" if out else SYNC, watched=record.watched
     ) as tracked:
         record.begin(tracked)
         for each in work:
