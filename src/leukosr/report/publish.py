@@ -21,9 +21,9 @@ ON_THE_PAGE = ("grid.png", "samples_*.png")  # photographs, megabytes as PNG, wh
 def publish_results(params: Params, params_file: Path, layout: Layout, target: Path) -> Path:
     """Copy the report with its figures, metrics, params.yaml, dvc.lock, versions and commit of a study to `target`.
 
-    Photographs of cells stay out of figures/, as the page holds them. Manifest and roles are included if the study claims
-    a split by source, so that anyone can check it. An existing snapshot of that name is replaced. Raises LeukoError when
-    the study is not finished, or something else lies at `target`.
+    Photographs of cells stay out of figures/, as the page holds them. Manifest and roles are included if the study
+    claims a split by source, so that anyone can check it. An existing snapshot of that name is replaced. Raises
+    LeukoError when the study is not finished, or something else lies at `target`.
     """
     if target.name.startswith(".") or target.parent != Path("results"):
         raise LeukoError(f"'{target}' is not a folder directly below results/: give --name a plain name")
