@@ -196,6 +196,7 @@ def test_report_shows_all_arms_and_feeds_dvc_plots(study: Study) -> None:
     folder = study.folder / "reports" / "demo"
     assert "Real-ESRGAN" in (folder / "index.html").read_text()
     assert values(folder / "summary.json")
+    assert set(values(folder / "scores" / "raw.json")) == {"accuracy", "macro_f1", "psnr", "ssim"}
     for plot in ("confusion", "training"):
         assert {path.stem for path in (folder / "plots" / plot).iterdir()} == set(ARMS)
     assert {path.stem for path in (folder / "plots" / "super_resolution").iterdir()} == set(METHODS)
