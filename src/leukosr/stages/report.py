@@ -71,7 +71,7 @@ def _write_dvc_plots(folder: Path, params: Params, layout: Layout) -> None:
 
 
 def _write_dvc_metrics(folder: Path, results: list[StudyResults]) -> None:
-    """The figures behind `dvc metrics show`, which has a row per file: one per experiment or arm, a few columns wide."""
+    """The figures behind `dvc metrics show`, which has a row per file: one per experiment or arm, few columns wide."""
     for each in results:
         below = folder / each.protocol if len(results) > 1 else folder
         below.mkdir(parents=True, exist_ok=True)
