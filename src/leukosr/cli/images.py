@@ -55,16 +55,15 @@ def _print_done(command: str, what: str, target: Path, done: Enhanced) -> None:
 
 
 def data_fetch(
-    name: Annotated[str, typer.Argument(help="The set to fetch: bccd.")],
+    name: Annotated[str, typer.Argument(help="The set to fetch: bccd or pbc.")],
     source: Annotated[
-        Path | None, typer.Option("--from", help="A folder already on disk, instead of a download.")
+        Path | None, typer.Option("--from", help="A folder already on disk, instead of a download; of PBC it may be a part.")
     ] = None,
 ) -> None:
-    """Fetch BCCD into data/ and check it against the hash in data.dvc."""
+    """Fetch BCCD into data/, or PBC into datasets/pbc, and check it against the published hashes."""
     from leukosr.data.fetch import fetch
 
-    count = fetch(name, source)
-    console.print(f"data fetch {name}: {count} files in data/, hash as in data.dvc")
+    console.print(f"data fetch {name}: {fetch(name, source)}")
 
 
 def data_add(
