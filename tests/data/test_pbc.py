@@ -28,7 +28,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[PublishedFile
         for n in range(2)
     ]
     monkeypatch.setattr(pbc, "published_files", lambda: found)
-    monkeypatch.setattr(pbc, "run_dvc", lambda *_: "")
+    monkeypatch.setattr("leukosr.data.fetch.run_dvc", lambda *_: "")
     (tmp_path / "project" / ".dvc").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "project")
     return found
@@ -148,7 +148,7 @@ def test_without_the_internet_or_the_commit_one_sentence_says_what_to_do(
 @pytest.mark.slow
 @pytest.mark.skipif(not (HERE / "pbc").is_dir(), reason="the real images are not on this machine")
 def test_real_images_are_those_of_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pbc, "run_dvc", lambda *_: "")
+    monkeypatch.setattr("leukosr.data.fetch.run_dvc", lambda *_: "")
     (tmp_path / ".dvc").mkdir()
     monkeypatch.chdir(tmp_path)
     said = fetch("pbc", HERE / "pbc")

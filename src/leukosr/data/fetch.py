@@ -26,7 +26,7 @@ from leukosr.data.catalogue import (
 )  # fmt: skip
 from leukosr.data.mask_files import beside_images, find_masks
 from leukosr.data.paths import stays_below
-from leukosr.data.pbc import fetch_pbc
+from leukosr.data.pbc import ROOT, fetch_pbc
 from leukosr.data.sources import read_sources
 from leukosr.data.split_table import copy_split
 from leukosr.engine.parallel import count_workers, ordered_map
@@ -61,7 +61,9 @@ def fetch(name: str, source: Path | None) -> str:
     source = source and source.absolute()
     with contextlib.chdir(project_root()):
         if name == "pbc":
-            return fetch_pbc(source).sentence
+            brought = fetch_pbc(source)
+            run_dvc("add", str(ROOT))
+            return brought.sentence
         return f"{_fetch_bccd(source)} files in data/, hash as in data.dvc"
 
 

@@ -24,7 +24,6 @@ from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.files import explained_os_errors, new_folder
 from leukosr.outputs import files_below
-from leukosr.project import run_dvc
 from leukosr.quoting import listed, short
 from leukosr.tables import write_table
 
@@ -81,7 +80,7 @@ def published_files() -> list[PublishedFile]:
 
 
 def fetch_pbc(source: Path | None, url: str = URL, commit: str = COMMIT) -> Assembled:
-    """Assemble the class folders and split.csv in datasets/pbc and put them under DVC.
+    """Assemble the class folders and split.csv in datasets/pbc.
 
     From the public repository, of which every file must come, or from a folder on disk, laid out as datasets/pbc or as
     the repository, which may lack some. Raises LeukoError for a damaged file, a source without any, and where
@@ -145,7 +144,6 @@ def _assemble(source: Path, *, whole: bool) -> Assembled:
                 f"{listed(damaged, 3)}. Bring them again"
             )
         write_table(folder / SPLIT, ("path", "label", "split"), ((f.path, f.label, f.part) for f in found))
-    run_dvc("add", str(ROOT))
     known = {path.relative_to(source).as_posix() for path in found.values()} | {SPLIT}
     others = 0 if whole else len(set(files_below(source)) - known)
     parts = (Counter(file.part for file in group) for group in (found, published))
