@@ -12,7 +12,7 @@ from leukosr.superres.methods.distil import Distil
 from leukosr.superres.methods.geometry_prior import GeometryPrior, NonePrior, OraclePrior
 from leukosr.superres.methods.method import TrainSR
 from leukosr.superres.methods.pixelwise import SRCNN, VDSR, SRResNet
-from leukosr.superres.methods.real_esrgan import RealESRGAN
+from leukosr.superres.methods.real_esrgan import Denoise, RealESRGAN
 from leukosr.superres.methods.srgan import SRGAN
 from leukosr.superres.methods.srgan_keras import SRGANKeras
 from leukosr.superres.methods.vgg_gan import SFTGAN, SFTGANPrior, SRGANLuminance
@@ -31,6 +31,7 @@ METHODS: dict[str, type[TrainSR]] = {
     "none_prior": NonePrior,
     "geometry_prior": GeometryPrior,
     "oracle_prior": OraclePrior,
+    "denoise": Denoise,
 }
 
 if TYPE_CHECKING:
