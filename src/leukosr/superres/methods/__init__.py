@@ -15,6 +15,7 @@ from leukosr.superres.methods.pixelwise import SRCNN, VDSR, SRResNet
 from leukosr.superres.methods.real_esrgan import Denoise, RealESRGAN
 from leukosr.superres.methods.srgan import SRGAN
 from leukosr.superres.methods.srgan_keras import SRGANKeras
+from leukosr.superres.methods.task_driven import TaskDriven
 from leukosr.superres.methods.vgg_gan import SFTGAN, SFTGANPrior, SRGANLuminance
 
 METHODS: dict[str, type[TrainSR]] = {
@@ -32,6 +33,7 @@ METHODS: dict[str, type[TrainSR]] = {
     "geometry_prior": GeometryPrior,
     "oracle_prior": OraclePrior,
     "denoise": Denoise,
+    "task_driven": TaskDriven,
 }
 
 if TYPE_CHECKING:
