@@ -33,7 +33,7 @@ for command in (
     stages.synthesize, stages.prepare, stages.provenance, stages.degrade, stages.train_sr, stages.upscale,
     stages.extract, stages.quality, stages.classify, stages.sweep, stages.report,
     project.show, project.which, project.doctor, project.sync, images.enhance, images.segment, project.publish,
-    project.rejudge, project.side_by_side,
+    project.rejudge, project.side_by_side, project.dose_response,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(data_app, name="data")

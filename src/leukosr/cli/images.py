@@ -57,7 +57,8 @@ def _print_done(command: str, what: str, target: Path, done: Enhanced) -> None:
 def data_fetch(
     name: Annotated[str, typer.Argument(help="The set to fetch: bccd or pbc.")],
     source: Annotated[
-        Path | None, typer.Option("--from", help="A folder already on disk, instead of a download; of PBC it may be a part.")
+        Path | None,
+        typer.Option("--from", help="A folder already on disk, instead of a download; of PBC it may be a part."),
     ] = None,
 ) -> None:
     """Fetch BCCD into data/, or PBC into datasets/pbc, and check it against the published hashes."""

@@ -1,4 +1,4 @@
-"""SR4IR (Kim et al., CVPR 2024): SR restores what a classifier sees, and the classifier learns from SR's images in turn."""
+"""SR4IR (Kim et al., CVPR 2024): SR restores what a classifier sees, which in turn learns from SR's images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A control for Real-ESRGAN: its generator's layers at LR size, which restore the image and add no pixel; then bicubic."""
+"""A control for Real-ESRGAN: its generator's layers restore the image at LR size and add no pixel; then bicubic."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -24,4 +24,5 @@ class Denoiser(Generator):
         for conv in (net.conv_up1, net.conv_up2, net.conv_up3):
             if conv is not None:
                 features = F.leaky_relu(conv(features), 0.2)
-        return enlarged(net.conv_last(F.leaky_relu(net.conv_hr(features), 0.2)), self.scale)
+        image = net.conv_last(F.leaky_relu(net.conv_hr(features), 0.2))
+        return enlarged(image.float(), self.scale)  # PyTorch has no bfloat16 for an antialiased bicubic

@@ -1,4 +1,4 @@
-"""The classifier that drives SR in SR4IR (Kim et al., CVPR 2024), which learns from SR's images, HR, and mixtures of both."""
+"""The classifier that drives SR in SR4IR (Kim et al., CVPR 2024); it learns from SR, HR, and mixtures of both."""
 
 from __future__ import annotations
 
