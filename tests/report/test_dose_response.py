@@ -25,7 +25,7 @@ def result(folder: Path, scale: int, hits: dict[str, float], noise: float = 25.0
     luck = np.random.default_rng(0).random((len(SEEDS), IMAGES))  # shared: an image is as hard for every arm
     for name, share in hits.items():
         rows = [
-            (f"i{image}", f"s{image}", seed, true[image], CLASSES[int((true[image] == "b") ^ (luck[at, image] >= share))])
+            (f"i{image}", f"s{image}", seed, true[image], CLASSES[(image % 2) ^ int(luck[at, image] >= share)])
             for at, seed in enumerate(SEEDS)
             for image in range(IMAGES)
         ]  # fmt: skip

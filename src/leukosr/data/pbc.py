@@ -146,8 +146,7 @@ def _assemble(source: Path, *, whole: bool) -> Assembled:
         write_table(folder / SPLIT, ("path", "label", "split"), ((f.path, f.label, f.part) for f in found))
     known = {path.relative_to(source).as_posix() for path in found.values()} | {SPLIT}
     others = 0 if whole else len(set(files_below(source)) - known)
-    parts = (Counter(file.part for file in group) for group in (found, published))
-    return Assembled(*parts, others)
+    return Assembled(Counter(file.part for file in found), Counter(file.part for file in published), others)
 
 
 def _found(source: Path, file: PublishedFile) -> Path | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -28,8 +30,9 @@ class TaskClassifier(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """The last feature map of N x 3 x H x W images in [0, 1]."""
-        network = self.classifier.network.forward_features  # type: ignore[operator]
-        return network((images - self.classifier.mean) / self.classifier.sd)  # type: ignore[no-any-return]
+        network: Any = self.classifier.network
+        found: Tensor = network.forward_features((images - self.classifier.mean) / self.classifier.sd)
+        return found
 
     def forward(self, real: Tensor, generated: Tensor) -> Tensor:
         """Logits of the generated images, of the real ones, and of their mixtures: 3N x classes."""
@@ -38,4 +41,5 @@ class TaskClassifier(nn.Module):
         self.drawn += 1
         mask = F.interpolate(choice.to(real), size=real.shape[-2:], mode="nearest")
         mixed = torch.lerp(generated, real, mask)
-        return self.classifier(torch.cat((generated, real, mixed)))  # type: ignore[no-any-return]
+        logits: Tensor = self.classifier(torch.cat((generated, real, mixed)))
+        return logits
