@@ -125,11 +125,15 @@ def _check_out(clone: Path, url: str, commit: str) -> None:
 def _assemble(source: Path, *, whole: bool) -> Assembled:
     published = published_files()
     found = {file: path for file in published if (path := _found(source, file)) is not None}
-    missing = len(published) - len(found)
-    if not found or (whole and missing):
+    if whole and len(found) < len(published):
         raise LeukoError(
-            f"{source} holds {len(found)} of the {len(published)} files of PBC: name the folder that holds the class "
-            "folders basophil, eosinophil, lymphocyte, monocyte and neutrophil"
+            f"the repository holds {len(found)} of the {len(published)} files of PBC: take a folder on disk with "
+            "`leukosr data fetch pbc --from PATH`"
+        )
+    if not found:
+        raise LeukoError(
+            f"{source} holds none of the {len(published)} files of PBC: name the folder that holds the class folders "
+            "basophil, eosinophil, lymphocyte, monocyte and neutrophil"
         )
     _refuse_to_lose({file.path for file in found})
     with new_folder(ROOT) as folder:
