@@ -41,8 +41,9 @@ def shift_set(own: Path, other: Path, folder: Path, side: int) -> Shifted:
     """Write train and val of `own` (with a split.csv) and, as the test part, cells of `other` (class folders).
 
     Classes match in upper or lower case; those of only one set are left out. Both sets get one scale: the mean over
-    classes of the median diameter of nuclei. A cell is the square of `side` pixels around its nucleus, mirrored at
-    the border of its image. Raises LeukoError for fewer than two common classes.
+    classes of the median diameter of nuclei. A cell is the square of `side` pixels around its nucleus or, near the
+    border, the nearest one inside its image; a nucleus that the border cuts is left out. Raises LeukoError for fewer
+    than two common classes, and for a class without any nucleus.
     """
     rows = [row for row in read_split(own) if row.split in ("train", "val")]
     labels = {row.label.casefold(): row.label for row in rows}
@@ -63,8 +64,9 @@ def shift_set(own: Path, other: Path, folder: Path, side: int) -> Shifted:
     for label, path in [(label, path) for label, each in paths.items() for path in each]:
         image = read_rgb(path)
         nucleus = find_nucleus(image)
-        if nucleus is None:
-            left_out.append(Rejected(str(path), "shows no nucleus"))
+        if nucleus is None or _is_cut(nucleus):
+            reason = "shows no nucleus" if nucleus is None else "shows a nucleus that the border cuts"
+            left_out.append(Rejected(str(path), reason))
             continue
         name = f"{label}/other_{path.stem}.png"
         write_png(folder / name, cell_around(image, nucleus, factor, side))
@@ -75,13 +77,23 @@ def shift_set(own: Path, other: Path, folder: Path, side: int) -> Shifted:
 
 
 def cell_around(image: NDArray[np.uint8], nucleus: NDArray[np.bool_], factor: float, side: int) -> NDArray[np.uint8]:
-    """The square of `side` pixels around the middle of the nucleus in an image that is `factor` times as large."""
+    """The square of `side` pixels around the nucleus, or the nearest one inside, of the image `factor` times as large.
+
+    An image that is still smaller is mirrored at its borders.
+    """
     size = (max(1, round(image.shape[0] * factor)), max(1, round(image.shape[1] * factor)))
     large = brought_to(image, size, "opencv_bicubic")
-    row, column = (round(float(places.mean()) * factor) for places in np.nonzero(nucleus))
-    padded = cv2.copyMakeBorder(large, side, side, side, side, cv2.BORDER_REFLECT)
-    top, left = row + side - side // 2, column + side - side // 2
-    return np.ascontiguousarray(padded[top : top + side, left : left + side])
+    rows, columns = (max(0, side - length) for length in size)
+    large = cv2.copyMakeBorder(
+        large, rows // 2, rows - rows // 2, columns // 2, columns - columns // 2, cv2.BORDER_REFLECT
+    )
+    middle = (round(float(places.mean()) * factor) - side // 2 for places in np.nonzero(nucleus))
+    top, left = (min(max(start, 0), length - side) for start, length in zip(middle, large.shape, strict=False))
+    return np.ascontiguousarray(large[top : top + side, left : left + side])
+
+
+def _is_cut(nucleus: NDArray[np.bool_]) -> bool:
+    return bool(nucleus[[0, -1]].any() or nucleus[:, [0, -1]].any())
 
 
 def _measured(paths: Mapping[str, Sequence[Path]], what: str) -> list[list[float]]:
