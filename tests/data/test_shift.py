@@ -94,6 +94,9 @@ def test_a_cell_is_in_the_middle_unless_its_image_ends_there(
     place: tuple[int, int], factor: float, middle: tuple[int, int]
 ) -> None:
     image = smear(120, 30, place, 0)
-    cell = cell_around(image, find_nucleus(image), factor, 80)
-    assert cell.shape == (80, 80, 3)
-    assert np.mean(np.nonzero(find_nucleus(cell)), axis=1) == pytest.approx(middle, abs=2)
+    nucleus = find_nucleus(image)
+    assert nucleus is not None
+    cell = cell_around(image, nucleus, factor, 80)
+    shown = find_nucleus(cell)
+    assert cell.shape == (80, 80, 3) and shown is not None
+    assert np.mean(np.nonzero(shown), axis=1) == pytest.approx(middle, abs=2)
