@@ -118,7 +118,7 @@ def _beside_the_dose(params: Mapping[str, Any], baseline: str) -> Iterator[tuple
     yield from (
         (f"study.{key}", params["study"][key]) for key in ("protocol", "primary", "margin", "seeds", "sr_seeds")
     )
-    yield from ((key, params[key]) for key in ("prepare",))
+    yield "prepare", params["prepare"]
     yield "degrade", {key: value for key, value in params["degrade"].items() if key != "noise_sigma"}
     yield "image", {key: value for key, value in params["image"].items() if key != "scale"}
     yield f"classify.{baseline}.classifier", params["classify"].get(baseline, {}).get("classifier")

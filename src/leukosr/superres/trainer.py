@@ -214,10 +214,9 @@ class SRTraining:
     def _generator_step(self, generated: Tensor, target: Tensor, adversarial: bool) -> dict[str, float]:
         judge = self.discriminator if adversarial else None
         if judge is not None:
-            turns, own = self.objective.discriminator_turns, self.objective.judge
-            judge.requires_grad_(False).train(turns is None and own is None)
+            judge.requires_grad_(False).train(self.objective.judges_in_training)
         with autocast(self.device, self.settings.precision):
-            scores = self._scores(judge, generated, target) if judge is not None else None
+            scores = self.objective.scores(judge, generated, target) if judge is not None else None
             parts = self.objective.generator(generated, target, scores)
             total = torch.stack(list(parts.values())).sum()
         self._descend("generator", total)
@@ -231,10 +230,6 @@ class SRTraining:
                 "lower the learning rate of its stage, or set precision to fp32"
             )
         return values
-
-    def _scores(self, judge: nn.Module, generated: Tensor, target: Tensor) -> Any:
-        own = self.objective.judge
-        return judge(generated).float() if own is None else own(judge, generated, target)
 
     def _discriminator_step(self, target: Tensor, generated: Tensor) -> dict[str, float]:
         assert self.discriminate is not None

@@ -74,6 +74,15 @@ class Objective:
         """Whether it steps once beside the generator."""
         return self.discriminator is not None or self.teach is not None
 
+    @property
+    def judges_in_training(self) -> bool:
+        """Whether the discriminator that scores for the generator is in training mode."""
+        return self.discriminator_turns is None and self.judge is None
+
+    def scores(self, discriminator: nn.Module, generated: Tensor, target: Tensor) -> Any:
+        """What the generator's loss gets: the discriminator's scores of generated images, or what `judge` says."""
+        return discriminator(generated).float() if self.judge is None else self.judge(discriminator, generated, target)
+
 
 class TrainSR(Section):
     """One training; a method adds its own settings, names its generator and gives its objective.
