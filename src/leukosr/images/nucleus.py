@@ -22,7 +22,7 @@ def find_nucleus(rgb: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
     if len(np.unique(red)) < 3:
         return None
     dark = (red <= _darkest_of_three(red)).astype(np.uint8)
-    dark = cv2.morphologyEx(dark, cv2.MORPH_OPEN, _square(SPECK * scale))
+    dark = np.asarray(cv2.morphologyEx(dark, cv2.MORPH_OPEN, _square(SPECK * scale)), np.uint8)
     count, region = cv2.connectedComponents(cv2.dilate(dark, _square(GAP * scale)))
     area = np.bincount(region[dark > 0], minlength=count)
     return None if not area.any() else (region == area.argmax()) & (dark > 0)
