@@ -89,7 +89,8 @@ release-check: ## Check version, changelog and tree, and build the wheel in dist
 	@$(RUN) python release_check.py $(TAG)
 
 ui: setup ## Show all runs in MLflow on http://127.0.0.1:5000
-	@echo "MLflow starts; when it says 'Application startup complete', open http://127.0.0.1:5000 (Ctrl-C stops it)"
+	@echo "MLflow starts; when it says 'Application startup complete', open this address (Ctrl-C stops it):"
+	@$(RUN) python -m leukosr.tracking.runs_view http://127.0.0.1:5000
 	@$(RUN) MLFLOW_DISABLE_TELEMETRY="$${MLFLOW_DISABLE_TELEMETRY:-true}" mlflow ui --host 127.0.0.1
 
 dashboard: setup ## Show the trials of sweeps in Optuna's dashboard on http://127.0.0.1:8080

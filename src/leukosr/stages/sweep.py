@@ -69,7 +69,7 @@ def run(context: Context, workers: int = 1, params_file: Path = Path("params.yam
     record = SweepRecord(params, target)
     with tracking.run(
         record.name, experiment=params.study.name, tags=record.tags, again=store.attribute("mlflow_run_id"),
-        remedy=SYNC if context.out is None else "",
+        remedy=SYNC if context.out is None else "", watched="below",
     ) as tracked:  # fmt: skip
         if tracked.run_id is not None and store.attribute("mlflow_run_id") != tracked.run_id:
             store.keep("mlflow_run_id", tracked.run_id)
@@ -152,6 +152,7 @@ def work(
         def measure(attempt: Attempt) -> Mapping[str, float]:
             nonlocal shown
             with record.of_trial(attempt.cell, attempt.number, around) as tracked:
+                tracked.parameters(record.facts)
                 attempt.note(mlflow_run_id=tracked.run_id, ran_on=_machine(subject.device))
                 metrics = _measure(params, plan, subject, attempt, tracked)
                 tracked.metrics(metrics)
