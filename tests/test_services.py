@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"]
 OWN = ["bucket", "mlflow", "dashboard", "worker"]
 KEYS = {"AWS_ACCESS_KEY_ID": "leukosr", "AWS_SECRET_ACCESS_KEY": "leukosr-test", "AWS_DEFAULT_REGION": "us-east-1"}
-PATIENCE = 120
+PATIENCE = 240
 
 
 def test_every_service_waits_for_services_that_exist_and_whose_health_is_known() -> None:
@@ -134,7 +134,7 @@ def test_mlflow_on_postgresql_and_s3_keeps_a_run_and_gives_its_model_back(
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with postgresql_server() as database:
-        command = command_of("mlflow", port, database)
+        command = [*command_of("mlflow", port, database), "--workers=1"]
         with serving(command, f"{url}/health", tmp_path, MLFLOW_S3_ENDPOINT_URL=s3, **KEYS):
             assert b"OK" in get(f"{url}/health", Host=f"mlflow:{port}"), "workers call it by the name of its service"
             monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
