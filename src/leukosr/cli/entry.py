@@ -32,8 +32,8 @@ for command in (
     statistics.compare, statistics.calibrate, statistics.variance, planning.plan, verify,
     stages.synthesize, stages.prepare, stages.provenance, stages.degrade, stages.train_sr, stages.upscale,
     stages.extract, stages.quality, stages.classify, stages.sweep, stages.report,
-    project.show, project.which, project.doctor, project.sync, images.enhance, images.segment, project.publish,
-    project.rejudge, project.side_by_side,
+    project.show, project.which, project.doctor, project.sync, images.enhance, images.predict, images.segment,
+    project.publish, project.rejudge, project.side_by_side,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(data_app, name="data")

@@ -113,37 +113,49 @@ def readable(files: Files, outputs: deque[Path]) -> Iterator[np.ndarray]:
 def images_below(source: Path, target: Path) -> Files:
     """One image and the PNG `target`, or all images below a folder and their places below the folder `target`."""
     if source.is_dir():
-        files = _list_folder(source, target)
-    elif source.exists():
+        files = _place_folder(source, target)
+    else:
+        found_images(source)
         if target.is_dir():
             target = target / f"{source.stem}.png"
         if target.suffix.lower() != ".png":
             raise LeukoError(f"{target}: results are written as PNG, name the file .png")
         files = Files([(source, target)])
-    else:
-        raise LeukoError(f"{source} does not exist: name an image or a folder of images")
     for file, output in files.pairs:
         if file.resolve() == output.resolve():
             raise LeukoError(f"{output} would replace its own input: choose another place for the results")
     return files
 
 
-def _list_folder(source: Path, target: Path) -> Files:
+def _place_folder(source: Path, target: Path) -> Files:
     if target.exists() and not target.is_dir():
         raise LeukoError(f"{target} is a file, but {source} is a folder: name a folder to write to")
     if target.resolve() == source.resolve():
         raise LeukoError(f"{target} holds the images themselves: choose another place for the results")
-    input_of: dict[Path, Path] = {}
+    found, input_of = found_images(source, without=target), dict[Path, Path]()
+    for file, name in found.pairs:
+        output = (target / name).with_suffix(".png")
+        if (other := input_of.setdefault(output, file)) != file:
+            raise LeukoError(f"{other} and {file.name} differ only in their suffix: rename one")
+    return Files([(file, output) for output, file in input_of.items()], found.failed, found.left_out)
+
+
+def found_images(source: Path, without: Path | None = None) -> Files:
+    """One image, or all below a folder except those below `without`, each with its path below that folder.
+
+    Raises LeukoError where there is none.
+    """
+    if not source.exists():
+        raise LeukoError(f"{source} does not exist: name an image or a folder of images")
+    if not source.is_dir():
+        return Files([(source, Path(source.name))])
     files = Files([])
-    for item in list_files(source, without=target):
-        if item.reason is not None:
-            sentences = files.left_out if item.reason == NO_IMAGE else files.failed
-            sentences.append(f"{visible(str(item.path))} {item.reason}")
+    for item in list_files(source, without=without):
+        if item.reason is None:
+            files.pairs.append((item.path, item.path.relative_to(source)))
             continue
-        output = (target / item.path.relative_to(source)).with_suffix(".png")
-        if (other := input_of.setdefault(output, item.path)) != item.path:
-            raise LeukoError(f"{other} and {item.path.name} differ only in their suffix: rename one")
-        files.pairs.append((item.path, output))
+        sentences = files.left_out if item.reason == NO_IMAGE else files.failed
+        sentences.append(f"{visible(str(item.path))} {item.reason}")
     if not files.pairs:
         others = f", {len(files.left_out) + len(files.failed)} other files"
         raise LeukoError(f"{source} holds no images ({', '.join(sorted(SUFFIXES))}){others}")
