@@ -198,7 +198,7 @@ def test_an_unknown_name_is_answered_with_those_of_the_study(
 
 def test_unknown_training_is_answered_with_the_trainings(leukosr_cli: Callable[..., Outcome], project: Path) -> None:
     message = error_line(leukosr_cli("train-sr", "--method", "bicubic"))
-    assert message == "train_sr: unknown training 'bicubic'; known are srgan, real_esrgan"
+    assert message == "train_sr: this study has no training 'bicubic'; it trains srgan, real_esrgan"
 
 
 def test_one_seed_would_replace_the_results_of_all_and_is_refused(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -63,6 +64,15 @@ class Panel:
             own = torch.softmax(logits, 1).cpu().numpy()
             said.append(calibrated(own, self.validations[number].temperature) if self.validations else own)
         return np.asarray(np.mean(said, axis=0)[0])
+
+    def answer(self, image: np.ndarray, precision: Precision = "fp32") -> dict[str, Any]:
+        """The cells of an image: predicted, p_<CLASS>, warnings."""
+        probabilities = self.probabilities(image, precision)
+        return {
+            "predicted": self.classes[int(probabilities.argmax())],
+            **{f"p_{name}": value for name, value in zip(self.classes, probabilities.tolist(), strict=True)},
+            "warnings": "" if self.seen is None else "; ".join(self.seen.unlike(image)),
+        }
 
     def attention(self, image: np.ndarray, place: int) -> np.ndarray:
         """What speaks for class number `place`, float32 H x W from 0 to 1: the mean over the classifiers."""

@@ -40,7 +40,8 @@ class Predicted:
     def summary(self) -> str:
         """How many answers are sure, if that is known, and how many images look unlike the training images."""
         sure, odd = self.table["sure"], int((self.table["warnings"] != "").sum())
-        return ("" if "" in sure.tolist() else f"{int(sure.sum())} sure, ") + f"{odd} unlike the training images"
+        words = [] if "" in sure.tolist() else [f"{int(sure.sum())} sure"]
+        return ", ".join([*words, f"{odd} with warnings"])
 
 
 @dataclass(frozen=True)
@@ -109,19 +110,15 @@ def _row(
     panel: Panel, superres: SuperResolution | None, image: np.ndarray, threshold: float | None, how: How
 ) -> tuple[dict[str, Any], np.ndarray]:
     """The cells of an image, and the image that was classified."""
-    warnings = []
+    before = []
     if superres is not None:
-        seen = superres.seen
-        warnings += [] if seen is None else [f"before super-resolution: {each}" for each in seen.unlike(image)]
+        before = [] if superres.seen is None else superres.seen.unlike(image)
         image = superres(image)
-    warnings += [] if panel.seen is None else panel.seen.unlike(image)
-    probabilities = panel.probabilities(image, how.precision)
-    return {
-        "predicted": panel.classes[int(probabilities.argmax())],
-        **{f"p_{name}": value for name, value in zip(panel.classes, probabilities.tolist(), strict=True)},
-        "sure": "" if threshold is None else bool(probabilities.max() >= threshold),
-        "warnings": "; ".join(warnings),
-    }, image
+    answer = panel.answer(image, how.precision)
+    warnings = [*(f"before super-resolution: {each}" for each in before), answer.pop("warnings")]
+    surest = max(answer[f"p_{name}"] for name in panel.classes)
+    sure = "" if threshold is None else surest >= threshold
+    return {**answer, "sure": sure, "warnings": "; ".join(each for each in warnings if each)}, image
 
 
 def _on_confidence(panel: Panel, model: Path, threshold: float | None, most_errors: float) -> list[str]:

@@ -64,7 +64,13 @@ def save_classifier(
 
 def load_classifier(path: Path, device: str | torch.device = "cpu") -> LoadedClassifier:
     """Read a classifier. Raises LeukoError for a damaged file, weights of another network or no finite numbers."""
-    tensors, header = read_tensors(path, required=("architecture", "classes", "size"))
+    tensors, header = read_tensors(path)
+    if missing := [key for key in ("architecture", "classes", "size") if key not in header]:
+        found = f"'{short(header['architecture'])}'" if "architecture" in header else "something else"
+        raise LeukoError(
+            f"{path} holds no classifier of LeukoSR but {found} (its header lacks {', '.join(missing)}): name weights "
+            "that `leukosr classify` wrote, outputs/STUDY/classify/EXPERIMENT"
+        )
     architecture = _architecture(path, header)
     classes, size, members = _described(path, header)
     count = len(classes)

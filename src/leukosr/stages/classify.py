@@ -55,7 +55,7 @@ def run(context: Context, name: str, seeds: list[int] | None = None) -> None:
         raise LeukoError("classify: study.measures names no classification, so this study trains no classifiers")
     if name not in params.classify:
         raise LeukoError(
-            f"classify: unknown experiment '{name}'; the experiments of this study are {', '.join(params.classify)}"
+            f"classify: this study has no arm or experiment '{name}'; it classifies {', '.join(params.classify)}"
         )
     device, recipe = choose_device(params.runtime.device), params.classify[name].classifier
     params = params.with_classifier(name, resolve_precision(recipe, device, processes))

@@ -53,7 +53,7 @@ def run(context: Context, name: str) -> None:
     params = context.params
     if name not in params.train_sr:
         known = ", ".join(params.train_sr) or "none in this study"
-        raise LeukoError(f"train_sr: unknown training '{name}'; known are {known}")
+        raise LeukoError(f"train_sr: this study has no training '{name}'; it trains {known}")
     target = context.out or context.layout.sr(name)
     networks, remedy = params.trained_networks, SYNC if context.out is None else ""
     if networks == (None,):

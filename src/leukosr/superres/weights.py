@@ -147,6 +147,11 @@ def _read(path: Path) -> _Stored | ForeignNetwork:
 def _described(path: Path, tensors: dict[str, Tensor], header: Mapping[str, str]) -> _Stored:
     """What the header that `save_generator` wrote says."""
     architecture = header["architecture"]
+    if "classes" in header:
+        raise LeukoError(
+            f"{path} holds a classifier ({short(architecture)}), which makes no images: name weights of a "
+            "super-resolution training, e.g. outputs/STUDY/sr/TRAINING/last.safetensors"
+        )
     if architecture not in GENERATORS:
         raise LeukoError(
             f"{path} holds weights of {short(architecture)!r}, which is not a generator here; known are "
