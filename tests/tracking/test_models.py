@@ -30,7 +30,7 @@ from leukosr.images.reading import png_bytes
 from leukosr.superres.networks.srgan import SRGANGenerator
 from leukosr.superres.upscaler import upscale_batch
 from leukosr.superres.weights import save_generator
-from leukosr.tracking.models import requirements
+from leukosr.tracking.models import NEEDED, SERVED_MODEL, requirements
 from leukosr.tracking.served_model import Computed
 
 CLASSES = ["eosinophil", "lymphocyte", "monocyte"]
@@ -103,6 +103,27 @@ def test_a_logged_generator_answers_with_enlarged_images(mlflow_store: str, tmp_
     pixels = cv2.imdecode(np.frombuffer(base64.b64decode(cell), np.uint8), cv2.IMREAD_COLOR_RGB)
     (wanted,) = upscale_batch(network, [image], Computed(), torch.device("cpu"))
     assert np.array_equal(pixels, wanted)
+
+
+def test_the_requirements_are_what_the_served_code_imports() -> None:
+    script = """
+import ast, sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+import mlflow
+exec(compile(Path(sys.argv[1]).read_text(), sys.argv[1], "exec"))
+files = [module.__file__ for name, module in sys.modules.items() if name.split(".")[0] == "leukosr"]
+nodes = [node for file in files for node in ast.parse(Path(file).read_text()).body]
+names = {each.name for node in nodes if isinstance(node, ast.Import) for each in node.names}
+names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+known = packages_distributions()
+print(*{known[top][0].lower() for name in names if (top := name.split(".")[0]) in known and top != "leukosr"})
+"""
+    command = [sys.executable, "-c", script, str(SERVED_MODEL)]
+    found = set(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+    assert found - {"mlflow", "mlflow-tracing"} == set(NEEDED) - {"timm"}, (
+        "timm is imported by the backbones that need it"
+    )
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
-import torch
 from mlflow import MlflowClient
 from mlflow.entities import Run as StoredRun
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
@@ -24,15 +23,8 @@ from rich.console import Console
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from leukosr import tracking
-from leukosr.classify.backbones import ClassifierNetwork
-from leukosr.classify.weights import save_classifier
-from leukosr.config import Architecture, Precision
 from leukosr.engine.stopping import stopped_like_ctrl_c
 from leukosr.engine.this_process import this_process
-from leukosr.images.resampling import shrink_into
-from leukosr.superres.networks.srgan import SRGANGenerator
-from leukosr.superres.upscaler import upscale_batch
-from leukosr.superres.weights import save_generator
 from leukosr.versions import git_commit
 
 MONITOR = logging.getLogger("mlflow.system_metrics.system_metrics_monitor")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 import warnings
 from collections.abc import Mapping
-from functools import cache
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from mlflow.models.signature import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import AnyType
@@ -27,6 +27,9 @@ from leukosr.images.reading import png_bytes
 SERVED_MODEL = Path(__file__).with_name("served_model.py")
 CODE = Path(leukosr.__file__).parent
 CHAMPION = "champion"
+# packages that the served code imports; MLflow adds itself
+NEEDED = ("torch", "torchvision", "timm", "safetensors", "numpy", "scipy", "pandas", "opencv-python-headless", "pillow",
+          "simplejpeg", "pydantic", "pyyaml", "psutil", "rich")  # fmt: skip
 
 
 def log_model(weights: Path, name: str) -> str:
@@ -50,18 +53,17 @@ def log_model(weights: Path, name: str) -> str:
 
 def register(uri: str, name: str, description: str) -> None:
     """Make a logged model the newest version of a registered one, and its champion."""
-    version = mlflow.register_model(uri, name)
     client = MlflowClient()
-    client.update_model_version(name, version.version, description)
-    client.set_registered_model_alias(name, CHAMPION, version.version)
+    with suppress(MlflowException):  # it is there already; what else goes wrong, the next call says
+        client.create_registered_model(name)
+    model_id = uri.rpartition("/")[2]
+    version = client.create_model_version(name, uri, description=description, model_id=model_id).version
+    client.set_registered_model_alias(name, CHAMPION, version)
 
 
-@cache
 def requirements() -> list[str]:
-    """What LeukoSR needs without extras, at the installed versions; a build's local label (+cpu) is on no index."""
-    needed = [text for text in metadata.requires("leukosr") or () if "extra ==" not in text]
-    names = [re.split(r"[^\w.-]", text, maxsplit=1)[0] for text in needed]
-    return [f"{name}=={metadata.version(name).partition('+')[0]}" for name in names]
+    """`NEEDED` at the installed versions, without a build's local label (+cpu), which is on no package index."""
+    return [f"{name}=={metadata.version(name).partition('+')[0]}" for name in NEEDED]
 
 
 def _signature(header: Mapping[str, str]) -> ModelSignature:
