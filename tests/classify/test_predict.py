@@ -82,7 +82,7 @@ def test_one_classifier_without_validation_says_its_softmax_and_that_nothing_is_
     expected = softmax_of(model, image)
     assert [row["p_eosinophil"], row["p_monocyte"]] == pytest.approx(expected.tolist(), abs=1e-6)
     assert (row["image"], row["predicted"], row["sure"]) == ("a.png", CLASSES[int(expected.argmax())], "")
-    assert ["no ranges stored" in found.notes[0], "not calibrated" in found.notes[1]] == [True, True]
+    assert ["no ranges stored" in found.done.notes[0], "not calibrated" in found.done.notes[1]] == [True, True]
 
 
 def test_the_seeds_of_an_experiment_answer_by_the_mean_of_their_calibrated_probabilities(
@@ -96,7 +96,7 @@ def test_the_seeds_of_an_experiment_answer_by_the_mean_of_their_calibrated_proba
         assert row["p_eosinophil"] + row["p_monocyte"] == pytest.approx(1)
         assert row["p_eosinophil"] != pytest.approx(plain[0], abs=1e-4)
         assert row["predicted"] == CLASSES[int(plain.argmax())]
-    assert found.notes == [] and set(found.table["warnings"]) == {""}
+    assert found.done.notes == [] and set(found.table["warnings"]) == {""}
 
 
 def test_an_answer_is_sure_from_the_threshold_on(experiment: Path, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_an_answer_is_sure_from_the_threshold_on(experiment: Path, tmp_path: Pat
     strict, loose = (predict(tmp_path / "a.png", experiment, threshold=each) for each in (0.999, 0.5))
     assert (strict.table["sure"].tolist(), loose.table["sure"].tolist()) == ([False], [True])
     never = predict(tmp_path / "a.png", experiment, most_errors=0.001)
-    assert never.table["sure"].tolist() == [False] and "no answer is sure" in never.notes[0]
+    assert never.table["sure"].tolist() == [False] and "no answer is sure" in never.done.notes[0]
 
 
 def test_an_image_unlike_the_training_images_is_marked(experiment: Path, tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_with_sr_the_enlarged_image_is_classified(experiment: Path, tmp_path: Pa
     draw(tmp_path / "small.png", 20, 24)
     found = predict(tmp_path / "small.png", experiment, sr=tmp_path / "sr.safetensors")
     assert "size" not in found.table["warnings"][0]
-    assert "sr.safetensors has no ranges stored" in found.notes[0]
+    assert "sr.safetensors has no ranges stored" in found.done.notes[0]
 
 
 def test_overlays_are_written_for_each_image_and_always_the_same(experiment: Path, tmp_path: Path) -> None:

@@ -30,10 +30,9 @@ FIRST_COLUMNS = "image,predicted,"
 
 @dataclass(frozen=True)
 class Predicted:
-    """table: one row per image. notes: sentences on what its answers are worth. done: what became of the files."""
+    """table: one row per image. done: what became of the files, and what the answers are worth."""
 
     table: pd.DataFrame
-    notes: list[str]
     done: Enhanced
 
     @property
@@ -102,8 +101,8 @@ def predict_path(
     if files.failed and not source.is_dir():
         raise LeukoError(files.failed[0])
     columns = ["image", "predicted", *(f"p_{name}" for name in panel.classes), "sure", "warnings"]
-    done = Enhanced(len(rows), files.failed, files.left_out)
-    return Predicted(pd.DataFrame(rows, columns=columns), notes, done)
+    done = Enhanced(len(rows), files.failed, files.left_out, notes)
+    return Predicted(pd.DataFrame(rows, columns=columns), done)
 
 
 def _row(

@@ -71,13 +71,13 @@ def predict(
         precision=precision, device_name=device,
     )  # fmt: skip
     write_predictions(out, done.table)
-    for note in done.notes:
-        errors.print(f"note: {note}")
     _print_done("predict", f"images ({done.summary})", out, done.done)
 
 
 def _print_done(command: str, what: str, target: Path, done: Enhanced) -> None:
     """Name the files that gave nothing, count the others; exit code 1 where an image failed."""
+    for sentence in done.notes:
+        errors.print(f"note: {sentence}")
     for sentence in done.left_out:
         errors.print(f"left out: {sentence}")
     for sentence in done.failed:

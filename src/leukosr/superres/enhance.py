@@ -16,6 +16,7 @@ from leukosr.engine.precision import Resolved, resolve
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.files import new_file
+from leukosr.images.appearance import TrainingImages, cautions
 from leukosr.images.decoding import NO_IMAGE, SUFFIXES
 from leukosr.images.listing import list_files
 from leukosr.images.reading import read_as_rgb, write_png
@@ -44,12 +45,14 @@ class How:
 class Enhanced:
     """What became of the files: how many images were written, and a sentence on each other one.
 
-    failed: images that could not be enlarged. left_out: files that are no images.
+    failed: images that could not be enlarged. left_out: files that are no images. notes: sentences on what the results
+    are worth, by what the network was trained on.
     """
 
     written: int
     failed: list[str]
     left_out: list[str]
+    notes: list[str] = field(default_factory=list, compare=False)
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,15 @@ def enhance_path(
     loaded = load_generator(weights, device)
     model = place(loaded.model, device, channels_last=True)
     outputs: deque[Path] = deque()
-    images = readable(files, outputs)
-    upscaled = upscale_images(model, images, loaded.scale, how, device, batch=1, tile=tile, overlap=overlap)
+    seen, odd = TrainingImages.read(loaded.header, weights), dict[Path, str]()
+
+    def images() -> Iterator[np.ndarray]:
+        for image in readable(files, outputs):
+            if seen is not None and (phrases := seen.unlike(image)):
+                odd[outputs[-1]] = "; ".join(phrases)
+            yield image
+
+    upscaled = upscale_images(model, images(), loaded.scale, how, device, batch=1, tile=tile, overlap=overlap)
     written = 0
     for image in track(upscaled, len(files.pairs), "enhancing"):
         with new_file(outputs.popleft()) as temporary:
@@ -86,7 +96,10 @@ def enhance_path(
         written += 1
     if files.failed and not source.is_dir():
         raise LeukoError(files.failed[0])
-    return Enhanced(written, files.failed, files.left_out)
+    notes = cautions(loaded.header, weights)
+    for output, phrases in list(odd.items())[:1]:
+        notes.append(f"{len(odd)} of {written} images are unlike the training images, e.g. that of {output}: {phrases}")
+    return Enhanced(written, files.failed, files.left_out, notes)
 
 
 def device_of(name: str) -> torch.device:
