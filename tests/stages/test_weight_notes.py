@@ -28,7 +28,7 @@ def test_weights_say_where_they_come_from_and_what_they_were_trained_on(folder: 
     assert images is not None and images.drawn and images.height == images.width == (16, 16)
 
 
-def test_predict_says_of_test_images_what_the_study_said(inside: Study) -> None:
+def test_predict_says_of_test_images_what_the_study_said(small_resnet: None, inside: Study) -> None:
     results = inside.layout.classify("raw", "paper")
     stored = read_own_table(results / "predictions.csv")
     columns = [name for name in stored if name.startswith("p_")]
@@ -45,7 +45,7 @@ def test_predict_says_of_test_images_what_the_study_said(inside: Study) -> None:
 
 
 def test_a_classifier_with_a_validation_part_says_how_sure_it_may_be(
-    inside: Study, quiet: Console, tmp_path: Path
+    small_resnet: None, inside: Study, quiet: Console, tmp_path: Path
 ) -> None:
     recipe = inside.params.classify["raw"].classifier.model_copy(update={"validation": 0.5})
     params = inside.params.with_classifier("raw", recipe)
