@@ -31,7 +31,7 @@ def test_weights_say_where_they_come_from_and_what_they_were_trained_on(folder: 
 def test_predict_says_of_test_images_what_the_study_said(small_resnet: None, inside: Study) -> None:
     results = inside.layout.classify("raw", "paper")
     stored = read_own_table(results / "predictions.csv")
-    columns = [name for name in stored if name.startswith("p_")]
+    columns = [name for name in map(str, stored) if name.startswith("p_")]
     expected = stored.set_index("image")[columns].astype(float).groupby("image").mean()
     precision = read_header(results / "weights" / "seed-1.safetensors")["precision"]
     found = predict_path(

@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import cv2
 import mlflow
@@ -82,7 +83,7 @@ def test_a_logged_model_has_a_name_classes_signature_example_code_and_pinned_req
     info = mlflow.models.get_model_info(log(classifier, "classifier-raw-seed-1"))
     (logged,) = mlflow.search_logged_models(experiment_ids=["1"], output_format="list")
     assert logged.name == "classifier-raw-seed-1"
-    assert json.loads(info.metadata["classes"]) == CLASSES
+    assert info.metadata is not None and json.loads(info.metadata["classes"]) == CLASSES
     assert info.signature is not None and "p_monocyte" in str(info.signature.outputs)
     folder = Path(mlflow.artifacts.download_artifacts(info.model_uri))
     example = json.loads((folder / "serving_input_example.json").read_text())
@@ -102,7 +103,7 @@ def test_a_logged_generator_answers_with_enlarged_images(mlflow_store: str, tmp_
     (cell,) = model.predict(pd.DataFrame({"image": [png_bytes(image)]}))["image"]
     pixels = cv2.imdecode(np.frombuffer(base64.b64decode(cell), np.uint8), cv2.IMREAD_COLOR_RGB)
     (wanted,) = upscale_batch(network, [image], Computed(), torch.device("cpu"))
-    assert np.array_equal(pixels, wanted)
+    assert pixels is not None and np.array_equal(pixels, wanted)
 
 
 @pytest.mark.slow
@@ -167,7 +168,7 @@ def test_the_champion_is_served_with_its_own_code_and_answers_a_posted_image(mlf
     assert sum(row[f"p_{name}"] for name in CLASSES) == pytest.approx(1)
 
 
-def post(url: str, body: object, server: subprocess.Popen[bytes]) -> dict[str, list[dict[str, float]]]:
+def post(url: str, body: object, server: subprocess.Popen[bytes]) -> dict[str, Any]:
     """The answer of a server that may still be starting."""
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
     for _ in range(120):

@@ -24,6 +24,7 @@ from leukosr.classify.panel import Panel
 from leukosr.engine.weights import read_tensors
 from leukosr.errors import LeukoError
 from leukosr.images.reading import png_bytes, read_bytes
+from leukosr.settings import Precision
 from leukosr.superres.upscaler import upscale_images
 from leukosr.superres.weights import load_generator
 
@@ -33,7 +34,7 @@ TILE, OVERLAP = 256, 64  # of LR images, in pixels: memory stays bounded whateve
 class Computed:
     """How a generator computes here."""
 
-    precision = "fp32"
+    precision: Precision = "fp32"
     channels_last = True
 
 
