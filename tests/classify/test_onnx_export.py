@@ -25,6 +25,8 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="comes with the extra on
 from leukosr.classify.onnx_export import export_onnx  # noqa: E402
 from leukosr.superres.enhance import How  # noqa: E402
 
+pytestmark = pytest.mark.slow  # each export takes seconds
+
 
 def image(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
