@@ -23,6 +23,7 @@ RUNTIME_BY_NAME = {
     "psycopg": ("src/leukosr/tracking/trial_storage.py", "postgresql://"),
     "ipykernel": ("README.md", "the kernel in `.venv`"),
     "setuptools": ("pyproject.toml", "setuptools.build_meta"),
+    "onnxscript": ("src/leukosr/classify/onnx_export.py", "torch.onnx.export"),
 }
 DEV_BY_NAME = {
     "pytest-timeout": ("pyproject.toml", "timeout = "),

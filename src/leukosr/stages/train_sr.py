@@ -35,6 +35,7 @@ from leukosr.report.style import budget_note, training_look
 from leukosr.stages.context import Context
 from leukosr.stages.degrade import degradation_settings
 from leukosr.stages.masks import masks_for
+from leukosr.stages.weight_notes import appearance_note
 from leukosr.superres.trainer import SRTraining, history_columns
 from leukosr.superres.weights import SHUFFLED, save_generator
 from leukosr.tracking.records import SYNC, TrainingRecord, of_study
@@ -52,7 +53,7 @@ def run(context: Context, name: str) -> None:
     params = context.params
     if name not in params.train_sr:
         known = ", ".join(params.train_sr) or "none in this study"
-        raise LeukoError(f"train_sr: unknown training '{name}'; known are {known}")
+        raise LeukoError(f"train_sr: this study has no training '{name}'; it trains {known}")
     target = context.out or context.layout.sr(name)
     networks, remedy = params.trained_networks, SYNC if context.out is None else ""
     if networks == (None,):
@@ -223,7 +224,8 @@ def _write(training: SRTraining, params: Params, folder: Path) -> dict[str, Any]
     scale, arguments = training.train.scale, settings.generator.model_dump()
     header = {"study": params.study.name, "budget": params.budget.name, "iterations": str(done.iteration),
               "precision": settings.precision, "only_class": settings.only_class or "",
-              **({"masks": SHUFFLED} if settings.shuffles_masks else {})}  # fmt: skip
+              **({"masks": SHUFFLED} if settings.shuffles_masks else {}),
+              **appearance_note(params, len(training.train), training.train.lr.__getitem__)}  # fmt: skip
     best_header = {**header, "iterations": str(done.best_iteration)}
     if done.best:
         training.result.load_state_dict(done.best)
