@@ -27,3 +27,8 @@ def test_every_link_leads_to_a_file_and_to_a_heading_in_it(page: Path) -> None:
         target = page.parent / name if name else page
         assert target.exists(), f"{page.name} links to {link}, which is not there"
         assert not anchor or anchor in anchors(target), f"{page.name} links to {link}, a heading that is not there"
+
+
+def test_every_document_is_in_the_menu_of_the_site() -> None:
+    menu = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert [page.name for page in (ROOT / "docs").glob("*.md") if f" {page.name}\n" not in menu] == []
