@@ -140,7 +140,7 @@ def test_mlflow_on_postgresql_and_s3_keeps_a_run_and_gives_its_model_back(
             monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
             with tracking.run("served", experiment="demo", tags={}, console=Console(), watched=False) as run:
                 run.metrics({"psnr": 20.5})
-                run.model(tmp_path / "last.safetensors")
+                run.model(tmp_path / "last.safetensors", "demo-srgan")
             (stored,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
             assert (stored.info.status, stored.data.metrics["psnr"]) == ("FINISHED", 20.5)
             assert b"last.safetensors" in get(f"{s3}/leukosr?list-type=2&prefix=mlflow/")
