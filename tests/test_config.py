@@ -15,6 +15,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 from hydra.errors import MissingConfigException
 from omegaconf import OmegaConf
+from omegaconf.errors import InterpolationResolutionError
 from pydantic import ValidationError
 
 from leukosr.config import Filtered, Jpeg, Params, load_params, parse_params
@@ -459,6 +460,27 @@ def test_the_committed_params_are_the_demo_study_as_conf_composes_it(compose_raw
         ["git", "show", "HEAD:params.yaml"], cwd=CONF.parent, capture_output=True, text=True, check=True
     )
     assert yaml.safe_load(committed.stdout) == compose_raw()
+
+
+@pytest.mark.parametrize(("column", "same"), [("paper", True), ("smoke", False)])
+def test_params_hold_the_sizes_of_the_budgets_column_alone(column: str, same: bool, tmp_path: Path) -> None:
+    """So a change of another column changes nothing that DVC compares, nor the digest of a cut training."""
+    shutil.copytree(CONF, tmp_path / "conf")
+    before = compose_from(tmp_path / "conf")
+    for method in ("srgan", "real_esrgan"):
+        path = tmp_path / "conf" / "method" / f"{method}.yaml"
+        text, changes = re.subn(rf"(\b{column}: {{features: )\d+", r"\g<1>99", path.read_text())
+        assert changes == 1
+        path.write_text(text)
+    after = compose_from(tmp_path / "conf")
+    assert (after == before) is same
+    assert all((after["train_sr"][name] == before["train_sr"][name]) is same for name in ("srgan", "real_esrgan"))
+    assert all(training["sizes"]["features"] == (32 if same else 99) for training in after["train_sr"].values())
+
+
+def test_a_budget_without_its_column_is_told_which_there_are(compose_raw: Callable[..., Any]) -> None:
+    with pytest.raises(InterpolationResolutionError, match=r"budget\.column = 'tiny': there are sizes for smoke, cpu"):
+        compose_raw("budget.column=tiny")
 
 
 @pytest.mark.parametrize(

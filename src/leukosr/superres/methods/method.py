@@ -72,7 +72,7 @@ class TrainSR(Section):
     start: weights to fine-tune from; reads: their file, which DVC watches (without a start: any input).
     only_class (`class`): train on the images of one class. seed: null is study.seed.
     patch: side of the HR patches, null for whole images. flips: true mirrors and turns them by quarters.
-    sizes: by column of the budgets, where conf/ takes the other values from; nothing reads them here.
+    sizes: those of the budget's column, where conf/ takes the other values from; nothing reads them here.
     """
 
     model_config = ConfigDict(serialize_by_alias=True)
@@ -93,7 +93,7 @@ class TrainSR(Section):
     validate_every: PositiveInt
     precision: Precision
     channels_last: bool
-    sizes: Annotated[dict[str, dict[str, Any]], Field(default={}, exclude=True)]
+    sizes: Annotated[dict[str, Any], Field(default={}, exclude=True)]
 
     @property
     def watched(self) -> str | None:
