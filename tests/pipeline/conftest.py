@@ -24,7 +24,14 @@ from PIL import Image
 
 REPO = Path(__file__).resolve().parents[2]
 ARMS = ("raw", "bicubic", "srgan", "real_esrgan", "ground_truth")
-NARROW = {"generator.features": 8, "generator.blocks": 1, "discriminator.features": 8, "patch": 32, "batch": 2, "validate_every": 1}
+NARROW = {
+    "generator.features": 8,
+    "generator.blocks": 1,
+    "discriminator.features": 8,
+    "patch": 32,
+    "batch": 2,
+    "validate_every": 1,
+}
 OVERRIDES = {
     **{f"synthesize.demo.{key}": 2 for key in ("train_sources", "test_sources", "views")},
     **{f"{section}.{side}": 64 for section in ("synthesize.demo", "image") for side in ("height", "width")},

@@ -32,7 +32,14 @@ TESTS = (  # that run over the registries and conf/
     "tests/degradation/test_degradations.py", "tests/images/test_filters.py", "tests/data/test_splits.py",
     "tests/test_config.py",
 )  # fmt: skip
-SMALL = {"generator.features": 8, "generator.blocks": 1, "patch": 32, "batch": 2, "validate_every": 1, "stages.0.iterations": 3}
+SMALL = {
+    "generator.features": 8,
+    "generator.blocks": 1,
+    "patch": 32,
+    "batch": 2,
+    "validate_every": 1,
+    "stages.0.iterations": 3,
+}
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,14 @@ def finished(
     compose_params: Callable[..., Params], mlflow_template: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Context:
     folder = tmp_path_factory.mktemp("prior")
-    sizes = {"generator.features": 4, "generator.blocks": 1, "generator.prior_features": 2, "stages.0.iterations": 4, "validate_every": 4, "patch": 32}
+    sizes = {
+        "generator.features": 4,
+        "generator.blocks": 1,
+        "generator.prior_features": 2,
+        "stages.0.iterations": 4,
+        "validate_every": 4,
+        "patch": 32,
+    }
     params = compose_params(
         "study=geometry_prior_seeds", "budget=smoke", "arms=[bicubic,geometry_prior,ground_truth]",
         "study.comparisons=[[geometry_prior,bicubic]]", f"study.sr_seeds={list(SEEDS)}", "prepare.root=set",

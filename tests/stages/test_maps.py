@@ -34,7 +34,14 @@ pytestmark = pytest.mark.slow
 
 CPU = torch.device("cpu")
 TRAININGS = ("geometry_prior", "sftgan", "oracle_prior_shuffled")
-SIZES = {"generator.features": 4, "generator.blocks": 1, "patch": 32, "batch": 2, "stages.0.iterations": 2, "validate_every": 2}
+SIZES = {
+    "generator.features": 4,
+    "generator.blocks": 1,
+    "patch": 32,
+    "batch": 2,
+    "stages.0.iterations": 2,
+    "validate_every": 2,
+}
 
 
 @pytest.fixture(scope="module")

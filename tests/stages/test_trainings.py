@@ -36,7 +36,14 @@ def trained(
 
     def run(*changes: str, method: str = "srgan") -> Path:
         depth = "generator.convolutions" if method == "distil" else "generator.blocks"
-        sizes = {"generator.features": 4, depth: 1, "patch": 32, "batch": 2, "stages.0.iterations": 4, "validate_every": 2}
+        sizes = {
+            "generator.features": 4,
+            depth: 1,
+            "patch": 32,
+            "batch": 2,
+            "stages.0.iterations": 4,
+            "validate_every": 2,
+        }
         tiny = [f"train_sr.one.{key}={value}" for key, value in sizes.items()]
         params = compose_params(*TINY, f"+method@train_sr.one={method}", *tiny, *changes)
         folder = tmp_path / hashlib.sha256(repr((method, changes)).encode()).hexdigest()[:12]
