@@ -17,6 +17,7 @@ from hydra.errors import MissingConfigException
 from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 from pydantic import ValidationError
+from tests.conftest import compose_from
 
 from leukosr.config import Filtered, Jpeg, Params, load_params, parse_params
 from leukosr.data.splits import SEVERAL, SPLITS
@@ -82,7 +83,7 @@ def test_every_study_composes_with_every_budget(compose_params: Callable[..., Pa
     assert {each.epochs for each in on_images} <= {params.budget.classify.epochs}
     assert not params.study.classifies or params.prepare.per_class == params.budget.per_class
     for training in params.train_sr.values():
-        assert training.patch == training.sizes[params.budget.column]["patch"]
+        assert training.batch == training.sizes["batch"]
 
 
 @pytest.mark.parametrize("budget", BUDGETS)

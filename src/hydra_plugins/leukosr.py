@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from omegaconf import Container, DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 
-def by_column(columns: Mapping[str, Any], *, _parent_: Container, _root_: DictConfig) -> Any:
+def by_column(columns: Mapping[str, Any], *, _parent_: DictConfig, _root_: DictConfig) -> Any:
     """The entry of `columns` that the budget's column names; params.yaml holds no other.
 
     Raises ValueError where there is none.
