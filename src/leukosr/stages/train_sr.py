@@ -35,7 +35,8 @@ from leukosr.report.style import budget_note, training_look
 from leukosr.stages.context import Context
 from leukosr.stages.degrade import degradation_settings
 from leukosr.stages.masks import masks_for
-from leukosr.superres.trainer import SRTraining, history_columns
+from leukosr.superres.progress import history_columns
+from leukosr.superres.trainer import SRTraining
 from leukosr.superres.weights import SHUFFLED, save_generator
 from leukosr.tracking.records import SYNC, TrainingRecord
 
