@@ -17,6 +17,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from leukosr import __version__
 from leukosr.cli import images, planning, project, stages, statistics, weights
 from leukosr.cli.crash_report import save_report, without_credentials
+from leukosr.cli.help_words import Command
 from leukosr.cli.options import console, errors
 from leukosr.cli.verify import verify
 from leukosr.engine.stopping import INTERRUPTED, stopped_like_ctrl_c
@@ -35,16 +36,16 @@ for command in (
     project.show, project.which, project.doctor, project.sync, images.enhance, images.segment, project.publish,
     project.rejudge, project.side_by_side,
 ):  # fmt: skip
-    app.command()(command)
+    app.command(cls=Command)(command)
 app.add_typer(data_app, name="data")
-data_app.command("fetch")(images.data_fetch)
-data_app.command("add")(images.data_add)
-data_app.command("tiles")(images.data_tiles)
+data_app.command("fetch", cls=Command)(images.data_fetch)
+data_app.command("add", cls=Command)(images.data_add)
+data_app.command("tiles", cls=Command)(images.data_tiles)
 weights_app = typer.Typer(no_args_is_help=True, help="Bring published weights, or your own, in.")
 app.add_typer(weights_app, name="weights")
-weights_app.command("list")(weights.weights_list)
-weights_app.command("fetch")(weights.weights_fetch)
-weights_app.command("add")(weights.weights_add)
+weights_app.command("list", cls=Command)(weights.weights_list)
+weights_app.command("fetch", cls=Command)(weights.weights_fetch)
+weights_app.command("add", cls=Command)(weights.weights_add)
 
 # not faults of LeukoSR, and not all foreseen where they occur
 ENVIRONMENT_ERRORS = (errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO, errno.EMFILE)
@@ -110,7 +111,7 @@ def _report(error: Exception) -> NoReturn:
 
 
 @app.callback(invoke_without_command=True)
-def _version(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
+def _version(version: Annotated[bool, typer.Option("--version", metavar="", help="Show the version.")] = False) -> None:
     if version:
         console.print(f"leukosr {__version__}")
         raise typer.Exit

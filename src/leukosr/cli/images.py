@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 def enhance(
     source: Annotated[Path, typer.Argument(metavar="IN", help="An image or a folder of images.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The image (.png) or folder to write.")],
-    weights: Annotated[Path, typer.Option(help="Generator weights: of a study, a published .pth, or pretrained/NAME.")],
+    weights: Annotated[
+        Path, typer.Option(metavar="FILE", help="Generator weights: of a study, a published .pth, or pretrained/NAME.")
+    ],
     tile: Annotated[int, typer.Option(min=0, help="Side of a tile in LR pixels; 0: whole images.")] = 256,
     overlap: Annotated[int, typer.Option(min=0, help="LR pixels that tiles share.")] = 64,
     precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware has it.")] = "fp32",
@@ -32,7 +34,7 @@ def enhance(
 def segment(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A low-resolution image or a folder of them.")],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder for masks/ and overlays/.")],
-    weights: Annotated[Path, typer.Option(help="Weights of a geometry_prior training.")],
+    weights: Annotated[Path, typer.Option(metavar="FILE", help="Weights of a geometry_prior training.")],
     precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware has it.")] = "fp32",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
@@ -57,7 +59,7 @@ def _print_done(command: str, what: str, target: Path, done: Enhanced) -> None:
 def data_fetch(
     name: Annotated[str, typer.Argument(help="The set to fetch: bccd.")],
     source: Annotated[
-        Path | None, typer.Option("--from", help="A folder already on disk, instead of a download.")
+        Path | None, typer.Option("--from", metavar="FOLDER", help="A folder already on disk, instead of a download.")
     ] = None,
 ) -> None:
     """Fetch BCCD into data/ and check it against the hash in data.dvc."""
@@ -90,12 +92,14 @@ def data_add(
     if no_classes:
         console.print("without classes it serves image quality alone (study.measures, see conf/study/case2_sr.yaml)")
     study = name.lower().replace("-", "_")  # what study.name allows
-    console.print(f"next: write conf/study/{study}.yaml with prepare.root datasets/{name} (docs/studies.md, Your own images)")
+    console.print(
+        f"next: write conf/study/{study}.yaml with prepare.root datasets/{name} (docs/studies.md, Your own images)"
+    )
 
 
 def data_tiles(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A folder of large images.")],
-    out: Annotated[Path, typer.Option(help="The folder to write the tiles to.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder to write the tiles to.")],
     height: Annotated[int, typer.Option(min=32, help="Of a tile, in pixels.")],
     width: Annotated[int, typer.Option(min=32, help="Of a tile, in pixels.")],
 ) -> None:
