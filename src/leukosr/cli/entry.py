@@ -25,9 +25,12 @@ from leukosr.errors import LeukoError
 from leukosr.terminal import BROKEN_PIPE, discard_output, tolerate_narrow_encodings
 
 app = typer.Typer(
-    name="leukosr", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich",
+    name="leukosr",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
     help="Does super-resolution help white-blood-cell classification? One command per stage of the DVC pipeline.",
-)  # fmt: skip
+)
 data_app = typer.Typer(no_args_is_help=True, help="Bring data sets in.")
 for command in (
     statistics.compare, statistics.calibrate, statistics.variance, planning.plan, verify,
@@ -51,10 +54,18 @@ weights_app.command("add", cls=Command)(weights.weights_add)
 ENVIRONMENT_ERRORS = (errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO, errno.EMFILE)
 # modules that only an extra of pyproject.toml installs, and which one
 EXTRAS = {
-    "mlflow": "tracking", "sqlalchemy": "tracking", "filelock": "tracking", "psycopg": "sweep", "dvc": "pipeline",
-    "dvc_data": "pipeline", "dvc_objects": "pipeline", "hydra": "pipeline", "omegaconf": "pipeline",
-    "lightning_fabric": "distributed", "torchmetrics": "perceptual",
-}  # fmt: skip
+    "mlflow": "tracking",
+    "sqlalchemy": "tracking",
+    "filelock": "tracking",
+    "psycopg": "sweep",
+    "dvc": "pipeline",
+    "dvc_data": "pipeline",
+    "dvc_objects": "pipeline",
+    "hydra": "pipeline",
+    "omegaconf": "pipeline",
+    "lightning_fabric": "distributed",
+    "torchmetrics": "perceptual",
+}
 
 
 def main() -> None:

@@ -64,9 +64,14 @@ def effect_figure(
                 if score.ci_low is not None and score.ci_high is not None:
                     panel.hlines(place + shift, 100 * score.ci_low, 100 * score.ci_high, color=colour, linewidth=2)
                 panel.plot(
-                    100 * score.value, place + shift, marker="o", markersize=7, color=colour, linestyle="none",
+                    100 * score.value,
+                    place + shift,
+                    marker="o",
+                    markersize=7,
+                    color=colour,
+                    linestyle="none",
                     markerfacecolor=colour if filled else "white",
-                )  # fmt: skip
+                )
             beside(panel, place, f"{100 * effect.difference.value:+.1f} points")
         for label, face in zip(names, ("white", "black"), strict=True):
             panel.plot(

@@ -220,9 +220,14 @@ def _write(training: SRTraining, params: Params, folder: Path) -> dict[str, Any]
     settings, done = training.settings, training.progress
     last = {k: v.detach().cpu().clone() for k, v in training.result.state_dict().items()}
     scale, arguments = training.train.scale, settings.generator.model_dump()
-    header = {"study": params.study.name, "budget": params.budget.name, "iterations": str(done.iteration),
-              "precision": settings.precision, "only_class": settings.only_class or "",
-              **({"masks": SHUFFLED} if settings.shuffles_masks else {})}  # fmt: skip
+    header = {
+        "study": params.study.name,
+        "budget": params.budget.name,
+        "iterations": str(done.iteration),
+        "precision": settings.precision,
+        "only_class": settings.only_class or "",
+        **({"masks": SHUFFLED} if settings.shuffles_masks else {}),
+    }
     best_header = {**header, "iterations": str(done.best_iteration)}
     if done.best:
         training.result.load_state_dict(done.best)

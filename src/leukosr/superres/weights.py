@@ -100,9 +100,13 @@ def load_generator(path: str | Path, device: str | torch.device = "cpu") -> Load
         model = GENERATORS[stored.architecture](scale=stored.scale, **stored.arguments)
     load_into(model, stored.tensors, path)
     return LoadedGenerator(
-        model.to(device).eval(), stored.architecture, stored.scale, dict(stored.arguments), stored.only_class,
+        model.to(device).eval(),
+        stored.architecture,
+        stored.scale,
+        dict(stored.arguments),
+        stored.only_class,
         stored.shuffled_masks,
-    )  # fmt: skip
+    )
 
 
 def init_from(model: nn.Module, path: str | Path) -> None:
