@@ -93,7 +93,7 @@ def test_the_published_studies_have_five_arms(compose_params: Callable[..., Para
     assert params.arms == ALL_ARMS
     assert tuple(params.classify) == (ALL_ARMS if params.study.classifies else ())
     srgan = params.train_sr["srgan"]
-    assert srgan.stages[0].iterations == srgan.sizes[params.budget.column]["iterations"]
+    assert srgan.stages[0].iterations == srgan.sizes["iterations"]
     sizes = params.train_sr["real_esrgan"].sizes[params.budget.column]
     fine_tuned = study in {"case1_published", "case2"}
     expected = [sizes["iterations"]] if fine_tuned else [sizes["net_iterations"], sizes["gan_iterations"]]
