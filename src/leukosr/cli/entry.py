@@ -37,13 +37,14 @@ for command in (
     stages.synthesize, stages.prepare, stages.provenance, stages.degrade, stages.train_sr, stages.upscale,
     stages.extract, stages.quality, stages.classify, stages.sweep, stages.report,
     project.show, project.which, project.doctor, project.sync, images.enhance, images.segment, project.publish,
-    project.rejudge, project.side_by_side,
+    project.rejudge, project.side_by_side, project.dose_response,
 ):  # fmt: skip
     app.command(cls=Command)(command)
 app.add_typer(data_app, name="data")
 data_app.command("fetch", cls=Command)(images.data_fetch)
 data_app.command("add", cls=Command)(images.data_add)
 data_app.command("tiles", cls=Command)(images.data_tiles)
+data_app.command("shift", cls=Command)(images.data_shift)
 weights_app = typer.Typer(no_args_is_help=True, help="Bring published weights, or your own, in.")
 app.add_typer(weights_app, name="weights")
 weights_app.command("list", cls=Command)(weights.weights_list)

@@ -57,16 +57,18 @@ def _print_done(command: str, what: str, target: Path, done: Enhanced) -> None:
 
 
 def data_fetch(
-    name: Annotated[str, typer.Argument(help="The set to fetch: bccd.")],
+    name: Annotated[str, typer.Argument(help="The set to fetch: bccd or pbc.")],
     source: Annotated[
-        Path | None, typer.Option("--from", metavar="FOLDER", help="A folder already on disk, instead of a download.")
+        Path | None,
+        typer.Option(
+            "--from", metavar="FOLDER", help="A folder already on disk, instead of a download; of PBC it may be a part."
+        ),
     ] = None,
 ) -> None:
-    """Fetch BCCD into data/ and check it against the hash in data.dvc."""
+    """Fetch BCCD into data/, or PBC into datasets/pbc, and check it against the published hashes."""
     from leukosr.data.fetch import fetch
 
-    count = fetch(name, source)
-    console.print(f"data fetch {name}: {count} files in data/, hash as in data.dvc")
+    console.print(f"data fetch {name}: {fetch(name, source)}")
 
 
 def data_add(
@@ -95,6 +97,27 @@ def data_add(
     console.print(
         f"next: write conf/study/{study}.yaml with prepare.root datasets/{name} (docs/studies.md, Your own images)"
     )
+
+
+def data_shift(
+    own: Annotated[Path, typer.Argument(help="A set with a split.csv, whose train and val parts are taken.")],
+    other: Annotated[Path, typer.Argument(help="Another laboratory's class folders, the test part.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder to write.")],
+    side: Annotated[
+        int, typer.Option(min=32, help="Of the squares cut around nuclei, in pixels of the own set.")
+    ] = 360,
+) -> None:
+    """Make a set that is tested on another laboratory's cells, brought to one scale, for `leukosr data add`."""
+    from leukosr.data.shift import shift_set
+    from leukosr.files import new_folder
+    from leukosr.outputs import claimed
+
+    with claimed(out, "data shift"), new_folder(out) as folder:
+        done = shift_set(own, other, folder, side)
+    for item in done.left_out:
+        errors.print(f"left out: {item.path} {item.reason}")
+    parts = f"{done.train} train, {done.val} val, {done.test} test cells enlarged {done.factor:.2f} times"
+    console.print(f"data shift: {parts}, {len(done.left_out)} left out -> {out}")
 
 
 def data_tiles(

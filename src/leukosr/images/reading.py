@@ -14,7 +14,7 @@ from PIL.ImageFile import ImageFile
 
 from leukosr.errors import LeukoError
 from leukosr.images.decoding import Unusable, decode, opened, stored_mode, whole
-from leukosr.images.resampling import Kernel, resize
+from leukosr.images.resampling import Kernel, brought_to, resize
 from leukosr.images.settings import Image
 
 MIN_SIDE = 32
@@ -98,7 +98,10 @@ def read_hr(path: Path, image: Image) -> np.ndarray:
 def read_to_degrade(path: Path, image: Image) -> np.ndarray:
     """One original as uint8 RGB at the size that its LR image is made from: `degraded_at`, or else the HR size."""
     height, width = image.degraded_at or (image.height, image.width)
-    return fit_to(read_rgb(path), height, width, image.fit, image.kernel)
+    rgb = read_rgb(path)
+    if image.crop is not None:
+        rgb = brought_to(fit_to(rgb, *image.crop, "center_crop", image.kernel), (height, width), image.kernel)
+    return fit_to(rgb, height, width, image.fit, image.kernel)
 
 
 @contextmanager
@@ -124,7 +127,7 @@ def fit_to(image: np.ndarray, height: int, width: int, fit: str, kernel: Kernel)
         if top < 0 or left < 0:
             raise LeukoError(
                 f"an image of {image.shape[0]}x{image.shape[1]} (height x width) is smaller than the crop "
-                f"{height}x{width}: lower image.height and image.width, or set image.fit to resize"
+                f"{height}x{width}: lower image.height and image.width, or image.crop, or set image.fit to resize"
             )
         return image[top : top + height, left : left + width]
     return resize(image, (height, width), kernel)

@@ -172,9 +172,8 @@ def inputs_of(rows: list[Row], params: Params, name: str, layout: Layout, settin
 def pairs_of(rows: list[Row], role: str, params: Params, name: str, layout: Layout) -> Pairs:
     """The LR/HR images that play a role in a training of SR: those of its class, where it names one."""
     chosen, image = with_role(rows, params.study.sr_protocol, role), params.image
-    only = params.train_sr[name].only_class
+    only, known = params.train_sr[name].only_class, sorted({row.label for row in rows})
     if only is not None:
-        known = sorted({row.label for row in rows})
         if only not in known:
             raise LeukoError(f"train_sr.{name}.class = '{only}': the classes are {', '.join(known)}")
         chosen = [row for row in chosen if row.label == only]
@@ -190,7 +189,8 @@ def pairs_of(rows: list[Row], role: str, params: Params, name: str, layout: Layo
     masks = masks_for(chosen, params, shuffled=settings.shuffles_masks) if settings.needs_masks else None
     fresh = role == "sr_train" and params.degrade.on_the_fly
     degrade = _drawn_afresh(params) if fresh else None
-    return Pairs(ImageStore(chosen, lr), ImageStore(chosen, hr), image.scale, degrade, masks)
+    labels = [known.index(row.label) for row in chosen] if params.study.classifies else None
+    return Pairs(ImageStore(chosen, lr), ImageStore(chosen, hr), image.scale, degrade, masks, labels)
 
 
 def _drawn_afresh(params: Params) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
