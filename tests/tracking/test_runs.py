@@ -33,6 +33,7 @@ from leukosr.images.resampling import shrink_into
 from leukosr.superres.networks.srgan import SRGANGenerator
 from leukosr.superres.upscaler import upscale_batch
 from leukosr.superres.weights import save_generator
+from leukosr.tracking.runs_view import runs_address
 from leukosr.versions import git_commit
 
 MONITOR = logging.getLogger("mlflow.system_metrics.system_metrics_monitor")
@@ -124,6 +125,30 @@ def test_run_of_a_few_seconds_has_system_metrics(mlflow_store: str, monkeypatch:
         time.sleep(1.5)
     assert "system/cpu_utilization_percentage" in stored("measured").data.metrics
     assert "system/system_memory_usage_megabytes" in stored("measured").data.metrics
+
+
+def test_a_run_above_others_has_no_system_metrics_and_those_below_have(
+    mlflow_store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.2")
+    with tracking.run("above", experiment="demo", tags={}, watched="below") as above:
+        with tracking.run("below", experiment="demo", tags={}, parent=above):
+            time.sleep(1.0)
+        above.metrics({"accuracy": 0.5})
+    assert set(stored("above").data.metrics) == {"accuracy"}
+    assert "system/cpu_utilization_percentage" in stored("below").data.metrics
+
+
+def test_the_address_of_the_runs_opens_in_machine_learning_mode_with_scores_as_columns(mlflow_store: str) -> None:
+    assert runs_address("http://h:1", "demo") == "http://h:1/#/experiments?workflowType=machine_learning"
+    with tracking.run("one", experiment="demo", tags={}):
+        pass
+    experiment = stored("one").info.experiment_id
+    address = runs_address("http://h:1", "demo")
+    assert address.startswith(f"http://h:1/#/experiments/{experiment}/runs?workflowType=machine_learning&")
+    key = address.rpartition("viewStateShareKey=")[2]
+    view = json.loads(mlflow.get_experiment(experiment).tags[f"mlflow.sharedViewState.{key}"])
+    assert {"params.`arm`", "metrics.`accuracy`", "metrics.`macro_f1`"} <= set(view["selectedColumns"])
 
 
 def test_sampling_interval_suits_runs_of_a_few_seconds() -> None:
@@ -373,18 +398,17 @@ def open_run(tags: dict[str, str]) -> str:
     return str(MlflowClient().create_run(number, tags=tags).info.run_id)
 
 
-def test_runs_of_a_killed_process_are_ended_at_the_next_start_of_the_same_work(mlflow_store: str) -> None:
+def test_runs_of_a_killed_process_are_ended_at_the_next_start_in_their_experiment(mlflow_store: str) -> None:
     here, dead = this_process(), json.dumps([this_process()[0], this_process()[1], 1.0])
-    killed = open_run({**TAGS, "process": dead})
+    killed = [open_run({**TAGS, "process": dead}), open_run({**TAGS, "arm": "bicubic", "process": dead})]
     untouched = [
-        open_run({**TAGS, "arm": "bicubic", "process": dead}),
         open_run({**TAGS, "process": json.dumps(here)}),
         open_run({**TAGS, "process": json.dumps(["another host", 1, 1.0])}),
         open_run(TAGS),
     ]
     with tracking.run("next", experiment="demo", tags=TAGS):
         pass
-    assert mlflow.get_run(killed).info.status == "KILLED"
+    assert {mlflow.get_run(run).info.status for run in killed} == {"KILLED"}
     assert {mlflow.get_run(run).info.status for run in untouched} == {"RUNNING"}
     assert stored("next").info.status == "FINISHED"
 

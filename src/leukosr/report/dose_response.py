@@ -20,8 +20,9 @@ from leukosr.files import new_file
 from leukosr.quoting import listed
 from leukosr.report.comparisons import NAMES, row
 from leukosr.report.content import Figure
-from leukosr.report.page import data_uri, template
+from leukosr.report.pictures import data_uri
 from leukosr.report.style import SEQUENCE, new_figure, size_text
+from leukosr.report.template import template
 from leukosr.yaml_file import read_yaml
 
 BETTER, SURELY = ("better", "clearly better"), "clearly better"

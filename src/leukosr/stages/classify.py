@@ -87,7 +87,7 @@ def run(context: Context, name: str, seeds: list[int] | None = None) -> None:
         targets = {protocol: out if len(work) == 1 else out / protocol for protocol in targets}
     record = ClassifierRecord(params, name, layout, work[0].seeds, targets, networks)
     with tracking.run(
-        record.name, experiment=params.study.name, tags=record.tags, remedy=SYNC if out is None else ""
+        record.name, experiment=params.study.name, tags=record.tags, remedy="" if out else SYNC, watched=record.watched
     ) as tracked:
         record.begin(tracked)
         for each in work:

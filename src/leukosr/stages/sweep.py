@@ -73,6 +73,7 @@ def run(context: Context, workers: int = 1, params_file: Path = Path("params.yam
         tags=record.tags,
         again=store.attribute("mlflow_run_id"),
         remedy=SYNC if context.out is None else "",
+        watched="below",
     ) as tracked:
         if tracked.run_id is not None and store.attribute("mlflow_run_id") != tracked.run_id:
             store.keep("mlflow_run_id", tracked.run_id)
@@ -155,6 +156,7 @@ def work(
         def measure(attempt: Attempt) -> Mapping[str, float]:
             nonlocal shown
             with record.of_trial(attempt.cell, attempt.number, around) as tracked:
+                tracked.parameters(record.facts)
                 attempt.note(mlflow_run_id=tracked.run_id, ran_on=_machine(subject.device))
                 metrics = _measure(params, plan, subject, attempt, tracked)
                 tracked.metrics(metrics)

@@ -38,7 +38,7 @@ from leukosr.stages.masks import masks_for
 from leukosr.superres.progress import history_columns
 from leukosr.superres.trainer import SRTraining
 from leukosr.superres.weights import SHUFFLED, save_generator
-from leukosr.tracking.records import SYNC, TrainingRecord
+from leukosr.tracking.records import SYNC, TrainingRecord, of_study
 
 SAMPLES = 4
 
@@ -66,11 +66,13 @@ def run(context: Context, name: str) -> None:
         return
     record = TrainingRecord(params, name, context.layout, target)
     with (
-        tracking.run(record.name, experiment=params.study.name, tags=record.tags, remedy=remedy) as tracked,
+        tracking.run(
+            record.name, experiment=params.study.name, tags=record.tags, remedy=remedy, watched="below"
+        ) as tracked,
         new_folder(target) as folder,
     ):
         trained = {"folds" if isinstance(networks[0], str) else "sr_seeds": list(networks)}
-        tracked.parameters({"training": name, **trained})
+        tracked.parameters({**of_study(params), "arm": name, "training": name, **trained})
         works = [
             _run_network(context, name, each, folder / Path(of_network(name, each)).name, remedy, tracked)
             for each in networks

@@ -16,7 +16,7 @@ import pandas as pd
 from leukosr.config import Params
 from leukosr.evaluate.arms.pairs import Run as Trained
 from leukosr.layout import Layout
-from leukosr.tracking.runs import Run, run
+from leukosr.tracking.runs import Run, Watched, run
 
 RESULTS = "results_digest"  # the tag of a run that holds all that its stage wrote
 WEIGHTS = ("weights", "weights_sha256")  # keys of metrics.json that are parameters
@@ -38,6 +38,11 @@ def rows_of(table: Path) -> list[dict[str, Any]]:
     read = pd.read_csv(table, float_precision="round_trip")
     rows = read.to_dict("records")
     return [{str(name): value for name, value in row.items() if not pd.isna(value)} for row in rows]
+
+
+def of_study(params: Params) -> dict[str, str]:
+    """The parameters that say which study a run belongs to, so that runs of several can be filtered and grouped."""
+    return {"study": params.study.name, "budget": params.budget.name}
 
 
 def _data_digest(layout: Layout) -> str:
@@ -94,7 +99,7 @@ class TrainingRecord:
         settings = self.params.train_sr[self.training]
         seed = self.network if isinstance(self.network, int) else self.params.sr_seed(self.training)
         values = {**settings.model_dump(), "seed": seed}
-        tracked.parameters({"training": self.training, **values})
+        tracked.parameters({**of_study(self.params), "arm": self.training, "training": self.training, **values})
         tracked.data(self.layout.manifest, _data_digest(self.layout), self.params.study.name)
 
     def row(self, tracked: Run, row: Mapping[str, Any]) -> None:
@@ -173,6 +178,11 @@ class ClassifierRecord:
         return {"experiment": self.experiment, **({"arm": arms[0]} if len(arms) == 1 else {})}
 
     @property
+    def watched(self) -> Watched:
+        """The stage's own run has system metrics where it is that of the only classifier."""
+        return "all" if self.alone and len(self.runs) == 1 else "below"
+
+    @property
     def _settings(self) -> dict[str, Any]:
         """Which arms train and test, and the recipe."""
         experiment = self.params.classify[self.experiment]
@@ -195,7 +205,7 @@ class ClassifierRecord:
 
     def begin(self, tracked: Run) -> None:
         """Log the parameters and which data are used."""
-        facts = {**self._facts, "protocol": self.protocols, "n_seeds": len(self.seeds)}
+        facts = {**of_study(self.params), **self._facts, "protocol": self.protocols, "n_seeds": len(self.seeds)}
         facts |= {} if self.networks == (None,) else {"n_sr_seeds": len(self.networks)}
         tracked.parameters({**facts, **self._settings})
         tracked.data(self.layout.manifest, _data_digest(self.layout), self.params.study.name)
@@ -204,14 +214,14 @@ class ClassifierRecord:
     def of_run(self, tracked: Run, protocol: str, trained: Trained) -> Iterator[Run]:
         """The run of one classifier: the stage's own if there is only one, else a child of it."""
         seeds = {key: value for key, value in asdict(trained).items() if value is not None}
-        if self.alone and len(self.runs) == 1:
+        if self.watched == "all":
             tracked.parameters(seeds)
             yield tracked
             return
         name = f"{self.name}{'' if self.alone else f' {protocol}'} seed {trained.label}"
         tags = {**self.tags, **{key: str(value) for key, value in seeds.items()}, "protocol": protocol}
         with run(name, experiment=self.params.study.name, tags=tags, parent=tracked) as child:
-            child.parameters({**self._facts, "protocol": protocol, **seeds, **self._settings})
+            child.parameters({**of_study(self.params), **self._facts, "protocol": protocol, **seeds, **self._settings})
             yield child
 
     def finish_run(self, tracked: Run, trained: Trained, scores: Mapping[str, float], folder: Path) -> None:

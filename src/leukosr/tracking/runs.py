@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import mlflow
 from mlflow import MlflowClient
@@ -35,6 +35,8 @@ FAILURES: tuple[type[BaseException], ...] = (Exception,)
 DEADLINE_SECONDS = 60.0  # of a call
 LAST_SECONDS = 5.0  # of the last call to a server that has failed
 BYTES_PER_SECOND = 1_000_000  # of the slowest server that files are sent to
+
+Watched = Literal["all", "below", "none"]  # system metrics of a run and those below it, of these alone, or of neither
 
 _failures: list[str] = []
 
@@ -164,16 +166,17 @@ def run(
     parent: Run | None = None,
     again: str | None = None,
     remedy: str = "",
-    watched: bool = True,
+    watched: Watched = "all",
     console: Console | None = None,
 ) -> Iterator[Run]:
     """An MLflow run around a piece of work; with `parent` a run nested in that one.
 
-    `again` is the id of a run to resume, `remedy` what the warning advises where MLflow fails, `watched` asks for
-    system metrics. Under `mlflow run` the code attaches to that run and leaves the experiment as it is. An error inside
-    marks the run as failed and is passed on.
+    `again` is the id of a run to resume, `remedy` what the warning advises where MLflow fails, `watched` says which
+    runs have system metrics: those of a run above others would hide its scores in a comparison. Under `mlflow run` the
+    code attaches to that run and leaves the experiment as it is. An error inside marks the run as failed and is passed
+    on.
     """
-    handle = Run(console or Terminal(stderr=True), parent, remedy=remedy, watched=watched)
+    handle = Run(console or Terminal(stderr=True), parent, remedy=remedy, watched=watched != "none")
 
     def start() -> None:
         _open_store(mlflow.get_tracking_uri())
@@ -185,7 +188,7 @@ def run(
             handle.experiment_id = mlflow.get_run(above).info.experiment_id
         elif attached is None:
             handle.experiment_id = _experiment(experiment)
-            end_killed(handle.experiment_id, tags)
+            end_killed(handle.experiment_id)
         active = mlflow.start_run(
             run_id=attached,
             run_name=None if attached else name,
@@ -193,7 +196,7 @@ def run(
             nested=above is not None,
             parent_run_id=above,
             tags={"git_commit": git_commit(), PROCESS: json.dumps(this_process()), **tags},
-            log_system_metrics=handle.watched,
+            log_system_metrics=handle.watched and watched == "all",
         )
         handle.run_id = active.info.run_id
 
