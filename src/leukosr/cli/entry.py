@@ -36,8 +36,8 @@ for command in (
     statistics.compare, statistics.calibrate, statistics.variance, planning.plan, verify,
     stages.synthesize, stages.prepare, stages.provenance, stages.degrade, stages.train_sr, stages.upscale,
     stages.extract, stages.quality, stages.classify, stages.sweep, stages.report,
-    project.show, project.which, project.doctor, project.sync, images.enhance, images.segment, project.publish,
-    project.rejudge, project.side_by_side, project.dose_response,
+    project.show, project.which, project.doctor, project.sync, images.enhance, images.predict, images.segment,
+    project.publish, project.rejudge, project.side_by_side, project.dose_response,
 ):  # fmt: skip
     app.command(cls=Command)(command)
 app.add_typer(data_app, name="data")
@@ -50,6 +50,9 @@ app.add_typer(weights_app, name="weights")
 weights_app.command("list", cls=Command)(weights.weights_list)
 weights_app.command("fetch", cls=Command)(weights.weights_fetch)
 weights_app.command("add", cls=Command)(weights.weights_add)
+export_app = typer.Typer(no_args_is_help=True, help="Write weights for other programs.")
+app.add_typer(export_app, name="export")
+export_app.command("onnx", cls=Command)(weights.export_onnx)
 
 # not faults of LeukoSR, and not all foreseen where they occur
 ENVIRONMENT_ERRORS = (errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO, errno.EMFILE)
@@ -66,6 +69,9 @@ EXTRAS = {
     "omegaconf": "pipeline",
     "lightning_fabric": "distributed",
     "torchmetrics": "perceptual",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "onnxscript": "onnx",
 }
 
 

@@ -44,8 +44,42 @@ def segment(
     _print_done("segment", "maps", out, segment_path(source, out, weights, precision, device))
 
 
+def predict(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="An image or a folder of images.")],
+    model: Annotated[
+        Path, typer.Option(help="A classifier's weights, or outputs/STUDY/classify/EXPERIMENT: all seeds.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="TABLE", help="The table to write.")] = Path("predictions.csv"),
+    sr: Annotated[
+        Path | None, typer.Option(metavar="WEIGHTS", help="A generator that enlarges the images first.")
+    ] = None,
+    explain: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Also write Grad-CAM overlays here.")] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Probability from which on an answer is sure; default: by --most-errors."),
+    ] = None,
+    most_errors: Annotated[
+        float, typer.Option(min=0.001, max=0.999, help="Largest share of sure answers that may be wrong in validation.")
+    ] = 0.05,
+    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware has it.")] = "fp32",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Classify any image or folder of images. An image that cannot be read is named, and the exit code is 1."""
+    from leukosr.classify.predict import check_replaceable, predict_path, write_predictions
+
+    check_replaceable(out)
+    done = predict_path(
+        source, model, sr=sr, explain=explain, threshold=threshold, most_errors=most_errors,
+        precision=precision, device_name=device,
+    )  # fmt: skip
+    write_predictions(out, done.table)
+    _print_done("predict", f"images ({done.summary})", out, done.done)
+
+
 def _print_done(command: str, what: str, target: Path, done: Enhanced) -> None:
     """Name the files that gave nothing, count the others; exit code 1 where an image failed."""
+    for sentence in done.notes:
+        errors.print(f"note: {sentence}")
     for sentence in done.left_out:
         errors.print(f"left out: {sentence}")
     for sentence in done.failed:

@@ -77,6 +77,7 @@ def run(context: Context, workers: int = 1, params_file: Path = Path("params.yam
     ) as tracked:
         if tracked.run_id is not None and store.attribute("mlflow_run_id") != tracked.run_id:
             store.keep("mlflow_run_id", tracked.run_id)
+        store.describe(*_description(params))
         record.begin(tracked, plan.name)
         store.start(plan.fixed, take_over=take_over)
         if workers > 1:
@@ -102,6 +103,16 @@ def run(context: Context, workers: int = 1, params_file: Path = Path("params.yam
     )
     for sentence in sweep_sentences(target):
         console.print(sentence)
+
+
+def _description(params: Params) -> tuple[dict[str, str], str]:
+    """What the trials' study is about, for whoever opens it in Optuna's dashboard."""
+    facts = {"study": params.study.name, "arm": params.swept_arm, "protocol": params.swept_protocol,
+             "budget": params.budget.name, "design": params.sweep.design}  # fmt: skip
+    chosen = "Settings may be chosen by these scores, which are of validation images; seeds may not."
+    spread = "The trials show how far runs lie apart: the best one is luck, so its seeds are not to be chosen."
+    note = chosen if params.sweep.design == "search" else spread
+    return facts, f"{params.swept_arm} under {params.swept_protocol}, budget {params.budget.name}. {note}"
 
 
 def _own_epochs(params: Params) -> Iterator[str]:

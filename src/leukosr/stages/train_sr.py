@@ -35,6 +35,7 @@ from leukosr.report.style import budget_note, training_look
 from leukosr.stages.context import Context
 from leukosr.stages.degrade import degradation_settings
 from leukosr.stages.masks import masks_for
+from leukosr.stages.weight_notes import appearance_note
 from leukosr.superres.progress import history_columns
 from leukosr.superres.trainer import SRTraining
 from leukosr.superres.weights import SHUFFLED, save_generator
@@ -53,7 +54,7 @@ def run(context: Context, name: str) -> None:
     params = context.params
     if name not in params.train_sr:
         known = ", ".join(params.train_sr) or "none in this study"
-        raise LeukoError(f"train_sr: unknown training '{name}'; known are {known}")
+        raise LeukoError(f"train_sr: this study has no training '{name}'; it trains {known}")
     target = context.out or context.layout.sr(name)
     networks, remedy = params.trained_networks, SYNC if context.out is None else ""
     if networks == (None,):
@@ -229,6 +230,7 @@ def _write(training: SRTraining, params: Params, folder: Path) -> dict[str, Any]
         "precision": settings.precision,
         "only_class": settings.only_class or "",
         **({"masks": SHUFFLED} if settings.shuffles_masks else {}),
+        **appearance_note(params, len(training.train), training.train.lr.__getitem__),
     }
     best_header = {**header, "iterations": str(done.best_iteration)}
     if done.best:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -27,7 +27,7 @@ class LoadedGenerator:
     """A generator in evaluation mode and what it is: its key in GENERATORS, scale, other arguments.
 
     only_class: the one class that it was trained on, by its file; empty where there were several. shuffled_masks: it
-    takes the masks of other images.
+    takes the masks of other images. header: what a file of ours says of it.
     """
 
     model: Generator
@@ -36,6 +36,7 @@ class LoadedGenerator:
     arguments: dict[str, int]
     only_class: str = ""
     shuffled_masks: bool = False
+    header: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class _Stored:
     arguments: dict[str, int]
     only_class: str = ""
     shuffled_masks: bool = False
+    header: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         arguments = ", ".join(f"{name} {value}" for name, value in self.arguments.items())
@@ -106,6 +108,7 @@ def load_generator(path: str | Path, device: str | torch.device = "cpu") -> Load
         dict(stored.arguments),
         stored.only_class,
         stored.shuffled_masks,
+        stored.header,
     )
 
 
@@ -149,6 +152,11 @@ def _read(path: Path) -> _Stored | ForeignNetwork:
 def _described(path: Path, tensors: dict[str, Tensor], header: Mapping[str, str]) -> _Stored:
     """What the header that `save_generator` wrote says."""
     architecture = header["architecture"]
+    if "classes" in header:
+        raise LeukoError(
+            f"{path} holds a classifier ({short(architecture)}), which makes no images: name weights of a "
+            "super-resolution training, e.g. outputs/STUDY/sr/TRAINING/last.safetensors"
+        )
     if architecture not in GENERATORS:
         raise LeukoError(
             f"{path} holds weights of {short(architecture)!r}, which is not a generator here; known are "
@@ -165,7 +173,7 @@ def _described(path: Path, tensors: dict[str, Tensor], header: Mapping[str, str]
             f"arguments is {found[1]!r} where a JSON object of whole numbers is; save it again."
         ) from error
     shuffled = header.get("masks") == SHUFFLED
-    return _Stored(tensors, architecture, scale, arguments, header.get("only_class", ""), shuffled)
+    return _Stored(tensors, architecture, scale, arguments, header.get("only_class", ""), shuffled, header)
 
 
 def _check_sizes(path: Path, stored: _Stored) -> None:

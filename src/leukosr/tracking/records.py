@@ -13,7 +13,9 @@ from typing import Any
 
 import pandas as pd
 
+from leukosr.classify.confidence import Validation, champion
 from leukosr.config import Params
+from leukosr.engine.weights import read_header
 from leukosr.evaluate.arms.pairs import Run as Trained
 from leukosr.layout import Layout
 from leukosr.tracking.runs import Run, Watched, run
@@ -114,7 +116,8 @@ class TrainingRecord:
         tracked.parameters({key: metrics[key] for key in WEIGHTS if key in metrics})
         tracked.file(self.folder)
         if self.params.runtime.log_models:
-            tracked.model(self.folder / "last.safetensors")
+            which = "" if self.network is None else f"-{self.network}"
+            tracked.model(self.folder / "last.safetensors", f"generator-{self.training}{which}")
         tracked.tag(RESULTS, results_digest(self.folders))
 
     def replay(self, tracked: Run) -> None:
@@ -131,6 +134,13 @@ def log_epoch(tracked: Run, row: Mapping[str, Any]) -> None:
     values = {f"{prefix}train_loss": row["loss"], f"{prefix}train_accuracy": row["accuracy"]}
     values |= {f"{prefix}{name}": row[name] for name in ("val_loss", "val_accuracy") if name in row}
     tracked.metrics(values, step=row["epoch"])
+
+
+def _weights_of(folder: Path, trained: Trained) -> list[Path]:
+    """The weights of one classifier below the folder of its protocol, or one file per fold."""
+    own = f"seed-{trained.label}"
+    files = sorted((folder / "weights").iterdir())
+    return [file for file in files if file.stem == own or file.stem.startswith(f"{own}-")]
 
 
 @dataclass(frozen=True)
@@ -227,22 +237,34 @@ class ClassifierRecord:
     def finish_run(self, tracked: Run, trained: Trained, scores: Mapping[str, float], folder: Path) -> None:
         """Log the scores of a classifier and, where asked for, its weights in `folder` as models."""
         tracked.metrics(dict(scores))
-        own = f"seed-{trained.label}"
         if self.params.runtime.log_models:
-            for weights in sorted((folder / "weights").iterdir()):
-                if weights.stem == own or weights.stem.startswith(f"{own}-"):  # one per fold
-                    tracked.model(weights)
+            for weights in _weights_of(folder, trained):
+                tracked.model(weights, f"classifier-{self.experiment}-{weights.stem}")
 
     def finish_protocol(self, tracked: Run, protocol: str) -> None:
         """Log what the stage has written for one protocol."""
         folder, prefix = self.by_protocol[protocol], "" if self.alone else f"{protocol}_"
         metrics = _read(folder / "metrics.json")
         tracked.parameters({key: metrics[key] for key in WEIGHTS if key in metrics})
+        if self.params.runtime.log_models:
+            self._register(tracked, protocol)
         tracked.metrics({prefix + key: value for key, value in metrics.items() if not isinstance(value, dict | str)})
         for path in sorted(folder.iterdir()):
             if path.name != "weights" or not self.params.runtime.log_models:  # else they are in the logged models
                 below = [] if self.alone else [protocol]
                 tracked.file(path, "/".join([*below, *([path.name] if path.is_dir() else [])]) or None)
+
+    def _register(self, tracked: Run, protocol: str) -> None:
+        """Register the classifier to serve, chosen by validation images alone."""
+        files = [file for each in self.runs for file in _weights_of(self.by_protocol[protocol], each)]
+        validations = [Validation.read(read_header(file), file) for file in files]
+        place = champion(validations)
+        chosen = validations[place]
+        why = "the first seed: the protocol has no validation part"
+        if chosen is not None:
+            why = f"the best of {len(files)} by validation macro F1, {100 * chosen.macro_f1:.1f} %"
+        name = "-".join([self.params.study.name, self.experiment, *([] if self.alone else [protocol])])
+        tracked.register(files[place].name, name, f"{files[place].stem}: {why}. No test score had a part in it.")
 
     def finish(self, tracked: Run) -> None:
         """Say that all is logged."""

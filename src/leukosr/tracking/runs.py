@@ -27,7 +27,7 @@ from leukosr.engine.this_process import this_process
 from leukosr.terminal import Terminal
 from leukosr.tracking.calls import Caller
 from leukosr.tracking.leftovers import PROCESS, end_killed
-from leukosr.tracking.models import log_model
+from leukosr.tracking.models import log_model, register
 from leukosr.versions import git_commit
 
 # no error of a store or its drivers may cost a finished training; Ctrl-C still passes
@@ -58,6 +58,7 @@ class Run:
         self.run_id: str | None = None
         self.experiment_id: str | None = None
         self.caller: Caller = Caller() if parent is None else parent.caller
+        self.models: dict[str, str] = {} if parent is None else parent.models  # of weights by the names of their files
 
     def attempt(self, action: Callable[[], Any], size: int = 0) -> Any:
         """Call MLflow, which sends `size` bytes; on failure warn once and continue without it."""
@@ -145,9 +146,14 @@ class Run:
         dataset = MetaDataset(source, name=name, digest=digest[:36])  # type: ignore[abstract]
         self.attempt(lambda: mlflow.log_input(dataset, context="study"))
 
-    def model(self, weights: Path) -> None:
-        """Log the weights (safetensors) of a classifier or a generator as a model."""
-        self.attempt(lambda: log_model(weights), weights.stat().st_size)
+    def model(self, weights: Path, name: str) -> None:
+        """Log the weights (safetensors) of a classifier or a generator as a model of that name."""
+        uri = self.attempt(lambda: log_model(weights, name), weights.stat().st_size)
+        self.models[weights.name] = uri
+
+    def register(self, weights: str, name: str, why: str) -> None:
+        """Register the model logged of a file of this name, by this run or one below it, as the champion of `name`."""
+        self.attempt(lambda: register(self.models[weights], name, why))
 
 
 def existing_run(run_id: str | None, console: Console | None = None) -> Run:
