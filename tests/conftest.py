@@ -26,13 +26,15 @@ CONF = Path(__file__).resolve().parent.parent / "conf"
 def compose_raw() -> Callable[..., Any]:
     """What `dvc exp run -S …` writes to params.yaml, parsed, before validation."""
 
-    def composed(*overrides: str) -> Any:
-        with initialize_config_dir(str(CONF), version_base=None):
-            config = compose("config", overrides=list(overrides))
-            OmegaConf.resolve(config)  # as DVC does: stricter than to_container, it takes no plain dict from a resolver
-            return OmegaConf.to_container(config)
+    return lambda *overrides: compose_from(CONF, *overrides)
 
-    return composed
+
+def compose_from(conf: Path, *overrides: str) -> Any:
+    """What DVC writes to params.yaml from a folder of configuration, parsed."""
+    with initialize_config_dir(str(conf), version_base=None):
+        config = compose("config", overrides=list(overrides))
+        OmegaConf.resolve(config)  # as DVC does: stricter than to_container, it takes no plain dict from a resolver
+        return OmegaConf.to_container(config)
 
 
 @pytest.fixture(scope="session")

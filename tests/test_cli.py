@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import yaml
 
 import leukosr
 from leukosr import cli
+from leukosr.cli.entry import app
 from leukosr.data import manifest
 from leukosr.data.manifest import Row
 
@@ -394,3 +396,24 @@ def test_plan_takes_components_and_refuses_half_of_them(leukosr_cli: Callable[..
     assert error_line(leukosr_cli("plan", "--sd-source", "0.1")).startswith("plan: name the predictions.csv")
     assert "one source shows no variance" in error_line(leukosr_cli("plan", "--sd-source", "0.1", "--sources", "1"))
     assert "--runs is '8;9'" in error_line(leukosr_cli("plan", *known, "--runs", "8;9"))
+
+
+COMMANDS = [
+    (*group, command.name or command.callback.__name__.replace("_", "-"))
+    for group, typer_app in (((), app), *(((each.name,), each.typer_instance) for each in app.registered_groups))
+    for command in typer_app.registered_commands
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_calls_every_value_by_a_word_in_capitals(
+    command: tuple[str, ...], leukosr_cli: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    code, out, _ = leukosr_cli(*command, "--help")
+    assert code == 0
+    arguments = re.findall(r"Usage: .*\[OPTIONS\](.*)", out)
+    values = re.findall(r"^│[ *]+--[a-z-]+(?:,--[a-z-]+)* +(\S+)  ", out, re.MULTILINE)
+    assert len(arguments) == 1 and len(values) >= out.count("--params")
+    assert [word for word in (*arguments, *values) if not word.startswith("--") and word != word.upper()] == []
+    assert not re.search("<[a-z]", out), "no type as Typer writes it"

@@ -58,8 +58,9 @@ def _refuse_place(out: Path, layout: Layout | None) -> None:
             raise LeukoError(f"cannot write {out}: {folder} is read-only for you; name a folder elsewhere")
     for own in (layout.root, layout.report) if layout else ():
         if place == own.resolve() or own.resolve() in place.parents:
-            raise LeukoError(f"{out} belongs to DVC, which keeps the study's results there: omit --out, or name "
-                             "a folder elsewhere")  # fmt: skip
+            raise LeukoError(
+                f"{out} belongs to DVC, which keeps the study's results there: omit --out, or name a folder elsewhere"
+            )
 
 
 def _refuse_content(out: Path, command: str) -> None:

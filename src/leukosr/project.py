@@ -61,8 +61,15 @@ def read_lock(path: Path, params_file: str = "params.yaml") -> dict[str, LockedS
             for name, stage in content["stages"].items()
         }
     except (
-        OSError, ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError, yaml.YAMLError,
-    ) as error:  # fmt: skip
+        OSError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+        yaml.YAMLError,
+    ) as error:
         words = " ".join(str(error).split())[:200]
         raise LeukoError(f"{path} cannot be read ({words}): run `git checkout {path}`, or `dvc repro`") from None
 

@@ -118,8 +118,15 @@ def _entries(file: Path, root: Path) -> list[tuple[str, dict[str, Any]]]:
             return [(file.relative_to(root).as_posix(), dict(entry)) for entry in content["outs"]]
         return [(name, dict(entry)) for name, stage in content["stages"].items() for entry in stage.get("outs", ())]
     except (
-        OSError, ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError, yaml.YAMLError,
-    ) as error:  # fmt: skip
+        OSError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+        yaml.YAMLError,
+    ) as error:
         words = " ".join(str(error).split())[:200]
         raise LeukoError(f"{file} cannot be read ({words}): take it from git again") from None
 

@@ -145,7 +145,7 @@ def test_compared_steps_alternate_and_their_work_is_counted(
 
 
 def test_inference_row_has_its_goal_and_its_work(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    narrow = published_params("train_sr.srgan.sizes.paper.features=4", "train_sr.srgan.sizes.paper.blocks=1")
+    narrow = published_params("train_sr.srgan.generator.features=4", "train_sr.srgan.generator.blocks=1")
     row = inference._speed(("srgan", (12, 16), 4.0, 2, 4), files, narrow, Options(quick=True))
     assert (row.name, row.unit, row.goal, row.rounds) == ("srgan x4 inference at 12x16", "images/s", "ratio >= 4.0", 2)
     assert row.work is not None

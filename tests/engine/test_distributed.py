@@ -39,23 +39,23 @@ from .distributed_trainings import CUT_TRAININGS, PARTS, TRAININGS, normalise, t
 
 SIZES = {
     "srgan": {
-        "features": 4,
-        "blocks": 1,
-        "discriminator_features": 2,
+        "generator.features": 4,
+        "generator.blocks": 1,
+        "discriminator.features": 2,
         "patch": 64,
         "batch": 4,
-        "iterations": 4,
+        "stages.0.iterations": 4,
         "validate_every": 1,
     },
     "real_esrgan": {
-        "features": 4,
-        "blocks": 1,
-        "growth": 2,
-        "discriminator_features": 4,
+        "generator.features": 4,
+        "generator.blocks": 1,
+        "generator.growth": 2,
+        "discriminator.features": 4,
         "patch": 64,
         "batch": 4,
-        "net_iterations": 3,
-        "gan_iterations": 3,
+        "stages.0.iterations": 3,
+        "stages.1.iterations": 3,
         "validate_every": 1,
     },
 }
@@ -68,7 +68,7 @@ TINY = (
     "budget.classify.epochs=2", "budget.classify.batch=8", "classifier.learning_rate=1e-4", "budget.precision=fp32",
     "train_sr.real_esrgan.losses.perceptual=0.0",
     "runtime.device=cpu", "runtime.workers=1", "runtime.log_models=false",
-    *(f"train_sr.{name}.sizes.smoke.{key}={value}" for name, sizes in SIZES.items() for key, value in sizes.items()),
+    *(f"train_sr.{name}.{key}={value}" for name, sizes in SIZES.items() for key, value in sizes.items()),
 )  # fmt: skip
 TOLERANCE = {"srgan": 1e-4, "real_esrgan": 1e-4, "resnet50": 2e-2, "resnet50 in double precision": 1e-6}
 SCRIPT = Path(__file__).with_name("distributed_trainings.py")
@@ -305,7 +305,7 @@ def test_params_start_the_processes_of_a_classifier(study: Path, compose_params:
 @pytest.mark.pipeline
 @pytest.mark.parametrize("devices", [1, 2], ids=["torchrun", "params"])
 def test_mistake_is_told_once_and_ends_all(devices: int, study: Path, compose_params: Callable[..., Params]) -> None:
-    params = write_params(study, compose_params(*TINY, "train_sr.srgan.sizes.smoke.batch=3"), devices=devices)
+    params = write_params(study, compose_params(*TINY, "train_sr.srgan.batch=3"), devices=devices)
     launcher = TORCHRUN if devices == 1 else LEUKOSR
     process = start(study, *launcher, *TRAIN, params, "--out", "failed")
     _, errors = process.communicate(timeout=120)
@@ -336,7 +336,7 @@ def test_a_signal_to_end_ends_all_processes_and_is_answered_once(
 ) -> None:
     shutil.rmtree(study / ".leukosr", ignore_errors=True)
     params = write_params(
-        study, compose_params(*TINY, "train_sr.srgan.sizes.smoke.iterations=100000"), devices=2, checkpoint_seconds=0
+        study, compose_params(*TINY, "train_sr.srgan.stages.0.iterations=100000"), devices=2, checkpoint_seconds=0
     )
     process = start(study, *LEUKOSR, *TRAIN, params, "--out", "cut")
     deadline = time.monotonic() + 90

@@ -24,7 +24,14 @@ from PIL import Image
 
 REPO = Path(__file__).resolve().parents[2]
 ARMS = ("raw", "bicubic", "srgan", "real_esrgan", "ground_truth")
-NARROW = {"features": 8, "blocks": 1, "discriminator_features": 8, "patch": 32, "batch": 2, "validate_every": 1}
+NARROW = {
+    "generator.features": 8,
+    "generator.blocks": 1,
+    "discriminator.features": 8,
+    "patch": 32,
+    "batch": 2,
+    "validate_every": 1,
+}
 OVERRIDES = {
     **{f"synthesize.demo.{key}": 2 for key in ("train_sources", "test_sources", "views")},
     **{f"{section}.{side}": 64 for section in ("synthesize.demo", "image") for side in ("height", "width")},
@@ -39,14 +46,14 @@ OVERRIDES = {
     "runtime.workers": 1,
 }
 SIZES: dict[str, dict[str, int]] = {
-    "srgan": {**NARROW, "iterations": 4},
-    "real_esrgan": {**NARROW, "growth": 8, "net_iterations": 12, "gan_iterations": 12},
+    "srgan": {**NARROW, "stages.0.iterations": 4},
+    "real_esrgan": {**NARROW, "generator.growth": 8, "stages.0.iterations": 12, "stages.1.iterations": 12},
 }
 
 
 def tiny(trainings: Sequence[str]) -> list[str]:
     """What makes a study tiny that has these trainings."""
-    sizes = {f"train_sr.{name}.sizes.smoke.{key}": v for name in trainings for key, v in SIZES[name].items()}
+    sizes = {f"train_sr.{name}.{key}": v for name in trainings for key, v in SIZES[name].items()}
     return [part for key, value in {**OVERRIDES, **sizes}.items() for part in ("-S", f"{key}={value}")]
 
 

@@ -32,7 +32,14 @@ TESTS = (  # that run over the registries and conf/
     "tests/degradation/test_degradations.py", "tests/images/test_filters.py", "tests/data/test_splits.py",
     "tests/test_config.py",
 )  # fmt: skip
-SMALL = {"features": 8, "blocks": 1, "patch": 32, "batch": 2, "validate_every": 1, "iterations": 3}
+SMALL = {
+    "generator.features": 8,
+    "generator.blocks": 1,
+    "patch": 32,
+    "batch": 2,
+    "validate_every": 1,
+    "stages.0.iterations": 3,
+}
 
 
 @dataclass(frozen=True)
@@ -131,7 +138,7 @@ def test_nothing_has_to_change_but_what_the_page_names(empty: Clone) -> None:
 
 def run_study(clone: Clone) -> Path:
     """The page's study at a tiny size, with one experiment and no sweep; the folder of its outputs."""
-    sizes = {f"train_sr.charbonnier.sizes.smoke.{key}": value for key, value in SMALL.items()}
+    sizes = {f"train_sr.charbonnier.{key}": value for key, value in SMALL.items()}
     overrides = ["study=extended", "~classify.gamma", "~classify.charbonnier", *(f"{k}={v}" for k, v in sizes.items())]
     targets = ["quality@gamma", "quality@charbonnier", "classify@with_atto"]
     chosen = [part for override in overrides for part in ("-S", override)]

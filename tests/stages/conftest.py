@@ -20,23 +20,23 @@ from leukosr.stages.context import Context
 ARMS = ("raw", "bicubic", "srgan", "real_esrgan", "ground_truth")
 SIZES = {
     "srgan": {
-        "features": 4,
-        "blocks": 1,
-        "discriminator_features": 2,
+        "generator.features": 4,
+        "generator.blocks": 1,
+        "discriminator.features": 2,
         "patch": 32,
         "batch": 2,
-        "iterations": 4,
+        "stages.0.iterations": 4,
         "validate_every": 2,
     },
     "real_esrgan": {
-        "features": 4,
-        "blocks": 1,
-        "growth": 2,
-        "discriminator_features": 2,
+        "generator.features": 4,
+        "generator.blocks": 1,
+        "generator.growth": 2,
+        "discriminator.features": 2,
         "patch": 32,
         "batch": 2,
-        "net_iterations": 3,
-        "gan_iterations": 2,
+        "stages.0.iterations": 3,
+        "stages.1.iterations": 2,
         "validate_every": 2,
     },
 }
@@ -50,7 +50,7 @@ TINY = (
 "train_sr.real_esrgan.losses.perceptual=0.0",
     "budget.sweep.runs=2", "sweep.epochs=1",
     "report.grid_cells=2", "runtime.device=cpu", "runtime.workers=1", "runtime.log_models=false",
-    *(f"train_sr.{name}.sizes.smoke.{key}={value}" for name, sizes in SIZES.items() for key, value in sizes.items()),
+    *(f"train_sr.{name}.{key}={value}" for name, sizes in SIZES.items() for key, value in sizes.items()),
 )  # fmt: skip
 
 

@@ -50,7 +50,14 @@ def finished(
     compose_params: Callable[..., Params], mlflow_template: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Context:
     folder = tmp_path_factory.mktemp("prior")
-    sizes = {"features": 4, "blocks": 1, "prior_features": 2, "iterations": 4, "validate_every": 4, "patch": 32}
+    sizes = {
+        "generator.features": 4,
+        "generator.blocks": 1,
+        "generator.prior_features": 2,
+        "stages.0.iterations": 4,
+        "validate_every": 4,
+        "patch": 32,
+    }
     params = compose_params(
         "study=geometry_prior_seeds", "budget=smoke", "arms=[bicubic,geometry_prior,ground_truth]",
         "study.comparisons=[[geometry_prior,bicubic]]", f"study.sr_seeds={list(SEEDS)}", "prepare.root=set",
@@ -58,7 +65,7 @@ def finished(
         "~upscale.oracle_prior_shuffled",
         "image.height=64", "image.width=64", "prepare.least_size=[64,64]", "budget.per_class.sr_train=8",
         "budget.per_class.classifier=null", "runtime.device=cpu", "runtime.workers=1", "runtime.log_models=false",
-        *(f"train_sr.geometry_prior.sizes.smoke.{key}={value}" for key, value in sizes.items()),
+        *(f"train_sr.geometry_prior.{key}={value}" for key, value in sizes.items()),
     )  # fmt: skip
     shutil.copyfile(mlflow_template, folder / "mlflow.db")
     with pytest.MonkeyPatch.context() as patch:

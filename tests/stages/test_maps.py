@@ -34,7 +34,14 @@ pytestmark = pytest.mark.slow
 
 CPU = torch.device("cpu")
 TRAININGS = ("geometry_prior", "sftgan", "oracle_prior_shuffled")
-SIZES = {"features": 4, "blocks": 1, "patch": 32, "batch": 2, "iterations": 2, "validate_every": 2}
+SIZES = {
+    "generator.features": 4,
+    "generator.blocks": 1,
+    "patch": 32,
+    "batch": 2,
+    "stages.0.iterations": 2,
+    "validate_every": 2,
+}
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +50,13 @@ def study(
 ) -> Study:
     """A study of image quality with a prior, a network that takes it, and networks that take the true maps."""
     folder, printed = tmp_path_factory.mktemp("maps"), io.StringIO()
-    tiny = [f"train_sr.{name}.sizes.smoke.{key}={value}" for name in TRAININGS for key, value in SIZES.items()]
-    tiny += [f"train_sr.{name}.sizes.smoke.prior_features=2" for name in TRAININGS[:2]]
+    tiny = [f"train_sr.{name}.{key}={value}" for name in TRAININGS for key, value in SIZES.items()]
+    tiny += [f"train_sr.{name}.generator.prior_features=2" for name in TRAININGS[:2]]
     params = compose_params(
         *(each for each in TINY if not each.startswith(("study=", "arms=", "train_sr", "sweep", "budget.sweep"))),
         "study=demo_sr", f"arms=[bicubic,{','.join(TRAININGS)}]", "study.sr_seeds=[1, 2]",
         "image.enlarging=pillow_bicubic", "budget.per_class.sr_val=2", *tiny,
-        "train_sr.sftgan.sizes.smoke.discriminator_features=2", "train_sr.sftgan.losses.perceptual=0.0",
+        "train_sr.sftgan.discriminator.features=2", "train_sr.sftgan.losses.perceptual=0.0",
     )  # fmt: skip
     shutil.copyfile(mlflow_template, folder / "mlflow.db")
     with pytest.MonkeyPatch.context() as patch, contextlib.chdir(folder):

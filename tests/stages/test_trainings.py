@@ -35,9 +35,16 @@ def trained(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'own.db'}")
 
     def run(*changes: str, method: str = "srgan") -> Path:
-        depth = "convolutions" if method == "distil" else "blocks"
-        sizes = {"features": 4, depth: 1, "patch": 32, "batch": 2, "iterations": 4, "validate_every": 2}
-        tiny = [f"train_sr.one.sizes.smoke.{key}={value}" for key, value in sizes.items()]
+        depth = "generator.convolutions" if method == "distil" else "generator.blocks"
+        sizes = {
+            "generator.features": 4,
+            depth: 1,
+            "patch": 32,
+            "batch": 2,
+            "stages.0.iterations": 4,
+            "validate_every": 2,
+        }
+        tiny = [f"train_sr.one.{key}={value}" for key, value in sizes.items()]
         params = compose_params(*TINY, f"+method@train_sr.one={method}", *tiny, *changes)
         folder = tmp_path / hashlib.sha256(repr((method, changes)).encode()).hexdigest()[:12]
         train_sr.run(Context(params, inside.layout, quiet, folder), "one")

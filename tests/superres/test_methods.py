@@ -74,12 +74,11 @@ def test_a_method_trains_networks_that_are_registered(method: str, published: Ca
 def test_a_method_has_sizes_for_every_budget(method: str, column: str, compose_params: Callable[..., Params]) -> None:
     chosen = [f"budget={column}", "arms=[raw]", f"+method@train_sr.one={method}"]
     settings = compose_params(*chosen).train_sr["one"]
-    sizes = settings.sizes[column]
-    assert (settings.patch, settings.batch) == (sizes["patch"], sizes["batch"])
+    sizes = settings.sizes
+    assert settings.batch == sizes["batch"]
     fixed = {"channels", "conditions", "residual"}  # by no budget
     assert settings.generator.model_dump(exclude=fixed).items() <= sizes.items()
-    again = compose_params(*chosen, f"train_sr.one.sizes.{column}.batch=3").train_sr["one"]
-    assert again.batch == 3
+    assert compose_params(*chosen, "train_sr.one.batch=3").train_sr["one"].batch == 3
 
 
 @pytest.mark.parametrize("method", METHODS)

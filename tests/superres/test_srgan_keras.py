@@ -160,17 +160,17 @@ def test_the_discriminator_steps_on_generated_then_on_real_images_before_the_gen
     pairs = smooth_pairs(3), smooth_pairs(1, seed=9)
     training = SRTraining("one", settings, *pairs, ssim_window=3, seed=0, device=torch.device("cpu"))
     assert training.discriminator is not None
-    assert {optimizer.param_groups[0]["eps"] for optimizer in training.optimizers.values()} == {1e-7}
+    assert {optimizer.param_groups[0]["eps"] for optimizer in training.step.optimizers.values()} == {1e-7}
     before = training.generator.state_dict()["first.0.weight"].clone()
     told: list[Any] = []
     monkeypatch.setattr(training, "_validate", lambda losses: {})
-    descend = training._descend
+    descend = training.step._descend
 
     def step(network: str, loss: Tensor) -> None:
         told.append(network)
         descend(network, loss)
 
-    monkeypatch.setattr(training, "_descend", step)
+    monkeypatch.setattr(training.step, "_descend", step)
     training.generator.register_forward_hook(
         lambda network, _, output: told.append(("made", network.training, output.requires_grad))
     )

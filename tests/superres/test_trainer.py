@@ -12,7 +12,8 @@ from leukosr.config import TrainSR
 from leukosr.engine.resume import Resume
 from leukosr.errors import LeukoError
 from leukosr.evaluate.image_quality import compare_images
-from leukosr.superres.trainer import SRTraining, history_columns
+from leukosr.superres.progress import history_columns
+from leukosr.superres.trainer import SRTraining
 from leukosr.superres.upscaler import upscale_batch
 from leukosr.superres.weights import save_generator
 

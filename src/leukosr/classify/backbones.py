@@ -123,8 +123,11 @@ def head_of(network: nn.Module, classes: int) -> str:
 
     Raises LeukoError for a network without one.
     """
-    layers = [name for name, part in network.named_modules()
-              if isinstance(part, nn.Linear | nn.Conv2d) and part.weight.shape[0] == classes]  # fmt: skip
+    layers = [
+        name
+        for name, part in network.named_modules()
+        if isinstance(part, nn.Linear | nn.Conv2d) and part.weight.shape[0] == classes
+    ]
     if not layers:
         raise LeukoError(
             f"{type(network).__name__} has no layer with {classes} outputs to serve as its head: set "

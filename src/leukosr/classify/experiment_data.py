@@ -29,9 +29,15 @@ class ArmImages:
     """The images of some arms that any classifier sees, at the size it sees them, decoded once."""
 
     def __init__(
-        self, rows: Sequence[Row], folders: Mapping[str, Path], settings: Classifier, device: torch.device,
-        processes: Processes = ALONE, *, only: Mapping[str, Sequence[Row]] = {},
-    ) -> None:  # fmt: skip
+        self,
+        rows: Sequence[Row],
+        folders: Mapping[str, Path],
+        settings: Classifier,
+        device: torch.device,
+        processes: Processes = ALONE,
+        *,
+        only: Mapping[str, Sequence[Row]] = {},
+    ) -> None:
         """`folders`: where the images of each arm lie. A frozen backbone is shown all of them now, on the device.
 
         only: the rows of those arms that do not have all `rows`.

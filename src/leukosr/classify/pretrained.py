@@ -13,8 +13,14 @@ from leukosr.pretrained.named import find_weights
 # The names of the package efficientnet-lite-pytorch, by those of timm's tf_efficientnet_lite0. The networks are the
 # same, and their outputs, too: timm pads as TensorFlow does at every size, the package for 224 x 224 alone by default.
 LITE0 = {"conv_stem": "_conv_stem", "bn1": "_bn0", "conv_head": "_conv_head", "bn2": "_bn1", "classifier": "_fc"}
-LITE0_BLOCK = {"conv_pw": "_expand_conv", "bn1": "_bn0", "conv_dw": "_depthwise_conv", "bn2": "_bn1",
-               "conv_pwl": "_project_conv", "bn3": "_bn2"}  # fmt: skip
+LITE0_BLOCK = {
+    "conv_pw": "_expand_conv",
+    "bn1": "_bn0",
+    "conv_dw": "_depthwise_conv",
+    "bn2": "_bn1",
+    "conv_pwl": "_project_conv",
+    "bn3": "_bn2",
+}
 LITE0_FIRST = {"conv_dw": "_depthwise_conv", "bn1": "_bn1", "conv_pw": "_project_conv", "bn2": "_bn2"}
 
 

@@ -24,9 +24,15 @@ from leukosr.settings import (
 )
 
 Normalisation = Literal[
-    "imagenet", "efficientnet_lite", "minus1_1", "unit", "none",
-    "imagenet_unscaled", "caffe_unscaled", "efficientnet_lite_unscaled",
-]  # fmt: skip
+    "imagenet",
+    "efficientnet_lite",
+    "minus1_1",
+    "unit",
+    "none",
+    "imagenet_unscaled",
+    "caffe_unscaled",
+    "efficientnet_lite_unscaled",
+]
 
 
 class Head(Section):
@@ -98,8 +104,11 @@ class Classifier(Architecture):
     def _fits(self) -> Classifier:
         if self.optimizer == "adam" and self.weight_decay:
             raise ValueError(f"weight_decay = {self.weight_decay}: adam has none; set optimizer to adamw or sgd")
-        asked = {"schedule: plateau": self.schedule == "plateau", "keep: best": self.keep == "best",
-                 f"patience: {self.patience}": self.patience is not None}  # fmt: skip
+        asked = {
+            "schedule: plateau": self.schedule == "plateau",
+            "keep: best": self.keep == "best",
+            f"patience: {self.patience}": self.patience is not None,
+        }
         if self.validation is None and any(asked.values()):
             names = ", ".join(name for name, wanted in asked.items() if wanted)
             raise ValueError(f"validation = null: {names} needs a validation part: a fraction such as 0.2, or protocol")

@@ -89,15 +89,29 @@ class ClassifierSubject:
         return (train, own) if own else held_out(train, HELD_OUT, roots, by_source=SPLITS[self.protocol].disjoint)
 
     def _train(
-        self, settings: Classifier, roots: StreamRoots, classes: list[str], train: LabelledImages,
-        validation: LabelledImages | None, test: LabelledImages, *, name: str,
-    ) -> list[str]:  # fmt: skip
+        self,
+        settings: Classifier,
+        roots: StreamRoots,
+        classes: list[str],
+        train: LabelledImages,
+        validation: LabelledImages | None,
+        test: LabelledImages,
+        *,
+        name: str,
+    ) -> list[str]:
         members = []
         for member in range(settings.ensemble):
             training = ClassifierTraining(
-                settings, len(classes), train, validation=validation if settings.validation is not None else None,
-                seed=roots, name=name, member=member, device=self.device, compiling=self.runtime.compile,
-            )  # fmt: skip
+                settings,
+                len(classes),
+                train,
+                validation=validation if settings.validation is not None else None,
+                seed=roots,
+                name=name,
+                member=member,
+                device=self.device,
+                compiling=self.runtime.compile,
+            )
             with tempfile.TemporaryDirectory() as folder:  # a trial that is cut begins anew
                 training.run(Resume("trial", float("inf"), Path(folder)), lambda _: None)
             members.append(training.result)

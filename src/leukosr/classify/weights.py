@@ -53,8 +53,12 @@ def save_classifier(
     `note` adds entries to the header.
     """
     shape = json.dumps({name: architecture.model_dump()[name] for name in SHAPE})
-    header = {"architecture": architecture.backbone, "network": shape,
-              "classes": json.dumps(classes), "size": json.dumps(size)}  # fmt: skip
+    header = {
+        "architecture": architecture.backbone,
+        "network": shape,
+        "classes": json.dumps(classes),
+        "size": json.dumps(size),
+    }
     if isinstance(model, Ensemble):
         header["ensemble"] = str(len(model.members))
     if clash := header.keys() & (note or {}).keys():

@@ -17,6 +17,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from leukosr import __version__
 from leukosr.cli import images, planning, project, stages, statistics, weights
 from leukosr.cli.crash_report import save_report, without_credentials
+from leukosr.cli.help_words import Command
 from leukosr.cli.options import console, errors
 from leukosr.cli.verify import verify
 from leukosr.engine.stopping import INTERRUPTED, stopped_like_ctrl_c
@@ -24,9 +25,12 @@ from leukosr.errors import LeukoError
 from leukosr.terminal import BROKEN_PIPE, discard_output, tolerate_narrow_encodings
 
 app = typer.Typer(
-    name="leukosr", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich",
+    name="leukosr",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
     help="Does super-resolution help white-blood-cell classification? One command per stage of the DVC pipeline.",
-)  # fmt: skip
+)
 data_app = typer.Typer(no_args_is_help=True, help="Bring data sets in.")
 for command in (
     statistics.compare, statistics.calibrate, statistics.variance, planning.plan, verify,
@@ -35,30 +39,40 @@ for command in (
     project.show, project.which, project.doctor, project.sync, images.enhance, images.predict, images.segment,
     project.publish, project.rejudge, project.side_by_side, project.dose_response,
 ):  # fmt: skip
-    app.command()(command)
+    app.command(cls=Command)(command)
 app.add_typer(data_app, name="data")
-data_app.command("fetch")(images.data_fetch)
-data_app.command("add")(images.data_add)
-data_app.command("tiles")(images.data_tiles)
-data_app.command("shift")(images.data_shift)
+data_app.command("fetch", cls=Command)(images.data_fetch)
+data_app.command("add", cls=Command)(images.data_add)
+data_app.command("tiles", cls=Command)(images.data_tiles)
+data_app.command("shift", cls=Command)(images.data_shift)
 weights_app = typer.Typer(no_args_is_help=True, help="Bring published weights, or your own, in.")
 app.add_typer(weights_app, name="weights")
-weights_app.command("list")(weights.weights_list)
-weights_app.command("fetch")(weights.weights_fetch)
-weights_app.command("add")(weights.weights_add)
+weights_app.command("list", cls=Command)(weights.weights_list)
+weights_app.command("fetch", cls=Command)(weights.weights_fetch)
+weights_app.command("add", cls=Command)(weights.weights_add)
 export_app = typer.Typer(no_args_is_help=True, help="Write weights for other programs.")
 app.add_typer(export_app, name="export")
-export_app.command("onnx")(weights.export_onnx)
+export_app.command("onnx", cls=Command)(weights.export_onnx)
 
 # not faults of LeukoSR, and not all foreseen where they occur
 ENVIRONMENT_ERRORS = (errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO, errno.EMFILE)
 # modules that only an extra of pyproject.toml installs, and which one
 EXTRAS = {
-    "mlflow": "tracking", "sqlalchemy": "tracking", "filelock": "tracking", "psycopg": "sweep", "dvc": "pipeline",
-    "dvc_data": "pipeline", "dvc_objects": "pipeline", "hydra": "pipeline", "omegaconf": "pipeline",
-    "lightning_fabric": "distributed", "torchmetrics": "perceptual", "onnx": "onnx",
-    "onnxruntime": "onnx", "onnxscript": "onnx",
-}  # fmt: skip
+    "mlflow": "tracking",
+    "sqlalchemy": "tracking",
+    "filelock": "tracking",
+    "psycopg": "sweep",
+    "dvc": "pipeline",
+    "dvc_data": "pipeline",
+    "dvc_objects": "pipeline",
+    "hydra": "pipeline",
+    "omegaconf": "pipeline",
+    "lightning_fabric": "distributed",
+    "torchmetrics": "perceptual",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "onnxscript": "onnx",
+}
 
 
 def main() -> None:
@@ -115,7 +129,7 @@ def _report(error: Exception) -> NoReturn:
 
 
 @app.callback(invoke_without_command=True)
-def _version(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
+def _version(version: Annotated[bool, typer.Option("--version", metavar="", help="Show the version.")] = False) -> None:
     if version:
         console.print(f"leukosr {__version__}")
         raise typer.Exit

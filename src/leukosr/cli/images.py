@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 def enhance(
     source: Annotated[Path, typer.Argument(metavar="IN", help="An image or a folder of images.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The image (.png) or folder to write.")],
-    weights: Annotated[Path, typer.Option(help="Generator weights: of a study, a published .pth, or pretrained/NAME.")],
+    weights: Annotated[
+        Path, typer.Option(metavar="FILE", help="Generator weights: of a study, a published .pth, or pretrained/NAME.")
+    ],
     tile: Annotated[int, typer.Option(min=0, help="Side of a tile in LR pixels; 0: whole images.")] = 256,
     overlap: Annotated[int, typer.Option(min=0, help="LR pixels that tiles share.")] = 64,
     precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware has it.")] = "fp32",
@@ -32,7 +34,7 @@ def enhance(
 def segment(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A low-resolution image or a folder of them.")],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder for masks/ and overlays/.")],
-    weights: Annotated[Path, typer.Option(help="Weights of a geometry_prior training.")],
+    weights: Annotated[Path, typer.Option(metavar="FILE", help="Weights of a geometry_prior training.")],
     precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware has it.")] = "fp32",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
@@ -92,7 +94,9 @@ def data_fetch(
     name: Annotated[str, typer.Argument(help="The set to fetch: bccd or pbc.")],
     source: Annotated[
         Path | None,
-        typer.Option("--from", help="A folder already on disk, instead of a download; of PBC it may be a part."),
+        typer.Option(
+            "--from", metavar="FOLDER", help="A folder already on disk, instead of a download; of PBC it may be a part."
+        ),
     ] = None,
 ) -> None:
     """Fetch BCCD into data/, or PBC into datasets/pbc, and check it against the published hashes."""
@@ -132,7 +136,7 @@ def data_add(
 def data_shift(
     own: Annotated[Path, typer.Argument(help="A set with a split.csv, whose train and val parts are taken.")],
     other: Annotated[Path, typer.Argument(help="Another laboratory's class folders, the test part.")],
-    out: Annotated[Path, typer.Option(help="The folder to write.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder to write.")],
     side: Annotated[
         int, typer.Option(min=32, help="Of the squares cut around nuclei, in pixels of the own set.")
     ] = 360,
@@ -152,7 +156,7 @@ def data_shift(
 
 def data_tiles(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A folder of large images.")],
-    out: Annotated[Path, typer.Option(help="The folder to write the tiles to.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder to write the tiles to.")],
     height: Annotated[int, typer.Option(min=32, help="Of a tile, in pixels.")],
     width: Annotated[int, typer.Option(min=32, help="Of a tile, in pixels.")],
 ) -> None:

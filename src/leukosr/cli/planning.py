@@ -24,9 +24,15 @@ def plan(
     primary: Annotated[str, typer.Option(help="The metric: macro_f1 or accuracy.")] = "macro_f1",
     family: Annotated[int, typer.Option(min=1, help="Comparisons that Holm corrects for.")] = 1,
     aim: Annotated[float, typer.Option(min=0.05, max=0.99, help="The power that is wanted.")] = 0.8,
-    runs: Annotated[str, typer.Option(help="Runs of the classifier per SR network, to try.")] = "6,8,12,20,40,80",
-    sources: Annotated[str | None, typer.Option(help="Sources to try; by default 1, 2, 4 times the pilot's.")] = None,
-    sr_seeds: Annotated[str | None, typer.Option(help="SR seeds to try; by default the pilot's.")] = None,
+    runs: Annotated[
+        str, typer.Option(metavar="N,…", help="Runs of the classifier per SR network, to try.")
+    ] = "6,8,12,20,40,80",
+    sources: Annotated[
+        str | None, typer.Option(metavar="N,…", help="Sources to try; by default 1, 2, 4 times the pilot's.")
+    ] = None,
+    sr_seeds: Annotated[
+        str | None, typer.Option(metavar="N,…", help="SR seeds to try; by default the pilot's.")
+    ] = None,
     sd_run: Annotated[float, typer.Option(min=0, help="Without a pilot: sd of the difference over runs.")] = 0.0,
     sd_source: Annotated[float | None, typer.Option(min=0, help="… sd over single sources.")] = None,
     sd_cell: Annotated[float, typer.Option(min=0, help="… sd that one source in one run adds.")] = 0.0,

@@ -96,7 +96,7 @@ def publish(
 
 def side_by_side(
     reports: Annotated[list[Path], typer.Argument(help="Folders of reports/ or results/: image quality alone.")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder to write.")],
 ) -> None:
     """Set the image quality of several reports side by side, e.g. of one study at two scales."""
     from leukosr.outputs import claimed
@@ -109,7 +109,7 @@ def side_by_side(
 
 def dose_response(
     results: Annotated[list[Path], typer.Argument(help="Folders of results/, each of one scale and noise level.")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder to write.")],
     baseline: Annotated[str, typer.Option(help="The experiment that all others are compared with.")] = "bicubic",
     bound: Annotated[str, typer.Option(help="The experiment on originals: what SR could win.")] = "ground_truth",
 ) -> None:

@@ -167,7 +167,9 @@ def extract(
     folder: Annotated[Path | None, typer.Argument(help="Any folder of images; else the study's.")] = None,
     out: Out = None,
     cells: Annotated[str, typer.Option("--cells", help="The cells of params.extract to cut out.")] = "cells",
-    masks: Annotated[Path | None, typer.Option(help="Folder of masks of FOLDER's images, at the same paths.")] = None,
+    masks: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Masks of FOLDER's images, at the same paths.")
+    ] = None,
     params: ParamsFile = PARAMS,
 ) -> None:
     """Cut the cell out of every image.

@@ -96,12 +96,12 @@ def compare(
 
 
 def calibrate(
-    out: Annotated[Path, typer.Option(help="The folder for calibration.csv and calibration.png.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder for calibration.csv and calibration.png.")],
     comparisons: Annotated[int, typer.Option(min=1, help="Simulated comparisons of each design.")] = 1500,
     margin: Annotated[float, typer.Option(help="The smallest difference that matters, as a fraction.")] = 0.02,
     design: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE.yaml", help="Simulate this design instead: runs, class_sources, sds, …"),
+        typer.Option(metavar="FILE", help="Simulate this design instead: runs, class_sources, sds, …"),
     ] = None,
 ) -> None:
     """Simulate arms whose true difference is known, and count how often `compare` is wrong."""
@@ -152,8 +152,12 @@ def variance(
         ),
     ],
     metric: Annotated[str, typer.Option(help="The column to analyse.")] = "accuracy",
-    out: Annotated[Path | None, typer.Option(help="Also write the record and its figures to this folder.")] = None,
-    note: Annotated[str, typer.Option(help="A line for the foot of the figures, e.g. the budget.")] = "",
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Also write the record and its figures to this folder.")
+    ] = None,
+    note: Annotated[
+        str, typer.Option(metavar="TEXT", help="A line for the foot of the figures, e.g. the budget.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print an object instead of tables.")] = False,
 ) -> None:
     """Say how large the run-to-run variance in a table of trials is, and which random streams cause it.

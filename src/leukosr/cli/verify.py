@@ -72,10 +72,16 @@ def _place(copy: Copy, root: Path) -> str:
 
 def _record(verified: Verified) -> dict[str, object]:
     bad = [
-        {"path": str(copy.place), "output": copy.output.path, "target": copy.output.target, "cached": copy.cached,
-         "md5": md5, "recorded": copy.digest}
+        {
+            "path": str(copy.place),
+            "output": copy.output.path,
+            "target": copy.output.target,
+            "cached": copy.cached,
+            "md5": md5,
+            "recorded": copy.digest,
+        }
         for copy, md5 in _each_once(verified.bad)
-    ]  # fmt: skip
+    ]
     missing = [
         {"path": str(copy.place), "output": copy.output.path, "cached": copy.cached} for copy in verified.missing
     ]

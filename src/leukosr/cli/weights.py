@@ -26,7 +26,8 @@ def weights_list() -> None:
 def weights_fetch(
     name: Annotated[str, typer.Argument(help="One of the names of `leukosr weights list`.")],
     source: Annotated[
-        Path | None, typer.Option("--from", help="The publisher's file, already on disk, instead of a download.")
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="The publisher's file, already on disk, instead of a download."),
     ] = None,
 ) -> None:
     """Bring published weights to pretrained/NAME.safetensors and check their digests."""

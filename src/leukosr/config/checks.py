@@ -148,3 +148,52 @@ def check_patch(name: str, train: TrainSR, image: Image) -> None:
             f"train_sr.{name}.patch {train.patch} is not divisible by image.scale {image.scale}: "
             f"use {max(lower, 32)} or {lower + image.scale}"
         )
+
+
+def check_comparisons(params: Params) -> None:
+    """Pairs that can be compared."""
+    known, noun = (params.classify, "experiments") if params.study.classifies else (params.compared, "arms")
+    for pair in params.study.comparisons or ():
+        if len(set(pair)) != 2 or not set(pair) <= set(known):
+            raise ValueError(f"study.comparisons: {list(pair)} must be two different {noun} of {', '.join(known)}")
+        if params.study.classifies and not params.comparable(*pair):
+            raise ValueError(
+                f"study.comparisons: {list(pair)} must have a protocol and a seed in common; see protocols and "
+                f"seeds of classify.{pair[0]} and classify.{pair[1]}"
+            )
+
+
+def check_sr_seeds(params: Params) -> None:
+    """No SR seed is in vain, and none is contradicted."""
+    if params.study.sr_seeds is None:
+        return
+    if not params.train_sr:
+        raise ValueError("study.sr_seeds: this study trains no SR method; set it to null")
+    for name, train in params.train_sr.items():
+        if train.seed is not None:
+            raise ValueError(
+                f"train_sr.{name}.seed = {train.seed}: study.sr_seeds = {params.study.sr_seeds} seeds every SR "
+                "method; set one of the two to null"
+            )
+
+
+def check_measures(params: Params) -> None:
+    """There is something to do for each measure of the study, and nothing for the others."""
+    measured = params.upscale.items() if "image_quality" in params.study.measures else ()
+    wanted = [name for name, arm in measured if not isinstance(arm, ByClass)]
+    if sorted(params.compared) != sorted(wanted):
+        raise ValueError(f"compared: must list {', '.join(wanted) or 'nothing'}, by study.measures")
+    if params.study.classifies:
+        if not params.classify:
+            raise ValueError("classify: add an experiment, or take classification out of study.measures")
+        return
+    if params.classify:
+        raise ValueError(
+            "classify: study.measures names no classification, so there can be no experiments: write "
+            "`classify: ${oc.create:{}}` into the study's file, as conf/study/demo_sr.yaml does"
+        )
+    if params.prepare.classes is not None:
+        raise ValueError("prepare.classes: a study without classification has no classes; set it to null")
+    for name, train in params.train_sr.items():
+        if train.only_class is not None:
+            raise ValueError(f"train_sr.{name}.class: a study without classification has no classes; set it to null")

@@ -5,17 +5,21 @@ from __future__ import annotations
 from pydantic import model_validator
 
 from leukosr.classify.settings import Classifier, Experiment
-from leukosr.config.arms import AnyArm, Arm, ByClass, Extraction, Trained, Untouched
+from leukosr.config.arms import AnyArm, Arm, Extraction, Trained, Untouched
 from leukosr.config.checks import (
     check_claims,
+    check_comparisons,
     check_experiment,
     check_extraction,
+    check_measures,
     check_patch,
+    check_sr_seeds,
     check_training,
     check_watched,
 )
 from leukosr.config.study import Budget, FindSources, Report
 from leukosr.config.sweep import STREAMS_OF, Sweep, SweptStream
+from leukosr.config.sweep_checks import check_sweep, split_is_fixed
 from leukosr.data.settings import Prepare, Provenance
 from leukosr.data.sr_folds import sr_folds
 from leukosr.data.study import Study
@@ -99,31 +103,13 @@ class Params(Section):
         for protocol in self.study.protocols:
             if self.classify and not self.experiments_under(protocol):
                 raise ValueError(f"classify: no experiment runs under {protocol}, which study.protocol names")
-        known, noun = (self.classify, "experiments") if self.study.classifies else (self.compared, "arms")
-        for pair in self.study.comparisons or ():
-            if len(set(pair)) != 2 or not set(pair) <= set(known):
-                raise ValueError(f"study.comparisons: {list(pair)} must be two different {noun} of {', '.join(known)}")
-            if self.study.classifies and not self.comparable(*pair):
-                raise ValueError(
-                    f"study.comparisons: {list(pair)} must have a protocol and a seed in common; see protocols and "
-                    f"seeds of classify.{pair[0]} and classify.{pair[1]}"
-                )
-        self._check_sweep()
+        check_comparisons(self)
+        check_sweep(self)
         return self
 
     @model_validator(mode="after")
     def _sr_seeds_fit(self) -> Params:
-        """No SR seed is in vain, and none is contradicted."""
-        if self.study.sr_seeds is None:
-            return self
-        if not self.train_sr:
-            raise ValueError("study.sr_seeds: this study trains no SR method; set it to null")
-        for name, train in self.train_sr.items():
-            if train.seed is not None:
-                raise ValueError(
-                    f"train_sr.{name}.seed = {train.seed}: study.sr_seeds = {self.study.sr_seeds} seeds every SR "
-                    "method; set one of the two to null"
-                )
+        check_sr_seeds(self)
         return self
 
     @model_validator(mode="after")
@@ -244,87 +230,12 @@ class Params(Section):
         """The streams that differ between the sweep's runs: those named, or all that its target draws from."""
         if self.sweep.streams is not None:
             return tuple(self.sweep.streams)
-        still = {"split"} if self._split_is_fixed else set()
+        still = {"split"} if split_is_fixed(self) else set()
         if self.sweep.target == "classify" and not self.classify[self.swept_arm].classifier.augmentations:
             still.add("augment")
         return tuple(each for each in STREAMS_OF[self.sweep.target] if each not in still)
 
-    @property
-    def _split_is_fixed(self) -> bool:
-        """Whether another draw of the split would change how many images there are.
-
-        Sources keep different numbers of images where these are limited, so roles cannot change hands; nor can they
-        where SR was trained on the training images.
-        """
-        if self.sweep.target != "classify":
-            return False
-        split = self.study.split(self.swept_protocol)
-        limited = self.prepare.per_class.classifier is not None or len(self.study.protocols) > 1
-        return not split.own_sr_part or (split.disjoint and limited)
-
     @model_validator(mode="after")
     def _measures_fit(self) -> Params:
-        """There is something to do for each measure of the study, and nothing for the others."""
-        measured = self.upscale.items() if "image_quality" in self.study.measures else ()
-        wanted = [name for name, arm in measured if not isinstance(arm, ByClass)]
-        if sorted(self.compared) != sorted(wanted):
-            raise ValueError(f"compared: must list {', '.join(wanted) or 'nothing'}, by study.measures")
-        if self.study.classifies:
-            if not self.classify:
-                raise ValueError("classify: add an experiment, or take classification out of study.measures")
-            return self
-        if self.classify:
-            raise ValueError(
-                "classify: study.measures names no classification, so there can be no experiments: write "
-                "`classify: ${oc.create:{}}` into the study's file, as conf/study/demo_sr.yaml does"
-            )
-        if self.prepare.classes is not None:
-            raise ValueError("prepare.classes: a study without classification has no classes; set it to null")
-        for name, train in self.train_sr.items():
-            if train.only_class is not None:
-                raise ValueError(
-                    f"train_sr.{name}.class: a study without classification has no classes; set it to null"
-                )
+        check_measures(self)
         return self
-
-    def _check_sweep(self) -> None:
-        if not self.trains:
-            return
-        known = tuple(self.classify if self.sweep.target == "classify" else self.train_sr)
-        if not known:
-            if self.sweep.target == "classify":
-                raise ValueError("sweep.target: this study has no experiment; set it to train_sr")
-            raise ValueError("sweep.target: this study trains no SR method; set it to classify")
-        if self.sweep.arm is not None and self.sweep.arm not in known:
-            raise ValueError(
-                f"sweep.arm: unknown '{self.sweep.arm}'; known to {self.sweep.target} are {', '.join(known)}"
-            )
-        swept = self.swept_arm
-        shown = self.classify[swept].arms if self.sweep.target == "classify" else ()
-        if alone := [arm for arm in shown if isinstance(self.source_arm(arm), ByClass)]:
-            raise ValueError(
-                f"sweep.arm: {swept} trains on {alone[0]}, which has no images to test and to draw a split from; "
-                "choose another experiment"
-            )
-        watched = self.classify[swept].classifier if self.sweep.target == "classify" else self.train_sr[swept]
-        if self.sweep.reads != watched.reads:
-            raise ValueError(
-                f"sweep.reads = {self.sweep.reads}: must be {watched.reads}, the weights of {swept}, by sweep.arm"
-            )
-        by_target = self.protocols_of(self.swept_arm) if self.sweep.target == "classify" else self.study.protocols
-        if self.swept_protocol not in by_target:
-            raise ValueError(
-                f"sweep.protocol: '{self.sweep.protocol}' is none of those of {self.swept_arm}, {', '.join(by_target)}"
-            )
-        if self._split_is_fixed and "split" in (self.sweep.streams or ()):
-            raise ValueError(
-                "sweep.streams: 'split' cannot be drawn anew here, as sources keep different numbers of images, or SR "
-                f"trains on the classifiers' images: leave it out, or let {self.swept_protocol} be the one "
-                "study.protocol and set budget.per_class.classifier to null"
-            )
-        folded = self.sweep.target == "classify" and self.study.split(self.swept_protocol).folds
-        if self.sweep.design == "search" and folded and self.prepare.source_disjoint.folds is not None:
-            raise ValueError(
-                "sweep.design: a search needs validation images, and with prepare.source_disjoint.folds every image of "
-                "the classifiers is tested: set folds to null, or choose another design"
-            )

@@ -14,9 +14,15 @@ from leukosr.data.catalogue import Checked, Rejected
 NAME = re.compile(r"SOB_(?P<kind>[BM])_(?P<tumour>[A-Z]+)-(?P<patient>\d+-[^-]+)-(?P<zoom>40|100|200|400)-\d+")
 KINDS = {"B": "benign", "M": "malignant"}
 COUNTS = {  # images by kind and magnification: table 2 of the paper
-    ("B", 40): 625, ("B", 100): 644, ("B", 200): 623, ("B", 400): 588,
-    ("M", 40): 1370, ("M", 100): 1437, ("M", 200): 1390, ("M", 400): 1232,
-}  # fmt: skip
+    ("B", 40): 625,
+    ("B", 100): 644,
+    ("B", 200): 623,
+    ("B", 400): 588,
+    ("M", 40): 1370,
+    ("M", 100): 1437,
+    ("M", 200): 1390,
+    ("M", 400): 1232,
+}
 FOLDERS = 82  # patient folders; patient 14-13412 has two, for two tumours
 SIZES = {(700, 460), (700, 456)}  # width, height
 

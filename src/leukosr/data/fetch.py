@@ -23,7 +23,7 @@ from leukosr.data.catalogue import (
     drawn_sets,
     from_split_csv,
     loose_images,
-)  # fmt: skip
+)
 from leukosr.data.mask_files import beside_images, find_masks
 from leukosr.data.paths import stays_below
 from leukosr.data.pbc import ROOT, fetch_pbc
@@ -185,9 +185,11 @@ def _add(target: Path, path: Path, *, leave_out: bool, classes: bool) -> Added:
     look = partial(inspect_image, max_pixels=50_000_000)
     workers = count_workers("auto")
     good, rejected = check_images(
-        path, found, 50_000_000,
+        path,
+        found,
+        50_000_000,
         lambda paths: track(ordered_map(look, paths, workers), len(paths), "checking images"),
-    )  # fmt: skip
+    )
     contradicting, facts = check_breakhis(good)
     good = [image for image in good if image.file.path not in {item.path for item in contradicting}]
     masks = find_masks(path, good, beside)

@@ -49,6 +49,14 @@ def image_rng(seed: int, image_id: str) -> np.random.Generator:
 
 
 __all__ = [
-    "DEGRADATIONS", "Bicubic", "BicubicSettings", "Capstone", "CapstoneSettings", "Plain", "PlainSettings",
-    "SecondOrder", "SecondOrderSettings", "image_rng",
-]  # fmt: skip
+    "DEGRADATIONS",
+    "Bicubic",
+    "BicubicSettings",
+    "Capstone",
+    "CapstoneSettings",
+    "Plain",
+    "PlainSettings",
+    "SecondOrder",
+    "SecondOrderSettings",
+    "image_rng",
+]

@@ -1,12 +1,13 @@
 """Plain antialiased bicubic down-sampling, the classical super-resolution benchmark's degradation."""
 
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import ClassVar
 
 import numpy as np
 
-from leukosr.degradation.checks import Image8, OfImage, low_resolution_size, require
-from leukosr.images.resampling import RESAMPLING, Kernel, resize
+from leukosr.degradation.checks import Image8, OfImage, require, require_kernel
+from leukosr.degradation.plain import Plain, PlainSettings
+from leukosr.images.resampling import Kernel
 
 FACTORS = (2, 4, 8)
 
@@ -22,7 +23,7 @@ class BicubicSettings:
         """Refuse another scale or an unknown kernel with LeukoError."""
         valid = isinstance(self.scale, int) and self.scale in FACTORS
         require(valid, "scale", self.scale, f"one of {', '.join(map(str, FACTORS))}")
-        require(self.kernel in RESAMPLING, "kernel", self.kernel, f"one of {', '.join(RESAMPLING)}")
+        require_kernel(self.kernel)
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,5 @@ class Bicubic:
     settings: BicubicSettings
 
     def __call__(self, hr: Image8, rng: np.random.Generator) -> Image8:
-        """Make the LR image of `hr`; `rng` is not used, since nothing is random here.
-
-        hr: uint8 RGB, (H, W, 3). Returns uint8 RGB, (H / scale, W / scale, 3), rounded up. Raises LeukoError for
-        another dtype or shape.
-        """
-        lr_size = low_resolution_size(hr, self.settings.scale)
-        return cast(Image8, resize(hr, lr_size, self.settings.kernel))
+        """Make the LR image of `hr`, as `Plain` does without a blur."""
+        return Plain(PlainSettings(self.settings.scale, self.settings.kernel))(hr, rng)

@@ -13,11 +13,12 @@ from leukosr.degradation.checks import (
     low_resolution_size,
     require,
     require_integer,
+    require_kernel,
     require_non_negative,
 )
 from leukosr.degradation.jpeg import jpeg
 from leukosr.degradation.noise import add_signed_noise, add_wrapped_noise
-from leukosr.images.resampling import RESAMPLING, Kernel, resize
+from leukosr.images.resampling import Kernel, resize
 
 Noise = Literal["wrapped", "gaussian"]
 
@@ -47,7 +48,7 @@ class CapstoneSettings:
         for name in ("blur_before", "blur_after"):
             require_integer(getattr(self, name), name, 1, 99)
             require(getattr(self, name) % 2 == 1, name, getattr(self, name), "an odd integer")
-        require(self.kernel in RESAMPLING, "kernel", self.kernel, f"one of {', '.join(RESAMPLING)}")
+        require_kernel(self.kernel)
 
 
 @dataclass(frozen=True)

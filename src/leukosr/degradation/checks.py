@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leukosr.errors import LeukoError
+from leukosr.images.resampling import RESAMPLING
 
 Image8 = npt.NDArray[np.uint8]
 T = TypeVar("T")
@@ -65,6 +66,11 @@ def require_range(
     require(valid, name, values, f"an ascending pair of numbers {bound}")
     if contains is not None:
         require(values[0] <= contains <= values[1], name, values, f"a range that contains {contains:g}")
+
+
+def require_kernel(kernel: str) -> None:
+    """Raise LeukoError unless `kernel` is the name of a resampling kernel."""
+    require(kernel in RESAMPLING, "kernel", kernel, f"one of {', '.join(RESAMPLING)}")
 
 
 def require_non_negative(value: float, name: str) -> None:

@@ -10,11 +10,11 @@ from leukosr.degradation.checks import (
     Image8,
     OfImage,
     low_resolution_size,
-    require,
     require_integer,
+    require_kernel,
     require_non_negative,
 )
-from leukosr.images.resampling import RESAMPLING, Kernel, resize
+from leukosr.images.resampling import Kernel, resize
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class PlainSettings:
     def __post_init__(self) -> None:
         """Refuse values that the degradation cannot run with LeukoError."""
         require_integer(self.scale, "scale", 2, 16)
-        require(self.kernel in RESAMPLING, "kernel", self.kernel, f"one of {', '.join(RESAMPLING)}")
+        require_kernel(self.kernel)
         require_non_negative(self.blur, "blur")
 
 

@@ -58,9 +58,16 @@ def _from_index(source: FromIndex, folder: Path) -> None:
     target = ["--python-version", source.python, "--implementation", "cp"] if source.python else []
     target += ["--platform", source.platform] if source.platform else []
     command = [
-        *_pip(), "download", "--no-deps", "--only-binary", ":all:", *target, "--dest", str(folder),
+        *_pip(),
+        "download",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        *target,
+        "--dest",
+        str(folder),
         f"{source.package}=={source.version}",
-    ]  # fmt: skip
+    ]
     print(f"downloading {source.place} by pip", file=sys.stderr)
     shown = sys.stderr if sys.stderr.isatty() else subprocess.DEVNULL  # pip's own progress bar
     done = subprocess.run(

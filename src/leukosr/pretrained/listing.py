@@ -58,6 +58,11 @@ def _own(path: Path) -> Listed:
     parameters = sum(tensor.numel() for tensor in tensors.values())
     what = header.get("architecture", "added by hand")
     return Listed(
-        path.stem, what, parameters, header.get("licence", "unknown"), header.get("source", "unknown"), megabytes,
+        path.stem,
+        what,
+        parameters,
+        header.get("licence", "unknown"),
+        header.get("source", "unknown"),
+        megabytes,
         _state(path.stem),
-    )  # fmt: skip
+    )

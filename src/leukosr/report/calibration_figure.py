@@ -43,8 +43,10 @@ def _covered(panel: Axes, found: Sequence[Calibration], names: list[str]) -> Non
             own = [each for each in found if each.metric == metric and each.difference == true]
             places = [names.index(each.name) + (-0.15 if metric == "accuracy" else 0.15) for each in own]
             values = [100 * each.covered for each in own]
-            bars = [[100 * (each.covered - each.covered_low) for each in own],
-                    [100 * (each.covered_high - each.covered) for each in own]]  # fmt: skip
+            bars = [
+                [100 * (each.covered - each.covered_low) for each in own],
+                [100 * (each.covered_high - each.covered) for each in own],
+            ]
             label = f"{NAMES[metric]}, {'equal' if true == 0 else 'differ by the margin'}"
             panel.errorbar(values, places, xerr=bars, fmt=mark, color=colour, markerfacecolor=face, label=label)
     for limit in (94, 98):

@@ -34,10 +34,16 @@ def accuracy_figure(path: Path, results: StudyResults, note: str) -> None:
         if majority is not None:
             panel.axvline(majority, color="#555555", linestyle=":", linewidth=1.3)
             panel.annotate(
-                "always the commonest class", (majority, 1.0), xycoords=("data", "axes fraction"),
-                xytext=(3, 3), textcoords="offset points", fontsize=8, color="#555555",
-                ha="left", va="bottom",
-            )  # fmt: skip
+                "always the commonest class",
+                (majority, 1.0),
+                xycoords=("data", "axes fraction"),
+                xytext=(3, 3),
+                textcoords="offset points",
+                fontsize=8,
+                color="#555555",
+                ha="left",
+                va="bottom",
+            )
         label_rows(panel, [result.look.label for result in results.experiments.values()])
         low, high = panel.get_xlim()
         panel.set_xlim(max(-1.0, low - 1), min(101.5, high + 1))
@@ -59,12 +65,17 @@ def quality_figure(path: Path, results: StudyResults, note: str) -> None:
                     beside(panel, place, UNDEFINED)
                     continue
                 panel.boxplot(
-                    values, positions=[place], orientation="horizontal", widths=0.6, whis=(5, 95),
+                    values,
+                    positions=[place],
+                    orientation="horizontal",
+                    widths=0.6,
+                    whis=(5, 95),
                     showfliers=False,
-                    patch_artist=True, manage_ticks=False,
+                    patch_artist=True,
+                    manage_ticks=False,
                     boxprops={"facecolor": result.look.colour, "linewidth": 0.8},
                     medianprops={"color": "black", "linewidth": 1.8},
-                )  # fmt: skip
+                )
                 beside(panel, place, f"{number(getattr(result.quality, column), digits)}  (n = {len(values)})")
             label_rows(panel, [result.look.label for result in results.arms.values()])
             panel.set_xlabel(f"{label} against the ground truth (right: mean)")

@@ -167,9 +167,13 @@ def _scores_figure(
                 label = f"{looks[name].label}, {whose}" if column == 0 else None
                 pale = 0.45 if whose == PRINTED else 1.0
                 panel.bar(
-                    places, 100 * table.scores[:, column], thick * 0.92,
-                    color=looks[name].colour, alpha=pale, label=label,
-                )  # fmt: skip
+                    places,
+                    100 * table.scores[:, column],
+                    thick * 0.92,
+                    color=looks[name].colour,
+                    alpha=pale,
+                    label=label,
+                )
             panel.set_xticks(range(len(classes)), classes, rotation=30, ha="right", rotation_mode="anchor")
             panel.tick_params(axis="x", length=0)
             panel.grid(True, axis="y")

@@ -89,6 +89,11 @@ def _stage_borders(top: Axes, others: tuple[Axes, ...], history: pd.DataFrame, i
     for start, left, right in zip(starts, edges[:-1], edges[1:], strict=True):
         # inside the lowest panel: the losses' own lines are densest in the top one
         others[-1].annotate(
-            f"stage “{stages[start]}”", ((left + right) / 2, 0.04), xycoords=("data", "axes fraction"),
-            ha="center", va="bottom", fontsize=8, color="#555555",
-        )  # fmt: skip
+            f"stage “{stages[start]}”",
+            ((left + right) / 2, 0.04),
+            xycoords=("data", "axes fraction"),
+            ha="center",
+            va="bottom",
+            fontsize=8,
+            color="#555555",
+        )

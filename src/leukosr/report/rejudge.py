@@ -148,8 +148,11 @@ def _judged(
         shown += f"<p>Could this design show an effect of SR? {html.escape(' '.join(sentences))}</p>\n"
     shown += "<p>The study declared no claims before its first run, so every verdict is exploratory.</p>\n"
     now = {(a, b, metric): word for a, b, metric, _, word in _rows(shown)}
-    changed = [f"{a} – {b}, {metric}: {said[a, b, metric]} -> {word}"
-               for (a, b, metric), word in now.items() if said[a, b, metric] != word]  # fmt: skip
+    changed = [
+        f"{a} – {b}, {metric}: {said[a, b, metric]} -> {word}"
+        for (a, b, metric), word in now.items()
+        if said[a, b, metric] != word
+    ]
     note = NOTE.search(old)
     if note is not None and not changed:
         return shown + note[0], []

@@ -21,7 +21,7 @@ from leukosr.tables import read_own_table
 Fields = TypeVar("Fields")
 TEXT_COLUMNS = frozenset(
     ("path", "class", "source", "role", "reason", "image", "stage", "fold", "member", "true", "predicted")
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)

@@ -30,9 +30,14 @@ class Item:
 def sheet(params: Params, results: Sequence[StudyResults], versions: Mapping[str, str], command: str) -> list[Item]:
     """All items; `results` under every protocol, `command` composes the study again."""
     return [
-        *_goals(params), *_reproducibility(params, versions, command), *_data(params, results[0]),
-        *_modelling(params, results), *_leakage(params, results), *_uncertainty(params, results), *_limits(params),
-    ]  # fmt: skip
+        *_goals(params),
+        *_reproducibility(params, versions, command),
+        *_data(params, results[0]),
+        *_modelling(params, results),
+        *_leakage(params, results),
+        *_uncertainty(params, results),
+        *_limits(params),
+    ]
 
 
 def sheet_markdown(params: Params, items: Sequence[Item]) -> str:
@@ -64,13 +69,14 @@ def _goals(params: Params) -> list[Item]:
         Item("REFORMS 1a, CLAIM 3", "the population that the claim is about", _said(params, "population")),
         Item("REFORMS 1b", "why this population", _said(params, "motivation")),
         Item(
-            "REFORMS 1c, CLAIM 4", "why machine learning; the objective",
+            "REFORMS 1c, CLAIM 4",
+            "why machine learning; the objective",
             "Whether super-resolution of low-resolution images changes what classifiers of blood cells get right, and "
             "by how much; both are learned models.",
         ),
         Item("CLAIM 5, 6", "prospective or retrospective; the goal", "Retrospective; to compare methods."),
         Item("CLAIM 40, 41", "registration, and where the protocol can be read", _said(params, "registration")),
-    ]  # fmt: skip
+    ]
 
 
 def _reproducibility(params: Params, versions: Mapping[str, str], command: str) -> list[Item]:
@@ -80,7 +86,7 @@ def _reproducibility(params: Params, versions: Mapping[str, str], command: str) 
         Item("REFORMS 2b, CLAIM 23", "the code and its version; software", packages),
         Item("REFORMS 2c", "the computing infrastructure", "Device, precision, threads: metrics.json of stages."),
         Item("REFORMS 2d, 2e", "instructions and a script that make the results again", f"`{command}`"),
-    ]  # fmt: skip
+    ]
 
 
 def _data(params: Params, results: StudyResults) -> list[Item]:
@@ -97,7 +103,8 @@ def _data(params: Params, results: StudyResults) -> list[Item]:
         Item("REFORMS 3b, CLAIM 8", "the sampling frame; who or what was eligible", _said(params, "sampling")),
         Item("REFORMS 3c", "why the set is useful for the task", _said(params, "usefulness")),
         Item(
-            "REFORMS 3d, 3e, CLAIM 11", "the outcome and the sample size, by class",
+            "REFORMS 3d, 3e, CLAIM 11",
+            "the outcome and the sample size, by class",
             f"Class of the cell. {len(rows)} images: {', '.join(f'{n} {name}' for name, n in counted.items())}"
             + (f"; {len(sources)} sources." if known else "; sources are not known for every image."),
         ),
@@ -108,11 +115,12 @@ def _data(params: Params, results: StudyResults) -> list[Item]:
         Item("CLAIM 12", "de-identification", _said(params, "deidentification")),
         Item("REFORMS 4a, 4b", "what was excluded, and impossible or damaged samples", rejected),
         Item(
-            "REFORMS 4c, CLAIM 9", "all transformations",
+            "REFORMS 4c, CLAIM 9",
+            "all transformations",
             f"Originals fitted to {size_text(image.height, image.width)} ({image.fit}, {image.kernel}); low resolution "
             f"by `{params.degrade.method}` at 1/{image.scale} of the side; every setting is on the page.",
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _modelling(params: Params, results: Sequence[StudyResults]) -> list[Item]:
@@ -136,18 +144,20 @@ def _modelling(params: Params, results: Sequence[StudyResults]) -> list[Item]:
         Item("CLAIM 24", "initial weights", "; ".join(started) or None),
         Item("REFORMS 5c, CLAIM 20", "how test data were kept apart", splits),
         Item(
-            "REFORMS 5d, CLAIM 26", "how the final model was chosen",
+            "REFORMS 5d, CLAIM 26",
+            "how the final model was chosen",
             f"Classifiers: epoch {listed(sorted({each.keep for each in recipes_used}))}. "
             f"SR weights: {listed(weights) if weights else 'none'}.",
         ),
         Item(
-            "REFORMS 5e", "hyper-parameters and how they were chosen",
+            "REFORMS 5e",
+            "hyper-parameters and how they were chosen",
             "All stand among the parameters on the page. One recipe serves every experiment that names no other; test "
             "images choose nothing.",
         ),
         Item("CLAIM 27", "ensembles", f"{listed(sorted(ensembles))} classifiers per run." if ensembles else None),
         Item("REFORMS 5f", "baselines", f"{listed(plain)}." if plain else None),
-    ]  # fmt: skip
+    ]
 
 
 def _leakage(params: Params, results: Sequence[StudyResults]) -> list[Item]:
@@ -155,13 +165,14 @@ def _leakage(params: Params, results: Sequence[StudyResults]) -> list[Item]:
     shared = " ".join(f"{name}: {' '.join(said)}" for name, said in found.items() if said)
     return [
         Item(
-            "REFORMS 6a", "train and test are kept apart in every step",
+            "REFORMS 6a",
+            "train and test are kept apart in every step",
             "SR, classifiers and their choices see no test image; `prepare` gives every image one role, and every "
             "stage reads it from roles.csv.",
         ),
         Item("REFORMS 6b, CLAIM 21", "copies and dependencies between train and test", shared or None),
         Item("REFORMS 6c", "whether the input may be used for the task", "The input is the image alone."),
-    ]  # fmt: skip
+    ]
 
 
 def _uncertainty(params: Params, results: Sequence[StudyResults]) -> list[Item]:
@@ -173,11 +184,13 @@ def _uncertainty(params: Params, results: Sequence[StudyResults]) -> list[Item]:
     )
     return [
         Item(
-            "REFORMS 7a, CLAIM 28", "the metrics",
+            "REFORMS 7a, CLAIM 28",
+            "the metrics",
             f"Primary: {params.study.primary}; accuracy, macro F1, PSNR, SSIM, ECE and Brier score beside it.",
         ),
         Item(
-            "REFORMS 7b, 7c, CLAIM 29", "uncertainty, and why these tests",
+            "REFORMS 7b, 7c, CLAIM 29",
+            "uncertainty, and why these tests",
             f"Student's t over runs ({len(params.study.seeds)} seeds) and sources, whose coverage `leukosr calibrate` "
             "simulates; Holm over the family.",
         ),
@@ -185,10 +198,11 @@ def _uncertainty(params: Params, results: Sequence[StudyResults]) -> list[Item]:
         Item("CLAIM 31", "explanation of single predictions", _said(params, "explainability")),
         Item("CLAIM 35, 36", "performance, with intervals", f"{scores}; intervals on the page." if scores else None),
         Item(
-            "CLAIM 37", "failure analysis",
+            "CLAIM 37",
+            "failure analysis",
             "On the page: cells helped and harmed by class pair, confusion, risk-coverage." if scores else None,
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _limits(params: Params) -> list[Item]:
@@ -197,9 +211,10 @@ def _limits(params: Params) -> list[Item]:
         Item("REFORMS 8a, CLAIM 32", "evidence of external validity", _said(params, "external_validity")),
         Item("REFORMS 8b, CLAIM 38", "where the results will not hold", limits),
         Item(
-            "CLAIM 10", "subsets of the data",
+            "CLAIM 10",
+            "subsets of the data",
             f"Images of each class for classifiers: {params.prepare.per_class.classifier or 'all'} at most.",
         ),
         Item("CLAIM 39", "what follows for practice", _said(params, "implications")),
         Item("CLAIM 42", "funding and the funders' role", _said(params, "funding")),
-    ]  # fmt: skip
+    ]

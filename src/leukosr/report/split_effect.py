@@ -66,9 +66,14 @@ def effect_figure(
                 if low is not None and high is not None and not says_nothing(low, high, 1):
                     panel.hlines(place + shift, 100 * low, 100 * high, color=colour, linewidth=2)
                 panel.plot(
-                    100 * score.value, place + shift, marker="o", markersize=7, color=colour, linestyle="none",
+                    100 * score.value,
+                    place + shift,
+                    marker="o",
+                    markersize=7,
+                    color=colour,
+                    linestyle="none",
                     markerfacecolor=colour if filled else "white",
-                )  # fmt: skip
+                )
             beside(panel, place, f"{100 * effect.difference.value:+.1f} points")
         for label, face in zip(names, ("white", "black"), strict=True):
             panel.plot(

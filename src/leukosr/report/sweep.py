@@ -39,10 +39,13 @@ def write_sweep(params: Params, finished: Sequence[Finished], facts: Mapping[str
     trials = read_trials(path, params.sweep.objective)
     found = analyse(trials)
     record = {
-        "arm": params.swept_arm, "protocol": params.swept_protocol, "design": params.sweep.design,
-        **facts, **as_record(found),
+        "arm": params.swept_arm,
+        "protocol": params.swept_protocol,
+        "design": params.sweep.design,
+        **facts,
+        **as_record(found),
         "sentences": [*sentences(found, trials.point, trials.unit), *_mixed(table)],
-    }  # fmt: skip
+    }
     write_json(folder / "variance.json", record)
     variance_figures(folder, trials, found, note)
 
@@ -64,14 +67,20 @@ def _write_search(params: Params, table: pd.DataFrame, facts: Mapping[str, Any],
     chosen = {name: float(best[name]) for name in drawn}
     words = ", ".join(f"{name} {value:.3g}" for name, value in chosen.items())
     record: dict[str, Any] = {
-        "arm": params.swept_arm, "protocol": params.swept_protocol, "design": "search", "best": chosen,
-        objective: float(best[objective]), f"{objective}_sd": float(best[f"{objective}_sd"]),
-        "trials": len(table), "pruned": int((table["state"] == "PRUNED").sum()), **facts,
+        "arm": params.swept_arm,
+        "protocol": params.swept_protocol,
+        "design": "search",
+        "best": chosen,
+        objective: float(best[objective]),
+        f"{objective}_sd": float(best[f"{objective}_sd"]),
+        "trials": len(table),
+        "pruned": int((table["state"] == "PRUNED").sum()),
+        **facts,
         "sentences": [
             f"Best of {len(table)} configurations on validation data, mean over {params.sweep.runs} seeds: {words} "
             f"({objective} {best[objective]:.3f})."
         ],
-    }  # fmt: skip
+    }
     record["sentences"] += [*importance_words(facts["importances"]), *_mixed(table)]
     write_json(folder / "search.json", record)
     search_figure(folder / "search.png", table, drawn, objective, note)
@@ -83,10 +92,18 @@ def _table(params: Params, finished: Sequence[Finished]) -> pd.DataFrame:
     for each in finished:
         state = "FAIL" if each.error is not None else "PRUNED" if each.pruned else "COMPLETE"
         rows.append(
-            {"trial": each.cell, **each.parameters, "state": state, **each.metrics, "seconds": round(each.seconds, 2),
-             "ran_on": each.ran_on, "optuna_trial": each.trial, "mlflow_run": each.run_id or "",
-             "error": each.error or ""}
-        )  # fmt: skip
+            {
+                "trial": each.cell,
+                **each.parameters,
+                "state": state,
+                **each.metrics,
+                "seconds": round(each.seconds, 2),
+                "ran_on": each.ran_on,
+                "optuna_trial": each.trial,
+                "mlflow_run": each.run_id or "",
+                "error": each.error or "",
+            }
+        )
     table = pd.DataFrame(rows)
     first = ["trial", "learning_rate", "weight_decay", "augmentation", *STREAMS_OF[params.sweep.target], "varied"]
     known = [name for name in (*first, "state") if name in table]

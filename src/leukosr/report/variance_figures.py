@@ -185,9 +185,15 @@ def _differences(path: Path, trials: Trials, note: str) -> None:
         if trials.metric == "accuracy":
             panel.axvline(PUBLISHED_POINTS, color=SEQUENCE[1], linestyle="--", linewidth=1.3)
             panel.annotate(
-                "“about 5 points”", (PUBLISHED_POINTS, 1.0), xycoords=("data", "axes fraction"), xytext=(4, -4),
-                textcoords="offset points", va="top", fontsize=9, color=SEQUENCE[1],
-            )  # fmt: skip
+                "“about 5 points”",
+                (PUBLISHED_POINTS, 1.0),
+                xycoords=("data", "axes fraction"),
+                xytext=(4, -4),
+                textcoords="offset points",
+                va="top",
+                fontsize=9,
+                color=SEQUENCE[1],
+            )
         least = 1.1 * PUBLISHED_POINTS if trials.metric == "accuracy" else 0.1
         panel.set_xlim(0, max(least, 1.05 * float(apart.max(initial=0))))
         panel.set_ylim(0, 102)

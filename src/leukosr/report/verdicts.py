@@ -55,9 +55,7 @@ def study_pairs(params: Params) -> list[tuple[str, str]]:
 def judge(params: Params, everything: Sequence[StudyResults]) -> list[Verdicts]:
     """Compare the experiments of a study under each protocol on their common test images and seeds."""
     said = [{name: predictions_of(each, name) for name in each.experiments} for each in everything]
-    asked = [
-        (i, a, b) for i, arms in enumerate(said) for a, b in study_pairs(params) if a in arms and b in arms
-    ]  # fmt: skip
+    asked = [(i, a, b) for i, arms in enumerate(said) for a, b in study_pairs(params) if a in arms and b in arms]
     pairs = [pair(said[i][a], said[i][b]) for i, a, b in asked]
     protocols = [everything[i].protocol for i, _, _ in asked]
     judged = compare_in_families(params, pairs, [(a, b) for _, a, b in asked], protocols)

@@ -87,9 +87,17 @@ def _made(context: Context, arm: str, settings: Generated, rows: list[Row], netw
         context.console.print(f"upscale {name}: {len(rows) - len(missing)} of {len(rows)} images are there already")
     masks = _masks(context, everyone, missing, shuffled=loaded.shuffled_masks) if everyone else None
     made = upscale_images(
-        model, given_images(context, settings, missing), loaded.scale, settings, device,
-        batch=settings.batch, tile=settings.tile, overlap=settings.overlap, masks=masks, exact=settings.file == "npy",
-    )  # fmt: skip
+        model,
+        given_images(context, settings, missing),
+        loaded.scale,
+        settings,
+        device,
+        batch=settings.batch,
+        tile=settings.tile,
+        overlap=settings.overlap,
+        masks=masks,
+        exact=settings.file == "npy",
+    )
     for row, each in zip(missing, track(made, len(missing), f"upscale {name}"), strict=True):
         kept.keep(row, brought_to(each, settings.shape(image), image.kernel))
     return Made(kept, rows)

@@ -30,7 +30,7 @@ from leukosr.layout import (
     require,
     require_all,
     stage_again,
-)  # fmt: skip
+)
 from leukosr.stages.context import Context
 from leukosr.tables import write_table
 
@@ -132,11 +132,16 @@ def run(context: Context, arm: str) -> None:
     nested = () if networks == (None,) else ("sr_seed",)
     with new_folder(target) as folder:
         cells = (
-            (row.id, row.label, row.role(params.study.protocols[0]), *((network,) if nested else ()),
-             *(getattr(quality_of[network, row.id], name) for name in figures))
+            (
+                row.id,
+                row.label,
+                row.role(params.study.protocols[0]),
+                *((network,) if nested else ()),
+                *(getattr(quality_of[network, row.id], name) for name in figures),
+            )
             for network in networks
             for row in rows
-        )  # fmt: skip
+        )
         write_table(folder / "per_image.csv", ("image", "class", "role", *nested, *figures), cells)
         write_json(folder / "metrics.json", metrics)
     shown = "–" if metrics["psnr"] is None else f"{metrics['psnr']:.2f}"

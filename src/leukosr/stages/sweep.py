@@ -68,9 +68,13 @@ def run(context: Context, workers: int = 1, params_file: Path = Path("params.yam
     target = context.out or layout.sweep
     record = SweepRecord(params, target)
     with tracking.run(
-        record.name, experiment=params.study.name, tags=record.tags, again=store.attribute("mlflow_run_id"),
-        remedy=SYNC if context.out is None else "", watched="below",
-    ) as tracked:  # fmt: skip
+        record.name,
+        experiment=params.study.name,
+        tags=record.tags,
+        again=store.attribute("mlflow_run_id"),
+        remedy=SYNC if context.out is None else "",
+        watched="below",
+    ) as tracked:
         if tracked.run_id is not None and store.attribute("mlflow_run_id") != tracked.run_id:
             store.keep("mlflow_run_id", tracked.run_id)
         store.describe(*_description(params))
@@ -229,10 +233,13 @@ def _resolve_precision(params: Params) -> Params:
 
 def _open(params: Params, plan: Plan) -> TrialStore:
     return TrialStore(
-        storage_url(params.runtime.optuna_storage), plan.name, plan.count,
-        heartbeat_seconds=params.runtime.heartbeat_seconds, metric=params.sweep.objective,
+        storage_url(params.runtime.optuna_storage),
+        plan.name,
+        plan.count,
+        heartbeat_seconds=params.runtime.heartbeat_seconds,
+        metric=params.sweep.objective,
         seed=stream_seed(params.study.seed, "order", "search"),
-    )  # fmt: skip
+    )
 
 
 def _subject(params: Params, layout: Layout) -> Subject:

@@ -36,7 +36,8 @@ from leukosr.stages.context import Context
 from leukosr.stages.degrade import degradation_settings
 from leukosr.stages.masks import masks_for
 from leukosr.stages.weight_notes import appearance_note
-from leukosr.superres.trainer import SRTraining, history_columns
+from leukosr.superres.progress import history_columns
+from leukosr.superres.trainer import SRTraining
 from leukosr.superres.weights import SHUFFLED, save_generator
 from leukosr.tracking.records import SYNC, TrainingRecord, of_study
 
@@ -222,10 +223,15 @@ def _write(training: SRTraining, params: Params, folder: Path) -> dict[str, Any]
     settings, done = training.settings, training.progress
     last = {k: v.detach().cpu().clone() for k, v in training.result.state_dict().items()}
     scale, arguments = training.train.scale, settings.generator.model_dump()
-    header = {"study": params.study.name, "budget": params.budget.name, "iterations": str(done.iteration),
-              "precision": settings.precision, "only_class": settings.only_class or "",
-              **({"masks": SHUFFLED} if settings.shuffles_masks else {}),
-              **appearance_note(params, len(training.train), training.train.lr.__getitem__)}  # fmt: skip
+    header = {
+        "study": params.study.name,
+        "budget": params.budget.name,
+        "iterations": str(done.iteration),
+        "precision": settings.precision,
+        "only_class": settings.only_class or "",
+        **({"masks": SHUFFLED} if settings.shuffles_masks else {}),
+        **appearance_note(params, len(training.train), training.train.lr.__getitem__),
+    }
     best_header = {**header, "iterations": str(done.best_iteration)}
     if done.best:
         training.result.load_state_dict(done.best)

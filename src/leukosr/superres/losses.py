@@ -5,6 +5,7 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from leukosr.superres.vgg import VGGFeatures, VGGName, VGGWeights
 
@@ -33,6 +34,11 @@ def perceptual_distance(
         return torch.stack([distance(reached[name], goal[name]) * by for name, by in layer_weights.items()]).sum()
 
     return measure
+
+
+def cross_entropy(scores: Tensor, *, real: bool) -> Tensor:
+    """The mean cross-entropy of a discriminator's logits with "real" (1), or with "generated" (0); a scalar."""
+    return binary_cross_entropy_with_logits(scores, torch.full_like(scores, float(real)))
 
 
 def charbonnier(generated: Tensor, target: Tensor, epsilon: float) -> Tensor:

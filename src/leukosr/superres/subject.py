@@ -31,10 +31,16 @@ class SRSubject:
         """Train to the end; PSNR (dB) and SSIM of the last validation."""
         settings = at_learning_rate(self.settings, learning_rate)
         training = SRTraining(
-            self.name, settings, self.train, self.val,
-            ssim_window=self.quality.ssim_window, channels=self.quality.channels, seed=roots,
-            device=self.device, compiling=self.runtime.compile,
-        )  # fmt: skip
+            self.name,
+            settings,
+            self.train,
+            self.val,
+            ssim_window=self.quality.ssim_window,
+            channels=self.quality.channels,
+            seed=roots,
+            device=self.device,
+            compiling=self.runtime.compile,
+        )
         training.run(Resume("trial", float("inf"), Path(self._folder.name)), lambda *_: None)
         last = training.progress.history[-1]
         return {"psnr": float(last["val_psnr"]), "ssim": float(last["val_ssim"])}

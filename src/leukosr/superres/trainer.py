@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -14,41 +14,19 @@ from torch.optim.swa_utils import AveragedModel
 
 from leukosr.data.pairs import Pairs, PatchSampler
 from leukosr.engine.averaging import average_of
-from leukosr.engine.device import Compiling, autocast, compiled, place, to_batch
+from leukosr.engine.device import Compiling, compiled, place, to_batch
 from leukosr.engine.prefetch import prefetched
 from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.resume import Resume
 from leukosr.engine.seeding import Root, stream_seed
 from leukosr.errors import Diverged, LeukoError
 from leukosr.evaluate.image_quality import compare_images
-from leukosr.superres.edge import seen_and_target
 from leukosr.superres.methods.method import TrainSR, TrainStage
 from leukosr.superres.networks import Generator
-from leukosr.superres.optimizers import descend, optimizer_of
+from leukosr.superres.progress import Progress
+from leukosr.superres.step import Networks, Step
 from leukosr.superres.upscaler import upscale_batch
 from leukosr.superres.weights import init_from
-
-
-def history_columns(history: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The columns of a training's history: the losses are those that its objectives name."""
-    losses = dict.fromkeys(name for row in history for name in row if name.startswith("loss_"))
-    return ["iteration", "stage", "learning_rate", *losses, "val_psnr", "val_ssim", "seconds"]
-
-
-@dataclass
-class Progress:
-    """How far a training is, and what it has measured.
-
-    `losses` are those since the last validation; `best` is the generator with the best validation PSNR.
-    """
-
-    iteration: int = 0
-    seconds: float = 0.0
-    history: list[dict[str, Any]] = field(default_factory=list)
-    losses: dict[str, list[float]] = field(default_factory=dict)
-    best: dict[str, Tensor] = field(default_factory=dict)
-    best_iteration: int = 0
-    best_psnr: float = float("-inf")
 
 
 class SRTraining:
@@ -88,9 +66,7 @@ class SRTraining:
         for network in (self.generator, self.discriminator):
             if network is not None:
                 place(processes.synchronised(network), device, settings.channels_last)
-        # whose backward passes reach the weights; the discriminator in the generator's step is called as it is
-        self.generate: nn.Module = self.generator
-        self.discriminate: nn.Module | None = self.discriminator
+        self.networks = Networks(self.generator, self.discriminator)
         self.averaged = self._average()
         self.progress = Progress()
         self.stage = settings.stages[0]
@@ -122,8 +98,8 @@ class SRTraining:
         self._restore(self.processes.from_first(resume.load("sr") if self.processes.first else None))
         for known in self.progress.history:
             report(known["iteration"], known)
-        self.generate = self._fast(self.generator)
-        self.discriminate = self._fast(self.discriminator) if self.discriminator is not None else None
+        self.networks.generate = self._fast(self.generator)
+        self.networks.discriminate = self._fast(self.discriminator) if self.discriminator is not None else None
         targets = self.settings.targets(self.train, resume.root, self.device, self.processes)
         pairs = replace(self.train, hr=targets)
         sampler = PatchSampler(pairs, self.patch, self.settings.batch, self.settings.flips, self.seed, self.name)
@@ -164,11 +140,14 @@ class SRTraining:
     def _enter(self, stage: TrainStage) -> None:
         """Start a stage: its objective and new optimisers."""
         self.stage = stage
-        self.objective = self.settings.objective(stage, stream_seed(self.seed, "sr_init", "vgg"), self.device)
-        networks = {"generator": self.generator, "discriminator": self.discriminator}
-        self.optimizers = {
-            name: optimizer_of(network, stage) for name, network in networks.items() if network is not None
-        }
+        self.step = Step(
+            self.networks,
+            self.settings,
+            stage,
+            seed=stream_seed(self.seed, "sr_init", "vgg"),
+            device=self.device,
+            processes=self.processes,
+        )
 
     def _stage_start(self) -> int:
         before = self.settings.stages[: self.settings.stages.index(self.stage)]
@@ -185,84 +164,16 @@ class SRTraining:
         self.averaged = self._average()
         self._enter(self.settings.stages[self.settings.stages.index(self.stage) + 1])
 
-    def _set_learning_rate(self) -> float:
-        inside = self.progress.iteration - self._stage_start()
-        rate = self.stage.rate_at(inside)
-        for optimizer in self.optimizers.values():
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-        return rate
-
     def _step(self, lr: Tensor, hr: Tensor) -> dict[str, float]:
-        self._set_learning_rate()
-        self.generator.train()
-        seen, target = seen_and_target(self.generator, lr, hr, self.settings.needs_masks)
-        losses = self._discriminator_turns(seen, target)
-        with autocast(self.device, self.settings.precision):
-            generated = self.generate(*seen)
-        generated = generated.float()
-        trained, first = self.objective.trains_discriminator, self.objective.discriminator_first
-        if trained and first:
-            losses |= self._discriminator_step(target, generated.detach())
-        losses |= self._generator_step(generated, target, trained or self.objective.discriminator_turns is not None)
-        if trained and not first:
-            losses |= self._discriminator_step(target, generated.detach())
-        if self.averaged is not None:
-            self.averaged.update_parameters(self.generator)
-        return losses
-
-    def _generator_step(self, generated: Tensor, target: Tensor, adversarial: bool) -> dict[str, float]:
-        judge = self.discriminator if adversarial else None
-        if judge is not None:
-            judge.requires_grad_(False).train(self.objective.judges_in_training)
-        with autocast(self.device, self.settings.precision):
-            scores = self.objective.scores(judge, generated, target) if judge is not None else None
-            parts = self.objective.generator(generated, target, scores)
-            total = torch.stack(list(parts.values())).sum()
-        self._descend("generator", total)
-        if judge is not None:
-            judge.requires_grad_(True).train()
-        values = {f"loss_{name}": float(part.detach()) for name, part in {"generator": total, **parts}.items()}
-        values = self.processes.mean(values)
-        if not np.isfinite(values["loss_generator"]):
+        losses = self.step(lr, hr, self.stage.rate_at(self.progress.iteration - self._stage_start()))
+        if not np.isfinite(losses["loss_generator"]):
             raise Diverged(
                 f"train_sr.{self.name}: the loss is not finite at iteration {self.progress.iteration + 1}: "
                 "lower the learning rate of its stage, or set precision to fp32"
             )
-        return values
-
-    def _discriminator_step(self, target: Tensor, generated: Tensor) -> dict[str, float]:
-        assert self.discriminate is not None
-        if self.objective.teach is not None:
-            with autocast(self.device, self.settings.precision):
-                loss = self.objective.teach(self.discriminate, target, generated)
-        else:
-            assert self.objective.discriminator is not None
-            with autocast(self.device, self.settings.precision):
-                real, fake = self.discriminate(target), self.discriminate(generated)
-            loss = self.objective.discriminator(real.float(), fake.float())
-        self._descend("discriminator", loss)
-        return self.processes.mean({"loss_discriminator": float(loss.detach())})
-
-    def _discriminator_turns(self, seen: Sequence[Tensor], target: Tensor) -> dict[str, float]:
-        """A step on generated images and one on real ones, where the objective asks for these turns."""
-        if self.objective.discriminator_turns is None:
-            return {}
-        assert self.discriminate is not None
-        with torch.no_grad(), autocast(self.device, self.settings.precision):
-            generated = self.generator.eval()(*seen).float()
-        self.generator.train()
-        total = 0.0
-        for images, loss_of in zip((generated, target), self.objective.discriminator_turns, strict=True):
-            with autocast(self.device, self.settings.precision):
-                scores = self.discriminate(images)
-            loss = loss_of(scores.float())
-            self._descend("discriminator", loss)
-            total += float(loss.detach())
-        return self.processes.mean({"loss_discriminator": total})
-
-    def _descend(self, network: str, loss: Tensor) -> None:
-        descend(self.optimizers[network], loss, self.stage.clip)
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.generator)
+        return losses
 
     def _validate(self, losses: Mapping[str, float]) -> dict[str, Any]:
         made = (self.upscaled(number) for number in range(len(self.val)))
@@ -271,19 +182,16 @@ class SRTraining:
             for image, hr in zip(made, _all(self.val.hr), strict=True)
         ]
         psnr = float(np.mean([q.psnr for q in quality if q.psnr is not None])) if quality else None
-        row: dict[str, Any] = {
+        row = {
             "iteration": self.progress.iteration,
             "stage": self.stage.name,
-            "learning_rate": self.optimizers["generator"].param_groups[0]["lr"],
+            "learning_rate": self.step.optimizers["generator"].param_groups[0]["lr"],
             **losses,
             "val_psnr": psnr,
             "val_ssim": float(np.mean([q.ssim for q in quality])) if quality else None,
             "seconds": round(self.progress.seconds, 3),
         }
-        self.progress.history.append(row)
-        if psnr is not None and psnr > self.progress.best_psnr:
-            self.progress.best_psnr, self.progress.best_iteration = psnr, self.progress.iteration
-            self.progress.best = {k: v.detach().cpu().clone() for k, v in self.result.state_dict().items()}
+        self.progress.validated(row, self.result)
         return row
 
     def upscaled(self, number: int) -> np.ndarray:
@@ -296,7 +204,7 @@ class SRTraining:
             "generator": self.generator.state_dict(),
             "discriminator": self.discriminator.state_dict() if self.discriminator is not None else None,
             "averaged": self.averaged.state_dict() if self.averaged is not None else None,
-            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.step.optimizers.items()},
             "stage": self.settings.stages.index(self.stage),
             "progress": vars(self.progress),
         }
@@ -310,7 +218,7 @@ class SRTraining:
             self.discriminator.load_state_dict(state["discriminator"])
         if self.averaged is not None:
             self.averaged.load_state_dict(state["averaged"])
-        for name, optimizer in self.optimizers.items():
+        for name, optimizer in self.step.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
         self.progress = Progress(**state["progress"])
 

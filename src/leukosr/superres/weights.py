@@ -102,9 +102,14 @@ def load_generator(path: str | Path, device: str | torch.device = "cpu") -> Load
         model = GENERATORS[stored.architecture](scale=stored.scale, **stored.arguments)
     load_into(model, stored.tensors, path)
     return LoadedGenerator(
-        model.to(device).eval(), stored.architecture, stored.scale, dict(stored.arguments), stored.only_class,
-        stored.shuffled_masks, stored.header,
-    )  # fmt: skip
+        model.to(device).eval(),
+        stored.architecture,
+        stored.scale,
+        dict(stored.arguments),
+        stored.only_class,
+        stored.shuffled_masks,
+        stored.header,
+    )
 
 
 def init_from(model: nn.Module, path: str | Path) -> None:

@@ -87,8 +87,14 @@ class TrainingRecord:
         """Of the run."""
         kind = "fold" if isinstance(self.network, str) else "sr_seed"
         own = {} if self.network is None else {kind: str(self.network)}
-        return {"study": self.params.study.name, "stage": "train_sr", "arm": self.training, **own,
-                "budget": self.params.budget.name, "data_digest": _data_digest(self.layout)[:16]}  # fmt: skip
+        return {
+            "study": self.params.study.name,
+            "stage": "train_sr",
+            "arm": self.training,
+            **own,
+            "budget": self.params.budget.name,
+            "data_digest": _data_digest(self.layout)[:16],
+        }
 
     def begin(self, tracked: Run) -> None:
         """Log the parameters and which data are used."""
@@ -166,9 +172,14 @@ class ClassifierRecord:
     @property
     def tags(self) -> dict[str, str]:
         """Of the run."""
-        return {"study": self.params.study.name, "stage": "classify", **self._facts,
-                "protocol": self.protocols, "budget": self.params.budget.name,
-                "data_digest": _data_digest(self.layout)[:16]}  # fmt: skip
+        return {
+            "study": self.params.study.name,
+            "stage": "classify",
+            **self._facts,
+            "protocol": self.protocols,
+            "budget": self.params.budget.name,
+            "data_digest": _data_digest(self.layout)[:16],
+        }
 
     @property
     def _facts(self) -> dict[str, str]:

@@ -39,8 +39,13 @@ class SweepRecord:
     @property
     def tags(self) -> dict[str, str]:
         """Of the run."""
-        return {"study": self.params.study.name, "stage": "sweep", "arm": self.params.swept_arm,
-                "protocol": self.params.swept_protocol, "budget": self.params.budget.name}  # fmt: skip
+        return {
+            "study": self.params.study.name,
+            "stage": "sweep",
+            "arm": self.params.swept_arm,
+            "protocol": self.params.swept_protocol,
+            "budget": self.params.budget.name,
+        }
 
     @property
     def settings(self) -> dict[str, dict[str, Any]]:

@@ -49,9 +49,12 @@ class TrialStore:
         self.metric, self.seed = metric, seed
         pruner = optuna.pruners.MedianPruner(n_startup_trials=4)
         self.study = optuna.create_study(
-            storage=self.storage, study_name=name, pruner=pruner,
-            direction="maximize", load_if_exists=True,
-        )  # fmt: skip
+            storage=self.storage,
+            study_name=name,
+            pruner=pruner,
+            direction="maximize",
+            load_if_exists=True,
+        )
         self.study.set_metric_names([metric])
 
     def attribute(self, name: str) -> Any:

@@ -59,9 +59,14 @@ def best_view(a: Features, b: Features, flipped: bool, limits: Limits) -> View:
     if len(first) < 4:
         return NO_VIEW
     transform, inside = cv2.estimateAffine2D(
-        a.points[first], b.points[second], method=cv2.RANSAC,
-        ransacReprojThreshold=limits.tolerance, maxIters=2000, confidence=0.999, refineIters=10,
-    )  # fmt: skip
+        a.points[first],
+        b.points[second],
+        method=cv2.RANSAC,
+        ransacReprojThreshold=limits.tolerance,
+        maxIters=2000,
+        confidence=0.999,
+        refineIters=10,
+    )
     if transform is None or not _plausible(transform, flipped, limits):
         return NO_VIEW
     inliers = len(np.unique(np.rint(b.points[second][inside.ravel() > 0]), axis=0))

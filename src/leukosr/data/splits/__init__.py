@@ -56,15 +56,20 @@ SPLITS: dict[str, Split] = {
         paper, "test images drawn at random from the test part, whatever source they show", own_sr_part=True
     ),
     "source_disjoint": Split(
-        source_disjoint, "no source is in two of SR training, classifier training, validation and test",
-        disjoint=True, own_sr_part=True, folds=True,
+        source_disjoint,
+        "no source is in two of SR training, classifier training, validation and test",
+        disjoint=True,
+        own_sr_part=True,
+        folds=True,
     ),
     "official": Split(official, "the parts that the set comes with; SR trains on its training part"),
     "random_80_10_10": Split(random_80_10_10, "80, 10 and 10 % of each class at random, whatever source they show"),
     "validation_of_train": Split(validation_of_train, "tested on a fifth of the training part, by name"),
     "patient_disjoint": Split(
-        patient_disjoint, "no patient is in two of training, validation and test; SR trains on the training part",
-        disjoint=True, folds=True,
+        patient_disjoint,
+        "no patient is in two of training, validation and test; SR trains on the training part",
+        disjoint=True,
+        folds=True,
     ),
     "as_counted": Split(
         as_counted, "by design, test images are in training, as published numbers of files say", leaks=True
@@ -72,9 +77,10 @@ SPLITS: dict[str, Split] = {
     "official_sr_apart": Split(
         official_sr_apart,
         "the parts that the set comes with, its training part shared between SR and the classifiers; no source in two",
-        disjoint=True, own_sr_part=True,
+        disjoint=True,
+        own_sr_part=True,
     ),
-}  # fmt: skip
+}
 SEVERAL = {
     "both": ("paper", "source_disjoint"),
     "counted_and_disjoint": ("as_counted", "source_disjoint"),

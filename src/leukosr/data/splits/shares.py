@@ -29,11 +29,17 @@ def candidates(
     """The images of a set with their sources and masks (by image id), empty where one is not known."""
     return [
         Candidate(
-            image.file.image_id, image.file.path, image.file.label, sources.get(image.file.image_id, ""),
-            image.width, image.height, image.file.part, mask=(masks or {}).get(image.file.image_id, ""),
+            image.file.image_id,
+            image.file.path,
+            image.file.label,
+            sources.get(image.file.image_id, ""),
+            image.width,
+            image.height,
+            image.file.part,
+            mask=(masks or {}).get(image.file.image_id, ""),
         )
         for image in images
-    ]  # fmt: skip
+    ]
 
 
 def by_class(items: Sequence[Candidate]) -> dict[str, list[Candidate]]:

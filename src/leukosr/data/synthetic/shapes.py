@@ -26,9 +26,15 @@ def axes(half: int, scale: float) -> tuple[Field, Field]:
 
 
 def blob(
-    x: Field, y: Field, radius: float, elongation: float, wobble: float, harmonics: Sequence[int], *,
+    x: Field,
+    y: Field,
+    radius: float,
+    elongation: float,
+    wobble: float,
+    harmonics: Sequence[int],
+    *,
     rng: np.random.Generator,
-) -> Field:  # fmt: skip
+) -> Field:
     """Distance field of a closed, smooth, randomly oriented outline around the origin.
 
     `elongation` is the ratio of the long to the short axis; each harmonic k moves the edge by about

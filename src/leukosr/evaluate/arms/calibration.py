@@ -113,8 +113,9 @@ def calibrate(
     for name, design in designs.items():
         yield [
             judge(name, design, metric, margin, true, comparisons, workers=workers)
-            for metric in METRICS for true in (0.0, margin)
-        ]  # fmt: skip
+            for metric in METRICS
+            for true in (0.0, margin)
+        ]
     fewer = max(comparisons // 3, 1)
     for true in POWER_DIFFERENCES if power else ():
         yield [

@@ -32,9 +32,11 @@ class Origin:
 def write_sidecar(folder: Path, origin: Origin) -> None:
     """Write what was declared, with its digest, beside the predictions in `folder`."""
     record = {
-        "experiment": origin.experiment, "protocol": origin.protocol, "digest": origin.claims.digest,
+        "experiment": origin.experiment,
+        "protocol": origin.protocol,
+        "digest": origin.claims.digest,
         "claims": origin.claims.model_dump(mode="json"),
-    }  # fmt: skip
+    }
     write_json(folder / SIDECAR, record)
 
 

@@ -28,9 +28,10 @@ def agreed_labels(
     if not named:
         one_spelling(sorted(trues), f"{path} writes one true label")
     spelling = {
-        label: meant[spelling_key(label)][0] for label in sorted(trues | others) if label not in known
-        and len(meant.get(spelling_key(label), ())) == 1
-    }  # fmt: skip
+        label: meant[spelling_key(label)][0]
+        for label in sorted(trues | others)
+        if label not in known and len(meant.get(spelling_key(label), ())) == 1
+    }
     read = {spelling.get(label, label) for label in others}
     if not named and read.isdisjoint(trues):
         raise LeukoError(

@@ -49,9 +49,14 @@ def with_networks(found: Components, variance: float) -> Components:
     Both arms' runs are taken to vary alike, and those of the baseline recur under every network.
     """
     return replace(
-        found, runs=found.runs / 2, cells=found.cells / 2, networks=variance, network_cells=0.0,
-        seeds=found.runs / 2, seed_cells=found.cells / 2,
-    )  # fmt: skip
+        found,
+        runs=found.runs / 2,
+        cells=found.cells / 2,
+        networks=variance,
+        network_cells=0.0,
+        seeds=found.runs / 2,
+        seed_cells=found.cells / 2,
+    )
 
 
 def components(pair: Pair, metric: Metric) -> Components:
@@ -147,8 +152,12 @@ def not_excluded(found: Components) -> list[Components]:
     network, seeds = again(found.networks, of_networks, runs), again(found.seeds, of_seeds, networks)
     return [
         replace(
-            found, runs=float(alone[i]), sources=float(sources[i]), cells=float(cells[i]),
-            networks=None if network is None else float(network[i]), seeds=None if seeds is None else float(seeds[i]),
+            found,
+            runs=float(alone[i]),
+            sources=float(sources[i]),
+            cells=float(cells[i]),
+            networks=None if network is None else float(network[i]),
+            seeds=None if seeds is None else float(seeds[i]),
         )
         for i in range(REDRAWN)
-    ]  # fmt: skip
+    ]

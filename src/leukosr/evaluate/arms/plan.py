@@ -89,9 +89,15 @@ def plan(found: Components, question: Question, sizes: Sequence[Size], at: Size)
     others = not_excluded(found)
     grid = tuple(_planned(found, others, size, question) for size in sizes)
     return Plan(
-        at, question.difference, question.margin, question.family, question.aim, grid,
-        _smallest_difference(found, question, at), _runs_needed(found, question, at),
-    )  # fmt: skip
+        at,
+        question.difference,
+        question.margin,
+        question.family,
+        question.aim,
+        grid,
+        _smallest_difference(found, question, at),
+        _runs_needed(found, question, at),
+    )
 
 
 def _planned(found: Components, others: Sequence[Components], size: Size, question: Question) -> Planned:

@@ -96,8 +96,11 @@ def compare(
         tests = [None if estimate is None else p_values(estimate, margin) for _, estimate in judged]
         corrected = _corrected([*tests, *[None] * unseen])[: len(tests)]
         for (figures, estimate), own, holms in zip(judged, tests, corrected, strict=True):
-            found.append(figures if estimate is None or own is None or holms is None
-                         else _with_word(figures, estimate, own, holms))  # fmt: skip
+            found.append(
+                figures
+                if estimate is None or own is None or holms is None
+                else _with_word(figures, estimate, own, holms)
+            )
     return found
 
 
@@ -197,8 +200,9 @@ def _reason(pair: Pair, runs: int) -> str | None:
 def _with_word(found: Comparison, estimate: Estimated, own: PTests, corrected: PTests) -> Comparison:
     word: Verdict = "inconclusive" if found.reason else str(words(estimate, found.margin, corrected))  # type: ignore[assignment]
     deciding: Callable[[PTests], np.ndarray] = {
-        "equivalent": lambda p: p.equivalent, "no gain": lambda p: p.no_gain
-    }.get(word, lambda p: p.different)  # fmt: skip
+        "equivalent": lambda p: p.equivalent,
+        "no gain": lambda p: p.no_gain,
+    }.get(word, lambda p: p.different)
     return replace(found, verdict=word, p_value=float(deciding(own)), p_holm=float(deciding(corrected)))
 
 
@@ -209,9 +213,8 @@ def _corrected(tests: Sequence[PTests | None]) -> list[PTests | None]:
         for kind in ("different", "equivalent", "no_gain")
     ]
     return [
-        None if each is None else PTests(*(np.asarray(p) for p in ps))
-        for each, *ps in zip(tests, *kinds, strict=True)
-    ]  # fmt: skip
+        None if each is None else PTests(*(np.asarray(p) for p in ps)) for each, *ps in zip(tests, *kinds, strict=True)
+    ]
 
 
 def _source_differences(pair: Pair) -> np.ndarray:

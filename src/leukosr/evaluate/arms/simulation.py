@@ -158,9 +158,16 @@ def _table(side: Counts, pair: Pair, classes: tuple[str, ...]) -> pd.DataFrame:
             said = np.repeat(classes, side.predicted[place, source])
             own = {} if run.sr_seed is None else {"sr_seed": run.sr_seed}
             rows += [
-                {"image": f"i{source}-{i}", "source": f"s{source}", "seed": run.seed, **own, "true": classes[label],
-                 "predicted": each} for i, each in enumerate(said)
-            ]  # fmt: skip
+                {
+                    "image": f"i{source}-{i}",
+                    "source": f"s{source}",
+                    "seed": run.seed,
+                    **own,
+                    "true": classes[label],
+                    "predicted": each,
+                }
+                for i, each in enumerate(said)
+            ]
     return pd.DataFrame(rows)
 
 
@@ -168,9 +175,12 @@ def constants(design: Design, metric: Metric, difference: float) -> tuple[float,
     """The constants of the two arms' logits that give the expected scores asked for."""
     network = design.network_sd if design.sr_seeds else 0.0
     shared = (
-        design.source_sd**2 + design.run_sd**2 + design.source_of_arm_sd**2 + design.run_of_arm_sd**2
+        design.source_sd**2
+        + design.run_sd**2
+        + design.source_of_arm_sd**2
+        + design.run_of_arm_sd**2
         + design.source_of_run_sd**2
-    )  # fmt: skip
+    )
     spreads = ((shared + 2 * network**2) ** 0.5, shared**0.5)
     wanted = (design.accuracy, design.accuracy - difference)
     return tuple(  # type: ignore[return-value]

@@ -91,10 +91,11 @@ def _carries_more(found: dict[str, Component], effects: dict[str, np.ndarray]) -
     ordered = [(one, other) if found[one].sd >= found[other].sd else (other, one) for one, other in pairs]
     apart = {name: np.abs(own - np.median(own)) for name, own in effects.items()}
     return [
-        (one, other) for one, other in ordered
+        (one, other)
+        for one, other in ordered
         if found[one].ci_low > found[other].ci_high
         and float(stats.ttest_ind(apart[one], apart[other], equal_var=False).pvalue) < 0.05 / len(pairs)
-    ]  # fmt: skip
+    ]
 
 
 def _groups(trials: Trials) -> tuple[dict[str, pd.Series], dict[str, str]]:

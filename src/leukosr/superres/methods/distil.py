@@ -48,9 +48,15 @@ class Distil(TrainSR):
         from leukosr.superres.teacher import taught
 
         return taught(
-            train, Path(self.reads), self, cache, device, processes,
-            beside=self.originals > 0, only_class=self.only_class,
-        )  # fmt: skip
+            train,
+            Path(self.reads),
+            self,
+            cache,
+            device,
+            processes,
+            beside=self.originals > 0,
+            only_class=self.only_class,
+        )
 
     def objective(self, stage: TrainStage, seed: int, device: torch.device) -> Objective:
         """image: mean absolute error against the teacher's images; originals: that against the originals."""

@@ -20,6 +20,10 @@ if TYPE_CHECKING:  # settings are read without torch
     from leukosr.engine.processes import Processes
     from leukosr.images.store import ImageStore
     from leukosr.superres.networks import Generator
+    from leukosr.superres.vgg import VGGName
+
+    # a part of a generator's loss, from generated images, their targets and the discriminator's scores of the generated
+    Part = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class TrainStage(Section):
@@ -90,7 +94,7 @@ class TrainSR(Section):
     start: weights to fine-tune from; reads: their file, which DVC watches (without a start: any input).
     only_class (`class`): train on the images of one class. seed: null is study.seed.
     patch: side of the HR patches, null for whole images. flips: true mirrors and turns them by quarters.
-    sizes: by column of the budgets, where conf/ takes the other values from; nothing reads them here.
+    sizes: those of the budget's column, where conf/ takes the other values from; nothing reads them here.
     """
 
     model_config = ConfigDict(serialize_by_alias=True)
@@ -111,7 +115,7 @@ class TrainSR(Section):
     validate_every: PositiveInt
     precision: Precision
     channels_last: bool
-    sizes: Annotated[dict[str, dict[str, Any]], Field(default={}, exclude=True)]
+    sizes: Annotated[dict[str, Any], Field(default={}, exclude=True)]
 
     @property
     def watched(self) -> str | None:
@@ -189,3 +193,35 @@ class TrainGAN(TrainSR):
         from leukosr.superres import DISCRIMINATORS
 
         return DISCRIMINATORS[self.architecture](**self.discriminator.model_dump())
+
+    def perceptual(
+        self,
+        network: VGGName,
+        layers: Mapping[str, float],
+        distance: Callable[[Tensor, Tensor], Tensor],
+        seed: int,
+        device: torch.device,
+        *,
+        normalise: bool = True,
+    ) -> Part | None:
+        """The part `perceptual`, by `losses.perceptual_distance`; None, and no VGG, where it has no weight."""
+        from leukosr.superres.losses import perceptual_distance
+
+        if not self.losses.perceptual:
+            return None
+        weights = self.perceptual_weights
+        measure = perceptual_distance(network, layers, distance, weights, seed, device, normalise=normalise)
+        return lambda generated, target, _: measure(generated, target)
+
+    def weighted(self, parts: Mapping[str, Part | None]) -> Callable[..., dict[str, Tensor]]:
+        """The generator's loss: the parts that have a weight in `losses`, in their order, each times its weight."""
+        weights = self.losses.model_dump()
+
+        def generator(generated: Tensor, target: Tensor, scores: Tensor) -> dict[str, Tensor]:
+            return {
+                name: weights[name] * part(generated, target, scores)
+                for name, part in parts.items()
+                if part is not None and weights[name]
+            }
+
+        return generator

@@ -14,13 +14,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-LAYERS = {
-    "conv1_2": 0.1,
-    "conv2_2": 0.1,
-    "conv3_4": 1.0,
-    "conv4_4": 1.0,
-    "conv5_4": 1.0,
-}  # section 4.1
+LAYERS = {"conv1_2": 0.1, "conv2_2": 0.1, "conv3_4": 1.0, "conv4_4": 1.0, "conv5_4": 1.0}  # section 4.1
 
 
 class RRDBSize(Section):
@@ -53,31 +47,24 @@ class RealESRGAN(TrainGAN):
         The discriminator minimises the cross-entropy of its logits, real against 1 plus generated against 0, and steps
         after the generator.
         """
-        from torch import ones_like, zeros_like
-        from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss
+        from torch.nn.functional import l1_loss
 
-        from leukosr.superres.losses import perceptual_distance, usm_sharpen
+        from leukosr.superres.losses import cross_entropy, usm_sharpen
 
-        weights, gan = self.losses, isinstance(stage, RealESRGANStage) and stage.loss == "gan"
-        distance = perceptual_distance(
-            "vgg19", LAYERS, l1_loss, self.perceptual_weights, seed, device
-        ) if gan and weights.perceptual else None  # fmt: skip
+        gan = isinstance(stage, RealESRGANStage) and stage.loss == "gan"
+        weighted = self.weighted(
+            {
+                "image": lambda generated, target, _: l1_loss(generated, target),
+                "perceptual": self.perceptual("vgg19", LAYERS, l1_loss, seed, device) if gan else None,
+                "adversarial": (lambda _, __, scores: cross_entropy(scores, real=True)) if gan else None,
+            }
+        )
 
-        def generator(generated: Tensor, target: Tensor, scores: Tensor) -> dict[str, Tensor]:
-            target = usm_sharpen(target) if self.sharpen_target else target
-            parts = {}
-            if weights.image:
-                parts["image"] = weights.image * l1_loss(generated, target)
-            if distance is not None:
-                parts["perceptual"] = weights.perceptual * distance(generated, target)
-            if gan and weights.adversarial:
-                fooled = binary_cross_entropy_with_logits(scores, ones_like(scores))
-                parts["adversarial"] = weights.adversarial * fooled
-            return parts
+        def generator(generated: Tensor, target: Tensor, scores: Tensor | None) -> dict[str, Tensor]:
+            return weighted(generated, usm_sharpen(target) if self.sharpen_target else target, scores)
 
         def discriminator(real: Tensor, generated: Tensor) -> Tensor:
-            on_real = binary_cross_entropy_with_logits(real, ones_like(real))
-            return on_real + binary_cross_entropy_with_logits(generated, zeros_like(generated))
+            return cross_entropy(real, real=True) + cross_entropy(generated, real=False)
 
         return Objective(generator, discriminator if gan else None)
 

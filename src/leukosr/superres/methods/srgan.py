@@ -42,24 +42,16 @@ class SRGAN(TrainGAN):
         """
         from torch.nn.functional import mse_loss
 
-        from leukosr.superres.losses import perceptual_distance, total_variation
+        from leukosr.superres.losses import total_variation
 
-        weights = self.losses
-        distance = perceptual_distance(
-            "vgg16", {"pool5": 1.0}, mse_loss, self.perceptual_weights, seed, device, normalise=False
-        ) if weights.perceptual else None  # fmt: skip
-
-        def generator(generated: Tensor, target: Tensor, scores: Tensor) -> dict[str, Tensor]:
-            parts = {}
-            if weights.image:
-                parts["image"] = weights.image * mse_loss(generated, target)
-            if weights.adversarial:
-                parts["adversarial"] = weights.adversarial * (1 - scores).mean()
-            if distance is not None:
-                parts["perceptual"] = weights.perceptual * distance(generated, target)
-            if weights.total_variation:
-                parts["total_variation"] = weights.total_variation * total_variation(generated)
-            return parts
+        generator = self.weighted(
+            {
+                "image": lambda generated, target, _: mse_loss(generated, target),
+                "adversarial": lambda _, __, scores: (1 - scores).mean(),
+                "perceptual": self.perceptual("vgg16", {"pool5": 1.0}, mse_loss, seed, device, normalise=False),
+                "total_variation": lambda generated, _, __: total_variation(generated),
+            }
+        )
 
         def discriminator(real: Tensor, generated: Tensor) -> Tensor:
             return 1 - real.mean() + generated.mean()

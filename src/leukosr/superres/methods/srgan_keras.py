@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -11,7 +12,6 @@ from leukosr.superres.methods.srgan import ResNetSize
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
 
 
 class FixedWidth(Width):
@@ -36,32 +36,18 @@ class SRGANKeras(TrainGAN):
         Images go into the VGG in [0, 1] without its preprocessing, as in the notebook (cells 21 to 26). Keras' weights
         are made for 0 … 255, torchvision's for standardised images, so these features are larger than the notebook's.
         """
-        import torch
-        from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
+        from torch.nn.functional import mse_loss
 
-        from leukosr.superres.losses import perceptual_distance
+        from leukosr.superres.losses import cross_entropy
 
-        weights = self.losses
-        distance = perceptual_distance(
-            "vgg19", {"relu3_4": 1.0}, mse_loss, self.perceptual_weights, seed, device, normalise=False
-        ) if weights.perceptual else None  # fmt: skip
-
-        def against_real(scores: Tensor) -> Tensor:
-            return binary_cross_entropy_with_logits(scores, torch.ones_like(scores))
-
-        def against_generated(scores: Tensor) -> Tensor:
-            return binary_cross_entropy_with_logits(scores, torch.zeros_like(scores))
-
-        def generator(generated: Tensor, target: Tensor, scores: Tensor) -> dict[str, Tensor]:
-            parts = {}
-            if weights.image:
-                parts["image"] = weights.image * mse_loss(generated, target)
-            if distance is not None:
-                parts["perceptual"] = weights.perceptual * distance(generated, target)
-            if weights.adversarial:
-                parts["adversarial"] = weights.adversarial * against_real(scores)
-            return parts
-
+        against_real, against_generated = partial(cross_entropy, real=True), partial(cross_entropy, real=False)
+        generator = self.weighted(
+            {
+                "image": lambda generated, target, _: mse_loss(generated, target),
+                "perceptual": self.perceptual("vgg19", {"relu3_4": 1.0}, mse_loss, seed, device, normalise=False),
+                "adversarial": lambda _, __, scores: against_real(scores),
+            }
+        )
         return Objective(generator, discriminator_turns=(against_generated, against_real))
 
     @model_validator(mode="after")

@@ -29,22 +29,13 @@ class VGGGAN(TrainGAN):
         """
         from torch.nn.functional import mse_loss
 
-        from leukosr.superres.losses import perceptual_distance
-
-        weights = self.losses
-        distance = perceptual_distance(
-            "vgg19", {"conv5_4": 1.0}, mse_loss, self.perceptual_weights, seed, device
-        ) if weights.perceptual else None  # fmt: skip
-
-        def generator(generated: Tensor, target: Tensor, scores: Tensor) -> dict[str, Tensor]:
-            parts = {}
-            if weights.image:
-                parts["image"] = weights.image * mse_loss(generated, target)
-            if distance is not None:
-                parts["perceptual"] = weights.perceptual * distance(generated, target)
-            if weights.adversarial:
-                parts["adversarial"] = weights.adversarial * _surprise(scores)
-            return parts
+        generator = self.weighted(
+            {
+                "image": lambda generated, target, _: mse_loss(generated, target),
+                "perceptual": self.perceptual("vgg19", {"conv5_4": 1.0}, mse_loss, seed, device),
+                "adversarial": lambda _, __, scores: _surprise(scores),
+            }
+        )
 
         def discriminator(real: Tensor, generated: Tensor) -> Tensor:
             return _surprise(real) + _surprise(1 - generated)

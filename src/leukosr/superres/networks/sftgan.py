@@ -72,14 +72,18 @@ class SFTGAN(Generator):
         up = [layer for _ in range(scale.bit_length() - 1) for layer in up_block(features)]
         self.HR_branch = nn.Sequential(
             *up,
-            nn.Conv2d(features, features, 3, padding=1), nn.ReLU(), nn.Conv2d(features, channels, 3, padding=1),
-        )  # fmt: skip
+            nn.Conv2d(features, features, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(features, channels, 3, padding=1),
+        )
         width = 2 * features
         middle = [layer for _ in range(3) for layer in (nn.Conv2d(width, width, 1), nn.LeakyReLU(0.1))]
         self.CondNet = nn.Sequential(
-            nn.Conv2d(conditions, width, scale, stride=scale), nn.LeakyReLU(0.1),
-            *middle, nn.Conv2d(width, features // 2, 1),
-        )  # fmt: skip
+            nn.Conv2d(conditions, width, scale, stride=scale),
+            nn.LeakyReLU(0.1),
+            *middle,
+            nn.Conv2d(width, features // 2, 1),
+        )
 
     def contract_within(self, general: Contract) -> Contract:
         """For the colours and classes that this one takes."""

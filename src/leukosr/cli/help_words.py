@@ -1,0 +1,39 @@
+"""What `leukosr COMMAND --help` calls the values of options and arguments: one word in capitals each."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+from typer.core import TyperArgument, TyperCommand
+
+WORDS = {Path: "PATH", str: "NAME", int: "N", float: "X", bool: ""}  # a flag takes no value
+
+
+class Command(TyperCommand):
+    """A command in whose help an option without a `metavar` has the word of its type, an argument that of its name."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """All parameters, the flag `--help` among them."""
+        assert self.callback is not None
+        kinds = get_type_hints(inspect.unwrap(self.callback))
+        params = super().get_params(ctx)
+        for param in params:
+            if isinstance(param, TyperArgument):
+                param.metavar = param.metavar or str(param.name).upper()
+                param.display_type_rich = _nothing  # type: ignore[method-assign]
+            elif param.metavar is None:
+                param.metavar = WORDS[_plain(kinds.get(str(param.name), bool))]
+        return params
+
+
+def _nothing(ctx: Any) -> None:
+    """In the place of an argument's type, as Typer writes it: its name says enough."""
+
+
+def _plain(kind: Any) -> Any:
+    """The type of one value: that of a list's elements, or of what may be None."""
+    if get_origin(kind) is None:
+        return kind
+    return next(_plain(each) for each in get_args(kind) if each is not type(None))
