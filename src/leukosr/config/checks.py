@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from leukosr.classify.settings import Experiment
-from leukosr.config.arms import ByClass, ByFile, Extraction, Trained
+from leukosr.config.arms import ByClass, ByFile, Extraction, Recoloured, Trained
 from leukosr.data.sr_folds import sr_folds
 from leukosr.evaluate.claims import Claims
 from leukosr.images.settings import Image
@@ -37,18 +37,23 @@ def check_training(name: str, arm: Trained, params: Params) -> None:
                 f"upscale.{name}.trainings.{label} = '{training}': train_sr.{training}.class is {found}, it must be "
                 f"{label}"
             )
-    _check_sr_folds(params)
 
 
-def _check_sr_folds(params: Params) -> None:
-    """Where SR trains once per fold, nothing else asks for several networks or would see the images of several."""
-    if not (folds := sr_folds(params.study, params.prepare)) or not params.train_sr:
+def check_sr_folds(params: Params) -> None:
+    """Where SR is fitted once per fold, nothing asks for further networks or would see the images of several."""
+    fitted = params.train_sr or any(isinstance(arm, Trained | Recoloured) for arm in params.upscale.values())
+    if not (folds := sr_folds(params.study, params.prepare)) or not fitted:
         return
     key = f"prepare.source_disjoint.folds = {len(folds)}: under {params.study.sr_protocol} SR trains once per fold"
+    if len(params.study.protocols) > 1:
+        raise ValueError(
+            f"{key}, which leaves no network for the images that other protocols test: set folds to null, or "
+            f"study.protocol to {params.study.sr_protocol}"
+        )
     if params.study.classifies:
         raise ValueError(
-            f"{key}, so that a classifier would train on images by networks that saw its test images: set folds to "
-            "null, or take classification out of study.measures"
+            f"{key}, so that a classifier would train on images by what was fitted to its test images: set folds to "
+            "null, take classification out of study.measures, or leave out trainings and colour maps"
         )
     if params.study.sr_seeds is not None:
         raise ValueError(f"{key}, and study.sr_seeds asks for several networks, too: set one of the two to null")

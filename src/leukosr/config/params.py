@@ -11,6 +11,7 @@ from leukosr.config.checks import (
     check_experiment,
     check_extraction,
     check_patch,
+    check_sr_folds,
     check_training,
     check_watched,
 )
@@ -79,6 +80,7 @@ class Params(Section):
         for name, arm in self.upscale.items():
             if isinstance(arm, Trained):
                 check_training(name, arm, self)
+        check_sr_folds(self)
         for name, extraction in self.extract.items():
             check_extraction(name, extraction, self)
         if unknown := [name for name in self.report.looks if name not in self.arms]:

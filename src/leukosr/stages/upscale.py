@@ -51,7 +51,7 @@ def run(context: Context, arm: str) -> None:
     rows = arm_rows(manifest, params.study)
     target = context.out or context.layout.arm(arm)
     if isinstance(params.upscale[arm], ByClass):
-        rows = untested_rows(rows, params.study.protocols)
+        rows = untested_rows(rows, params.study.protocols, arm)
     own = [row for row in rows if processes.owns(row.id)]
     settings: Arm = params.upscale[arm]
     if isinstance(settings, Generated):
