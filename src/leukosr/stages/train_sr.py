@@ -36,7 +36,7 @@ from leukosr.stages.context import Context
 from leukosr.stages.degrade import degradation_settings
 from leukosr.stages.masks import masks_for
 from leukosr.superres.trainer import SRTraining, history_columns
-from leukosr.superres.weights import SHUFFLED, save_generator
+from leukosr.superres.weights import SHUFFLED_BY, save_generator
 from leukosr.tracking.records import SYNC, TrainingRecord
 
 SAMPLES = 4
@@ -186,7 +186,8 @@ def pairs_of(rows: list[Row], role: str, params: Params, name: str, layout: Layo
         return read_rgb(image_file(layout.lr, row.id))
 
     settings = params.train_sr[name]
-    masks = masks_for(chosen, params, shuffled=settings.shuffles_masks) if settings.needs_masks else None
+    shuffled_by = params.study.seed if settings.shuffles_masks else None
+    masks = masks_for(chosen, params, shuffled_by) if settings.needs_masks else None
     fresh = role == "sr_train" and params.degrade.on_the_fly
     degrade = _drawn_afresh(params) if fresh else None
     return Pairs(ImageStore(chosen, lr), ImageStore(chosen, hr), image.scale, degrade, masks)
@@ -221,7 +222,7 @@ def _write(training: SRTraining, params: Params, folder: Path) -> dict[str, Any]
     scale, arguments = training.train.scale, settings.generator.model_dump()
     header = {"study": params.study.name, "budget": params.budget.name, "iterations": str(done.iteration),
               "precision": settings.precision, "only_class": settings.only_class or "",
-              **({"masks": SHUFFLED} if settings.shuffles_masks else {})}  # fmt: skip
+              **({"masks": f"{SHUFFLED_BY}{params.study.seed}"} if settings.shuffles_masks else {})}  # fmt: skip
     best_header = {**header, "iterations": str(done.best_iteration)}
     if done.best:
         training.result.load_state_dict(done.best)
