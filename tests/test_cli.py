@@ -389,3 +389,16 @@ def test_plan_takes_components_and_refuses_half_of_them(leukosr_cli: Callable[..
     assert error_line(leukosr_cli("plan", "--sd-source", "0.1")).startswith("plan: name the predictions.csv")
     assert "one source shows no variance" in error_line(leukosr_cli("plan", "--sd-source", "0.1", "--sources", "1"))
     assert "--runs is '8;9'" in error_line(leukosr_cli("plan", *known, "--runs", "8;9"))
+
+
+@pytest.mark.parametrize("stage", ["synthesize", "extract", "report"])
+@pytest.mark.parametrize("rank", [0, 1])
+def test_of_several_processes_the_first_alone_does_a_stage_that_is_not_shared(
+    leukosr_cli: Callable[..., Outcome], project: Path, monkeypatch: pytest.MonkeyPatch, stage: str, rank: int
+) -> None:
+    did: list[str] = []
+    monkeypatch.setattr(f"leukosr.stages.{stage}.run", lambda *_: did.append(stage))
+    for name, value in {"WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "RANK": rank, "LOCAL_RANK": rank}.items():
+        monkeypatch.setenv(name, str(value))
+    assert leukosr_cli(stage) == (0, "", "")
+    assert did == [stage] * (rank == 0)

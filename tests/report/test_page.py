@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from matplotlib.figure import Figure
-from PIL import Image
 
 from leukosr.config import Params, parse_params
 from leukosr.layout import Layout
@@ -26,16 +24,6 @@ def page(params: Params, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("study")
     results = load_results(Layout("demo", fabricate(root / "outputs")), params, "paper")
     return write_report(root / "reports", params, results, {"torch": "0"})
-
-
-@pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every figure is one pixel: for tests of what a page says, since drawing takes half of its time."""
-
-    def save(figure: Figure, path: Path, **options: Any) -> None:
-        Image.new("RGB", (1, 1)).save(path, format="png")
-
-    monkeypatch.setattr(Figure, "savefig", save)
 
 
 def test_the_page_is_self_contained(page: Path) -> None:

@@ -47,7 +47,10 @@ def draw_set(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def finished(
-    compose_params: Callable[..., Params], mlflow_template: Path, tmp_path_factory: pytest.TempPathFactory
+    compose_params: Callable[..., Params],
+    mlflow_template: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    session_undrawn: Callable[[pytest.MonkeyPatch], None],
 ) -> Context:
     folder = tmp_path_factory.mktemp("prior")
     sizes = {"features": 4, "blocks": 1, "prior_features": 2, "iterations": 4, "validate_every": 4, "patch": 32}
@@ -63,6 +66,7 @@ def finished(
     shutil.copyfile(mlflow_template, folder / "mlflow.db")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        session_undrawn(patch)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
         draw_set(folder / "set")
         context = Context(params, Layout(params.study.name), Console(width=200, quiet=True))

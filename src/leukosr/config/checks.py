@@ -112,6 +112,24 @@ def check_experiment(name: str, experiment: Experiment, params: Params) -> None:
         raise ValueError(f"{key}.reads = {experiment.reads}: must be {needed}, where the images of its arms lie")
 
 
+def check_comparisons(params: Params) -> None:
+    """Each pair are two experiments that meet or, where nothing is classified, two arms that have a PSNR."""
+    classifies = params.study.classifies
+    known, noun = (params.classify, "experiments") if classifies else (params.compared, "arms")
+    for pair in params.study.comparisons or ():
+        key = f"study.comparisons: {list(pair)}"
+        if len(set(pair)) != 2 or not set(pair) <= set(known):
+            raise ValueError(f"{key} must be two different {noun} of {', '.join(known)}")
+        if classifies and not params.comparable(*pair):
+            raise ValueError(
+                f"{key} must have a protocol and a seed in common; see protocols and seeds of classify.{pair[0]} and "
+                f"classify.{pair[1]}"
+            )
+        originals = [] if classifies else [arm for arm in pair if params.upscale[arm].shows_originals(params.image)]
+        if originals:
+            raise ValueError(f"{key}: {originals[0]} shows the originals, whose PSNR is undefined: leave the pair out")
+
+
 def check_claims(claims: Claims, params: Params) -> None:
     """The study, and every experiment of the family, runs what was declared."""
     for key, declared, run in (

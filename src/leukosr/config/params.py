@@ -8,6 +8,7 @@ from leukosr.classify.settings import Classifier, Experiment
 from leukosr.config.arms import AnyArm, Arm, ByClass, Extraction, Trained, Untouched
 from leukosr.config.checks import (
     check_claims,
+    check_comparisons,
     check_experiment,
     check_extraction,
     check_patch,
@@ -101,15 +102,7 @@ class Params(Section):
         for protocol in self.study.protocols:
             if self.classify and not self.experiments_under(protocol):
                 raise ValueError(f"classify: no experiment runs under {protocol}, which study.protocol names")
-        known, noun = (self.classify, "experiments") if self.study.classifies else (self.compared, "arms")
-        for pair in self.study.comparisons or ():
-            if len(set(pair)) != 2 or not set(pair) <= set(known):
-                raise ValueError(f"study.comparisons: {list(pair)} must be two different {noun} of {', '.join(known)}")
-            if self.study.classifies and not self.comparable(*pair):
-                raise ValueError(
-                    f"study.comparisons: {list(pair)} must have a protocol and a seed in common; see protocols and "
-                    f"seeds of classify.{pair[0]} and classify.{pair[1]}"
-                )
+        check_comparisons(self)
         self._check_sweep()
         return self
 

@@ -53,7 +53,8 @@ class Tiles:
 
     @property
     def _spans(self) -> Iterator[tuple[_Span, _Span]]:
-        return product(*(_spans(side, self.tile, self.overlap) for side in self.size))
+        height, width = self.size
+        return product(_spans(height, self.tile, self.overlap), _spans(width, self.tile, self.overlap))
 
 
 class _Span:
