@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 from rich.console import Console
 
@@ -20,9 +21,12 @@ from leukosr.evaluate.image_quality import luminance
 from leukosr.images.masks import CYTOPLASM, NUCLEUS, VALUES, read_mask
 from leukosr.images.reading import read_rgb
 from leukosr.layout import Layout
+from leukosr.report.quality_blocks import quality_blocks
+from leukosr.report.results import load_results
 from leukosr.report.side_by_side import write_side_by_side
 from leukosr.stages import degrade, prepare, quality, report, train_sr, upscale
 from leukosr.stages.context import Context
+from leukosr.superres.weights import LoadedGenerator, load_generator
 
 IMAGES, SEEDS = 20, (1, 2)
 
@@ -156,3 +160,38 @@ def test_maps_hold_the_values_of_masks_alone(finished: Context) -> None:
     maps = list(finished.layout.arm("geometry_prior").glob("seed-*/maps/*.png"))
     assert len(maps) == 2 * len(SEEDS)
     assert all(set(np.unique(np.asarray(Image.open(path)))) <= set(VALUES) for path in maps)
+
+
+def test_the_weights_of_a_network_are_read_once(
+    finished: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def counted(path: Path, device: torch.device) -> LoadedGenerator:
+        read.append(path)
+        return load_generator(path, device)
+
+    monkeypatch.setattr("leukosr.stages.by_network.load_generator", counted)
+    monkeypatch.chdir(finished.layout.outputs.parent)
+    context = Context(finished.params, Layout(finished.params.study.name), finished.console, tmp_path / "arm")
+    upscale.run(context, "geometry_prior")
+    assert len(set(read)) == len(read) == len(SEEDS)
+    made, before = (list(each.rglob("*.p*")) for each in (tmp_path / "arm", finished.layout.arm("geometry_prior")))
+    assert len(made) == len(before) > 0
+
+
+def test_the_dice_of_a_map_without_a_loss_is_said_to_mean_nothing(
+    finished: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(finished.layout.outputs.parent)
+    params = finished.params
+    free = params.train_sr["geometry_prior"].model_copy(update={"map_loss": 0.0})
+    shown: list[list[str]] = []
+    monkeypatch.setattr("leukosr.report.quality_blocks.image_rows", lambda _, rows, names, *__: shown.append(names))
+    for settings, meant in ((params.train_sr["geometry_prior"], True), (free, False)):
+        changed = params.model_copy(update={"train_sr": {"geometry_prior": settings}})
+        results = load_results(finished.layout, changed, "random_80_10_10")
+        (block,) = [each for each in quality_blocks(tmp_path, changed, results, "") if each.title == "Predicted maps"]
+        ((name, *_),) = block.tables[0].rows
+        assert (name == "geometry prior") is meant and ("means nothing" in " ".join(block.sentences)) is not meant
+    assert shown == 2 * [["HR", "LR, 1/4", "mask", "geometry prior"]]
