@@ -15,7 +15,7 @@ from PIL import Image
 from rich.console import Console
 
 from leukosr.config import Params
-from leukosr.data.manifest import read_manifest
+from leukosr.data.manifest import compared_rows, read_manifest
 from leukosr.errors import LeukoError
 from leukosr.evaluate.image_quality import luminance
 from leukosr.images.masks import CYTOPLASM, NUCLEUS, VALUES, read_mask
@@ -31,10 +31,10 @@ from leukosr.superres.weights import LoadedGenerator, load_generator
 IMAGES, SEEDS = 20, (1, 2)
 
 
-def draw_set(folder: Path) -> None:
+def draw_set(folder: Path, seed: int = 0) -> None:
     """Cells of 72 x 80 pixels with their masks, and one smaller image."""
     (folder / "masks").mkdir(parents=True)
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(seed)
     for number in range(IMAGES + 1):
         height, width = (72, 80) if number else (40, 48)
         mask = np.zeros((height, width), np.uint8)
@@ -195,3 +195,30 @@ def test_the_dice_of_a_map_without_a_loss_is_said_to_mean_nothing(
         ((name, *_),) = block.tables[0].rows
         assert (name == "geometry prior") is meant and ("means nothing" in " ".join(block.sentences)) is not meant
     assert shown == 2 * [["HR", "LR, 1/4", "mask", "geometry prior"]]
+
+
+@pytest.mark.parametrize(("trained", "tested"), [("dataset_1", "dataset_2"), ("dataset_2", "dataset_1")])
+def test_one_set_trains_and_the_other_is_only_tested(
+    compose_params: Callable[..., Params], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: str, tested: str
+) -> None:
+    params = compose_params(
+        "study=geometry_prior_transfer", "budget=cpu", "prepare.root=sets", "prepare.least_size=[64,64]",
+        f"prepare.train={trained}", f"prepare.test={tested}", "runtime.workers=1",
+    )  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    for seed, name in enumerate(("dataset_1", "dataset_2")):
+        draw_set(tmp_path / name, seed)
+        for kind in (Path(name), Path("masks", name)):
+            (tmp_path / "sets" / kind).mkdir(parents=True)
+        for file in tmp_path.glob(f"{name}/**/*.png"):  # as `leukosr data add` lays out a set of two folders
+            masks = ("masks",) if file.parent.name == "masks" else ()
+            file.rename(tmp_path.joinpath("sets", *masks, name, file.name))
+    context = Context(params, Layout(params.study.name), Console(quiet=True))
+    prepare.run(context)
+    rows = read_manifest(context.layout.manifest)
+    roles = {each: {row.role("official") for row in rows if row.id.startswith(each)} for each in (trained, tested)}
+    assert roles == {trained: {"sr_train", "sr_val"}, tested: {"sr_test"}}
+    assert len(rows) == 2 * IMAGES and all(row.mask == f"masks/{row.id}.png" for row in rows)
+    assert {row.id for row in compared_rows(rows, params.study)} == {
+        row.id for row in rows if row.id.startswith(tested)
+    }
