@@ -20,6 +20,7 @@ from leukosr.layout import MAPS, image_file
 from leukosr.report.block import Block, TableOfBlock
 from leukosr.report.grids import image_rows
 from leukosr.report.results import ArmResults, StudyResults
+from leukosr.report.style import size_text
 from leukosr.report.tables import UNDEFINED, number
 
 DIFFERENCES = ["arms", "networks", "other_networks", "difference", "low", "high"]
@@ -94,7 +95,7 @@ def _maps(folder: Path, params: Params, results: StudyResults, note: str) -> lis
     free = [name for name in arms if _has_free_map(params, name)]
     rows = [
         [
-            f"{arm.look.label} (its map had no loss)" if name in free else arm.look.label,
+            f"{arm.look.label} (means nothing: no loss on its map)" if name in free else arm.look.label,
             *(_mean_sd(arm.facts, f"dice_{part}") for part in parts),
         ]
         for name, arm in arms.items()
@@ -139,7 +140,7 @@ def _draw_maps(path: Path, params: Params, results: StudyResults, arms: Mapping[
         rows.append(
             [_grey(read_mask(image_file(maps, row.id), mask.shape)) for row, mask in zip(chosen, masks, strict=True)]
         )
-    names = ["HR", f"LR, 1/{params.image.scale}", "mask", *(arm.look.label for arm in arms.values())]
+    names = ["HR", f"LR, {size_text(*params.image.lr_size)}", "mask", *(arm.look.label for arm in arms.values())]
     image_rows(path, rows, names, [Path(image).name for image in shown], note)
 
 
