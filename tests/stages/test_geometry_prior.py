@@ -22,7 +22,8 @@ from leukosr.images.masks import CYTOPLASM, NUCLEUS, VALUES, read_mask
 from leukosr.images.reading import read_rgb
 from leukosr.layout import Layout
 from leukosr.report.quality_blocks import quality_blocks
-from leukosr.report.results import load_results
+from leukosr.report.results import StudyResults, load_results
+from leukosr.report.sections import _parts
 from leukosr.report.side_by_side import write_side_by_side
 from leukosr.stages import degrade, prepare, quality, report, train_sr, upscale
 from leukosr.stages.context import Context
@@ -222,3 +223,7 @@ def test_one_set_trains_and_the_other_is_only_tested(
     assert {row.id for row in compared_rows(rows, params.study)} == {
         row.id for row in rows if row.id.startswith(tested)
     }
+    results = StudyResults(
+        params.study.name, "official", context.layout, rows, pd.DataFrame(), arms={}, experiments={}, trainings={}
+    )
+    assert _parts(params, results) == f", all from {tested}, while SR trained on {trained} alone"
