@@ -673,14 +673,14 @@ def test_measures_and_sources_that_cannot_be_are_refused(
         parse_params(compose_raw(*overrides), "conf")
 
 
-def test_the_study_that_the_readme_prints_composes(tmp_path: Path) -> None:
-    readme = (CONF.parent / "README.md").read_text(encoding="utf-8")
-    (block,) = [part for part in re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL) if "name: mine" in part]
+def test_the_study_that_the_documentation_prints_composes(tmp_path: Path) -> None:
+    page = (CONF.parent / "docs/studies.md").read_text(encoding="utf-8")
+    (block,) = [part for part in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "name: mine" in part]
     shutil.copytree(CONF, tmp_path / "conf")
     (tmp_path / "conf/study/mine.yaml").write_text(block, encoding="utf-8")
     with initialize_config_dir(str(tmp_path / "conf"), version_base=None):
         raw = OmegaConf.to_container(compose("config", overrides=["study=mine", "budget=smoke"]), resolve=True)
-    params = parse_params(raw, "README.md")
+    params = parse_params(raw, "docs/studies.md")
     assert (params.study.name, params.prepare.root, len(params.classify)) == ("mine", "datasets/mine", 5)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from leukosr.engine.this_process import is_first
 from leukosr.errors import LeukoError
 from leukosr.files import explained_os_errors, write_json
 from leukosr.layout import Layout
@@ -24,7 +25,7 @@ def claimed(out: Path, command: str, layout: Layout | None = None) -> Iterator[N
     Raises LeukoError, and nothing is touched, where `out` is a link, a file, the project's folder or a parent of it,
     holds anything else, or belongs to DVC (`layout`). Of several processes only the first checks and marks.
     """
-    if any(os.environ.get(name, "0") not in ("", "0") for name in ("RANK", "LOCAL_RANK", "NODE_RANK")):
+    if not is_first():
         yield
         return
     with explained_os_errors(out):

@@ -19,9 +19,21 @@ with progress(10, "training") as advance:
 
 
 @pytest.mark.parametrize("forced", [{}, {"FORCE_COLOR": "1"}, {"TTY_COMPATIBLE": "1"}], ids=str)
-def test_nothing_is_printed_where_stderr_is_no_terminal(forced: dict[str, str]) -> None:
+def test_short_work_prints_nothing_where_stderr_is_not_a_terminal(forced: dict[str, str]) -> None:
     result = subprocess.run([sys.executable, "-c", CODE], capture_output=True, check=True, env={**os.environ, **forced})
     assert (result.stdout, result.stderr) == (b"", b"")
+
+
+def test_a_log_gets_a_line_per_minute(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    clock = iter([0.0, 30.0, 61.0, 100.0, 125.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    with progress(1000, "training") as advance:
+        for note in ("", "PSNR 20 dB", "", ""):
+            advance(61, note)
+    assert capsys.readouterr().err.splitlines() == [
+        "training: 122 of 1,000, 2.0/s, 0:07:19 left, PSNR 20 dB",
+        "training: 244 of 1,000, 2.0/s, 0:06:27 left",
+    ]
 
 
 def test_a_terminal_shows_the_description_the_count_and_the_note() -> None:

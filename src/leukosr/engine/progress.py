@@ -1,16 +1,20 @@
-"""Progress for people: rate and time left on a terminal, nothing elsewhere."""
+"""Progress for people: rate and time left, as a bar on a terminal and as a line per minute in a log."""
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Task as RichTask
 from rich.text import Text
+
+from leukosr.engine.this_process import is_first
 
 Item = TypeVar("Item")
 
@@ -23,11 +27,34 @@ class RateColumn(ProgressColumn):
         return Text(f"{task.speed:.1f}/s" if task.speed else "–/s", style="dim")
 
 
+class LogLines:
+    """The progress of work that a log file follows: a line when a minute has passed, so short work leaves none."""
+
+    every = 60.0  # seconds
+
+    def __init__(self, total: int, description: str) -> None:
+        self.total, self.description, self.done = total, description, 0
+        self.begun = self.said = time.monotonic()
+
+    def advance(self, steps: int, note: str) -> None:
+        """Count steps, and print how many of how many, the rate and the time left if a line is due."""
+        self.done += steps
+        now = time.monotonic()
+        if now - self.said < self.every or not self.done or not is_first():
+            return
+        self.said = now
+        rate = self.done / (now - self.begun)
+        left = timedelta(seconds=round((self.total - self.done) / rate))
+        line = f"{self.description}: {self.done:,} of {self.total:,}, {rate:.1f}/s, {left} left"
+        print(line, *filter(None, [note]), sep=", ", file=sys.stderr, flush=True)
+
+
 @contextmanager
 def progress(total: int, description: str) -> Iterator[Callable[[int, str], None]]:
-    """Show a bar for `total` steps; yields `advance(steps, note)`. Silent where stderr is not a terminal."""
-    console = Console(stderr=True)
-    silent = not sys.stderr.isatty()  # not console.is_terminal: FORCE_COLOR makes that true for a log file
+    """Show a bar for `total` steps, or lines where stderr is not a terminal; yields `advance(steps, note)`."""
+    if not sys.stderr.isatty():  # not console.is_terminal: FORCE_COLOR makes that true for a log file
+        yield LogLines(total, description).advance
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -36,13 +63,13 @@ def progress(total: int, description: str) -> Iterator[Callable[[int, str], None
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", style="dim"),
     )
-    with Progress(*columns, console=console, disable=silent, transient=True) as bar:
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(description, total=total, note="")
         yield lambda steps, note: bar.update(task, advance=steps, note=note)
 
 
 def track(items: Iterable[Item], total: int, description: str) -> Iterator[Item]:
-    """Iterate with a bar."""
+    """Iterate with progress."""
     with progress(total, description) as advance:
         for item in items:
             yield item

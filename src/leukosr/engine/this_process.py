@@ -24,6 +24,11 @@ def this_process() -> list[Any]:
     return [this_host(), os.getpid(), _birth(os.getpid())]
 
 
+def is_first() -> bool:
+    """Whether this is the first of the processes that one launcher started together, or the only one."""
+    return not any(os.environ.get(name, "0") not in ("", "0") for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
+
+
 def has_ended(process: Sequence[Any]) -> bool:
     """Whether a process, as `this_process` named it, ran on this host and has ended; False for those of others."""
     host, number, born = process

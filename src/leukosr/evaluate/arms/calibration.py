@@ -38,7 +38,21 @@ DESIGNS = {
     "3 SR seeds x 3 recurring runs": Design(runs=3, sr_seeds=3, network_sd=0.2, recurring=True),
     "5 SR seeds x 3 recurring runs": Design(runs=3, sr_seeds=5, network_sd=0.2, recurring=True),
     "3 SR seeds x 8 recurring runs": Design(runs=8, sr_seeds=3, network_sd=0.2, recurring=True),
-}
+    # The method was chosen while looking at the first fifteen above. These four changed nothing: an independent check.
+    "untuned: five uneven classes": Design(
+        runs=6, class_sources=(30, 12, 8, 20, 6), class_images=(150, 60, 64, 100, 42), accuracy=0.7, source_sd=1.5,
+        run_sd=0.2, run_of_arm_sd=0.2,
+    ),
+    "untuned: 12 and 9 sources": Design(
+        runs=6, class_sources=(12, 9), class_images=(80, 60), accuracy=0.9, source_sd=1.5,
+    ),
+    "untuned: 375 sources of one image": Design(
+        class_sources=(75,) * 5, class_images=(75,) * 5, accuracy=0.78, source_sd=0.7, source_of_arm_sd=0.5,
+    ),
+    "untuned: 4 SR seeds x 4 runs": Design(
+        runs=4, class_sources=(25, 15, 10), class_images=(100, 75, 60), accuracy=0.85, sr_seeds=4, network_sd=0.3,
+    ),
+}  # fmt: skip
 POWER_RUNS = (6, 8, 10, 15, 20)
 POWER_DIFFERENCES = (0.01, 0.02, 0.05)
 CHUNK = 100  # data sets that are drawn together; part of the seed
