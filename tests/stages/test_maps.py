@@ -112,6 +112,17 @@ def test_a_test_image_is_enlarged_with_the_mask_that_the_training_says(inside_ma
     assert np.abs(made - by_other).mean() < np.abs(made - by_own).mean()  # not equal: the arm may be computed in bf16
 
 
+def test_masks_are_shuffled_as_the_weights_say_whatever_seed_the_study_has_now(
+    inside_maps: Study, quiet: Console, tmp_path: Path
+) -> None:
+    params, arm = inside_maps.params, "oracle_prior_shuffled"
+    later = params.model_copy(update={"study": params.study.model_copy(update={"seed": params.study.seed + 1})})
+    upscale.run(Context(later, inside_maps.layout, quiet, tmp_path / "arm"), arm)
+    before = inside_maps.layout.arm(arm)
+    files = [path.relative_to(before) for path in before.rglob("*.png")]
+    assert files and all((tmp_path / "arm" / file).read_bytes() == (before / file).read_bytes() for file in files)
+
+
 def test_an_image_without_a_mask_stops_what_needs_one_and_is_named(
     inside_maps: Study, quiet: Console, tmp_path: Path
 ) -> None:
