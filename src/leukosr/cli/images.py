@@ -90,7 +90,9 @@ def data_add(
     if no_classes:
         console.print("without classes it serves image quality alone (study.measures, see conf/study/case2_sr.yaml)")
     study = name.lower().replace("-", "_")  # what study.name allows
-    console.print(f"next: write conf/study/{study}.yaml with prepare.root datasets/{name} (docs/studies.md, Your own images)")
+    console.print(
+        f"next: write conf/study/{study}.yaml with prepare.root datasets/{name} (docs/studies.md, Your own images)"
+    )
 
 
 def data_tiles(

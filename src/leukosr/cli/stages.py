@@ -51,7 +51,7 @@ def _stage(name: str, params_file: Path, out: Path | None = None, sharing: Shari
     """
     from leukosr.stages.context import Context
 
-    if sharing is _alone and launcher_number("RANK", 0):
+    if sharing is _alone and launcher_number("WORLD_SIZE", 1) > 1 and launcher_number("RANK", 0):
         sys.exit()
     params = _load(params_file)
     layout = Layout(params.study.name)

@@ -83,7 +83,7 @@ def _made(
     )  # fmt: skip
     for row, each in zip(missing, track(made, len(missing), f"upscale {name}"), strict=True):
         kept.keep(row, brought_to(each, settings.shape(image), image.kernel))
-    if isinstance(model, GeometryPrior):
+    if isinstance(model, GeometryPrior) and loaded.scale == image.scale:  # of another size it could not be compared
         low = given_images(context, settings, rows)
         predicted = predicted_masks(model, low, settings, device, settings.tile, settings.overlap)
         for row, mask in zip(rows, track(predicted, len(rows), f"maps {name}"), strict=True):
