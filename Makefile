@@ -83,7 +83,8 @@ bench: ## Measure the speed against plain reference loops
 	$(RUN) python -m benchmarks
 
 ui: setup ## Show all runs in MLflow on http://127.0.0.1:5000
-	@echo "MLflow starts; when it says 'Application startup complete', open http://127.0.0.1:5000 (Ctrl-C stops it)"
+	@echo "MLflow starts; when it says 'Application startup complete', open this address (Ctrl-C stops it):"
+	@$(RUN) python -m leukosr.tracking.runs_view http://127.0.0.1:5000
 	@$(RUN) MLFLOW_DISABLE_TELEMETRY="$${MLFLOW_DISABLE_TELEMETRY:-true}" mlflow ui --host 127.0.0.1
 
 dashboard: setup ## Show the trials of sweeps in Optuna's dashboard on http://127.0.0.1:8080

@@ -186,19 +186,24 @@ def test_missing_lr_and_weights_name_their_stages(leukosr_cli: Callable[..., Out
     assert "run `dvc repro train_sr@srgan`" in error_line(leukosr_cli("upscale", "--arm", "srgan"))
 
 
-@pytest.mark.parametrize(("command", "noun"), [("upscale", "arm"), ("quality", "arm"), ("classify", "experiment")])
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("upscale", "unknown arm 'esrgan'; the arms of this study are"),
+        ("quality", "unknown arm 'esrgan'; the arms of this study are"),
+        ("classify", "this study has no arm or experiment 'esrgan'; it classifies"),
+    ],
+)
 def test_an_unknown_name_is_answered_with_those_of_the_study(
-    command: str, noun: str, leukosr_cli: Callable[..., Outcome], project: Path
+    command: str, message: str, leukosr_cli: Callable[..., Outcome], project: Path
 ) -> None:
-    message = error_line(leukosr_cli(command, "--arm", "esrgan"))
     known = "raw, bicubic, srgan, real_esrgan, ground_truth"
-    expected = f"unknown {noun} 'esrgan'; the {noun}s of this study are {known}"
-    assert message == f"{command}: {expected}"
+    assert error_line(leukosr_cli(command, "--arm", "esrgan")) == f"{command}: {message} {known}"
 
 
 def test_unknown_training_is_answered_with_the_trainings(leukosr_cli: Callable[..., Outcome], project: Path) -> None:
     message = error_line(leukosr_cli("train-sr", "--method", "bicubic"))
-    assert message == "train_sr: unknown training 'bicubic'; known are srgan, real_esrgan"
+    assert message == "train_sr: this study has no training 'bicubic'; it trains srgan, real_esrgan"
 
 
 def test_one_seed_would_replace_the_results_of_all_and_is_refused(

@@ -16,6 +16,8 @@ from leukosr.evaluate.arms.predictions import read_predictions
 from leukosr.evaluate.runs.sd_ratio import as_records, steadiness
 from leukosr.evaluate.runs.trials import read_trials
 from leukosr.evaluate.runs.variance import analyse, as_json
+from leukosr.report.page import LARGEST
+from leukosr.report.publish import ON_THE_PAGE
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 SNAPSHOTS = sorted(path.parent for path in RESULTS.glob("*/params.yaml"))
@@ -45,6 +47,12 @@ def test_no_source_of_a_real_set_plays_two_parts(snapshot: Path) -> None:
     assert used.source.notna().all()
     assert len(parts) >= 30
     assert parts.max() == 1
+
+
+@pytest.mark.parametrize("page", sorted(RESULTS.glob("*/index.html")), ids=lambda page: page.parent.name)
+def test_a_published_page_can_be_sent_and_holds_its_photographs_alone(page: Path) -> None:
+    assert page.stat().st_size < LARGEST
+    assert not [path for name in ON_THE_PAGE for path in (page.parent / "figures").glob(name)]
 
 
 PREDICTIONS = sorted(RESULTS.glob("*/plots/confusion/*.csv"))

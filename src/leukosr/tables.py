@@ -27,6 +27,10 @@ MOST_BYTES = 512 * 2**20
 DELIMITERS = ",;\t"
 INVISIBLE = "\ufeff\u200b\u2060"  # byte-order mark, zero-width space, word joiner: no blanks for str.strip
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_MISTAKES = {  # the words of Python's csv module -> what was wrong with the file
+    "unexpected end of data": "a double quote is not closed",
+    """',' expected after '"'""": "text follows a closing double quote",
+}
 _MARKED = re.compile(r"'+[=+\-@\t\r]")
 
 
@@ -193,7 +197,10 @@ def _rows(path: Path, text: str, delimiter: str, *, blanks: bool = False) -> Ite
                 yield begins, cells
             begins = reader.line_num + 1
     except csv.Error as error:
-        raise LeukoError(f"{path} line {begins} cannot be read as CSV ({error})") from None
+        raise LeukoError(
+            f"{path} is not a CSV table (line {begins}: {_MISTAKES.get(str(error), error)}): name a table, or save it "
+            "as CSV again"
+        ) from None
 
 
 def _fit(header: str, delimiter: str, needed: Sequence[str]) -> tuple[int, int]:

@@ -644,3 +644,48 @@ def test_a_protocol_that_leaks_says_so_wherever_it_is_named() -> None:
     assert [shown_name(name) for name in SPLITS if SPLITS[name].leaks] == ["as_counted (leaks by design)"]
     assert shown_name("official") == "official"
     assert "in training" in SPLITS["as_counted"].words
+
+
+OWN_PARTS = {label: {"train": 40, "val": 6, "test": 12} for label in ("a", "b")}
+
+
+def with_own_parts(**shared: str) -> list[Candidate]:
+    """Two classes in three parts; every image its own source, but for those that share one."""
+    return [
+        Candidate(name, f"{name}.jpg", label, shared.get(name, name), 360, 363, part)
+        for label, parts in OWN_PARTS.items()
+        for part, count in parts.items()
+        for name in (f"{label}_{part}_{number}" for number in range(count))
+    ]
+
+
+def test_official_sr_apart_shares_the_train_part_and_keeps_val_and_test(case1: Prepare) -> None:
+    settings = limited(case1, sr_val=4).model_copy(update={"sr_fraction": 0.5})
+    roles = study_roles(with_own_parts(), settings, 0, ["official_sr_apart"])["official_sr_apart"]
+    for label in OWN_PARTS:
+        found = Counter((name.split("_")[1], role) for name, role in roles.items() if name.startswith(label))
+        assert found == {
+            ("train", "sr_train"): 16,
+            ("train", "sr_val"): 4,
+            ("train", "classifier_train"): 20,
+            ("val", "classifier_val"): 6,
+            ("test", "classifier_test"): 12,
+        }
+
+
+def test_official_sr_apart_uses_no_image_whose_source_is_in_a_later_part(case1: Prepare) -> None:
+    shared = {"a_train_0": "x", "a_val_0": "x", "b_test_0": "x", "b_train_1": "y", "b_val_1": "y"}
+    roles = study_roles(with_own_parts(**shared), case1, 0, ["official_sr_apart"])["official_sr_apart"]
+    assert {name: roles[name] for name in shared} == {
+        "a_train_0": "unused",
+        "a_val_0": "unused",
+        "b_test_0": "classifier_test",
+        "b_train_1": "unused",
+        "b_val_1": "classifier_val",
+    }
+
+
+def test_official_sr_apart_needs_parts_of_the_set(case1: Prepare) -> None:
+    images = [replace(image, part="all") for image in with_own_parts()]
+    with pytest.raises(LeukoError, match="class a has 0 sources in the set's train part and 0 images in its test"):
+        study_roles(images, case1, 0, ["official_sr_apart"])

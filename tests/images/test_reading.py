@@ -16,10 +16,21 @@ import pytest
 import tifffile
 from PIL import Image, ImageOps
 
+from leukosr.config import Params
 from leukosr.errors import LeukoError
 from leukosr.images import decoding
 from leukosr.images.decoding import FORMATS, SUFFIXES
-from leukosr.images.reading import MIN_SIDE, ImageFacts, fit_to, inspect_image, read_as_rgb, read_rgb, write_png
+from leukosr.images.masks import NUCLEUS, read_hr_mask, write_mask
+from leukosr.images.reading import (
+    MIN_SIDE,
+    ImageFacts,
+    fit_to,
+    inspect_image,
+    read_as_rgb,
+    read_hr,
+    read_rgb,
+    write_png,
+)
 
 MAX_PIXELS = 1_000_000
 
@@ -201,6 +212,22 @@ def test_the_crop_is_the_middle() -> None:
     image = pixels(363, 360)
     assert np.array_equal(fit_to(image, 360, 360, "center_crop", "opencv_bicubic"), image[1:361])
     assert np.array_equal(fit_to(image, 353, 350, "center_crop", "opencv_bicubic"), image[5:358, 5:355])
+
+
+def test_image_crop_is_cut_out_first_and_shrunk_by_area_means(
+    tmp_path: Path, compose_params: Callable[..., Params]
+) -> None:
+    image = compose_params("study=pbc_answer").image
+    file = pixels(363, 360)
+    write_png(tmp_path / "cell.png", file)
+    shrunk = cv2.resize(file[1:361], (256, 256), interpolation=cv2.INTER_AREA)
+    assert np.array_equal(read_hr(tmp_path / "cell.png", image), shrunk)
+    mask = np.zeros((363, 360), np.uint8)
+    mask[100:200, 90:180] = NUCLEUS
+    write_mask(tmp_path / "mask.png", mask)
+    cut = read_hr_mask(tmp_path / "mask.png", (363, 360), image)
+    assert cut.shape == (256, 256) and cut[80, 70] == cut[130, 120] == NUCLEUS
+    assert set(np.unique(cut)) == {0, NUCLEUS} and cut[60, 60] == 0
 
 
 def test_a_crop_larger_than_the_image_is_refused() -> None:

@@ -42,7 +42,7 @@ def test_both_protocols_run_on_disjoint_sources(clone: Clone) -> None:
     published = clone.root / "results" / "demo-both"
     assert {path.name for path in published.iterdir()} == {
         ".leukosr-output", "about.json", "comparison.csv", "dvc.lock", "figures", "index.html", "manifest.csv",
-        "metrics", "params.yaml", "plots", "roles.csv", "sheet.md", "summary.json",
+        "metrics", "params.yaml", "plots", "roles.csv", "scores", "sheet.md", "summary.json",
     }  # fmt: skip
     assert read_manifest(published / "manifest.csv") == rows
 

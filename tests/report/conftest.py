@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from leukosr.config import Params
@@ -34,6 +35,21 @@ def params(compose_params: Callable[..., Params]) -> Params:
 def outputs(tmp_path: Path) -> Path:
     """The outputs root of a fabricated study `demo`, for one test to change."""
     return fabricate(tmp_path / "outputs")
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every figure is one pixel: for tests of what a page says, since drawing takes half of its time."""
+    draw_nothing(monkeypatch)
+
+
+def draw_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Save one pixel in place of every figure."""
+
+    def save(figure: Figure, path: Path, **options: Any) -> None:
+        Image.new("RGB", (1, 1)).save(path, format="png")
+
+    monkeypatch.setattr(Figure, "savefig", save)
 
 
 def fabricate(root: Path) -> Path:

@@ -37,6 +37,15 @@ def test_a_snapshot_is_written_and_replaced(project: Any) -> None:
     assert not list(Path("results").glob(".*"))
 
 
+def test_photographs_are_on_the_page_alone(project: Any) -> None:
+    figures = Path("reports/demo/figures")
+    figures.mkdir()
+    for name in ("grid.png", "samples_srgan.png", "accuracy.png", "split_effect.png"):
+        (figures / name).write_bytes(b"")
+    folder = project("demo-smoke")
+    assert {path.name for path in (folder / "figures").iterdir()} == {"accuracy.png", "split_effect.png"}
+
+
 @pytest.mark.parametrize("name", ["split.csv", "metrics/thesis.txt", ".notes", "figures/mine/a.png"])
 def test_a_folder_with_files_of_somebody_else_stays(project: Any, name: str) -> None:
     mine = project("demo-smoke") / name

@@ -92,7 +92,7 @@ def test_every_module_of_an_extra_is_known_by_the_extra_that_brings_it() -> None
         assert OPTIONAL[extra] & {canonicalize_name(name) for name in brought_by[module]}, module
     optional = set().union(*OPTIONAL.values()) - CORE - {"leukosr"}
     known = {canonicalize_name(name) for module in EXTRAS for name in brought_by[module]}
-    assert optional - known == {"optuna-dashboard", "ipykernel"}, "which no module of leukosr imports"
+    assert optional - known == {"optuna-dashboard", "ipykernel"}, "which no command of leukosr needs"
 
 
 def run(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -116,6 +116,7 @@ def test_commands_on_anyones_images_need_no_extra(tmp_path: Path) -> None:
     for command in (
         ("provenance", "empty", "--out", "found"),
         ("enhance", "empty", "enhanced", "--weights", "none.safetensors"),
+        ("predict", "empty", "--model", "none.safetensors"),
     ):
         done = run(tmp_path, *command)
         assert done.returncode == 1

@@ -196,6 +196,7 @@ def test_report_shows_all_arms_and_feeds_dvc_plots(study: Study) -> None:
     folder = study.folder / "reports" / "demo"
     assert "Real-ESRGAN" in (folder / "index.html").read_text()
     assert values(folder / "summary.json")
+    assert set(values(folder / "scores" / "raw.json")) == {"accuracy", "macro_f1", "psnr", "ssim"}
     for plot in ("confusion", "training"):
         assert {path.stem for path in (folder / "plots" / plot).iterdir()} == set(ARMS)
     assert {path.stem for path in (folder / "plots" / "super_resolution").iterdir()} == set(METHODS)
@@ -246,12 +247,16 @@ def test_mlflow_holds_a_run_an_arm_with_a_child_a_seed(inside: Study) -> None:
         metrics = values(inside.outputs / "classify" / arm / "paper" / "metrics.json")
         assert outer.data.metrics["accuracy"] == pytest.approx(metrics["accuracy"])
         assert outer.data.tags["arm"] == arm
+        assert not [name for name in outer.data.metrics if name.startswith("system/")]
         assert outer.inputs.dataset_inputs
         for seed in (1, 2):
             inner = runs[f"classify {arm} seed {seed}"]
             assert inner.data.tags["mlflow.parentRunId"] == outer.info.run_id
             assert inner.data.params["seed"] == str(seed)
             assert inner.data.metrics["accuracy"] == pytest.approx(metrics["per_seed"][str(seed)]["accuracy"])
+    for run in runs.values():
+        assert (run.data.params["study"], run.data.params["budget"]) == ("demo", inside.params.budget.name), run.info
+        assert {"arm", "precision"} <= set(run.data.params), run.info
     trained = runs["train_sr real_esrgan"]
     assert trained.data.params["stages.gan.iterations"] == "2"
     assert trained.data.metrics["last_val_psnr"] == pytest.approx(

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from leukosr.errors import LeukoError
+from leukosr.images.appearance import KEY, TrainingImages
 from leukosr.superres.enhance import Enhanced, enhance_path
 from leukosr.superres.networks.real_esrgan import RRDBNet
 from leukosr.superres.networks.srgan import SRGANGenerator
@@ -64,6 +65,25 @@ def test_one_file_becomes_one_larger_png(generator: SRGANGenerator, weights: Pat
     assert done == Enhanced(1, [], [])
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["cell_x2.png"]
     assert_close(read(tmp_path / "new" / "cell_x2.png"), expected(generator, image))
+
+
+def test_images_unlike_those_of_the_training_are_counted_and_one_is_named(
+    generator: SRGANGenerator, tmp_path: Path
+) -> None:
+    images = [draw(tmp_path / "in" / f"{seed}.png", seed=seed) for seed in range(4)]
+    note = {KEY: TrainingImages.of(4, images.__getitem__, drawn=True).model_dump_json(), "budget": "smoke"}
+    save_generator(tmp_path / "w.safetensors", generator, "srgan", 2, {"features": 4, "blocks": 1}, note)
+    draw(tmp_path / "in" / "large.png", 20, 28)
+    done = enhance(tmp_path / "in", tmp_path / "out", tmp_path / "w.safetensors")
+    assert done.written == 5 and len(done.notes) == 3
+    assert "drawn images" in done.notes[0] and "smoke budget" in done.notes[1]
+    assert "1 of 5 images are unlike" in done.notes[2] and "large.png: size 28x20, trained on 14 x 10" in done.notes[2]
+
+
+def test_weights_without_ranges_say_so(weights: Path, tmp_path: Path) -> None:
+    draw(tmp_path / "cell.png")
+    (note,) = enhance(tmp_path / "cell.png", tmp_path / "big.png", weights).notes
+    assert "no ranges stored" in note
 
 
 def test_file_into_an_existing_folder_keeps_its_name(weights: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from leukosr.images.store import ImageStore
 from leukosr.superres import DISCRIMINATORS, GENERATORS
 from leukosr.superres.methods.distil import Distil
 from leukosr.superres.methods.method import TrainGAN
+from leukosr.superres.methods.task_driven import TaskDriven
 from leukosr.superres.methods.vgg_gan import SFTGANPrior
 from leukosr.superres.weights import save_generator
 
@@ -38,6 +39,8 @@ def tiny(settings: TrainSR, iterations: int = 3, scale: int = 4, **changes: Any)
         small["losses"] = {"perceptual": 0.0, "image": 1.0}
     if isinstance(settings, Distil):
         small |= taught_by(teacher_of(scale))
+    if isinstance(settings, TaskDriven):
+        small |= {"backbone": "timm/test_efficientnet", "classifier_weights": None}
     if isinstance(settings, SFTGANPrior):
         small |= {key: weights_of("geometry_prior", scale) for key in ("prior", "reads")}
     stages = [{**stage.model_dump(mode="json"), "iterations": iterations} for stage in settings.stages]
@@ -79,4 +82,4 @@ def smooth_pairs(count: int, seed: int = 0, scale: int = 4) -> Pairs:
     masks = [np.asarray(VALUES, np.uint8)[np.digitize(image.mean(axis=2), (100, 150))] for image in hr]
     numbers = range(count)
     small, large, shown = (ImageStore(numbers, images.__getitem__) for images in (lr, hr, masks))
-    return Pairs(small, large, scale, masks=shown)
+    return Pairs(small, large, scale, masks=shown, labels=[number % 2 for number in numbers])

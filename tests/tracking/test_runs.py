@@ -16,7 +16,6 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
-import torch
 from mlflow import MlflowClient
 from mlflow.entities import Run as StoredRun
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
@@ -24,15 +23,9 @@ from rich.console import Console
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from leukosr import tracking
-from leukosr.classify.backbones import ClassifierNetwork
-from leukosr.classify.weights import save_classifier
-from leukosr.config import Architecture, Precision
 from leukosr.engine.stopping import stopped_like_ctrl_c
 from leukosr.engine.this_process import this_process
-from leukosr.images.resampling import shrink_into
-from leukosr.superres.networks.srgan import SRGANGenerator
-from leukosr.superres.upscaler import upscale_batch
-from leukosr.superres.weights import save_generator
+from leukosr.tracking.runs_view import runs_address
 from leukosr.versions import git_commit
 
 MONITOR = logging.getLogger("mlflow.system_metrics.system_metrics_monitor")
@@ -124,6 +117,30 @@ def test_run_of_a_few_seconds_has_system_metrics(mlflow_store: str, monkeypatch:
         time.sleep(1.5)
     assert "system/cpu_utilization_percentage" in stored("measured").data.metrics
     assert "system/system_memory_usage_megabytes" in stored("measured").data.metrics
+
+
+def test_a_run_above_others_has_no_system_metrics_and_those_below_have(
+    mlflow_store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.2")
+    with tracking.run("above", experiment="demo", tags={}, watched="below") as above:
+        with tracking.run("below", experiment="demo", tags={}, parent=above):
+            time.sleep(1.0)
+        above.metrics({"accuracy": 0.5})
+    assert set(stored("above").data.metrics) == {"accuracy"}
+    assert "system/cpu_utilization_percentage" in stored("below").data.metrics
+
+
+def test_the_address_of_the_runs_opens_in_machine_learning_mode_with_scores_as_columns(mlflow_store: str) -> None:
+    assert runs_address("http://h:1", "demo") == "http://h:1/#/experiments?workflowType=machine_learning"
+    with tracking.run("one", experiment="demo", tags={}):
+        pass
+    experiment = stored("one").info.experiment_id
+    address = runs_address("http://h:1", "demo")
+    assert address.startswith(f"http://h:1/#/experiments/{experiment}/runs?workflowType=machine_learning&")
+    key = address.rpartition("viewStateShareKey=")[2]
+    view = json.loads(mlflow.get_experiment(experiment).tags[f"mlflow.sharedViewState.{key}"])
+    assert {"params.`arm`", "metrics.`accuracy`", "metrics.`macro_f1`"} <= set(view["selectedColumns"])
 
 
 def test_sampling_interval_suits_runs_of_a_few_seconds() -> None:
@@ -228,57 +245,6 @@ def noise(count: int, height: int, width: int) -> np.ndarray:
     return np.random.default_rng(height).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
 
 
-def logged_model(weights: Path, terminal: Terminal) -> str:
-    with tracking.run("with model", experiment="demo", tags={}, console=terminal.console) as run:
-        run.model(weights)
-    assert terminal.text == ""
-    demo = mlflow.get_experiment_by_name("demo").experiment_id
-    (model,) = mlflow.search_logged_models(experiment_ids=[demo], output_format="list")
-    return str(model.model_uri)
-
-
-def test_logged_classifier_predicts_batches_and_images_of_any_size_without_pickles(
-    mlflow_store: str, tmp_path: Path, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    classes = ["eosinophil", "lymphocyte", "monocyte"]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = ClassifierNetwork(Architecture(backbone="resnet50"), 3).eval()
-    save_classifier(tmp_path / "seed-1.safetensors", network, Architecture(backbone="resnet50"), classes, (48, 48))
-    uri = logged_model(tmp_path / "seed-1.safetensors", terminal)
-    (tmp_path / "seed-1.safetensors").unlink()  # the model has its own copy
-    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
-    model, large = mlflow.pyfunc.load_model(uri), noise(2, 96, 96)
-    images = noise(3, 40, 48)
-    found = model.predict(images)
-    shrunk = np.stack([shrink_into(image, (48, 48)) for image in large])
-    np.testing.assert_array_equal(model.predict(large), model.predict(shrunk))
-    with torch.inference_mode():
-        batch = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
-        wanted = torch.softmax(network(batch).double(), 1).numpy()
-    np.testing.assert_allclose(found, wanted, atol=1e-5)
-
-
-def test_logged_generator_upscales_batches_and_images_of_any_size_without_pickles(
-    mlflow_store: str, tmp_path: Path, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = SRGANGenerator(scale=2, features=4, blocks=1).eval()
-    save_generator(tmp_path / "last.safetensors", network, "srgan", 2, {"features": 4, "blocks": 1})
-    uri = logged_model(tmp_path / "last.safetensors", terminal)
-    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
-    images = noise(5, 12, 20)
-    found = mlflow.pyfunc.load_model(uri).predict(images)
-    assert (found.dtype, found.shape) == (np.dtype(np.uint8), (5, 24, 40, 3))
-
-    class How:
-        precision: Precision = "fp32"
-        channels_last = True
-
-    assert np.array_equal(found, np.stack(upscale_batch(network, list(images), How(), torch.device("cpu"))))
-
-
 def work(terminal: Terminal, tmp_path: Path, between: Callable[[], None] | None = None) -> list[str]:
     """A stage in small: a run with a child, which logs all kinds of things. Returns what it got done."""
     done: list[str] = []
@@ -293,7 +259,7 @@ def work(terminal: Terminal, tmp_path: Path, between: Callable[[], None] | None 
                 if between is not None and seed == 1:
                     between()
                 one.metrics({"loss": 1.0}, step=2)
-                one.model(tmp_path / "file.txt")
+                one.model(tmp_path / "file.txt", "classifier-raw-seed-1")
                 done.append(f"seed {seed}")
         run.metrics({"accuracy": 1.0})
         run.file(tmp_path / "file.txt")
@@ -373,18 +339,17 @@ def open_run(tags: dict[str, str]) -> str:
     return str(MlflowClient().create_run(number, tags=tags).info.run_id)
 
 
-def test_runs_of_a_killed_process_are_ended_at_the_next_start_of_the_same_work(mlflow_store: str) -> None:
+def test_runs_of_a_killed_process_are_ended_at_the_next_start_in_their_experiment(mlflow_store: str) -> None:
     here, dead = this_process(), json.dumps([this_process()[0], this_process()[1], 1.0])
-    killed = open_run({**TAGS, "process": dead})
+    killed = [open_run({**TAGS, "process": dead}), open_run({**TAGS, "arm": "bicubic", "process": dead})]
     untouched = [
-        open_run({**TAGS, "arm": "bicubic", "process": dead}),
         open_run({**TAGS, "process": json.dumps(here)}),
         open_run({**TAGS, "process": json.dumps(["another host", 1, 1.0])}),
         open_run(TAGS),
     ]
     with tracking.run("next", experiment="demo", tags=TAGS):
         pass
-    assert mlflow.get_run(killed).info.status == "KILLED"
+    assert {mlflow.get_run(run).info.status for run in killed} == {"KILLED"}
     assert {mlflow.get_run(run).info.status for run in untouched} == {"RUNNING"}
     assert stored("next").info.status == "FINISHED"
 

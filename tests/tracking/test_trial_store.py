@@ -10,6 +10,7 @@ from typing import Any
 import optuna
 import pytest
 from optuna.trial import TrialState
+from optuna_dashboard import get_note
 
 from leukosr.engine.databases import storage_url
 from leukosr.engine.this_process import this_process
@@ -50,6 +51,14 @@ def test_every_cell_is_done_once_and_keeps_what_it_was_given(url: str) -> None:
     assert [each.metrics["accuracy"] for each in found] == [0.5, 0.6, 0.7, 0.8]
     assert [each.run_id for each in found] == ["run0", "run1", "run2", "run3"]
     assert len(opened.study.trials) == 4
+
+
+def test_the_dashboard_shows_a_note_and_what_the_trials_are_about_and_each_once(url: str) -> None:
+    for _ in range(2):
+        store(url).describe({"arm": "raw", "budget": "smoke"}, "seeds are not to be chosen")
+    study = store(url).study
+    assert get_note(study) == "seeds are not to be chosen"
+    assert study.user_attrs == {"arm": "raw", "budget": "smoke"}
 
 
 def test_a_cut_sweep_goes_on_where_it_was(url: str) -> None:

@@ -43,7 +43,7 @@ class ArmImages:
             return image if size is None else shrink_into(image, size)
 
         keys = [(arm, row.id) for arm in folders for row in only.get(arm, rows)]
-        files = [image_file(folders[arm], image) for arm, image in keys]
+        self._files = files = [image_file(folders[arm], image) for arm, image in keys]
         if settings.on_features:
             self._images = ImageStore(files, read, limit=0)
             features = features_of(self._images, settings, device) if processes.first else np.empty((0, 0))
@@ -68,6 +68,10 @@ class ArmImages:
             most = experiment.limit.get(arm)
             shown += [(arm, row) for row in (rows if most is None else drawn_of_each_class(rows, most, seed))]
         return self._labelled(shown * experiment.repeat, classes)
+
+    def files_of(self, rows: Sequence[Row], arms: Sequence[str]) -> list[Path]:
+        """The files of images, in the order of `labelled`."""
+        return [self._files[self._place[arm, row.id]] for arm, row in product(arms, rows)]
 
     def _labelled(self, shown: Sequence[tuple[str, Row]], classes: list[str]) -> LabelledImages:
         if shown:
@@ -135,6 +139,17 @@ class ExperimentData:
         training = self._images.for_training(train, self.experiment, self.classes, seed)
         return training, self._images.labelled(held, arms, self.classes)
 
+    def training_files(self, split: Split) -> list[Path]:
+        """The images that a classifier may train on, all of them, at their own size."""
+        return self._images.files_of(split.train_rows, self.experiment.train)
+
+    def validation(self, split: Split, seed: Root) -> LabelledImages | None:
+        """The test arm's images of the part that a classifier is validated on, or else of the protocol's, if any."""
+        held, wanted = split.validation_rows, self.experiment.classifier.validation
+        if wanted is not None and wanted != "protocol":
+            _, held = held_out(split.train_rows, wanted, seed, by_source=SPLITS[self.protocol].disjoint)
+        return self._images.labelled(held, [self.experiment.test], self.classes) if held else None
+
     def test(self, split: Split) -> LabelledImages:
         """What a classifier is tested on."""
         return self._images.labelled(split.test_rows, [self.experiment.test], self.classes)
@@ -146,7 +161,7 @@ class ExperimentData:
         for split in self.splits:
             held = split.validation_rows if self.experiment.classifier.validation == "protocol" else []
             found |= {(arm, row.id): None for arm in self.experiment.train for row in split.train_rows + held}
-            found |= {(self.experiment.test, row.id): None for row in split.test_rows}
+            found |= {(self.experiment.test, row.id): None for row in split.validation_rows + split.test_rows}
         return list(found)
 
 

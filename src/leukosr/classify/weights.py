@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,16 @@ SHAPE = tuple(name for name in Architecture.model_fields if name != "backbone") 
 
 @dataclass(frozen=True)
 class LoadedClassifier:
-    """A classifier, or an ensemble, in evaluation mode; its classes as its outputs stand; what images are shrunk to."""
+    """A classifier, or an ensemble, in evaluation mode; its classes as its outputs stand; what images are shrunk to.
+
+    header: all that its file says of it.
+    """
 
     model: nn.Module
     architecture: Architecture
     classes: tuple[str, ...]
     size: tuple[int, int] | None
+    header: Mapping[str, str] = field(default_factory=dict)
 
 
 def save_classifier(
@@ -60,7 +64,13 @@ def save_classifier(
 
 def load_classifier(path: Path, device: str | torch.device = "cpu") -> LoadedClassifier:
     """Read a classifier. Raises LeukoError for a damaged file, weights of another network or no finite numbers."""
-    tensors, header = read_tensors(path, required=("architecture", "classes", "size"))
+    tensors, header = read_tensors(path)
+    if missing := [key for key in ("architecture", "classes", "size") if key not in header]:
+        found = f"'{short(header['architecture'])}'" if "architecture" in header else "something else"
+        raise LeukoError(
+            f"{path} holds no classifier of LeukoSR but {found} (its header lacks {', '.join(missing)}): name weights "
+            "that `leukosr classify` wrote, outputs/STUDY/classify/EXPERIMENT"
+        )
     architecture = _architecture(path, header)
     classes, size, members = _described(path, header)
     count = len(classes)
@@ -75,7 +85,7 @@ def load_classifier(path: Path, device: str | torch.device = "cpu") -> LoadedCla
     with torch.random.fork_rng(devices=[]):
         model = together([ClassifierNetwork(architecture, count) for _ in range(members)])
     load_into(model, tensors, path)
-    return LoadedClassifier(model.to(device).eval(), architecture, classes, size)
+    return LoadedClassifier(model.to(device).eval(), architecture, classes, size, header)
 
 
 class _WithoutMemory(TorchFunctionMode):

@@ -32,19 +32,23 @@ for command in (
     statistics.compare, statistics.calibrate, statistics.variance, planning.plan, verify,
     stages.synthesize, stages.prepare, stages.provenance, stages.degrade, stages.train_sr, stages.upscale,
     stages.extract, stages.quality, stages.classify, stages.sweep, stages.report,
-    project.show, project.which, project.doctor, project.sync, images.enhance, images.segment, project.publish,
-    project.rejudge, project.side_by_side,
+    project.show, project.which, project.doctor, project.sync, images.enhance, images.predict, images.segment,
+    project.publish, project.rejudge, project.side_by_side, project.dose_response,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(data_app, name="data")
 data_app.command("fetch")(images.data_fetch)
 data_app.command("add")(images.data_add)
 data_app.command("tiles")(images.data_tiles)
+data_app.command("shift")(images.data_shift)
 weights_app = typer.Typer(no_args_is_help=True, help="Bring published weights, or your own, in.")
 app.add_typer(weights_app, name="weights")
 weights_app.command("list")(weights.weights_list)
 weights_app.command("fetch")(weights.weights_fetch)
 weights_app.command("add")(weights.weights_add)
+export_app = typer.Typer(no_args_is_help=True, help="Write weights for other programs.")
+app.add_typer(export_app, name="export")
+export_app.command("onnx")(weights.export_onnx)
 
 # not faults of LeukoSR, and not all foreseen where they occur
 ENVIRONMENT_ERRORS = (errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO, errno.EMFILE)
@@ -52,7 +56,8 @@ ENVIRONMENT_ERRORS = (errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EROFS, errn
 EXTRAS = {
     "mlflow": "tracking", "sqlalchemy": "tracking", "filelock": "tracking", "psycopg": "sweep", "dvc": "pipeline",
     "dvc_data": "pipeline", "dvc_objects": "pipeline", "hydra": "pipeline", "omegaconf": "pipeline",
-    "lightning_fabric": "distributed", "torchmetrics": "perceptual",
+    "lightning_fabric": "distributed", "torchmetrics": "perceptual", "onnx": "onnx",
+    "onnxruntime": "onnx", "onnxscript": "onnx",
 }  # fmt: skip
 
 

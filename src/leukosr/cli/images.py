@@ -42,8 +42,42 @@ def segment(
     _print_done("segment", "maps", out, segment_path(source, out, weights, precision, device))
 
 
+def predict(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="An image or a folder of images.")],
+    model: Annotated[
+        Path, typer.Option(help="A classifier's weights, or outputs/STUDY/classify/EXPERIMENT: all seeds.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="TABLE", help="The table to write.")] = Path("predictions.csv"),
+    sr: Annotated[
+        Path | None, typer.Option(metavar="WEIGHTS", help="A generator that enlarges the images first.")
+    ] = None,
+    explain: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Also write Grad-CAM overlays here.")] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Probability from which on an answer is sure; default: by --most-errors."),
+    ] = None,
+    most_errors: Annotated[
+        float, typer.Option(min=0.001, max=0.999, help="Largest share of sure answers that may be wrong in validation.")
+    ] = 0.05,
+    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware has it.")] = "fp32",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Classify any image or folder of images. An image that cannot be read is named, and the exit code is 1."""
+    from leukosr.classify.predict import check_replaceable, predict_path, write_predictions
+
+    check_replaceable(out)
+    done = predict_path(
+        source, model, sr=sr, explain=explain, threshold=threshold, most_errors=most_errors,
+        precision=precision, device_name=device,
+    )  # fmt: skip
+    write_predictions(out, done.table)
+    _print_done("predict", f"images ({done.summary})", out, done.done)
+
+
 def _print_done(command: str, what: str, target: Path, done: Enhanced) -> None:
     """Name the files that gave nothing, count the others; exit code 1 where an image failed."""
+    for sentence in done.notes:
+        errors.print(f"note: {sentence}")
     for sentence in done.left_out:
         errors.print(f"left out: {sentence}")
     for sentence in done.failed:
@@ -55,16 +89,16 @@ def _print_done(command: str, what: str, target: Path, done: Enhanced) -> None:
 
 
 def data_fetch(
-    name: Annotated[str, typer.Argument(help="The set to fetch: bccd.")],
+    name: Annotated[str, typer.Argument(help="The set to fetch: bccd or pbc.")],
     source: Annotated[
-        Path | None, typer.Option("--from", help="A folder already on disk, instead of a download.")
+        Path | None,
+        typer.Option("--from", help="A folder already on disk, instead of a download; of PBC it may be a part."),
     ] = None,
 ) -> None:
-    """Fetch BCCD into data/ and check it against the hash in data.dvc."""
+    """Fetch BCCD into data/, or PBC into datasets/pbc, and check it against the published hashes."""
     from leukosr.data.fetch import fetch
 
-    count = fetch(name, source)
-    console.print(f"data fetch {name}: {count} files in data/, hash as in data.dvc")
+    console.print(f"data fetch {name}: {fetch(name, source)}")
 
 
 def data_add(
@@ -93,6 +127,27 @@ def data_add(
     console.print(
         f"next: write conf/study/{study}.yaml with prepare.root datasets/{name} (docs/studies.md, Your own images)"
     )
+
+
+def data_shift(
+    own: Annotated[Path, typer.Argument(help="A set with a split.csv, whose train and val parts are taken.")],
+    other: Annotated[Path, typer.Argument(help="Another laboratory's class folders, the test part.")],
+    out: Annotated[Path, typer.Option(help="The folder to write.")],
+    side: Annotated[
+        int, typer.Option(min=32, help="Of the squares cut around nuclei, in pixels of the own set.")
+    ] = 360,
+) -> None:
+    """Make a set that is tested on another laboratory's cells, brought to one scale, for `leukosr data add`."""
+    from leukosr.data.shift import shift_set
+    from leukosr.files import new_folder
+    from leukosr.outputs import claimed
+
+    with claimed(out, "data shift"), new_folder(out) as folder:
+        done = shift_set(own, other, folder, side)
+    for item in done.left_out:
+        errors.print(f"left out: {item.path} {item.reason}")
+    parts = f"{done.train} train, {done.val} val, {done.test} test cells enlarged {done.factor:.2f} times"
+    console.print(f"data shift: {parts}, {len(done.left_out)} left out -> {out}")
 
 
 def data_tiles(

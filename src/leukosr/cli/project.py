@@ -107,6 +107,23 @@ def side_by_side(
     console.print(f"side-by-side: {len(reports)} reports -> {page}")
 
 
+def dose_response(
+    results: Annotated[list[Path], typer.Argument(help="Folders of results/, each of one scale and noise level.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write.")],
+    baseline: Annotated[str, typer.Option(help="The experiment that all others are compared with.")] = "bicubic",
+    bound: Annotated[str, typer.Option(help="The experiment on originals: what SR could win.")] = "ground_truth",
+) -> None:
+    """Say from which resolution on SR pays, at each noise level, from published results of several runs."""
+    from leukosr.outputs import claimed
+    from leukosr.report.dose_response import write_dose_response
+
+    with claimed(out, "dose-response"):
+        page, sentences = write_dose_response(out, results, baseline, bound)
+    for sentence in sentences:
+        console.print(sentence)
+    console.print(f"dose-response: {len(results)} results -> {page}")
+
+
 def rejudge(
     snapshots: Annotated[list[Path] | None, typer.Argument(help="Folders of results/; by default all studies.")] = None,
 ) -> None:

@@ -51,3 +51,13 @@ def _say(command: str, name: str, brought: Brought) -> None:
         f"weights {command} {name}: {brought.path}, from {brought.source}, SHA-256 {brought.sha256}, {kept}; studies "
         f"name it pretrained/{name}"
     )
+
+
+def export_onnx(
+    weights: Annotated[Path, typer.Argument(help="Weights of a classifier or a generator.")],
+    out: Annotated[Path, typer.Argument(help="The .onnx file to write.")],
+) -> None:
+    """Write weights as ONNX for images of any size, and check them against torch under onnxruntime."""
+    from leukosr.classify.onnx_export import export_onnx as export
+
+    console.print(f"export onnx: {out}, at most {export(weights, out):.1g} from torch")

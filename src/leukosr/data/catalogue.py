@@ -63,7 +63,8 @@ def fetch_command(root: str) -> str:
     """The command that puts the images of a study into `root`."""
     if (name := drawn_sets().get(Path(root).as_posix())) is not None:
         return f"leukosr synthesize --set {name}"
-    return "leukosr data fetch bccd" if root == "data" else f"leukosr data add {Path(root).name} PATH"
+    known = {"data": "bccd", "datasets/pbc": "pbc"}.get(root)
+    return f"leukosr data fetch {known}" if known else f"leukosr data add {Path(root).name} PATH"
 
 
 def drawn_sets() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Importing data sets: BCCD by its DVC hash, any other folder checked and put under DVC."""
+"""Importing data sets: those known by name by their hashes, any other folder checked and put under DVC."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from leukosr.data.catalogue import (
 )  # fmt: skip
 from leukosr.data.mask_files import beside_images, find_masks
 from leukosr.data.paths import stays_below
+from leukosr.data.pbc import ROOT, fetch_pbc
 from leukosr.data.sources import read_sources
 from leukosr.data.split_table import copy_split
 from leukosr.engine.parallel import count_workers, ordered_map
@@ -41,24 +42,32 @@ from leukosr.quoting import listed
 from leukosr.yaml_file import read_yaml
 
 POINTER = Path("data.dvc")
+FETCHED = {"bccd": "TRAIN, TEST and TEST_SIMPLE", "pbc": "the class folders"}  # by name: what a folder on disk holds
 
 
-def fetch(name: str, source: Path | None) -> int:
-    """Fetch BCCD into data/: from the public repository named in data.dvc, or from a folder on disk.
+def fetch(name: str, source: Path | None) -> str:
+    """Fetch a set that the project knows by name, from its public repository or from a folder on disk.
 
-    The folder must have the hash that data.dvc holds. Returns the number of files. Raises LeukoError
-    otherwise, or where data/ holds files that are not BCCD's, and data/ stays as it was.
+    BCCD comes into data/ and must have the hash that data.dvc holds; PBC comes into datasets/pbc, each file by its hash
+    (data/pbc.py). Returns what came, in words. Raises LeukoError otherwise, or where files of the target would be lost;
+    the target stays as it was.
     """
-    if name != "bccd":
-        raise LeukoError(f"data fetch knows bccd only, not '{name}'; any folder comes in by `leukosr data add`")
+    if name not in FETCHED:
+        raise LeukoError(
+            f"data fetch knows {' and '.join(FETCHED)}, not '{name}'; any folder comes in by `leukosr data add`"
+        )
     if source is not None and not source.is_dir():
-        raise LeukoError(f"--from {source} is not a folder: name the folder that holds TRAIN, TEST and TEST_SIMPLE")
+        raise LeukoError(f"--from {source} is not a folder: name the folder that holds {FETCHED[name]}")
     source = source and source.absolute()
     with contextlib.chdir(project_root()):
-        return _fetch(source)
+        if name == "pbc":
+            brought = fetch_pbc(source)
+            run_dvc("add", str(ROOT))
+            return brought.sentence
+        return f"{_fetch_bccd(source)} files in data/, hash as in data.dvc"
 
 
-def _fetch(source: Path | None) -> int:
+def _fetch_bccd(source: Path | None) -> int:
     pointer = _pointer()
     out, meta = pointer["outs"][0], pointer["meta"]
     target = Path(out["path"])

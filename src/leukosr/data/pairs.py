@@ -21,6 +21,7 @@ class Pairs:
     degrade: draws the LR image of every training sample afresh from its HR image; None: samples are those of `lr`.
     masks: what each pixel of `hr[i]` shows, uint8 height x width of the values of `leukosr.images.masks`; None: not
     asked for.
+    labels: the class of each image, numbered in the order of their names; None: images have no class.
     """
 
     lr: ImageStore[Any]
@@ -28,6 +29,7 @@ class Pairs:
     scale: int
     degrade: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None
     masks: ImageStore[Any] | None = None
+    labels: Sequence[int] | None = None
 
     def __len__(self) -> int:
         """The number of pairs."""

@@ -112,6 +112,12 @@ def read_tensors(path: str | Path, required: Iterable[str] = ()) -> tuple[dict[s
     return tensors, {key: value for key, value in header.items() if key not in (DIGEST_KEY, *CHECKED)}
 
 
+def read_header(path: Path) -> dict[str, str]:
+    """The header of a file that LeukoSR wrote, without its tensors, which are not checked."""
+    with safetensors.safe_open(path, framework="np") as file:
+        return dict(file.metadata() or {})
+
+
 def _check_header(path: Path) -> None:
     """Raise ValueError for a header that promises too much, or whose SHA-256 is not that of the file."""
     with path.open("rb") as file:

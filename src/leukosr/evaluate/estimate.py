@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+TOO_WIDE = "too wide to say anything"  # shown in place of an interval that says nothing
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -12,3 +14,8 @@ class Estimate:
     value: float
     ci_low: float | None
     ci_high: float | None
+
+
+def says_nothing(low: float, high: float, possible: float) -> bool:
+    """Whether an interval covers more than half of the `possible` range, as that of two runs may; all in one unit."""
+    return high - low > possible / 2

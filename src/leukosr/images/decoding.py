@@ -89,7 +89,7 @@ def _header(file: BinaryIO, name: str) -> ImageFile.ImageFile:
         raise Unusable("is empty (0 bytes)")
     accept = Image.OPEN[name][1]
     if accept is None or not accept(start):
-        raise Unusable(f"is not a {name}: it holds {_format_by(start)}")
+        raise Unusable(f"is not a {name}: it holds {format_of(start)}")
     file.seek(0)
     try:
         image = _PARSERS[name](file, "")
@@ -103,7 +103,7 @@ def _header(file: BinaryIO, name: str) -> ImageFile.ImageFile:
     return image
 
 
-def _format_by(start: bytes) -> str:
+def format_of(start: bytes) -> str:
     """The format that Pillow detects by a file's first bytes, without parsing it."""
     Image.init()
     for name, (_, accept) in Image.OPEN.items():

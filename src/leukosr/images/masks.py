@@ -46,6 +46,9 @@ def read_hr_mask(path: Path, size: tuple[int, int], image: Settings) -> NDArray[
     Resized by the nearest pixel, so that no other values appear. Raises LeukoError as `read_mask`.
     """
     mask = read_mask(path, size)
+    if image.crop is not None:
+        mask = fit_mask(mask, *image.crop, "center_crop")
+        mask = fit_mask(mask, *(image.degraded_at or (image.height, image.width)), "resize")
     if image.degraded_at is not None:
         mask = fit_mask(mask, *image.degraded_at, image.fit)
         return fit_mask(mask, image.height, image.width, "resize")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,8 +14,8 @@ import numpy as np
 from PIL.ImageFile import ImageFile
 
 from leukosr.errors import LeukoError
-from leukosr.images.decoding import Unusable, decode, opened, stored_mode, whole
-from leukosr.images.resampling import Kernel, resize
+from leukosr.images.decoding import FORMATS, Unusable, decode, format_of, opened, stored_mode, whole
+from leukosr.images.resampling import Kernel, brought_to, resize
 from leukosr.images.settings import Image
 
 MIN_SIDE = 32
@@ -88,6 +89,18 @@ def read_as_rgb(path: Path) -> np.ndarray:
         return decode(image, whole(file))
 
 
+def read_bytes(content: bytes) -> np.ndarray:
+    """As `read_as_rgb`, from the bytes of a file of any of its formats."""
+    suffix = next(iter(FORMATS.get(format_of(content[:16]), ())), "")
+    with tempfile.TemporaryDirectory() as folder:  # what decodes untrusted bytes reads files
+        path = Path(folder) / f"image{suffix}"
+        path.write_bytes(content)
+        try:
+            return read_as_rgb(path)
+        except LeukoError as error:
+            raise LeukoError(str(error).replace(str(path), "the image")) from None
+
+
 def read_hr(path: Path, image: Image) -> np.ndarray:
     """One original as uint8 RGB, image.height x image.width x 3. Raises LeukoError that names the file."""
     if image.degraded_at is None:
@@ -98,7 +111,10 @@ def read_hr(path: Path, image: Image) -> np.ndarray:
 def read_to_degrade(path: Path, image: Image) -> np.ndarray:
     """One original as uint8 RGB at the size that its LR image is made from: `degraded_at`, or else the HR size."""
     height, width = image.degraded_at or (image.height, image.width)
-    return fit_to(read_rgb(path), height, width, image.fit, image.kernel)
+    rgb = read_rgb(path)
+    if image.crop is not None:
+        rgb = brought_to(fit_to(rgb, *image.crop, "center_crop", image.kernel), (height, width), image.kernel)
+    return fit_to(rgb, height, width, image.fit, image.kernel)
 
 
 @contextmanager
@@ -124,7 +140,7 @@ def fit_to(image: np.ndarray, height: int, width: int, fit: str, kernel: Kernel)
         if top < 0 or left < 0:
             raise LeukoError(
                 f"an image of {image.shape[0]}x{image.shape[1]} (height x width) is smaller than the crop "
-                f"{height}x{width}: lower image.height and image.width, or set image.fit to resize"
+                f"{height}x{width}: lower image.height and image.width, or image.crop, or set image.fit to resize"
             )
         return image[top : top + height, left : left + width]
     return resize(image, (height, width), kernel)
@@ -135,15 +151,24 @@ def write_png(path: Path, image: np.ndarray) -> None:
     _write(path, ".png", image, [])
 
 
+def png_bytes(image: np.ndarray) -> bytes:
+    """What `write_png` writes."""
+    return _encoded(".png", image, [])
+
+
 def write_jpeg(path: Path, image: np.ndarray, quality: int) -> None:
     """Write uint8 RGB as JPEG of a quality from 1 to 100, with 4:2:0 chroma; the folder is made."""
     _write(path, ".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
 
 
 def _write(path: Path, kind: str, image: np.ndarray, options: list[int]) -> None:
-    content = cv2.imencode(kind, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)[1].tobytes()
+    content = _encoded(kind, image, options)
     try:
         path.write_bytes(content)
     except FileNotFoundError:  # rare, so not checked for every image
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+
+
+def _encoded(kind: str, image: np.ndarray, options: list[int]) -> bytes:
+    return cv2.imencode(kind, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)[1].tobytes()

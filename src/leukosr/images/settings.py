@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from leukosr.images.file_format import ArmFormat
 from leukosr.settings import Section, Side
@@ -18,6 +18,7 @@ class Image(Section):
 
     degraded_at: (height, width) that originals are brought to with `kernel` and degraded at; high-resolution images are
     then made from these with `enlarging`. null: the high-resolution size.
+    crop: (height, width) cut out of the middle of every file first, then shrunk by area means; null: the whole file.
     """
 
     height: Side
@@ -28,6 +29,7 @@ class Image(Section):
     enlarging: BicubicKernel
     degraded_at: tuple[Side, Side] | None
     arm_file: ArmFormat
+    crop: tuple[Side, Side] | None = Field(default=None, exclude_if=lambda crop: crop is None)
 
     @property
     def lr_size(self) -> tuple[int, int]:

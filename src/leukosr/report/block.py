@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 
-from leukosr.evaluate.estimate import Estimate
+from leukosr.evaluate.estimate import TOO_WIDE, Estimate, says_nothing
 from leukosr.report.tables import UNDEFINED
 
 
@@ -30,17 +31,24 @@ class Block:
 
 
 def percent_with_interval(share: Estimate) -> str:
-    """`8.8 (5.5 … 13.7)`, in percent."""
-    return _with_interval(share, "")
+    """`8.8 (5.5 … 13.7)`, in percent, of a share in [0, 1]."""
+    return _with_interval(share, "", 1)
 
 
 def points_with_interval(difference: Estimate) -> str:
-    """`+1.2 (-0.3 … +2.7)`, in points."""
-    return _with_interval(difference, "+")
+    """`+1.2 (-0.3 … +2.7)`, in points, of a difference of two such shares."""
+    return _with_interval(difference, "+", 2)
 
 
-def _with_interval(found: Estimate, sign: str) -> str:
+def ratio_with_interval(ratio: Estimate) -> str:
+    """`40 (-20 … 130)`, in percent, of a ratio that may take any value."""
+    return _with_interval(ratio, "", inf)
+
+
+def _with_interval(found: Estimate, sign: str, possible: float) -> str:
     mean = f"{100 * found.value:{sign}.1f}"
     if found.ci_low is None or found.ci_high is None:
         return f"{mean} ({UNDEFINED})"
+    if says_nothing(found.ci_low, found.ci_high, possible):
+        return f"{mean} ({TOO_WIDE})"
     return f"{mean} ({100 * found.ci_low:{sign}.1f} … {100 * found.ci_high:{sign}.1f})"

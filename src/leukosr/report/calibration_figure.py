@@ -20,7 +20,8 @@ def calibration_figure(path: Path, found: Sequence[Calibration]) -> None:
     judged = [each for each in found if each.name != "power"]
     names = list(dict.fromkeys(each.name for each in judged))
     count = min(each.comparisons for each in judged)
-    note = f"simulated; {count} comparisons per dot or more; bars: 95 % intervals; margin {_margin(found)} points"
+    of_power = f" ({power[0].comparisons:,} for power)" if power else ""
+    note = f"simulated; {count:,} comparisons per dot{of_power}; bars: 95 % intervals; margin {_margin(found)} points"
     rows = "abc\nddd" if power else "abc"
     with new_figure(path, 9.4, 0.3 * len(names) + 1.6 + (2.6 if power else 0), note) as figure:
         panels = figure.subplot_mosaic(rows)

@@ -9,6 +9,7 @@ import numpy as np
 
 from leukosr.evaluate.arms.cells import Change, help_and_harm, label_flips
 from leukosr.evaluate.arms.reliability import COVERAGES, Reliability, reliability
+from leukosr.evaluate.estimate import says_nothing
 from leukosr.report.block import Block, TableOfBlock, percent_with_interval
 from leukosr.report.results import StudyResults
 from leukosr.report.style import Look, new_figure
@@ -66,9 +67,9 @@ def _changes_figure(path: Path, changes: Sequence[Change], names: tuple[str, str
             ):
                 label = word if place == 0 else None
                 panel.barh(place, side * 100 * share.value, color=colour, height=0.6, label=label)
-                if share.ci_low is not None and share.ci_high is not None:
-                    ends = side * 100 * share.ci_low, side * 100 * share.ci_high
-                    panel.hlines(place, *ends, color="black", linewidth=1.2)
+                low, high = share.ci_low, share.ci_high
+                if low is not None and high is not None and not says_nothing(low, high, 1):
+                    panel.hlines(place, side * 100 * low, side * 100 * high, color="black", linewidth=1.2)
         panel.axvline(0, color="black", linewidth=0.8)
         panel.set_yticks(range(len(changes)), [f"{each.true} / {each.mistaken}" for each in changes])
         panel.set_ylim(len(changes) - 0.5, -0.5)

@@ -12,10 +12,19 @@ from rich.table import Table
 
 from leukosr.evaluate.arms.sample_size import SampleSize
 from leukosr.evaluate.arms.significance import METHOD_NETWORKS, Comparison
+from leukosr.evaluate.estimate import TOO_WIDE, says_nothing
 from leukosr.terminal import Terminal
 
 NAMES = {"accuracy": "accuracy", "macro_f1": "macro F1"}
-HEADS = ("metric", "verdict", "difference, points (95 %)", "90 %", "first wins", "p", "p, Holm")
+HEADS = (
+    "metric",
+    "verdict",
+    "difference, points\n(95 % interval)",
+    "90 % interval",
+    "first wins in\n… of runs",
+    "p",
+    "p, adjusted for all\ncomparisons (Holm)",
+)
 CONDITIONAL = (
     "p over runs holds for these sources alone, p over sources for these runs alone: each is below .05 far more often "
     "than in 5 % of equal arms, so neither decides anything."
@@ -77,15 +86,17 @@ def conditional_row(found: Comparison) -> list[str]:
     return [NAMES[found.metric], *(p_text(p) for p in (found.p_runs, found.p_source, found.p_mcnemar))]
 
 
-def difference_text(found: Comparison) -> str:
+def difference_text(found: Comparison, unit: str = "") -> str:
     """`+1.2 (-0.3 … +2.7)`, in points."""
     bounds = _bounds(found.ci_low, found.ci_high) or "one source: no interval"
     mark = ", of this one run" if found.runs == 1 and found.ci_low is not None else ""
-    return f"{100 * found.difference:+.1f} ({bounds}{mark})"
+    return f"{100 * found.difference:+.1f}{unit} ({bounds}{mark})"
 
 
 def _bounds(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f"{100 * low:+.1f} … {100 * high:+.1f}"
+    if low is None or high is None:
+        return ""
+    return TOO_WIDE if says_nothing(low, high, 2) else f"{100 * low:+.1f} … {100 * high:+.1f}"
 
 
 def p_text(p: float | None) -> str:
@@ -105,8 +116,12 @@ def sentences(found: Sequence[Comparison]) -> Iterator[str]:
 
 def compared_on(found: Comparison) -> str:
     """Images, sources and runs."""
-    runs = "1 run" if found.runs == 1 else f"{found.runs} {'paired' if found.paired else 'unpaired'} runs"
-    return f"compared on {found.images:,} shared images of {found.sources:,} sources, {runs}"
+    return f"compared on {found.images:,} shared images of {found.sources:,} sources, {runs_text(found)}"
+
+
+def runs_text(found: Comparison) -> str:
+    """`8 paired runs`."""
+    return "1 run" if found.runs == 1 else f"{found.runs} {'paired' if found.paired else 'unpaired'} runs"
 
 
 def _left_open(found: Comparison) -> str:
@@ -176,4 +191,6 @@ def worth_sentence(size: SampleSize) -> str:
     if size.low is None or size.high is None:
         return f"{counted}; one source gives no interval."
     which = "of this one run" if size.runs == 1 else "over runs and sources"
+    if says_nothing(size.low, size.high, 1):
+        return f"{counted}; the 95 % interval {which} is {TOO_WIDE}."
     return f"{counted}; 95 % interval {which}: {100 * size.low:.1f} to {100 * size.high:.1f} %."

@@ -12,7 +12,11 @@ from leukosr.report.block import Block
 from leukosr.report.published import PublishedStudy
 from leukosr.report.results import StudyResults
 
-if TYPE_CHECKING:  # it composes conf/ by Hydra, which commands on anyone's images do without
+if TYPE_CHECKING:
+    from leukosr.report.answer import Answer
+    from leukosr.report.comparer import Comparer, Gallery
+
+    # it composes conf/ by Hydra, which commands on anyone's images do without
     from leukosr.report.reproduce import Reproduction
 
 Rows = Sequence[Sequence[str]]
@@ -40,6 +44,7 @@ class VerdictPart:
     """The verdicts under one protocol, as verdicts.html.j2 reads them."""
 
     name: str
+    head: Sequence[str]
     rows: Rows
     sentences: Sequence[str]
     conditional: Rows
@@ -69,6 +74,7 @@ class Page:
     """The whole page; `results` and what has no protocol of its own are those of the study's first protocol."""
 
     title: str
+    answer: Answer
     lead: str
     precision: str
     budget: str
@@ -101,3 +107,5 @@ class Page:
     sheet_gaps: int
     versions: Mapping[str, str]
     pictures: Mapping[str, Figure]
+    comparer: Comparer | None
+    mistakes: Sequence[Gallery]

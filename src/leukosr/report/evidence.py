@@ -13,7 +13,7 @@ from leukosr.evaluate.arms.predictions import Predictions
 from leukosr.evaluate.arms.recovered import recovered_share
 from leukosr.evaluate.arms.significance import Comparison, compare
 from leukosr.report.averages import average_blocks
-from leukosr.report.block import Block, TableOfBlock, percent_with_interval
+from leukosr.report.block import Block, TableOfBlock, ratio_with_interval
 from leukosr.report.cells import help_block, reliability_block
 from leukosr.report.comparisons import HEADS, NAMES, row
 from leukosr.report.confusions import confusion_blocks
@@ -127,7 +127,7 @@ def _assay_block(params: Params, results: StudyResults, found: tuple[str, str], 
     for name in beside(params, results, found):
         each, arm = results.experiments[name], predictions_of(results, name)
         gain, share = _compared(params, arm, bicubic), recovered_share(arm, originals, bicubic, room.metric)
-        rows.append([each.look.label, row(gain)[2], percent_with_interval(share)])
+        rows.append([each.look.label, row(gain)[2], ratio_with_interval(share)])
     head = ("experiment", f"– {names[1]}, points", "recovered share, %")
     table = TableOfBlock("Recovered share of what was lost (95 % intervals)", head, rows)
     words = f"The recovered share is (arm – {names[1]}) / ({names[0]} – {names[1]}), with Fieller's interval."

@@ -63,11 +63,11 @@ def read_cell(
     images are read, where there are several SR seeds. Raises LeukoError when an arm's image is missing or unreadable.
     """
     read = {arm: arm for arm in arms} | dict(versions or {})
-    images = {arm: _read(image_file(layout.arm(read[arm]), image), arm) for arm in arms}
+    images = {arm: read_arm(image_file(layout.arm(read[arm]), image), arm) for arm in arms}
     smallest = min(images.values(), key=lambda pixels: pixels.shape[0])
-    box = _nucleus_box(images[guide or arms[-1]], smallest.shape[:2], crop)
+    box = nucleus_box(images[guide or arms[-1]], smallest.shape[:2], crop)
     views = {
-        arm: View(_reduced(pixels), _reduced(_cut(pixels, box)), box, (pixels.shape[0], pixels.shape[1]))
+        arm: View(reduced(pixels), reduced(cut(pixels, box)), box, (pixels.shape[0], pixels.shape[1]))
         for arm, pixels in images.items()
     }
     return GridCell(label, views, captions)
@@ -146,7 +146,7 @@ def image_rows(
         for row, (images, name) in enumerate(zip(rows, names, strict=True)):
             for column, (image, label) in enumerate(zip(images, labels, strict=True)):
                 panel = _panel(figure, left + column * (side + gap), head + row * (tall + gap), side, tall)
-                _show(panel, _reduced(image))
+                _show(panel, reduced(image))
                 if column == 0:
                     panel.set_ylabel(name, fontsize=9)
                 if row == 0:
@@ -176,14 +176,15 @@ def _mark(panel: Axes, view: View, colour: str) -> None:
         panel.add_patch(Rectangle((left, top), width, height, fill=False, edgecolor=line, linewidth=stroke))
 
 
-def _read(path: Path, arm: str) -> RGB:
+def read_arm(path: Path, arm: str) -> RGB:
+    """An image of an arm. Raises LeukoError, which names the command that makes it again."""
     try:
         return read_as_rgb(path)
     except LeukoError as error:
         raise LeukoError(f"{error}: make it again with `dvc repro upscale@{arm}`") from None
 
 
-def _reduced(image: RGB) -> RGB:
+def reduced(image: RGB) -> RGB:
     """`image` with its longer side at most CELL_PIXELS (area averaging); smaller images stay as they are."""
     height, width = image.shape[:2]
     share = CELL_PIXELS / max(height, width)
@@ -193,13 +194,14 @@ def _reduced(image: RGB) -> RGB:
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX))
 
 
-def _cut(image: RGB, box: tuple[float, float, float, float]) -> RGB:
+def cut(image: RGB, box: tuple[float, float, float, float]) -> RGB:
+    """The part of an image in `box`: (left, top, width, height) as fractions of it."""
     height, width = image.shape[:2]
     left, top, wide, tall = (round(part * side) for part, side in zip(box, (width, height) * 2, strict=True))
     return np.ascontiguousarray(image[top : top + tall, left : left + wide])
 
 
-def _nucleus_box(guide: RGB, grid: tuple[int, int], crop: float) -> tuple[float, float, float, float]:
+def nucleus_box(guide: RGB, grid: tuple[int, int], crop: float) -> tuple[float, float, float, float]:
     """The window with the most purple, on a grid of (height, width) pixels, as fractions of the image.
 
     Romanowsky stains make nuclei purple: red and blue far above green.

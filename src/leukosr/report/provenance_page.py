@@ -12,8 +12,9 @@ from PIL import Image
 from leukosr.data.provenance.facts import Facts
 from leukosr.files import new_file
 from leukosr.images.reading import read_rgb
-from leukosr.report.page import data_uri, template
+from leukosr.report.pictures import data_uri
 from leukosr.report.style import SEQUENCE, new_figure
+from leukosr.report.template import template
 
 THUMB = 96
 SHOWN_IMAGES = 12

@@ -15,13 +15,15 @@ from leukosr.layout import Layout, require
 from leukosr.outputs import claimed
 from leukosr.versions import git_commit, installed_versions
 
+ON_THE_PAGE = ("grid.png", "samples_*.png")  # photographs, megabytes as PNG, which the page itself holds
+
 
 def publish_results(params: Params, params_file: Path, layout: Layout, target: Path) -> Path:
     """Copy the report with its figures, metrics, params.yaml, dvc.lock, versions and commit of a study to `target`.
 
-    Manifest and roles are included if the study claims a split by source, so that anyone can check it. An existing
-    snapshot of that name is replaced. Raises LeukoError when the study is not finished, or something else lies at
-    `target`.
+    Photographs of cells stay out of figures/, as the page holds them. Manifest and roles are included if the study
+    claims a split by source, so that anyone can check it. An existing snapshot of that name is replaced. Raises
+    LeukoError when the study is not finished, or something else lies at `target`.
     """
     if target.name.startswith(".") or target.parent != Path("results"):
         raise LeukoError(f"'{target}' is not a folder directly below results/: give --name a plain name")
@@ -29,7 +31,7 @@ def publish_results(params: Params, params_file: Path, layout: Layout, target: P
     if subprocess.run([sys.executable, "-m", "dvc", "status", "--quiet", "dvc.yaml"], check=False).returncode:
         raise LeukoError("params.yaml, the data or the results changed since the last run: run `dvc repro` first")
     with claimed(target, "publish"), new_folder(target) as folder:
-        shutil.copytree(layout.report, folder, dirs_exist_ok=True)
+        shutil.copytree(layout.report, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*ON_THE_PAGE))
         for metrics in sorted(layout.root.rglob("metrics.json")):
             place = folder / "metrics" / metrics.parent.relative_to(layout.root)
             place.mkdir(parents=True, exist_ok=True)

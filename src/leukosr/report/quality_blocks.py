@@ -81,9 +81,9 @@ def _networks(arm: ArmResults) -> str:
     return str(arm.every_network["sr_seed"].nunique()) if "sr_seed" in arm.every_network else UNDEFINED
 
 
-def interval(value: float, low: float, high: float) -> str:
+def interval(value: float, low: float, high: float, unit: str = "") -> str:
     """`+0.41 (-0.02 … +0.84)`, in dB; an en dash where there is no interval (NaN)."""
-    return f"{value:+.2f} ({UNDEFINED if isnan(low) else f'{low:+.2f} … {high:+.2f}'})"
+    return f"{value:+.2f}{unit} ({UNDEFINED if isnan(low) else f'{low:+.2f} … {high:+.2f}'})"
 
 
 def _maps(folder: Path, params: Params, results: StudyResults, note: str) -> list[Block]:

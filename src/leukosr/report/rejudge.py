@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
@@ -17,16 +17,18 @@ from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.pairs import pair
 from leukosr.evaluate.arms.predictions import Predictions, read_predictions
 from leukosr.evaluate.arms.sample_size import sample_size
-from leukosr.evaluate.arms.significance import MARGIN, compare
+from leukosr.evaluate.arms.significance import MARGIN, Comparison, compare
 from leukosr.evaluate.arms.split_effect import split_effect
 from leukosr.evaluate.arms.two_way import METRICS
 from leukosr.files import new_file
+from leukosr.report.answer import Answer, verdict_answer
 from leukosr.report.comparisons import NAMES
 from leukosr.report.evidence import assay_sentences
-from leukosr.report.page import data_uri, template
+from leukosr.report.pictures import data_uri
 from leukosr.report.split_effect import effect_figure, effect_rows
 from leukosr.report.style import SEQUENCE, Look
-from leukosr.report.verdicts import Verdicts, verdict_part
+from leukosr.report.template import FOLDER, page_script, template
+from leukosr.report.verdicts import Verdicts, named, verdict_part
 from leukosr.versions import git_commit
 from leukosr.yaml_file import read_yaml
 
@@ -34,6 +36,7 @@ END = r'(?=<h3>|<p class="soft">(?:Accuracy and macro F1: mean|The study declare
 TABLE = r'<div class="scroll" role="region" aria-label="{}" tabindex="0">.*?</div>\n'
 VERDICT = re.compile(r'<th scope="row">([^<]*) – ([^<]*)</th><td>([^<(]*?)( \(primary\))?</td><td>([^<]*)</td>')
 NOTE = re.compile(r"<p><strong>Judged again .*?</strong></p>\n", re.DOTALL)
+PLAIN = ("raw", "bicubic", "ground_truth")  # the arms of published studies that no network made
 ASSAY = ("ground_truth", "bicubic")  # the arms of published studies whose difference an arm by SR could win
 
 
@@ -58,6 +61,16 @@ class Snapshot:
         """The protocols with verdicts, in the order of the page."""
         return re.findall(r'aria-label="Differences between \w+, (\w+)"', self.page)
 
+    @property
+    def margin(self) -> float:
+        """The difference that matters."""
+        return float(self.params["study"].get("margin", MARGIN))
+
+    @property
+    def of_sr(self) -> set[str]:
+        """What the page calls the experiments on images that a network made."""
+        return {label for each in self.protocols for name, label in self.labels(each).items() if name not in PLAIN}
+
     def labels(self, protocol: str) -> dict[str, str]:
         """What the page calls each experiment, in the order of summary.json."""
         summary = json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))
@@ -80,8 +93,9 @@ class Snapshot:
 def judge_again(folder: Path, today: date) -> list[str]:
     """Bring the verdicts and the effect of the split on a snapshot's page up to the rules of today.
 
-    All else stays. The page says when it was judged again and what it said before. Returns the verdicts that changed,
-    a sentence each. Raises LeukoError for a folder that is no snapshot of a study with verdicts.
+    The page gets its answer at the top, and today's style and script; all else stays. It says when it was judged again
+    and what it said before. Returns the verdicts that changed, a sentence each. Raises LeukoError for a folder that is
+    no snapshot of a study with verdicts.
     """
     if not folder.is_dir():
         raise LeukoError(f"{folder} does not exist: name a snapshot, e.g. results/case1-leakage")
@@ -90,37 +104,46 @@ def judge_again(folder: Path, today: date) -> list[str]:
         raise LeukoError(f"{folder} has no page with verdicts: name a snapshot that `leukosr publish` wrote")
     if snapshot.params.get("claims"):
         raise LeukoError(f"{folder} declares claims, which need its whole study: make it again and publish it")
-    page, changed = snapshot.page, []
+    page, changed, judged = snapshot.page, [], {}
     for protocol in snapshot.protocols:
         block = re.compile(rf'<div[^>]*aria-label="Differences between \w+, {protocol}".*?{END}', re.DOTALL)
         old = next(block.finditer(page))[0]
-        new, differing = _judged(snapshot, protocol, old, today)
+        found = _compared(snapshot, protocol, old)
+        new, differing = _judged(snapshot, protocol, old, found, today)
+        judged[protocol] = named(found, snapshot.labels(protocol))
         page = page.replace(old, new)
         changed += [f"{folder.name}, {protocol}: {each}" for each in differing]
     words = template("verdicts.html.j2").module.rule().strip()  # type: ignore[attr-defined]
     page = re.sub(r"Differences are paired by seed, .*?<em>inconclusive</em>\.", lambda _: words, page, flags=re.DOTALL)
     if "Scores under both protocols" in page:
         page = _with_split_effects(snapshot, page)
+    page = _with_answer(page, verdict_answer(judged, snapshot.of_sr, snapshot.params["study"].get("caveat")))
     with new_file(folder / "index.html") as path:
         path.write_text(page, encoding="utf-8")
     return changed
 
 
-def _judged(snapshot: Snapshot, protocol: str, old: str, today: date) -> tuple[str, list[str]]:
+def _compared(snapshot: Snapshot, protocol: str, old: str) -> list[Comparison]:
+    """What the part `old` of the page compares under one protocol, by today's rules."""
+    arms, names = snapshot.predictions(protocol), {label: name for name, label in snapshot.labels(protocol).items()}
+    primary = next(metric for *_, metric, first, _ in _rows(old) if first)
+    metric = next(each for each in METRICS if NAMES[each] == primary)
+    asked = list(dict.fromkeys((names[a], names[b]) for a, b, *_ in _rows(old)))
+    return compare([pair(arms[a], arms[b]) for a, b in asked], metric, snapshot.margin)
+
+
+def _judged(
+    snapshot: Snapshot, protocol: str, old: str, found: Sequence[Comparison], today: date
+) -> tuple[str, list[str]]:
     """The verdicts of one protocol as a part of the page, and which differ from those in the part `old`."""
     labels, arms = snapshot.labels(protocol), snapshot.predictions(protocol)
     said = {(a, b, metric): word for a, b, metric, _, word in _rows(old)}
-    names = {label: name for name, label in labels.items()}
-    primary = next(metric for *_, metric, first, _ in _rows(old) if first)
-    metric = next(each for each in METRICS if NAMES[each] == primary)
-    asked = list(dict.fromkeys((names[a], names[b]) for a, b, _ in said))
-    margin = float(snapshot.params["study"].get("margin", MARGIN))
-    found = compare([pair(arms[a], arms[b]) for a, b in asked], metric, margin)
+    metric = next(each.metric for each in found if each.primary)
     part = verdict_part(protocol, Verdicts(tuple(found), tuple(map(sample_size, arms.values()))), labels)
     shown = str(template("verdicts.html.j2").module.verdicts(part))  # type: ignore[attr-defined]
     if set(ASSAY) <= set(arms):
         pairs = [pair(*(arms[name] for name in ASSAY))]
-        room = next(each for each in compare(pairs, metric, margin) if each.primary)
+        room = next(each for each in compare(pairs, metric, snapshot.margin) if each.primary)
         sentences = assay_sentences(replace(room, a=labels[room.a], b=labels[room.b]))
         shown += f"<p>Could this design show an effect of SR? {html.escape(' '.join(sentences))}</p>\n"
     shown += "<p>The study declared no claims before its first run, so every verdict is exploratory.</p>\n"
@@ -136,6 +159,18 @@ def _judged(snapshot: Snapshot, protocol: str, old: str, today: date) -> tuple[s
         f"{git_commit()[:7]}; {len(changed)} of {len(now)} verdicts changed. Before: {html.escape(before)}."
         "</strong></p>\n"
     ), changed
+
+
+def _with_answer(page: str, answer: Answer) -> str:
+    """The page with its answer at the top, and with the style and the script of today's pages."""
+    box = str(template("answer.html.j2").module.box(answer))  # type: ignore[attr-defined]
+    style, script = (FOLDER / "page.css").read_text(encoding="utf-8"), page_script()
+    page = re.sub(r'<section id="answer".*?</section>\n', "", page, flags=re.DOTALL)
+    page = re.sub(r"<script>.*?</script>\n", "", page, flags=re.DOTALL)
+    page = re.sub(r"<style>.*?</style>", lambda _: f"<style>\n{style}</style>", page, count=1, flags=re.DOTALL)
+    page = re.sub(r"style-src 'unsafe-inline'[^\"]*", f"style-src 'unsafe-inline'; script-src {script.source}", page)
+    page = page.replace("</h1>\n", f"</h1>\n{box}", 1)
+    return page.replace("</main>\n", f"</main>\n<script>{script.text}</script>\n")
 
 
 def _rows(part: str) -> Iterator[tuple[str, ...]]:

@@ -245,7 +245,7 @@ def grid_choice(results: StudyResults, arms: Sequence[str], count: int) -> Itera
 
     The caption gives the image's PSNR and in how many runs it was classified right.
     """
-    facts = {arm: _image_facts(results, arm) for arm in arms}
+    facts = {arm: image_facts(results, arm) for arm in arms}
     for image, true in chosen_images(results, count):
         stem = image.rsplit("/", 1)[-1]
         shown = stem if len(stem) <= 16 else f"{stem[:15]}…"
@@ -267,7 +267,7 @@ def chosen_images(results: StudyResults, count: int) -> list[tuple[str, str]]:
     return list(zip(shown["image"].astype(str), shown["true"].astype(str), strict=True))
 
 
-def _image_facts(results: StudyResults, arm: str) -> dict[str, str]:
+def image_facts(results: StudyResults, arm: str) -> dict[str, str]:
     """The caption of each image of an arm; the first experiment that tests on it says in how many runs it was right."""
     facts: dict[str, list[str]] = defaultdict(list)
     if arm in results.arms:

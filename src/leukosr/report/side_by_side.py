@@ -10,9 +10,10 @@ import pandas as pd
 from leukosr.errors import LeukoError
 from leukosr.files import new_file
 from leukosr.report.content import Figure
-from leukosr.report.page import data_uri, template
+from leukosr.report.pictures import data_uri
 from leukosr.report.quality_blocks import difference_rows
 from leukosr.report.tables import number
+from leukosr.report.template import template
 from leukosr.tables import read_own_table
 
 FIGURES = {"grid": "The same cells in every arm, with the marked crop enlarged", "maps": "Masks and predicted maps"}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from leukosr.data.splits import SPLITS
 from leukosr.evaluate.arms.split_effect import SplitEffect, split_effect
+from leukosr.evaluate.estimate import says_nothing
 from leukosr.report.block import percent_with_interval, points_with_interval
 from leukosr.report.charts import beside, label_rows
 from leukosr.report.comparisons import NAMES
@@ -61,8 +62,9 @@ def effect_figure(
         for place, effect in enumerate(shown):
             for score, shift, filled in ((effect.mixed, -0.16, False), (effect.disjoint, 0.16, True)):
                 colour = looks[effect.arm].colour
-                if score.ci_low is not None and score.ci_high is not None:
-                    panel.hlines(place + shift, 100 * score.ci_low, 100 * score.ci_high, color=colour, linewidth=2)
+                low, high = score.ci_low, score.ci_high
+                if low is not None and high is not None and not says_nothing(low, high, 1):
+                    panel.hlines(place + shift, 100 * low, 100 * high, color=colour, linewidth=2)
                 panel.plot(
                     100 * score.value, place + shift, marker="o", markersize=7, color=colour, linestyle="none",
                     markerfacecolor=colour if filled else "white",

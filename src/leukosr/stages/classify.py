@@ -37,6 +37,7 @@ from leukosr.report.charts import confusion_figure
 from leukosr.report.curves import classifier_curves
 from leukosr.report.style import budget_note, experiment_looks
 from leukosr.stages.context import Context
+from leukosr.stages.weight_notes import classifier_note
 from leukosr.tables import read_own_table, write_frame
 from leukosr.tracking.records import SYNC, ClassifierRecord, log_epoch
 
@@ -54,7 +55,7 @@ def run(context: Context, name: str, seeds: list[int] | None = None) -> None:
         raise LeukoError("classify: study.measures names no classification, so this study trains no classifiers")
     if name not in params.classify:
         raise LeukoError(
-            f"classify: unknown experiment '{name}'; the experiments of this study are {', '.join(params.classify)}"
+            f"classify: this study has no arm or experiment '{name}'; it classifies {', '.join(params.classify)}"
         )
     device, recipe = choose_device(params.runtime.device), params.classify[name].classifier
     params = params.with_classifier(name, resolve_precision(recipe, device, processes))
@@ -87,7 +88,7 @@ def run(context: Context, name: str, seeds: list[int] | None = None) -> None:
         targets = {protocol: out if len(work) == 1 else out / protocol for protocol in targets}
     record = ClassifierRecord(params, name, layout, work[0].seeds, targets, networks)
     with tracking.run(
-        record.name, experiment=params.study.name, tags=record.tags, remedy=SYNC if out is None else ""
+        record.name, experiment=params.study.name, tags=record.tags, remedy="" if out else SYNC, watched=record.watched
     ) as tracked:
         record.begin(tracked)
         for each in work:
@@ -125,9 +126,8 @@ class _Work:
         if self.recipe.weight_file is not None:
             used.append(find_weights(self.recipe.weight_file))
         recipe, experiment = self.recipe.model_dump(exclude={"precision"}), self.data.experiment
-        runs = [run.label for run in self.runs]
         shown = [experiment.train, experiment.test, experiment.repeat, experiment.limit]
-        settings = [recipe, name, *shown, self.data.protocol, runs]
+        settings = [recipe, name, *shown, self.data.protocol, [run.label for run in self.runs]]
         digest = work_digest(settings, [layout.manifest, layout.roles, *used])
         self.resume = Resume.computed_in(self.recipe.precision, digest, params.runtime.checkpoint_seconds)
 
@@ -187,7 +187,8 @@ def _run_split(work: _Work, run: Run, split: Split, folder: Path, log: Log) -> p
     network = together([_trained(work, run, split, each, folder, log) for each in range(recipe.ensemble)])
     probabilities = predict(network, data.test(split).images, recipe, work.device)
     weights = folder / "weights" / f"{training_label(run.seed, work.label(run, split))}.safetensors"
-    save_classifier(weights, network, recipe, data.classes, recipe.size, {"precision": recipe.precision})
+    note = classifier_note(work.params, work.name, data, split, run.seed, network)
+    save_classifier(weights, network, recipe, data.classes, recipe.size, note)
     predictions = _predictions(data, split, run, probabilities)
     write_frame(folder / "predictions.csv", predictions)
     return predictions

@@ -69,10 +69,11 @@ def run(context: Context, workers: int = 1, params_file: Path = Path("params.yam
     record = SweepRecord(params, target)
     with tracking.run(
         record.name, experiment=params.study.name, tags=record.tags, again=store.attribute("mlflow_run_id"),
-        remedy=SYNC if context.out is None else "",
+        remedy=SYNC if context.out is None else "", watched="below",
     ) as tracked:  # fmt: skip
         if tracked.run_id is not None and store.attribute("mlflow_run_id") != tracked.run_id:
             store.keep("mlflow_run_id", tracked.run_id)
+        store.describe(*_description(params))
         record.begin(tracked, plan.name)
         store.start(plan.fixed, take_over=take_over)
         if workers > 1:
@@ -98,6 +99,16 @@ def run(context: Context, workers: int = 1, params_file: Path = Path("params.yam
     )
     for sentence in sweep_sentences(target):
         console.print(sentence)
+
+
+def _description(params: Params) -> tuple[dict[str, str], str]:
+    """What the trials' study is about, for whoever opens it in Optuna's dashboard."""
+    facts = {"study": params.study.name, "arm": params.swept_arm, "protocol": params.swept_protocol,
+             "budget": params.budget.name, "design": params.sweep.design}  # fmt: skip
+    chosen = "Settings may be chosen by these scores, which are of validation images; seeds may not."
+    spread = "The trials show how far runs lie apart: the best one is luck, so its seeds are not to be chosen."
+    note = chosen if params.sweep.design == "search" else spread
+    return facts, f"{params.swept_arm} under {params.swept_protocol}, budget {params.budget.name}. {note}"
 
 
 def _own_epochs(params: Params) -> Iterator[str]:
@@ -152,6 +163,7 @@ def work(
         def measure(attempt: Attempt) -> Mapping[str, float]:
             nonlocal shown
             with record.of_trial(attempt.cell, attempt.number, around) as tracked:
+                tracked.parameters(record.facts)
                 attempt.note(mlflow_run_id=tracked.run_id, ran_on=_machine(subject.device))
                 metrics = _measure(params, plan, subject, attempt, tracked)
                 tracked.metrics(metrics)

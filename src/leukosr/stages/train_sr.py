@@ -35,9 +35,10 @@ from leukosr.report.style import budget_note, training_look
 from leukosr.stages.context import Context
 from leukosr.stages.degrade import degradation_settings
 from leukosr.stages.masks import masks_for
+from leukosr.stages.weight_notes import appearance_note
 from leukosr.superres.trainer import SRTraining, history_columns
 from leukosr.superres.weights import SHUFFLED_BY, save_generator
-from leukosr.tracking.records import SYNC, TrainingRecord
+from leukosr.tracking.records import SYNC, TrainingRecord, of_study
 
 SAMPLES = 4
 
@@ -52,7 +53,7 @@ def run(context: Context, name: str) -> None:
     params = context.params
     if name not in params.train_sr:
         known = ", ".join(params.train_sr) or "none in this study"
-        raise LeukoError(f"train_sr: unknown training '{name}'; known are {known}")
+        raise LeukoError(f"train_sr: this study has no training '{name}'; it trains {known}")
     target = context.out or context.layout.sr(name)
     networks, remedy = params.trained_networks, SYNC if context.out is None else ""
     if networks == (None,):
@@ -65,11 +66,13 @@ def run(context: Context, name: str) -> None:
         return
     record = TrainingRecord(params, name, context.layout, target)
     with (
-        tracking.run(record.name, experiment=params.study.name, tags=record.tags, remedy=remedy) as tracked,
+        tracking.run(
+            record.name, experiment=params.study.name, tags=record.tags, remedy=remedy, watched="below"
+        ) as tracked,
         new_folder(target) as folder,
     ):
         trained = {"folds" if isinstance(networks[0], str) else "sr_seeds": list(networks)}
-        tracked.parameters({"training": name, **trained})
+        tracked.parameters({**of_study(params), "arm": name, "training": name, **trained})
         works = [
             _run_network(context, name, each, folder / Path(of_network(name, each)).name, remedy, tracked)
             for each in networks
@@ -171,9 +174,8 @@ def inputs_of(rows: list[Row], params: Params, name: str, layout: Layout, settin
 def pairs_of(rows: list[Row], role: str, params: Params, name: str, layout: Layout) -> Pairs:
     """The LR/HR images that play a role in a training of SR: those of its class, where it names one."""
     chosen, image = with_role(rows, params.study.sr_protocol, role), params.image
-    only = params.train_sr[name].only_class
+    only, known = params.train_sr[name].only_class, sorted({row.label for row in rows})
     if only is not None:
-        known = sorted({row.label for row in rows})
         if only not in known:
             raise LeukoError(f"train_sr.{name}.class = '{only}': the classes are {', '.join(known)}")
         chosen = [row for row in chosen if row.label == only]
@@ -190,7 +192,8 @@ def pairs_of(rows: list[Row], role: str, params: Params, name: str, layout: Layo
     masks = masks_for(chosen, params, shuffled_by) if settings.needs_masks else None
     fresh = role == "sr_train" and params.degrade.on_the_fly
     degrade = _drawn_afresh(params) if fresh else None
-    return Pairs(ImageStore(chosen, lr), ImageStore(chosen, hr), image.scale, degrade, masks)
+    labels = [known.index(row.label) for row in chosen] if params.study.classifies else None
+    return Pairs(ImageStore(chosen, lr), ImageStore(chosen, hr), image.scale, degrade, masks, labels)
 
 
 def _drawn_afresh(params: Params) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
@@ -222,7 +225,8 @@ def _write(training: SRTraining, params: Params, folder: Path) -> dict[str, Any]
     scale, arguments = training.train.scale, settings.generator.model_dump()
     header = {"study": params.study.name, "budget": params.budget.name, "iterations": str(done.iteration),
               "precision": settings.precision, "only_class": settings.only_class or "",
-              **({"masks": f"{SHUFFLED_BY}{params.study.seed}"} if settings.shuffles_masks else {})}  # fmt: skip
+              **({"masks": f"{SHUFFLED_BY}{params.study.seed}"} if settings.shuffles_masks else {}),
+              **appearance_note(params, len(training.train), training.train.lr.__getitem__)}  # fmt: skip
     best_header = {**header, "iterations": str(done.best_iteration)}
     if done.best:
         training.result.load_state_dict(done.best)

@@ -16,6 +16,7 @@ from leukosr.engine.precision import Resolved, resolve
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.files import new_file
+from leukosr.images.appearance import TrainingImages, cautions
 from leukosr.images.decoding import NO_IMAGE, SUFFIXES
 from leukosr.images.listing import list_files
 from leukosr.images.reading import read_as_rgb, write_png
@@ -44,12 +45,14 @@ class How:
 class Enhanced:
     """What became of the files: how many images were written, and a sentence on each other one.
 
-    failed: images that could not be enlarged. left_out: files that are no images.
+    failed: images that could not be enlarged. left_out: files that are no images. notes: sentences on what the results
+    are worth, by what the network was trained on.
     """
 
     written: int
     failed: list[str]
     left_out: list[str]
+    notes: list[str] = field(default_factory=list, compare=False)
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,15 @@ def enhance_path(
     loaded = load_generator(weights, device)
     model = place(loaded.model, device, channels_last=True)
     outputs: deque[Path] = deque()
-    images = readable(files, outputs)
-    upscaled = upscale_images(model, images, loaded.scale, how, device, batch=1, tile=tile, overlap=overlap)
+    seen, odd = TrainingImages.read(loaded.header, weights), dict[Path, str]()
+
+    def images() -> Iterator[np.ndarray]:
+        for image in readable(files, outputs):
+            if seen is not None and (phrases := seen.unlike(image)):
+                odd[outputs[-1]] = "; ".join(phrases)
+            yield image
+
+    upscaled = upscale_images(model, images(), loaded.scale, how, device, batch=1, tile=tile, overlap=overlap)
     written = 0
     for image in track(upscaled, len(files.pairs), "enhancing"):
         with new_file(outputs.popleft()) as temporary:
@@ -86,7 +96,10 @@ def enhance_path(
         written += 1
     if files.failed and not source.is_dir():
         raise LeukoError(files.failed[0])
-    return Enhanced(written, files.failed, files.left_out)
+    notes = cautions(loaded.header, weights)
+    for output, phrases in list(odd.items())[:1]:
+        notes.append(f"{len(odd)} of {written} images are unlike the training images, e.g. that of {output}: {phrases}")
+    return Enhanced(written, files.failed, files.left_out, notes)
 
 
 def device_of(name: str) -> torch.device:
@@ -113,37 +126,49 @@ def readable(files: Files, outputs: deque[Path]) -> Iterator[np.ndarray]:
 def images_below(source: Path, target: Path) -> Files:
     """One image and the PNG `target`, or all images below a folder and their places below the folder `target`."""
     if source.is_dir():
-        files = _list_folder(source, target)
-    elif source.exists():
+        files = _place_folder(source, target)
+    else:
+        found_images(source)
         if target.is_dir():
             target = target / f"{source.stem}.png"
         if target.suffix.lower() != ".png":
             raise LeukoError(f"{target}: results are written as PNG, name the file .png")
         files = Files([(source, target)])
-    else:
-        raise LeukoError(f"{source} does not exist: name an image or a folder of images")
     for file, output in files.pairs:
         if file.resolve() == output.resolve():
             raise LeukoError(f"{output} would replace its own input: choose another place for the results")
     return files
 
 
-def _list_folder(source: Path, target: Path) -> Files:
+def _place_folder(source: Path, target: Path) -> Files:
     if target.exists() and not target.is_dir():
         raise LeukoError(f"{target} is a file, but {source} is a folder: name a folder to write to")
     if target.resolve() == source.resolve():
         raise LeukoError(f"{target} holds the images themselves: choose another place for the results")
-    input_of: dict[Path, Path] = {}
+    found, input_of = found_images(source, without=target), dict[Path, Path]()
+    for file, name in found.pairs:
+        output = (target / name).with_suffix(".png")
+        if (other := input_of.setdefault(output, file)) != file:
+            raise LeukoError(f"{other} and {file.name} differ only in their suffix: rename one")
+    return Files([(file, output) for output, file in input_of.items()], found.failed, found.left_out)
+
+
+def found_images(source: Path, without: Path | None = None) -> Files:
+    """One image, or all below a folder except those below `without`, each with its path below that folder.
+
+    Raises LeukoError where there is none.
+    """
+    if not source.exists():
+        raise LeukoError(f"{source} does not exist: name an image or a folder of images")
+    if not source.is_dir():
+        return Files([(source, Path(source.name))])
     files = Files([])
-    for item in list_files(source, without=target):
-        if item.reason is not None:
-            sentences = files.left_out if item.reason == NO_IMAGE else files.failed
-            sentences.append(f"{visible(str(item.path))} {item.reason}")
+    for item in list_files(source, without=without):
+        if item.reason is None:
+            files.pairs.append((item.path, item.path.relative_to(source)))
             continue
-        output = (target / item.path.relative_to(source)).with_suffix(".png")
-        if (other := input_of.setdefault(output, item.path)) != item.path:
-            raise LeukoError(f"{other} and {item.path.name} differ only in their suffix: rename one")
-        files.pairs.append((item.path, output))
+        sentences = files.left_out if item.reason == NO_IMAGE else files.failed
+        sentences.append(f"{visible(str(item.path))} {item.reason}")
     if not files.pairs:
         others = f", {len(files.left_out) + len(files.failed)} other files"
         raise LeukoError(f"{source} holds no images ({', '.join(sorted(SUFFIXES))}){others}")

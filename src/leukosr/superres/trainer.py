@@ -201,7 +201,7 @@ class SRTraining:
         with autocast(self.device, self.settings.precision):
             generated = self.generate(*seen)
         generated = generated.float()
-        trained, first = self.objective.discriminator is not None, self.objective.discriminator_first
+        trained, first = self.objective.trains_discriminator, self.objective.discriminator_first
         if trained and first:
             losses |= self._discriminator_step(target, generated.detach())
         losses |= self._generator_step(generated, target, trained or self.objective.discriminator_turns is not None)
@@ -214,9 +214,9 @@ class SRTraining:
     def _generator_step(self, generated: Tensor, target: Tensor, adversarial: bool) -> dict[str, float]:
         judge = self.discriminator if adversarial else None
         if judge is not None:
-            judge.requires_grad_(False).train(self.objective.discriminator_turns is None)
+            judge.requires_grad_(False).train(self.objective.judges_in_training)
         with autocast(self.device, self.settings.precision):
-            scores = judge(generated).float() if judge is not None else None
+            scores = self.objective.scores(judge, generated, target) if judge is not None else None
             parts = self.objective.generator(generated, target, scores)
             total = torch.stack(list(parts.values())).sum()
         self._descend("generator", total)
@@ -232,11 +232,15 @@ class SRTraining:
         return values
 
     def _discriminator_step(self, target: Tensor, generated: Tensor) -> dict[str, float]:
-        assert self.discriminate is not None and self.objective.discriminator is not None
-        with autocast(self.device, self.settings.precision):
-            real = self.discriminate(target)
-            fake = self.discriminate(generated)
-        loss = self.objective.discriminator(real.float(), fake.float())
+        assert self.discriminate is not None
+        if self.objective.teach is not None:
+            with autocast(self.device, self.settings.precision):
+                loss = self.objective.teach(self.discriminate, target, generated)
+        else:
+            assert self.objective.discriminator is not None
+            with autocast(self.device, self.settings.precision):
+                real, fake = self.discriminate(target), self.discriminate(generated)
+            loss = self.objective.discriminator(real.float(), fake.float())
         self._descend("discriminator", loss)
         return self.processes.mean({"loss_discriminator": float(loss.detach())})
 

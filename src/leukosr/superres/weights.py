@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -28,6 +28,7 @@ class LoadedGenerator:
 
     only_class: the one class that it was trained on, by its file; empty where there were several. masks_by: it
     takes the masks of other images, shuffled by this seed; None: those of the images themselves, or none.
+    header: what a file of ours says of it.
     """
 
     model: Generator
@@ -36,6 +37,7 @@ class LoadedGenerator:
     arguments: dict[str, int]
     only_class: str = ""
     masks_by: int | None = None
+    header: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class _Stored:
     arguments: dict[str, int]
     only_class: str = ""
     masks_by: int | None = None
+    header: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         arguments = ", ".join(f"{name} {value}" for name, value in self.arguments.items())
@@ -101,7 +104,7 @@ def load_generator(path: str | Path, device: str | torch.device = "cpu") -> Load
     load_into(model, stored.tensors, path)
     return LoadedGenerator(
         model.to(device).eval(), stored.architecture, stored.scale, dict(stored.arguments), stored.only_class,
-        stored.masks_by,
+        stored.masks_by, stored.header,
     )  # fmt: skip
 
 
@@ -145,6 +148,11 @@ def _read(path: Path) -> _Stored | ForeignNetwork:
 def _described(path: Path, tensors: dict[str, Tensor], header: Mapping[str, str]) -> _Stored:
     """What the header that `save_generator` wrote says."""
     architecture = header["architecture"]
+    if "classes" in header:
+        raise LeukoError(
+            f"{path} holds a classifier ({short(architecture)}), which makes no images: name weights of a "
+            "super-resolution training, e.g. outputs/STUDY/sr/TRAINING/last.safetensors"
+        )
     if architecture not in GENERATORS:
         raise LeukoError(
             f"{path} holds weights of {short(architecture)!r}, which is not a generator here; known are "
@@ -160,7 +168,9 @@ def _described(path: Path, tensors: dict[str, Tensor], header: Mapping[str, str]
             f"{path} has a damaged header: scale is {found[0]!r} where a whole number is expected, or "
             f"arguments is {found[1]!r} where a JSON object of whole numbers is; save it again."
         ) from error
-    return _Stored(tensors, architecture, scale, arguments, header.get("only_class", ""), _masks_by(path, header))
+    return _Stored(
+        tensors, architecture, scale, arguments, header.get("only_class", ""), _masks_by(path, header), header
+    )
 
 
 def _masks_by(path: Path, header: Mapping[str, str]) -> int | None:

@@ -16,7 +16,7 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # a laboratory's runs
 from leukosr.tracking.leftovers import end_lost
 from leukosr.tracking.runs import Run, existing_run, failures, run
 
-for chatty in ("mlflow.system_metrics.system_metrics_monitor", "mlflow.tracking.fluent", "alembic"):
+for chatty in ("mlflow.system_metrics.system_metrics_monitor", "mlflow.tracking.fluent", "mlflow.pyfunc", "alembic"):
     logging.getLogger(chatty).setLevel(logging.WARNING)
 # it prints a traceback of every database error that it also raises; Run.attempt says it in one line
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)

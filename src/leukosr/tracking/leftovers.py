@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 
 import mlflow
@@ -12,7 +12,6 @@ from mlflow import MlflowClient
 from leukosr.engine.this_process import has_ended
 
 PROCESS = "process"  # the tag with the process that logs a run
-NAMING = ("stage", "arm")  # the tags that say what a run is of
 
 
 def end_lost(run_ids: Iterable[str]) -> None:
@@ -23,10 +22,9 @@ def end_lost(run_ids: Iterable[str]) -> None:
                 MlflowClient().set_terminated(run_id, "KILLED")
 
 
-def end_killed(experiment_id: str, tags: Mapping[str, str]) -> None:
-    """Mark the runs of the same stage and arm as killed whose process ran on this host and has ended."""
-    wanted = [f"tags.{name} = '{tags[name]}'" for name in NAMING if name in tags]
-    open_runs = MlflowClient().search_runs([experiment_id], " and ".join(["attributes.status = 'RUNNING'", *wanted]))
+def end_killed(experiment_id: str) -> None:
+    """Mark the runs of an experiment as killed whose process ran on this host and has ended."""
+    open_runs = MlflowClient().search_runs([experiment_id], "attributes.status = 'RUNNING'")
     processes = {run.info.run_id: run.data.tags.get(PROCESS) for run in open_runs}
     # the process may have ended its run after the search, so `end_lost` reads the run again
     end_lost(run_id for run_id, process in processes.items() if process and has_ended(json.loads(process)))

@@ -13,10 +13,12 @@ from typing import Any
 
 import pandas as pd
 
+from leukosr.classify.confidence import Validation, champion
 from leukosr.config import Params
+from leukosr.engine.weights import read_header
 from leukosr.evaluate.arms.pairs import Run as Trained
 from leukosr.layout import Layout
-from leukosr.tracking.runs import Run, run
+from leukosr.tracking.runs import Run, Watched, run
 
 RESULTS = "results_digest"  # the tag of a run that holds all that its stage wrote
 WEIGHTS = ("weights", "weights_sha256")  # keys of metrics.json that are parameters
@@ -38,6 +40,11 @@ def rows_of(table: Path) -> list[dict[str, Any]]:
     read = pd.read_csv(table, float_precision="round_trip")
     rows = read.to_dict("records")
     return [{str(name): value for name, value in row.items() if not pd.isna(value)} for row in rows]
+
+
+def of_study(params: Params) -> dict[str, str]:
+    """The parameters that say which study a run belongs to, so that runs of several can be filtered and grouped."""
+    return {"study": params.study.name, "budget": params.budget.name}
 
 
 def _data_digest(layout: Layout) -> str:
@@ -88,7 +95,7 @@ class TrainingRecord:
         settings = self.params.train_sr[self.training]
         seed = self.network if isinstance(self.network, int) else self.params.sr_seed(self.training)
         values = {**settings.model_dump(), "seed": seed}
-        tracked.parameters({"training": self.training, **values})
+        tracked.parameters({**of_study(self.params), "arm": self.training, "training": self.training, **values})
         tracked.data(self.layout.manifest, _data_digest(self.layout), self.params.study.name)
 
     def row(self, tracked: Run, row: Mapping[str, Any]) -> None:
@@ -103,7 +110,8 @@ class TrainingRecord:
         tracked.parameters({key: metrics[key] for key in WEIGHTS if key in metrics})
         tracked.file(self.folder)
         if self.params.runtime.log_models:
-            tracked.model(self.folder / "last.safetensors")
+            which = "" if self.network is None else f"-{self.network}"
+            tracked.model(self.folder / "last.safetensors", f"generator-{self.training}{which}")
         tracked.tag(RESULTS, results_digest(self.folders))
 
     def replay(self, tracked: Run) -> None:
@@ -120,6 +128,13 @@ def log_epoch(tracked: Run, row: Mapping[str, Any]) -> None:
     values = {f"{prefix}train_loss": row["loss"], f"{prefix}train_accuracy": row["accuracy"]}
     values |= {f"{prefix}{name}": row[name] for name in ("val_loss", "val_accuracy") if name in row}
     tracked.metrics(values, step=row["epoch"])
+
+
+def _weights_of(folder: Path, trained: Trained) -> list[Path]:
+    """The weights of one classifier below the folder of its protocol, or one file per fold."""
+    own = f"seed-{trained.label}"
+    files = sorted((folder / "weights").iterdir())
+    return [file for file in files if file.stem == own or file.stem.startswith(f"{own}-")]
 
 
 @dataclass(frozen=True)
@@ -162,6 +177,11 @@ class ClassifierRecord:
         return {"experiment": self.experiment, **({"arm": arms[0]} if len(arms) == 1 else {})}
 
     @property
+    def watched(self) -> Watched:
+        """The stage's own run has system metrics where it is that of the only classifier."""
+        return "all" if self.alone and len(self.runs) == 1 else "below"
+
+    @property
     def _settings(self) -> dict[str, Any]:
         """Which arms train and test, and the recipe."""
         experiment = self.params.classify[self.experiment]
@@ -184,7 +204,7 @@ class ClassifierRecord:
 
     def begin(self, tracked: Run) -> None:
         """Log the parameters and which data are used."""
-        facts = {**self._facts, "protocol": self.protocols, "n_seeds": len(self.seeds)}
+        facts = {**of_study(self.params), **self._facts, "protocol": self.protocols, "n_seeds": len(self.seeds)}
         facts |= {} if self.networks == (None,) else {"n_sr_seeds": len(self.networks)}
         tracked.parameters({**facts, **self._settings})
         tracked.data(self.layout.manifest, _data_digest(self.layout), self.params.study.name)
@@ -193,35 +213,47 @@ class ClassifierRecord:
     def of_run(self, tracked: Run, protocol: str, trained: Trained) -> Iterator[Run]:
         """The run of one classifier: the stage's own if there is only one, else a child of it."""
         seeds = {key: value for key, value in asdict(trained).items() if value is not None}
-        if self.alone and len(self.runs) == 1:
+        if self.watched == "all":
             tracked.parameters(seeds)
             yield tracked
             return
         name = f"{self.name}{'' if self.alone else f' {protocol}'} seed {trained.label}"
         tags = {**self.tags, **{key: str(value) for key, value in seeds.items()}, "protocol": protocol}
         with run(name, experiment=self.params.study.name, tags=tags, parent=tracked) as child:
-            child.parameters({**self._facts, "protocol": protocol, **seeds, **self._settings})
+            child.parameters({**of_study(self.params), **self._facts, "protocol": protocol, **seeds, **self._settings})
             yield child
 
     def finish_run(self, tracked: Run, trained: Trained, scores: Mapping[str, float], folder: Path) -> None:
         """Log the scores of a classifier and, where asked for, its weights in `folder` as models."""
         tracked.metrics(dict(scores))
-        own = f"seed-{trained.label}"
         if self.params.runtime.log_models:
-            for weights in sorted((folder / "weights").iterdir()):
-                if weights.stem == own or weights.stem.startswith(f"{own}-"):  # one per fold
-                    tracked.model(weights)
+            for weights in _weights_of(folder, trained):
+                tracked.model(weights, f"classifier-{self.experiment}-{weights.stem}")
 
     def finish_protocol(self, tracked: Run, protocol: str) -> None:
         """Log what the stage has written for one protocol."""
         folder, prefix = self.by_protocol[protocol], "" if self.alone else f"{protocol}_"
         metrics = _read(folder / "metrics.json")
         tracked.parameters({key: metrics[key] for key in WEIGHTS if key in metrics})
+        if self.params.runtime.log_models:
+            self._register(tracked, protocol)
         tracked.metrics({prefix + key: value for key, value in metrics.items() if not isinstance(value, dict | str)})
         for path in sorted(folder.iterdir()):
             if path.name != "weights" or not self.params.runtime.log_models:  # else they are in the logged models
                 below = [] if self.alone else [protocol]
                 tracked.file(path, "/".join([*below, *([path.name] if path.is_dir() else [])]) or None)
+
+    def _register(self, tracked: Run, protocol: str) -> None:
+        """Register the classifier to serve, chosen by validation images alone."""
+        files = [file for each in self.runs for file in _weights_of(self.by_protocol[protocol], each)]
+        validations = [Validation.read(read_header(file), file) for file in files]
+        place = champion(validations)
+        chosen = validations[place]
+        why = "the first seed: the protocol has no validation part"
+        if chosen is not None:
+            why = f"the best of {len(files)} by validation macro F1, {100 * chosen.macro_f1:.1f} %"
+        name = "-".join([self.params.study.name, self.experiment, *([] if self.alone else [protocol])])
+        tracked.register(files[place].name, name, f"{files[place].stem}: {why}. No test score had a part in it.")
 
     def finish(self, tracked: Run) -> None:
         """Say that all is logged."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import mlflow
 from mlflow import MlflowClient
@@ -27,7 +27,7 @@ from leukosr.engine.this_process import this_process
 from leukosr.terminal import Terminal
 from leukosr.tracking.calls import Caller
 from leukosr.tracking.leftovers import PROCESS, end_killed
-from leukosr.tracking.models import log_model
+from leukosr.tracking.models import log_model, register
 from leukosr.versions import git_commit
 
 # no error of a store or its drivers may cost a finished training; Ctrl-C still passes
@@ -35,6 +35,8 @@ FAILURES: tuple[type[BaseException], ...] = (Exception,)
 DEADLINE_SECONDS = 60.0  # of a call
 LAST_SECONDS = 5.0  # of the last call to a server that has failed
 BYTES_PER_SECOND = 1_000_000  # of the slowest server that files are sent to
+
+Watched = Literal["all", "below", "none"]  # system metrics of a run and those below it, of these alone, or of neither
 
 _failures: list[str] = []
 
@@ -56,6 +58,7 @@ class Run:
         self.run_id: str | None = None
         self.experiment_id: str | None = None
         self.caller: Caller = Caller() if parent is None else parent.caller
+        self.models: dict[str, str] = {} if parent is None else parent.models  # of weights by the names of their files
 
     def attempt(self, action: Callable[[], Any], size: int = 0) -> Any:
         """Call MLflow, which sends `size` bytes; on failure warn once and continue without it."""
@@ -143,9 +146,14 @@ class Run:
         dataset = MetaDataset(source, name=name, digest=digest[:36])  # type: ignore[abstract]
         self.attempt(lambda: mlflow.log_input(dataset, context="study"))
 
-    def model(self, weights: Path) -> None:
-        """Log the weights (safetensors) of a classifier or a generator as a model."""
-        self.attempt(lambda: log_model(weights), weights.stat().st_size)
+    def model(self, weights: Path, name: str) -> None:
+        """Log the weights (safetensors) of a classifier or a generator as a model of that name."""
+        uri = self.attempt(lambda: log_model(weights, name), weights.stat().st_size)
+        self.models[weights.name] = uri
+
+    def register(self, weights: str, name: str, why: str) -> None:
+        """Register the model logged of a file of this name, by this run or one below it, as the champion of `name`."""
+        self.attempt(lambda: register(self.models[weights], name, why))
 
 
 def existing_run(run_id: str | None, console: Console | None = None) -> Run:
@@ -164,16 +172,17 @@ def run(
     parent: Run | None = None,
     again: str | None = None,
     remedy: str = "",
-    watched: bool = True,
+    watched: Watched = "all",
     console: Console | None = None,
 ) -> Iterator[Run]:
     """An MLflow run around a piece of work; with `parent` a run nested in that one.
 
-    `again` is the id of a run to resume, `remedy` what the warning advises where MLflow fails, `watched` asks for
-    system metrics. Under `mlflow run` the code attaches to that run and leaves the experiment as it is. An error inside
-    marks the run as failed and is passed on.
+    `again` is the id of a run to resume, `remedy` what the warning advises where MLflow fails, `watched` says which
+    runs have system metrics: those of a run above others would hide its scores in a comparison. Under `mlflow run` the
+    code attaches to that run and leaves the experiment as it is. An error inside marks the run as failed and is passed
+    on.
     """
-    handle = Run(console or Terminal(stderr=True), parent, remedy=remedy, watched=watched)
+    handle = Run(console or Terminal(stderr=True), parent, remedy=remedy, watched=watched != "none")
 
     def start() -> None:
         _open_store(mlflow.get_tracking_uri())
@@ -185,7 +194,7 @@ def run(
             handle.experiment_id = mlflow.get_run(above).info.experiment_id
         elif attached is None:
             handle.experiment_id = _experiment(experiment)
-            end_killed(handle.experiment_id, tags)
+            end_killed(handle.experiment_id)
         active = mlflow.start_run(
             run_id=attached,
             run_name=None if attached else name,
@@ -193,7 +202,7 @@ def run(
             nested=above is not None,
             parent_run_id=above,
             tags={"git_commit": git_commit(), PROCESS: json.dumps(this_process()), **tags},
-            log_system_metrics=handle.watched,
+            log_system_metrics=handle.watched and watched == "all",
         )
         handle.run_id = active.info.run_id
 

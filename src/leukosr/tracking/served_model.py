@@ -1,26 +1,41 @@
 """The logged model: what `mlflow.pyfunc.load_model` runs, without pickles, from a safetensors file alone.
 
-MLflow keeps this file beside the weights ("model from code"). Input: N x H x W x 3 uint8 RGB, any N and any size; a
-classifier shrinks larger images to the size that it was trained at. Output: class probabilities N x classes for a
-classifier, N x H·scale x W·scale x 3 uint8 for a generator.
+MLflow keeps this file and the package's code beside the weights ("model from code"), so LeukoSR need not be installed
+where the model is loaded. Input: a table with a column `image`, of any sizes, each cell the bytes of an image file,
+these bytes in base64 (which is what JSON can hold), or uint8 pixels H x W x 3. Output: of a classifier a table with
+`predicted`, `p_<CLASS>` and `warnings`, as `leukosr predict` writes it; of a generator one with `image`, the enlarged
+images as PNG in base64.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import numpy as np
+import pandas as pd
 import torch
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
-from leukosr.classify.weights import load_classifier
-from leukosr.engine.device import to_batch, to_uint8
+from leukosr.classify.panel import Panel
 from leukosr.engine.weights import read_tensors
-from leukosr.images.resampling import shrink_into
-from leukosr.superres.edge import input_of, output_of
+from leukosr.errors import LeukoError
+from leukosr.images.reading import png_bytes, read_bytes
+from leukosr.settings import Precision
+from leukosr.superres.upscaler import upscale_images
 from leukosr.superres.weights import load_generator
+
+TILE, OVERLAP = 256, 64  # of LR images, in pixels: memory stays bounded whatever is posted
+
+
+class Computed:
+    """How a generator computes here."""
+
+    precision: Precision = "fp32"
+    channels_last = True
 
 
 class ServedModel(PythonModel):
@@ -28,29 +43,46 @@ class ServedModel(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the weights; on the CPU, so that a model serves wherever it is loaded."""
-        path = Path(context.artifacts["weights"])
+        path, self.device = Path(context.artifacts["weights"]), torch.device("cpu")
         _, header = read_tensors(path, required=("architecture",))
-        self.is_classifier = "classes" in header
-        self.size: tuple[int, int] | None = None
-        if self.is_classifier:
-            loaded = load_classifier(path)
-            self.classifier, self.size = loaded.model, loaded.size
-        else:
-            self.generator = load_generator(path).model
+        self.panel = Panel.load([path], self.device) if "classes" in header else None
+        self.generator = None if self.panel is not None else load_generator(path)
 
     def predict(
-        self, context: PythonModelContext, model_input: np.ndarray, params: dict[str, Any] | None = None
-    ) -> np.ndarray:
-        """Probabilities or upscaled images of a batch."""
-        with torch.inference_mode():
-            images = np.asarray(model_input, dtype=np.uint8)
-            if self.size is not None:
-                images = np.stack([shrink_into(image, self.size) for image in images])
-            batch = to_batch(images, torch.device("cpu"), channels_last=True)
-            if self.is_classifier:
-                return torch.softmax(self.classifier(batch).double(), 1).numpy()
-            output = self.generator(*input_of(self.generator, batch))
-            return to_uint8(output_of(self.generator, output, batch)).numpy()
+        self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> pd.DataFrame:
+        """The answer for each image, in the order of the input. Raises LeukoError for what is no image."""
+        images = [image_of(cell) for cell in model_input["image"]]
+        if self.panel is not None:
+            return pd.DataFrame([self.panel.answer(image) for image in images])
+        assert self.generator is not None
+        network, scale = self.generator.model, self.generator.scale
+        made = upscale_images(network, images, scale, Computed(), self.device, batch=1, tile=TILE, overlap=OVERLAP)
+        return pd.DataFrame({"image": [base64.b64encode(png_bytes(each)).decode() for each in made]})
+
+
+def image_of(cell: Any) -> np.ndarray:
+    """An image, uint8 H x W x 3, from a cell of the input. Raises LeukoError for anything else."""
+    if isinstance(cell, str):
+        try:
+            cell = base64.b64decode(cell, validate=True)
+        except binascii.Error as error:
+            raise LeukoError(
+                f"the image is text, but not base64 ({error}): send the bytes of a file in base64"
+            ) from None
+    if isinstance(cell, bytes):
+        return read_bytes(cell)
+    pixels = np.asarray(cell)
+    if (
+        pixels.ndim != 3
+        or pixels.shape[2] != 3
+        or pixels.dtype.kind not in "iu"
+        or not 0 <= pixels.min() <= pixels.max() <= 255
+    ):
+        raise LeukoError(
+            f"the image has shape {pixels.shape} and type {pixels.dtype}: send H x W x 3 whole numbers, 0 to 255"
+        )
+    return pixels.astype(np.uint8)
 
 
 mlflow.models.set_model(ServedModel())

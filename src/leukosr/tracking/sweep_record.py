@@ -11,7 +11,7 @@ from typing import Any
 from leukosr.config import STREAMS_OF, Params
 from leukosr.errors import Diverged
 from leukosr.report.sweep import record_of, summary_of
-from leukosr.tracking.records import RESULTS, results_digest, rows_of
+from leukosr.tracking.records import RESULTS, of_study, results_digest, rows_of
 from leukosr.tracking.runs import Run, run
 
 # columns of trials.csv that are neither parameters nor metrics
@@ -58,10 +58,20 @@ class SweepRecord:
         (section,) = self.settings.values()
         return str(section["precision"])
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """What is swept, in which study and precision."""
+        return {**of_study(self.params), "arm": self.params.swept_arm, "precision": self.precision}
+
     def begin(self, tracked: Run, optuna_study: str) -> None:
         """Log the parameters."""
         tracked.parameters(
-            {"optuna_study": optuna_study, **self.params.sweep.model_dump(exclude={"epochs"}), **self.settings}
+            {
+                **self.facts,
+                "optuna_study": optuna_study,
+                **self.params.sweep.model_dump(exclude={"arm", "epochs"}),
+                **self.settings,
+            }
         )
 
     def of_trial(self, cell: int, trial: int, parent: Run) -> AbstractContextManager[Run]:
@@ -87,7 +97,7 @@ class SweepRecord:
     def _trial(self, tracked: Run, row: Mapping[str, Any]) -> None:
         drawn = {"learning_rate", "weight_decay", "augmentation", "varied", *STREAMS_OF[self.params.sweep.target]}
         with suppress(Diverged), self.of_trial(row["trial"], row["optuna_trial"], tracked) as child:
-            child.parameters({name: row[name] for name in drawn if name in row})
+            child.parameters(self.facts | {name: row[name] for name in drawn if name in row})
             child.metrics({name: value for name, value in row.items() if name not in drawn | FACTS})
             if "error" in row:
                 raise Diverged(row["error"])

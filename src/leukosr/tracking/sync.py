@@ -64,7 +64,7 @@ def sync(params: Params, params_file: Path, layout: Layout) -> Synced:
         else:
             # the commit that trained it is no longer known
             tags = {**record.tags, "synced": "true", "git_commit": "unknown"}
-            with run(record.name, experiment=params.study.name, tags=tags, watched=False) as tracked:
+            with run(record.name, experiment=params.study.name, tags=tags, watched="none") as tracked:
                 replace(record, params=params.computed_in(precision)).replay(tracked)
             if tracked.lost:
                 raise LeukoError(f"sync: {record.name} is not logged completely, as MLflow failed: run it again later")

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,16 @@ class TrialStore:
     def keep(self, name: str, value: Any) -> None:
         """Keep a fact with the study."""
         self.study.set_user_attr(name, value)
+
+    def describe(self, facts: Mapping[str, str], note: str) -> None:
+        """Keep facts with the study, and the note that Optuna's dashboard shows above it, where that is installed."""
+        for name, value in facts.items():
+            self.keep(name, value)
+        if find_spec("optuna_dashboard") is not None:
+            from optuna_dashboard import get_note, save_note
+
+            if get_note(self.study) != note:  # each save is a version of its own
+                save_note(self.study, note)
 
     def start(self, fixed: Sequence[Mapping[str, Any]], *, take_over: bool = False) -> None:
         """Queue every cell that has no trial; `fixed` holds the parameters of each, which may be empty.

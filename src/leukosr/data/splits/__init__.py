@@ -14,6 +14,7 @@ from leukosr.data.manifest import BOTH, FOLD, SR_ROLES, SR_TEST, Row, check_disj
 from leukosr.data.settings import Prepare
 from leukosr.data.splits.as_counted import as_counted
 from leukosr.data.splits.official import official
+from leukosr.data.splits.official_sr_apart import official_sr_apart
 from leukosr.data.splits.paper import paper
 from leukosr.data.splits.patient_disjoint import patient_disjoint
 from leukosr.data.splits.pool import pooled
@@ -67,6 +68,11 @@ SPLITS: dict[str, Split] = {
     ),
     "as_counted": Split(
         as_counted, "by design, test images are in training, as published numbers of files say", leaks=True
+    ),
+    "official_sr_apart": Split(
+        official_sr_apart,
+        "the parts that the set comes with, its training part shared between SR and the classifiers; no source in two",
+        disjoint=True, own_sr_part=True,
     ),
 }  # fmt: skip
 SEVERAL = {

@@ -12,9 +12,10 @@ from leukosr.superres.methods.distil import Distil
 from leukosr.superres.methods.geometry_prior import GeometryPrior, NonePrior, OraclePrior
 from leukosr.superres.methods.method import TrainSR
 from leukosr.superres.methods.pixelwise import SRCNN, VDSR, SRResNet
-from leukosr.superres.methods.real_esrgan import RealESRGAN
+from leukosr.superres.methods.real_esrgan import Denoise, RealESRGAN
 from leukosr.superres.methods.srgan import SRGAN
 from leukosr.superres.methods.srgan_keras import SRGANKeras
+from leukosr.superres.methods.task_driven import TaskDriven
 from leukosr.superres.methods.vgg_gan import SFTGAN, SFTGANPrior, SRGANLuminance
 
 METHODS: dict[str, type[TrainSR]] = {
@@ -31,6 +32,8 @@ METHODS: dict[str, type[TrainSR]] = {
     "none_prior": NonePrior,
     "geometry_prior": GeometryPrior,
     "oracle_prior": OraclePrior,
+    "denoise": Denoise,
+    "task_driven": TaskDriven,
 }
 
 if TYPE_CHECKING:

@@ -58,12 +58,30 @@ class Objective:
     discriminator_turns: in the place of `discriminator`, the losses by which it steps twice before the generator, each
     from its own scores: of generated images, which the generator makes in evaluation mode, then of real ones. Its
     scores for the generator are then those of evaluation mode, too.
+    judge: what the generator's loss gets in the place of scores, from the discriminator in evaluation mode, generated
+    images and targets. teach: in the place of `discriminator`, its loss from itself, targets and generated images.
     """
 
     generator: Callable[..., Mapping[str, Tensor]]
     discriminator: Callable[[Tensor, Tensor], Tensor] | None = None
     discriminator_first: bool = False
     discriminator_turns: tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]] | None = None
+    judge: Callable[[nn.Module, Tensor, Tensor], Any] | None = None
+    teach: Callable[[nn.Module, Tensor, Tensor], Tensor] | None = None
+
+    @property
+    def trains_discriminator(self) -> bool:
+        """Whether it steps once beside the generator."""
+        return self.discriminator is not None or self.teach is not None
+
+    @property
+    def judges_in_training(self) -> bool:
+        """Whether the discriminator that scores for the generator is in training mode."""
+        return self.discriminator_turns is None and self.judge is None
+
+    def scores(self, discriminator: nn.Module, generated: Tensor, target: Tensor) -> Any:
+        """What the generator's loss gets: the discriminator's scores of generated images, or what `judge` says."""
+        return discriminator(generated).float() if self.judge is None else self.judge(discriminator, generated, target)
 
 
 class TrainSR(Section):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from leukosr.settings import PositiveInt, Section
-from leukosr.superres.methods.method import Objective, TrainGAN, TrainStage
+from leukosr.superres.methods.method import Objective, TrainGAN, TrainSR, TrainStage
 
 if TYPE_CHECKING:
     import torch
@@ -80,3 +80,24 @@ class RealESRGAN(TrainGAN):
             return on_real + binary_cross_entropy_with_logits(generated, zeros_like(generated))
 
         return Objective(generator, discriminator if gan else None)
+
+
+class Denoise(TrainSR):
+    """A control for Real-ESRNet: the same layers, loss and targets, but at LR size; bicubic enlarges the result."""
+
+    architecture: ClassVar[str] = "denoiser"
+
+    method: Literal["denoise"]
+    generator: RRDBSize
+    sharpen_target: bool
+
+    def objective(self, stage: TrainStage, seed: int, device: torch.device) -> Objective:
+        """image: mean absolute error."""
+        from torch.nn.functional import l1_loss
+
+        from leukosr.superres.losses import usm_sharpen
+
+        def generator(generated: Tensor, target: Tensor, scores: None) -> dict[str, Tensor]:
+            return {"image": l1_loss(generated, usm_sharpen(target) if self.sharpen_target else target)}
+
+        return Objective(generator)

@@ -4,6 +4,7 @@ from functools import partial
 
 from leukosr.superres.networks.compact import Compact
 from leukosr.superres.networks.contract import Contract, Generator, GeneratorNetwork, Network
+from leukosr.superres.networks.denoiser import Denoiser
 from leukosr.superres.networks.prior import CLASSES, GeometryPrior, OraclePrior, PriorSR, SFTGANPrior
 from leukosr.superres.networks.real_esrgan import RRDBNet, UNetDiscriminatorSN
 from leukosr.superres.networks.sftgan import SFTGAN
@@ -36,6 +37,7 @@ GENERATORS: dict[str, GeneratorNetwork] = {
         GeometryPrior, 8_537_444, {"features": 4, "blocks": 1, "prior_features": 2}, _ENLARGED
     ),
     "oracle_prior": GeneratorNetwork(OraclePrior, 777_857, {"features": 4, "blocks": 1}, _GUIDED),
+    "denoiser": GeneratorNetwork(Denoiser, 16_697_987, {"features": 8, "blocks": 2, "growth": 4}, Contract((2, 4, 8))),
 }
 
 _OF_LUMINANCE = Network(partial(SRGANDiscriminator, channels=1), 5_214_273, {"features": 4})

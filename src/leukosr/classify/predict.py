@@ -1,0 +1,150 @@
+"""Classification of a user's own images."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from leukosr.classify.gradcam import overlay
+from leukosr.classify.panel import Panel, weight_files
+from leukosr.engine.device import place
+from leukosr.engine.progress import track
+from leukosr.errors import LeukoError
+from leukosr.files import new_file
+from leukosr.images.appearance import TrainingImages, cautions
+from leukosr.images.reading import write_png
+from leukosr.superres.enhance import Enhanced, How, device_of, found_images, readable
+from leukosr.superres.upscaler import upscale_images
+from leukosr.superres.weights import LoadedGenerator, load_generator
+from leukosr.tables import write_frame
+
+TILE, OVERLAP = 256, 64  # of LR images, in pixels, as `leukosr enhance` cuts them
+FIRST_COLUMNS = "image,predicted,"
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """table: one row per image. done: what became of the files, and what the answers are worth."""
+
+    table: pd.DataFrame
+    done: Enhanced
+
+    @property
+    def summary(self) -> str:
+        """How many answers are sure, if that is known, and how many images look unlike the training images."""
+        sure, odd = self.table["sure"], int((self.table["warnings"] != "").sum())
+        words = [] if "" in sure.tolist() else [f"{int(sure.sum())} sure"]
+        return ", ".join([*words, f"{odd} with warnings"])
+
+
+@dataclass(frozen=True)
+class SuperResolution:
+    """The network that enlarges images before they are classified, and the images that it was trained on."""
+
+    loaded: LoadedGenerator
+    seen: TrainingImages | None
+    how: How
+    device: torch.device
+
+    @classmethod
+    def load(cls, weights: Path, how: How, device: torch.device) -> SuperResolution:
+        """Read any generator. Raises LeukoError for a file that cannot be used."""
+        loaded = load_generator(weights, device)
+        place(loaded.model, device, channels_last=True)
+        return cls(loaded, TrainingImages.read(loaded.header, weights), how, device)
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """An LR image, uint8 RGB, enlarged."""
+        network, scale = self.loaded.model, self.loaded.scale
+        (made,) = upscale_images(network, [image], scale, self.how, self.device, batch=1, tile=TILE, overlap=OVERLAP)
+        return made
+
+
+def predict_path(
+    source: Path, model: Path, *, sr: Path | None, explain: Path | None, threshold: float | None, most_errors: float,
+    precision: str, device_name: str,
+) -> Predicted:  # fmt: skip
+    """Classify one image, or all below a folder, by the classifiers of `model`.
+
+    sr: weights of a generator that enlarges each image first. explain: the folder for Grad-CAM overlays. threshold: the
+    probability from which on an answer is sure; None: that at which at most a share `most_errors` of the validation
+    part's sure answers is wrong. An image that cannot be read does not stop the others. Raises LeukoError for missing
+    input, unusable weights and a single image that cannot be read.
+    """
+    if explain is not None and source.is_dir() and explain.resolve() == source.resolve():
+        raise LeukoError(f"{explain} holds the images themselves: choose another place for the overlays")
+    device = device_of(device_name)
+    how = How.of(precision, device)
+    panel, files = Panel.load(weight_files(model), device), found_images(source, without=explain)
+    superres = None if sr is None else SuperResolution.load(sr, how, device)
+    notes = cautions(panel.members[0].header, model)
+    notes += [] if sr is None or superres is None else cautions(superres.loaded.header, sr)
+    if threshold is None:
+        threshold = panel.sure_above(most_errors)
+    notes += _on_confidence(panel, model, threshold, most_errors)
+    names: deque[Path] = deque()
+    rows = []
+    for image in track(readable(files, names), len(files.pairs), "predicting"):
+        name = names.popleft()
+        row, shown = _row(panel, superres, image, threshold, how)
+        rows.append({"image": name.as_posix(), **row})
+        if explain is not None:
+            where = panel.attention(shown, panel.classes.index(row["predicted"]))
+            with new_file(explain / f"{name}.png") as temporary:
+                write_png(temporary, overlay(shown, where))
+    if files.failed and not source.is_dir():
+        raise LeukoError(files.failed[0])
+    columns = ["image", "predicted", *(f"p_{name}" for name in panel.classes), "sure", "warnings"]
+    done = Enhanced(len(rows), files.failed, files.left_out, notes)
+    return Predicted(pd.DataFrame(rows, columns=columns), done)
+
+
+def _row(
+    panel: Panel, superres: SuperResolution | None, image: np.ndarray, threshold: float | None, how: How
+) -> tuple[dict[str, Any], np.ndarray]:
+    """The cells of an image, and the image that was classified."""
+    before = []
+    if superres is not None:
+        before = [] if superres.seen is None else superres.seen.unlike(image)
+        image = superres(image)
+    answer = panel.answer(image, how.precision)
+    warnings = [*(f"before super-resolution: {each}" for each in before), answer.pop("warnings")]
+    surest = max(answer[f"p_{name}"] for name in panel.classes)
+    sure = "" if threshold is None else surest >= threshold
+    return {**answer, "sure": sure, "warnings": "; ".join(each for each in warnings if each)}, image
+
+
+def _on_confidence(panel: Panel, model: Path, threshold: float | None, most_errors: float) -> list[str]:
+    """What probabilities and the column `sure` are worth."""
+    if not panel.validations:
+        said = f"{model} has no validation part: its probabilities are not calibrated"
+        return [said if threshold is not None else f"{said}, and none is called sure (--threshold sets a limit)"]
+    if threshold == float("inf"):
+        images = max(len(each.right) for each in panel.validations)
+        return [
+            f"no answer is sure: at no probability are {most_errors:.0%} or fewer of the {images} validation images "
+            "wrong, counting one more error than was seen"
+        ]
+    return []
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise LeukoError where `path` is a folder, or a file that `predict` did not write."""
+    if path.is_dir():
+        raise LeukoError(f"{path} is a folder: name the table to write with --out")
+    if path.is_file():
+        with path.open("rb") as file:
+            if file.read(len(FIRST_COLUMNS)) != FIRST_COLUMNS.encode():
+                raise LeukoError(f"{path} is a file that `leukosr predict` did not write: name another with --out")
+
+
+def write_predictions(path: Path, table: pd.DataFrame) -> None:
+    """Write the table, whole or not at all."""
+    with new_file(path) as temporary:
+        write_frame(temporary, table, float_format="%.6f")

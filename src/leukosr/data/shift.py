@@ -1,0 +1,115 @@
+"""A set whose test part is another laboratory's: its cells cut out and brought to the scale of the set's own."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from leukosr.data.catalogue import Rejected, subfolders
+from leukosr.data.split_table import NAME as SPLIT
+from leukosr.data.split_table import SplitRow, read_split
+from leukosr.engine.parallel import count_workers, ordered_map
+from leukosr.engine.progress import track
+from leukosr.errors import LeukoError
+from leukosr.images.listing import list_files
+from leukosr.images.nucleus import diameter_of, find_nucleus
+from leukosr.images.reading import read_rgb, write_png
+from leukosr.images.resampling import brought_to
+from leukosr.tables import write_table
+
+MEASURED = 200  # images of each class of the own set whose nuclei are measured
+
+
+@dataclass(frozen=True)
+class Shifted:
+    """How many images train, validate and are tested; how much the other set was enlarged; what was left out."""
+
+    train: int
+    val: int
+    test: int
+    factor: float
+    left_out: list[Rejected]
+
+
+def shift_set(own: Path, other: Path, folder: Path, side: int) -> Shifted:
+    """Write train and val of `own` (with a split.csv) and, as the test part, cells of `other` (class folders).
+
+    Classes match in upper or lower case; those of only one set are left out. Both sets get one scale: the mean over
+    classes of the median diameter of nuclei. A cell is the square of `side` pixels around its nucleus or, near the
+    border, the nearest one inside its image; a nucleus that the border cuts is left out. Raises LeukoError for fewer
+    than two common classes, and for a class without any nucleus.
+    """
+    rows = [row for row in read_split(own) if row.split in ("train", "val")]
+    labels = {row.label.casefold(): row.label for row in rows}
+    folders = {labels[name.casefold()]: name for name in subfolders(other) if name.casefold() in labels}
+    if len(folders) < 2:
+        raise LeukoError(f"{own} and {other} have {len(folders)} classes in common, at least 2 are needed")
+    lonely = {*labels.values()} - folders.keys() | {*subfolders(other)} - {*folders.values()}
+    rows = [row for row in rows if row.label in folders]
+    files = {label: list_files(other / name) for label, name in sorted(folders.items())}
+    left_out = [Rejected(name, "is a class of one of the two sets alone") for name in sorted(lonely)]
+    left_out += [Rejected(str(file.path), file.reason) for each in files.values() for file in each if file.reason]
+    paths = {label: [file.path for file in each if not file.reason] for label, each in files.items()}
+    sample = {label: [own / row.path for row in rows if row.label == label][:MEASURED] for label in paths}
+    factor = _typical(_measured(sample, "measuring own cells")) / _typical(_measured(paths, "measuring other cells"))
+    for row in rows:
+        (folder / row.path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(own / row.path, folder / row.path)
+    for label, path in [(label, path) for label, each in paths.items() for path in each]:
+        image = read_rgb(path)
+        nucleus = find_nucleus(image)
+        if nucleus is None or _is_cut(nucleus):
+            reason = "shows no nucleus" if nucleus is None else "shows a nucleus that the border cuts"
+            left_out.append(Rejected(str(path), reason))
+            continue
+        name = f"{label}/other_{path.stem}.png"
+        write_png(folder / name, cell_around(image, nucleus, factor, side))
+        rows.append(SplitRow(name, label, "test"))
+    write_table(folder / SPLIT, ("path", "label", "split"), ((row.path, row.label, row.split) for row in rows))
+    parts = [row.split for row in rows]
+    return Shifted(parts.count("train"), parts.count("val"), parts.count("test"), factor, left_out)
+
+
+def cell_around(image: NDArray[np.uint8], nucleus: NDArray[np.bool_], factor: float, side: int) -> NDArray[np.uint8]:
+    """The square of `side` pixels around the nucleus, or the nearest one inside, of the image `factor` times as large.
+
+    An image that is still smaller is mirrored at its borders.
+    """
+    size = (max(1, round(image.shape[0] * factor)), max(1, round(image.shape[1] * factor)))
+    large = brought_to(image, size, "opencv_bicubic")
+    rows, columns = (max(0, side - length) for length in size)
+    large = cv2.copyMakeBorder(
+        large, rows // 2, rows - rows // 2, columns // 2, columns - columns // 2, cv2.BORDER_REFLECT
+    )
+    middle = (round(float(places.mean()) * factor) - side // 2 for places in np.nonzero(nucleus))
+    top, left = (min(max(start, 0), length - side) for start, length in zip(middle, large.shape, strict=False))
+    return np.ascontiguousarray(large[top : top + side, left : left + side])
+
+
+def _is_cut(nucleus: NDArray[np.bool_]) -> bool:
+    return bool(nucleus[[0, -1]].any() or nucleus[:, [0, -1]].any())
+
+
+def _measured(paths: Mapping[str, Sequence[Path]], what: str) -> list[list[float]]:
+    """The diameters of the nuclei that are found, by class."""
+    every = [path for each in paths.values() for path in each]
+    found = iter(list(track(ordered_map(_diameter, every, count_workers("auto")), len(every), what)))
+    return [[size for _ in each if (size := next(found)) is not None] for each in paths.values()]
+
+
+def _diameter(path: Path) -> float | None:
+    nucleus = find_nucleus(read_rgb(path))
+    return None if nucleus is None else diameter_of(nucleus)
+
+
+def _typical(diameters: Sequence[Sequence[float]]) -> float:
+    known = [float(np.median(each)) for each in diameters if each]
+    if len(known) < len(diameters):
+        raise LeukoError("a class shows no nucleus in any image: give stained cells, nuclei dark in the red channel")
+    return float(np.mean(known))

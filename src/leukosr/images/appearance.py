@@ -1,0 +1,116 @@
+"""What a network's training images looked like, kept in its weights, so that an image unlike them is noticed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+import cv2
+import numpy as np
+from pydantic import Field, ValidationError
+
+from leukosr.errors import LeukoError
+from leukosr.settings import PositiveInt, Section
+
+KEY = "training_images"  # of a weight file's header
+MOST = 500  # images that ranges are measured on
+MARGIN = 0.25  # of a range's width, on each side of it
+
+Colour = Literal["mean red", "mean green", "mean blue", "sd of red", "sd of green", "sd of blue"]
+Range = tuple[float, float]
+
+
+def sharpness(image: np.ndarray) -> float:
+    """log10 of 1 + the variance of the Laplacian of the grey image (Pech-Pacheco et al., ICPR 2000, section 2.3)."""
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    return float(np.log10(1 + cv2.Laplacian(grey, cv2.CV_64F).var()))
+
+
+def colours(image: np.ndarray) -> dict[Colour, float]:
+    """Mean and sd of each channel in grey levels: how a smear is stained and lit."""
+    means, sds = cv2.meanStdDev(image)
+    return dict(zip(get_args(Colour), map(float, (*means[:, 0], *sds[:, 0])), strict=True))
+
+
+class TrainingImages(Section):
+    """Smallest and largest values among the images that a network was trained on.
+
+    count: how many there were. drawn: they were synthetic. height, width: in pixels. sharpness, colours: of the
+    functions of these names.
+    """
+
+    count: PositiveInt
+    drawn: bool
+    height: Range
+    width: Range
+    sharpness: Range
+    colours: Annotated[dict[Colour, Range], Field(min_length=6)]
+
+    @classmethod
+    def of(cls, count: int, read: Callable[[int], np.ndarray], *, drawn: bool) -> TrainingImages:
+        """Measure images, uint8 RGB, which `read` gives by number: at most `MOST` of them, evenly spaced."""
+        images = [read(place) for place in np.unique(np.linspace(0, count - 1, min(count, MOST)).astype(int)).tolist()]
+        found = [colours(image) for image in images]
+        return cls(
+            count=count, drawn=drawn,
+            height=_range([image.shape[0] for image in images]), width=_range([image.shape[1] for image in images]),
+            sharpness=_range([sharpness(image) for image in images]),
+            colours={name: _range([each[name] for each in found]) for name in get_args(Colour)},
+        )  # fmt: skip
+
+    @classmethod
+    def read(cls, header: Mapping[str, str], path: Path) -> TrainingImages | None:
+        """Those of a weight file's header; None where it has none. Raises LeukoError for a damaged entry."""
+        if KEY not in header:
+            return None
+        try:
+            return cls.model_validate_json(header[KEY])
+        except ValidationError as error:
+            raise LeukoError(
+                f"{path} has a damaged header ({KEY} is not what LeukoSR writes): save it again"
+            ) from error
+
+    def unlike(self, image: np.ndarray) -> list[str]:
+        """What sets an image, uint8 RGB, apart from the training images, as phrases; empty where nothing does.
+
+        A value is outside where it lies beyond the range by more than `MARGIN` of the range's width.
+        """
+        height, width = image.shape[:2]
+        found = []
+        if _outside(height, self.height) or _outside(width, self.width):
+            found.append(f"size {width}x{height}, trained on {_words(self.width)} x {_words(self.height)}")
+        own = colours(image)
+        odd = [name for name, known in self.colours.items() if _outside(own[name], known)]
+        if odd:
+            found.append(f"stain or light ({odd[0]} {own[odd[0]]:.0f}, trained on {_words(self.colours[odd[0]])})")
+        if _outside(sharp := sharpness(image), self.sharpness):
+            found.append("blurrier than trained on" if sharp < self.sharpness[0] else "sharper than trained on")
+        return found
+
+
+def cautions(header: Mapping[str, str], path: Path) -> list[str]:
+    """Sentences on what a network was trained on that whoever uses its weights should know."""
+    images = TrainingImages.read(header, path)
+    found = []
+    if images is None:
+        found.append(f"{path} has no ranges stored, so nothing tells whether an image is unlike its training images")
+    elif images.drawn:
+        found.append(f"{path} was trained on drawn images: what it says of real ones means nothing")
+    if header.get("budget") == "smoke":
+        found.append(f"{path} was trained on the smoke budget, which shows that the pipeline runs and no more")
+    return found
+
+
+def _range(values: Sequence[float]) -> Range:
+    return min(values), max(values)
+
+
+def _outside(value: float, known: Range) -> bool:
+    margin = MARGIN * (known[1] - known[0])
+    return not known[0] - margin <= value <= known[1] + margin
+
+
+def _words(known: Range) -> str:
+    low, high = (f"{value:.0f}" for value in known)
+    return low if low == high else f"{low}–{high}"

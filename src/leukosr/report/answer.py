@@ -1,0 +1,130 @@
+"""What a study answers, in a few lines: the top of its page, and what `leukosr show` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from leukosr.config import ByClass, Generated, Params
+from leukosr.data.splits import SPLITS, shown_name
+from leukosr.evaluate.arms.significance import Comparison, Verdict
+from leukosr.report.comparisons import NAMES, difference_text, runs_text
+from leukosr.report.quality_blocks import DIFFERENCES, interval, psnr_differences
+from leukosr.report.results import StudyResults
+from leukosr.report.verdicts import Verdicts, labels_of, named
+
+SR_QUESTION = "Does super-resolution help here?"
+QUALITY_QUESTION = "Does super-resolution raise the PSNR here?"
+OTHER_QUESTION = "Is the first of each pair better?"
+NO_VERDICT = "No verdict is possible"
+HELPS: tuple[Verdict, ...] = ("clearly better", "better")
+HEADLINES: dict[Verdict, str] = {
+    "clearly better": "Yes",
+    "better": "Yes, perhaps by less than matters",
+    "equivalent": "No difference that matters",
+    "no gain": "No gain that matters",
+    "worse": "No, it is worse",
+    "clearly worse": "No, it is clearly worse",
+    "inconclusive": "Not shown",
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """The answer under one protocol: `where` names it if there are several, `lines` say what it rests on."""
+
+    where: str
+    headline: str
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question and its answers, the protocol that keeps sources apart first."""
+
+    question: str
+    parts: Sequence[Part]
+
+    @property
+    def sentences(self) -> Iterator[str]:
+        """Everything as lines of text."""
+        for part in self.parts:
+            where = f"{part.where}: " if part.where else ""
+            yield f"{self.question} {where}{part.headline}."
+            yield from (f"  {line}" for line in part.lines)
+
+
+def study_answer(params: Params, everything: Sequence[StudyResults], judged: Sequence[Verdicts]) -> Answer:
+    """The answer of a study, from the verdicts under each protocol, or from PSNR where nothing is classified."""
+    if not everything[0].experiments:
+        return _of_quality(params, everything[0])
+    generated = {
+        name
+        for name, each in params.classify.items()
+        if any(isinstance(params.source_arm(arm), Generated | ByClass) for arm in each.arms)
+    }
+    found = {
+        each.protocol: named(verdicts.comparisons, labels_of(each))
+        for each, verdicts in zip(everything, judged, strict=True)
+    }
+    of_sr = {labels_of(each)[name] for each in everything for name in generated & set(each.experiments)}
+    return verdict_answer(found, of_sr, params.study.caveat)
+
+
+def verdict_answer(found: Mapping[str, Sequence[Comparison]], of_sr: set[str], caveat: str | None) -> Answer:
+    """The answer that the comparisons under each protocol give; those of SR alone, where `of_sr` names any as first.
+
+    `caveat` is what a reader must know of protocols under which sources may be in two parts.
+    """
+    asked = {name: [each for each in own if each.primary] for name, own in found.items()}
+    sr = {name: [each for each in own if each.a in of_sr and each.b not in of_sr] for name, own in asked.items()}
+    about_sr = any(sr.values())
+    shown = {name: own for name, own in (sr if about_sr else asked).items() if own}
+    if not shown:
+        return Answer(SR_QUESTION, [Part("", "No answer", ["The study compares no two arms."])])
+    parts = [
+        _part(f"Protocol {shown_name(name)}" if len(found) > 1 else "", own, None if SPLITS[name].disjoint else caveat)
+        for name, own in sorted(shown.items(), key=lambda each: not SPLITS[each[0]].disjoint)
+    ]
+    return Answer(SR_QUESTION if about_sr else OTHER_QUESTION, parts)
+
+
+def _part(where: str, found: Sequence[Comparison], caveat: str | None) -> Part:
+    reasons = list(dict.fromkeys(each.reason for each in found))
+    caveats = [caveat] if caveat else []
+    if None not in reasons:
+        return Part(where, f"{NO_VERDICT}: {'; '.join(str(reason) for reason in reasons)}", caveats)
+    return Part(where, _headline(found), [*map(_line, found), *caveats])
+
+
+def _headline(found: Sequence[Comparison]) -> str:
+    words = {each.verdict for each in found}
+    several = "In part" if words & set(HELPS) else "Not shown"
+    headline = several if len(words) > 1 else HEADLINES[found[0].verdict]
+    exploratory = headline != "Not shown" and not all(each.declared for each in found)
+    return headline + (" (exploratory: not declared before the first run)" if exploratory else "")
+
+
+def _line(found: Comparison) -> str:
+    """`Real-ESRGAN – raw LR: inconclusive, +7.7 points of macro F1 (-0.8 … +16.2), 8 paired runs`."""
+    what = f"{difference_text(found, f' points of {NAMES[found.metric]}')}, {runs_text(found)}"
+    why = f"; no verdict is possible: {found.reason}" if found.reason else ""
+    return f"{found.a} – {found.b}: {found.verdict}, {what}{why}"
+
+
+def _of_quality(params: Params, results: StudyResults) -> Answer:
+    """Intervals alone say whether PSNR differs; there are no verdicts on image quality."""
+    rows = psnr_differences(params, results)
+    if rows.empty:
+        return Answer(QUALITY_QUESTION, [Part("", "No answer", ["The study compares no two arms."])])
+    bounds = rows[DIFFERENCES[3:]].astype(float).to_numpy().tolist()
+    lines = [
+        f"{arms}: {interval(value, low, high, ' dB')}"
+        for arms, (value, low, high) in zip(rows["arms"], bounds, strict=True)
+    ]
+    higher, lower = [low > 0 for _, low, _ in bounds], [high < 0 for _, _, high in bounds]  # False without an interval
+    headline = "Yes" if all(higher) else "In part" if any(higher) else "No, it lowers it" if all(lower) else "Not shown"
+    lines.append(
+        "95 % intervals, not corrected for their number. A higher PSNR does not say that cells are told apart."
+    )
+    return Answer(QUALITY_QUESTION, [Part("", headline, lines)])

@@ -1,0 +1,42 @@
+"""The templates of pages, and the script that a page carries in itself."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Script:
+    """A script as it stands on a page; `source` allows it, and no other, in the page's Content-Security-Policy."""
+
+    text: str
+    source: str
+
+
+@cache
+def page_script() -> Script:
+    """report.js: sortable tables and the comparison of images."""
+    text = (FOLDER / "report.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+    return Script(text, f"'sha256-{digest}'")
+
+
+def template(name: str) -> Template:
+    """A page template of this folder; an unknown name in it is an error."""
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["script"] = page_script()
+    return environment.get_template(name)

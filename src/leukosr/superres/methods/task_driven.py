@@ -1,0 +1,113 @@
+"""SR4IR (Kim et al., CVPR 2024): SR restores what a classifier sees, which in turn learns from SR's images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from leukosr.errors import LeukoError
+from leukosr.settings import Backbone, NonNegative, Section
+from leukosr.superres.methods.method import Objective, TrainSR, TrainStage
+from leukosr.superres.methods.real_esrgan import RRDBSize
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from leukosr.data.pairs import Pairs
+    from leukosr.engine.processes import Processes
+    from leukosr.images.store import ImageStore
+
+
+class TaskStage(TrainStage):
+    """The warm-up with L1 alone, or with the classifier's features; the classifier learns in both."""
+
+    loss: Literal["l1", "task"]
+
+
+class TaskLosses(Section):
+    """Weights: of pixels and features for SR, and of each of the classifier's three cross-entropies."""
+
+    image: NonNegative
+    features: NonNegative
+    classes: NonNegative
+
+
+class TaskDriven(TrainSR):
+    """Settings and objective. Images are whole: the class of a cell is not that of its patches.
+
+    classes: at least as many as the set has. backbone, normalisation: of the classifier, which is not among those that
+    are tested. classifier_weights: pretrained/NAME, null starts at random; reads: their file. Both networks take the
+    optimizer of the stage; the paper trains the classifier by SGD at 0.03.
+    """
+
+    architecture: ClassVar[str] = "real_esrgan"
+    watched_key: ClassVar[str] = "classifier_weights"
+
+    method: Literal["task_driven"]
+    start: None
+    generator: RRDBSize
+    stages: Annotated[Sequence[TaskStage], Field(min_length=1)]
+    losses: TaskLosses
+    classes: Annotated[int, Field(ge=2)]
+    backbone: Backbone
+    normalisation: Literal["imagenet", "efficientnet_lite"]
+    classifier_weights: Annotated[str, Field(pattern=r"^pretrained/[A-Za-z0-9_-]+$")] | None
+
+    def build_discriminator(self) -> nn.Module:
+        """The classifier. Raises LeukoError for weights that are missing or of another network."""
+        from leukosr.classify.settings import Architecture
+        from leukosr.superres.networks.task import TaskClassifier
+
+        shape = Architecture(backbone=self.backbone, normalisation=self.normalisation)
+        return TaskClassifier(shape, self.classes, self.classifier_weights or "none")
+
+    def targets(self, train: Pairs, cache: Path, device: torch.device, processes: Processes) -> ImageStore[int]:
+        """The originals; their fourth channel is the number of the class.
+
+        Raises LeukoError for images without a class, or of more classes than the classifier has.
+        """
+        import numpy as np
+
+        from leukosr.images.store import ImageStore
+
+        labels = train.labels
+        if labels is None or max(labels) >= self.classes:
+            found = "none" if labels is None else str(max(labels) + 1)
+            raise LeukoError(f"method task_driven: the images have {found} classes, and `classes` is {self.classes}")
+
+        def with_class(number: int) -> np.ndarray:
+            image = train.hr[number]
+            return np.dstack((image, np.full(image.shape[:2], labels[number], np.uint8)))
+
+        return ImageStore(range(len(train)), with_class)
+
+    def objective(self, stage: TrainStage, seed: int, device: torch.device) -> Objective:
+        """image: mean absolute error; features: that of the classifier's last feature map, in evaluation mode.
+
+        The classifier then minimises the cross-entropy of generated images, of the originals and of their mixtures.
+        """
+        import torch
+        from torch.nn.functional import cross_entropy, l1_loss
+
+        weights, driven = self.losses, isinstance(stage, TaskStage) and stage.loss == "task"
+
+        def judge(classifier: Any, generated: Tensor, target: Tensor) -> tuple[Tensor, Tensor] | None:
+            if not driven:
+                return None
+            with torch.no_grad():
+                goal = classifier.features(target[:, :3])
+            return classifier.features(generated), goal
+
+        def generator(generated: Tensor, target: Tensor, seen: tuple[Tensor, Tensor] | None) -> dict[str, Tensor]:
+            parts = {"image": weights.image * l1_loss(generated, target[:, :3])}
+            return parts if seen is None else parts | {"features": weights.features * l1_loss(*seen)}
+
+        def teach(classifier: nn.Module, target: Tensor, generated: Tensor) -> Tensor:
+            labels = (target[:, 3, 0, 0] * 255).round().long().repeat(3)
+            return 3 * weights.classes * cross_entropy(classifier(target[:, :3], generated).float(), labels)
+
+        return Objective(generator, judge=judge, teach=teach)

@@ -1,0 +1,102 @@
+"""`leukosr data shift`: another laboratory's cells, at the scale of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from leukosr.data.shift import cell_around, shift_set
+from leukosr.data.split_table import read_split
+from leukosr.errors import LeukoError
+from leukosr.images.nucleus import diameter_of, find_nucleus
+from leukosr.images.reading import read_rgb, write_png
+
+
+def smear(side: int, diameter: int, place: tuple[int, int], seed: int) -> np.ndarray:
+    """A purple nucleus in pale cytoplasm beside red cells, which are as dark in green."""
+    image = np.full((side, side, 3), (235, 220, 215), np.uint8)
+    for x, y in ((0.15, 0.8), (0.85, 0.15)):
+        cv2.circle(image, (int(x * side), int(y * side)), side // 9, (215, 130, 140), -1)
+    cv2.circle(image, place, int(0.75 * diameter), (205, 180, 215), -1)
+    cv2.circle(image, place, diameter // 2, (90, 50, 140), -1)
+    noise = np.random.default_rng(seed).normal(0, 4, image.shape)
+    return np.clip(image + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    root = tmp_path / "own"
+    rows = ["path,label,split"]
+    for label in ("monocyte", "neutrophil", "basophil"):
+        for n, part in enumerate(("train", "train", "val", "test")):
+            write_png(root / f"{label}/{n}.png", smear(180, 60, (90, 90), n))
+            rows.append(f"{label}/{n}.png,{label},{part}")
+    (root / "split.csv").write_text("\n".join(rows) + "\n")
+    return root
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Path:
+    for label in ("MONOCYTE", "NEUTROPHIL", "platelet"):
+        for n in range(3):
+            write_png(tmp_path / f"other/{label}/{n}.png", smear(120, 30, (25 + 10 * n, 50), n))
+    return tmp_path / "other"
+
+
+def test_the_test_part_is_the_others_at_the_scale_of_the_own(own: Path, other: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = shift_set(own, other, out, 180)
+    assert (done.train, done.val, done.test) == (4, 2, 6)
+    assert [item.path for item in done.left_out] == ["basophil", "platelet"]
+    assert done.factor == pytest.approx(2, rel=0.05)
+    rows = read_split(out)
+    assert {row.label for row in rows} == {"monocyte", "neutrophil"}
+    for row in rows:
+        image = read_rgb(out / row.path)
+        nucleus = find_nucleus(image)
+        assert nucleus is not None
+        assert image.shape == (180, 180, 3)
+        assert diameter_of(nucleus) == pytest.approx(60, rel=0.1)
+    assert (out / "monocyte/0.png").read_bytes() == (own / "monocyte/0.png").read_bytes()
+
+
+def test_an_image_without_a_nucleus_is_left_out_and_named(own: Path, other: Path, tmp_path: Path) -> None:
+    write_png(other / "MONOCYTE/blank.png", np.full((120, 120, 3), 200, np.uint8))
+    *_, left = shift_set(own, other, tmp_path / "out", 180).left_out
+    assert left.path.endswith("blank.png") and left.reason == "shows no nucleus"
+
+
+def test_sets_without_common_classes_are_refused(own: Path, tmp_path: Path) -> None:
+    (tmp_path / "none/platelet").mkdir(parents=True)
+    with pytest.raises(LeukoError, match="have 0 classes in common"):
+        shift_set(own, tmp_path / "none", tmp_path / "out", 180)
+
+
+def test_red_cells_are_not_taken_for_the_nucleus() -> None:
+    nucleus = find_nucleus(smear(240, 50, (60, 70), 0))
+    assert nucleus is not None
+    assert nucleus[70, 60] and diameter_of(nucleus) == pytest.approx(50, rel=0.1)
+
+
+def test_a_nucleus_that_the_border_cuts_is_left_out(own: Path, other: Path, tmp_path: Path) -> None:
+    write_png(other / "MONOCYTE/cut.png", smear(120, 30, (5, 50), 0))
+    *_, left = shift_set(own, other, tmp_path / "out", 180).left_out
+    assert left.path.endswith("cut.png") and left.reason == "shows a nucleus that the border cuts"
+
+
+@pytest.mark.parametrize(
+    ("place", "factor", "middle"), [((50, 60), 1.0, (40, 40)), ((25, 60), 1.0, (40, 25)), ((60, 60), 0.5, (40, 40))]
+)
+def test_a_cell_is_in_the_middle_unless_its_image_ends_there(
+    place: tuple[int, int], factor: float, middle: tuple[int, int]
+) -> None:
+    image = smear(120, 30, place, 0)
+    nucleus = find_nucleus(image)
+    assert nucleus is not None
+    cell = cell_around(image, nucleus, factor, 80)
+    shown = find_nucleus(cell)
+    assert cell.shape == (80, 80, 3) and shown is not None
+    assert np.mean(np.nonzero(shown), axis=1) == pytest.approx(middle, abs=2)

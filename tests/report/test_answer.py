@@ -1,0 +1,134 @@
+"""The answer at the top of a page says no more than its verdicts and intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from leukosr.config import Params
+from leukosr.evaluate.arms.significance import WORDS, Comparison, Verdict
+from leukosr.evaluate.estimate import Estimate, says_nothing
+from leukosr.layout import Layout
+from leukosr.report.answer import HEADLINES, study_answer, verdict_answer
+from leukosr.report.block import percent_with_interval, points_with_interval
+from leukosr.report.comparisons import HEADS, row
+from leukosr.report.results import StudyResults, load_results
+from leukosr.report.verdicts import judge
+
+from .conftest import fabricate
+
+FOUND = Comparison(
+    a="Real-ESRGAN", b="raw LR", metric="macro_f1", primary=True, difference=0.077, ci_low=-0.008, ci_high=0.162,
+    ci90_low=0.005, ci90_high=0.149, margin=0.02, smallest_margin=0.149, frequency=0.75, p_improvement=0.75,
+    p_value=0.07, p_holm=0.14, verdict="inconclusive", reason=None, p_runs=None, p_source=None, p_mcnemar=None, runs=8,
+    paired=True, networks=None, images=400, sources=60,
+)  # fmt: skip
+SR = {"Real-ESRGAN", "SRGAN"}
+
+
+def test_an_inconclusive_study_has_not_shown_it_and_gives_difference_interval_and_runs() -> None:
+    answer = verdict_answer({"paper": [FOUND]}, SR, None)
+    assert list(answer.sentences) == [
+        "Does super-resolution help here? Not shown.",
+        "  Real-ESRGAN – raw LR: inconclusive, +7.7 points of macro F1 (-0.8 … +16.2), 8 paired runs",
+    ]
+
+
+def test_two_runs_give_no_verdict_and_no_difference_to_read_into() -> None:
+    few = replace(FOUND, runs=2, reason="2 paired runs, and a verdict takes 6")
+    (part,) = verdict_answer({"paper": [few, replace(few, a="SRGAN")]}, SR, None).parts
+    assert part.headline == "No verdict is possible: 2 paired runs, and a verdict takes 6" and not part.lines
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_every_verdict_has_its_headline_and_only_gains_answer_yes(word: Verdict) -> None:
+    (part,) = verdict_answer({"paper": [replace(FOUND, verdict=word, declared=True)]}, SR, None).parts
+    assert part.headline == HEADLINES[word]
+    assert part.headline.startswith("Yes") == (word in ("better", "clearly better"))
+    assert f"raw LR: {word}, " in part.lines[0]
+
+
+def test_an_undeclared_gain_is_exploratory_and_a_gain_in_one_comparison_is_in_part() -> None:
+    gain = replace(FOUND, verdict="clearly better")
+    (alone,) = verdict_answer({"paper": [gain]}, SR, None).parts
+    (mixed,) = verdict_answer({"paper": [gain, replace(FOUND, b="bicubic", declared=True)]}, SR, None).parts
+    assert alone.headline == "Yes (exploratory: not declared before the first run)"
+    assert mixed.headline == "In part (exploratory: not declared before the first run)"
+    (harmful,) = verdict_answer({"paper": [replace(FOUND, verdict="worse"), FOUND]}, SR, None).parts
+    assert harmful.headline == "Not shown"
+
+
+def test_the_split_by_source_answers_first_and_the_other_one_with_its_caveat() -> None:
+    found = {"paper": [FOUND], "source_disjoint": [FOUND]}
+    first, second = verdict_answer(found, SR, "Copies share micrographs.").parts
+    assert (first.where, second.where) == ("Protocol source_disjoint", "Protocol paper")
+    assert "Copies share micrographs." in second.lines and "Copies share micrographs." not in first.lines
+
+
+def test_controls_are_left_out_where_sr_is_compared_and_stand_alone_where_it_is_not() -> None:
+    control = replace(FOUND, a="ground truth", b="bicubic", verdict="clearly better")
+    assert len(verdict_answer({"paper": [FOUND, control]}, SR, None).parts[0].lines) == 1
+    assert verdict_answer({"paper": [control]}, SR, None).question == "Is the first of each pair better?"
+    (nothing,) = verdict_answer({"paper": []}, SR, None).parts
+    assert nothing.lines == ["The study compares no two arms."]
+
+
+def test_the_secondary_metric_does_not_answer() -> None:
+    other = replace(FOUND, metric="accuracy", primary=False, verdict="clearly better")
+    (part,) = verdict_answer({"paper": [FOUND, other]}, SR, None).parts
+    assert part.headline == "Not shown" and len(part.lines) == 1
+
+
+@pytest.fixture
+def results(params: Params, tmp_path: Path) -> StudyResults:
+    return load_results(Layout("demo", fabricate(tmp_path / "outputs")), params, "paper")
+
+
+def test_a_study_without_classifiers_answers_by_its_differences_of_psnr(
+    compose_params: Callable[..., Params], results: StudyResults
+) -> None:
+    params = compose_params("study=demo_sr", "budget=smoke")
+    shifted = dict(results.arms)
+    random = np.random.default_rng(1)
+    for name, gain in (("srgan", -2.0), ("real_esrgan", 3.0)):
+        plain = shifted["bicubic"].per_image
+        own = plain.assign(psnr=plain["psnr"] + gain + random.normal(0, 0.1, len(plain)))
+        shifted[name] = replace(shifted[name], per_image=own, every_network=own)
+    quality = replace(results, experiments={}, arms=shifted)
+    answer = study_answer(params, [quality], [])
+    (part,) = answer.parts
+    assert answer.question == "Does super-resolution raise the PSNR here?" and part.headline == "In part"
+    assert any(line.startswith("Real-ESRGAN – bicubic: +3.") and " dB (+2." in line for line in part.lines)
+
+
+def test_the_answer_of_a_study_is_that_of_its_verdicts(params: Params, results: StudyResults) -> None:
+    answer = study_answer(params, [results], judge(params, [results]))
+    assert answer.parts[0].headline.startswith("No verdict is possible: not every image names its source")
+
+
+def test_an_interval_that_covers_more_than_half_of_what_is_possible_is_not_shown() -> None:
+    assert says_nothing(-0.97, 1.0, 2) and not says_nothing(-0.5, 0.5, 2)
+    assert points_with_interval(Estimate(0.04, -0.97, 1.0)) == "+4.0 (too wide to say anything)"
+    assert points_with_interval(Estimate(0.04, -0.1, 0.2)) == "+4.0 (-10.0 … +20.0)"
+    assert percent_with_interval(Estimate(0.04, 0.0, 0.9)) == "4.0 (too wide to say anything)"
+    wide = dict(zip(HEADS, row(replace(FOUND, ci_low=-0.97, ci_high=1.0)), strict=True))
+    assert wide["difference, points\n(95 % interval)"] == "+7.7 (too wide to say anything)"
+
+
+def test_the_sure_mistakes_come_first() -> None:
+    from leukosr.evaluate.arms.mistakes import confident_mistakes
+
+    rows = [("a", "x", 0.9, 0.1), ("b", "y", 0.6, 0.4), ("c", "y", 0.8, 0.2), ("d", "y", 0.1, 0.9)]
+    table = pd.DataFrame(
+        [(image, seed, true, "x" if x > 0.5 else "y", x, y) for image, true, x, y in rows for seed in (1, 2)],
+        columns=["image", "seed", "true", "predicted", "p_x", "p_y"],
+    )
+    found = confident_mistakes(table, ("x", "y"), 5)
+    assert [(each.image, each.said, each.wrong, each.runs) for each in found] == [("c", "x", 2, 2), ("b", "x", 2, 2)]
+    assert [each.confidence for each in found] == pytest.approx([0.8, 0.6])
+    assert [each.image for each in confident_mistakes(table, ("x", "y"), 1)] == ["c"]

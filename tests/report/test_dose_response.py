@@ -1,0 +1,101 @@
+"""`leukosr dose-response`: where SR begins to pay, from the published predictions of several runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from leukosr.errors import LeukoError
+from leukosr.report.dose_response import write_dose_response
+from leukosr.tables import read_own_table
+
+IMAGES, SEEDS, CLASSES = 400, range(1, 9), ("a", "b")
+
+
+def result(folder: Path, scale: int, hits: dict[str, float], noise: float = 25.0, **changes: Any) -> Path:
+    """A published study whose experiments are right so often."""
+    path = folder / f"x{scale}-n{noise:g}"
+    (path / "plots/confusion").mkdir(parents=True)
+    true = np.tile(CLASSES, IMAGES // 2)
+    luck = np.random.default_rng(0).random((len(SEEDS), IMAGES))  # shared: an image is as hard for every arm
+    for name, share in hits.items():
+        rows = [
+            (f"i{image}", f"s{image}", seed, true[image], CLASSES[(image % 2) ^ int(luck[at, image] >= share)])
+            for at, seed in enumerate(SEEDS)
+            for image in range(IMAGES)
+        ]  # fmt: skip
+        table = pd.DataFrame(rows, columns=["image", "source", "seed", "true", "predicted"])
+        table.to_csv(path / f"plots/confusion/{name}.csv", index=False)
+    params = {
+        "study": {"title": "T", "protocol": "official", "primary": "macro_f1", "margin": 0.02, "seeds": [1],
+                  "sr_seeds": None},
+        "prepare": {"root": "datasets/pbc"},
+        "image": {"height": 256, "width": 256, "scale": scale},
+        "degrade": {"method": "capstone", "noise_sigma": noise},
+        "classify": {name: {"classifier": {"backbone": "lite0"}} for name in hits},
+    } | changes  # fmt: skip
+    (path / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    return path
+
+
+def test_the_largest_resolution_at_which_sr_pays_is_named(tmp_path: Path) -> None:
+    results = [
+        result(tmp_path, 2, {"bicubic": 0.9, "sr": 0.9, "ground_truth": 0.95}),
+        result(tmp_path, 4, {"bicubic": 0.7, "sr": 0.85, "ground_truth": 0.95}),
+        result(tmp_path, 8, {"bicubic": 0.6, "sr": 0.8, "ground_truth": 0.95}),
+    ]
+    page, sentences = write_dose_response(tmp_path, results)
+    assert sentences == [
+        "Noise 25: sr begins to pay at LR 64×64: it is better than bicubic by more than the margin of 2 points there, "
+        "and at 32×32."
+    ]
+    assert sentences[0] in page.read_text(encoding="utf-8")
+    table = read_own_table(tmp_path / "dose_response.csv")
+    assert [*zip(table["lr_height"], table["experiment"], strict=True)] == [
+        (side, name) for side in ("32", "64", "128") for name in ("sr", "ground_truth")
+    ]
+    at_64 = table[(table["lr_height"] == "64") & (table["experiment"] == "sr")].iloc[0]
+    assert float(at_64["difference"]) == pytest.approx(0.15, abs=0.03)
+    assert float(at_64["score"]) - float(at_64["baseline_score"]) == pytest.approx(float(at_64["difference"]))
+
+
+def test_where_no_gain_is_shown_the_page_says_so_at_each_noise_level(tmp_path: Path) -> None:
+    same = {"bicubic": 0.9, "sr": 0.9, "ground_truth": 0.95}
+    results = [result(tmp_path, scale, same, noise) for scale in (2, 4) for noise in (0.0, 10.0)]
+    _, sentences = write_dose_response(tmp_path, results)
+    assert sentences == [
+        f"Noise {noise}: sr was not shown to be better than bicubic at any resolution: a gain of the margin of 2 "
+        "points is excluded at LR 128×128, 64×64."
+        for noise in (0, 10)
+    ]
+
+
+def test_a_worse_network_does_not_pay(tmp_path: Path) -> None:
+    results = [result(tmp_path, scale, {"bicubic": 0.9, "sr": 0.7, "ground_truth": 0.95}) for scale in (2, 4)]
+    assert "was not shown to be better" in write_dose_response(tmp_path, results)[1][0]
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        ({"scale": 2}, "name two results or more of different doses"),
+        ({"scale": 4, "prepare": {"root": "data"}}, "differ in prepare, not in the dose alone"),
+        ({"scale": 4, "degrade": {"method": "bicubic"}}, "whose noise has no single level"),
+        ({"scale": 4, "classify": {"bicubic": {"classifier": {"backbone": "lite0"}}}}, "has no experiment ground"),
+    ],
+)  # fmt: skip
+def test_results_that_do_not_belong_together_are_refused(tmp_path: Path, second: Any, message: str) -> None:
+    hits = {"bicubic": 0.9, "ground_truth": 0.95}
+    first = result(tmp_path / "one", 2, hits)
+    with pytest.raises(LeukoError, match=message):
+        write_dose_response(tmp_path, [first, result(tmp_path / "two", hits=hits, **second)])
+
+
+def test_a_folder_that_was_not_published_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LeukoError, match=r"holds no params\.yaml and plots/confusion"):
+        write_dose_response(tmp_path, [tmp_path, tmp_path])

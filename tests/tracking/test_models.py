@@ -1,0 +1,183 @@
+"""Models that MLflow keeps: what they are called, what they answer, and where they can be loaded."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import cv2
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from mlflow import MlflowClient
+
+from leukosr import tracking
+from leukosr.classify.backbones import ClassifierNetwork
+from leukosr.classify.panel import Panel
+from leukosr.classify.weights import save_classifier
+from leukosr.config import Architecture
+from leukosr.images.reading import png_bytes
+from leukosr.superres.networks.srgan import SRGANGenerator
+from leukosr.superres.upscaler import upscale_batch
+from leukosr.superres.weights import save_generator
+from leukosr.tracking.models import NEEDED, SERVED_MODEL, requirements
+from leukosr.tracking.served_model import Computed
+
+CLASSES = ["eosinophil", "lymphocyte", "monocyte"]
+
+
+@pytest.fixture
+def classifier(small_resnet: None, tmp_path: Path) -> Path:
+    return save(tmp_path / "seed-1.safetensors", Architecture(backbone="resnet50"))
+
+
+def save(path: Path, architecture: Architecture) -> Path:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = ClassifierNetwork(architecture, 3).eval()
+    save_classifier(path, network, architecture, CLASSES, (48, 48))
+    return path
+
+
+def noise(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(height).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def log(weights: Path, name: str) -> str:
+    with tracking.run("with model", experiment="demo", tags={}) as run:
+        run.model(weights, name)
+        run.register(weights.name, "demo-raw", "the first seed")
+    return str(run.models[weights.name])
+
+
+def test_a_logged_classifier_names_its_classes_for_bytes_base64_and_pixels_of_any_size(
+    classifier: Path, mlflow_store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    uri, small, large = log(classifier, "classifier-raw-seed-1"), noise(40, 48), noise(90, 70)
+    panel = Panel.load([classifier], torch.device("cpu"))
+    expected = [panel.answer(small), panel.answer(large)]
+    classifier.unlink()  # the model has its own copy
+    model = mlflow.pyfunc.load_model(uri)
+    cells = [png_bytes(small), base64.b64encode(png_bytes(large)).decode()]
+    for images in (cells, [small, large.tolist()]):
+        found = model.predict(pd.DataFrame({"image": images}))
+        assert list(found.columns) == ["predicted", *(f"p_{name}" for name in CLASSES), "warnings"]
+        assert found.to_dict("records") == expected
+
+
+def test_a_logged_model_has_a_name_classes_signature_example_code_and_pinned_requirements(
+    classifier: Path, mlflow_store: str
+) -> None:
+    info = mlflow.models.get_model_info(log(classifier, "classifier-raw-seed-1"))
+    (logged,) = mlflow.search_logged_models(experiment_ids=["1"], output_format="list")
+    assert logged.name == "classifier-raw-seed-1"
+    assert info.metadata is not None and json.loads(info.metadata["classes"]) == CLASSES
+    assert info.signature is not None and "p_monocyte" in str(info.signature.outputs)
+    folder = Path(mlflow.artifacts.download_artifacts(info.model_uri))
+    example = json.loads((folder / "serving_input_example.json").read_text())
+    assert list(example["dataframe_split"]["columns"]) == ["image"]
+    assert (folder / "code" / "leukosr" / "classify" / "panel.py").is_file()
+    written = (folder / "requirements.txt").read_text().splitlines()
+    assert set(requirements()) <= set(written) and any(line.startswith("torch==") for line in written)
+
+
+def test_a_logged_generator_answers_with_enlarged_images(mlflow_store: str, tmp_path: Path) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = SRGANGenerator(scale=2, features=4, blocks=1).eval()
+    save_generator(tmp_path / "last.safetensors", network, "srgan", 2, {"features": 4, "blocks": 1})
+    image = noise(12, 20)
+    model = mlflow.pyfunc.load_model(log(tmp_path / "last.safetensors", "generator-srgan"))
+    (cell,) = model.predict(pd.DataFrame({"image": [png_bytes(image)]}))["image"]
+    pixels = cv2.imdecode(np.frombuffer(base64.b64decode(cell), np.uint8), cv2.IMREAD_COLOR_RGB)
+    (wanted,) = upscale_batch(network, [image], Computed(), torch.device("cpu"))
+    assert pixels is not None and np.array_equal(pixels, wanted)
+
+
+@pytest.mark.slow
+def test_the_requirements_are_what_the_served_code_imports() -> None:
+    script = """
+import ast, sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+import mlflow
+exec(compile(Path(sys.argv[1]).read_text(), sys.argv[1], "exec"))
+files = [sys.argv[1]] + [module.__file__ for name, module in sys.modules.items() if name.split(".")[0] == "leukosr"]
+nodes = [node for file in files for node in ast.parse(Path(file).read_text()).body]
+names = {each.name for node in nodes if isinstance(node, ast.Import) for each in node.names}
+names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+known = packages_distributions()
+print(*{known[top][0].lower() for name in names if (top := name.split(".")[0]) in known and top != "leukosr"})
+"""
+    command = [sys.executable, "-c", script, str(SERVED_MODEL)]
+    found = set(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+    assert found - {"mlflow", "mlflow-tracing"} == set(NEEDED) - {"timm"}  # which only its backbones import
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [("no image!", "not base64"), (b"GIF89a", "not an image file"), (np.zeros((4, 4)), "has shape")],
+)
+def test_what_is_no_image_is_refused_in_one_sentence(
+    cell: object, message: str, classifier: Path, mlflow_store: str
+) -> None:
+    model = mlflow.pyfunc.load_model(log(classifier, "classifier-raw-seed-1"))
+    with pytest.raises(Exception, match=message):
+        model.predict(pd.DataFrame({"image": [cell]}))
+
+
+@pytest.mark.slow
+def test_the_champion_is_served_with_its_own_code_and_answers_a_posted_image(mlflow_store: str, tmp_path: Path) -> None:
+    log(save(tmp_path / "seed-1.safetensors", Architecture(backbone="squeezenet1_1")), "classifier-raw-seed-1")
+    assert str(MlflowClient().get_model_version_by_alias("demo-raw", "champion").version) == "1"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "leukosr").mkdir(parents=True)
+    # stands before every installed LeukoSR, so only the code that travels with the model can be loaded
+    (elsewhere / "leukosr" / "__init__.py").write_text("raise ImportError('the installed LeukoSR was imported')")
+    command = ["models", "serve", "-m", "models:/demo-raw@champion", "--env-manager", "local", "-p", str(port)]
+    path = os.pathsep.join([str(elsewhere)])
+    server = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", *command],
+        cwd=elsewhere, env=os.environ | {"PYTHONPATH": path, "MLFLOW_REGISTRY_URI": mlflow_store},
+    )  # fmt: skip
+    try:
+        body = {
+            "dataframe_split": {"columns": ["image"], "data": [[base64.b64encode(png_bytes(noise(60, 80))).decode()]]}
+        }
+        answer = post(f"http://127.0.0.1:{port}/invocations", body, server)
+    finally:
+        server.terminate()
+        server.wait(30)
+    (row,) = answer["predictions"]
+    assert row["predicted"] in CLASSES
+    assert sum(row[f"p_{name}"] for name in CLASSES) == pytest.approx(1)
+
+
+def post(url: str, body: object, server: subprocess.Popen[bytes]) -> dict[str, Any]:
+    """The answer of a server that may still be starting."""
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    for _ in range(120):
+        assert server.poll() is None, "the server has ended"
+        try:
+            with urllib.request.urlopen(request, timeout=60) as reply:
+                return dict(json.load(reply))
+        except urllib.error.HTTPError as error:
+            raise AssertionError(error.read().decode()) from error
+        except OSError:
+            time.sleep(1)
+    raise AssertionError("the server did not answer in two minutes")
