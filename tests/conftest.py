@@ -102,3 +102,23 @@ def patch_small_resnet(patch: pytest.MonkeyPatch) -> None:
             return self.fc(torch.relu(features + self.body(features)).mean((2, 3)))
 
     patch.setitem(BACKBONES, "resnet50", SmallResNet)
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every figure is one pixel: where a test is not about figures, since drawing takes most of its time."""
+    patch_undrawn(monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def session_undrawn() -> Callable[[pytest.MonkeyPatch], None]:
+    """The same for fixtures of the session, which patch and undo themselves."""
+    return patch_undrawn
+
+
+def patch_undrawn(patch: pytest.MonkeyPatch) -> None:
+    """Save one pixel in the place of every figure."""
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+    patch.setattr(Figure, "savefig", lambda _, path, **options: Image.new("RGB", (1, 1)).save(path, format="png"))

@@ -417,3 +417,16 @@ def test_help_calls_every_value_by_a_word_in_capitals(
     assert len(arguments) == 1 and len(values) >= out.count("--params")
     assert [word for word in (*arguments, *values) if not word.startswith("--") and word != word.upper()] == []
     assert not re.search("<[a-z]", out), "no type as Typer writes it"
+
+
+@pytest.mark.parametrize("stage", ["synthesize", "extract", "report"])
+@pytest.mark.parametrize("rank", [0, 1])
+def test_of_several_processes_the_first_alone_does_a_stage_that_is_not_shared(
+    leukosr_cli: Callable[..., Outcome], project: Path, monkeypatch: pytest.MonkeyPatch, stage: str, rank: int
+) -> None:
+    did: list[str] = []
+    monkeypatch.setattr(f"leukosr.stages.{stage}.run", lambda *_: did.append(stage))
+    for name, value in {"WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "RANK": rank, "LOCAL_RANK": rank}.items():
+        monkeypatch.setenv(name, str(value))
+    assert leukosr_cli(stage) == (0, "", "")
+    assert did == [stage] * (rank == 0)

@@ -681,6 +681,10 @@ def test_a_sweep_trains_as_long_as_the_recipe_says_unless_asked_otherwise(
         (["study=demo_sr", "prepare.classes=[a]"], "prepare.classes: a study without classification has no classes"),
         (["study=demo_sr", "train_sr.srgan.class=a"], "train_sr.srgan.class: a study without classification has no"),
         (["study=demo_sr", "study.protocol=both"], "protocol: a study without classification runs under one protocol"),
+        (
+            ["study=demo_sr", "study.comparisons=[[srgan,ground_truth]]"],
+            "ground_truth shows the originals, whose PSNR is undefined: leave the pair out",
+        ),
         (["study.measures=[classification]", "compared=[raw]"], "compared: must list nothing, by study.measures"),
         (["compared=[raw]"], "compared: must list raw, bicubic, srgan, real_esrgan, ground_truth, by"),
         (["prepare.source_pattern='('"], "'(' is not a regular expression"),

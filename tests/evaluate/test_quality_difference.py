@@ -76,3 +76,12 @@ def test_other_images_are_refused() -> None:
 def test_one_image_has_no_interval() -> None:
     found = psnr_difference(scores(np.array([30.0])), scores(np.array([29.0])), {})
     assert (found.value, found.ci_low, found.ci_high) == (1.0, None, None)
+
+
+@pytest.mark.parametrize("lacking", [slice(None), slice(1, 2)], ids=["all", "one"])
+def test_a_psnr_that_is_undefined_is_named_and_never_dropped(lacking: slice) -> None:
+    values = np.full(3, 30.0)
+    values[lacking] = np.nan
+    count, first = np.isnan(values).sum(), f"{int(np.isnan(values).argmax()):03d}"
+    with pytest.raises(LeukoError, match=rf"{count} of 3 images have no PSNR, e\.g\. {first}, as they equal"):
+        psnr_difference(scores(np.full(3, 30.0)), scores(values), {})

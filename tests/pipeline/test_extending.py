@@ -26,11 +26,11 @@ STEP = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 METHOD = "A super-resolution method"
-REGISTERED = ("charbonnier", "espcn", "photons", "gamma", "halves", "atto", "extended")
+REGISTERED = ("charbonnier", "espcn", "photons", "gamma", "dark", "halves", "atto", "extended")
 TESTS = (  # that run over the registries and conf/
     "tests/superres/test_methods.py", "tests/superres/test_networks.py", "tests/superres/test_weights.py",
-    "tests/degradation/test_degradations.py", "tests/images/test_filters.py", "tests/data/test_splits.py",
-    "tests/test_config.py",
+    "tests/degradation/test_degradations.py", "tests/images/test_filters.py", "tests/images/test_extraction.py",
+    "tests/data/test_splits.py", "tests/test_config.py",
 )  # fmt: skip
 SMALL = {
     "generator.features": 8,

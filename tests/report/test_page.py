@@ -157,3 +157,13 @@ def test_without_an_experiment_under_both_protocols_there_is_no_effect_of_the_sp
     page = write_report(tmp_path / "reports", params, first, {"torch": "0"}, [second])
     assert "Scores under both protocols" not in page.read_text(encoding="utf-8")
     assert not (page.parent / "figures" / "split_effect.png").exists()
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_network_that_gives_its_input_back_is_named_beside_the_scores(params: Params, tmp_path: Path) -> None:
+    outputs = fabricate(tmp_path / "outputs")
+    facts = outputs / "demo/quality/srgan/metrics.json"
+    facts.write_text(json.dumps({**json.loads(facts.read_text()), "did_not_train": True}))
+    page = write_report(tmp_path / "reports", params, load_results(Layout("demo", outputs), params, "paper"), {})
+    results = page.read_text(encoding="utf-8").split('id="evidence"')[0]
+    assert "Did not train: SRGAN, within 0.01 dB of what went in" in results

@@ -20,14 +20,21 @@ def row(name: str, **roles: str) -> Row:
 
 def test_only_what_no_protocol_tests_may_be_made() -> None:
     rows = [row("one", paper="classifier_train"), row("two", paper="classifier_test"), row("three", paper="unused")]
-    assert [each.id for each in untested_rows(rows, ["paper"])] == ["one", "three"]
+    assert [each.id for each in untested_rows(rows, ["paper"], "own")] == ["one", "three"]
 
 
 @pytest.mark.parametrize("role", ["classifier_train", "classifier_val", "sr_train+classifier_train", "fold_1"])
 def test_an_image_that_one_protocol_tests_and_another_trains_on_is_refused(role: str) -> None:
     rows = [row("one", paper="classifier_test", official=role)]
-    with pytest.raises(LeukoError, match="one is tested and, under official, trained on, so no network of one class"):
-        untested_rows(rows, ["paper", "official"])
+    with pytest.raises(LeukoError, match=r"arm own .* official trains on 1 of 1 test images, e\.g\. one: leave out"):
+        untested_rows(rows, ["paper", "official"], "own")
+
+
+def test_images_that_are_counted_into_training_are_refused_by_count() -> None:
+    both = "classifier_test+classifier_train"
+    rows = [row("one", as_counted=both), row("two", as_counted="classifier_test"), row("three", as_counted=both)]
+    with pytest.raises(LeukoError, match=r"as_counted trains on 2 of 3 test images.*take another study\.protocol"):
+        untested_rows(rows, ["as_counted"], "own")
 
 
 def test_each_class_has_a_training_of_its_own(compose_params: Callable[..., Params]) -> None:

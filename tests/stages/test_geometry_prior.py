@@ -10,27 +10,32 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 from rich.console import Console
 
 from leukosr.config import Params
-from leukosr.data.manifest import read_manifest
+from leukosr.data.manifest import compared_rows, read_manifest
 from leukosr.errors import LeukoError
 from leukosr.evaluate.image_quality import luminance
 from leukosr.images.masks import CYTOPLASM, NUCLEUS, VALUES, read_mask
 from leukosr.images.reading import read_rgb
 from leukosr.layout import Layout
+from leukosr.report.quality_blocks import quality_blocks
+from leukosr.report.results import StudyResults, load_results
+from leukosr.report.sections import _parts
 from leukosr.report.side_by_side import write_side_by_side
 from leukosr.stages import degrade, prepare, quality, report, train_sr, upscale
 from leukosr.stages.context import Context
+from leukosr.superres.weights import LoadedGenerator, load_generator
 
 IMAGES, SEEDS = 20, (1, 2)
 
 
-def draw_set(folder: Path) -> None:
+def draw_set(folder: Path, seed: int = 0) -> None:
     """Cells of 72 x 80 pixels with their masks, and one smaller image."""
     (folder / "masks").mkdir(parents=True)
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(seed)
     for number in range(IMAGES + 1):
         height, width = (72, 80) if number else (40, 48)
         mask = np.zeros((height, width), np.uint8)
@@ -47,7 +52,10 @@ def draw_set(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def finished(
-    compose_params: Callable[..., Params], mlflow_template: Path, tmp_path_factory: pytest.TempPathFactory
+    compose_params: Callable[..., Params],
+    mlflow_template: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    session_undrawn: Callable[[pytest.MonkeyPatch], None],
 ) -> Context:
     folder = tmp_path_factory.mktemp("prior")
     sizes = {
@@ -70,6 +78,7 @@ def finished(
     shutil.copyfile(mlflow_template, folder / "mlflow.db")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        session_undrawn(patch)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
         draw_set(folder / "set")
         context = Context(params, Layout(params.study.name), Console(width=200, quiet=True))
@@ -159,3 +168,69 @@ def test_maps_hold_the_values_of_masks_alone(finished: Context) -> None:
     maps = list(finished.layout.arm("geometry_prior").glob("seed-*/maps/*.png"))
     assert len(maps) == 2 * len(SEEDS)
     assert all(set(np.unique(np.asarray(Image.open(path)))) <= set(VALUES) for path in maps)
+
+
+def test_the_weights_of_a_network_are_read_once(
+    finished: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def counted(path: Path, device: torch.device) -> LoadedGenerator:
+        read.append(path)
+        return load_generator(path, device)
+
+    monkeypatch.setattr("leukosr.stages.by_network.load_generator", counted)
+    monkeypatch.chdir(finished.layout.outputs.parent)
+    context = Context(finished.params, Layout(finished.params.study.name), finished.console, tmp_path / "arm")
+    upscale.run(context, "geometry_prior")
+    assert len(set(read)) == len(read) == len(SEEDS)
+    made, before = (list(each.rglob("*.p*")) for each in (tmp_path / "arm", finished.layout.arm("geometry_prior")))
+    assert len(made) == len(before) > 0
+
+
+def test_the_dice_of_a_map_without_a_loss_is_said_to_mean_nothing(
+    finished: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(finished.layout.outputs.parent)
+    params = finished.params
+    free = params.train_sr["geometry_prior"].model_copy(update={"map_loss": 0.0})
+    shown: list[list[str]] = []
+    monkeypatch.setattr("leukosr.report.quality_blocks.image_rows", lambda _, rows, names, *__: shown.append(names))
+    for settings, meant in ((params.train_sr["geometry_prior"], True), (free, False)):
+        changed = params.model_copy(update={"train_sr": {"geometry_prior": settings}})
+        results = load_results(finished.layout, changed, "random_80_10_10")
+        (block,) = [each for each in quality_blocks(tmp_path, changed, results, "") if each.title == "Predicted maps"]
+        ((name, *_),) = block.tables[0].rows
+        assert (name == "geometry prior") is meant and ("means nothing" in " ".join(block.sentences)) is not meant
+    assert shown == 2 * [["HR", "LR, 16×16", "mask", "geometry prior"]]
+
+
+@pytest.mark.parametrize(("trained", "tested"), [("dataset_1", "dataset_2"), ("dataset_2", "dataset_1")])
+def test_one_set_trains_and_the_other_is_only_tested(
+    compose_params: Callable[..., Params], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: str, tested: str
+) -> None:
+    params = compose_params(
+        "study=geometry_prior_transfer", "budget=cpu", "prepare.root=sets", "prepare.least_size=[64,64]",
+        f"prepare.train={trained}", f"prepare.test={tested}", "runtime.workers=1",
+    )  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    for seed, name in enumerate(("dataset_1", "dataset_2")):
+        draw_set(tmp_path / name, seed)
+        for kind in (Path(name), Path("masks", name)):
+            (tmp_path / "sets" / kind).mkdir(parents=True)
+        for file in tmp_path.glob(f"{name}/**/*.png"):  # as `leukosr data add` lays out a set of two folders
+            masks = ("masks",) if file.parent.name == "masks" else ()
+            file.rename(tmp_path.joinpath("sets", *masks, name, file.name))
+    context = Context(params, Layout(params.study.name), Console(quiet=True))
+    prepare.run(context)
+    rows = read_manifest(context.layout.manifest)
+    roles = {each: {row.role("official") for row in rows if row.id.startswith(each)} for each in (trained, tested)}
+    assert roles == {trained: {"sr_train", "sr_val"}, tested: {"sr_test"}}
+    assert len(rows) == 2 * IMAGES and all(row.mask == f"masks/{row.id}.png" for row in rows)
+    assert {row.id for row in compared_rows(rows, params.study)} == {
+        row.id for row in rows if row.id.startswith(tested)
+    }
+    results = StudyResults(
+        params.study.name, "official", context.layout, rows, pd.DataFrame(), arms={}, experiments={}, trainings={}
+    )
+    assert _parts(params, results) == f", all from {tested}, while SR trained on {trained} alone"

@@ -98,25 +98,36 @@ def test_sftgan_takes_the_prior_of_its_own_sr_seed_and_says_which(inside_maps: S
 def test_shuffled_masks_are_those_of_other_images_each_used_once(inside_maps: Study) -> None:
     params = inside_maps.params
     rows = arm_rows(read_manifest(inside_maps.layout.manifest), params.study)
-    own, other = (masks_for(rows, params, shuffled=shuffled) for shuffled in (False, True))
+    own, other = (masks_for(rows, params, shuffled_by) for shuffled_by in (None, params.study.seed))
     assert np.array_equal(own[0], read_hr_mask(Path("set") / rows[0].mask, (64, 64), params.image))
     taken = [row.id for row in other.keys]
     assert sorted(taken) == sorted(row.id for row in rows)
     assert all(mine != row.id for mine, row in zip(taken, rows, strict=True))
-    assert taken == [row.id for row in masks_for(rows, params, shuffled=True).keys]
+    assert taken == [row.id for row in masks_for(rows, params, params.study.seed).keys]
 
 
 def test_a_test_image_is_enlarged_with_the_mask_that_the_training_says(inside_maps: Study) -> None:
     layout, params, arm = inside_maps.layout, inside_maps.params, "oracle_prior_shuffled"
     rows = arm_rows(read_manifest(layout.manifest), params.study)
     loaded = load_generator(layout.sr(arm) / "seed-1" / "last.safetensors")
-    assert loaded.shuffled_masks
+    assert loaded.masks_by == params.study.seed
     lr = read_rgb(layout.lr / f"{rows[0].id}.png")
     how = params.train_sr[arm].model_copy(update={"precision": "fp32"})
-    own, other = (masks_for(rows, params, shuffled=shuffled)[0] for shuffled in (False, True))
+    own, other = (masks_for(rows, params, shuffled_by)[0] for shuffled_by in (None, params.study.seed))
     made = read_rgb(layout.arm(arm) / "seed-1" / f"{rows[0].id}.png").astype(int)
     by_own, by_other = (upscale_batch(loaded.model, [lr], how, CPU, masks=[mask])[0] for mask in (own, other))
     assert np.abs(made - by_other).mean() < np.abs(made - by_own).mean()  # not equal: the arm may be computed in bf16
+
+
+def test_masks_are_shuffled_as_the_weights_say_whatever_seed_the_study_has_now(
+    inside_maps: Study, quiet: Console, tmp_path: Path
+) -> None:
+    params, arm = inside_maps.params, "oracle_prior_shuffled"
+    later = params.model_copy(update={"study": params.study.model_copy(update={"seed": params.study.seed + 1})})
+    upscale.run(Context(later, inside_maps.layout, quiet, tmp_path / "arm"), arm)
+    before = inside_maps.layout.arm(arm)
+    files = [path.relative_to(before) for path in before.rglob("*.png")]
+    assert files and all((tmp_path / "arm" / file).read_bytes() == (before / file).read_bytes() for file in files)
 
 
 def test_an_image_without_a_mask_stops_what_needs_one_and_is_named(

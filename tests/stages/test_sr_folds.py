@@ -117,24 +117,26 @@ def test_every_image_is_made_by_the_network_that_saw_no_image_of_its_patient(
     assert not sync(params, Path("params.yaml"), layout).logged  # four networks and the sweep are known already
 
 
+@pytest.mark.parametrize("arm", ["srgan", "bicubic_colour"])
 @pytest.mark.parametrize(
-    ("changed", "what"),
+    ("protocol", "what"),
     [
-        (["study.sr_seeds=[1,2]"], "study.sr_seeds asks for several networks, too"),
-        (
-            ["study.measures=[image_quality,classification]", "sweep.target=classify"],
-            "a classifier would train on images by networks that saw its test images",
-        ),
+        ("patient_disjoint", "a classifier would train on images by what was fitted to its test images"),
+        ("[patient_disjoint,paper]", "leaves no network for the images that other protocols test"),
     ],
 )
-def test_what_would_need_further_networks_or_mix_them_is_refused(
-    compose_raw: Callable[..., dict], changed: list[str], what: str
+def test_classifiers_see_no_image_by_what_was_fitted_in_folds(
+    compose_raw: Callable[..., dict], arm: str, protocol: str, what: str
 ) -> None:
-    raw = compose_raw(*SMALL, *changed)
-    if "classification" in str(changed):
-        raw["classify"] = compose_raw("study=demo", "arms=[bicubic]", "study.name=histopathology_he")["classify"]
+    folds = ("study=demo", f"study.protocol={protocol}", "prepare.source_disjoint.folds=3")
     with pytest.raises(LeukoError, match=what):
-        parse_params(raw, "params.yaml")
+        parse_params(compose_raw(*folds, f"arms=[bicubic,{arm}]"), "params.yaml")
+    parse_params(compose_raw(*folds, "arms=[bicubic]"), "params.yaml")
+
+
+def test_folds_and_sr_seeds_exclude_each_other(compose_raw: Callable[..., dict]) -> None:
+    with pytest.raises(LeukoError, match=r"study\.sr_seeds asks for several networks, too"):
+        parse_params(compose_raw(*SMALL, "study.sr_seeds=[1,2]"), "params.yaml")
 
 
 def test_more_folds_than_patients_is_named(params: Params, tmp_path: Path, mlflow_store: str, quiet: Console) -> None:

@@ -6,14 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from leukosr.errors import LeukoError
 from leukosr.images.masks import CYTOPLASM, NUCLEUS, REST, VALUES, read_mask
 from leukosr.images.reading import read_rgb
 from leukosr.superres.enhance import Enhanced
-from leukosr.superres.segment import overlay, segment_path
+from leukosr.superres.networks.prior import GeometryPrior
+from leukosr.superres.segment import overlay, predicted_masks, segment_path
 
+from .test_prior import CPU, How, network
 from .tiny import weights_of
 
 
@@ -61,3 +64,20 @@ def test_an_overlay_tints_the_cell_and_leaves_the_rest() -> None:
     shown = overlay(grey, mask)
     assert shown[0, 0].tolist() == [100, 100, 100]
     assert shown[2, 2, 2] > shown[2, 2, 0] and shown[3, 3, 0] > shown[3, 3, 2]
+
+
+def test_each_tile_of_a_large_image_has_the_map_of_that_tile() -> None:
+    model = network("geometry_prior")
+    assert isinstance(model, GeometryPrior)
+    with torch.no_grad():
+        for parameter in model.prior.parameters():  # so that its map has all three parts
+            parameter.normal_(0, 0.3, generator=torch.Generator().manual_seed(parameter.numel()))
+    image = np.random.default_rng(0).integers(0, 256, (24, 16, 3), np.uint8)
+    (joined,) = predicted_masks(model, [image], How(), CPU, tile=16, overlap=4)
+    upper, lower = predicted_masks(model, [image[:16], image[8:]], How(), CPU)
+    assert joined.shape == (96, 64)
+    assert np.array_equal(joined, np.concatenate([upper[:48], lower[16:]]))
+    (whole,) = predicted_masks(model, [image], How(), CPU, tile=24, overlap=4)
+    assert np.array_equal(whole, next(predicted_masks(model, [image], How(), CPU)))
+    assert set(np.unique(whole)) == set(VALUES)
+    assert not np.array_equal(whole, joined), "the network sees further than half an overlap"

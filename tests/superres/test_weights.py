@@ -496,3 +496,18 @@ def test_init_from_names_what_does_not_fit_and_changes_nothing(tmp_path: Path, m
     with pytest.raises(LeukoError, match=r"start\.safetensors holds .*" + reason):
         init_from(model, tmp_path / "start.safetensors")
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_the_header_says_by_which_seed_masks_were_shuffled(tmp_path: Path) -> None:
+    model, path, size = (
+        small_generator("oracle_prior"),
+        tmp_path / "w.safetensors",
+        dict(GENERATORS["oracle_prior"].tiny),
+    )
+    save_generator(path, model, "oracle_prior", 4, size)
+    assert load_generator(path).masks_by is None
+    save_generator(path, model, "oracle_prior", 4, size, {"masks": "shuffled by 7"})
+    assert load_generator(path).masks_by == 7
+    save_generator(path, model, "oracle_prior", 4, size, {"masks": "shuffled"})
+    with pytest.raises(LeukoError, match=r"does not say by which seed its masks were shuffled .* train it again"):
+        load_generator(path)

@@ -46,10 +46,13 @@ def _stage(name: str, params_file: Path, out: Path | None = None, sharing: Shari
     """What a stage works with; `sharing` starts or joins the processes that do it together.
 
     Under `mlflow run` the stage writes into a temporary folder that becomes artifacts, so such a run never writes over
-    files that DVC tracks.
+    files that DVC tracks. Of several processes that a launcher started for a stage which is not shared, the first alone
+    does it, and the others end at once.
     """
     from leukosr.stages.context import Context
 
+    if sharing is _alone and launcher_number("WORLD_SIZE", 1) > 1 and launcher_number("RANK", 0):
+        sys.exit()
     params = _load(params_file)
     layout = Layout(params.study.name)
     with _target(name, params, layout, out) as target, sharing(params.runtime) as processes:

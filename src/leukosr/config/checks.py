@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from leukosr.classify.settings import Experiment
-from leukosr.config.arms import ByClass, ByFile, Extraction, Trained
+from leukosr.config.arms import ByClass, ByFile, Extraction, Recoloured, Trained
 from leukosr.data.sr_folds import sr_folds
 from leukosr.evaluate.claims import Claims
 from leukosr.images.settings import Image
@@ -37,18 +37,23 @@ def check_training(name: str, arm: Trained, params: Params) -> None:
                 f"upscale.{name}.trainings.{label} = '{training}': train_sr.{training}.class is {found}, it must be "
                 f"{label}"
             )
-    _check_sr_folds(params)
 
 
-def _check_sr_folds(params: Params) -> None:
-    """Where SR trains once per fold, nothing else asks for several networks or would see the images of several."""
-    if not (folds := sr_folds(params.study, params.prepare)) or not params.train_sr:
+def check_sr_folds(params: Params) -> None:
+    """Where SR is fitted once per fold, nothing asks for further networks or would see the images of several."""
+    fitted = params.train_sr or any(isinstance(arm, Trained | Recoloured) for arm in params.upscale.values())
+    if not (folds := sr_folds(params.study, params.prepare)) or not fitted:
         return
     key = f"prepare.source_disjoint.folds = {len(folds)}: under {params.study.sr_protocol} SR trains once per fold"
+    if len(params.study.protocols) > 1:
+        raise ValueError(
+            f"{key}, which leaves no network for the images that other protocols test: set folds to null, or "
+            f"study.protocol to {params.study.sr_protocol}"
+        )
     if params.study.classifies:
         raise ValueError(
-            f"{key}, so that a classifier would train on images by networks that saw its test images: set folds to "
-            "null, or take classification out of study.measures"
+            f"{key}, so that a classifier would train on images by what was fitted to its test images: set folds to "
+            "null, take classification out of study.measures, or leave out trainings and colour maps"
         )
     if params.study.sr_seeds is not None:
         raise ValueError(f"{key}, and study.sr_seeds asks for several networks, too: set one of the two to null")
@@ -107,6 +112,24 @@ def check_experiment(name: str, experiment: Experiment, params: Params) -> None:
         raise ValueError(f"{key}.reads = {experiment.reads}: must be {needed}, where the images of its arms lie")
 
 
+def check_comparisons(params: Params) -> None:
+    """Each pair are two experiments that meet or, where nothing is classified, two arms that have a PSNR."""
+    classifies = params.study.classifies
+    known, noun = (params.classify, "experiments") if classifies else (params.compared, "arms")
+    for pair in params.study.comparisons or ():
+        key = f"study.comparisons: {list(pair)}"
+        if len(set(pair)) != 2 or not set(pair) <= set(known):
+            raise ValueError(f"{key} must be two different {noun} of {', '.join(known)}")
+        if classifies and not params.comparable(*pair):
+            raise ValueError(
+                f"{key} must have a protocol and a seed in common; see protocols and seeds of classify.{pair[0]} and "
+                f"classify.{pair[1]}"
+            )
+        originals = [] if classifies else [arm for arm in pair if params.upscale[arm].shows_originals(params.image)]
+        if originals:
+            raise ValueError(f"{key}: {originals[0]} shows the originals, whose PSNR is undefined: leave the pair out")
+
+
 def check_claims(claims: Claims, params: Params) -> None:
     """The study, and every experiment of the family, runs what was declared."""
     for key, declared, run in (
@@ -148,19 +171,6 @@ def check_patch(name: str, train: TrainSR, image: Image) -> None:
             f"train_sr.{name}.patch {train.patch} is not divisible by image.scale {image.scale}: "
             f"use {max(lower, 32)} or {lower + image.scale}"
         )
-
-
-def check_comparisons(params: Params) -> None:
-    """Pairs that can be compared."""
-    known, noun = (params.classify, "experiments") if params.study.classifies else (params.compared, "arms")
-    for pair in params.study.comparisons or ():
-        if len(set(pair)) != 2 or not set(pair) <= set(known):
-            raise ValueError(f"study.comparisons: {list(pair)} must be two different {noun} of {', '.join(known)}")
-        if params.study.classifies and not params.comparable(*pair):
-            raise ValueError(
-                f"study.comparisons: {list(pair)} must have a protocol and a seed in common; see protocols and "
-                f"seeds of classify.{pair[0]} and classify.{pair[1]}"
-            )
 
 
 def check_sr_seeds(params: Params) -> None:

@@ -13,6 +13,7 @@ from leukosr.config.checks import (
     check_extraction,
     check_measures,
     check_patch,
+    check_sr_folds,
     check_sr_seeds,
     check_training,
     check_watched,
@@ -83,6 +84,7 @@ class Params(Section):
         for name, arm in self.upscale.items():
             if isinstance(arm, Trained):
                 check_training(name, arm, self)
+        check_sr_folds(self)
         for name, extraction in self.extract.items():
             check_extraction(name, extraction, self)
         if unknown := [name for name in self.report.looks if name not in self.arms]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -221,18 +220,24 @@ def is_tested(row: Row, protocol: Protocol) -> bool:
     return row.role(protocol).startswith(FOLD) or row.plays(protocol, "classifier_test", SR_TEST)
 
 
-def untested_rows(rows: Iterable[Row], protocols: Sequence[Protocol]) -> list[Row]:
-    """The rows that no protocol tests: all that a network which knows the label may be shown.
+def untested_rows(rows: Iterable[Row], protocols: Sequence[Protocol], arm: str) -> list[Row]:
+    """The rows that no protocol tests: all that the networks of an arm which know the label may be shown.
 
     Raises LeukoError where one of them trains a classifier under another protocol, or in another fold.
     """
     rows = list(rows)
     tested = {row.id: row for row in rows if any(is_tested(row, protocol) for protocol in protocols)}
-    for row, protocol in product(tested.values(), protocols):
-        if row.role(protocol).startswith(FOLD) or row.plays(protocol, "classifier_train", "classifier_val"):
+    for protocol in protocols:
+        trained = [
+            row
+            for row in tested.values()
+            if row.role(protocol).startswith(FOLD) or row.plays(protocol, "classifier_train", "classifier_val")
+        ]
+        if trained:
             raise LeukoError(
-                f"{row.id} is tested and, under {protocol}, trained on, so no network of one class may make it: run "
-                "the protocols as studies of their own, without folds"
+                f"the arm {arm} is made by networks that know the label, so it may hold no test image, but {protocol} "
+                f"trains on {len(trained)} of {len(tested)} test images, e.g. {trained[0].id}: leave out the arm, or "
+                "take another study.protocol, without folds"
             )
     return [row for row in rows if row.id not in tested]
 

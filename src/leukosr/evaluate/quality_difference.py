@@ -22,7 +22,7 @@ def psnr_difference(first: pd.DataFrame, second: pd.DataFrame, sources: Mapping[
     source is its own. Networks of one SR seed, which share the order of training, are pairs where both arms have the
     same seeds, else samples of their own. The variance is that of `two_way`, over networks x sources, without its
     remedy for scores near 100 %. Of an arm with one network the interval is about this network. No interval with a
-    single source. Raises LeukoError where the arms have other images.
+    single source. Raises LeukoError where the arms have other images, and where a PSNR is undefined.
     """
     ours, theirs = _by_network(first), _by_network(second)
     if list(ours.columns) != list(theirs.columns):
@@ -47,9 +47,13 @@ def psnr_difference(first: pd.DataFrame, second: pd.DataFrame, sources: Mapping[
 def _by_network(per_image: pd.DataFrame) -> pd.DataFrame:
     """PSNR, a row per network and a column per image."""
     table = per_image if "sr_seed" in per_image else per_image.assign(sr_seed=-1)
-    wide = table.pivot_table(index="sr_seed", columns="image", values="psnr", aggfunc="first")
-    if wide.isna().to_numpy().any():
-        raise LeukoError("an image has no PSNR from some network, so it cannot be compared: it equals its original")
+    wide = table.pivot(index="sr_seed", columns="image", values="psnr")
+    lacking = wide.columns[wide.isna().any()]
+    if len(lacking):
+        raise LeukoError(
+            f"{len(lacking)} of {wide.shape[1]} images have no PSNR, e.g. {lacking[0]}, as they equal their originals: "
+            "compare another arm (study.comparisons), or leave these images out of the set"
+        )
     return wide
 
 

@@ -97,6 +97,7 @@ class Page:
     rejected: Sequence[Any]
     degradation: Rows
     caveat: str | None
+    idle: str
     images: int
     quality_words: str
     wrapped: bool

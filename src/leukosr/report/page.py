@@ -115,6 +115,7 @@ def write_report(
             rejected=list(results.rejected.itertuples(index=False)),
             degradation=sections.degradation_rows(params),
             caveat=params.study.caveat,
+            idle=sections.idle_sentence(results),
             images=next((each.quality.n for each in results.arms.values()), 0),
             quality_words=sections.quality_words(params),
             wrapped=getattr(params.degrade, "noise", "") == "wrapped",

@@ -11,16 +11,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from leukosr.config import Generated, Params, Resampled
+from leukosr.config import ByTraining, Generated, Params, Resampled
 from leukosr.data.mask_files import mask_file
-from leukosr.evaluate.image_quality import AS_ITS_INPUT
 from leukosr.evaluate.quality_difference import psnr_difference
 from leukosr.images.masks import read_hr_mask, read_mask
-from leukosr.images.reading import read_hr
+from leukosr.images.reading import read_hr, read_rgb
 from leukosr.layout import MAPS, image_file
 from leukosr.report.block import Block, TableOfBlock
 from leukosr.report.grids import image_rows
 from leukosr.report.results import ArmResults, StudyResults
+from leukosr.report.style import size_text
 from leukosr.report.tables import UNDEFINED, number
 
 DIFFERENCES = ["arms", "networks", "other_networks", "difference", "low", "high"]
@@ -59,7 +59,6 @@ def compared_arms(params: Params) -> list[tuple[str, str]]:
 
 def _differences(params: Params, results: StudyResults, found: pd.DataFrame) -> Block:
     sources = [row.source for row in results.manifest]
-    idle = [arm.look.label for arm in results.arms.values() if arm.facts.get("did_not_train")]
     unit = "sources" if any(sources) else "images, each a source of its own,"
     words = [
         f"Mean difference of PSNR on the same images, with 95 % intervals over {unit} and over SR networks (Student's "
@@ -67,10 +66,6 @@ def _differences(params: Params, results: StudyResults, found: pd.DataFrame) -> 
     ]
     if params.study.sr_seeds is None:
         words.append("Every method was trained once: the intervals are about these networks, not about the methods.")
-    if idle:
-        words.append(
-            f"Did not train: {', '.join(idle)}, within {AS_ITS_INPUT} dB of what went in: no evidence against a method."
-        )
     head = ("arms", "networks", "networks of the second", "difference, dB (95 % interval)")
     return Block("Differences of PSNR", words, [TableOfBlock("Differences of PSNR", head, difference_rows(found))])
 
@@ -97,16 +92,37 @@ def _maps(folder: Path, params: Params, results: StudyResults, note: str) -> lis
     arms = {name: arm for name, arm in results.arms.items() if "dice_nucleus" in arm.facts}
     if not arms:
         return []
-    rows = [[arm.look.label, *(_mean_sd(arm.facts, f"dice_{part}") for part in parts)] for arm in arms.values()]
+    free = [name for name in arms if _has_free_map(params, name)]
+    rows = [
+        [
+            f"{arm.look.label} (means nothing: no loss on its map)" if name in free else arm.look.label,
+            *(_mean_sd(arm.facts, f"dice_{part}") for part in parts),
+        ]
+        for name, arm in arms.items()
+    ]
     _draw_maps(folder / "maps.png", params, results, arms, note)
-    words = (
+    words = [
         "Dice of the map that a network predicts from the low-resolution image, against the mask of the original: mean "
         "over images. A map that is good on its own need not be what improves the image; the rows with shuffled and "
         "true maps, where the study has them, say that."
-    )
+    ]
+    if free:
+        words.append(
+            "A network whose map had no loss in training uses its three channels as it likes: that they are called "
+            "nucleus, cytoplasm and rest means nothing, and neither does its Dice."
+        )
     table = TableOfBlock("Dice, mean ± sd over images", ("arm", *parts), rows)
-    caption = "The first test images by name, their masks, and the maps of networks: nucleus white, cytoplasm grey."
-    return [Block("Predicted maps", [words], [table], {"maps": caption})]
+    caption = (
+        "The first test images by name, their low resolution, which the networks see, their masks, and the maps of "
+        "networks: nucleus white, cytoplasm grey."
+    )
+    return [Block("Predicted maps", words, [table], {"maps": caption})]
+
+
+def _has_free_map(params: Params, arm: str) -> bool:
+    """Whether a training of the study without masks made the network that predicts a map."""
+    settings = params.upscale[arm]
+    return isinstance(settings, ByTraining) and not params.train_sr[settings.training].needs_masks
 
 
 def _draw_maps(path: Path, params: Params, results: StudyResults, arms: Mapping[str, ArmResults], note: str) -> None:
@@ -114,13 +130,17 @@ def _draw_maps(path: Path, params: Params, results: StudyResults, arms: Mapping[
     items, root = {row.id: row for row in results.manifest}, Path(params.prepare.root)
     chosen = [items[image] for image in shown]
     masks = [read_hr_mask(mask_file(root, row), (row.height, row.width), params.image) for row in chosen]
-    rows = [[read_hr(root / row.path, params.image) for row in chosen], [_grey(mask) for mask in masks]]
+    rows = [
+        [read_hr(root / row.path, params.image) for row in chosen],
+        [read_rgb(image_file(results.layout.lr, row.id)) for row in chosen],
+        [_grey(mask) for mask in masks],
+    ]
     for name in arms:
         maps = results.layout.arm(params.version(name, params.study.networks[0])) / MAPS
         rows.append(
             [_grey(read_mask(image_file(maps, row.id), mask.shape)) for row, mask in zip(chosen, masks, strict=True)]
         )
-    names = ["HR", "mask", *(arm.look.label for arm in arms.values())]
+    names = ["HR", f"LR, {size_text(*params.image.lr_size)}", "mask", *(arm.look.label for arm in arms.values())]
     image_rows(path, rows, names, [Path(image).name for image in shown], note)
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import pandas as pd
 
 from leukosr.config import Classifier, Params, Trained
+from leukosr.data.manifest import SR_ROLES, compared_rows, with_role
+from leukosr.evaluate.image_quality import AS_ITS_INPUT
 from leukosr.report.results import StudyResults
 from leukosr.report.style import arm_looks, size_text, training_words
 from leukosr.report.tables import UNDEFINED, number, percent, quality_cells, score_cells
@@ -26,7 +28,8 @@ def lead_sentence(params: Params, results: StudyResults) -> str:
     if not results.experiments:
         count = next(iter(results.arms.values())).quality.n
         return (
-            f"{len(results.arms)} versions (arms) of the same {count} images are compared with the originals; {sizes}"
+            f"{len(results.arms)} versions (arms) of the same {count} images are compared with the originals"
+            f"{_parts(params, results)}; {sizes}"
         )
     scores = next(iter(results.experiments.values())).scores
     sources = "" if scores.n_test_sources is None else f" from {scores.n_test_sources} sources"
@@ -35,6 +38,16 @@ def lead_sentence(params: Params, results: StudyResults) -> str:
         f"{_trained(params, results)}, and tested on {scores.n_test} other images{folds}{sources}, so that one image "
         f"is {100 / max(scores.n_test, 1):.2g} points of accuracy; {sizes}"
     )
+
+
+def _parts(params: Params, results: StudyResults) -> str:
+    """The folders of the set that SR trains and is tested on, where these are two."""
+    trained = with_role(results.manifest, params.study.sr_protocol, *SR_ROLES)
+    tested = compared_rows(results.manifest, params.study)
+    for rows, part in ((trained, params.prepare.train), (tested, params.prepare.test)):
+        if part is None or not all(row.path.startswith(f"{part}/") for row in rows):
+            return ""
+    return f", all from {params.prepare.test}, while SR trained on {params.prepare.train} alone" if trained else ""
 
 
 def _networks(params: Params) -> str:
@@ -74,6 +87,14 @@ def quality_words(params: Params) -> str:
     rounded = "images as computed, not rounded to 8 bits" if exact else "8-bit images"
     window = params.quality.ssim_window
     return f"{channels}, {rounded}, data range 255, SSIM in a uniform window of {window}×{window} pixels"
+
+
+def idle_sentence(results: StudyResults) -> str:
+    """The arms whose networks gave back what went in; empty where every training did something."""
+    idle = [arm.look.label for arm in results.arms.values() if arm.facts.get("did_not_train")]
+    if not idle:
+        return ""
+    return f"Did not train: {', '.join(idle)}, within {AS_ITS_INPUT} dB of what went in: no evidence against a method."
 
 
 def alike(params: Params, results: StudyResults) -> bool:

@@ -15,8 +15,9 @@ from leukosr.data.mask_files import mask_file
 from leukosr.engine.device import choose_device, place
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
+from leukosr.images.masks import write_mask
 from leukosr.images.resampling import brought_to
-from leukosr.layout import of_network, require
+from leukosr.layout import new_image_file, of_network, require
 from leukosr.stages.context import Context
 from leukosr.stages.given_images import given_files, given_images
 from leukosr.stages.kept_images import KeptImages
@@ -40,38 +41,28 @@ class Made:
 
 
 def made_by_networks(
-    context: Context, arm: str, settings: Generated, rows: list[Row], network: int | str | None
+    context: Context, arm: str, settings: Generated, rows: list[Row], network: int | str | None, maps: Path
 ) -> list[Made]:
     """All images of an arm by the networks of an SR seed or a fold: what a cut attempt kept, and the others anew.
 
-    Raises LeukoError for a class without a training, for weights of another network or scale, and where a network that
-    knows one class alone would make a test image.
+    maps: the folder that gets the map which a network predicts of each image; it is made where one does. Raises
+    LeukoError for a class without a training, for weights of another network or scale, and where a network that knows
+    one class alone would make a test image.
     """
     if not isinstance(settings, ByClass):
-        return [_made(context, arm, settings, rows, network)]
+        return [_made(context, arm, settings, rows, network, maps)]
     made = []
     for label, alike in groupby(sorted(rows, key=lambda row: row.label), key=lambda row: row.label):
         if label not in settings.trainings:
             known = ", ".join(settings.trainings)
             raise LeukoError(f"upscale.{arm}.trainings: no training for the class {label}; there are those of {known}")
-        made.append(_made(context, arm, settings.of_class(label), list(alike), network))
+        made.append(_made(context, arm, settings.of_class(label), list(alike), network, maps))
     return made
 
 
-def masks_by_network(
-    context: Context, arm: str, settings: Generated, rows: list[Row], network: int | str | None
-) -> Iterator[np.ndarray]:
-    """The map that the arm's network predicts of each image; nothing of one without a prior."""
-    if isinstance(settings, ByClass):
-        return
-    device = choose_device(context.params.runtime.device)
-    model = load_generator(_wanted(context, arm, settings, network).weights, device).model
-    if isinstance(model, GeometryPrior):
-        model = place(model, device, settings.channels_last)
-        yield from predicted_masks(model, given_images(context, settings, rows), settings, device)
-
-
-def _made(context: Context, arm: str, settings: Generated, rows: list[Row], network: int | str | None) -> Made:
+def _made(
+    context: Context, arm: str, settings: Generated, rows: list[Row], network: int | str | None, maps: Path
+) -> Made:
     image, wanted = context.params.image, _wanted(context, arm, settings, network)
     device = choose_device(context.params.runtime.device)
     loaded = load_generator(wanted.weights, device)
@@ -85,7 +76,7 @@ def _made(context: Context, arm: str, settings: Generated, rows: list[Row], netw
     missing, name = kept.missing(rows), of_network(arm, network)
     if len(missing) < len(rows):
         context.console.print(f"upscale {name}: {len(rows) - len(missing)} of {len(rows)} images are there already")
-    masks = _masks(context, everyone, missing, shuffled=loaded.shuffled_masks) if everyone else None
+    masks = _masks(context, everyone, missing, loaded.masks_by) if everyone else None
     made = upscale_images(
         model,
         given_images(context, settings, missing),
@@ -100,12 +91,17 @@ def _made(context: Context, arm: str, settings: Generated, rows: list[Row], netw
     )
     for row, each in zip(missing, track(made, len(missing), f"upscale {name}"), strict=True):
         kept.keep(row, brought_to(each, settings.shape(image), image.kernel))
+    if isinstance(model, GeometryPrior) and loaded.scale == image.scale:  # of another size it could not be compared
+        low = given_images(context, settings, rows)
+        predicted = predicted_masks(model, low, settings, device, settings.tile, settings.overlap)
+        for row, mask in zip(rows, track(predicted, len(rows), f"maps {name}"), strict=True):
+            write_mask(new_image_file(maps, row.id), mask)
     return Made(kept, rows)
 
 
-def _masks(context: Context, everyone: list[Row], rows: list[Row], *, shuffled: bool) -> Iterator[np.ndarray]:
+def _masks(context: Context, everyone: list[Row], rows: list[Row], shuffled_by: int | None) -> Iterator[np.ndarray]:
     """The masks of rows, or those of others among all rows of the arm, whichever process makes these."""
-    masks, place_of = masks_for(everyone, context.params, shuffled=shuffled), {r.id: i for i, r in enumerate(everyone)}
+    masks, place_of = masks_for(everyone, context.params, shuffled_by), {r.id: i for i, r in enumerate(everyone)}
     return (masks[place_of[row.id]] for row in rows)
 
 

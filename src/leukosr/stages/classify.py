@@ -68,7 +68,7 @@ def run(context: Context, name: str, seeds: list[int] | None = None) -> None:
     folders = {version: layout.arm(version) for version in versions}
     seen = seen_by_classifiers(rows, protocols)
     alone = {
-        params.version(arm, network): untested_rows(seen, params.study.protocols)
+        params.version(arm, network): untested_rows(seen, params.study.protocols, arm)
         for arm, network in product(experiment.arms, networks)
         if isinstance(params.source_arm(arm), ByClass)
     }

@@ -41,7 +41,7 @@ def run(context: Context, name: str) -> None:
     settings, networks = params.extract[name], params.networks_of(name)
     rows = arm_rows(read_manifest(layout.manifest), params.study)
     if isinstance(params.source_arm(name), ByClass):
-        rows = untested_rows(rows, params.study.protocols)
+        rows = untested_rows(rows, params.study.protocols, name)
     target = context.out or layout.arm(name)
     table: list[tuple[Any, ...]] = []
     missed: dict[int | None, list[Row]] = {}

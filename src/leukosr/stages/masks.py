@@ -16,10 +16,11 @@ from leukosr.images.masks import read_hr_mask
 from leukosr.images.store import ImageStore
 
 
-def masks_for(rows: Sequence[Row], params: Params, *, shuffled: bool) -> ImageStore[Row]:
-    """The mask of each row's original, uint8 image.height x image.width; `shuffled`: that of another row.
+def masks_for(rows: Sequence[Row], params: Params, shuffled_by: int | None) -> ImageStore[Row]:
+    """The mask of each row's original, uint8 image.height x image.width.
 
-    Raises LeukoError for a row without a mask.
+    shuffled_by: the seed by which each row gets the mask of another one; None: its own. Raises LeukoError for a row
+    without a mask.
     """
     root = Path(params.prepare.root)
     for row in rows:
@@ -28,7 +29,7 @@ def masks_for(rows: Sequence[Row], params: Params, *, shuffled: bool) -> ImageSt
     def read(row: Row) -> np.ndarray:
         return read_hr_mask(mask_file(root, row), (row.height, row.width), params.image)
 
-    return ImageStore(_others(rows, params.study.seed) if shuffled else list(rows), read)
+    return ImageStore(list(rows) if shuffled_by is None else _others(rows, shuffled_by), read)
 
 
 def _others(rows: Sequence[Row], seed: int) -> list[Row]:

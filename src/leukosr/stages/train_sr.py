@@ -38,7 +38,7 @@ from leukosr.stages.masks import masks_for
 from leukosr.stages.weight_notes import appearance_note
 from leukosr.superres.progress import history_columns
 from leukosr.superres.trainer import SRTraining
-from leukosr.superres.weights import SHUFFLED, save_generator
+from leukosr.superres.weights import SHUFFLED_BY, save_generator
 from leukosr.tracking.records import SYNC, TrainingRecord, of_study
 
 SAMPLES = 4
@@ -189,7 +189,8 @@ def pairs_of(rows: list[Row], role: str, params: Params, name: str, layout: Layo
         return read_rgb(image_file(layout.lr, row.id))
 
     settings = params.train_sr[name]
-    masks = masks_for(chosen, params, shuffled=settings.shuffles_masks) if settings.needs_masks else None
+    shuffled_by = params.study.seed if settings.shuffles_masks else None
+    masks = masks_for(chosen, params, shuffled_by) if settings.needs_masks else None
     fresh = role == "sr_train" and params.degrade.on_the_fly
     degrade = _drawn_afresh(params) if fresh else None
     labels = [known.index(row.label) for row in chosen] if params.study.classifies else None
@@ -229,7 +230,7 @@ def _write(training: SRTraining, params: Params, folder: Path) -> dict[str, Any]
         "iterations": str(done.iteration),
         "precision": settings.precision,
         "only_class": settings.only_class or "",
-        **({"masks": SHUFFLED} if settings.shuffles_masks else {}),
+        **({"masks": f"{SHUFFLED_BY}{params.study.seed}"} if settings.shuffles_masks else {}),
         **appearance_note(params, len(training.train), training.train.lr.__getitem__),
     }
     best_header = {**header, "iterations": str(done.best_iteration)}

@@ -23,10 +23,9 @@ from leukosr.errors import LeukoError
 from leukosr.files import write_json
 from leukosr.images.colour_map import fit_colour_map, with_colour_map
 from leukosr.images.filters import FILTERS
-from leukosr.images.masks import write_mask
 from leukosr.images.reading import read_hr
 from leukosr.images.resampling import brought_to, resize
-from leukosr.layout import MAPS, new_image_file, of_network
+from leukosr.layout import MAPS, of_network
 from leukosr.pretrained.named import weights_facts
 from leukosr.stages.context import Context
 from leukosr.stages.given_images import given_images
@@ -51,7 +50,7 @@ def run(context: Context, arm: str) -> None:
     rows = arm_rows(manifest, params.study)
     target = context.out or context.layout.arm(arm)
     if isinstance(params.upscale[arm], ByClass):
-        rows = untested_rows(rows, params.study.protocols)
+        rows = untested_rows(rows, params.study.protocols, arm)
     own = [row for row in rows if processes.owns(row.id)]
     settings: Arm = params.upscale[arm]
     if isinstance(settings, Generated):
@@ -109,13 +108,12 @@ def _by_networks(
     context: Context, arm: str, settings: Generated, shares: Mapping[int | str | None, list[Row]], folder: Path
 ) -> None:
     """Make all images, and the maps that are predicted, before any is moved to `folder`, which a cut stage loses."""
-    from leukosr.stages.by_network import made_by_networks, masks_by_network
+    from leukosr.stages.by_network import made_by_networks
 
     below = {each: folder / f"seed-{each}" if isinstance(each, int) else folder for each in shares}
-    made = {each: made_by_networks(context, arm, settings, rows, each) for each, rows in shares.items()}
-    for network, rows in shares.items():
-        for row, mask in zip(rows, masks_by_network(context, arm, settings, rows, network), strict=False):
-            write_mask(new_image_file(below[network] / MAPS, row.id), mask)
+    made = {
+        each: made_by_networks(context, arm, settings, rows, each, below[each] / MAPS) for each, rows in shares.items()
+    }
     for network, parts in made.items():
         for part in parts:
             part.move(below[network])

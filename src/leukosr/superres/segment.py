@@ -22,6 +22,7 @@ from leukosr.superres.enhance import Enhanced, How, device_of, images_below, rea
 from leukosr.superres.maps import masks_of
 from leukosr.superres.networks import Generator
 from leukosr.superres.networks.prior import GeometryPrior
+from leukosr.superres.tiles import Tiles
 from leukosr.superres.upscaler import Computing
 from leukosr.superres.weights import load_generator
 
@@ -30,15 +31,24 @@ TINTS = {NUCLEUS: (213, 94, 0), CYTOPLASM: (0, 114, 178)}  # Okabe & Ito's vermi
 
 @torch.inference_mode()
 def predicted_masks(
-    model: GeometryPrior, images: Iterable[NDArray[np.uint8]], how: Computing, device: torch.device
+    model: GeometryPrior,
+    images: Iterable[NDArray[np.uint8]],
+    how: Computing,
+    device: torch.device,
+    tile: int = 0,
+    overlap: int = 0,
 ) -> Iterator[NDArray[np.uint8]]:
     """The likeliest part of the cell at each pixel of the enlarged images, one after the other.
 
-    images: LR, uint8 H x W x 3. Masks are uint8 scale*H x scale*W of the values of `leukosr.images.masks`. Raises
-    Diverged where the network's map is not finite.
+    images: LR, uint8 H x W x 3; larger ones than `tile`, if above 0, in tiles (`superres.tiles`). Masks are uint8
+    scale*H x scale*W of the values of `leukosr.images.masks`. Raises Diverged where the network's map is not finite.
     """
     model.eval()
     for image in images:
+        if tile and max(image.shape[:2]) > tile:
+            tiles = Tiles((image.shape[0], image.shape[1]), model.scale, tile, overlap)
+            yield tiles.joined(predicted_masks(model, tiles.low(image), how, device))
+            continue
         (seen,) = input_of(model, to_batch(image[None], device, how.channels_last))
         with autocast(device, how.precision):
             maps = model.predicted_maps(seen)

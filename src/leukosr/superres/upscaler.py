@@ -11,11 +11,12 @@ import numpy as np
 import torch
 
 from leukosr.engine.device import autocast, to_batch, to_grey_levels, to_uint8
-from leukosr.errors import Diverged, LeukoError
+from leukosr.errors import Diverged
 from leukosr.settings import Precision
 from leukosr.superres.edge import input_of, output_of
 from leukosr.superres.maps import maps_of
 from leukosr.superres.networks import Generator
+from leukosr.superres.tiles import Tiles
 
 
 class Computing(Protocol):
@@ -83,50 +84,11 @@ def upscale_tiled(
     half covers the network's receptive field, and memory is bounded by the tile. Raises LeukoError for an
     overlap that leaves nothing of a tile.
     """
-    if tile - overlap < 2:
-        raise LeukoError(f"upscale: overlap {overlap} must be smaller than tile {tile} by 2 pixels or more")
-    height, width = image.shape[:2]
-    result = np.empty((height * scale, width * scale, 3), np.float32 if exact else np.uint8)
-    spans = [(rows, columns) for rows in _spans(height, tile, overlap) for columns in _spans(width, tile, overlap)]
-    tiles = (image[r.start : r.stop, c.start : c.stop] for r, c in spans)
-    masks = None if mask is None else (mask[_times(r, scale), _times(c, scale)] for r, c in spans)
-    upscaled = upscale_images(model, tiles, scale, how, device, batch=batch, masks=masks, exact=exact)
-    for (rows, columns), made in zip(spans, upscaled, strict=True):
-        result[rows.outer(scale), columns.outer(scale)] = made[rows.inner(scale), columns.inner(scale)]
-    return result
-
-
-def _times(span: _Span, scale: int) -> slice:
-    return slice(span.start * scale, span.stop * scale)
-
-
-class _Span:
-    """One tile along one axis: read start..stop, keep keep_from..keep_to."""
-
-    def __init__(self, start: int, stop: int, keep_from: int, keep_to: int) -> None:
-        self.start, self.stop, self.keep_from, self.keep_to = start, stop, keep_from, keep_to
-
-    def inner(self, scale: int) -> slice:
-        return slice((self.keep_from - self.start) * scale, (self.keep_to - self.start) * scale)
-
-    def outer(self, scale: int) -> slice:
-        return slice(self.keep_from * scale, self.keep_to * scale)
-
-
-def _spans(size: int, tile: int, overlap: int) -> Iterator[_Span]:
-    """Cover an axis with tiles that start at even pixels; the last is moved inwards.
-
-    Even starts, because the x2 network folds pairs of pixels into channels; the last tile may be one pixel shorter
-    for it.
-    """
-    length = min(tile, size)
-    step = (tile - overlap) // 2 * 2
-    starts = [*range(0, size - length, step), (size - length + 1) // 2 * 2]
-    for number, start in enumerate(starts):
-        keep_from = 0 if number == 0 else (starts[number - 1] + length + start + 1) // 2
-        last = number == len(starts) - 1
-        keep_to = size if last else (start + length + starts[number + 1] + 1) // 2
-        yield _Span(start, size if last else start + length, keep_from, keep_to)
+    tiles = Tiles((image.shape[0], image.shape[1]), scale, tile, overlap)
+    masks = None if mask is None else tiles.enlarged(mask)
+    return tiles.joined(
+        upscale_images(model, tiles.low(image), scale, how, device, batch=batch, masks=masks, exact=exact)
+    )
 
 
 def upscale_images(

@@ -18,7 +18,7 @@ from leukosr.superres.foreign import ForeignNetwork, read_foreign
 from leukosr.superres.networks import Generator
 
 CHECKPOINT_SUFFIXES = (".pth", ".pt")
-SHUFFLED = "shuffled"  # of masks, in the header: those of other images
+SHUFFLED_BY = "shuffled by "  # of masks, in the header, and the seed by which images got those of others
 LARGEST_SCALE, MOST_BLOCKS, WIDEST = 64, 500, 65_536
 
 
@@ -26,8 +26,9 @@ LARGEST_SCALE, MOST_BLOCKS, WIDEST = 64, 500, 65_536
 class LoadedGenerator:
     """A generator in evaluation mode and what it is: its key in GENERATORS, scale, other arguments.
 
-    only_class: the one class that it was trained on, by its file; empty where there were several. shuffled_masks: it
-    takes the masks of other images. header: what a file of ours says of it.
+    only_class: the one class that it was trained on, by its file; empty where there were several. masks_by: it
+    takes the masks of other images, shuffled by this seed; None: those of the images themselves, or none.
+    header: what a file of ours says of it.
     """
 
     model: Generator
@@ -35,7 +36,7 @@ class LoadedGenerator:
     scale: int
     arguments: dict[str, int]
     only_class: str = ""
-    shuffled_masks: bool = False
+    masks_by: int | None = None
     header: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -48,7 +49,7 @@ class _Stored:
     scale: int
     arguments: dict[str, int]
     only_class: str = ""
-    shuffled_masks: bool = False
+    masks_by: int | None = None
     header: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -107,7 +108,7 @@ def load_generator(path: str | Path, device: str | torch.device = "cpu") -> Load
         stored.scale,
         dict(stored.arguments),
         stored.only_class,
-        stored.shuffled_masks,
+        stored.masks_by,
         stored.header,
     )
 
@@ -172,8 +173,19 @@ def _described(path: Path, tensors: dict[str, Tensor], header: Mapping[str, str]
             f"{path} has a damaged header: scale is {found[0]!r} where a whole number is expected, or "
             f"arguments is {found[1]!r} where a JSON object of whole numbers is; save it again."
         ) from error
-    shuffled = header.get("masks") == SHUFFLED
-    return _Stored(tensors, architecture, scale, arguments, header.get("only_class", ""), shuffled, header)
+    return _Stored(
+        tensors, architecture, scale, arguments, header.get("only_class", ""), _masks_by(path, header), header
+    )
+
+
+def _masks_by(path: Path, header: Mapping[str, str]) -> int | None:
+    """The seed of shuffled masks; None where a network takes an image's own masks, or none."""
+    if (word := header.get("masks")) is None:
+        return None
+    seed = word.removeprefix(SHUFFLED_BY)
+    if not (seed.isascii() and seed.isdigit() and len(seed) < 20):
+        raise LeukoError(f"{path} does not say by which seed its masks were shuffled ({short(word)!r}): train it again")
+    return int(seed)
 
 
 def _check_sizes(path: Path, stored: _Stored) -> None:

@@ -1,0 +1,89 @@
+"""An image in overlapping tiles, and what was made of them put together again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from leukosr.errors import LeukoError
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Tiles of `tile` LR pixels of an image of `size` (height, width); neighbours share `overlap` pixels.
+
+    Raises LeukoError for an overlap that leaves nothing of a tile.
+    """
+
+    size: tuple[int, int]
+    scale: int
+    tile: int
+    overlap: int
+
+    def __post_init__(self) -> None:
+        """Refuse an overlap that leaves nothing."""
+        if self.tile - self.overlap < 2:
+            raise LeukoError(
+                f"upscale: overlap {self.overlap} must be smaller than tile {self.tile} by 2 pixels or more"
+            )
+
+    def low(self, image: np.ndarray) -> Iterator[np.ndarray]:
+        """The tiles of the LR image, row by row."""
+        return (image[rows.read(1), columns.read(1)] for rows, columns in self._spans)
+
+    def enlarged(self, image: np.ndarray) -> Iterator[np.ndarray]:
+        """The same tiles of an image that is `scale` times as large."""
+        return (image[rows.read(self.scale), columns.read(self.scale)] for rows, columns in self._spans)
+
+    def joined(self, parts: Iterable[np.ndarray]) -> np.ndarray:
+        """One image of enlarged tiles, of any dtype and number of channels; half of an overlap is thrown away."""
+        result = None
+        for (rows, columns), part in zip(self._spans, parts, strict=True):
+            if result is None:
+                height, width = (self.scale * side for side in self.size)
+                result = np.empty((height, width, *part.shape[2:]), part.dtype)
+            result[rows.outer(self.scale), columns.outer(self.scale)] = part[
+                rows.inner(self.scale), columns.inner(self.scale)
+            ]
+        assert result is not None
+        return result
+
+    @property
+    def _spans(self) -> Iterator[tuple[_Span, _Span]]:
+        height, width = self.size
+        return product(_spans(height, self.tile, self.overlap), _spans(width, self.tile, self.overlap))
+
+
+class _Span:
+    """One tile along one axis: read start..stop, keep keep_from..keep_to."""
+
+    def __init__(self, start: int, stop: int, keep_from: int, keep_to: int) -> None:
+        self.start, self.stop, self.keep_from, self.keep_to = start, stop, keep_from, keep_to
+
+    def read(self, scale: int) -> slice:
+        return slice(self.start * scale, self.stop * scale)
+
+    def inner(self, scale: int) -> slice:
+        return slice((self.keep_from - self.start) * scale, (self.keep_to - self.start) * scale)
+
+    def outer(self, scale: int) -> slice:
+        return slice(self.keep_from * scale, self.keep_to * scale)
+
+
+def _spans(size: int, tile: int, overlap: int) -> Iterator[_Span]:
+    """Cover an axis with tiles that start at even pixels; the last is moved inwards.
+
+    Even starts, because the x2 network folds pairs of pixels into channels; the last tile may be one pixel shorter
+    for it.
+    """
+    length = min(tile, size)
+    step = (tile - overlap) // 2 * 2
+    starts = [*range(0, size - length, step), (size - length + 1) // 2 * 2]
+    for number, start in enumerate(starts):
+        keep_from = 0 if number == 0 else (starts[number - 1] + length + start + 1) // 2
+        last = number == len(starts) - 1
+        keep_to = size if last else (start + length + starts[number + 1] + 1) // 2
+        yield _Span(start, size if last else start + length, keep_from, keep_to)
