@@ -18,14 +18,17 @@ from typing import Any
 import mlflow
 import numpy as np
 import optuna
+import pandas as pd
 import pytest
 import yaml
 from rich.console import Console
 from tests.postgresql import free_port, postgresql_server
 
 from leukosr import tracking
+from leukosr.images.reading import png_bytes
 from leukosr.superres.networks.srgan import SRGANGenerator
 from leukosr.superres.weights import save_generator
+from leukosr.tracking.served_model import image_of
 from leukosr.tracking.trial_storage import open_storage
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -145,8 +148,9 @@ def test_mlflow_on_postgresql_and_s3_keeps_a_run_and_gives_its_model_back(
             assert (stored.info.status, stored.data.metrics["psnr"]) == ("FINISHED", 20.5)
             assert b"last.safetensors" in get(f"{s3}/leukosr?list-type=2&prefix=mlflow/")
             (model,) = mlflow.search_logged_models(experiment_ids=[stored.info.experiment_id], output_format="list")
-            images = np.zeros((2, 6, 8, 3), np.uint8)
-            assert mlflow.pyfunc.load_model(model.model_uri).predict(images).shape == (2, 12, 16, 3)
+            cells = pd.DataFrame({"image": [png_bytes(np.zeros((6, 8, 3), np.uint8))]})
+            (made,) = mlflow.pyfunc.load_model(model.model_uri).predict(cells)["image"]
+            assert image_of(made).shape == (12, 16, 3)
 
 
 @pytest.mark.slow
