@@ -102,6 +102,21 @@ def test_the_published_studies_have_five_arms(compose_params: Callable[..., Para
         assert found == {stage: real_esrgan.sizes[f"{stage}_iterations"] for stage in ("net", "gan")}
 
 
+def test_the_answer_fine_tunes_the_published_network_on_a_cpu_too(compose_params: Callable[..., Params]) -> None:
+    """docs/answer.md: 23 blocks, 250 steps of 8 patches."""
+    train = compose_params("study=pbc_answer", "budget=answer").train_sr["real_esrgan"]
+    assert train.start == "pretrained/realesrgan_x4plus" and train.generator.model_dump()["blocks"] == 23
+    assert (train.stages[0].iterations, train.batch, train.patch) == (250, 8, 128)
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_no_study_overrides_a_column_of_sizes_which_nothing_would_read(
+    compose_raw: Callable[..., Any], study: str
+) -> None:
+    for train in compose_raw(f"study={study}", "budget=cpu")["train_sr"].values():
+        assert not [name for name, value in train.get("sizes", {}).items() if isinstance(value, dict)]
+
+
 @pytest.mark.parametrize("study", STUDIES)
 def test_a_budget_changes_neither_method_nor_sizes(compose_params: Callable[..., Params], study: str) -> None:
     chosen = [compose_params(f"study={study}", f"budget={budget}") for budget in BUDGETS]
