@@ -14,7 +14,7 @@ from leukosr.config import Params
 from leukosr.evaluate.arms.significance import WORDS, Comparison, Verdict
 from leukosr.evaluate.estimate import Estimate, says_nothing
 from leukosr.layout import Layout
-from leukosr.report.answer import HEADLINES, study_answer, verdict_answer
+from leukosr.report.answer import HEADLINES, sr_experiments, study_answer, verdict_answer
 from leukosr.report.block import percent_with_interval, points_with_interval
 from leukosr.report.comparisons import HEADS, row
 from leukosr.report.results import StudyResults, load_results
@@ -76,6 +76,36 @@ def test_controls_are_left_out_where_sr_is_compared_and_stand_alone_where_it_is_
     assert verdict_answer({"paper": [control]}, SR, None).question == "Is the first of each pair better?"
     (nothing,) = verdict_answer({"paper": []}, SR, None).parts
     assert nothing.lines == ["The study compares no two arms."]
+
+
+def test_a_network_that_adds_no_pixel_is_a_control_which_sr_is_compared_with(
+    compose_params: Callable[..., Params],
+) -> None:
+    params = compose_params("study=pbc_answer", "budget=answer")
+    sr = sr_experiments(params)
+    assert {"srgan", "real_esrnet", "real_esrgan", "realesrgan_x4plus", "task_driven"} <= sr
+    assert not sr & {"denoise", "bicubic", "bicubic_colour", "unsharp", "ground_truth"}
+    asked = [
+        replace(FOUND, a=a, b=b, verdict="clearly better", declared=True) for a, b in params.study.comparisons or ()
+    ]
+    against = [replace(each, verdict="inconclusive") if each.b == "denoise" else each for each in asked]
+    (part,) = verdict_answer({"official_sr_apart": against}, sr, None).parts
+    assert part.headline == "In part" and len(part.lines) == 10
+
+
+@pytest.mark.parametrize(
+    ("words", "headline"),
+    [
+        (("clearly better", "better"), HEADLINES["better"]),
+        (("equivalent", "no gain"), HEADLINES["no gain"]),
+        (("worse", "clearly worse"), HEADLINES["no gain"]),
+        (("no gain", "inconclusive"), "Not shown"),
+        (("better", "worse"), "In part"),
+    ],
+)
+def test_several_verdicts_answer_what_all_of_them_say(words: tuple[Verdict, ...], headline: str) -> None:
+    found = [replace(FOUND, verdict=word, declared=True) for word in words]
+    assert verdict_answer({"paper": found}, SR, None).parts[0].headline == headline
 
 
 def test_the_secondary_metric_does_not_answer() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from leukosr.config import ByClass, Generated, Params
+from leukosr.config import Generated, Params, Trained
 from leukosr.data.splits import SPLITS, shown_name
 from leukosr.evaluate.arms.significance import Comparison, Verdict
 from leukosr.report.comparisons import NAMES, difference_text, runs_text
@@ -18,6 +18,7 @@ QUALITY_QUESTION = "Does super-resolution raise the PSNR here?"
 OTHER_QUESTION = "Is the first of each pair better?"
 NO_VERDICT = "No verdict is possible"
 HELPS: tuple[Verdict, ...] = ("clearly better", "better")
+NO_GAIN: tuple[Verdict, ...] = ("equivalent", "no gain", "worse", "clearly worse")  # each excludes a gain that matters
 HEADLINES: dict[Verdict, str] = {
     "clearly better": "Yes",
     "better": "Yes, perhaps by less than matters",
@@ -58,17 +59,25 @@ def study_answer(params: Params, everything: Sequence[StudyResults], judged: Seq
     """The answer of a study, from the verdicts under each protocol, or from PSNR where nothing is classified."""
     if not everything[0].experiments:
         return _of_quality(params, everything[0])
-    generated = {
-        name
-        for name, each in params.classify.items()
-        if any(isinstance(params.source_arm(arm), Generated | ByClass) for arm in each.arms)
-    }
+    generated = sr_experiments(params)
     found = {
         each.protocol: named(verdicts.comparisons, labels_of(each))
         for each, verdicts in zip(everything, judged, strict=True)
     }
     of_sr = {labels_of(each)[name] for each in everything for name in generated & set(each.experiments)}
     return verdict_answer(found, of_sr, params.study.caveat)
+
+
+def sr_experiments(params: Params) -> set[str]:
+    """The experiments on images of SR networks; one that restores at LR size is a control, not SR."""
+    return {name for name, each in params.classify.items() if any(_is_sr(params, arm) for arm in each.arms)}
+
+
+def _is_sr(params: Params, arm: str) -> bool:
+    made = params.source_arm(arm)
+    if isinstance(made, Trained):
+        return any(params.train_sr[name].adds_pixels for name in made.used_trainings)
+    return isinstance(made, Generated)
 
 
 def verdict_answer(found: Mapping[str, Sequence[Comparison]], of_sr: set[str], caveat: str | None) -> Answer:
@@ -100,6 +109,10 @@ def _part(where: str, found: Sequence[Comparison], caveat: str | None) -> Part:
 def _headline(found: Sequence[Comparison]) -> str:
     words = {each.verdict for each in found}
     several = "In part" if words & set(HELPS) else "Not shown"
+    if words <= set(HELPS):
+        several = HEADLINES["better"]
+    elif words <= set(NO_GAIN):
+        several = HEADLINES["no gain"]
     headline = several if len(words) > 1 else HEADLINES[found[0].verdict]
     exploratory = headline != "Not shown" and not all(each.declared for each in found)
     return headline + (" (exploratory: not declared before the first run)" if exploratory else "")

@@ -99,6 +99,7 @@ class TrainSR(Section):
 
     model_config = ConfigDict(serialize_by_alias=True)
     architecture: ClassVar[str]  # of the generator, in GENERATORS
+    adds_pixels: ClassVar[bool] = True  # False: a control, which restores at LR size and is not SR
     watched_key: ClassVar[str] = "start"  # the setting that names the weights which DVC is to watch
 
     method: str

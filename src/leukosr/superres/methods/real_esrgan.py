@@ -73,6 +73,7 @@ class Denoise(TrainSR):
     """A control for Real-ESRNet: the same layers, loss and targets, but at LR size; bicubic enlarges the result."""
 
     architecture: ClassVar[str] = "denoiser"
+    adds_pixels: ClassVar[bool] = False
 
     method: Literal["denoise"]
     generator: RRDBSize
