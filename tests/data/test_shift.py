@@ -69,6 +69,20 @@ def test_an_image_without_a_nucleus_is_left_out_and_named(own: Path, other: Path
     assert left.path.endswith("blank.png") and left.reason == "shows no nucleus"
 
 
+def test_cells_of_one_name_in_several_folders_are_all_kept(own: Path, other: Path, tmp_path: Path) -> None:
+    for folder in ("day1", "day2"):
+        write_png(other / f"MONOCYTE/{folder}/0.png", smear(120, 30, (50, 50), 7))
+    assert shift_set(own, other, tmp_path / "out", 180).test == 8
+    kept = [row.path for row in read_split(tmp_path / "out") if row.split == "test"]
+    assert {"monocyte/other_0.png", "monocyte/other_day1_0.png", "monocyte/other_day2_0.png"} <= set(kept)
+
+
+def test_two_files_that_differ_in_their_suffix_alone_are_refused(own: Path, other: Path, tmp_path: Path) -> None:
+    (other / "MONOCYTE/0.jpg").write_bytes(b"")  # refused by its name, before it is read
+    with pytest.raises(LeukoError, match=r"0\.jpg and .*0\.png would both become monocyte/other_0\.png"):
+        shift_set(own, other, tmp_path / "out", 180)
+
+
 def test_sets_without_common_classes_are_refused(own: Path, tmp_path: Path) -> None:
     (tmp_path / "none/platelet").mkdir(parents=True)
     with pytest.raises(LeukoError, match="have 0 classes in common"):

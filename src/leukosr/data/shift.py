@@ -43,7 +43,7 @@ def shift_set(own: Path, other: Path, folder: Path, side: int) -> Shifted:
     Classes match in upper or lower case; those of only one set are left out. Both sets get one scale: the mean over
     classes of the median diameter of nuclei. A cell is the square of `side` pixels around its nucleus or, near the
     border, the nearest one inside its image; a nucleus that the border cuts is left out. Raises LeukoError for fewer
-    than two common classes, and for a class without any nucleus.
+    than two common classes, for a class without any nucleus, and where two cells would get one name.
     """
     rows = [row for row in read_split(own) if row.split in ("train", "val")]
     labels = {row.label.casefold(): row.label for row in rows}
@@ -56,6 +56,7 @@ def shift_set(own: Path, other: Path, folder: Path, side: int) -> Shifted:
     left_out = [Rejected(name, "is a class of one of the two sets alone") for name in sorted(lonely)]
     left_out += [Rejected(str(file.path), file.reason) for each in files.values() for file in each if file.reason]
     paths = {label: [file.path for file in each if not file.reason] for label, each in files.items()}
+    names = _names(other, paths)
     sample = {label: [own / row.path for row in rows if row.label == label][:MEASURED] for label in paths}
     factor = _typical(_measured(sample, "measuring own cells")) / _typical(_measured(paths, "measuring other cells"))
     for row in rows:
@@ -68,7 +69,7 @@ def shift_set(own: Path, other: Path, folder: Path, side: int) -> Shifted:
             reason = "shows no nucleus" if nucleus is None else "shows a nucleus that the border cuts"
             left_out.append(Rejected(str(path), reason))
             continue
-        name = f"{label}/other_{path.stem}.png"
+        name = names[path]
         write_png(folder / name, cell_around(image, nucleus, factor, side))
         rows.append(SplitRow(name, label, "test"))
     write_table(folder / SPLIT, ("path", "label", "split"), ((row.path, row.label, row.split) for row in rows))
@@ -90,6 +91,19 @@ def cell_around(image: NDArray[np.uint8], nucleus: NDArray[np.bool_], factor: fl
     middle = (round(float(places.mean()) * factor) - side // 2 for places in np.nonzero(nucleus))
     top, left = (min(max(start, 0), length - side) for start, length in zip(middle, large.shape, strict=False))
     return np.ascontiguousarray(large[top : top + side, left : left + side])
+
+
+def _names(other: Path, paths: Mapping[str, Sequence[Path]]) -> dict[Path, str]:
+    """The path of each cell of the new set, by its file of the other set, subfolders in its name."""
+    names: dict[Path, str] = {}
+    taken: dict[str, Path] = {}
+    for label, each in paths.items():
+        for path in each:
+            below = path.relative_to(other).with_suffix("").parts[1:]
+            names[path] = f"{label}/other_{'_'.join(below)}.png"
+            if (earlier := taken.setdefault(names[path].casefold(), path)) != path:
+                raise LeukoError(f"{earlier} and {path} would both become {names[path]}: rename one")
+    return names
 
 
 def _is_cut(nucleus: NDArray[np.bool_]) -> bool:
