@@ -11,8 +11,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import cv2
 import mlflow
@@ -26,12 +28,14 @@ from leukosr import tracking
 from leukosr.classify.backbones import ClassifierNetwork
 from leukosr.classify.panel import Panel
 from leukosr.classify.weights import save_classifier
-from leukosr.config import Architecture
+from leukosr.config import Architecture, Params
 from leukosr.images.reading import png_bytes
+from leukosr.layout import Layout
 from leukosr.superres.networks.srgan import SRGANGenerator
 from leukosr.superres.upscaler import upscale_batch
 from leukosr.superres.weights import save_generator
 from leukosr.tracking.models import NEEDED, SERVED_MODEL, requirements
+from leukosr.tracking.records import ClassifierRecord
 from leukosr.tracking.served_model import Computed
 
 CLASSES = ["eosinophil", "lymphocyte", "monocyte"]
@@ -128,7 +132,13 @@ print(*{known[top][0].lower() for name in names if (top := name.split(".")[0]) i
 
 @pytest.mark.parametrize(
     ("cell", "message"),
-    [("no image!", "not base64"), (b"GIF89a", "not an image file"), (np.zeros((4, 4)), "has shape")],
+    [
+        ("no image!", "not base64"),
+        (b"GIF89a", "not an image file"),
+        (np.zeros((4, 4)), "has shape"),
+        ([], "has shape"),
+        ([[[1, 2, 3]], [[1, 2, 3], [4, 5, 6]]], "not a table of pixels"),
+    ],
 )
 def test_what_is_no_image_is_refused_in_one_sentence(
     cell: object, message: str, classifier: Path, mlflow_store: str
@@ -136,6 +146,20 @@ def test_what_is_no_image_is_refused_in_one_sentence(
     model = mlflow.pyfunc.load_model(log(classifier, "classifier-raw-seed-1"))
     with pytest.raises(Exception, match=message):
         model.predict(pd.DataFrame({"image": [cell]}))
+
+
+@pytest.mark.parametrize(("seeds", "registered"), [([1, 2], True), ([2], False)])
+def test_a_run_of_one_seed_alone_does_not_replace_the_champion_of_the_study(
+    seeds: list[int], registered: bool, small_resnet: None, compose_params: Callable[..., Params], tmp_path: Path
+) -> None:
+    for seed in seeds:
+        save(tmp_path / f"weights/seed-{seed}.safetensors", Architecture(backbone="resnet50"))
+    (tmp_path / "metrics.json").write_text("{}")
+    params = compose_params("study=demo", "budget=smoke")
+    params = params.model_copy(update={"runtime": params.runtime.model_copy(update={"log_models": True})})
+    tracked = Mock(spec=tracking.Run)
+    ClassifierRecord(params, "raw", Layout("demo"), seeds, {"paper": tmp_path}).finish_protocol(tracked, "paper")
+    assert tracked.register.called == registered
 
 
 @pytest.mark.slow

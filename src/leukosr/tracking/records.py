@@ -246,8 +246,8 @@ class ClassifierRecord:
         folder, prefix = self.by_protocol[protocol], "" if self.alone else f"{protocol}_"
         metrics = _read(folder / "metrics.json")
         tracked.parameters({key: metrics[key] for key in WEIGHTS if key in metrics})
-        if self.params.runtime.log_models:
-            self._register(tracked, protocol)
+        if self.params.runtime.log_models and set(self.seeds) == set(self.params.seeds_of(self.experiment)):
+            self._register(tracked, protocol)  # a run of one seed beside the study has no champion
         tracked.metrics({prefix + key: value for key, value in metrics.items() if not isinstance(value, dict | str)})
         for path in sorted(folder.iterdir()):
             if path.name != "weights" or not self.params.runtime.log_models:  # else they are in the logged models

@@ -72,9 +72,13 @@ def image_of(cell: Any) -> np.ndarray:
             ) from None
     if isinstance(cell, bytes):
         return read_bytes(cell)
-    pixels = np.asarray(cell)
+    try:
+        pixels = np.asarray(cell)
+    except ValueError as error:
+        raise LeukoError(f"the image is not a table of pixels ({error}): send H x W x 3 whole numbers") from None
     if (
         pixels.ndim != 3
+        or not pixels.size
         or pixels.shape[2] != 3
         or pixels.dtype.kind not in "iu"
         or not 0 <= pixels.min() <= pixels.max() <= 255
