@@ -34,6 +34,7 @@ def result(folder: Path, scale: int, hits: dict[str, float], noise: float = 25.0
     params = {
         "study": {"title": "T", "protocol": "official", "primary": "macro_f1", "margin": 0.02, "seeds": [1],
                   "sr_seeds": None},
+        "budget": {"name": "answer"},
         "prepare": {"root": "datasets/pbc"},
         "image": {"height": 256, "width": 256, "scale": scale},
         "degrade": {"method": "capstone", "noise_sigma": noise},
@@ -85,6 +86,8 @@ def test_a_worse_network_does_not_pay(tmp_path: Path) -> None:
     [
         ({"scale": 2}, "name two results or more of different doses"),
         ({"scale": 4, "prepare": {"root": "data"}}, "differ in prepare, not in the dose alone"),
+        ({"scale": 4, "budget": {"name": "smoke"}}, r"differ in budget\.name, not in the dose alone"),
+        ({"scale": 4, "study": {"title": "T", "protocol": "official"}}, r"has no study\.primary"),
         ({"scale": 4, "degrade": {"method": "bicubic"}}, "whose noise has no single level"),
         ({"scale": 4, "classify": {"bicubic": {"classifier": {"backbone": "lite0"}}}}, "has no experiment ground"),
     ],

@@ -83,7 +83,12 @@ def _params(result: Path) -> Mapping[str, Any]:
         raise LeukoError(
             f"{result} holds no params.yaml and plots/confusion: name a folder that `leukosr publish` wrote"
         )
-    return dict(read_yaml(result / "params.yaml"))
+    params = dict(read_yaml(result / "params.yaml"))
+    if missing := [key for key in ("primary", "margin", "sr_seeds") if key not in params["study"]]:
+        raise LeukoError(
+            f"{result} is of an older version (params.yaml has no study.{missing[0]}): run the study again"
+        )
+    return params
 
 
 def _dose(result: Path, params: Mapping[str, Any]) -> Dose:
@@ -119,6 +124,7 @@ def _beside_the_dose(params: Mapping[str, Any], baseline: str) -> Iterator[tuple
     yield from (
         (f"study.{key}", params["study"][key]) for key in ("protocol", "primary", "margin", "seeds", "sr_seeds")
     )
+    yield "budget.name", params["budget"]["name"]
     yield "prepare", params["prepare"]
     yield "degrade", {key: value for key, value in params["degrade"].items() if key != "noise_sigma"}
     yield "image", {key: value for key, value in params["image"].items() if key != "scale"}
