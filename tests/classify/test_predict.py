@@ -107,6 +107,18 @@ def test_an_answer_is_sure_from_the_threshold_on(experiment: Path, tmp_path: Pat
     assert never.table["sure"].tolist() == [False] and "no answer is sure" in never.done.notes[0]
 
 
+@pytest.mark.parametrize(("protocol", "said"), [("paper", True), ("source_disjoint", False)])
+def test_a_validation_that_may_show_training_cells_is_said_to_promise_too_much(
+    protocol: str, said: bool, small_resnet: None, tmp_path: Path
+) -> None:
+    probabilities, labels = np.tile([[0.9, 0.1]], (40, 1)), np.zeros(40, int)
+    note = {"protocol": protocol, KEY: Validation.of(probabilities, labels, CLASSES).model_dump_json()}
+    save_classifier(tmp_path / "w.safetensors", network(1), PLAIN, CLASSES, None, note)
+    draw(tmp_path / "a.png")
+    notes = predict(tmp_path / "a.png", tmp_path / "w.safetensors").done.notes
+    assert any("promise too much" in note for note in notes) == said
+
+
 def test_an_image_unlike_the_training_images_is_marked(experiment: Path, tmp_path: Path) -> None:
     draw(tmp_path / "in" / "a.png")
     draw(tmp_path / "in" / "small.png", 20, 24)

@@ -13,6 +13,7 @@ import torch
 
 from leukosr.classify.gradcam import overlay
 from leukosr.classify.panel import Panel, weight_files
+from leukosr.data.splits import SPLITS
 from leukosr.engine.device import place
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
@@ -125,13 +126,20 @@ def _on_confidence(panel: Panel, model: Path, threshold: float | None, most_erro
     if not panel.validations:
         said = f"{model} has no validation part: its probabilities are not calibrated"
         return [said if threshold is not None else f"{said}, and none is called sure (--threshold sets a limit)"]
+    protocol = panel.members[0].header.get("protocol")
+    notes = []
+    if protocol in SPLITS and not SPLITS[protocol].disjoint:
+        notes.append(
+            f"{model} was validated under {protocol}, which does not keep sources apart: if its validation images show "
+            "cells that it was trained on, probabilities and `sure` promise too much"
+        )
     if threshold == float("inf"):
         images = max(len(each.right) for each in panel.validations)
-        return [
+        notes.append(
             f"no answer is sure: at no probability are {most_errors:.0%} or fewer of the {images} validation images "
             "wrong, counting one more error than was seen"
-        ]
-    return []
+        )
+    return notes
 
 
 def check_replaceable(path: Path) -> None:
