@@ -25,11 +25,11 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_published_page_says_what_its_predictions_say_today(snapshot: Path, copy: Path) -> None:
     shutil.copytree(snapshot, copy)
     assert judge_again(copy, date(2030, 1, 1)) == []
-    page = (copy / "index.html").read_text(encoding="utf-8")
+    page, published = ((each / "index.html").read_text(encoding="utf-8") for each in (copy, snapshot))
     assert "Judged again on 20" in page
-    # drawings of text differ in a pixel between machines
-    if "split_effect" not in {path.stem for path in (snapshot / "figures").iterdir()}:
-        assert page == (snapshot / "index.html").read_text(encoding="utf-8")
+    # a page by today's rules had no need yet; drawings of text differ in a pixel between machines
+    if "Judged again" in published and not (snapshot / "figures" / "split_effect.png").is_file():
+        assert page == published
 
 
 def test_a_page_that_says_otherwise_is_put_right_and_tells_what_it_said(copy: Path) -> None:
