@@ -49,6 +49,7 @@ def test_cells_end_where_the_room_does_and_one_that_does_not_fit_is_left_out(
     size = sum(len(shot["src"]) for shot in everything.data["cells"][0]["shots"].values())
     one = comparer(params, results, size)
     assert one is not None and len(one.data["cells"]) == 1 and one.words.startswith("1 test image")
+    assert "disagree" not in one.words, "no cell is shown for that"
     assert comparer(params, results, size - 1) is None
 
 

@@ -73,7 +73,8 @@ def comparer(params: Params, results: StudyResults, room: int) -> Comparer | Non
     shown = [{"name": arm, "label": f"{looks[arm].label}, {size_text(*sizes[arm].shape[:2])}"} for arm in arms]
     height, width = params.image.height, params.image.width
     data = {"arms": shown, "cells": cells, "start": _start(params, arms), "ratio": width / height}
-    return Comparer(data, _words(params, len(cells), bool(said)), bool(said))
+    beyond = len(cells) > len(chosen_images(results, FIRST))
+    return Comparer(data, _words(params, len(cells), bool(said), beyond), bool(said))
 
 
 def _read_all(params: Params, results: StudyResults, arms: Sequence[str], image: str) -> dict[str, RGB]:
@@ -115,8 +116,9 @@ def _start(params: Params, arms: Sequence[str]) -> list[str]:
     return [plain[-1], made[-1]] if plain and made else list(arms[:2])
 
 
-def _words(params: Params, count: int, classified: bool) -> str:
-    disputed = ", then those that the arms' classifiers disagree about most" if classified else ""
+def _words(params: Params, count: int, classified: bool, beyond: bool) -> str:
+    """What is shown; `beyond`: also cells that were chosen because the arms' classifiers disagree."""
+    disputed = ", then those that the arms' classifiers disagree about most" if beyond else ""
     larger = max(params.image.height, params.image.width) > LARGEST
     part = f" Of each the part around the nucleus, {LARGEST} pixels of the original long, is shown." if larger else ""
     named = (
