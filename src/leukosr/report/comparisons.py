@@ -9,6 +9,7 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
 from leukosr.evaluate.arms.sample_size import SampleSize
 from leukosr.evaluate.arms.significance import METHOD_NETWORKS, Comparison
@@ -58,10 +59,13 @@ def print_without_conflicts(found: Sequence[Comparison], images: int, console: C
 
 
 def print_wide(console: Console, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table as wide as it is: a narrow terminal breaks the lines, and nothing is cut off."""
+    """Print a table as wide as it is: a narrow terminal breaks the lines, and nothing is cut off.
+
+    Heads are ours, so a line break in one is meant; what stands in rows comes from files.
+    """
     table = Table()
     for head in heads:
-        table.add_column(head, justify="left" if head in ("arms", "metric", "verdict") else "right", no_wrap=True)
+        table.add_column(Text(head), justify="left" if head in ("arms", "metric", "verdict") else "right", no_wrap=True)
     for cells in rows:
         table.add_row(*cells)
     width = Measurement.get(console, console.options.update(max_width=1000), table).maximum
@@ -74,7 +78,7 @@ def row(found: Comparison) -> list[str]:
         NAMES[found.metric] + (" (primary)" if found.primary else ""),
         found.verdict + (" (exploratory)" if found.declared is False else ""),
         difference_text(found),
-        _bounds(found.ci90_low, found.ci90_high) or "–",
+        "–" if _too_wide(found) else _bounds(found.ci90_low, found.ci90_high) or "–",
         f"{100 * found.frequency:.0f} %",
         p_text(found.p_value),
         p_text(found.p_holm),
@@ -91,6 +95,10 @@ def difference_text(found: Comparison, unit: str = "") -> str:
     bounds = _bounds(found.ci_low, found.ci_high) or "one source: no interval"
     mark = ", of this one run" if found.runs == 1 and found.ci_low is not None else ""
     return f"{100 * found.difference:+.1f}{unit} ({bounds}{mark})"
+
+
+def _too_wide(found: Comparison) -> bool:
+    return found.ci_low is not None and found.ci_high is not None and says_nothing(found.ci_low, found.ci_high, 2)
 
 
 def _bounds(low: float | None, high: float | None) -> str:
@@ -127,12 +135,17 @@ def runs_text(found: Comparison) -> str:
 def _left_open(found: Comparison) -> str:
     if found.verdict != "inconclusive":
         return ""
-    why = f" Inconclusive whatever the figures: {found.reason}." if found.reason else _denied_by_family(found)
+    if found.reason:
+        return f" Inconclusive whatever the figures: {found.reason}."
+    why = _denied_by_family(found)
     if found.smallest_margin is None or found.runs == 1:
         return why
     if found.smallest_margin < 0.0005:  # 0.0 points
         return why or " Any gain is excluded."
-    return f"{why} A gain of {100 * found.smallest_margin:.1f} points or more is excluded, a smaller one is not."
+    return (
+        f"{why} A gain of {100 * found.smallest_margin:.1f} points or more is excluded (by the 90 % interval), a "
+        "smaller one is not."
+    )
 
 
 def _denied_by_family(found: Comparison) -> str:
