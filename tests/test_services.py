@@ -141,7 +141,7 @@ def test_mlflow_on_postgresql_and_s3_keeps_a_run_and_gives_its_model_back(
         with serving(command, f"{url}/health", tmp_path, MLFLOW_S3_ENDPOINT_URL=s3, **KEYS):
             assert b"OK" in get(f"{url}/health", Host=f"mlflow:{port}"), "workers call it by the name of its service"
             monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
-            with tracking.run("served", experiment="demo", tags={}, console=Console(), watched=False) as run:
+            with tracking.run("served", experiment="demo", tags={}, console=Console(), watched="none") as run:
                 run.metrics({"psnr": 20.5})
                 run.model(tmp_path / "last.safetensors", "demo-srgan")
             (stored,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
