@@ -31,8 +31,8 @@ def test_a_log_gets_a_line_per_minute(monkeypatch: pytest.MonkeyPatch, capsys: p
         for note in ("", "PSNR 20 dB", "", ""):
             advance(61, note)
     assert capsys.readouterr().err.splitlines() == [
-        "training: 122 of 1,000, 2.0/s, 0:07:19 left, PSNR 20 dB",
-        "training: 244 of 1,000, 2.0/s, 0:06:27 left",
+        "training: 122 of 1,000, 2/s, 0:07:19 left, PSNR 20 dB",
+        "training: 244 of 1,000, 1.95/s, 0:06:27 left",
     ]
 
 

@@ -45,7 +45,7 @@ class LogLines:
         self.said = now
         rate = self.done / (now - self.begun)
         left = timedelta(seconds=round((self.total - self.done) / rate))
-        line = f"{self.description}: {self.done:,} of {self.total:,}, {rate:.1f}/s, {left} left"
+        line = f"{self.description}: {self.done:,} of {self.total:,}, {rate:.3g}/s, {left} left"
         print(line, *filter(None, [note]), sep=", ", file=sys.stderr, flush=True)
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import accuracy_score, f1_score
 
@@ -47,12 +49,36 @@ def arm(name: str, right: np.ndarray, sources: list[str] | None = None) -> Predi
     return Predictions(name, table, ("a", "b"))
 
 
-def number(value: float, variance: float, freedom: float = 1e6, unseen: float = 0.0) -> Estimated:
-    return Estimated(*(np.array(each) for each in (value, variance, freedom, unseen)))
+def number(value: float, variance: float, freedom: float = 1e6, unseen: float = 0.0, grain: float = 0.0) -> Estimated:
+    return Estimated(*(np.array(each) for each in (value, variance, freedom, unseen, grain)))
 
 
 def word(found: Estimated, margin: float = 0.02) -> str:
     return str(words(found, margin, p_values(found, margin)))
+
+
+def test_arms_that_agree_on_every_image_are_equivalent_on_many_alone() -> None:
+    """A difference of the margin would leave no trace in 20 images more often than not."""
+    few, many = number(0.0, 0.0, grain=1 / 20), number(0.0, 0.0, grain=1 / 2000)
+    assert word(few) == "inconclusive" and word(many) == "equivalent"
+    low, high = few.interval(0.95)
+    assert high == -low == pytest.approx(1 / (1 + 20 / 1.959964**2), rel=1e-4)  # Wilson's bound for 0 of 20
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    value=st.floats(-0.3, 0.3), sd=st.floats(0.0, 0.1), freedom=st.floats(1, 100), images=st.integers(5, 5000),
+    unseen=st.floats(0, 0.1),
+)  # fmt: skip
+def test_the_ends_of_an_interval_are_where_its_test_turns(
+    value: float, sd: float, freedom: float, images: int, unseen: float
+) -> None:
+    found = number(value, sd**2, freedom, unseen, 1 / images)
+    low, high = (float(end) for end in found.interval(0.95))
+    assert low <= value <= high
+    for end, p in ((low, found.p_above), (high, found.p_below)):
+        if -0.9 < end < 0.9 and abs(end - value) > 1e-6:
+            assert p(end) == pytest.approx(0.025, abs=1e-3)
 
 
 def test_holm_steps_down() -> None:

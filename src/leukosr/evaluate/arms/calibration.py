@@ -33,6 +33,10 @@ DESIGNS = {
     "ties": Design(class_sources=(20, 20), class_images=(20, 20), accuracy=0.95),
     "a class with one source": Design(class_sources=(13, 6, 1, 45), class_images=(130, 60, 10, 450)),
     "350 sources": LARGE,
+    "20 images, runs that agree": Design(
+        class_sources=(10, 10), class_images=(10, 10), accuracy=0.98, source_sd=4.0, source_of_run_sd=0.05,
+        run_sd=0.02, run_of_arm_sd=0.02,
+    ),
     "3 SR seeds x 3 runs": Design(runs=3, sr_seeds=3, network_sd=0.2),
     "5 SR seeds x 3 runs": Design(runs=3, sr_seeds=5, network_sd=0.2),
     "3 SR seeds x 3 recurring runs": Design(runs=3, sr_seeds=3, network_sd=0.2, recurring=True),

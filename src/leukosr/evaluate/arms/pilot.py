@@ -27,7 +27,7 @@ class Components:
     `Estimated`. seeds, seed_cells: where the classifiers' seeds recur in every network, as those of studies do, what a
     seed has in common under all of them (a baseline without networks has the same run under each); runs and cells are
     then the rest. None where no seeds recur. pilot: the runs of each network and the networks of the pilot; None where
-    the components are taken as known.
+    the components are taken as known. grain: as in `Estimated`; 0 where the number of images is not known.
     """
 
     runs: float
@@ -41,6 +41,7 @@ class Components:
     seeds: float | None = None
     seed_cells: float | None = None
     pilot: tuple[float, int] | None = None
+    grain: float = 0.0
 
 
 def with_networks(found: Components, variance: float) -> Components:
@@ -88,12 +89,15 @@ def components(pair: Pair, metric: Metric) -> Components:
         )
 
     (levels, *others), total = groupings(pair.runs), variance(influence.mean(0))
-    unseen = float(difference(pair, metric).unseen)
+    as_judged = difference(pair, metric)
+    unseen, grain = float(as_judged.unseen), float(as_judged.grain)
     whole, freedom, count = float(total.variance) * pair.sources, float(total.freedom), len(pair.runs)
     if (pair.networks or 1) < 2:
         runs, cells = parts(scores, influence)
         sources = max(whole - cells / count, 0.0)
-        return Components(runs, sources, cells, None, None, pair.sources, freedom, unseen, pilot=(count, 1))
+        return Components(
+            runs, sources, cells, None, None, pair.sources, freedom, unseen, None, None, (count, 1), grain
+        )
     within = [parts(scores[level], influence[level]) for level in levels if len(level) > 1]
     runs, cells = (float(np.mean([each[i] for each in within])) if within else 0.0 for i in (0, 1))
     (networks, network_cells), each = means(levels), count / len(levels)
@@ -105,7 +109,7 @@ def components(pair: Pair, metric: Metric) -> Components:
         of_sources -= seed_cells / each
     return Components(
         runs, max(of_sources, 0.0), cells, max(networks - runs / each, 0.0), max(network_cells - cells / each, 0.0),
-        pair.sources, freedom, unseen, seeds, seed_cells, (each, len(levels)),
+        pair.sources, freedom, unseen, seeds, seed_cells, (each, len(levels)), grain,
     )  # fmt: skip
 
 

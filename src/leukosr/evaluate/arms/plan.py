@@ -163,7 +163,7 @@ def _seen(found: Components, size: Size, difference: float, draws: np.ndarray) -
         worth = np.where(cut_off, least_freedom, worth)
     value = difference + (sources + cells + alone) ** 0.5 * stats.norm.ppf(draws[:, 3])
     unseen = np.asarray(found.unseen * found.seen / s)
-    return Estimated(value, variance, worth, unseen)
+    return Estimated(value, variance, worth, unseen, np.asarray(found.grain * found.seen / s))
 
 
 @cache

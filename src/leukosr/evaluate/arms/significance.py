@@ -15,7 +15,7 @@ from typing import Literal, get_args
 import numpy as np
 from scipy import stats
 
-from leukosr.evaluate.arms.pairs import Pair
+from leukosr.evaluate.arms.pairs import Counts, Pair
 from leukosr.evaluate.arms.two_way import METRICS, Estimated, Metric, Side, estimated, scored
 
 Verdict = Literal["clearly better", "clearly worse", "equivalent", "better", "worse", "no gain", "inconclusive"]
@@ -115,7 +115,30 @@ def difference(pair: Pair, metric: Metric) -> Estimated:
     found = estimated(sides, images.reshape(-1, pair.sources)[0], pair.strata)
     middle = (first[0].mean(-1) + second[0].mean(-1)) / 2
     # what sources do to a score is as skewed as a coin with that share of heads, so not at all at one half
-    return replace(found, unseen=found.unseen * abs(1 - 2 * middle))
+    return replace(found, unseen=found.unseen * abs(1 - 2 * middle), grain=_grain(pair, images, metric))
+
+
+def _grain(pair: Pair, images: np.ndarray, metric: Metric) -> np.ndarray:
+    """The variance of a score, in those of one image in one run, by how far runs agree on images.
+
+    Macro F1 gives every class the same weight.
+    """
+    of_classes = np.array([images[..., pair.strata == label].sum(-1) for label in np.unique(pair.strata)])
+    shares = of_classes / of_classes.sum(0) if metric == "accuracy" else 1 / len(of_classes)
+    agreement = (_agreement(pair.first) + _agreement(pair.second)) / 2
+    runs = min(len(pair.runs), len(pair.other_runs))
+    return np.asarray((shares**2 / of_classes).sum(0) * (agreement + (1 - agreement) / runs))
+
+
+def _agreement(counts: Counts) -> np.ndarray:
+    """The correlation of two runs' right and wrong on one image, from what each source has right; 1 with one run."""
+    hits, images = counts.hits.sum(-1), counts.true.sum((-2, -1)).mean(-1)
+    if hits.shape[-2] < 2:
+        return np.ones(images.shape)
+    right = hits.sum(-1).mean(-1) / images
+    chance = hits.var(-2, ddof=1).sum(-1) / images
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(right * (1 - right) > 0, np.clip(1 - chance / (right * (1 - right)), 0, 1), 1.0)
 
 
 def p_values(estimate: Estimated, margin: float) -> PTests:

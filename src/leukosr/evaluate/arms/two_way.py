@@ -51,17 +51,26 @@ class Estimated:
     call arms equal too often. So a truth x is taken to vary from source to source by an sd of x at least, as an
     exponential variable does, which adds x^2 * unseen to the variance. Large differences become harder to exclude, none
     easier to claim.
+
+    grain: one over the number of images, were classes to weigh as they count. A difference of x is that of at least a
+    share |x| of images, which a sample of so many can miss even where runs agree on all it holds: the variance is at
+    least |x| (1 - |x|) * grain, that of a coin. 0 where the figure is not a difference on the same images.
     """
 
     value: np.ndarray
     variance: np.ndarray
     freedom: np.ndarray
     unseen: np.ndarray
+    grain: np.ndarray
 
     @cached_property
+    def _known(self) -> np.ndarray:
+        """What brings a variance that is known to the scale of Student's t: no degree of freedom is missing from it."""
+        return np.asarray((Z / stats.t.ppf(0.975, self.freedom)) ** 2)
+
+    @property
     def _per_square(self) -> np.ndarray:
-        """`unseen` on the scale of Student's t: it is not estimated, so no degree of freedom is missing from it."""
-        return np.asarray(self.unseen * (Z / stats.t.ppf(0.975, self.freedom)) ** 2)
+        return np.asarray(self.unseen * self._known)
 
     def interval(self, level: float) -> tuple[np.ndarray, np.ndarray]:
         """The two-sided interval of that level, e.g. 0.95: all truths that a t test does not reject."""
@@ -70,7 +79,9 @@ class Estimated:
         margin = np.sqrt(square * (self.variance * np.maximum(rest, 0) + self._per_square * self.value**2))
         with np.errstate(divide="ignore", invalid="ignore"):
             low, high = (self.value - margin) / rest, (self.value + margin) / rest
-        return np.where(rest > 0, low, -np.inf), np.where(rest > 0, high, np.inf)
+        low, high = np.where(rest > 0, low, -np.inf), np.where(rest > 0, high, np.inf)
+        least, largest = _coin_interval(self.value, square * self.grain * self._known)
+        return np.minimum(low, least), np.maximum(high, largest)
 
     def p_below(self, bound: float) -> np.ndarray:
         """One-sided p of the claim that the truth lies below `bound`."""
@@ -81,7 +92,8 @@ class Estimated:
         return self._p(bound - self.value, bound)
 
     def _p(self, beyond: np.ndarray, bound: float) -> np.ndarray:
-        error = np.sqrt(self.variance + self._per_square * bound**2)
+        coin = self.grain * self._known * abs(bound) * (1 - abs(bound))
+        error = np.sqrt(np.maximum(self.variance + self._per_square * bound**2, coin))
         with np.errstate(divide="ignore", invalid="ignore"):
             p = stats.t.cdf(beyond / error, self.freedom)
         return np.where(error > 0, p, np.where(beyond < 0, 0.0, 1.0))
@@ -89,6 +101,20 @@ class Estimated:
     def p_different(self) -> np.ndarray:
         """Two-sided p of the claim that the truth is not 0."""
         return np.asarray(np.minimum(1.0, 2 * np.minimum(self.p_below(0.0), self.p_above(0.0))))
+
+
+def _coin_interval(value: np.ndarray, coin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The least and the largest truth x that lie within sqrt(coin * |x| * (1 - |x|)) of a value, as Wilson's do."""
+    (there, near, far), (here, nearer, farther) = _coin_roots(value, coin), _coin_roots(-value, coin)
+    return np.where(here, -farther, near), np.where(there, far, -nearer)
+
+
+def _coin_roots(value: np.ndarray, coin: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Whether any x >= 0 does so, and the ends of those that do."""
+    half = value + coin / 2
+    square = half**2 - (1 + coin) * value**2
+    root = np.sqrt(np.maximum(square, 0))
+    return (square >= 0) & (half >= 0), (half - root) / (1 + coin), (half + root) / (1 + coin)
 
 
 def scored(counts: Counts, metric: Metric) -> tuple[np.ndarray, np.ndarray]:
@@ -152,7 +178,7 @@ def estimated(sides: Sequence[Side], images: np.ndarray, strata: np.ndarray) -> 
         freedom = np.where(cut_off, least_freedom, freedom)
     classes = len(np.unique(strata))
     unseen = sum((len(np.unique(strata[each.members])) / classes) ** 2 * each.squares for each in clusters)
-    return Estimated(np.asarray(value), np.asarray(variance), freedom, np.asarray(unseen))
+    return Estimated(np.asarray(value), np.asarray(variance), freedom, np.asarray(unseen), np.zeros(()))
 
 
 def groupings(runs: Sequence[Run]) -> Iterator[list[np.ndarray]]:
