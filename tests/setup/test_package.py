@@ -60,7 +60,8 @@ def metadata(wheel: Path) -> Message:
 
 
 def test_the_wheel_holds_every_file_of_the_package(wheel: Path) -> None:
-    files = [path for path in (ROOT / "src/leukosr").rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    folders = (ROOT / "src/leukosr", ROOT / "src/hydra_plugins")  # where Hydra looks for resolvers
+    files = [path for each in folders for path in each.rglob("*") if path.is_file() and path.suffix != ".pyc"]
     with ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert packed == {path.relative_to(ROOT / "src").as_posix() for path in files}
