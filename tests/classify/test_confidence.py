@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from leukosr.classify.confidence import KEY, Validation, calibrated, champion, fitted_temperature, sure_above
+from leukosr.classify.confidence import Validation, calibrated, champion, fitted_temperature, sure_above
 from leukosr.errors import LeukoError
 
 
@@ -82,8 +82,8 @@ def test_the_champion_has_the_best_validation_score_and_without_one_is_the_first
 def test_what_is_written_is_read_and_a_damaged_entry_is_named() -> None:
     probabilities, labels = drawn(50, 2)
     written = Validation.of(probabilities, labels, list("abcd"))
-    assert Validation.read({KEY: written.model_dump_json()}, Path("w")) == written
+    assert Validation.read({Validation.key: written.model_dump_json()}, Path("w")) == written
     assert Validation.read({}, Path("w")) is None
     for damaged in ("{", '{"temperature": 1e9}', written.model_dump_json().replace("true", "", 1)):
         with pytest.raises(LeukoError, match="w has a damaged header"):
-            Validation.read({KEY: damaged}, Path("w"))
+            Validation.read({Validation.key: damaged}, Path("w"))

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from leukosr.classify.backbones import ClassifierNetwork
-from leukosr.classify.confidence import KEY, Validation
+from leukosr.classify.confidence import Validation
 from leukosr.classify.panel import Panel
 from leukosr.classify.settings import Architecture
 from leukosr.classify.weights import save_classifier
@@ -42,7 +42,7 @@ def test_a_classifier_gives_its_calibrated_probabilities_for_images_of_any_size(
     small_resnet: None, tmp_path: Path
 ) -> None:
     said = np.array([[0.9, 0.1]] * 30)
-    note = {KEY: Validation.of(said, np.array([0] * 20 + [1] * 10), ["a", "b"]).model_dump_json()}
+    note = {Validation.key: Validation.of(said, np.array([0] * 20 + [1] * 10), ["a", "b"]).model_dump_json()}
     architecture, weights = Architecture(backbone="resnet50"), tmp_path / "w.safetensors"
     save_classifier(weights, ClassifierNetwork(architecture, 2), architecture, ["a", "b"], None, note)
     assert export_onnx(weights, tmp_path / "w.onnx") <= 1e-5

@@ -14,7 +14,7 @@ from torch import nn
 
 from leukosr import cli
 from leukosr.classify.backbones import ClassifierNetwork
-from leukosr.classify.confidence import KEY, Validation
+from leukosr.classify.confidence import Validation
 from leukosr.classify.ensemble import Ensemble
 from leukosr.classify.gradcam import attention
 from leukosr.classify.panel import weight_files
@@ -22,7 +22,6 @@ from leukosr.classify.predict import Predicted, predict_path
 from leukosr.classify.settings import Architecture
 from leukosr.classify.weights import save_classifier
 from leukosr.errors import LeukoError
-from leukosr.images import appearance
 from leukosr.images.appearance import TrainingImages
 from leukosr.images.reading import read_rgb, write_png
 from leukosr.superres.networks.srgan import SRGANGenerator
@@ -52,7 +51,10 @@ def experiment(small_resnet: None, tmp_path: Path) -> Path:
     said = np.stack([confidence, 1 - confidence], axis=1)
     labels = np.array([0] * 20 + [1] * 20)
     for seed in (1, 2):
-        note = {appearance.KEY: seen.model_dump_json(), KEY: Validation.of(said, labels, CLASSES).model_dump_json()}
+        note = {
+            TrainingImages.key: seen.model_dump_json(),
+            Validation.key: Validation.of(said, labels, CLASSES).model_dump_json(),
+        }
         file = tmp_path / "classify" / "raw" / "paper" / "weights" / f"seed-{seed}.safetensors"
         save_classifier(file, network(seed), PLAIN, CLASSES, None, note)
     return tmp_path / "classify" / "raw"
@@ -112,7 +114,7 @@ def test_a_validation_that_may_show_training_cells_is_said_to_promise_too_much(
     protocol: str, said: bool, small_resnet: None, tmp_path: Path
 ) -> None:
     probabilities, labels = np.tile([[0.9, 0.1]], (40, 1)), np.zeros(40, int)
-    note = {"protocol": protocol, KEY: Validation.of(probabilities, labels, CLASSES).model_dump_json()}
+    note = {"protocol": protocol, Validation.key: Validation.of(probabilities, labels, CLASSES).model_dump_json()}
     save_classifier(tmp_path / "w.safetensors", network(1), PLAIN, CLASSES, None, note)
     draw(tmp_path / "a.png")
     notes = predict(tmp_path / "a.png", tmp_path / "w.safetensors").done.notes

@@ -11,7 +11,7 @@ import pytest
 
 from leukosr.data.synthetic.smears import draw_source
 from leukosr.errors import LeukoError
-from leukosr.images.appearance import KEY, MOST, TrainingImages, cautions
+from leukosr.images.appearance import MOST, TrainingImages, cautions
 
 
 @cache
@@ -58,12 +58,12 @@ def test_of_very_many_images_an_even_part_is_measured() -> None:
 def test_cautions_name_missing_ranges_drawn_images_and_the_smoke_budget(seen: TrainingImages) -> None:
     path, real = Path("w"), seen.model_copy(update={"drawn": False})
     assert ["no ranges stored" in each for each in cautions({}, path)] == [True]
-    assert cautions({KEY: real.model_dump_json(), "budget": "cpu"}, path) == []
-    drawn = cautions({KEY: seen.model_dump_json(), "budget": "smoke"}, path)
+    assert cautions({TrainingImages.key: real.model_dump_json(), "budget": "cpu"}, path) == []
+    drawn = cautions({TrainingImages.key: seen.model_dump_json(), "budget": "smoke"}, path)
     assert "drawn images" in drawn[0] and "smoke budget" in drawn[1] and len(drawn) == 2
 
 
 @pytest.mark.parametrize("damaged", ["[", '{"count": 0}', '{"count": NaN}'])
 def test_a_damaged_entry_is_named(damaged: str) -> None:
     with pytest.raises(LeukoError, match="w has a damaged header"):
-        TrainingImages.read({KEY: damaged}, Path("w"))
+        TrainingImages.read({TrainingImages.key: damaged}, Path("w"))

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from leukosr.errors import LeukoError
-from leukosr.images.appearance import KEY, TrainingImages
+from leukosr.images.appearance import TrainingImages
 from leukosr.superres.enhance import Enhanced, enhance_path
 from leukosr.superres.networks.real_esrgan import RRDBNet
 from leukosr.superres.networks.srgan import SRGANGenerator
@@ -71,7 +71,10 @@ def test_images_unlike_those_of_the_training_are_counted_and_one_is_named(
     generator: SRGANGenerator, tmp_path: Path
 ) -> None:
     images = [draw(tmp_path / "in" / f"{seed}.png", seed=seed) for seed in range(4)]
-    note = {KEY: TrainingImages.of(4, images.__getitem__, drawn=True).model_dump_json(), "budget": "smoke"}
+    note = {
+        TrainingImages.key: TrainingImages.of(4, images.__getitem__, drawn=True).model_dump_json(),
+        "budget": "smoke",
+    }
     save_generator(tmp_path / "w.safetensors", generator, "srgan", 2, {"features": 4, "blocks": 1}, note)
     draw(tmp_path / "in" / "large.png", 20, 28)
     done = enhance(tmp_path / "in", tmp_path / "out", tmp_path / "w.safetensors")

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, ClassVar
 
 import numpy as np
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
-from leukosr.errors import LeukoError
-from leukosr.settings import Probability, Section
+from leukosr.engine.header_note import HeaderNote
+from leukosr.settings import Probability
 
-KEY = "validation"  # of a weight file's header
 HOTTEST = 20.0  # temperatures are sought between its inverse and it
 
 
-class Validation(Section):
+class Validation(HeaderNote):
     """What a classifier said of its validation part.
 
     temperature: its logits are divided by it. macro_f1: of its predictions. confidence, right: the calibrated
     probability of each image's named class, and whether that is the true class.
     """
+
+    key: ClassVar[str] = "validation"
 
     temperature: Annotated[float, Field(ge=1 / HOTTEST, le=HOTTEST)]
     macro_f1: Probability
@@ -49,18 +49,6 @@ class Validation(Section):
             confidence=tuple(np.round(calibrated(probabilities, temperature).max(1), 6).tolist()),
             right=tuple((named == labels).tolist()),
         )
-
-    @classmethod
-    def read(cls, header: Mapping[str, str], path: Path) -> Validation | None:
-        """That of a weight file's header; None where it has none. Raises LeukoError for a damaged entry."""
-        if KEY not in header:
-            return None
-        try:
-            return cls.model_validate_json(header[KEY])
-        except ValidationError as error:
-            raise LeukoError(
-                f"{path} has a damaged header ({KEY} is not what LeukoSR writes): save it again"
-            ) from error
 
 
 def fitted_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
 import cv2
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from leukosr.errors import LeukoError
-from leukosr.settings import PositiveInt, Section
+from leukosr.engine.header_note import HeaderNote
+from leukosr.settings import PositiveInt
 
-KEY = "training_images"  # of a weight file's header
 MOST = 500  # images that ranges are measured on
 MARGIN = 0.25  # of a range's width, on each side of it
 
@@ -33,12 +32,14 @@ def colours(image: np.ndarray) -> dict[Colour, float]:
     return dict(zip(get_args(Colour), map(float, (*means[:, 0], *sds[:, 0])), strict=True))
 
 
-class TrainingImages(Section):
+class TrainingImages(HeaderNote):
     """Smallest and largest values among the images that a network was trained on.
 
     count: how many there were. drawn: they were synthetic. height, width: in pixels. sharpness, colours: of the
     functions of these names.
     """
+
+    key: ClassVar[str] = "training_images"
 
     count: PositiveInt
     drawn: bool
@@ -58,18 +59,6 @@ class TrainingImages(Section):
             sharpness=_range([sharpness(image) for image in images]),
             colours={name: _range([each[name] for each in found]) for name in get_args(Colour)},
         )  # fmt: skip
-
-    @classmethod
-    def read(cls, header: Mapping[str, str], path: Path) -> TrainingImages | None:
-        """Those of a weight file's header; None where it has none. Raises LeukoError for a damaged entry."""
-        if KEY not in header:
-            return None
-        try:
-            return cls.model_validate_json(header[KEY])
-        except ValidationError as error:
-            raise LeukoError(
-                f"{path} has a damaged header ({KEY} is not what LeukoSR writes): save it again"
-            ) from error
 
     def unlike(self, image: np.ndarray) -> list[str]:
         """What sets an image, uint8 RGB, apart from the training images, as phrases; empty where nothing does.

@@ -7,13 +7,11 @@ from collections.abc import Callable
 import numpy as np
 from torch import nn
 
-from leukosr.classify import confidence
 from leukosr.classify.confidence import Validation
 from leukosr.classify.experiment_data import ExperimentData, Split
 from leukosr.classify.trainer import predict
 from leukosr.config import Params
 from leukosr.engine.seeding import Root
-from leukosr.images import appearance
 from leukosr.images.appearance import TrainingImages
 from leukosr.images.reading import read_rgb
 
@@ -21,7 +19,7 @@ from leukosr.images.reading import read_rgb
 def appearance_note(params: Params, count: int, read: Callable[[int], np.ndarray]) -> dict[str, str]:
     """What the training images, uint8 RGB by number, look like."""
     drawn = params.prepare.root in {each.folder for each in params.synthesize.values()}
-    return {appearance.KEY: TrainingImages.of(count, read, drawn=drawn).model_dump_json()}
+    return {TrainingImages.key: TrainingImages.of(count, read, drawn=drawn).model_dump_json()}
 
 
 def classifier_note(
@@ -35,5 +33,5 @@ def classifier_note(
     }  # fmt: skip
     if (held := data.validation(split, seed)) is not None:
         said = predict(network, held.images, recipe, next(network.parameters()).device)
-        note[confidence.KEY] = Validation.of(said, held.labels, data.classes).model_dump_json()
+        note[Validation.key] = Validation.of(said, held.labels, data.classes).model_dump_json()
     return note
