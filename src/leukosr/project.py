@@ -14,6 +14,11 @@ import yaml
 
 from leukosr.errors import LeukoError
 
+# what a damaged file of DVC's raises, from the disk to the key that is not there
+DAMAGED = (
+    OSError, ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError, yaml.YAMLError,
+)  # fmt: skip
+
 
 def project_root() -> Path:
     """The nearest folder from the working directory upwards that DVC manages. Raises LeukoError where there is none."""
@@ -60,16 +65,7 @@ def read_lock(path: Path, params_file: str = "params.yaml") -> dict[str, LockedS
             )
             for name, stage in content["stages"].items()
         }
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-        OverflowError,
-        RecursionError,
-        yaml.YAMLError,
-    ) as error:
+    except DAMAGED as error:
         words = " ".join(str(error).split())[:200]
         raise LeukoError(f"{path} cannot be read ({words}): run `git checkout {path}`, or `dvc repro`") from None
 

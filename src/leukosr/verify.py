@@ -20,6 +20,7 @@ from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.layout import PRETRAINED
 from leukosr.pretrained.catalogue import published
+from leukosr.project import DAMAGED
 
 
 @dataclass(frozen=True)
@@ -117,16 +118,7 @@ def _entries(file: Path, root: Path) -> list[tuple[str, dict[str, Any]]]:
         if file.name != "dvc.lock":
             return [(file.relative_to(root).as_posix(), dict(entry)) for entry in content["outs"]]
         return [(name, dict(entry)) for name, stage in content["stages"].items() for entry in stage.get("outs", ())]
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-        OverflowError,
-        RecursionError,
-        yaml.YAMLError,
-    ) as error:
+    except DAMAGED as error:
         words = " ".join(str(error).split())[:200]
         raise LeukoError(f"{file} cannot be read ({words}): take it from git again") from None
 
