@@ -100,7 +100,7 @@ class _Handlers:
             suffixes=sorted(SUFFIXES),
         )  # fmt: skip
         policy = (
-            f"default-src 'none'; img-src 'self'; connect-src 'self'; style-src 'unsafe-inline'; script-src "
+            f"default-src 'none'; img-src 'self' data:; connect-src 'self'; style-src 'unsafe-inline'; script-src "
             f"{' '.join(each.source for each in scripts)}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         )
         return HTMLResponse(shown, headers={"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer"})
