@@ -24,6 +24,9 @@ MOST = 10_000
 def test_what_is_trained_is_offered_and_the_rest_named_with_its_remedy(models: StudyModels) -> None:
     assert [each.name for each in models.arms] == ["raw", "bicubic", "srgan", "ground_truth", "pretrained/tiny"]
     assert [each.name for each in models.arms if not each.chosen] == ["pretrained/tiny"]
+    assert [each.name for each in (*models.arms, *models.experiments) if each.original] == [
+        "ground_truth", "ground_truth/paper"
+    ]  # fmt: skip
     assert [each.name for each in models.experiments] == ["raw/paper", "srgan/paper", "ground_truth/paper"]
     missing = "\n".join(models.missing)
     assert "run `dvc repro train_sr@real_esrgan`" in missing and "run `dvc repro classify@bicubic`" in missing

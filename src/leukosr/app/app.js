@@ -3,7 +3,7 @@
 // One image, in every chosen arm, then before the chosen classifiers; `comparer` is that of report.js.
 {
   const part = (id) => document.getElementById(id);
-  const chosen = (name) => [...document.querySelectorAll(`input[name=${name}]:checked`)];
+  const chosen = (name) => [...document.querySelectorAll(`input[name=${name}]:checked:enabled`)];
   const most = Number(document.body.dataset.megabytes);
   let file = null, latest = 0;
 
@@ -121,6 +121,10 @@
     if (files.length > 1) part("refused").append(element("li", `one image at a time: ${file.name} is shown`));
   }
 
+  document.querySelectorAll("input[name=original]").forEach((kind) => kind.addEventListener("change", () => {
+    const original = chosen("original")[0].value === "true";
+    document.querySelectorAll("input[data-original]").forEach((box) => { box.disabled = !original; });
+  }));
   part("file").addEventListener("change", (event) => take(event.target.files));
   part("form").addEventListener("submit", (event) => { event.preventDefault(); look(); });
   document.addEventListener("dragover", (event) => { event.preventDefault(); part("drop").classList.add("over"); });

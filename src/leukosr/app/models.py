@@ -27,10 +27,11 @@ from leukosr.superres.enhance import How, device_of
 
 @dataclass(frozen=True)
 class Choice:
-    """What can be asked for by its name; `chosen` unless the user says otherwise."""
+    """What can be asked for by its name: of every image, or of an `original` alone; `chosen` from the start, or not."""
 
     name: str
     label: str
+    original: bool = False
     chosen: bool = True
 
 
@@ -68,7 +69,9 @@ class StudyModels:
         self._predictors: dict[str, Predictor] = {}
         self._labels = {name: look.label for name, look in arm_looks(params).items()}
         self.missing: list[str] = []
-        own = self._usable([Choice(name, self._labels[name]) for name in params.arms], self._check_arm)
+        own = self._usable(
+            [Choice(name, self._labels[name], self._of_original(name)) for name in params.arms], self._check_arm
+        )
         files = sorted(PRETRAINED.glob(f"*{SUFFIX}"))
         published = [Choice(f"{PRETRAINED}/{file.stem}", f"{file.stem} (pretrained)", chosen=False) for file in files]
         self.arms = own + self._usable(published, lambda name: self._superres(Path(name)))
@@ -76,8 +79,12 @@ class StudyModels:
         looks = experiment_looks(params)
         self.experiments = self._usable(
             [
-                Choice(f"{name}/{protocol}", f"{looks[name].label} ({shown_name(protocol).replace('_', ' ')})")
-                for name in params.classify
+                Choice(
+                    f"{name}/{protocol}",
+                    f"{looks[name].label}, {shown_name(protocol).replace('_', ' ')}",
+                    self._of_original(experiment.test),
+                )
+                for name, experiment in params.classify.items()
                 for protocol in params.protocols_of(name)
             ],
             self._check_experiment,
@@ -118,6 +125,9 @@ class StudyModels:
             else:
                 usable.append(each)
         return usable
+
+    def _of_original(self, arm: str) -> bool:
+        return self.params.source_arm(arm).made_from == "original"
 
     def _check_arm(self, name: str) -> None:
         arm = self.params.source_arm(name)
