@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -123,7 +124,8 @@ def test_an_original_is_shown_beside_what_is_made_of_its_reduction(shown: Tab) -
 
 
 def test_ctrl_c_ends_it_without_an_error(study: Path) -> None:
-    with running_app(study) as (process, _):
+    with running_app(study) as (process, address):
+        urllib.request.urlopen(address).close()  # it answers, so it listens to signals, too
         process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=30)
         assert (process.returncode, rest.strip()) == (0, "app: ended; no image was kept")

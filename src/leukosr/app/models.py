@@ -69,26 +69,9 @@ class StudyModels:
         self._predictors: dict[str, Predictor] = {}
         self._labels = {name: look.label for name, look in arm_looks(params).items()}
         self.missing: list[str] = []
-        own = self._usable(
-            [Choice(name, self._labels[name], self._of_original(name)) for name in params.arms], self._check_arm
-        )
-        files = sorted(PRETRAINED.glob(f"*{SUFFIX}"))
-        published = [Choice(f"{PRETRAINED}/{file.stem}", f"{file.stem} (pretrained)", chosen=False) for file in files]
-        self.arms = own + self._usable(published, lambda name: self._superres(Path(name)))
-        self._labels |= {each.name: each.label for each in self.arms}
-        looks = experiment_looks(params)
-        self.experiments = self._usable(
-            [
-                Choice(
-                    f"{name}/{protocol}",
-                    f"{looks[name].label}, {shown_name(protocol).replace('_', ' ')}",
-                    self._of_original(experiment.test),
-                )
-                for name, experiment in params.classify.items()
-                for protocol in params.protocols_of(name)
-            ],
-            self._check_experiment,
-        )
+        self.arms = self._usable(self._own_arms(), self._check_arm)
+        self.arms += self._usable(_pretrained(), lambda name: self._superres(Path(name)))
+        self.experiments = self._usable(self._own_experiments(), self._check_experiment)
 
     def version(self, given: Given, name: str) -> Version:
         """The image as an arm, or a network below pretrained/, shows it; made once. Raises LeukoError where none can."""
@@ -113,6 +96,22 @@ class StudyModels:
         except LeukoError as error:
             no_map = str(error)
         return Answer(row, self._labels[arm], predictor.notes, no_map)
+
+    def _own_arms(self) -> list[Choice]:
+        return [Choice(name, self._labels[name], self._of_original(name)) for name in self.params.arms]
+
+    def _own_experiments(self) -> list[Choice]:
+        """One of each experiment and protocol."""
+        looks = experiment_looks(self.params)
+        return [
+            Choice(
+                f"{name}/{protocol}",
+                f"{looks[name].label}, {shown_name(protocol).replace('_', ' ')}",
+                self._of_original(experiment.test),
+            )
+            for name, experiment in self.params.classify.items()
+            for protocol in self.params.protocols_of(name)
+        ]
 
     def _usable(self, choices: list[Choice], check: Callable[[str], object]) -> list[Choice]:
         """Those that `check` does not refuse; why it refused the others is kept."""
@@ -210,3 +209,8 @@ class StudyModels:
                 files, folder, self._how, self._device, threshold=None, most_errors=self._most_errors
             )
         return self._predictors[name]
+
+
+def _pretrained() -> list[Choice]:
+    files = sorted(PRETRAINED.glob(f"*{SUFFIX}"))
+    return [Choice(f"{PRETRAINED}/{file.stem}", f"{file.stem} (pretrained)", chosen=False) for file in files]
