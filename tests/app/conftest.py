@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +41,13 @@ def study(compose_raw: Callable[..., Any], tmp_path_factory: pytest.TempPathFact
     """The root of a project: `srgan` and three experiments are trained, `real_esrgan` is not."""
     root = tmp_path_factory.mktemp("project")
     raw = compose_raw("study=demo", "budget=smoke", "arms=[raw,bicubic,srgan,real_esrgan,ground_truth]")
-    (root / "params.yaml").write_text(yaml.safe_dump(raw))
+    (root / "params.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
     layout = Layout("demo", root / "outputs")
     said, labels = np.tile([[0.9, 0.06, 0.04]], (40, 1)), np.zeros(40, int)
     validation = {Validation.key: Validation.of(said, labels, CLASSES).model_dump_json()}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        for file in (layout.sr("srgan") / "best.safetensors", root / "pretrained" / "tiny.safetensors"):
+        for file in (layout.sr("srgan") / "last.safetensors", root / "pretrained" / "tiny.safetensors"):
             save_generator(file, SRGANGenerator(4, 4, 1), "srgan", 4, {"features": 4, "blocks": 1})
         for experiment, seed in (("raw", 1), ("raw", 2), ("srgan", 1), ("ground_truth", 1)):
             file = layout.classify(experiment, "paper") / "weights" / f"seed-{seed}.safetensors"
@@ -59,8 +59,8 @@ def study(compose_raw: Callable[..., Any], tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture
-def models(study: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StudyModels]:
+def models(study: Path, monkeypatch: pytest.MonkeyPatch) -> StudyModels:
     """Its models, with the project as the working directory."""
     monkeypatch.chdir(study)
     params = load_params()
-    yield StudyModels(params, Layout("demo"), precision="fp32", device_name="cpu", most_errors=0.05)
+    return StudyModels(params, Layout("demo"), precision="fp32", device_name="cpu", most_errors=0.05)

@@ -87,7 +87,7 @@ def test_an_image_is_compared_named_and_saved(shown: Tab) -> None:
     shown.run(f"{divider}.value = 80; {divider}.dispatchEvent(new Event('input'))")
     assert before != shown.run(clip) and "80%" in shown.run(clip)
     rows = shown.run(
-        "[...document.querySelectorAll('#answers tbody tr')].map((row) => [...row.cells].map((cell) => cell.textContent))"
+        "[...document.querySelectorAll('#answers tbody tr')].map(row => [...row.cells].map(cell => cell.textContent))"
     )
     assert [row[0] for row in rows] == ["raw LR, paper", "SRGAN, paper"]
     for row in rows:

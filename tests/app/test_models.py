@@ -48,7 +48,7 @@ def test_arms_are_made_as_the_study_and_enhance_make_them(models: StudyModels, t
     expected = resize(picture(), (128, 160), models.params.image.enlarging)
     assert np.array_equal(models.version(given, "bicubic").image, expected)
     write_png(tmp_path / "low.png", picture())
-    weights = Path("outputs/demo/sr/srgan/best.safetensors")
+    weights = Path("outputs/demo/sr/srgan/last.safetensors")
     done = enhance_path(
         tmp_path / "low.png", tmp_path / "high.png", weights, tile=256, overlap=64, precision="fp32", device_name="cpu"
     )
@@ -73,7 +73,7 @@ def test_an_original_is_degraded_as_in_the_study_and_shown_itself(models: StudyM
 @pytest.mark.parametrize("experiment", ["raw", "srgan"])
 def test_the_classifiers_say_what_predict_says(experiment: str, models: StudyModels, tmp_path: Path) -> None:
     write_png(tmp_path / "low.png", picture())
-    sr = Path("outputs/demo/sr/srgan/best.safetensors") if experiment == "srgan" else None
+    sr = Path("outputs/demo/sr/srgan/last.safetensors") if experiment == "srgan" else None
     found = predict_path(
         tmp_path / "low.png", Path(f"outputs/demo/classify/{experiment}/paper"), sr=sr, explain=None, threshold=None,
         most_errors=0.05, precision="fp32", device_name="cpu",

@@ -77,6 +77,7 @@ def test_what_an_arm_cannot_show_is_a_sentence(client: TestClient) -> None:
     assert client.get(f"/images/{image}/picture?kind=version&name=ground_truth").status_code == 422
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of Pillow, on metadata that promises too much
 def test_hostile_files_are_refused_with_the_sentence_of_the_opener(client: TestClient, models: StudyModels) -> None:
     refused = 0
     for hostile in hostile_images():

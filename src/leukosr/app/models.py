@@ -54,9 +54,7 @@ class StudyModels:
     arms, experiments: what can be asked for. missing: a sentence on everything that cannot, and why.
     """
 
-    def __init__(
-        self, params: Params, layout: Layout, *, precision: str, device_name: str, most_errors: float
-    ) -> None:
+    def __init__(self, params: Params, layout: Layout, *, precision: str, device_name: str, most_errors: float) -> None:
         """Look which weights there are; those of the study are read when they are first asked for.
 
         Raises LeukoError for an unknown precision or device.
@@ -74,7 +72,7 @@ class StudyModels:
         self.experiments = self._usable(self._own_experiments(), self._check_experiment)
 
     def version(self, given: Given, name: str) -> Version:
-        """The image as an arm, or a network below pretrained/, shows it; made once. Raises LeukoError where none can."""
+        """The image as an arm, or a network below pretrained/, shows it; made once. Raises LeukoError if none can."""
         if name not in {each.name for each in self.arms}:
             raise LeukoError(f"'{name}' is no arm that is shown here: reload the page")
         if name not in given.versions:
@@ -200,8 +198,9 @@ class StudyModels:
         """The classifiers of an experiment; of those within SR seeds, the ones of the network that is shown."""
         if name not in self._predictors:
             experiment, _, protocol = name.partition("/")
-            folder, networks = self._layout.classify(experiment, protocol), self.params.networks_of(
-                *self.params.classify[experiment].arms
+            folder, networks = (
+                self._layout.classify(experiment, protocol),
+                self.params.networks_of(*self.params.classify[experiment].arms),
             )
             ending = "" if networks == (None,) else f"-sr-{self._network}"
             files = [file for file in weight_files(folder) if file.stem.endswith(ending)]

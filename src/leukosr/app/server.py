@@ -7,6 +7,7 @@ import socket
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -73,10 +74,8 @@ def serve(application: Starlette, listening: socket.socket) -> None:
         application, log_level="warning", access_log=False, server_header=False, lifespan="off", ws="none",
         timeout_graceful_shutdown=2,
     )  # fmt: skip
-    try:
+    with suppress(KeyboardInterrupt):  # as uvicorn ends, after its own shutdown
         uvicorn.Server(settings).run(sockets=[listening])
-    except KeyboardInterrupt:
-        pass  # as uvicorn ends, after its own shutdown
 
 
 def _refusal(_: Request, error: Exception) -> JSONResponse:

@@ -94,7 +94,7 @@ class Predictor:
     ) -> Predictor:  # fmt: skip
         """Read the weight `files` of `model`, which notes name. Raises LeukoError for a file that cannot be used.
 
-        threshold: None takes that at which at most a share `most_errors` of the validation part's sure answers is wrong.
+        threshold: None takes that at which at most a share `most_errors` of the sure answers in validation is wrong.
         """
         panel = Panel.load(files, device)
         if threshold is None:
