@@ -1,6 +1,6 @@
 "use strict";
 
-// One image, in every chosen arm, then before the chosen classifiers; `comparer` is that of report.js.
+// One image, in every chosen arm, then before the chosen classifiers; `comparer` and `sortable` are report.js's.
 {
   const part = (id) => document.getElementById(id);
   const chosen = (name) => [...document.querySelectorAll(`input[name=${name}]:checked:enabled`)];
@@ -93,16 +93,18 @@
     part("answers").hidden = !answers.length;
     if (!answers.length) return;
     const classes = Object.keys(answers[0].row).filter((key) => key.startsWith("p_"));
-    const table = part("answers").querySelector("table");
     const names = ["classifiers", "image", "named", "sure", ...classes.map((key) => key.slice(2)), "Grad-CAM", "warnings"];
-    table.tHead.replaceChildren(element("tr", ...names.map((name) => element("th", name))));
-    table.tBodies[0].replaceChildren(...answers.map((each) => {
+    const rows = answers.map((each) => {
       const sure = { true: "sure", false: "not sure" }[each.row.sure] || "cannot be said";
       const words = element("td", each.row.warnings);
       words.className = "words";
       const cells = [each.arm, each.row.predicted, sure, ...classes.map((key) => each.row[key].toFixed(3)), heat(each)];
       return element("tr", element("th", each.label), ...cells.map((cell) => element("td", cell)), words);
-    }));
+    });
+    const head = element("thead", element("tr", ...names.map((name) => element("th", name))));
+    const table = element("table", head, element("tbody", ...rows));
+    part("table").replaceChildren(table);
+    sortable(table);
   }
 
   function heat(answer) {
