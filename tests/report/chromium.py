@@ -27,11 +27,11 @@ class Tab:
         for domain in ("Page", "Runtime", "Log"):
             self._call(f"{domain}.enable")
 
-    def open(self, page: Path, width: int, height: int) -> None:
-        """Show a page in a window of that size, in CSS pixels, and wait until it is loaded."""
+    def open(self, page: Path | str, width: int, height: int) -> None:
+        """Show a page, a file or an address, in a window of that size, in CSS pixels, and wait until it is loaded."""
         self._call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
                    mobile=width < 600)  # fmt: skip
-        self._call("Page.navigate", url=page.resolve().as_uri())
+        self._call("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
         while self.run("document.readyState") != "complete" or self.run("location.href") == "about:blank":
             pass
 

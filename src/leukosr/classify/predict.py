@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,10 +47,11 @@ class Predicted:
 
 @dataclass(frozen=True)
 class SuperResolution:
-    """The network that enlarges images before they are classified, and the images that it was trained on."""
+    """A network that enlarges images; `notes` say what these are worth, `seen` what it was trained on."""
 
     loaded: LoadedGenerator
     seen: TrainingImages | None
+    notes: list[str]
     how: How
     device: torch.device
 
@@ -58,13 +60,62 @@ class SuperResolution:
         """Read any generator. Raises LeukoError for a file that cannot be used."""
         loaded = load_generator(weights, device)
         place(loaded.model, device, channels_last=True)
-        return cls(loaded, TrainingImages.read(loaded.header, weights), how, device)
+        seen, notes = TrainingImages.read(loaded.header, weights), cautions(loaded.header, weights)
+        return cls(loaded, seen, notes, how, device)
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """An LR image, uint8 RGB, enlarged."""
         network, scale = self.loaded.model, self.loaded.scale
         (made,) = upscale_images(network, [image], scale, self.how, self.device, batch=1, tile=TILE, overlap=OVERLAP)
         return made
+
+    def unlike(self, image: np.ndarray) -> list[str]:
+        """What sets an LR image apart from those that the network was trained on, as phrases."""
+        return [] if self.seen is None else self.seen.unlike(image)
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """Classifiers that answer for anyone's images.
+
+    threshold: the probability from which on an answer is sure; None where nothing can be said. notes: what the answers
+    are worth.
+    """
+
+    panel: Panel
+    threshold: float | None
+    notes: list[str]
+    how: How
+
+    @classmethod
+    def load(
+        cls, files: Sequence[Path], model: Path, how: How, device: torch.device, *,
+        threshold: float | None, most_errors: float,
+    ) -> Predictor:  # fmt: skip
+        """Read the weight `files` of `model`, which notes name. Raises LeukoError for a file that cannot be used.
+
+        threshold: None takes that at which at most a share `most_errors` of the sure answers in validation is wrong.
+        """
+        panel = Panel.load(files, device)
+        if threshold is None:
+            threshold = panel.sure_above(most_errors)
+        notes = cautions(panel.members[0].header, model) + _on_confidence(panel, model, threshold, most_errors)
+        return cls(panel, threshold, notes, how)
+
+    def row(self, image: np.ndarray, before: Sequence[str] = ()) -> dict[str, Any]:
+        """The cells of an image, uint8 RGB: predicted, p_<CLASS>, sure, warnings.
+
+        before: what set the image apart before super-resolution.
+        """
+        answer = self.panel.answer(image, self.how.precision)
+        warnings = [*(f"before super-resolution: {each}" for each in before), answer.pop("warnings")]
+        surest = max(answer[f"p_{name}"] for name in self.panel.classes)
+        sure = "" if self.threshold is None else surest >= self.threshold
+        return {**answer, "sure": sure, "warnings": "; ".join(each for each in warnings if each)}
+
+    def explained(self, image: np.ndarray, name: str) -> np.ndarray:
+        """The image with what speaks for the class `name` in warm colours: Grad-CAM, uint8 RGB."""
+        return overlay(image, self.panel.attention(image, self.panel.classes.index(name)))
 
 
 def predict_path(
@@ -82,43 +133,25 @@ def predict_path(
         raise LeukoError(f"{explain} holds the images themselves: choose another place for the overlays")
     device = device_of(device_name)
     how = How.of(precision, device)
-    panel, files = Panel.load(weight_files(model), device), found_images(source, without=explain)
+    predictor = Predictor.load(weight_files(model), model, how, device, threshold=threshold, most_errors=most_errors)
+    files = found_images(source, without=explain)
     superres = None if sr is None else SuperResolution.load(sr, how, device)
-    notes = cautions(panel.members[0].header, model)
-    notes += [] if sr is None or superres is None else cautions(superres.loaded.header, sr)
-    if threshold is None:
-        threshold = panel.sure_above(most_errors)
-    notes += _on_confidence(panel, model, threshold, most_errors)
     names: deque[Path] = deque()
     rows = []
     for image in track(readable(files, names), len(files.pairs), "predicting"):
-        name = names.popleft()
-        row, shown = _row(panel, superres, image, threshold, how)
+        name, before = names.popleft(), [] if superres is None else superres.unlike(image)
+        shown = image if superres is None else superres(image)
+        row = predictor.row(shown, before)
         rows.append({"image": name.as_posix(), **row})
         if explain is not None:
-            where = panel.attention(shown, panel.classes.index(row["predicted"]))
             with new_file(explain / f"{name}.png") as temporary:
-                write_png(temporary, overlay(shown, where))
+                write_png(temporary, predictor.explained(shown, row["predicted"]))
     if files.failed and not source.is_dir():
         raise LeukoError(files.failed[0])
-    columns = ["image", "predicted", *(f"p_{name}" for name in panel.classes), "sure", "warnings"]
+    columns = ["image", "predicted", *(f"p_{name}" for name in predictor.panel.classes), "sure", "warnings"]
+    notes = predictor.notes + ([] if superres is None else superres.notes)
     done = Enhanced(len(rows), files.failed, files.left_out, notes)
     return Predicted(pd.DataFrame(rows, columns=columns), done)
-
-
-def _row(
-    panel: Panel, superres: SuperResolution | None, image: np.ndarray, threshold: float | None, how: How
-) -> tuple[dict[str, Any], np.ndarray]:
-    """The cells of an image, and the image that was classified."""
-    before = []
-    if superres is not None:
-        before = [] if superres.seen is None else superres.seen.unlike(image)
-        image = superres(image)
-    answer = panel.answer(image, how.precision)
-    warnings = [*(f"before super-resolution: {each}" for each in before), answer.pop("warnings")]
-    surest = max(answer[f"p_{name}"] for name in panel.classes)
-    sure = "" if threshold is None else surest >= threshold
-    return {**answer, "sure": sure, "warnings": "; ".join(each for each in warnings if each)}, image
 
 
 def _on_confidence(panel: Panel, model: Path, threshold: float | None, most_errors: float) -> list[str]:

@@ -15,7 +15,7 @@ from rich.text import Text
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from leukosr import __version__
-from leukosr.cli import images, planning, project, stages, statistics, weights
+from leukosr.cli import browser, images, planning, project, stages, statistics, weights
 from leukosr.cli.crash_report import save_report, without_credentials
 from leukosr.cli.help_words import Command
 from leukosr.cli.options import console, errors
@@ -37,6 +37,7 @@ for command in (
     stages.synthesize, stages.prepare, stages.provenance, stages.degrade, stages.train_sr, stages.upscale,
     stages.extract, stages.quality, stages.classify, stages.sweep, stages.report,
     project.show, project.which, project.doctor, project.sync, images.enhance, images.predict, images.segment,
+    browser.app,
     project.publish, project.rejudge, project.side_by_side, project.dose_response,
 ):  # fmt: skip
     app.command(cls=Command)(command)
@@ -72,6 +73,8 @@ EXTRAS = {
     "onnx": "onnx",
     "onnxruntime": "onnx",
     "onnxscript": "onnx",
+    "starlette": "app",
+    "uvicorn": "app",
 }
 
 

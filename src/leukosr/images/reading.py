@@ -14,7 +14,7 @@ import numpy as np
 from PIL.ImageFile import ImageFile
 
 from leukosr.errors import LeukoError
-from leukosr.images.decoding import FORMATS, Unusable, decode, format_of, opened, stored_mode, whole
+from leukosr.images.decoding import FORMATS, MAX_PIXELS, Unusable, decode, format_of, opened, stored_mode, whole
 from leukosr.images.resampling import Kernel, brought_to, resize
 from leukosr.images.settings import Image
 
@@ -77,41 +77,50 @@ def read_rgb_of(path: Path, size: tuple[int, int], remedy: str) -> np.ndarray:
     return image
 
 
-def read_as_rgb(path: Path) -> np.ndarray:
+def read_as_rgb(path: Path, most_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Read any 8-bit image as uint8 RGB, upright: grey, palette and CMYK are converted, transparency is dropped.
 
-    Raises LeukoError that names a bad file, and one of more than 8 bits per channel.
+    Raises LeukoError that names a bad file, one of more than 8 bits per channel or of more than `most_pixels`.
     """
     with _naming(path), opened(path) as (image, file):
+        if (width := image.width) * (height := image.height) > most_pixels:
+            raise Unusable(f"has {width}x{height} pixels, more than the {most_pixels:,} that are taken here")
         mode = stored_mode(image)
         if mode in ("I", "F") or ";16" in mode:
             raise Unusable(f"has more than 8 bits per channel (mode {mode}); scale and convert it to 8 bits")
         return decode(image, whole(file))
 
 
-def read_bytes(content: bytes) -> np.ndarray:
+def read_bytes(content: bytes, most_pixels: int = MAX_PIXELS) -> np.ndarray:
     """As `read_as_rgb`, from the bytes of a file of any of its formats."""
     suffix = next(iter(FORMATS.get(format_of(content[:16]), ())), "")
     with tempfile.TemporaryDirectory() as folder:  # what decodes untrusted bytes reads files
         path = Path(folder) / f"image{suffix}"
         path.write_bytes(content)
         try:
-            return read_as_rgb(path)
+            return read_as_rgb(path, most_pixels)
         except LeukoError as error:
             raise LeukoError(str(error).replace(str(path), "the image")) from None
 
 
 def read_hr(path: Path, image: Image) -> np.ndarray:
     """One original as uint8 RGB, image.height x image.width x 3. Raises LeukoError that names the file."""
-    if image.degraded_at is None:
-        return read_to_degrade(path, image)
-    return resize(read_to_degrade(path, image), (image.height, image.width), image.enlarging)
+    return as_hr(read_to_degrade(path, image), image)
+
+
+def as_hr(rgb: np.ndarray, image: Image) -> np.ndarray:
+    """The HR image, image.height x image.width x 3, of an original at the size that its LR image is made from."""
+    return rgb if image.degraded_at is None else resize(rgb, (image.height, image.width), image.enlarging)
 
 
 def read_to_degrade(path: Path, image: Image) -> np.ndarray:
     """One original as uint8 RGB at the size that its LR image is made from: `degraded_at`, or else the HR size."""
+    return to_degrade(read_rgb(path), image)
+
+
+def to_degrade(rgb: np.ndarray, image: Image) -> np.ndarray:
+    """An original of any size, uint8 RGB, at the size that its LR image is made from."""
     height, width = image.degraded_at or (image.height, image.width)
-    rgb = read_rgb(path)
     if image.crop is not None:
         rgb = brought_to(fit_to(rgb, *image.crop, "center_crop", image.kernel), (height, width), image.kernel)
     return fit_to(rgb, height, width, image.fit, image.kernel)

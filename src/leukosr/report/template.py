@@ -24,15 +24,20 @@ class Script:
 @cache
 def page_script() -> Script:
     """report.js: sortable tables and the comparison of images."""
-    text = (FOLDER / "report.js").read_text(encoding="utf-8")
+    return read_script(FOLDER / "report.js")
+
+
+def read_script(path: Path) -> Script:
+    """A file of JavaScript as a script of a page."""
+    text = path.read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
     return Script(text, f"'sha256-{digest}'")
 
 
-def template(name: str) -> Template:
-    """A page template of this folder; an unknown name in it is an error."""
+def template(name: str, folder: Path = FOLDER) -> Template:
+    """A page template of `folder`, which may include those of this one; an unknown name in it is an error."""
     environment = Environment(
-        loader=FileSystemLoader(FOLDER),
+        loader=FileSystemLoader([folder, FOLDER]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from leukosr.config import Arm, ByClass, ByFile, ByTraining, Filtered, Generated, Params, Recoloured, Resampled
+from leukosr.config import Arm, ByClass, ByFile, ByTraining, Filtered, Generated, Image, Params, Recoloured, Resampled
 from leukosr.data.manifest import (
     Row,
     arm_rows,
@@ -120,15 +120,24 @@ def _by_networks(
 
 
 def _images(context: Context, settings: Arm, rows: list[Row], colours: np.ndarray | None) -> Iterator[np.ndarray]:
-    image = context.params.image
-    given, size = given_images(context, settings, rows), settings.shape(image)
-    made: Iterator[np.ndarray]
+    yield from made_plainly(settings, context.params.image, given_images(context, settings, rows), colours)
+
+
+def made_plainly(
+    settings: Arm, image: Image, given: Iterable[np.ndarray], colours: np.ndarray | None = None
+) -> Iterator[np.ndarray]:
+    """The images of an arm that no network makes, from those that it is made from: uint8 RGB, or float32 for npy.
+
+    colours: the fitted map of a `Recoloured` arm.
+    """
+    size = settings.shape(image)
+    made: Iterable[np.ndarray]
     if isinstance(settings, Resampled):
         precise = np.float32 if settings.file == "npy" else np.uint8
         made = (resize(each.astype(precise), _scaled(each, settings.scale) or size, settings.kernel) for each in given)
     elif isinstance(settings, Recoloured):
         assert colours is not None
-        made = (with_colour_map(each, colours) for each in _enlarged(context, settings, given))
+        made = (with_colour_map(each, colours) for each in _enlarged(image, settings, given))
     elif isinstance(settings, Filtered):
         made = (FILTERS[settings.filter](each, **settings.arguments) for each in given)
     else:
@@ -148,11 +157,10 @@ def _colour_map(context: Context, settings: Recoloured, manifest: list[Row]) -> 
     rows = with_role(manifest, params.study.sr_protocol, "sr_train")
     if not rows:
         raise LeukoError(f"upscale: no image has the role sr_train under {params.study.sr_protocol}, to fit colours to")
-    low = _enlarged(context, settings, given_images(context, settings, rows))
+    low = _enlarged(params.image, settings, given_images(context, settings, rows))
     high = (read_hr(Path(params.prepare.root) / row.path, params.image) for row in rows)
     return fit_colour_map(track(zip(low, high, strict=True), len(rows), "fitting the colour map"))
 
 
-def _enlarged(context: Context, settings: Recoloured, images: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    image = context.params.image
+def _enlarged(image: Image, settings: Recoloured, images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     return (resize(each, (image.height, image.width), settings.kernel) for each in images)

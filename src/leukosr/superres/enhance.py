@@ -113,14 +113,19 @@ def readable(files: Files, outputs: deque[Path]) -> Iterator[np.ndarray]:
     """The images that can be read, and into `outputs` the place of each one's result."""
     for file, output in files.pairs:
         try:
-            image = read_as_rgb(file)
-            if min(image.shape[:2]) < 2:
-                raise LeukoError(f"{file} is {image.shape[1]}x{image.shape[0]}; networks need 2 pixels a side")
+            image = large_enough(read_as_rgb(file), str(file))
         except LeukoError as error:
             files.failed.append(str(error))
             continue
         outputs.append(output)
         yield image
+
+
+def large_enough(image: np.ndarray, name: str) -> np.ndarray:
+    """The image. Raises LeukoError that calls it `name` where networks cannot take so few pixels."""
+    if min(image.shape[:2]) < 2:
+        raise LeukoError(f"{name} is {image.shape[1]}x{image.shape[0]}; networks need 2 pixels a side")
+    return image
 
 
 def images_below(source: Path, target: Path) -> Files:

@@ -1,0 +1,139 @@
+"use strict";
+
+// One image, in every chosen arm, then before the chosen classifiers; `comparer` and `sortable` are report.js's.
+{
+  const part = (id) => document.getElementById(id);
+  const chosen = (name) => [...document.querySelectorAll(`input[name=${name}]:checked:enabled`)];
+  const most = Number(document.body.dataset.megabytes);
+  let file = null, latest = 0;
+
+  function element(tag, ...children) {
+    const made = document.createElement(tag);
+    made.append(...children);
+    return made;
+  }
+
+  async function ask(path, body) {
+    const headers = { "Content-Type": "application/octet-stream" };
+    const answer = await fetch(path, { method: "POST", headers, body }).catch(() => {
+      throw new Error("nothing answers; is `leukosr app` still running?");
+    });
+    if (!answer.headers.get("Content-Type").startsWith("application/json")) {
+      throw new Error(`leukosr app failed (${answer.status}); its terminal says why`);
+    }
+    const said = await answer.json();
+    if (!answer.ok) throw new Error(said.sentence);
+    return said;
+  }
+
+  async function look() {
+    const mine = ++latest, arms = chosen("arm"), experiments = chosen("experiment");
+    const steps = 1 + arms.length + experiments.length, began = Date.now();
+    let done = 0;
+    // what the server says; undefined where it refuses, which is shown, or where another image has been dropped since
+    async function step(label, path, body) {
+      if (mine !== latest) return undefined;
+      part("status").textContent = `${done++} of ${steps} done, now ${label} …`;
+      try {
+        const said = await ask(path, body);
+        return mine === latest ? said : undefined;
+      } catch (error) {
+        if (mine === latest) part("refused").append(element("li", `${label}: ${error.message}`));
+        return undefined;
+      }
+    }
+    part("result").hidden = true;
+    part("refused").replaceChildren();
+    if (file.size > most * 1e6) {
+      part("status").textContent = "";
+      part("refused").append(element("li", `${file.name} has more than the ${most} MB that are taken here`));
+      return;
+    }
+    const taken = await step(file.name, `images?original=${chosen("original")[0].value}`, file);
+    const shown = [], answers = [];
+    for (const box of taken ? arms : []) {
+      const said = await step(box.dataset.label, `images/${taken.id}/version?name=${encodeURIComponent(box.value)}`);
+      if (said) shown.push({ name: box.value, label: box.dataset.label, ...said });
+    }
+    for (const box of taken ? experiments : []) {
+      const said = await step(box.dataset.label, `images/${taken.id}/answer?name=${encodeURIComponent(box.value)}`);
+      if (said) answers.push({ label: box.dataset.label, ...said });
+    }
+    if (mine !== latest) return;
+    const seconds = ((Date.now() - began) / 1000).toFixed(1);
+    part("status").textContent = taken ? `${file.name}: ${shown.length} images, ${answers.length} answers in ${seconds} s` : "";
+    if (!taken) return;
+    part("result").hidden = false;
+    showImages(shown, taken.ratio);
+    showAnswers(answers);
+    const notes = [...shown, ...answers].flatMap((each) => each.notes);
+    const unlike = shown.filter((each) => each.unlike.length);
+    notes.push(...unlike.map((each) => `${each.label}: unlike the training images: ${each.unlike.join("; ")}`));
+    part("notes").replaceChildren(...[...new Set(notes)].map((note) => element("li", note)));
+  }
+
+  function showImages(shown, ratio) {
+    part("downloads").hidden = part("images").hidden = !shown.length;
+    if (!shown.length) return;
+    const stem = file.name.replace(/\.[^.]*$/, "");
+    const arms = shown.map((each) => ({ name: each.name, label: `${each.label}, ${each.size}` }));
+    const shots = Object.fromEntries(shown.map((each) => [each.name, { src: each.src, facts: "", said: null }]));
+    part("images").replaceChildren(part("fresh").content.cloneNode(true));
+    const start = [arms[0].name, arms[arms.length - 1].name];
+    comparer(part("comparer"), { arms, cells: [{ label: file.name, shots }], start, ratio });
+    part("downloads").replaceChildren("PNG: ", ...shown.map((each) => {
+      const link = element("a", each.label);
+      link.href = each.src;
+      link.download = `${stem}-${each.name.replace(/.*\//, "")}.png`;
+      return link;
+    }));
+  }
+
+  function showAnswers(answers) {
+    part("answers").hidden = !answers.length;
+    if (!answers.length) return;
+    const classes = Object.keys(answers[0].row).filter((key) => key.startsWith("p_"));
+    const names = ["classifiers", "image", "named", "sure", ...classes.map((key) => key.slice(2)), "Grad-CAM", "warnings"];
+    const rows = answers.map((each) => {
+      const sure = { true: "sure", false: "not sure" }[each.row.sure] || "cannot be said";
+      const words = element("td", each.row.warnings);
+      words.className = "words";
+      const cells = [each.arm, each.row.predicted, sure, ...classes.map((key) => each.row[key].toFixed(3)), heat(each)];
+      return element("tr", element("th", each.label), ...cells.map((cell) => element("td", cell)), words);
+    });
+    const head = element("thead", element("tr", ...names.map((name) => element("th", name))));
+    const table = element("table", head, element("tbody", ...rows));
+    part("table").replaceChildren(table);
+    sortable(table);
+  }
+
+  function heat(answer) {
+    if (!answer.map) return answer.no_map;
+    const image = new Image();
+    image.src = answer.map;
+    image.alt = `Grad-CAM of ${answer.row.predicted}, ${answer.label}`;
+    return image;
+  }
+
+  function take(files) {
+    if (!files.length) return;
+    file = files[0];
+    part("again").disabled = false;
+    look();
+    if (files.length > 1) part("refused").append(element("li", `one image at a time: ${file.name} is shown`));
+  }
+
+  document.querySelectorAll("input[name=original]").forEach((kind) => kind.addEventListener("change", () => {
+    const original = chosen("original")[0].value === "true";
+    document.querySelectorAll("input[data-original]").forEach((box) => { box.disabled = !original; });
+  }));
+  part("file").addEventListener("change", (event) => take(event.target.files));
+  part("form").addEventListener("submit", (event) => { event.preventDefault(); look(); });
+  document.addEventListener("dragover", (event) => { event.preventDefault(); part("drop").classList.add("over"); });
+  document.addEventListener("dragleave", () => part("drop").classList.remove("over"));
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    part("drop").classList.remove("over");
+    take(event.dataTransfer.files);
+  });
+}

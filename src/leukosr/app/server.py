@@ -1,0 +1,163 @@
+"""The page and what it asks for: one image at a time, in memory, for people on this machine."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from leukosr.app.given import Given, given_image
+from leukosr.app.models import StudyModels
+from leukosr.errors import LeukoError
+from leukosr.images.decoding import SUFFIXES
+from leukosr.images.reading import png_bytes
+from leukosr.report.template import page_script, read_script, template
+
+FOLDER = Path(__file__).parent
+LOOPBACK = ("127.0.0.1", "localhost")
+KEPT = 3  # images, with all that was made of them
+BYTES = "application/octet-stream"  # no form of another site can send it without being asked first
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an uploaded file may have: megabytes, and pixels."""
+
+    megabytes: int
+    pixels: int
+
+
+def site(models: StudyModels, limits: Limits, hosts: Sequence[str]) -> Starlette:
+    """The application. `hosts`: the names in addresses that it answers to, so that no other name can be led here."""
+    handlers = _Handlers(models, limits)
+    routes = [
+        Route("/", handlers.page),
+        Route("/images", handlers.take, methods=["POST"]),
+        Route("/images/{id}/version", handlers.version, methods=["POST"]),
+        Route("/images/{id}/answer", handlers.answer, methods=["POST"]),
+        Route("/images/{id}/picture", handlers.picture),
+    ]
+    return Starlette(
+        routes=routes,
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)],
+        exception_handlers={LeukoError: _refusal, MemoryError: _refusal},
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket at an address; port 0 takes a free one. Raises LeukoError where it cannot be had."""
+    try:
+        return socket.create_server((host, port))
+    except OSError as error:
+        raise LeukoError(f"cannot listen on {host}, port {port} ({error.strerror}): name another with --port") from None
+
+
+def serve(application: Starlette, listening: socket.socket) -> None:
+    """Answer until Ctrl-C; what is being computed then is finished first."""
+    settings = uvicorn.Config(
+        application, log_level="warning", access_log=False, server_header=False, lifespan="off", ws="none",
+        timeout_graceful_shutdown=2,
+    )  # fmt: skip
+    with suppress(KeyboardInterrupt):  # as uvicorn ends, after its own shutdown
+        uvicorn.Server(settings).run(sockets=[listening])
+
+
+def _refusal(_: Request, error: Exception) -> JSONResponse:
+    sentence = str(error) if isinstance(error, LeukoError) else "out of memory: give a smaller image"
+    return JSONResponse({"sentence": sentence}, status_code=422)
+
+
+class _Handlers:
+    """One method for each address."""
+
+    def __init__(self, models: StudyModels, limits: Limits) -> None:
+        self._models, self._limits = models, limits
+        self._kept: OrderedDict[str, Given] = OrderedDict()
+        self._computing = threading.Lock()  # one network at a time
+
+    def page(self, _: Request) -> HTMLResponse:
+        """The page, with its two scripts in it."""
+        scripts = [page_script(), read_script(FOLDER / "app.js")]
+        shown = template("app.html.j2", FOLDER).render(
+            params=self._models.params, models=self._models, limits=self._limits, scripts=scripts,
+            suffixes=sorted(SUFFIXES),
+        )  # fmt: skip
+        policy = (
+            f"default-src 'none'; img-src 'self' data:; connect-src 'self'; style-src 'unsafe-inline'; script-src "
+            f"{' '.join(each.source for each in scripts)}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        )
+        return HTMLResponse(shown, headers={"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer"})
+
+    async def take(self, request: Request) -> JSONResponse:
+        """Take an image: its id, and width over height."""
+        if request.headers.get("content-type") != BYTES:
+            raise LeukoError(f"an image is sent as {BYTES}, by the page itself")
+        content, most = bytearray(), self._limits.megabytes * 10**6
+        async for part in request.stream():
+            content += part
+            if len(content) > most:
+                raise LeukoError(f"the image has more than the {self._limits.megabytes} MB that are taken here")
+        original = request.query_params.get("original") == "true"
+        given = await run_in_threadpool(
+            given_image, self._models.params, bytes(content), original, self._limits.pixels
+        )  # fmt: skip
+        name = secrets.token_urlsafe(16)
+        self._kept[name] = given
+        while len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        height, width = given.low.shape[:2]
+        return JSONResponse({"id": name, "ratio": width / height})
+
+    def version(self, request: Request) -> JSONResponse:
+        """Make the image of an arm: where its picture is, its size, and what it is worth."""
+        name = request.query_params.get("name", "")
+        with self._computing:
+            made = self._models.version(self._given(request), name)
+        height, width = made.image.shape[:2]
+        said = {"src": _picture(request, "version", name), "size": f"{width}×{height}"}
+        return JSONResponse({**said, "notes": made.notes, "unlike": made.unlike})
+
+    def answer(self, request: Request) -> JSONResponse:
+        """Ask the classifiers of an experiment: the cells of a row of `leukosr predict`, and the Grad-CAM."""
+        name = request.query_params.get("name", "")
+        with self._computing:
+            answer = self._models.answer(self._given(request), name)
+        drawn: dict[str, Any] = {"map": None if answer.no_map else _picture(request, "map", name)}
+        return JSONResponse({**asdict(answer), **drawn})
+
+    def picture(self, request: Request) -> Response:
+        """A PNG of what was made: the image of an arm, or a Grad-CAM overlay."""
+        given, name = self._given(request), request.query_params.get("name", "")
+        found = given.maps.get(name) if request.query_params.get("kind") == "map" else None
+        if found is None and name in given.versions:
+            found = given.versions[name].image
+        if found is None:
+            raise LeukoError(f"'{name}' has not been made of this image: drop it again")
+        headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+        return Response(png_bytes(found), media_type="image/png", headers=headers)
+
+    def _given(self, request: Request) -> Given:
+        given = self._kept.get(request.path_params["id"])
+        if given is None:
+            raise LeukoError(f"only the last {KEPT} images are kept, and this is none of them: drop it again")
+        return given
+
+
+def _picture(request: Request, kind: str, name: str) -> str:
+    return f"images/{request.path_params['id']}/picture?kind={kind}&name={quote(name, safe='')}"

@@ -1,0 +1,46 @@
+"""The command that opens a study's models in the browser."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from leukosr.cli.options import PARAMS, ParamsFile, console, errors
+from leukosr.config import load_params
+from leukosr.layout import Layout
+
+
+def app(
+    params: ParamsFile = PARAMS,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the page; 0: any that is free.")] = 7860,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Any but 127.0.0.1 lets all who reach it use it, without a password.")
+    ] = "127.0.0.1",
+    max_megabytes: Annotated[int, typer.Option(min=1, help="Of an image's file.")] = 32,
+    max_pixels: Annotated[int, typer.Option(min=4, help="Of an image, before it is enlarged.")] = 1_000_000,
+    most_errors: Annotated[
+        float, typer.Option(min=0.001, max=0.999, help="Largest share of sure answers that may be wrong in validation.")
+    ] = 0.05,
+    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware has it.")] = "fp32",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Open a page on this machine: drop an image, see it in every arm, with what the study's classifiers say."""
+    from leukosr.app.models import StudyModels
+    from leukosr.app.server import LOOPBACK, Limits, listen, serve, site
+
+    settings = load_params(params)
+    models = StudyModels(
+        settings, Layout(settings.study.name), precision=precision, device_name=device, most_errors=most_errors
+    )
+    for sentence in models.missing:
+        errors.print(f"not shown: {sentence}")
+    own = host in LOOPBACK
+    if not own:
+        errors.print(f"note: whoever reaches {host} can use this page, without a password")
+    with listen(host, port) as listening:
+        found = f"{len(models.arms)} arms, {len(models.experiments)} experiments, {len(models.missing)} not shown"
+        console.print(f"app: study {settings.study.name}: {found}")
+        console.print(f"app: open http://{host}:{listening.getsockname()[1]} (Ctrl-C ends it)")
+        serve(site(models, Limits(max_megabytes, max_pixels), LOOPBACK if own else ("*",)), listening)
+    console.print("app: ended; no image was kept")

@@ -1,0 +1,114 @@
+"""What is offered, and that an image is shown and named as the commands do it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from leukosr.app.given import as_stored, given_image
+from leukosr.app.models import StudyModels
+from leukosr.classify.predict import Predictor, predict_path
+from leukosr.config import Jpeg
+from leukosr.errors import LeukoError
+from leukosr.images.reading import as_hr, png_bytes, to_degrade, write_png
+from leukosr.images.resampling import resize
+from leukosr.superres.enhance import enhance_path
+
+from .conftest import picture, picture_bytes
+
+MOST = 10_000
+
+
+def test_what_is_trained_is_offered_and_the_rest_named_with_its_remedy(models: StudyModels) -> None:
+    assert [each.name for each in models.arms] == ["raw", "bicubic", "srgan", "ground_truth", "pretrained/tiny"]
+    assert [each.name for each in models.arms if not each.chosen] == ["pretrained/tiny"]
+    assert [each.name for each in (*models.arms, *models.experiments) if each.original] == [
+        "ground_truth", "ground_truth/paper"
+    ]  # fmt: skip
+    assert [each.name for each in models.experiments] == ["raw/paper", "srgan/paper", "ground_truth/paper"]
+    missing = "\n".join(models.missing)
+    assert "run `dvc repro train_sr@real_esrgan`" in missing and "run `dvc repro classify@bicubic`" in missing
+    assert "holds a classifier" in missing and len(models.missing) == 4
+
+
+@pytest.mark.parametrize("name", ["raw", "bicubic", "srgan", "pretrained/tiny"])
+def test_a_low_resolution_image_of_any_size_is_shown_in_every_arm(name: str, models: StudyModels) -> None:
+    given = given_image(models.params, picture_bytes(22, 30), original=False, most_pixels=MOST)
+    version = models.version(given, name)
+    assert version.image.shape == ((22, 30, 3) if name == "raw" else (88, 120, 3))
+    assert version.image.dtype == np.uint8
+    assert models.version(given, name) is version, "made once"
+
+
+def test_arms_are_made_as_the_study_and_enhance_make_them(models: StudyModels, tmp_path: Path) -> None:
+    given = given_image(models.params, picture_bytes(), original=False, most_pixels=MOST)
+    assert np.array_equal(models.version(given, "raw").image, picture())
+    expected = resize(picture(), (128, 160), models.params.image.enlarging)
+    assert np.array_equal(models.version(given, "bicubic").image, expected)
+    write_png(tmp_path / "low.png", picture())
+    weights = Path("outputs/demo/sr/srgan/last.safetensors")
+    done = enhance_path(
+        tmp_path / "low.png", tmp_path / "high.png", weights, tile=256, overlap=64, precision="fp32", device_name="cpu"
+    )
+    shown = models.version(given, "srgan")
+    assert (tmp_path / "high.png").read_bytes() == png_bytes(shown.image)
+    assert shown.notes == done.notes
+
+
+def test_an_original_is_degraded_as_in_the_study_and_shown_itself(models: StudyModels) -> None:
+    image = models.params.image
+    given = given_image(models.params, picture_bytes(200, 260), original=True, most_pixels=10**5)
+    assert given.low.shape[:2] == image.lr_size
+    again = given_image(models.params, picture_bytes(200, 260), original=True, most_pixels=10**5)
+    assert np.array_equal(given.low, again.low)
+    original = as_hr(to_degrade(picture(200, 260), image), image)
+    assert np.array_equal(models.version(given, "ground_truth").image, original)
+    low = given_image(models.params, picture_bytes(), original=False, most_pixels=MOST)
+    with pytest.raises(LeukoError, match="say that the image is one"):
+        models.version(low, "ground_truth")
+
+
+@pytest.mark.parametrize("experiment", ["raw", "srgan"])
+def test_the_classifiers_say_what_predict_says(experiment: str, models: StudyModels, tmp_path: Path) -> None:
+    write_png(tmp_path / "low.png", picture())
+    sr = Path("outputs/demo/sr/srgan/last.safetensors") if experiment == "srgan" else None
+    found = predict_path(
+        tmp_path / "low.png", Path(f"outputs/demo/classify/{experiment}/paper"), sr=sr, explain=None, threshold=None,
+        most_errors=0.05, precision="fp32", device_name="cpu",
+    )  # fmt: skip
+    (expected,) = found.table.drop(columns="image").to_dict("records")
+    given = given_image(models.params, picture_bytes(), original=False, most_pixels=MOST)
+    answer = models.answer(given, f"{experiment}/paper")
+    assert answer.row == expected and answer.no_map == ""
+    version = models.version(given, experiment)
+    assert given.maps[f"{experiment}/paper"].shape == version.image.shape
+    assert {*answer.notes, *version.notes} == {*found.done.notes}
+
+
+def test_an_answer_stands_without_a_grad_cam(models: StudyModels, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise LeukoError("no feature map")
+
+    monkeypatch.setattr(Predictor, "explained", refuse)
+    given = given_image(models.params, picture_bytes(), original=False, most_pixels=MOST)
+    answer = models.answer(given, "raw/paper")
+    assert answer.no_map == "no feature map" and answer.row["predicted"] and not given.maps
+
+
+def test_names_that_are_not_offered_are_refused(models: StudyModels) -> None:
+    given = given_image(models.params, picture_bytes(), original=False, most_pixels=MOST)
+    for name in ("real_esrgan", "../../etc/passwd", "pretrained/backbone", ""):
+        with pytest.raises(LeukoError, match="is no arm"):
+            models.version(given, name)
+        with pytest.raises(LeukoError, match="is no experiment"):
+            models.answer(given, name)
+
+
+def test_an_image_is_seen_after_the_file_format_of_its_arm() -> None:
+    image = picture()
+    assert as_stored(image, "png") is image
+    stored = as_stored(image, Jpeg(jpeg=50))
+    assert stored.shape == image.shape and not np.array_equal(stored, image)
+    assert np.array_equal(as_stored(image.astype(np.float32) + 0.2, "npy"), image)

@@ -1,0 +1,130 @@
+"""The page and its addresses: what they answer, what they refuse, and that nothing is left."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+from tests.faults.hostile_images import hostile_images
+
+from leukosr.app.given import given_image
+from leukosr.app.models import StudyModels
+from leukosr.app.server import BYTES, KEPT, LOOPBACK, Limits, listen, site
+from leukosr.errors import LeukoError
+
+from .conftest import picture, picture_bytes
+
+LIMITS = Limits(megabytes=1, pixels=50_000)
+BINARY = {"content-type": BYTES}
+
+
+@pytest.fixture
+def client(models: StudyModels) -> Iterator[TestClient]:
+    """A browser without its window; an error that no handler foresees fails the test."""
+    with TestClient(site(models, LIMITS, LOOPBACK), base_url="http://127.0.0.1:7860") as opened:
+        yield opened
+
+
+def sent(client: TestClient, content: bytes) -> str:
+    answer = client.post("/images", content=content, headers=BINARY)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["id"])
+
+
+def refusal(client: TestClient, content: bytes) -> str:
+    answer = client.post("/images", content=content, headers=BINARY)
+    assert answer.status_code == 422
+    return str(answer.json()["sentence"])
+
+
+def test_the_page_asks_no_other_server_and_runs_its_own_scripts_alone(client: TestClient) -> None:
+    page = client.get("/")
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy
+    scripts = re.search(r"script-src ([^;]*)", policy)
+    assert scripts is not None and re.fullmatch(r"('sha256-[\w+/=]+' ?){2}", scripts[1])
+    assert not re.search(r"""(src|href)=["']?(https?:)?//""", page.text) and "url(" not in page.text
+    for word in ("Try an image", "1 MB", "50,000 pixels", 'value="pretrained/tiny"', "train_sr@real_esrgan"):
+        assert word.lower() in page.text.lower()
+
+
+def test_an_image_goes_from_the_drop_to_pictures_and_answers(client: TestClient) -> None:
+    image = sent(client, picture_bytes())
+    version = client.post(f"/images/{image}/version?name=srgan").json()
+    assert version["size"] == "160×128" and any("no ranges stored" in note for note in version["notes"])
+    shown = client.get(f"/{version['src']}")
+    assert shown.headers["content-type"] == "image/png" and shown.headers["cache-control"] == "no-store"
+    assert cv2.imdecode(np.frombuffer(shown.content, np.uint8), cv2.IMREAD_COLOR).shape == (128, 160, 3)
+    raw = client.post(f"/images/{image}/version?name=raw").json()
+    decoded = cv2.imdecode(np.frombuffer(client.get(f"/{raw['src']}").content, np.uint8), cv2.IMREAD_COLOR_RGB)
+    assert np.array_equal(decoded, picture())
+    answer = client.post(f"/images/{image}/answer?name=raw/paper").json()
+    probabilities = [value for key, value in answer["row"].items() if key.startswith("p_")]
+    assert sum(probabilities) == pytest.approx(1) and answer["row"]["sure"] in (True, False)
+    assert answer["arm"] and client.get(f"/{answer['map']}").content.startswith(b"\x89PNG")
+
+
+def test_what_an_arm_cannot_show_is_a_sentence(client: TestClient) -> None:
+    image = sent(client, picture_bytes())
+    answer = client.post(f"/images/{image}/version?name=ground_truth")
+    assert (answer.status_code, "say that the image is one" in answer.json()["sentence"]) == (422, True)
+    assert client.get(f"/images/{image}/picture?kind=version&name=ground_truth").status_code == 422
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of Pillow, on metadata that promises too much
+def test_hostile_files_are_refused_with_the_sentence_of_the_opener(client: TestClient, models: StudyModels) -> None:
+    refused = 0
+    for hostile in hostile_images():
+        if len(hostile.content) > LIMITS.megabytes * 10**6:
+            assert "more than the 1 MB" in refusal(client, hostile.content)
+            continue
+        try:
+            given_image(models.params, hostile.content, original=False, most_pixels=LIMITS.pixels)
+        except LeukoError as error:
+            assert refusal(client, hostile.content) == str(error), hostile.name
+            assert str(error).startswith("the image ") and "\n" not in str(error) and "/tmp" not in str(error)
+            refused += 1
+        else:
+            assert sent(client, hostile.content)
+    assert refused > 20
+
+
+def test_too_many_bytes_and_too_many_pixels_are_refused(client: TestClient) -> None:
+    assert refusal(client, bytes(1_000_001)) == "the image has more than the 1 MB that are taken here"
+    large = cv2.imencode(".png", np.zeros((250, 201, 3), np.uint8))[1].tobytes()
+    assert refusal(client, large) == "the image has 201x250 pixels, more than the 50,000 that are taken here"
+
+
+def test_other_names_and_forms_of_other_sites_are_refused(client: TestClient, models: StudyModels) -> None:
+    assert client.get("/", headers={"host": "evil.example"}).status_code == 400
+    form = client.post("/images", content=picture_bytes(), headers={"content-type": "text/plain"})
+    assert form.status_code == 422 and "by the page itself" in form.json()["sentence"]
+    with TestClient(site(models, LIMITS, ["*"]), base_url="http://lab.example") as open_to_all:
+        assert open_to_all.get("/").status_code == 200
+
+
+def test_only_the_last_images_are_kept(client: TestClient) -> None:
+    first, *others = [sent(client, picture_bytes()) for _ in range(KEPT + 1)]
+    assert "drop it again" in client.post(f"/images/{first}/version?name=raw").json()["sentence"]
+    assert all(client.post(f"/images/{each}/version?name=raw").status_code == 200 for each in others)
+
+
+def test_no_file_is_left(client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    image = sent(client, picture_bytes())
+    client.post(f"/images/{image}/version?name=bicubic")
+    refusal(client, b"\x89PNG\r\n\x1a\n broken")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_port_that_is_taken_is_said() -> None:
+    with listen("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(LeukoError, match=rf"cannot listen on 127.0.0.1, port {port} \(.*\): name another"):
+            listen("127.0.0.1", port)
