@@ -92,7 +92,7 @@ def test_an_image_is_compared_named_and_saved(shown: Tab) -> None:
     assert [row[0] for row in rows] == ["raw LR, paper", "SRGAN, paper"]
     for row in rows:
         assert row[2] in ("eosinophil", "monocyte", "neutrophil") and row[3] in ("sure", "not sure")
-        assert sum(map(float, row[4:7])) == pytest.approx(1, abs=0.002)
+        assert sum(map(float, row[5:8])) == pytest.approx(1, abs=0.002)
     assert shown.run("document.querySelectorAll('#answers td img').length") == 2
     saved = shown.run(
         "(async () => { const link = [...document.querySelectorAll('#downloads a')].pop();"

@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
@@ -17,6 +16,7 @@ from leukosr.app.given import given_image
 from leukosr.app.models import StudyModels
 from leukosr.app.server import BYTES, KEPT, LOOPBACK, Limits, listen, site
 from leukosr.errors import LeukoError
+from leukosr.images.reading import png_bytes, read_bytes
 
 from .conftest import picture, picture_bytes
 
@@ -60,10 +60,9 @@ def test_an_image_goes_from_the_drop_to_pictures_and_answers(client: TestClient)
     assert version["size"] == "160×128" and any("no ranges stored" in note for note in version["notes"])
     shown = client.get(f"/{version['src']}")
     assert shown.headers["content-type"] == "image/png" and shown.headers["cache-control"] == "no-store"
-    assert cv2.imdecode(np.frombuffer(shown.content, np.uint8), cv2.IMREAD_COLOR).shape == (128, 160, 3)
+    assert read_bytes(shown.content).shape == (128, 160, 3)
     raw = client.post(f"/images/{image}/version?name=raw").json()
-    decoded = cv2.imdecode(np.frombuffer(client.get(f"/{raw['src']}").content, np.uint8), cv2.IMREAD_COLOR_RGB)
-    assert np.array_equal(decoded, picture())
+    assert np.array_equal(read_bytes(client.get(f"/{raw['src']}").content), picture())
     answer = client.post(f"/images/{image}/answer?name=raw/paper").json()
     probabilities = [value for key, value in answer["row"].items() if key.startswith("p_")]
     assert sum(probabilities) == pytest.approx(1) and answer["row"]["sure"] in (True, False)
@@ -97,8 +96,7 @@ def test_hostile_files_are_refused_with_the_sentence_of_the_opener(client: TestC
 
 def test_too_many_bytes_and_too_many_pixels_are_refused(client: TestClient) -> None:
     assert refusal(client, bytes(1_000_001)) == "the image has more than the 1 MB that are taken here"
-    large = cv2.imencode(".png", np.zeros((250, 201, 3), np.uint8))[1].tobytes()
-    assert refusal(client, large) == "the image has 201x250 pixels, more than the 50,000 that are taken here"
+    assert refusal(client, png_bytes(np.zeros((250, 201, 3), np.uint8))) == "the image has 201x250 pixels, more than the 50,000 that are taken here"
 
 
 def test_other_names_and_forms_of_other_sites_are_refused(client: TestClient, models: StudyModels) -> None:

@@ -27,6 +27,7 @@ from leukosr.app.models import StudyModels
 from leukosr.errors import LeukoError
 from leukosr.images.decoding import SUFFIXES
 from leukosr.images.reading import png_bytes
+from leukosr.report.style import budget_note
 from leukosr.report.template import page_script, read_script, template
 
 FOLDER = Path(__file__).parent
@@ -95,8 +96,8 @@ class _Handlers:
         """The page, with its two scripts in it."""
         scripts = [page_script(), read_script(FOLDER / "app.js")]
         shown = template("app.html.j2", FOLDER).render(
-            params=self._models.params, models=self._models, limits=self._limits, scripts=scripts,
-            suffixes=sorted(SUFFIXES),
+            params=self._models.params, budget=budget_note(self._models.params.budget), models=self._models,
+            limits=self._limits, scripts=scripts, suffixes=sorted(SUFFIXES),
         )  # fmt: skip
         policy = (
             f"default-src 'none'; img-src 'self' data:; connect-src 'self'; style-src 'unsafe-inline'; script-src "

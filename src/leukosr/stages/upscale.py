@@ -120,7 +120,7 @@ def _by_networks(
 
 
 def _images(context: Context, settings: Arm, rows: list[Row], colours: np.ndarray | None) -> Iterator[np.ndarray]:
-    yield from made_plainly(settings, context.params.image, given_images(context, settings, rows), colours)
+    return made_plainly(settings, context.params.image, given_images(context, settings, rows), colours)
 
 
 def made_plainly(
