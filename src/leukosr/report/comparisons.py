@@ -18,8 +18,8 @@ from leukosr.terminal import Terminal
 
 NAMES = {"accuracy": "accuracy", "macro_f1": "macro F1"}
 HEADS = (
-    "metric",
     "verdict",
+    "metric",
     "difference, points\n(95 % interval)",
     "90 % interval",
     "first wins in\n… of runs",
@@ -75,14 +75,20 @@ def print_wide(console: Console, heads: Sequence[str], rows: Sequence[Sequence[s
 def row(found: Comparison) -> list[str]:
     """The cells under `HEADS`."""
     return [
-        NAMES[found.metric] + (" (primary)" if found.primary else ""),
         found.verdict + (" (exploratory)" if found.declared is False else ""),
+        NAMES[found.metric] + (" (primary)" if found.primary else ""),
         difference_text(found),
         "–" if _too_wide(found) else _bounds(found.ci90_low, found.ci90_high) or "–",
-        f"{100 * found.frequency:.0f} %",
+        wins_text(found),
         p_text(found.p_value),
         p_text(found.p_holm),
     ]
+
+
+def wins_text(found: Comparison) -> str:
+    """`25 % (50 % tie)`: in how many pairs of runs the first arm is higher, and in how many neither is."""
+    ties, won = round(200 * (found.p_improvement - found.frequency)), f"{100 * found.frequency:.0f} %"
+    return won if not ties else "all tie" if ties == 100 else f"{won} ({ties} % tie)"
 
 
 def conditional_row(found: Comparison) -> list[str]:
