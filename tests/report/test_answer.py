@@ -162,6 +162,11 @@ def test_runs_that_tie_are_not_called_lost(frequency: float, with_ties: float, w
     assert cells["first wins in\n… of runs"] == words
 
 
+def test_an_answer_by_runs_that_all_tie_says_so() -> None:
+    (part,) = verdict_answer({"paper": [replace(FOUND, frequency=0.0, p_improvement=0.5)]}, SR, None).parts
+    assert part.lines[0].endswith("8 paired runs, which all tie")
+
+
 def idle_arm(label: str, **seeds: bool) -> ArmResults:
     """An arm of which a network did not train; `seeds` say of which SR seeds."""
     facts = {"did_not_train": True, "per_sr_seed": {key[1:]: {"did_not_train": each} for key, each in seeds.items()}}

@@ -113,6 +113,12 @@ def test_numbers_sort_as_numbers_and_undefined_ones_come_last(shown: Tab) -> Non
     assert shown.run(COLUMN.format(place)) == ["-3", "9.5", "10.25", "–"]
 
 
+def test_the_verdict_can_be_read_beside_the_names(shown: Tab) -> None:
+    verdict = "[...document.querySelectorAll('#results td')].find(cell => cell.textContent.startsWith('inconclusive'))"
+    assert shown.run(f"{verdict}.cellIndex") == 1
+    assert shown.run(f"{verdict}.getBoundingClientRect().right <= innerWidth")
+
+
 def test_the_first_column_stays_where_a_phone_scrolls_a_table(tab: Tab, page: Path) -> None:
     tab.open(page, 390, 844)
     left = "document.querySelectorAll('#results .scroll')[1].querySelector('tbody th').getBoundingClientRect().left"

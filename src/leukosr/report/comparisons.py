@@ -87,8 +87,13 @@ def row(found: Comparison) -> list[str]:
 
 def wins_text(found: Comparison) -> str:
     """`25 % (50 % tie)`: in how many pairs of runs the first arm is higher, and in how many neither is."""
-    ties, won = round(200 * (found.p_improvement - found.frequency)), f"{100 * found.frequency:.0f} %"
-    return won if not ties else "all tie" if ties == 100 else f"{won} ({ties} % tie)"
+    won, ties = f"{100 * found.frequency:.0f} %", _tied(found)
+    return won if not ties else "all tie" if ties == 1 else f"{won} ({100 * ties:.0f} % tie)"
+
+
+def _tied(found: Comparison) -> float:
+    """The share of pairs of runs with one score."""
+    return round(2 * (found.p_improvement - found.frequency), 9)
 
 
 def conditional_row(found: Comparison) -> list[str]:
@@ -134,8 +139,11 @@ def compared_on(found: Comparison) -> str:
 
 
 def runs_text(found: Comparison) -> str:
-    """`8 paired runs`."""
-    return "1 run" if found.runs == 1 else f"{found.runs} {'paired' if found.paired else 'unpaired'} runs"
+    """`8 paired runs`, and whether all of them tie."""
+    if found.runs == 1:
+        return "1 run"
+    tie = ", which all tie" if _tied(found) == 1 else ""
+    return f"{found.runs} {'paired' if found.paired else 'unpaired'} runs{tie}"
 
 
 def _left_open(found: Comparison) -> str:
