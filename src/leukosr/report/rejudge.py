@@ -181,7 +181,7 @@ def _rows(part: str) -> Iterator[tuple[str, ...]]:
     """First and second experiment, metric, whether it is primary, and verdict of each row of a table of verdicts."""
     for row in VERDICT.findall(part):
         first, second, *cells = (html.unescape(cell) for cell in row)
-        # pages of before 27 November 2026 have the metric before the verdict
+        # older pages have the metric before the verdict
         metric, word = sorted(cells, key=lambda cell: cell.removesuffix(PRIMARY) not in NAMES.values())
         yield first, second, metric.removesuffix(PRIMARY), PRIMARY if metric.endswith(PRIMARY) else "", word
 
