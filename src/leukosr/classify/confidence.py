@@ -60,14 +60,14 @@ class Validation(HeaderNote):
 
 @dataclass(frozen=True)
 class Answered:
-    """What classifiers together say of images: the mean probability of the named class, and whether it is the true one."""
+    """What classifiers say together of images: the mean probability of the named class, and whether it is right."""
 
     confidence: np.ndarray
     right: np.ndarray
 
 
 def answered(validations: Sequence[Validation]) -> Answered:
-    """The mean of several classifiers on the images on which all were validated: on others one may have been trained."""
+    """The mean of several classifiers on the images on which all were validated: one may have trained on others."""
     common = set.intersection(*(set(each.images) for each in validations))
     kept = [[place for place, image in enumerate(each.images) if image in common] for each in validations]
     by_name = [sorted(own, key=each.images.__getitem__) for own, each in zip(kept, validations, strict=True)]

@@ -150,7 +150,7 @@ class ExperimentData:
         return self._images.files_of(split.train_rows, self.experiment.train)
 
     def validation(self, split: Split, seed: Root) -> tuple[list[str], LabelledImages] | None:
-        """The part that a classifier is validated on, or else the protocol's, if any: ids, and the test arm's images."""
+        """What a classifier is validated on, or else the protocol's part, if any: ids, and the test arm's images."""
         held, wanted = split.validation_rows, self.experiment.classifier.validation
         if wanted is not None and wanted != "protocol":
             _, held = held_out(split.train_rows, wanted, seed, by_source=SPLITS[self.protocol].disjoint)

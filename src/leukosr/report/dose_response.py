@@ -73,7 +73,11 @@ def write_dose_response(
     alt = f"{NAMES[metric]} against resolution, and the difference from {baseline}, by noise level"
     picture = Figure(data_uri(folder / "dose_response.png", False), alt)
     page = template("dose_response.html.j2").render(
-        title=study["title"], sentences=sentences, figure=picture, head=("dose", *HEADS), rows=rows,
+        title=study["title"],
+        sentences=sentences,
+        figure=picture,
+        head=("dose", *HEADS),
+        rows=rows,
         results=[path.name for path in results],
     )
     with new_file(folder / "index.html") as path:

@@ -24,7 +24,9 @@ def idle_experiments(params: Params, results: StudyResults) -> dict[str, ArmResu
     found = {}
     for name in results.experiments:
         shown = [params.source_arm(arm) for arm in params.classify[name].arms]
-        found |= {name: arm for settings, arm in idle if settings in shown}
+        for settings, arm in idle:
+            if settings in shown:
+                found[name] = arm
     return found
 
 

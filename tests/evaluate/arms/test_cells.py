@@ -77,7 +77,7 @@ def test_a_share_of_nothing_is_as_sure_as_runs_differ_in_what_they_get_right() -
     other[np.arange(40) % 4, np.arange(40)] = True
     highest = [help_and_harm(arm, arm, ("a", "b"))[0].harmed.ci_high for arm in map(wrong_where, (same, other))]
     wilson = [1 / (1 + images / 1.959964**2) for images in (40, 160)]
-    assert highest == pytest.approx(wilson, rel=0.02)
+    assert highest == pytest.approx(wilson, rel=0.05)
 
 
 @pytest.mark.slow
