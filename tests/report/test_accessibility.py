@@ -94,7 +94,8 @@ def violations(tab: Tab) -> list[str]:
 @pytest.mark.parametrize(("width", "height", "scheme"), [(1280, 900, "light"), (390, 844, "dark")])
 def test_a_page_can_be_read_by_everyone(tab: Tab, page: Path, width: int, height: int, scheme: str) -> None:
     tab.open(page, width, height, scheme)
-    assert violations(tab) == []
+    found = violations(tab)
+    assert not found, "\n".join(found)
 
 
 def test_pale_text_and_a_picture_without_words_are_found(tab: Tab, tmp_path: Path) -> None:

@@ -80,6 +80,14 @@ def test_a_share_of_nothing_is_as_sure_as_runs_differ_in_what_they_get_right() -
     assert highest == pytest.approx(wilson, rel=0.05)
 
 
+@pytest.mark.parametrize(("runs", "given"), [(1, True), (2, False), (3, True)])
+def test_two_runs_give_no_interval(runs: int, given: bool) -> None:
+    marked = np.zeros((runs, 20), bool)
+    marked[:, :4] = True
+    share = help_and_harm(wrong_where(marked), wrong_where(np.zeros((runs, 20), bool)), ("a", "b"))[0].harmed
+    assert share.value == 0.2 and (share.ci_low is not None) == (share.ci_high is not None) == given
+
+
 @pytest.mark.slow
 def test_the_interval_of_a_share_covers_it() -> None:
     rng, covered, truth = np.random.default_rng(1), [], 0.1
