@@ -10,17 +10,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from leukosr.config import Params
 from leukosr.data.provenance.facts import Facts, Shared
-from leukosr.layout import Layout
 from leukosr.report.dose_response import write_dose_response
-from leukosr.report.page import write_report
 from leukosr.report.provenance_page import write_provenance_page
-from leukosr.report.results import load_results
 from leukosr.report.side_by_side import write_side_by_side
 
 from .chromium import CHROMIUM, Tab, chromium_tab
-from .conftest import draw_nothing, fabricate
+from .conftest import draw_nothing
 from .test_dose_response import result
 
 
@@ -47,17 +43,12 @@ def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
         yield opened
 
 
-def report(folder: Path, params: Params) -> Path:
-    results = load_results(Layout("demo", fabricate(folder / "outputs")), params, "paper")
-    return write_report(folder / "reports", params, results, {"torch": "0"})
-
-
-def dose_response(folder: Path, params: Params) -> Path:
+def dose_response(folder: Path) -> Path:
     hits = {"bicubic": 0.7, "sr": 0.8, "ground_truth": 0.9}
     return write_dose_response(folder, [result(folder, scale, hits) for scale in (2, 4)])[0]
 
 
-def side_by_side(folder: Path, params: Params) -> Path:
+def side_by_side(folder: Path) -> Path:
     for name in ("x2", "x4"):
         (folder / name / "figures").mkdir(parents=True)
         pd.DataFrame({"arm": ["bicubic"], "psnr": [20.0], "ssim": [0.5]}).to_csv(folder / name / "comparison.csv")
@@ -65,7 +56,7 @@ def side_by_side(folder: Path, params: Params) -> Path:
     return write_side_by_side(folder / "both", [folder / "x2", folder / "x4"])
 
 
-def sources(folder: Path, params: Params) -> Path:
+def sources(folder: Path) -> Path:
     for name in "abc":
         Image.new("RGB", (8, 8)).save(folder / f"{name}.png")
     groups = {"source-0001": ("a.png", "b.png"), "source-0002": ("c.png",)}
@@ -74,12 +65,18 @@ def sources(folder: Path, params: Params) -> Path:
     return write_provenance_page(folder, folder, facts, dict.fromkeys(("a.png", "b.png", "c.png"), 0.9), "A set")
 
 
-@pytest.fixture(scope="module", params=[report, dose_response, side_by_side, sources], ids=lambda write: write.__name__)
-def page(params: Params, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+@pytest.fixture(
+    scope="module",
+    params=[None, dose_response, side_by_side, sources],
+    ids=lambda write: write.__name__ if write else "report",
+)
+def page(page_to_look_at: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    write: Callable[[Path], Path] | None = request.param
+    if write is None:
+        return page_to_look_at
     with pytest.MonkeyPatch.context() as patch:
         draw_nothing(patch)
-        write: Callable[[Path, Params], Path] = request.param
-        return write(tmp_path_factory.mktemp("page"), params)
+        return write(tmp_path_factory.mktemp("page"))
 
 
 def violations(tab: Tab) -> list[str]:

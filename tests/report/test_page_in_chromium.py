@@ -7,13 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from leukosr.config import Params
-from leukosr.layout import Layout
-from leukosr.report.page import write_report
-from leukosr.report.results import load_results
-
 from .chromium import CHROMIUM, Tab, chromium_tab
-from .conftest import draw_nothing, fabricate
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: apt-get install chromium")
 
@@ -25,12 +19,8 @@ def part(name: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def page(params: Params, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("study")
-    results = load_results(Layout("demo", fabricate(root / "outputs")), params, "paper")
-    with pytest.MonkeyPatch.context() as patch:
-        draw_nothing(patch)
-        return write_report(root / "reports", params, results, {"torch": "0"})
+def page(page_to_look_at: Path) -> Path:
+    return page_to_look_at
 
 
 @pytest.fixture(scope="module")
