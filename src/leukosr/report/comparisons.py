@@ -79,13 +79,13 @@ def row(found: Comparison) -> list[str]:
         NAMES[found.metric] + (" (primary)" if found.primary else ""),
         difference_text(found),
         "–" if _too_wide(found) else _bounds(found.ci90_low, found.ci90_high) or "–",
-        wins_text(found),
+        _wins_text(found),
         p_text(found.p_value),
         p_text(found.p_holm),
     ]
 
 
-def wins_text(found: Comparison) -> str:
+def _wins_text(found: Comparison) -> str:
     """`25 % (50 % tie)`: in how many pairs of runs the first arm is higher, and in how many neither is."""
     won, ties = f"{100 * found.frequency:.0f} %", _tied(found)
     return won if not ties else "all tie" if ties == 1 else f"{won} ({100 * ties:.0f} % tie)"
