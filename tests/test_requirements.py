@@ -34,6 +34,7 @@ DEV_BY_NAME = {
     "import-linter": ("Makefile", "lint-imports"),
     "pytest-cov": ("Makefile", "--cov "),
     "mkdocs-material": ("mkdocs.yml", "name: material"),
+    "axe-playwright-python": ("tests/report/test_accessibility.py", '"axe_playwright_python"'),
 }
 
 

@@ -42,7 +42,8 @@ def test_a_classifier_gives_its_calibrated_probabilities_for_images_of_any_size(
     small_resnet: None, tmp_path: Path
 ) -> None:
     said = np.array([[0.9, 0.1]] * 30)
-    note = {Validation.key: Validation.of(said, np.array([0] * 20 + [1] * 10), ["a", "b"]).model_dump_json()}
+    validation = Validation.of(list(map(str, range(30))), said, np.array([0] * 20 + [1] * 10), ["a", "b"])
+    note = {Validation.key: validation.model_dump_json()}
     architecture, weights = Architecture(backbone="resnet50"), tmp_path / "w.safetensors"
     save_classifier(weights, ClassifierNetwork(architecture, 2), architecture, ["a", "b"], None, note)
     assert export_onnx(weights, tmp_path / "w.onnx") <= 1e-5

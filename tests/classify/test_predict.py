@@ -53,7 +53,7 @@ def experiment(small_resnet: None, tmp_path: Path) -> Path:
     for seed in (1, 2):
         note = {
             TrainingImages.key: seen.model_dump_json(),
-            Validation.key: Validation.of(said, labels, CLASSES).model_dump_json(),
+            Validation.key: Validation.of(list(map(str, range(40))), said, labels, CLASSES).model_dump_json(),
         }
         file = tmp_path / "classify" / "raw" / "paper" / "weights" / f"seed-{seed}.safetensors"
         save_classifier(file, network(seed), PLAIN, CLASSES, None, note)
@@ -114,7 +114,8 @@ def test_a_validation_that_may_show_training_cells_is_said_to_promise_too_much(
     protocol: str, said: bool, small_resnet: None, tmp_path: Path
 ) -> None:
     probabilities, labels = np.tile([[0.9, 0.1]], (40, 1)), np.zeros(40, int)
-    note = {"protocol": protocol, Validation.key: Validation.of(probabilities, labels, CLASSES).model_dump_json()}
+    validation = Validation.of(list(map(str, range(40))), probabilities, labels, CLASSES)
+    note = {"protocol": protocol, Validation.key: validation.model_dump_json()}
     save_classifier(tmp_path / "w.safetensors", network(1), PLAIN, CLASSES, None, note)
     draw(tmp_path / "a.png")
     notes = predict(tmp_path / "a.png", tmp_path / "w.safetensors").done.notes

@@ -27,8 +27,12 @@ class Tab:
         for domain in ("Page", "Runtime", "Log"):
             self._call(f"{domain}.enable")
 
-    def open(self, page: Path | str, width: int, height: int) -> None:
-        """Show a page, a file or an address, in a window of that size, in CSS pixels, and wait until it is loaded."""
+    def open(self, page: Path | str, width: int, height: int, scheme: str = "light") -> None:
+        """Show a page, a file or an address, in a window of that size, in CSS pixels, and wait until it is loaded.
+
+        scheme: light or dark.
+        """
+        self._call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         self._call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
                    mobile=width < 600)  # fmt: skip
         self._call("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())

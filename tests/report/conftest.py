@@ -15,6 +15,9 @@ from PIL import Image
 
 from leukosr.config import Params
 from leukosr.data.manifest import Row, write_manifest
+from leukosr.layout import Layout
+from leukosr.report.page import write_report
+from leukosr.report.results import load_results
 
 ARMS = ("raw", "bicubic", "srgan", "real_esrgan", "ground_truth")
 CLASSES = ("eosinophil", "neutrophil")
@@ -41,6 +44,16 @@ def outputs(tmp_path: Path) -> Path:
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every figure is one pixel: for tests of what a page says, since drawing takes half of its time."""
     draw_nothing(monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def page_to_look_at(params: Params, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of the fabricated study, undrawn, for browsers to look at."""
+    root = tmp_path_factory.mktemp("study")
+    results = load_results(Layout("demo", fabricate(root / "outputs")), params, "paper")
+    with pytest.MonkeyPatch.context() as patch:
+        draw_nothing(patch)
+        return write_report(root / "reports", params, results, {"torch": "0"})
 
 
 def draw_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

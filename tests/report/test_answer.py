@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -17,7 +19,8 @@ from leukosr.layout import Layout
 from leukosr.report.answer import HEADLINES, sr_experiments, study_answer, verdict_answer
 from leukosr.report.block import percent_with_interval, points_with_interval
 from leukosr.report.comparisons import HEADS, row
-from leukosr.report.results import StudyResults, load_results
+from leukosr.report.results import ArmResults, StudyResults, load_results
+from leukosr.report.style import Look
 from leukosr.report.verdicts import judge
 
 from .conftest import fabricate
@@ -148,6 +151,54 @@ def test_an_interval_that_covers_more_than_half_of_what_is_possible_is_not_shown
     assert percent_with_interval(Estimate(0.04, 0.0, 0.9)) == "4.0 (too wide to say anything)"
     wide = dict(zip(HEADS, row(replace(FOUND, ci_low=-0.97, ci_high=1.0)), strict=True))
     assert wide["difference, points\n(95 % interval)"] == "+7.7 (too wide to say anything)"
+
+
+@pytest.mark.parametrize(
+    ("frequency", "with_ties", "words"),
+    [(0.0, 0.5, "all tie"), (0.25, 0.5, "25 % (50 % tie)"), (0.75, 0.75, "75 %"), (0.0, 0.0, "0 %")],
+)
+def test_runs_that_tie_are_not_called_lost(frequency: float, with_ties: float, words: str) -> None:
+    cells = dict(zip(HEADS, row(replace(FOUND, frequency=frequency, p_improvement=with_ties)), strict=True))
+    assert cells["first wins in\n… of runs"] == words
+
+
+def test_an_answer_by_runs_that_all_tie_says_so() -> None:
+    (part,) = verdict_answer({"paper": [replace(FOUND, frequency=0.0, p_improvement=0.5)]}, SR, None).parts
+    assert part.lines[0].endswith("8 paired runs, which all tie")
+
+
+def idle_arm(label: str, **seeds: bool) -> ArmResults:
+    """An arm of which a network did not train; `seeds` say of which SR seeds."""
+    facts = {"did_not_train": True, "per_sr_seed": {key[1:]: {"did_not_train": each} for key, each in seeds.items()}}
+    unread = pd.DataFrame()
+    return ArmResults(Look(label, "#000000"), cast(Any, None), unread, unread, facts)
+
+
+def test_a_network_that_did_not_train_is_named_and_answers_nothing() -> None:
+    gain = replace(FOUND, verdict="no gain", declared=True)
+    found = [gain, replace(gain, a="SRGAN", verdict="better")]
+    (both,) = verdict_answer({"paper": found}, SR, None, {"Real-ESRGAN": idle_arm("Real-ESRGAN")}).parts
+    assert both.headline == HEADLINES["better"]
+    assert both.lines[-1].startswith("Did not train: Real-ESRGAN, within 0.01 dB of what went in")
+    (alone,) = verdict_answer({"paper": [gain]}, SR, None, {"Real-ESRGAN": idle_arm("Real-ESRGAN")}).parts
+    assert alone.headline == "Not shown"
+
+
+def test_of_several_networks_those_that_did_not_train_are_named_by_seed() -> None:
+    gain = replace(FOUND, verdict="no gain", declared=True)
+    idle = {"Real-ESRGAN": idle_arm("Real-ESRGAN", _1=False, _2=True, _3=False)}
+    (part,) = verdict_answer({"paper": [gain]}, SR, None, idle).parts
+    assert part.headline == HEADLINES["no gain"], "two networks trained"
+    assert part.lines[-1].startswith("Did not train: Real-ESRGAN (SR seed 2 of 1, 2, 3), within")
+
+
+def test_the_answer_of_a_study_names_what_did_not_train(params: Params, tmp_path: Path) -> None:
+    outputs = fabricate(tmp_path / "idle")
+    facts = outputs / "demo/quality/srgan/metrics.json"
+    facts.write_text(json.dumps({**json.loads(facts.read_text()), "did_not_train": True}))
+    found = load_results(Layout("demo", outputs), params, "paper")
+    (part,) = study_answer(params, [found], judge(params, [found])).parts
+    assert any(line.startswith("Did not train: SRGAN, within") for line in part.lines)
 
 
 def test_the_sure_mistakes_come_first() -> None:

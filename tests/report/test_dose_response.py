@@ -76,6 +76,15 @@ def test_where_no_gain_is_shown_the_page_says_so_at_each_noise_level(tmp_path: P
     ]
 
 
+def test_an_experiment_with_another_classifier_than_the_baseline_is_left_out_and_named(tmp_path: Path) -> None:
+    hits = {"bicubic": 0.9, "sr": 0.9, "ground_truth": 0.95, "sr_probe": 0.5}
+    recipes = {name: {"classifier": "probe" if name == "sr_probe" else "lite0"} for name in hits}
+    results = [result(tmp_path, scale, hits, classify=recipes) for scale in (2, 4)]
+    _, sentences = write_dose_response(tmp_path, results)
+    assert sentences[-1] == "Left out, as their classifier is not that of bicubic: sr_probe."
+    assert "sr_probe" not in set(read_own_table(tmp_path / "dose_response.csv")["experiment"])
+
+
 def test_a_worse_network_does_not_pay(tmp_path: Path) -> None:
     results = [result(tmp_path, scale, {"bicubic": 0.9, "sr": 0.7, "ground_truth": 0.95}) for scale in (2, 4)]
     assert "was not shown to be better" in write_dose_response(tmp_path, results)[1][0]
@@ -90,6 +99,10 @@ def test_a_worse_network_does_not_pay(tmp_path: Path) -> None:
         ({"scale": 4, "study": {"title": "T", "protocol": "official"}}, r"has no study\.primary"),
         ({"scale": 4, "degrade": {"method": "bicubic"}}, "whose noise has no single level"),
         ({"scale": 4, "classify": {"bicubic": {"classifier": {"backbone": "lite0"}}}}, "has no experiment ground"),
+        (
+            {"scale": 4, "classify": {"bicubic": {"classifier": "lite0"}, "ground_truth": {"classifier": "vgg"}}},
+            "ground_truth and bicubic have different classifiers",
+        ),
     ],
 )  # fmt: skip
 def test_results_that_do_not_belong_together_are_refused(tmp_path: Path, second: Any, message: str) -> None:

@@ -7,13 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from leukosr.config import Params
-from leukosr.layout import Layout
-from leukosr.report.page import write_report
-from leukosr.report.results import load_results
-
 from .chromium import CHROMIUM, Tab, chromium_tab
-from .conftest import draw_nothing, fabricate
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: apt-get install chromium")
 
@@ -25,12 +19,8 @@ def part(name: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def page(params: Params, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("study")
-    results = load_results(Layout("demo", fabricate(root / "outputs")), params, "paper")
-    with pytest.MonkeyPatch.context() as patch:
-        draw_nothing(patch)
-        return write_report(root / "reports", params, results, {"torch": "0"})
+def page(page_to_look_at: Path) -> Path:
+    return page_to_look_at
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +101,12 @@ def test_numbers_sort_as_numbers_and_undefined_ones_come_last(shown: Tab) -> Non
         f"document.querySelectorAll('#results table')[0].tHead.rows[0].cells[{place}].querySelector('button').click()"
     )
     assert shown.run(COLUMN.format(place)) == ["-3", "9.5", "10.25", "–"]
+
+
+def test_the_verdict_can_be_read_beside_the_names(shown: Tab) -> None:
+    verdict = "[...document.querySelectorAll('#results td')].find(cell => cell.textContent.startsWith('inconclusive'))"
+    assert shown.run(f"{verdict}.cellIndex") == 1
+    assert shown.run(f"{verdict}.getBoundingClientRect().right <= innerWidth")
 
 
 def test_the_first_column_stays_where_a_phone_scrolls_a_table(tab: Tab, page: Path) -> None:

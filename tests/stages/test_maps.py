@@ -159,4 +159,14 @@ def test_a_network_that_gives_its_input_back_did_not_train(inside_maps: Study, q
     shutil.copytree(inside_maps.layout.root, layout.root)
     shutil.copytree(layout.arm("bicubic"), layout.arm(arm) / "seed-2", dirs_exist_ok=True)
     quality.run(Context(inside_maps.params, layout, quiet), arm)
-    assert json.loads((layout.quality(arm) / "metrics.json").read_text())["did_not_train"] is True
+    found = json.loads((layout.quality(arm) / "metrics.json").read_text())
+    assert found["did_not_train"] is True
+    assert {seed: each["did_not_train"] for seed, each in found["per_sr_seed"].items()} == {"1": False, "2": True}
+
+
+def test_a_network_whose_gains_and_losses_cancel_out_did_train() -> None:
+    before = [20.0, 30.0]
+    made = [quality._Compared(before[0] + 1, 0.5, 1.0, 1.0, input_psnr=before[0])]
+    made.append(quality._Compared(before[1] - 1, 0.5, 1.0, 1.0, input_psnr=before[1]))
+    assert not quality._idle(made)
+    assert quality._idle([replace(each, psnr=(each.input_psnr or 0) + 0.005) for each in made])

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from leukosr.classify.confidence import Validation
 from leukosr.classify.predict import predict_path
+from leukosr.data.manifest import read_manifest
 from leukosr.engine.weights import read_header
 from leukosr.images.appearance import TrainingImages
 from leukosr.stages import classify
@@ -52,4 +53,5 @@ def test_a_classifier_with_a_validation_part_says_how_sure_it_may_be(
     classify.run(Context(params, inside.layout, quiet, tmp_path / "raw"), "raw", [1])
     (file,) = (tmp_path / "raw" / "weights").iterdir()
     found = Validation.read(read_header(file), file)
-    assert found is not None and len(found.right) >= len(params.prepare.classes or "12345")
+    assert found is not None and len(found.labels) >= len(params.prepare.classes or "12345")
+    assert set(found.images) < {row.id for row in read_manifest(inside.layout.manifest)}

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from leukosr.config import Params, TrainSR
 from leukosr.engine.resume import Resume
+from leukosr.errors import LeukoError
 from leukosr.superres import DISCRIMINATORS, GENERATORS
 from leukosr.superres.methods import METHODS
 from leukosr.superres.trainer import SRTraining
@@ -183,6 +184,11 @@ def test_whole_images_of_any_shape_train(published: Callable[[str], TrainSR], tm
     settings = tiny(published("srgan_whole"), iterations=1, patch=None)
     training = train(start(settings), tmp_path)
     assert (training.patch, training.progress.iteration) == (None, 1)
+
+
+def test_a_task_driven_training_refuses_patches(compose_params: Callable[..., Params]) -> None:
+    with pytest.raises(LeukoError, match=r"train_sr\.task_driven\.patch = 64: only null"):
+        compose_params("arms=[bicubic,task_driven]", "train_sr.task_driven.patch=64")
 
 
 def test_two_trainings_of_one_method_stand_side_by_side(compose_params: Callable[..., Params]) -> None:

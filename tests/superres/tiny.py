@@ -44,7 +44,9 @@ def tiny(settings: TrainSR, iterations: int = 3, scale: int = 4, **changes: Any)
     if isinstance(settings, SFTGANPrior):
         small |= {key: weights_of("geometry_prior", scale) for key in ("prior", "reads")}
     stages = [{**stage.model_dump(mode="json"), "iterations": iterations} for stage in settings.stages]
-    small |= {"patch": 32, "batch": 2, "stages": stages, "validate_every": 2, "precision": "fp32"}
+    whole = isinstance(settings, TaskDriven)
+    small |= {"patch": None, "flips": "horizontal"} if whole else {"patch": 32}
+    small |= {"batch": 2, "stages": stages, "validate_every": 2, "precision": "fp32"}
     return changed(settings, **small | changes)
 
 

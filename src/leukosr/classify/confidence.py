@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from leukosr.engine.header_note import HeaderNote
-from leukosr.settings import Probability
+from leukosr.settings import Count, Probability
 
 HOTTEST = 20.0  # temperatures are sought between its inverse and it
 
@@ -19,25 +20,30 @@ HOTTEST = 20.0  # temperatures are sought between its inverse and it
 class Validation(HeaderNote):
     """What a classifier said of its validation part.
 
-    temperature: its logits are divided by it. macro_f1: of its predictions. confidence, right: the calibrated
-    probability of each image's named class, and whether that is the true class.
+    temperature: its logits are divided by it. macro_f1: of its predictions. images, labels, probabilities: the ids of
+    the images, the numbers of their true classes and the calibrated probabilities of every class.
     """
 
     key: ClassVar[str] = "validation"
 
     temperature: Annotated[float, Field(ge=1 / HOTTEST, le=HOTTEST)]
     macro_f1: Probability
-    confidence: Annotated[tuple[Probability, ...], Field(min_length=1)]
-    right: tuple[bool, ...]
+    images: Annotated[tuple[str, ...], Field(min_length=1)]
+    labels: tuple[Count, ...]
+    probabilities: tuple[tuple[Probability, ...], ...]
 
     @model_validator(mode="after")
     def _one_each(self) -> Validation:
-        if len(self.confidence) != len(self.right):
-            raise ValueError("confidence and right differ in length")
+        if not len(self.images) == len(set(self.images)) == len(self.labels) == len(self.probabilities):
+            raise ValueError("images, labels and probabilities differ in length, or an image is named twice")
+        if len({len(each) for each in self.probabilities}) > 1:
+            raise ValueError("images have probabilities of different numbers of classes")
         return self
 
     @classmethod
-    def of(cls, probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> Validation:
+    def of(
+        cls, images: Sequence[str], probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str]
+    ) -> Validation:
         """Fit a temperature to probabilities, float N x classes, of images of class numbers `labels`."""
         from leukosr.evaluate.classification import score  # which served models do without
 
@@ -46,9 +52,29 @@ class Validation(HeaderNote):
         return cls(
             temperature=temperature,
             macro_f1=score(true, said, classes).macro_f1,
-            confidence=tuple(np.round(calibrated(probabilities, temperature).max(1), 6).tolist()),
-            right=tuple((named == labels).tolist()),
+            images=tuple(images),
+            labels=tuple(np.asarray(labels).tolist()),
+            probabilities=tuple(map(tuple, np.round(calibrated(probabilities, temperature), 6).tolist())),
         )
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What classifiers say together of images: the mean probability of the named class, and whether it is right."""
+
+    confidence: np.ndarray
+    right: np.ndarray
+
+
+def answered(validations: Sequence[Validation]) -> Answered:
+    """The mean of several classifiers on the images on which all were validated: one may have trained on others."""
+    common = set.intersection(*(set(each.images) for each in validations))
+    kept = [[place for place, image in enumerate(each.images) if image in common] for each in validations]
+    by_name = [sorted(own, key=each.images.__getitem__) for own, each in zip(kept, validations, strict=True)]
+    said = [np.array(each.probabilities)[own] for own, each in zip(by_name, validations, strict=True)]
+    labels = np.array(validations[0].labels)[by_name[0]]
+    mean = np.mean(said, axis=0)
+    return Answered(mean.max(1), mean.argmax(1) == labels)
 
 
 def fitted_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
@@ -73,18 +99,15 @@ def calibrated(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     return np.asarray(softmax(_logits(probabilities) / temperature, axis=1))
 
 
-def sure_above(validations: Sequence[Validation], most_errors: float) -> float | None:
+def sure_above(found: Answered, most_errors: float) -> float | None:
     """The lowest confidence at which so small a share of a validation part is wrong; None where none is.
 
     Counted among the images of at least that confidence, as on a risk-coverage curve (Geifman & El-Yaniv 2017), with
-    one error more than was seen: then a few images prove nothing, and 5 % takes 19 without an error. Several
-    classifiers, validated on as many images each, are pooled and count for one.
+    one error more than was seen: then a few images prove nothing, and 5 % takes 19 without an error.
     """
-    confidence = np.concatenate([each.confidence for each in validations])
-    wrong = ~np.concatenate([each.right for each in validations])
-    order = np.argsort(-confidence, kind="stable")
-    images, errors = np.arange(1, len(order) + 1) / len(validations), np.cumsum(wrong[order]) / len(validations)
-    surest = confidence[order]
+    order = np.argsort(-found.confidence, kind="stable")
+    images, errors = np.arange(1, len(order) + 1), np.cumsum(~found.right[order])
+    surest = found.confidence[order]
     last = np.append(surest[:-1] > surest[1:], True)  # of the images that are equally sure
     allowed = np.flatnonzero(last & ((errors + 1) / (images + 1) <= most_errors))
     return float(surest[allowed[-1]]) if len(allowed) else None

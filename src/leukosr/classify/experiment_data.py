@@ -149,12 +149,14 @@ class ExperimentData:
         """The images that a classifier may train on, all of them, at their own size."""
         return self._images.files_of(split.train_rows, self.experiment.train)
 
-    def validation(self, split: Split, seed: Root) -> LabelledImages | None:
-        """The test arm's images of the part that a classifier is validated on, or else of the protocol's, if any."""
+    def validation(self, split: Split, seed: Root) -> tuple[list[str], LabelledImages] | None:
+        """What a classifier is validated on, or else the protocol's part, if any: ids, and the test arm's images."""
         held, wanted = split.validation_rows, self.experiment.classifier.validation
         if wanted is not None and wanted != "protocol":
             _, held = held_out(split.train_rows, wanted, seed, by_source=SPLITS[self.protocol].disjoint)
-        return self._images.labelled(held, [self.experiment.test], self.classes) if held else None
+        if not held:
+            return None
+        return [row.id for row in held], self._images.labelled(held, [self.experiment.test], self.classes)
 
     def test(self, split: Split) -> LabelledImages:
         """What a classifier is tested on."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from leukosr.classify.confidence import Validation, calibrated, sure_above
+from leukosr.classify.confidence import Validation, answered, calibrated, sure_above
 from leukosr.classify.gradcam import attention, enlarged
 from leukosr.classify.weights import LoadedClassifier, load_classifier
 from leukosr.engine.device import autocast, to_batch
@@ -80,10 +80,13 @@ class Panel:
         return np.asarray(np.mean([enlarged(each, image.shape[:2]) for each in found], axis=0))
 
     def sure_above(self, most_errors: float) -> float | None:
-        """The probability from which on an answer is sure: infinite where none is, None where nothing can be said."""
+        """The probability from which on an answer is sure: infinite where none is, None where nothing can be said.
+
+        By the images on which all classifiers were validated, and their mean, which is what answers.
+        """
         if not self.validations:
             return None
-        found = sure_above(self.validations, most_errors)
+        found = sure_above(answered(self.validations), most_errors)
         return float("inf") if found is None else found
 
     def _batch(self, member: LoadedClassifier, image: np.ndarray) -> torch.Tensor:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from leukosr.classify.confidence import answered
 from leukosr.classify.gradcam import overlay
 from leukosr.classify.panel import Panel, weight_files
 from leukosr.data.splits import SPLITS
@@ -167,10 +168,11 @@ def _on_confidence(panel: Panel, model: Path, threshold: float | None, most_erro
             "cells that it was trained on, probabilities and `sure` promise too much"
         )
     if threshold == float("inf"):
-        images = max(len(each.right) for each in panel.validations)
+        images = len(answered(panel.validations).right)
         notes.append(
             f"no answer is sure: at no probability are {most_errors:.0%} or fewer of the {images} validation images "
-            "wrong, counting one more error than was seen"
+            f"{'that all classifiers share ' if len(panel.members) > 1 else ''}wrong, counting one more error than was "
+            "seen"
         )
     return notes
 

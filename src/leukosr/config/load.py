@@ -54,6 +54,8 @@ def explain(problem: Any, raw: Any) -> str:
     """One pydantic problem as `key = value: what is allowed`."""
     key = ".".join(_key(problem, raw))
     message = str(problem["msg"]).removeprefix("Value error, ")
+    if problem["type"] == "none_required":
+        message = "only null"
     if problem["type"] == "string_pattern_mismatch":
         message = f"only {_PATTERN_WORDS[problem['ctx']['pattern']]}"
     if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):

@@ -26,5 +26,5 @@ class HeaderNote(Section):
             return cls.model_validate_json(header[cls.key])
         except ValidationError as error:
             raise LeukoError(
-                f"{path} has a damaged header ({cls.key} is not what LeukoSR writes): save it again"
+                f"{path} has a damaged header ({cls.key} is not what this version of LeukoSR writes): make it again"
             ) from error

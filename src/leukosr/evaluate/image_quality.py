@@ -15,7 +15,8 @@ from leukosr.images.resampling import brought_to
 LARGEST_EXACT_WINDOW = 11
 # compared at once: the intermediate arrays of so many grey levels stay in a core's cache
 STRIP = 60_000
-# dB between the PSNR of a network's images and of its enlarged input: one that changes less did not train
+# dB between the PSNR of an image by a network and of its enlarged input, mean over images: one that changes less did
+# not train
 AS_ITS_INPUT = 0.01
 
 

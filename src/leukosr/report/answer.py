@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from leukosr.config import Generated, Params, Trained
 from leukosr.data.splits import SPLITS, shown_name
 from leukosr.evaluate.arms.significance import Comparison, Verdict
 from leukosr.report.comparisons import NAMES, difference_text, runs_text
-from leukosr.report.quality_blocks import DIFFERENCES, interval, psnr_differences
-from leukosr.report.results import StudyResults
+from leukosr.report.idle import all_idle, idle_experiments, idle_sentence
+from leukosr.report.quality_blocks import DIFFERENCES, compared_arms, interval, psnr_differences
+from leukosr.report.results import ArmResults, StudyResults
 from leukosr.report.verdicts import Verdicts, labels_of, named
 
 SR_QUESTION = "Does super-resolution help here?"
@@ -65,7 +67,8 @@ def study_answer(params: Params, everything: Sequence[StudyResults], judged: Seq
         for each, verdicts in zip(everything, judged, strict=True)
     }
     of_sr = {labels_of(each)[name] for each in everything for name in generated & set(each.experiments)}
-    return verdict_answer(found, of_sr, params.study.caveat)
+    idle = {labels_of(each)[name]: arm for each in everything for name, arm in idle_experiments(params, each).items()}
+    return verdict_answer(found, of_sr, params.study.caveat, idle)
 
 
 def sr_experiments(params: Params) -> set[str]:
@@ -80,10 +83,16 @@ def _is_sr(params: Params, arm: str) -> bool:
     return isinstance(made, Generated)
 
 
-def verdict_answer(found: Mapping[str, Sequence[Comparison]], of_sr: set[str], caveat: str | None) -> Answer:
+def verdict_answer(
+    found: Mapping[str, Sequence[Comparison]],
+    of_sr: set[str],
+    caveat: str | None,
+    idle: Mapping[str, ArmResults] = MappingProxyType({}),
+) -> Answer:
     """The answer that the comparisons under each protocol give; those of SR alone, where `of_sr` names any as first.
 
-    `caveat` is what a reader must know of protocols under which sources may be in two parts.
+    `caveat` is what a reader must know of protocols under which sources may be in two parts. `idle`: experiments on
+    images of which a network did not train; those of which none did have no part in the headline.
     """
     asked = {name: [each for each in own if each.primary] for name, own in found.items()}
     sr = {name: [each for each in own if each.a in of_sr and each.b not in of_sr] for name, own in asked.items()}
@@ -92,18 +101,26 @@ def verdict_answer(found: Mapping[str, Sequence[Comparison]], of_sr: set[str], c
     if not shown:
         return Answer(SR_QUESTION, [Part("", "No answer", ["The study compares no two arms."])])
     parts = [
-        _part(f"Protocol {shown_name(name)}" if len(found) > 1 else "", own, None if SPLITS[name].disjoint else caveat)
+        _part(
+            f"Protocol {shown_name(name)}" if len(found) > 1 else "",
+            own,
+            None if SPLITS[name].disjoint else caveat,
+            idle,
+        )
         for name, own in sorted(shown.items(), key=lambda each: not SPLITS[each[0]].disjoint)
     ]
     return Answer(SR_QUESTION if about_sr else OTHER_QUESTION, parts)
 
 
-def _part(where: str, found: Sequence[Comparison], caveat: str | None) -> Part:
+def _part(where: str, found: Sequence[Comparison], caveat: str | None, idle: Mapping[str, ArmResults]) -> Part:
     reasons = list(dict.fromkeys(each.reason for each in found))
-    caveats = [caveat] if caveat else []
+    compared = {name for each in found for name in (each.a, each.b)}
+    named = {arm.look.label: arm for name, arm in idle.items() if name in compared}
+    notes = [each for each in (idle_sentence(list(named.values())), caveat) if each]
     if None not in reasons:
-        return Part(where, f"{NO_VERDICT}: {'; '.join(str(reason) for reason in reasons)}", caveats)
-    return Part(where, _headline(found), [*map(_line, found), *caveats])
+        return Part(where, f"{NO_VERDICT}: {'; '.join(str(reason) for reason in reasons)}", notes)
+    trained = [each for each in found if each.a not in idle or not all_idle(idle[each.a])]
+    return Part(where, _headline(trained) if trained else HEADLINES["inconclusive"], [*map(_line, found), *notes])
 
 
 def _headline(found: Sequence[Comparison]) -> str:
@@ -140,4 +157,7 @@ def _of_quality(params: Params, results: StudyResults) -> Answer:
     lines.append(
         "95 % intervals, not corrected for their number. A higher PSNR does not say that cells are told apart."
     )
+    compared = {name for pair in compared_arms(params) for name in pair}
+    if idle := idle_sentence([arm for name, arm in results.arms.items() if name in compared]):
+        lines.append(idle)
     return Answer(QUALITY_QUESTION, [Part("", headline, lines)])

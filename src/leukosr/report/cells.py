@@ -27,7 +27,7 @@ def help_block(folder: Path, results: StudyResults, pairs: Sequence[tuple[str, s
         one, other = first.look.label, second.look.label
         sentences.append(
             f"Against {other}, {one} corrects {percent_with_interval(whole.helped)} % of all test cells and breaks "
-            f"{percent_with_interval(whole.harmed)} % (95 % intervals over runs and sources)."
+            f"{percent_with_interval(whole.harmed)} % (95 % intervals over runs and sources; two runs give none)."
         )
         if not parts:
             continue

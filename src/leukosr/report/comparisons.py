@@ -18,8 +18,8 @@ from leukosr.terminal import Terminal
 
 NAMES = {"accuracy": "accuracy", "macro_f1": "macro F1"}
 HEADS = (
-    "metric",
     "verdict",
+    "metric",
     "difference, points\n(95 % interval)",
     "90 % interval",
     "first wins in\n… of runs",
@@ -75,14 +75,25 @@ def print_wide(console: Console, heads: Sequence[str], rows: Sequence[Sequence[s
 def row(found: Comparison) -> list[str]:
     """The cells under `HEADS`."""
     return [
-        NAMES[found.metric] + (" (primary)" if found.primary else ""),
         found.verdict + (" (exploratory)" if found.declared is False else ""),
+        NAMES[found.metric] + (" (primary)" if found.primary else ""),
         difference_text(found),
         "–" if _too_wide(found) else _bounds(found.ci90_low, found.ci90_high) or "–",
-        f"{100 * found.frequency:.0f} %",
+        _wins_text(found),
         p_text(found.p_value),
         p_text(found.p_holm),
     ]
+
+
+def _wins_text(found: Comparison) -> str:
+    """`25 % (50 % tie)`: in how many pairs of runs the first arm is higher, and in how many neither is."""
+    won, ties = f"{100 * found.frequency:.0f} %", _tied(found)
+    return won if not ties else "all tie" if ties == 1 else f"{won} ({100 * ties:.0f} % tie)"
+
+
+def _tied(found: Comparison) -> float:
+    """The share of pairs of runs with one score."""
+    return round(2 * (found.p_improvement - found.frequency), 9)
 
 
 def conditional_row(found: Comparison) -> list[str]:
@@ -128,8 +139,11 @@ def compared_on(found: Comparison) -> str:
 
 
 def runs_text(found: Comparison) -> str:
-    """`8 paired runs`."""
-    return "1 run" if found.runs == 1 else f"{found.runs} {'paired' if found.paired else 'unpaired'} runs"
+    """`8 paired runs`, and whether all of them tie."""
+    if found.runs == 1:
+        return "1 run"
+    tie = ", which all tie" if _tied(found) == 1 else ""
+    return f"{found.runs} {'paired' if found.paired else 'unpaired'} runs{tie}"
 
 
 def _left_open(found: Comparison) -> str:

@@ -18,7 +18,7 @@ from leukosr.evaluate.arms.significance import Comparison, compare
 from leukosr.evaluate.arms.two_way import METRICS, Metric, scored
 from leukosr.files import new_file
 from leukosr.quoting import listed
-from leukosr.report.comparisons import NAMES, row
+from leukosr.report.comparisons import HEADS, NAMES, row
 from leukosr.report.content import Figure
 from leukosr.report.pictures import data_uri
 from leukosr.report.style import SEQUENCE, new_figure, size_text
@@ -52,7 +52,8 @@ def write_dose_response(
 ) -> tuple[Path, list[str]]:
     """Write index.html, dose_response.csv and dose_response.png of published results to `folder`.
 
-    Every other experiment of each is compared with `baseline`; all comparisons are one family for Holm's correction.
+    Every other experiment of each with the same classifier is compared with `baseline`; all comparisons are one family
+    for Holm's correction.
     `bound` is the experiment on originals, which is what SR could win. Returns the page and its sentences. Raises
     LeukoError for fewer than two results, two of one dose, and results that differ in more than the dose.
     """
@@ -64,6 +65,7 @@ def write_dose_response(
     responses = _responses(params, doses, baseline, metric, float(study["margin"]))
     names = [name for name in dict.fromkeys(each.name for each in responses) if name != bound]
     sentences = [sentence for name in names for sentence in _sentences(name, baseline, responses)]
+    sentences += _left_out(params, baseline)
     with new_file(folder / "dose_response.csv") as path:
         pd.DataFrame(map(_record, responses)).to_csv(path, index=False, lineterminator="\n")
     _figure(folder / "dose_response.png", responses, baseline, bound)
@@ -71,7 +73,12 @@ def write_dose_response(
     alt = f"{NAMES[metric]} against resolution, and the difference from {baseline}, by noise level"
     picture = Figure(data_uri(folder / "dose_response.png", False), alt)
     page = template("dose_response.html.j2").render(
-        title=study["title"], sentences=sentences, figure=picture, rows=rows, results=[path.name for path in results]
+        title=study["title"],
+        sentences=sentences,
+        figure=picture,
+        head=("dose", *HEADS),
+        rows=rows,
+        results=[path.name for path in results],
     )
     with new_file(folder / "index.html") as path:
         path.write_text(page, encoding="utf-8")
@@ -112,6 +119,11 @@ def _refuse_unlike(
     for path, each in params.items():
         if missing := [name for name in (baseline, bound) if name not in each["classify"]]:
             raise LeukoError(f"{path} has no experiment {missing[0]}: it has {', '.join(each['classify'])}")
+        if bound not in _alike(each, baseline):
+            raise LeukoError(
+                f"{path}: {bound} and {baseline} have different classifiers, so their difference is not that of the "
+                "images alone: name two experiments with one classifier"
+            )
     for path, each in others:
         if differing := [key for key in kept if kept[key] != each[key]]:
             raise LeukoError(
@@ -131,6 +143,18 @@ def _beside_the_dose(params: Mapping[str, Any], baseline: str) -> Iterator[tuple
     yield f"classify.{baseline}.classifier", params["classify"].get(baseline, {}).get("classifier")
 
 
+def _alike(params: Mapping[str, Any], baseline: str) -> list[str]:
+    """The other experiments with the classifier of the baseline."""
+    recipe = params["classify"][baseline].get("classifier")
+    return [name for name, each in params["classify"].items() if name != baseline and each.get("classifier") == recipe]
+
+
+def _left_out(params: Mapping[Path, Mapping[str, Any]], baseline: str) -> list[str]:
+    names = [name for each in params.values() for name in each["classify"] if name not in _alike(each, baseline)]
+    others = [name for name in dict.fromkeys(names) if name != baseline]
+    return [f"Left out, as their classifier is not that of {baseline}: {', '.join(others)}."] if others else []
+
+
 def _responses(
     params: Mapping[Path, Mapping[str, Any]],
     doses: Mapping[Path, Dose],
@@ -140,8 +164,9 @@ def _responses(
 ) -> list[Response]:
     asked: list[tuple[Dose, str, Pair]] = []
     for path in sorted(params, key=doses.__getitem__):
-        arms = {name: read_predictions(path / f"plots/confusion/{name}.csv", name) for name in params[path]["classify"]}
-        asked += [(doses[path], name, pair(arms[name], arms[baseline])) for name in arms if name != baseline]
+        names = [baseline, *_alike(params[path], baseline)]
+        first, *others = (read_predictions(path / f"plots/confusion/{name}.csv", name) for name in names)
+        asked += [(doses[path], each.name, pair(each, first)) for each in others]
     found = [each for each in compare([pairs for *_, pairs in asked], metric, margin) if each.metric == metric]
     return [
         Response(dose, name, _mean(pairs.second, metric), _mean(pairs.first, metric), each)

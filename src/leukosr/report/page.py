@@ -18,6 +18,7 @@ from leukosr.report.comparer import comparer, galleries
 from leukosr.report.content import Figure, Page, ProtocolPart
 from leukosr.report.drawing import draw_protocol, draw_study, draw_sweep
 from leukosr.report.evidence import evidence
+from leukosr.report.idle import idle_sentence
 from leukosr.report.pictures import data_uri
 from leukosr.report.published import published_figures
 from leukosr.report.quality_blocks import psnr_differences
@@ -115,7 +116,7 @@ def write_report(
             rejected=list(results.rejected.itertuples(index=False)),
             degradation=sections.degradation_rows(params),
             caveat=params.study.caveat,
-            idle=sections.idle_sentence(results),
+            idle=idle_sentence(list(results.arms.values())),
             images=next((each.quality.n for each in results.arms.values()), 0),
             quality_words=sections.quality_words(params),
             wrapped=getattr(params.degrade, "noise", "") == "wrapped",

@@ -34,7 +34,8 @@ from leukosr.yaml_file import read_yaml
 
 END = r'(?=<h3>|<p class="soft">(?:Accuracy and macro F1: mean|The study declares))'
 TABLE = r'<div class="scroll" role="region" aria-label="{}" tabindex="0">.*?</div>\n'
-VERDICT = re.compile(r'<th scope="row">([^<]*) – ([^<]*)</th><td>([^<(]*?)( \(primary\))?</td><td>([^<]*)</td>')
+VERDICT = re.compile(r'<th scope="row">([^<]*) – ([^<]*)</th><td>([^<]*)</td><td>([^<]*)</td>')
+PRIMARY = " (primary)"
 NOTE = re.compile(r"<p><strong>Judged again .*?</strong></p>\n", re.DOTALL)
 PLAIN = ("raw", "bicubic", "ground_truth")  # the arms of published studies that no network made
 ASSAY = ("ground_truth", "bicubic")  # the arms of published studies whose difference an arm by SR could win
@@ -179,7 +180,10 @@ def _with_answer(page: str, answer: Answer) -> str:
 def _rows(part: str) -> Iterator[tuple[str, ...]]:
     """First and second experiment, metric, whether it is primary, and verdict of each row of a table of verdicts."""
     for row in VERDICT.findall(part):
-        yield tuple(html.unescape(cell) for cell in row)
+        first, second, *cells = (html.unescape(cell) for cell in row)
+        # older pages have the metric before the verdict
+        metric, word = sorted(cells, key=lambda cell: cell.removesuffix(PRIMARY) not in NAMES.values())
+        yield first, second, metric.removesuffix(PRIMARY), PRIMARY if metric.endswith(PRIMARY) else "", word
 
 
 def _first_edition_looks() -> dict[str, Any]:

@@ -11,7 +11,6 @@ import pandas as pd
 
 from leukosr.config import Classifier, Params, Trained
 from leukosr.data.manifest import SR_ROLES, compared_rows, with_role
-from leukosr.evaluate.image_quality import AS_ITS_INPUT
 from leukosr.report.results import StudyResults
 from leukosr.report.style import arm_looks, size_text, training_words
 from leukosr.report.tables import UNDEFINED, number, percent, quality_cells, score_cells
@@ -87,14 +86,6 @@ def quality_words(params: Params) -> str:
     rounded = "images as computed, not rounded to 8 bits" if exact else "8-bit images"
     window = params.quality.ssim_window
     return f"{channels}, {rounded}, data range 255, SSIM in a uniform window of {window}×{window} pixels"
-
-
-def idle_sentence(results: StudyResults) -> str:
-    """The arms whose networks gave back what went in; empty where every training did something."""
-    idle = [arm.look.label for arm in results.arms.values() if arm.facts.get("did_not_train")]
-    if not idle:
-        return ""
-    return f"Did not train: {', '.join(idle)}, within {AS_ITS_INPUT} dB of what went in: no evidence against a method."
 
 
 def alike(params: Params, results: StudyResults) -> bool:

@@ -84,10 +84,10 @@ FIGURES = tuple(each.name for each in fields(_Compared) if each.name not in (*DI
 def run(context: Context, arm: str) -> None:
     """Write per_image.csv and metrics.json (means and sds over images; undefined is null).
 
-    An arm whose network predicts maps also gets their Dice by part of the cell, and one by a training says whether that
-    did not train: whether the mean PSNR of one of its networks is that of its enlarged input.
+    An arm whose network predicts maps also gets their Dice by part of the cell, and one by a training says whether one
+    of its networks did not train.
     Of an arm with several SR seeds per_image.csv has a row per seed and image; an image then counts with its mean, and
-    per_sr_seed holds the means of each network.
+    per_sr_seed holds the means of each network, and whether it did not train.
     Several processes each compare the images that they own.
     """
     params, layout, processes = context.params, context.layout, context.processes
@@ -127,8 +127,11 @@ def run(context: Context, arm: str) -> None:
             for network, values in zip(networks, by_network, strict=True):
                 own_means[str(network)][name] = _mean(values)
     if isinstance(params.upscale[arm], ByTraining):
-        made = [_mean(quality_of[network, row.id].psnr for row in rows) for network in networks]
-        metrics |= _training_shows(made, _mean(quality_of[networks[0], row.id].input_psnr for row in rows))
+        idle = {network: _idle([quality_of[network, row.id] for row in rows]) for network in networks}
+        metrics["input_psnr"] = _mean(quality_of[networks[0], row.id].input_psnr for row in rows)
+        metrics["did_not_train"] = any(idle.values())
+        for network in networks if "per_sr_seed" in metrics else ():
+            metrics["per_sr_seed"][str(network)]["did_not_train"] = idle[network]
     nested = () if networks == (None,) else ("sr_seed",)
     with new_folder(target) as folder:
         cells = (
@@ -195,9 +198,11 @@ def _input_psnr(task: _Task, low: np.ndarray, truth: np.ndarray) -> float | None
     return compare_images(enlarged, truth, task.quality.ssim_window, task.quality.channels).psnr
 
 
-def _training_shows(made: list[float | None], before: float | None) -> dict[str, float | bool | None]:
-    idle = before is not None and any(each is not None and abs(each - before) < AS_ITS_INPUT for each in made)
-    return {"input_psnr": before, "did_not_train": idle}
+def _idle(compared: list[_Compared]) -> bool:
+    """Whether a network gave back what went in: image by image, since gains and losses may cancel out in a mean."""
+    known = [(each.psnr, each.input_psnr) for each in compared]
+    apart = [abs(made - before) for made, before in known if made is not None and before is not None]
+    return bool(apart) and float(np.mean(apart)) < AS_ITS_INPUT
 
 
 def _unrounded(path: Path, shape: tuple[int, ...], again: str) -> np.ndarray:

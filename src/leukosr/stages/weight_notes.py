@@ -32,6 +32,7 @@ def classifier_note(
         "precision": recipe.precision, **appearance_note(params, len(files), lambda place: read_rgb(files[place])),
     }  # fmt: skip
     if (held := data.validation(split, seed)) is not None:
-        said = predict(network, held.images, recipe, next(network.parameters()).device)
-        note[Validation.key] = Validation.of(said, held.labels, data.classes).model_dump_json()
+        names, images = held
+        said = predict(network, images.images, recipe, next(network.parameters()).device)
+        note[Validation.key] = Validation.of(names, said, images.labels, data.classes).model_dump_json()
     return note

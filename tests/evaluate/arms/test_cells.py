@@ -53,6 +53,42 @@ def test_a_share_of_nothing_has_an_interval_by_its_sources() -> None:
     assert whole.value == 0 and whole.ci_high is not None and whole.ci_high > 0.3  # four sources say little
 
 
+def wrong_where(marked: np.ndarray) -> pd.DataFrame:
+    """Runs, (runs, images), that are right on all images but those marked; an image a source."""
+    runs = [said("".join(np.where(each, "b", "a")), seed, "a" * len(each)) for seed, each in enumerate(marked)]
+    return pd.concat(runs).assign(source=lambda table: table["image"])
+
+
+def test_runs_that_harm_the_same_cells_prove_less_than_runs_that_harm_others() -> None:
+    same, other = np.zeros((2, 8, 80), bool)
+    same[:, :10] = True
+    other[np.arange(80) // 10, np.arange(80)] = True
+    good = wrong_where(np.zeros((8, 80), bool))
+    alike, apart = (help_and_harm(wrong_where(marked), good, ("a", "b"))[0].harmed for marked in (same, other))
+    assert alike.value == apart.value == 1 / 8
+    assert None not in (alike.ci_high, alike.ci_low, apart.ci_high, apart.ci_low)
+    assert apart.ci_high - apart.ci_low < (alike.ci_high - alike.ci_low) / 2  # type: ignore[operator]
+
+
+def test_a_share_of_nothing_is_as_sure_as_runs_differ_in_what_they_get_right() -> None:
+    """Two arms that never differ: their runs agree on every cell, or are right on other cells each."""
+    same, other = np.zeros((2, 4, 40), bool)
+    same[:, :20] = True
+    other[np.arange(40) % 4, np.arange(40)] = True
+    highest = [help_and_harm(arm, arm, ("a", "b"))[0].harmed.ci_high for arm in map(wrong_where, (same, other))]
+    wilson = [1 / (1 + images / 1.959964**2) for images in (40, 160)]
+    assert highest == pytest.approx(wilson, rel=0.05)
+
+
+@pytest.mark.parametrize(("runs", "given"), [(1, True), (2, False), (3, True)])
+def test_two_runs_give_no_interval(runs: int, given: bool) -> None:
+    marked = np.zeros((runs, 20), bool)
+    marked[:, :4] = True
+    share = help_and_harm(wrong_where(marked), wrong_where(np.zeros((runs, 20), bool)), ("a", "b"))[0].harmed
+    assert share.value == pytest.approx(0.2)
+    assert (share.ci_low is not None, share.ci_high is not None) == (given, given)
+
+
 @pytest.mark.slow
 def test_the_interval_of_a_share_covers_it() -> None:
     rng, covered, truth = np.random.default_rng(1), [], 0.1

@@ -29,27 +29,28 @@ def score_with_interval(predictions: Predictions, metric: Metric) -> Estimate:
     return bounded(estimated([side], images, own.strata), images)
 
 
-def bounded(found: Estimated, images: np.ndarray) -> Estimate:
+def bounded(found: Estimated, images: np.ndarray, left: float = 1.0) -> Estimate:
     """The 95 % interval of a fraction, never of no width: all truths that a score test does not reject.
 
     As in Wilson's interval the variance is that which a truth would give, here with the design effect that the sample
     shows, and at least that of as many independent images. Where no run makes a mistake in any source nothing shows how
-    alike the images of a source are, so each source counts once.
+    alike the images of a source are, so each source counts once. left: how much of an image's variance the mean over
+    runs leaves (`variance_left`), all of it where nothing is known of how far runs agree.
     """
     value = float(found.value)
 
     def outside(truth: float) -> float:
-        return float(rejection(found, images, truth))
+        return float(rejection(found, images, truth, left))
 
     return Estimate(value, _edge(outside, value, 0.0), _edge(outside, value, 1.0))
 
 
-def rejection(found: Estimated, images: np.ndarray, truth: float) -> np.ndarray:
+def rejection(found: Estimated, images: np.ndarray, truth: float, left: float = 1.0) -> np.ndarray:
     """How much farther a truth lies from the score than the test at 5 % allows; above 0 it is rejected."""
     worth = np.where(found.variance > 0, images.sum(), images.sum() ** 2 / (images**2).sum())
     shown = stats.t.ppf(0.975, found.freedom) ** 2 * found.variance
     spread, own = truth * (1 - truth), np.maximum(found.value * (1 - found.value), 1e-12)
-    squares = np.maximum(shown * np.maximum(1.0, spread / own), Z**2 * spread / worth)
+    squares = np.maximum(shown * np.maximum(1.0, spread / own), Z**2 * spread * left / worth)
     squares = squares + Z**2 * UNSEEN * found.unseen * (min(truth, 1 - truth) * (1 - 2 * truth)) ** 2
     return np.asarray(np.abs(found.value - truth) - np.sqrt(squares))
 

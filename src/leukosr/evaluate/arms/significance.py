@@ -16,7 +16,16 @@ import numpy as np
 from scipy import stats
 
 from leukosr.evaluate.arms.pairs import Counts, Pair
-from leukosr.evaluate.arms.two_way import METRICS, Estimated, Metric, Side, estimated, scored
+from leukosr.evaluate.arms.two_way import (
+    METRICS,
+    Estimated,
+    Metric,
+    Side,
+    agreement,
+    estimated,
+    scored,
+    variance_left,
+)
 
 Verdict = Literal["clearly better", "clearly worse", "equivalent", "better", "worse", "no gain", "inconclusive"]
 WORDS: tuple[Verdict, ...] = get_args(Verdict)
@@ -125,20 +134,13 @@ def _grain(pair: Pair, images: np.ndarray, metric: Metric) -> np.ndarray:
     """
     of_classes = np.array([images[..., pair.strata == label].sum(-1) for label in np.unique(pair.strata)])
     shares = of_classes / of_classes.sum(0) if metric == "accuracy" else 1 / len(of_classes)
-    agreement = (_agreement(pair.first) + _agreement(pair.second)) / 2
+    agreed = np.mean([_agreement(pair.first), _agreement(pair.second)], axis=0)
     runs = min(len(pair.runs), len(pair.other_runs))
-    return np.asarray((shares**2 / of_classes).sum(0) * (agreement + (1 - agreement) / runs))
+    return np.asarray((shares**2 / of_classes).sum(0) * variance_left(agreed, runs))
 
 
 def _agreement(counts: Counts) -> np.ndarray:
-    """The correlation of two runs' right and wrong on one image, from what each source has right; 1 with one run."""
-    hits, images = counts.hits.sum(-1), counts.true.sum((-2, -1)).mean(-1)
-    if hits.shape[-2] < 2:
-        return np.ones(images.shape)
-    right = hits.sum(-1).mean(-1) / images
-    chance = hits.var(-2, ddof=1).sum(-1) / images
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(right * (1 - right) > 0, np.clip(1 - chance / (right * (1 - right)), 0, 1), 1.0)
+    return agreement(counts.hits.sum(-1), counts.true.sum((-2, -1)).mean(-1))
 
 
 def p_values(estimate: Estimated, margin: float) -> PTests:

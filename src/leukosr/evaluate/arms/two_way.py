@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from scipy import stats
@@ -26,6 +26,7 @@ from leukosr.evaluate.arms.pairs import Counts, Run
 
 Metric = Literal["accuracy", "macro_f1"]
 METRICS: tuple[Metric, ...] = ("accuracy", "macro_f1")
+Fraction = TypeVar("Fraction", float, np.ndarray)
 Z = float(stats.norm.ppf(0.975))
 
 
@@ -131,6 +132,24 @@ def scored(counts: Counts, metric: Metric) -> tuple[np.ndarray, np.ndarray]:
     f1 = 2 * counts.hits.sum(-2) / total
     own = 2 * counts.hits - f1[..., None, :] * (counts.predicted + counts.true)
     return f1.mean(-1), (own / total[..., None, :]).mean(-1)
+
+
+def agreement(hits: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """The correlation of two runs' hits on one image, from those of each source: (..., runs, sources) and (...).
+
+    In [0, 1]; 1 with one run, and where none or all of the images are hits, as nothing then shows how far runs differ.
+    """
+    if hits.shape[-2] < 2:
+        return np.ones(np.shape(images))
+    share = hits.sum(-1).mean(-1) / images
+    chance = hits.var(-2, ddof=1).sum(-1) / images
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(share * (1 - share) > 0, np.clip(1 - chance / (share * (1 - share)), 0, 1), 1.0)
+
+
+def variance_left(agreed: Fraction, runs: int) -> Fraction:
+    """The variance of a mean over runs, in that of one run on the same images."""
+    return agreed + (1 - agreed) / runs
 
 
 def estimated(sides: Sequence[Side], images: np.ndarray, strata: np.ndarray) -> Estimated:

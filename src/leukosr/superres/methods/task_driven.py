@@ -49,6 +49,7 @@ class TaskDriven(TrainSR):
 
     method: Literal["task_driven"]
     start: None
+    patch: None
     generator: RRDBSize
     stages: Annotated[Sequence[TaskStage], Field(min_length=1)]
     losses: TaskLosses
