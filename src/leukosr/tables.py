@@ -34,6 +34,14 @@ _MISTAKES = {  # the words of Python's csv module -> what was wrong with the fil
 _MARKED = re.compile(r"'+[=+\-@\t\r]")
 
 
+class LackingColumns(LeukoError):
+    """A table of a user's without columns that it needs; `named` are those that it has."""
+
+    def __init__(self, message: str, named: Sequence[str]) -> None:
+        super().__init__(message)
+        self.named = named
+
+
 def escape_cell(text: str) -> str:
     """Text as written to a cell: an apostrophe before what a spreadsheet would read as a formula."""
     return f"'{text}" if _FORMULA.match(text) else text
@@ -121,7 +129,9 @@ def read_table(path: Path, needed: Sequence[str], what: str, remedy: str = "") -
     missing = [name for name in needed if name not in named]
     if missing:
         word = "column" if len(missing) == 1 else "columns"
-        raise LeukoError(f"{path} lacks the {word} {', '.join(missing)} of {what}; it has {listed(named)}{remedy}")
+        raise LackingColumns(
+            f"{path} lacks the {word} {', '.join(missing)} of {what}; it has {listed(named)}{remedy}", named
+        )
     (name, times), *_ = Counter(named).most_common(1)
     if times > 1:
         raise LeukoError(f"{path} has the column {short(name)} {times} times: keep one of them")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from leukosr.classify.gradcam import overlay
+from leukosr.classify.gradcam import mean_of_fields, overlay
 from leukosr.classify.panel import Panel, weight_files
 from leukosr.data.splits import SPLITS
 from leukosr.engine.device import place
@@ -27,6 +28,8 @@ from leukosr.tables import write_frame
 
 TILE, OVERLAP = 256, 64  # of LR images, in pixels, as `leukosr enhance` cuts them
 FIRST_COLUMNS = "image,predicted,"
+MOST_SHOWN = 10  # images whose answers are printed one by one
+COARSE = 4  # fields of Grad-CAM along a side: with fewer, one is larger than a cell
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,19 @@ class Predicted:
         sure, odd = self.table["sure"], int((self.table["warnings"] != "").sum())
         words = [] if "" in sure.tolist() else [f"{int(sure.sum())} sure"]
         return ", ".join([*words, f"{odd} with warnings"])
+
+    @property
+    def answers(self) -> list[str]:
+        """The answer to each image, or, where there are many, one line with the images of each class."""
+        if len(self.table) > MOST_SHOWN:
+            return [", ".join(f"{name} {count}" for name, count in self.table["predicted"].value_counts().items())]
+        return [self._answer(row) for row in self.table.to_dict("records")]
+
+    @staticmethod
+    def _answer(row: Mapping[str, Any]) -> str:
+        unsure = "" if row["sure"] == "" or row["sure"] else ", not sure"
+        warnings = row["warnings"] and f" ({row['warnings']})"
+        return f"{row['image']}: {row['predicted']} {100 * row['p_' + row['predicted']]:.0f} %{unsure}{warnings}"
 
 
 @dataclass(frozen=True)
@@ -90,15 +106,17 @@ def predict_path(
         threshold = panel.sure_above(most_errors)
     notes += _on_confidence(panel, model, threshold, most_errors)
     names: deque[Path] = deque()
-    rows = []
+    rows, sizes = [], set[tuple[int, int]]()
     for image in track(readable(files, names), len(files.pairs), "predicting"):
         name = names.popleft()
         row, shown = _row(panel, superres, image, threshold, how)
         rows.append({"image": name.as_posix(), **row})
         if explain is not None:
-            where = panel.attention(shown, panel.classes.index(row["predicted"]))
+            fields = panel.attention_fields(shown, panel.classes.index(row["predicted"]))
+            sizes.update(each.shape for each in fields)
             with new_file(explain / f"{name}.png") as temporary:
-                write_png(temporary, overlay(shown, where))
+                write_png(temporary, overlay(shown, mean_of_fields(fields, shown.shape[:2])))
+    notes += _on_fields(sizes)
     if files.failed and not source.is_dir():
         raise LeukoError(files.failed[0])
     columns = ["image", "predicted", *(f"p_{name}" for name in panel.classes), "sure", "warnings"]
@@ -142,10 +160,23 @@ def _on_confidence(panel: Panel, model: Path, threshold: float | None, most_erro
     return notes
 
 
+def _on_fields(sizes: Iterable[tuple[int, int]]) -> list[str]:
+    """What overlays are worth whose maps have these heights and widths, in fields."""
+    height, width = min(sizes, key=min, default=(COARSE, COARSE))
+    if min(height, width) >= COARSE:
+        return []
+    return [
+        f"the overlays show {width}x{height} fields, the size of the classifier's last feature map: they tell sides of "
+        "an image apart, not parts of a cell; classifiers of larger images (another arm, --sr) show more"
+    ]
+
+
 def check_replaceable(path: Path) -> None:
-    """Raise LeukoError where `path` is a folder, or a file that `predict` did not write."""
+    """Raise LeukoError where `path` is a folder, no .csv, or a file that `predict` did not write."""
     if path.is_dir():
         raise LeukoError(f"{path} is a folder: name the table to write with --out")
+    if path.suffix.lower() != ".csv":
+        raise LeukoError(f"{path}: predictions are written as CSV, name the table .csv")
     if path.is_file():
         with path.open("rb") as file:
             if file.read(len(FIRST_COLUMNS)) != FIRST_COLUMNS.encode():

@@ -20,7 +20,7 @@ from leukosr.images.appearance import TrainingImages, cautions
 from leukosr.images.decoding import NO_IMAGE, SUFFIXES
 from leukosr.images.listing import list_files
 from leukosr.images.reading import read_as_rgb, write_png
-from leukosr.quoting import visible
+from leukosr.quoting import counted, visible
 from leukosr.settings import Precision
 from leukosr.superres.upscaler import upscale_images
 from leukosr.superres.weights import load_generator
@@ -98,7 +98,10 @@ def enhance_path(
         raise LeukoError(files.failed[0])
     notes = cautions(loaded.header, weights)
     for output, phrases in list(odd.items())[:1]:
-        notes.append(f"{len(odd)} of {written} images are unlike the training images, e.g. that of {output}: {phrases}")
+        are = "is" if len(odd) == 1 else "are"
+        notes.append(
+            f"{len(odd)} of {counted(written, 'image')} {are} unlike the training images, e.g. that of {output}: {phrases}"
+        )
     return Enhanced(written, files.failed, files.left_out, notes)
 
 
@@ -170,6 +173,6 @@ def found_images(source: Path, without: Path | None = None) -> Files:
         sentences = files.left_out if item.reason == NO_IMAGE else files.failed
         sentences.append(f"{visible(str(item.path))} {item.reason}")
     if not files.pairs:
-        others = f", {len(files.left_out) + len(files.failed)} other files"
+        others = f", {counted(len(files.left_out) + len(files.failed), 'other file')}"
         raise LeukoError(f"{source} holds no images ({', '.join(sorted(SUFFIXES))}){others}")
     return files
