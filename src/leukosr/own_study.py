@@ -36,7 +36,7 @@ BUDGET = "smoke"  # of the first run
 
 TEXT = """\
 # @package _global_
-# Written by `leukosr data add {folder} --study` by what it found; change what you like (docs/studies.md, Your own images).
+# Written by `leukosr data add {folder} --study` by what it found; change what you like (docs/studies.md).
 defaults:
   - /degrade: capstone_gaussian   # or second_order, bicubic
   - /arms: [raw, bicubic, srgan, real_esrgan, ground_truth]
@@ -97,9 +97,9 @@ class OwnStudy:
         """What the test part can show, whatever the runs."""
         unknown, sources = sum(not row.source for row in tested), len({row.source for row in tested})
         if unknown or sources < 2:
-            why = "all of them are of one source"
+            why = "all test images are of one source"
             if unknown:
-                why = f"the source of {unknown} of {len(tested)} is not known, so copies of a micrograph may count as many"
+                why = f"{unknown} of {len(tested)} test images name no source, so copies of one may count as many"
             return (
                 f"every verdict will be inconclusive: {why}; name micrographs or patients in a sources.csv, or let the "
                 "study find copies with -S study.protocol=source_disjoint"

@@ -82,7 +82,8 @@ def compare(
         errors.print(note)
     for each in pairs:
         if each.left_out:
-            errors.print(f"{each.a} – {each.b}: {counted(each.left_out, 'prediction')} left out, which only one of them has")
+            left = counted(each.left_out, "prediction")
+            errors.print(f"{each.a} – {each.b}: {left} left out, which only one of them has")
         if not each.paired:
             errors.print(f"{each.a} – {each.b}: fewer than two common seeds, so their runs count as unpaired")
     if as_json:

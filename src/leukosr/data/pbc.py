@@ -70,7 +70,8 @@ class Assembled:
             for part in PARTS for total in [self.published[part]]
         ]  # fmt: skip
         ignored = f"; {self.others} other files there are not of the set" if self.others else ""
-        return f"{counted(self.brought.total(), 'file')} in {ROOT}, each with its published MD5: {'; '.join(words)}{ignored}"
+        files = counted(self.brought.total(), "file")
+        return f"{files} in {ROOT}, each with its published MD5: {'; '.join(words)}{ignored}"
 
 
 def published_files() -> list[PublishedFile]:
@@ -144,8 +145,8 @@ def _assemble(source: Path, *, whole: bool) -> Assembled:
         ]
         if damaged:
             raise LeukoError(
-                f"{counted(len(damaged), 'file')} of {source} {'is not as it was' if len(damaged) == 1 else 'are not as they were'} published (another MD5): "
-                f"{listed(damaged, 3)}. Bring them again"
+                f"{counted(len(damaged), 'file')} of {source} not as published (another MD5): {listed(damaged, 3)}. "
+                "Bring them again"
             )
         write_table(folder / SPLIT, ("path", "label", "split"), ((f.path, f.label, f.part) for f in found))
     known = {path.relative_to(source).as_posix() for path in found.values()} | {SPLIT}

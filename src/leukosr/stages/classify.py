@@ -97,7 +97,8 @@ def run(context: Context, name: str, seeds: list[int] | None = None) -> None:
             metrics = _run_protocol(each, target, record, tracked)
             context.console.print(
                 f"classify {name} ({each.data.protocol}): accuracy {_percent(metrics, 'accuracy')}, macro F1 "
-                f"{_percent(metrics, 'macro_f1')}, {counted(len(each.runs), 'run')}, {counted(metrics['n_test'], 'test image')} -> {target}"
+                f"{_percent(metrics, 'macro_f1')}, {counted(len(each.runs), 'run')}, "
+                f"{counted(metrics['n_test'], 'test image')} -> {target}"
             )
         record.finish(tracked)
     for each in work:

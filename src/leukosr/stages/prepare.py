@@ -78,6 +78,6 @@ def _refuse(rejected: list[Rejected], settings: Prepare) -> None:
     first = "; ".join(f"{item.path} {item.reason}" for item in rejected[:SHOWN])
     more = f"; and {len(rejected) - SHOWN} more" if len(rejected) > SHOWN else ""
     raise LeukoError(
-        f"{counted(len(rejected), 'file')} of {settings.root} cannot be used: {first}{more}. Mend or remove them, or set "
-        "prepare.bad_images to leave_out"
+        f"{counted(len(rejected), 'file')} of {settings.root} cannot be used: {first}{more}. Mend or remove them, or "
+        "set prepare.bad_images to leave_out"
     )

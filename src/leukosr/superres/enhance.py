@@ -100,7 +100,8 @@ def enhance_path(
     for output, phrases in list(odd.items())[:1]:
         are = "is" if len(odd) == 1 else "are"
         notes.append(
-            f"{len(odd)} of {counted(written, 'image')} {are} unlike the training images, e.g. that of {output}: {phrases}"
+            f"{len(odd)} of {counted(written, 'image')} {are} unlike the training images, e.g. that of {output}: "
+            f"{phrases}"
         )
     return Enhanced(written, files.failed, files.left_out, notes)
 

@@ -113,8 +113,8 @@ def _cut_sources(label: str, members: list[str], shares: Mapping[str, float], se
     needed = len(shares) + len(alone)
     if len(members) < needed:
         raise LeukoError(
-            f"{of_class(label)} has {counted(len(members), 'source')} to share out, at least {needed} are needed, one each for "
-            f"{', '.join([*alone, *shares])}: add images of more sources, or choose a protocol that needs none"
+            f"{of_class(label)} has {counted(len(members), 'source')} to share out, at least {needed} are needed, one "
+            f"each for {', '.join([*alone, *shares])}: add images of more sources, or choose a protocol that needs none"
         )
     order = stream_rng(seed, "split", "source_disjoint", label).permutation(len(members))
     given = {members[i]: "sr_val" for i in order[len(members) - len(alone) :]}

@@ -26,7 +26,6 @@ def _cut(label: str, images: Sequence[Candidate]) -> tuple[list[str], list[str],
     pool = [item.id for item in images if item.part in ("train", "all")]
     first = set(sorted(pool)[: int(0.2 * len(pool))])
     if not first:
-        raise LeukoError(
-            f"{of_class(label)} has {counted(len(pool), 'training image')}, at least 5 are needed to test on a fifth: add images"
-        )
+        has = f"{of_class(label)} has {counted(len(pool), 'training image')}"
+        raise LeukoError(f"{has}, at least 5 are needed to test on a fifth: add images")
     return [each for each in pool if each not in first], [], [each for each in pool if each in first]

@@ -73,7 +73,8 @@ def read_trials(path: Path, metric: str) -> Trials:
             trial = table["trial"][empty].iloc[0]
             raise LeukoError(f"{path} has an empty cell in the column {column}, trial {trial}: every trial needs it")
     if len(table) < 2:
-        raise LeukoError(f"{path} holds {counted(len(table), 'finished trial')} with a value of {metric}: at least 2 are needed")
+        holds = f"{path} holds {counted(len(table), 'finished trial')}"
+        raise LeukoError(f"{holds} with a value of {metric}: at least 2 are needed")
     runs = np.ones(len(table), bool)
     if "varied" in table and (table["varied"] == EVERYTHING).any():
         runs = (table["varied"] == EVERYTHING).to_numpy()
