@@ -192,8 +192,8 @@ def _text(folder: str, folders: Folders, items: Sequence[Candidate], protocol: s
 
 
 def _quoted(value: Any) -> str:
-    """A value as YAML, in which no name of a folder is taken for a variable of OmegaConf's."""
-    return json.dumps(value, ensure_ascii=False).replace("${", "\\\\${")
+    """A value as YAML, which takes no name of a folder for a number, a truth value or a comment."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _size(items: Sequence[Candidate]) -> tuple[int, int]:

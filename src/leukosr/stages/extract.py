@@ -77,8 +77,8 @@ def run(context: Context, name: str) -> None:
     main = tested[params.study.protocols[0]]
     context.console.print(
         f"extract {name}: {counted(len(table) - len(whole), 'cell')} in {counted(len(table), 'image')} by "
-        f"{settings.extractor.method}, the others kept whole, {main['not_found']} of them among {main['n']} test images "
-        f"-> {target}"
+        f"{settings.extractor.method}, the others kept whole, {main['not_found']} of them among "
+        f"{counted(main['n'], 'test image')} -> {target}"
     )
 
 

@@ -98,11 +98,7 @@ def enhance_path(
         raise LeukoError(files.failed[0])
     notes = cautions(loaded.header, weights)
     for output, phrases in list(odd.items())[:1]:
-        are = "is" if len(odd) == 1 else "are"
-        notes.append(
-            f"{len(odd)} of {counted(written, 'image')} {are} unlike the training images, e.g. that of {output}: "
-            f"{phrases}"
-        )
+        notes.append(f"{len(odd)} of {written} images are unlike the training images, e.g. that of {output}: {phrases}")
     return Enhanced(written, files.failed, files.left_out, notes)
 
 

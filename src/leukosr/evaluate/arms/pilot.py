@@ -44,9 +44,7 @@ class Components:
     grain: float = 0.0
 
 
-def assumed(
-    *, sources: float, seen: int, runs: float = 0.0, cells: float = 0.0, score: float = 0.75
-) -> Components:
+def assumed(*, sources: float, seen: int, runs: float = 0.0, cells: float = 0.0, score: float = 0.75) -> Components:
     """Components without a pilot: the variances over single sources and runs, how many sources, and a rough score."""
     return Components(
         runs=runs, sources=sources, cells=cells, networks=None, network_cells=None, seen=seen, freedom=seen - 1,
