@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
+from tests.conftest import CONF, compose_from
 from typer.testing import CliRunner, Result
 
 from leukosr.cli.entry import app
@@ -21,7 +22,6 @@ from leukosr.errors import LeukoError
 from leukosr.layout import Layout
 from leukosr.stages import prepare
 from leukosr.stages.context import Context
-from tests.conftest import CONF, compose_from
 
 SIZE = (66, 50)  # width, height
 Brings = Callable[[Path], None]

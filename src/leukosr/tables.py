@@ -142,8 +142,8 @@ def read_table(path: Path, needed: Sequence[str], what: str, remedy: str = "") -
     for line, cells in lines[1:]:
         if any(cells[len(header) :]):
             raise LeukoError(
-                f"{path} line {line} has {counted(len(cells), 'cell')}, but {len(header)} columns have names: put a cell "
-                f"that holds {delimiter!r} in double quotes"
+                f"{path} line {line} has {counted(len(cells), 'cell')}, but {len(header)} columns have names: put a "
+                f"cell that holds {delimiter!r} in double quotes"
             )
         for name, cell in zip_longest(header, cells[: len(header)], fillvalue=""):
             if name:

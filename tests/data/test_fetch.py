@@ -16,8 +16,8 @@ from dvc.repo import Repo
 from PIL import Image
 
 from leukosr.config import Params
-from leukosr.data.catalogue import check_images, find_images
 from leukosr.data.adding import Added, add
+from leukosr.data.catalogue import check_images, find_images
 from leukosr.data.fetch import fetch
 from leukosr.data.mask_files import masks_of
 from leukosr.errors import LeukoError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,10 +51,10 @@ class Predicted:
         """The answer to each image, or, where there are many, one line with the images of each class."""
         if len(self.table) > MOST_SHOWN:
             return [", ".join(f"{name} {count}" for name, count in self.table["predicted"].value_counts().items())]
-        return [self._answer(row) for row in self.table.to_dict("records")]
+        return [self._answer(row) for _, row in self.table.iterrows()]
 
     @staticmethod
-    def _answer(row: Mapping[str, Any]) -> str:
+    def _answer(row: pd.Series) -> str:
         unsure = "" if row["sure"] == "" or row["sure"] else ", not sure"
         warnings = row["warnings"] and f" ({row['warnings']})"
         return f"{row['image']}: {row['predicted']} {100 * row['p_' + row['predicted']]:.0f} %{unsure}{warnings}"

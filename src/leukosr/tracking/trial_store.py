@@ -133,8 +133,8 @@ class TrialStore:
                 if idle < PATIENCE_SECONDS <= idle + POLL_SECONDS and (elsewhere := self._elsewhere()):
                     hosts = ", ".join(sorted({str(each.user_attrs["process"][0]).split()[0] for each in elsewhere}))
                     say(
-                        f"waiting for {counted(len(elsewhere), 'trial')} that processes on {hosts} have under way. If those "
-                        "are gone, stop this and start it with `leukosr sweep --take-over`"
+                        f"waiting for {counted(len(elsewhere), 'trial')} that processes on {hosts} have under way. If "
+                        "those are gone, stop this and start it with `leukosr sweep --take-over`"
                     )
                 idle += POLL_SECONDS
 
