@@ -181,7 +181,7 @@ def _text(folder: str, folders: Folders, items: Sequence[Candidate], protocol: s
         title=_quoted(f"{folder}: {kinds}{counted(len(items), 'image')}"),
         protocol=protocol,
         measures="" if classifies else ", measures: [image_quality]",
-        parts="" if folders.train is None else f", train: {_quoted(folders.train)}, test: {_quoted(folders.test)}",
+        parts=parts_text(folders),
         classes=_quoted(labels) if classifies else "null",
         height=height,
         width=width,
@@ -189,6 +189,11 @@ def _text(folder: str, folders: Folders, items: Sequence[Candidate], protocol: s
         sizes=_sizes(items),
     )
     return text if classifies else text + SR_ALONE
+
+
+def parts_text(folders: Folders) -> str:
+    """The folders of the training and the test part as a study names them after `root`; empty where there are none."""
+    return "" if folders.train is None else f", train: {_quoted(folders.train)}, test: {_quoted(folders.test)}"
 
 
 def _quoted(value: Any) -> str:

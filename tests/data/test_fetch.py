@@ -16,7 +16,7 @@ from dvc.repo import Repo
 from PIL import Image
 
 from leukosr.config import Params
-from leukosr.data.adding import Added, add
+from leukosr.data.adding import Added, adding
 from leukosr.data.catalogue import check_images, find_images
 from leukosr.data.fetch import fetch
 from leukosr.data.mask_files import masks_of
@@ -35,6 +35,11 @@ def images(folder: Path, *names: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.random.default_rng(seed).integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(path)
     return folder
+
+
+def add(name: str, path: Path, *, leave_out: bool, classes: bool = True) -> Added:
+    with adding(name, path, leave_out=leave_out, classes=classes) as added:
+        return added
 
 
 def git(*words: str, cwd: Path) -> None:

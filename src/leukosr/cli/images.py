@@ -123,7 +123,7 @@ def data_add(
 ) -> None:
     """Check a folder of images, copy it to datasets/NAME and put it under DVC."""
     from leukosr.data.adding import adding
-    from leukosr.own_study import own_study, refuse_known_study, study_file, study_name
+    from leukosr.own_study import own_study, parts_text, refuse_known_study, study_file, study_name
     from leukosr.project import at_project_root
 
     with at_project_root():
@@ -146,8 +146,11 @@ def data_add(
         return
     if no_classes:
         console.print("without classes it serves image quality alone (study.measures, see conf/study/case2_sr.yaml)")
-    file = study_file(study_name(name))
-    console.print(f"next: write {file} with prepare.root datasets/{name} (docs/studies.md, Your own images)")
+    parts = "" if proposed is None else parts_text(proposed.params.prepare)
+    console.print(
+        f"next: write {study_file(study_name(name))} with prepare.root datasets/{name}{parts} (docs/studies.md, Your own "
+        "images); `data add --study` writes it for you"
+    )
 
 
 def _print_added(name: str, added: Added, classes: str) -> None:

@@ -83,12 +83,6 @@ def adding(name: str, path: Path, *, leave_out: bool, classes: bool = True) -> I
             run_dvc("add", str(target))
 
 
-def add(name: str, path: Path, *, leave_out: bool, classes: bool = True) -> Added:
-    """As `adding`, with nothing to do before the set is put under DVC."""
-    with adding(name, path, leave_out=leave_out, classes=classes) as added:
-        return added
-
-
 def _checked(
     path: Path, leave_out: bool, classes: bool
 ) -> tuple[list[Checked], list[Rejected], FoundMasks, tuple[str, ...]]:

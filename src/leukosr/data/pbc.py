@@ -145,7 +145,7 @@ def _assemble(source: Path, *, whole: bool) -> Assembled:
         ]
         if damaged:
             raise LeukoError(
-                f"{counted(len(damaged), 'file')} of {source} not as published (another MD5): {listed(damaged, 3)}. "
+                f"{source} has {counted(len(damaged), 'file')} with another MD5 than published: {listed(damaged, 3)}. "
                 "Bring them again"
             )
         write_table(folder / SPLIT, ("path", "label", "split"), ((f.path, f.label, f.part) for f in found))
