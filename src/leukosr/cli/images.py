@@ -147,10 +147,8 @@ def data_add(
     if no_classes:
         console.print("without classes it serves image quality alone (study.measures, see conf/study/case2_sr.yaml)")
     parts = "" if proposed is None else parts_text(proposed.params.prepare)
-    console.print(
-        f"next: write {study_file(study_name(name))} with prepare.root datasets/{name}{parts} (docs/studies.md, Your own "
-        "images); `data add --study` writes it for you"
-    )
+    file = study_file(study_name(name))
+    console.print(f"next: write {file} with prepare.root datasets/{name}{parts} (docs/studies.md, Your own images)")
 
 
 def _print_added(name: str, added: Added, classes: str) -> None:
