@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -55,11 +54,6 @@ def _attention_of_one(network: nn.Module, image: Tensor, place: int) -> np.ndarr
 def enlarged(found: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A map, float32, at another (height, width)."""
     return cv2.resize(found, size[::-1], interpolation=cv2.INTER_LINEAR)
-
-
-def mean_of_fields(fields: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:
-    """The mean of several classifiers' maps, float32, at a common (height, width)."""
-    return np.asarray(np.mean([enlarged(each, size) for each in fields], axis=0))
 
 
 def overlay(image: np.ndarray, found: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from leukosr.classify.gradcam import mean_of_fields, overlay
+from leukosr.classify.gradcam import overlay
 from leukosr.classify.panel import Panel, weight_files
 from leukosr.data.splits import SPLITS
 from leukosr.engine.device import place
@@ -106,17 +106,20 @@ def predict_path(
         threshold = panel.sure_above(most_errors)
     notes += _on_confidence(panel, model, threshold, most_errors)
     names: deque[Path] = deque()
-    rows, sizes = [], set[tuple[int, int]]()
+    rows = []
+    smallest: np.ndarray | None = None
     for image in track(readable(files, names), len(files.pairs), "predicting"):
         name = names.popleft()
         row, shown = _row(panel, superres, image, threshold, how)
         rows.append({"image": name.as_posix(), **row})
         if explain is not None:
-            fields = panel.attention_fields(shown, panel.classes.index(row["predicted"]))
-            sizes.update(each.shape for each in fields)
+            if smallest is None or min(shown.shape[:2]) < min(smallest.shape[:2]):
+                smallest = shown
+            where = panel.attention(shown, panel.classes.index(row["predicted"]))
             with new_file(explain / f"{name}.png") as temporary:
-                write_png(temporary, overlay(shown, mean_of_fields(fields, shown.shape[:2])))
-    notes += _on_fields(sizes)
+                write_png(temporary, overlay(shown, where))
+    if smallest is not None:
+        notes += _on_fields(panel.attention_fields(smallest, place=0))
     if files.failed and not source.is_dir():
         raise LeukoError(files.failed[0])
     columns = ["image", "predicted", *(f"p_{name}" for name in panel.classes), "sure", "warnings"]
@@ -160,9 +163,9 @@ def _on_confidence(panel: Panel, model: Path, threshold: float | None, most_erro
     return notes
 
 
-def _on_fields(sizes: Iterable[tuple[int, int]]) -> list[str]:
-    """What overlays are worth whose maps have these heights and widths, in fields."""
-    height, width = min(sizes, key=min, default=(COARSE, COARSE))
+def _on_fields(maps: Sequence[np.ndarray]) -> list[str]:
+    """What overlays are worth that are enlarged from such maps, h x w."""
+    height, width = min((each.shape for each in maps), key=min)
     if min(height, width) >= COARSE:
         return []
     return [
