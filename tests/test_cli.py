@@ -396,6 +396,7 @@ def test_plan_takes_components_and_refuses_half_of_them(leukosr_cli: Callable[..
     assert error_line(leukosr_cli("plan", "--sd-source", "0.1")).startswith("plan: name the predictions.csv")
     assert "one source shows no variance" in error_line(leukosr_cli("plan", "--sd-source", "0.1", "--sources", "1"))
     assert "--runs is '8;9'" in error_line(leukosr_cli("plan", *known, "--runs", "8;9"))
+    assert "did you mean 0.05, 5 points?" in error_line(leukosr_cli("plan", *known, "--difference", "5"))
 
 
 COMMANDS = [

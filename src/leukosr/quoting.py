@@ -1,8 +1,12 @@
-"""Names, cells and paths that others wrote, as messages quote them: short, and without signs that move a cursor."""
+"""Names, cells and paths that others wrote, as messages quote them: short, and without signs that move a cursor.
+
+And the words around numbers and misspelt names.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 
 LONGEST = 60  # characters of one name
 
@@ -23,3 +27,17 @@ def listed(names: Sequence[str], most: int = 12) -> str:
     """Names in a row, the first so many: `a, b, c and 4 more`; `none` where there is none."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(map(short, names[:most])) + more or "none"
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """`1 file`, `2 files`; `plural` where it is not the noun with an s."""
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def meant(name: str, known: Iterable[str], before: str = "") -> str:
+    """`; did you mean NAME?`, to end a message with: the known names most like this one, `before` set before each.
+
+    Empty where none is like it.
+    """
+    close = " or ".join(before + short(each) for each in difflib.get_close_matches(name, sorted(known), n=2))
+    return close and f"; did you mean {close}?"

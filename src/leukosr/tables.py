@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from leukosr.errors import LeukoError
-from leukosr.quoting import listed, short
+from leukosr.quoting import counted, listed, short
 
 if TYPE_CHECKING:  # half a second that stages without tables do not need
     import pandas as pd
@@ -32,6 +32,14 @@ _MISTAKES = {  # the words of Python's csv module -> what was wrong with the fil
     """',' expected after '"'""": "text follows a closing double quote",
 }
 _MARKED = re.compile(r"'+[=+\-@\t\r]")
+
+
+class LackingColumns(LeukoError):
+    """A table of a user's without columns that it needs; `named` are those that it has."""
+
+    def __init__(self, message: str, named: Sequence[str]) -> None:
+        super().__init__(message)
+        self.named = named
 
 
 def escape_cell(text: str) -> str:
@@ -82,7 +90,10 @@ def read_own_rows(path: Path) -> list[list[str]]:
     rows = [[unescape_cell(cell) for cell in cells] for _, cells in _rows(path, _decoded(path), ",", blanks=True)]
     for cells in rows:
         if len(cells) != len(rows[0]):
-            raise LeukoError(f"{path} is damaged: it has {len(rows[0])} columns and a row of {len(cells)} cells")
+            raise LeukoError(
+                f"{path} is damaged: it has {counted(len(rows[0]), 'column')} and a row of "
+                f"{counted(len(cells), 'cell')}"
+            )
     return rows
 
 
@@ -121,7 +132,9 @@ def read_table(path: Path, needed: Sequence[str], what: str, remedy: str = "") -
     missing = [name for name in needed if name not in named]
     if missing:
         word = "column" if len(missing) == 1 else "columns"
-        raise LeukoError(f"{path} lacks the {word} {', '.join(missing)} of {what}; it has {listed(named)}{remedy}")
+        raise LackingColumns(
+            f"{path} lacks the {word} {', '.join(missing)} of {what}; it has {listed(named)}{remedy}", named
+        )
     (name, times), *_ = Counter(named).most_common(1)
     if times > 1:
         raise LeukoError(f"{path} has the column {short(name)} {times} times: keep one of them")
@@ -129,8 +142,8 @@ def read_table(path: Path, needed: Sequence[str], what: str, remedy: str = "") -
     for line, cells in lines[1:]:
         if any(cells[len(header) :]):
             raise LeukoError(
-                f"{path} line {line} has {len(cells)} cells, but {len(header)} columns have names: put a cell that "
-                f"holds {delimiter!r} in double quotes"
+                f"{path} line {line} has {counted(len(cells), 'cell')}, but {len(header)} columns have names: put a "
+                f"cell that holds {delimiter!r} in double quotes"
             )
         for name, cell in zip_longest(header, cells[: len(header)], fillvalue=""):
             if name:

@@ -192,7 +192,7 @@ def test_images_of_any_size_give_logits(height: int, width: int) -> None:
     [
         ("resnet51", "'resnet51' is not a supported classifier: .* resnet50"),
         ("vit_b_16", "'vit_b_16' is not a supported classifier"),
-        ("timm/resnet51", "'timm/resnet51' is not a timm network: did you mean timm/resnet"),
+        ("timm/resnet51", "'timm/resnet51' is not a timm network; did you mean timm/resnet"),
     ],
 )
 def test_an_unknown_backbone_is_answered_with_what_comes_close(name: str, said: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,15 @@ def test_grad_cam_is_what_the_papers_equations_say(small_resnet: None) -> None:
     assert np.allclose(attention(Ensemble([model, model]), image, 1), raw / raw.max(), atol=1e-6)
 
 
+def test_overlays_of_few_fields_are_said_to_tell_little(experiment: Path, tmp_path: Path) -> None:
+    draw(tmp_path / "in" / "small.png", 6, 20)
+    draw(tmp_path / "in" / "large.png", 48, 40)
+    notes = predict(tmp_path / "in", experiment, explain=tmp_path / "maps").done.notes
+    assert [note for note in notes if note.startswith("the overlays show 10x3 fields")]
+    found = predict(tmp_path / "in" / "large.png", experiment, explain=tmp_path / "maps")
+    assert not [note for note in found.done.notes if "fields" in note]
+
+
 def test_a_transformer_has_nothing_that_grad_cam_could_show() -> None:
     model = network(0, Architecture(backbone="timm/vit_tiny_patch16_224"))
     with pytest.raises(LeukoError, match="no feature map near its end"):
@@ -200,7 +210,7 @@ def test_files_that_are_no_images_or_damaged_are_named_and_the_others_classified
     printed = capsys.readouterr()
     assert stop.value.code == 1
     assert "failed: in/b.png" in printed.err and "left out: in/c.txt" in printed.err
-    assert "predict: 1 images" in printed.out and "1 failed, 1 files left out" in printed.out
+    assert "predict: 1 image (" in printed.out and "1 failed, 1 file left out" in printed.out
     assert list(pd.read_csv("predictions.csv")["image"]) == ["a.png"]
 
 
@@ -216,6 +226,54 @@ def test_a_table_that_predict_did_not_write_is_kept(
     with pytest.raises(SystemExit):
         cli.main()
     assert "did not write" in capsys.readouterr().err and other.read_text() == "image,source,seed\n"
+
+
+def on_the_command_line(monkeypatch: pytest.MonkeyPatch, *words: str | Path) -> None:
+    monkeypatch.setattr("sys.argv", ["leukosr", *map(str, words)])
+    cli.main()
+
+
+@pytest.mark.parametrize("count", [1, 10, 11])
+def test_few_answers_are_printed_and_many_counted(
+    count: int, experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(count):
+        draw(tmp_path / "in" / f"{number:02}.png", seed=number)
+    out = tmp_path / "out.csv"
+    with pytest.raises(SystemExit):
+        on_the_command_line(monkeypatch, "predict", tmp_path / "in", "--model", experiment, "--out", out)
+    *lines, last = capsys.readouterr().out.splitlines()
+    table = pd.read_csv(out)
+    if count > 10:
+        assert lines == [", ".join(f"{name} {n}" for name, n in table["predicted"].value_counts().items())]
+    else:
+        for line, row in zip(lines, table.to_dict("records"), strict=True):
+            percent = f"{100 * row['p_' + row['predicted']]:.0f} %"
+            answer = f"{row['image']}: {row['predicted']} {percent}{'' if row['sure'] else ', not sure'}"
+            assert line in (answer, f"{answer} ({row['warnings']})")
+    assert last.startswith(f"predict: {count} image{'s' * (count > 1)} (")
+
+
+@pytest.mark.parametrize(
+    ("option", "word", "said"),
+    [
+        ("--out", "table.xlsx", "table.xlsx: predictions are written as CSV, name the table .csv"),
+        ("--model", "classify/raww", "classify/raww does not exist: .*; did you mean raw\\?"),
+        ("--model", "clasify/raw", "; did you mean classify\\?"),
+        ("--sr", "realesrgan_x4pluss", "weights by name are pretrained/NAME; did you mean pretrained/realesrgan"),
+        ("--sr", "pretrained/realesrgan_x4pluss", "is not here: .*; did you mean pretrained/realesrgan_x4plus"),
+    ],
+)
+def test_a_wrong_name_is_answered_with_what_was_meant(
+    option: str, word: str, said: str, experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    draw(tmp_path / "a.png")
+    monkeypatch.chdir(tmp_path)
+    words = {"--model": str(experiment), "--out": "table.csv"} | {option: word}
+    with pytest.raises(SystemExit):
+        on_the_command_line(monkeypatch, "predict", "a.png", *(each for pair in words.items() for each in pair))
+    assert re.search(said, capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("wrong", ["generator for classifier", "classifier for generator", "other classes"])

@@ -16,8 +16,9 @@ from dvc.repo import Repo
 from PIL import Image
 
 from leukosr.config import Params
+from leukosr.data.adding import Added, adding
 from leukosr.data.catalogue import check_images, find_images
-from leukosr.data.fetch import Added, add, fetch
+from leukosr.data.fetch import fetch
 from leukosr.data.mask_files import masks_of
 from leukosr.errors import LeukoError
 from leukosr.tables import read_table
@@ -34,6 +35,11 @@ def images(folder: Path, *names: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.random.default_rng(seed).integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(path)
     return folder
+
+
+def add(name: str, path: Path, *, leave_out: bool, classes: bool = True) -> Added:
+    with adding(name, path, leave_out=leave_out, classes=classes) as added:
+        return added
 
 
 def git(*words: str, cwd: Path) -> None:
@@ -84,7 +90,8 @@ def dvc_project(empty_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.fixture
 def project(dvc_project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The same for tests that end before `dvc add` and `dvc commit`, which take a second or two each."""
-    monkeypatch.setattr("leukosr.data.fetch.run_dvc", lambda *_: "")
+    for module in ("fetch", "adding"):
+        monkeypatch.setattr(f"leukosr.data.{module}.run_dvc", lambda *_: "")
     return dvc_project
 
 
@@ -549,7 +556,7 @@ def test_a_set_that_dvc_could_not_take_leaves_nothing_behind(
         (project / "datasets" / ".gitignore").write_text("/cells\n")
         raise failure
 
-    monkeypatch.setattr("leukosr.data.fetch.run_dvc", half_done)
+    monkeypatch.setattr("leukosr.data.adding.run_dvc", half_done)
     with pytest.raises(type(failure)):
         add("cells", images(project.parent / "set", "a/1.png", "b/2.png"), leave_out=False)
     if ignored:

@@ -245,9 +245,7 @@ def test_sr_is_not_trained_on_images_that_another_protocol_tests(compose_params:
     row = Row("a", "a.png", "a", "", 9, 9, {"validation_of_train": "sr_train+classifier_train"})
     refuse_trained_tests([row], study)
     tested = replace(row, roles={**row.roles, "random_80_10_10": "classifier_test"})
-    with pytest.raises(
-        LeukoError, match="SR would train on 1 images under validation_of_train that are tested under r"
-    ):
+    with pytest.raises(LeukoError, match="SR would train on 1 image under validation_of_train, tested under r"):
         refuse_trained_tests([tested], study)
     assert compared_rows([tested], study) == []
 

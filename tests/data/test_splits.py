@@ -17,6 +17,7 @@ from leukosr.data.splits.paper import paper, searched_images
 from leukosr.data.splits.shares import Candidate, training_images, whole_shares, with_fewer
 from leukosr.data.splits.source_disjoint import source_disjoint
 from leukosr.errors import LeukoError
+from leukosr.quoting import counted
 
 BCCD = {
     "EOSINOPHIL": {"TRAIN": 2497, "TEST": 623, "TEST_SIMPLE": 13},
@@ -109,7 +110,7 @@ def test_few_images_still_give_one_to_train_on_and_one_to_test(case1: Prepare, c
 @pytest.mark.parametrize("count", [0, 1])
 def test_a_class_with_too_few_images_to_classify_is_named(case1: Prepare, count: int) -> None:
     images = images_of({"a": {"TRAIN": 30, "TEST": count}, "b": {"TRAIN": 30, "TEST": 9}})
-    with pytest.raises(LeukoError, match=f"class a has {count} images for the classifier: at least 2"):
+    with pytest.raises(LeukoError, match=f"class a has {counted(count, 'image')} for the classifier: at least 2"):
         paper(images, case1, seed=0)
 
 
@@ -244,7 +245,7 @@ def test_no_source_plays_two_roles(
     try:
         roles = source_disjoint_roles(images, source_of, case1, seed)
     except LeukoError as error:
-        assert "sources to share out" in str(error)
+        assert " to share out" in str(error)
         return
     assert roles.keys() == source_of.keys()
     assert set(roles.values()) <= set(ROLES)
@@ -311,7 +312,9 @@ def test_a_class_with_too_few_sources_is_named(case1: Prepare, parts: dict[str, 
     for image_id in sources:
         if "/b/" in image_id:
             sources[image_id] = f"{image_id.split('/')[0]}-{int(image_id.rsplit('/', 1)[1]) % (needed - 1)}"
-    with pytest.raises(LeukoError, match=f"class b has {needed - 1} sources to share out, at least {needed}"):
+    with pytest.raises(
+        LeukoError, match=f"class b has {counted(needed - 1, 'source')} to share out, at least {needed}"
+    ):
         source_disjoint_roles(images, sources, case1, seed=0)
 
 

@@ -124,7 +124,7 @@ def test_one_bad_image_is_exit_code_1_and_the_others_are_written(tmp_path: Path,
     assert written(tmp_path / "out") == {"a.png", "c.png"}
     assert f"failed: {tmp_path / 'in' / 'b.png'} is not a PNG: it holds no known image format" in said.stderr
     assert f"left out: {tmp_path / 'in' / 'd.webp'} is not an image file" in said.stderr
-    assert f"enhance: 2 images -> {tmp_path / 'out'}, 1 failed, 1 files left out" in said.stdout
+    assert f"enhance: 2 images -> {tmp_path / 'out'}, 1 failed, 1 file left out" in said.stdout
     (tmp_path / "in" / "b.png").unlink()
     said = CliRunner().invoke(
         cli.app, ["enhance", str(tmp_path / "in"), str(tmp_path / "out"), "--weights", str(weights)]

@@ -46,7 +46,8 @@ def test_conditional_figures_are_shown_when_asked_for() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--margin", "2"], "--margin is 2, expected a fraction"),
+        (["--margin", "2"], "--margin is 2, expected a fraction between 0 and 1; did you mean 0.02, 2 points?"),
+        (["--margin", "0"], "--margin is 0, expected more than 0"),
         (["--against", "srgan"], "--against is 'srgan', expected one of real_esrgan_paper, raw_paper"),
         (["--primary", "f1"], "--primary is 'f1', expected accuracy or macro_f1"),
         (["--columns", "label=true"], "--columns has 'label=true': write OURS=YOURS"),

@@ -289,5 +289,5 @@ def test_a_colour_map_is_not_fitted_on_images_that_another_protocol_tests(
     rows = [Row("a", "a.png", "x", "s", 9, 9, {"source_disjoint": "sr_train", "paper": "classifier_test"})]
     settings = params.upscale["bicubic_colour"]
     assert isinstance(settings, Recoloured)
-    with pytest.raises(LeukoError, match="SR would train on 1 images under source_disjoint"):
+    with pytest.raises(LeukoError, match="SR would train on 1 image under source_disjoint"):
         upscale._colour_map(context, settings, rows)

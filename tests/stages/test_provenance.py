@@ -51,7 +51,7 @@ def test_sources_splits_copies_and_contradictions_are_told(folder: Path, tmp_pat
     assert len(set(source.values())) == 7
     assert all(0 <= float(row["confidence"]) <= 1 for row in rows)
     assert "2 of 3 TEST images (67 %) share a micrograph with TRAIN images." in said
-    assert "11 images show 7 sources, 1 left out, 1 sources with more than one label" in said
+    assert "11 images show 7 sources, 1 left out, 1 source with more than one label" in said
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["exact_duplicates"] == [["TRAIN/b/3.jpg", "TRAIN/b/copy.jpg"]]
     assert summary["near_duplicates"] == [["TRAIN/a/4.jpg", "TRAIN/a/again.jpg"]]

@@ -115,7 +115,7 @@ def test_a_process_says_whom_it_waits_for_and_may_take_over(url: str, monkeypatc
     waiting.start(FIXED)
     with pytest.raises(KeyboardInterrupt):
         waiting.work(measure, FIXED, heard)
-    assert said[0].startswith("waiting for 1 trials that processes on elsewhere have under way")
+    assert said[0].startswith("waiting for 1 trial that processes on elsewhere have under way")
     assert waiting.abandoned_runs() == []
     after = store(url)
     after.start(FIXED, take_over=True)

@@ -18,7 +18,7 @@ from leukosr.classify.parts import freeze, last_stages, pool, replace_batch_norm
 from leukosr.classify.pretrained import load_pretrained
 from leukosr.classify.settings import Architecture
 from leukosr.errors import LeukoError
-from leukosr.quoting import short
+from leukosr.quoting import meant, short
 
 Frozen = Literal["none", "backbone", "all_but_last_stage"]
 
@@ -168,8 +168,7 @@ def _timm(name: str, classes: int, weights: str) -> nn.Module:
     if weights in ("imagenet_v1", "imagenet_v2"):
         raise LeukoError(f"classifier.weights = {weights}: timm has one set for timm/{name}: use imagenet")
     if not timm.is_model(name):
-        close = ", ".join(f"timm/{each}" for each in difflib.get_close_matches(name, timm.list_models()))
-        raise LeukoError(f"'timm/{short(name)}' is not a timm network{close and f': did you mean {close}?'}")
+        raise LeukoError(f"'timm/{short(name)}' is not a timm network{meant(name, timm.list_models(), 'timm/')}")
     config = timm.get_pretrained_cfg(name)
     # transformers cut images into patches: of any number, the last ones padded
     options: dict[str, Any] = {}

@@ -16,6 +16,7 @@ from leukosr.classify.weights import LoadedClassifier, load_classifier
 from leukosr.engine.device import autocast, to_batch
 from leukosr.engine.weights import SUFFIX
 from leukosr.errors import LeukoError
+from leukosr.files import misspelt
 from leukosr.images.appearance import TrainingImages
 from leukosr.images.resampling import shrink_into
 from leukosr.settings import Precision
@@ -76,8 +77,12 @@ class Panel:
 
     def attention(self, image: np.ndarray, place: int) -> np.ndarray:
         """What speaks for class number `place`, float32 H x W from 0 to 1: the mean over the classifiers."""
-        found = [attention(member.model, self._batch(member, image), place) for member in self.members]
+        found = self.attention_fields(image, place)
         return np.asarray(np.mean([enlarged(each, image.shape[:2]) for each in found], axis=0))
+
+    def attention_fields(self, image: np.ndarray, place: int) -> list[np.ndarray]:
+        """The same of each classifier, float32 h x w, at the size of its last feature map."""
+        return [attention(member.model, self._batch(member, image), place) for member in self.members]
 
     def sure_above(self, most_errors: float) -> float | None:
         """The probability from which on an answer is sure: infinite where none is, None where nothing can be said.
@@ -99,6 +104,11 @@ def weight_files(model: Path) -> list[Path]:
 
     Raises LeukoError where there is none, and for an experiment under several protocols.
     """
+    if not model.exists():
+        raise LeukoError(
+            f"{model} does not exist: name a weight file, or the folder of an experiment, "
+            f"outputs/STUDY/classify/EXPERIMENT{misspelt(model)}"
+        )
     if not model.is_dir():
         return [model]
     folders = [each for each in (model, model / "weights", *sorted(model.glob("*/weights"))) if _weights_in(each)]

@@ -29,6 +29,8 @@ from leukosr.tables import write_frame
 
 TILE, OVERLAP = 256, 64  # of LR images, in pixels, as `leukosr enhance` cuts them
 FIRST_COLUMNS = "image,predicted,"
+MOST_SHOWN = 10  # images whose answers are printed one by one
+COARSE = 4  # fields of Grad-CAM along a side: with fewer, one is larger than a cell
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,19 @@ class Predicted:
         sure, odd = self.table["sure"], int((self.table["warnings"] != "").sum())
         words = [] if "" in sure.tolist() else [f"{int(sure.sum())} sure"]
         return ", ".join([*words, f"{odd} with warnings"])
+
+    @property
+    def answers(self) -> list[str]:
+        """The answer to each image, or, where there are many, one line with the images of each class."""
+        if len(self.table) > MOST_SHOWN:
+            return [", ".join(f"{name} {count}" for name, count in self.table["predicted"].value_counts().items())]
+        return [self._answer(row) for _, row in self.table.iterrows()]
+
+    @staticmethod
+    def _answer(row: pd.Series) -> str:
+        unsure = "" if row["sure"] == "" or row["sure"] else ", not sure"
+        warnings = row["warnings"] and f" ({row['warnings']})"
+        return f"{row['image']}: {row['predicted']} {100 * row['p_' + row['predicted']]:.0f} %{unsure}{warnings}"
 
 
 @dataclass(frozen=True)
@@ -139,18 +154,23 @@ def predict_path(
     superres = None if sr is None else SuperResolution.load(sr, how, device)
     names: deque[Path] = deque()
     rows = []
+    smallest: np.ndarray | None = None
     for image in track(readable(files, names), len(files.pairs), "predicting"):
         name, before = names.popleft(), [] if superres is None else superres.unlike(image)
         shown = image if superres is None else superres(image)
         row = predictor.row(shown, before)
         rows.append({"image": name.as_posix(), **row})
         if explain is not None:
+            if smallest is None or min(shown.shape[:2]) < min(smallest.shape[:2]):
+                smallest = shown
             with new_file(explain / f"{name}.png") as temporary:
                 write_png(temporary, predictor.explained(shown, row["predicted"]))
     if files.failed and not source.is_dir():
         raise LeukoError(files.failed[0])
     columns = ["image", "predicted", *(f"p_{name}" for name in predictor.panel.classes), "sure", "warnings"]
     notes = predictor.notes + ([] if superres is None else superres.notes)
+    if smallest is not None:
+        notes = notes + _on_fields(predictor.panel.attention_fields(smallest, place=0))
     done = Enhanced(len(rows), files.failed, files.left_out, notes)
     return Predicted(pd.DataFrame(rows, columns=columns), done)
 
@@ -177,10 +197,23 @@ def _on_confidence(panel: Panel, model: Path, threshold: float | None, most_erro
     return notes
 
 
+def _on_fields(maps: Sequence[np.ndarray]) -> list[str]:
+    """What overlays are worth that are enlarged from such maps, h x w."""
+    height, width = min((each.shape for each in maps), key=min)
+    if min(height, width) >= COARSE:
+        return []
+    return [
+        f"the overlays show {width}x{height} fields, the size of the classifier's last feature map: they tell sides of "
+        "an image apart, not parts of a cell; classifiers of larger images (another arm, --sr) show more"
+    ]
+
+
 def check_replaceable(path: Path) -> None:
-    """Raise LeukoError where `path` is a folder, or a file that `predict` did not write."""
+    """Raise LeukoError where `path` is a folder, no .csv, or a file that `predict` did not write."""
     if path.is_dir():
         raise LeukoError(f"{path} is a folder: name the table to write with --out")
+    if path.suffix.lower() != ".csv":
+        raise LeukoError(f"{path}: predictions are written as CSV, name the table .csv")
     if path.is_file():
         with path.open("rb") as file:
             if file.read(len(FIRST_COLUMNS)) != FIRST_COLUMNS.encode():

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from leukosr.cli.options import console, errors
+from leukosr.errors import LeukoError
+from leukosr.quoting import counted
 
 if TYPE_CHECKING:
+    from leukosr.data.adding import Added
     from leukosr.superres.enhance import Enhanced
 
 
@@ -28,7 +31,7 @@ def enhance(
     from leukosr.superres.enhance import enhance_path
 
     done = enhance_path(source, target, weights, tile=tile, overlap=overlap, precision=precision, device_name=device)
-    _print_done("enhance", "images", target, done)
+    _print_done("enhance", "image", target, done)
 
 
 def segment(
@@ -41,7 +44,7 @@ def segment(
     """Map nucleus and cytoplasm of any image, at the size that the network enlarges it to."""
     from leukosr.superres.segment import segment_path
 
-    _print_done("segment", "maps", out, segment_path(source, out, weights, precision, device))
+    _print_done("segment", "map", out, segment_path(source, out, weights, precision, device))
 
 
 def predict(
@@ -73,10 +76,12 @@ def predict(
         precision=precision, device_name=device,
     )  # fmt: skip
     write_predictions(out, done.table)
-    _print_done("predict", f"images ({done.summary})", out, done.done)
+    for answer in done.answers:
+        console.print(answer)
+    _print_done("predict", "image", out, done.done, f" ({done.summary})")
 
 
-def _print_done(command: str, what: str, target: Path, done: Enhanced) -> None:
+def _print_done(command: str, what: str, target: Path, done: Enhanced, detail: str = "") -> None:
     """Name the files that gave nothing, count the others; exit code 1 where an image failed."""
     for sentence in done.notes:
         errors.print(f"note: {sentence}")
@@ -84,8 +89,8 @@ def _print_done(command: str, what: str, target: Path, done: Enhanced) -> None:
         errors.print(f"left out: {sentence}")
     for sentence in done.failed:
         errors.print(f"failed: {sentence}")
-    count = f"{done.written} {what} -> {target}, {len(done.failed)} failed, {len(done.left_out)} files left out"
-    console.print(f"{command}: {count}")
+    others = f"{len(done.failed)} failed, {counted(len(done.left_out), 'file')} left out"
+    console.print(f"{command}: {counted(done.written, what)}{detail} -> {target}, {others}")
     if done.failed:
         raise typer.Exit(1)
 
@@ -112,25 +117,49 @@ def data_add(
     no_classes: Annotated[
         bool, typer.Option("--no-classes", help="The images have no class: for studies of super-resolution alone.")
     ] = False,
+    study: Annotated[
+        bool, typer.Option("--study", help="Also write conf/study/NAME.yaml, and say what its test images can show.")
+    ] = False,
 ) -> None:
     """Check a folder of images, copy it to datasets/NAME and put it under DVC."""
-    from leukosr.data.fetch import add
+    from leukosr.data.adding import adding
+    from leukosr.own_study import own_study, parts_text, refuse_known_study, study_file, study_name
+    from leukosr.project import at_project_root
 
-    added = add(name, path, leave_out=leave_out, classes=not no_classes)
+    with at_project_root():
+        if study:
+            refuse_known_study(study_name(name))
+        with adding(name, path, leave_out=leave_out, classes=not no_classes) as added:
+            proposed = None
+            try:
+                proposed = own_study(name, added, classifies=not no_classes)
+            except LeukoError as error:
+                if study:
+                    raise
+                errors.print(f"as it is, `prepare` would refuse this set: {error}")
+        if proposed is not None and study:
+            proposed.write()
+    _print_added(name, added, "" if proposed is None else proposed.classes)
+    if proposed is not None and study:
+        for sentence in proposed.sentences():
+            console.print(sentence)
+        return
+    if no_classes:
+        console.print("without classes it serves image quality alone (study.measures, see conf/study/case2_sr.yaml)")
+    parts = "" if proposed is None else parts_text(proposed.params.prepare)
+    file = study_file(study_name(name))
+    console.print(f"next: write {file} with prepare.root datasets/{name}{parts} (docs/studies.md, Your own images)")
+
+
+def _print_added(name: str, added: Added, classes: str) -> None:
     for item in added.left_out:
         errors.print(f"left out: {item.path} {item.reason}")
     for note in added.notes:
         errors.print(note)
-    rows = f", {added.split_rows} of their rows taken out of split.csv" if added.split_rows else ""
-    masks = f" with {added.masks} masks" if added.masks else ""
-    brought = f"{added.images} images{masks} in datasets/{name}"
+    rows = f", {counted(added.split_rows, 'row')} of theirs taken out of split.csv" if added.split_rows else ""
+    masks = f" with {counted(added.masks, 'mask')}" if added.masks else ""
+    brought = f"{counted(added.images, 'image')}{masks} in datasets/{name}{classes and f' ({classes})'}"
     console.print(f"data add {name}: {brought}, {len(added.left_out)} left out{rows}")
-    if no_classes:
-        console.print("without classes it serves image quality alone (study.measures, see conf/study/case2_sr.yaml)")
-    study = name.lower().replace("-", "_")  # what study.name allows
-    console.print(
-        f"next: write conf/study/{study}.yaml with prepare.root datasets/{name} (docs/studies.md, Your own images)"
-    )
 
 
 def data_shift(
@@ -168,6 +197,9 @@ def data_tiles(
         cut = cut_folder(source, out, (height, width))
     if cut.left_over:
         first, pixels = next(iter(cut.left_over.items()))
-        left = f"{len(cut.left_over)} images are not a whole number of tiles"
+        count = len(cut.left_over)
+        left = f"{counted(count, 'image')} {'is' if count == 1 else 'are'} not a whole number of tiles"
         errors.print(f"{left}: what is left at the right and the bottom is in none, e.g. {pixels:,} pixels of {first}")
-    console.print(f"data tiles: {cut.tiles} tiles of {height}x{width} from {cut.images} images -> {out}")
+    console.print(
+        f"data tiles: {counted(cut.tiles, 'tile')} of {height}x{width} from {counted(cut.images, 'image')} -> {out}"
+    )

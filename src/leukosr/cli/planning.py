@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from leukosr.cli.options import console
+from leukosr.cli.options import check_fraction, console
 from leukosr.errors import LeukoError
+from leukosr.quoting import counted
 from leukosr.terminal import print_raw
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ def plan(
     pilot: Annotated[
         list[Path] | None, typer.Argument(help="predictions.csv of two arms: a pilot. Without, the --sd options.")
     ] = None,
-    difference: Annotated[float, typer.Option(min=0, max=1, help="The true difference, a fraction.")] = 0.02,
-    margin: Annotated[float, typer.Option(min=0, max=1, help="The difference that matters, a fraction.")] = 0.02,
+    difference: Annotated[float, typer.Option(help="The true difference, a fraction.")] = 0.02,
+    margin: Annotated[float, typer.Option(help="The difference that matters, a fraction.")] = 0.02,
     primary: Annotated[str, typer.Option(help="The metric: macro_f1 or accuracy.")] = "macro_f1",
     family: Annotated[int, typer.Option(min=1, help="Comparisons that Holm corrects for.")] = 1,
     aim: Annotated[float, typer.Option(min=0.05, max=0.99, help="The power that is wanted.")] = 0.8,
@@ -39,7 +40,7 @@ def plan(
     sd_sr: Annotated[
         float | None, typer.Option(min=0, help="The sd over SR networks, also beside a pilot of one network.")
     ] = None,
-    score: Annotated[float, typer.Option(min=0, max=1, help="… score of both arms, roughly.")] = 0.75,
+    score: Annotated[float, typer.Option(help="… score of both arms, roughly.")] = 0.75,
     columns: Annotated[
         list[str] | None,
         typer.Option(metavar="OURS=YOURS,…", help="What your tables call a column, e.g. true=label,image=file."),
@@ -47,11 +48,13 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Print an object instead of a table.")] = False,
 ) -> None:
     """Say how likely each verdict is in a study yet to run, by runs and sources, from a pilot's predictions."""
-    from leukosr.evaluate.arms.pilot import Components, with_networks
+    from leukosr.evaluate.arms.pilot import assumed, with_networks
     from leukosr.evaluate.arms.plan import Question, Size
     from leukosr.evaluate.arms.plan import plan as planned
     from leukosr.report import plans
 
+    for option, value in (("--difference", difference), ("--margin", margin), ("--score", score)):
+        check_fraction("plan", option, value)
     tried = _numbers(sources, "--sources") if sources else []
     networks = _numbers(sr_seeds, "--sr-seeds") if sr_seeds else []
     if pilot:
@@ -65,10 +68,8 @@ def plan(
     elif tried[0] < 2:
         raise LeukoError("plan: --sources begins with 1, and one source shows no variance: give 2 or more")
     else:
-        found, seen_networks = Components(
-            runs=sd_run**2, sources=sd_source**2, cells=sd_cell**2, networks=None, network_cells=None, seen=tried[0],
-            freedom=tried[0] - 1, unseen=abs(1 - 2 * score) / tried[0],
-        ), 1  # fmt: skip
+        seen_networks = 1
+        found = assumed(sources=sd_source**2, seen=tried[0], runs=sd_run**2, cells=sd_cell**2, score=score)
     if sd_sr is not None:
         if found.networks is not None:
             raise LeukoError("plan: the pilot says how far SR networks lie apart: leave out --sd-sr")
@@ -91,7 +92,7 @@ def _of_pilot(files: list[Path], primary: str, columns: list[str]) -> tuple[Comp
     from leukosr.evaluate.arms.two_way import METRICS
 
     if len(files) != 2:
-        raise LeukoError(f"plan: a pilot is the predictions.csv of two arms, got {len(files)} files")
+        raise LeukoError(f"plan: a pilot is the predictions.csv of two arms, got {counted(len(files), 'file')}")
     if (metric := next((known for known in METRICS if known == primary), None)) is None:
         raise LeukoError(f"plan: --primary is '{primary}', expected {' or '.join(METRICS)}")
     called = column_names(columns)

@@ -13,6 +13,7 @@ from leukosr.config import load_params
 from leukosr.config.checks import watched_weights
 from leukosr.errors import LeukoError
 from leukosr.layout import Layout
+from leukosr.quoting import counted
 from leukosr.terminal import print_raw
 
 
@@ -136,5 +137,5 @@ def rejudge(
     changed = [sentence for folder in folders for sentence in judge_again(folder, date.today())]
     for sentence in changed:
         console.print(sentence)
-    pages = "1 page" if len(folders) == 1 else f"{len(folders)} pages"
+    pages = counted(len(folders), "page")
     console.print(f"rejudge: {pages}, {len(changed)} verdicts changed -> {', '.join(map(str, folders))}")

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from leukosr.cli.options import console, errors
+from leukosr.cli.options import check_fraction, console, errors
 from leukosr.errors import LeukoError
+from leukosr.quoting import counted
 from leukosr.terminal import print_raw
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ def compare(
         errors.print(note)
     for each in pairs:
         if each.left_out:
-            errors.print(f"{each.a} – {each.b}: {each.left_out} predictions left out, which only one of them has")
+            left = counted(each.left_out, "prediction")
+            errors.print(f"{each.a} – {each.b}: {left} left out, which only one of them has")
         if not each.paired:
             errors.print(f"{each.a} – {each.b}: fewer than two common seeds, so their runs count as unpaired")
     if as_json:
@@ -136,10 +138,9 @@ def calibrate(
 
 
 def _check_margin(command: str, margin: float) -> None:
-    if not 0 < margin < 1:
-        raise LeukoError(
-            f"{command}: --margin is {margin:g}, expected a fraction between 0 and 1, e.g. 0.02 for 2 points"
-        )
+    check_fraction(command, "--margin", margin)
+    if margin in (0, 1):
+        raise LeukoError(f"{command}: --margin is {margin:g}, expected more than 0 and less than 1, e.g. 0.02")
 
 
 def variance(
@@ -179,7 +180,7 @@ def variance(
     if out is not None:
         with claimed(out, "variance"):
             write_json(out / "variance.json", as_record(found))
-            variance_figures(out, table, found, note or f"{files[0].name}: {found.trials} trials")
+            variance_figures(out, table, found, note or f"{files[0].name}: {counted(found.trials, 'trial')}")
     if as_json:
         print_raw(text_of(found))
         return

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from leukosr.cli.options import console
+from leukosr.quoting import counted
 from leukosr.terminal import print_raw
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def _print(verified: Verified, root: Path, remedies: list[str]) -> None:
     counts = Counter((copy.output.path, copy.name == "", copy.cached) for copy in verified.missing)
     places: dict[str, list[str]] = defaultdict(list)
     for (path, whole, cached), count in counts.items():
-        what = path if whole else f"{count} {'file' if count == 1 else 'files'} of {path}"
+        what = path if whole else f"{counted(count, 'file')} of {path}"
         places[what].append("cache" if cached else "workspace")
     lines += [f"missing: {what} in the {' and the '.join(each)}" for what, each in places.items()]
     lines += [f"not checked: {path}, which DVC knows by no MD5" for path in verified.unchecked]
@@ -52,7 +53,7 @@ def _print(verified: Verified, root: Path, remedies: list[str]) -> None:
         len({copy.place for copy in part}) for part in (verified.good, verified.bad, verified.missing)
     )
     lines.append(
-        f"verify: {checked + bad} files in workspace and cache hashed, {bad} bad, {missing} missing, "
+        f"verify: {counted(checked + bad, 'file')} in workspace and cache hashed, {bad} bad, {missing} missing, "
         f"{len(verified.unchecked)} not checked"
     )
     for line in lines:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from leukosr.data.settings import Prepare, Provenance
+from leukosr.data.parts import refuse_parts, subfolders
+from leukosr.data.settings import Folders
 from leukosr.data.split_table import read_split
 from leukosr.errors import LeukoError
 from leukosr.images.decoding import SUFFIXES
-from leukosr.images.listing import is_utf8, left_by_system, list_files
+from leukosr.images.listing import left_by_system, list_files
 from leukosr.images.reading import ImageFacts, inspect_image
 from leukosr.quoting import visible
 from leukosr.tables import one_spelling
 from leukosr.yaml_file import read_yaml
-
-_PART = re.compile(r"(train|test|val)(?:ing|id|idation)?(?:[-_ ].*|\d+)?", re.IGNORECASE)  # TEST_SIMPLE, Test-A, too
-
 
 MASKS = "masks"  # the folder, in the root of a set, that holds the masks of its images
 
@@ -79,7 +76,7 @@ def drawn_sets() -> dict[str, str]:
     return sets
 
 
-def find_images(settings: Prepare | Provenance, labelled: bool = True) -> list[SetFile]:
+def find_images(settings: Folders, labelled: bool = True) -> list[SetFile]:
     """List the files of a set in a fixed order.
 
     A `split.csv` (`path, label, split`) in the root takes precedence, else the folders named by train/test/reference,
@@ -127,13 +124,13 @@ def _from_class_folders(root: Path, below: str, part: str, classes: list[str] | 
     spelling = _spellings(classes or [], present, folder)
     for name in classes or []:
         if name not in spelling.values():
-            _refuse_parts(folder, present)
+            refuse_parts(folder, present)
             raise LeukoError(f"the class folder {folder / name} is missing; {folder} holds {', '.join(present)}")
     names = classes or [name for name in present if name != MASKS and name[0] != "_"]
     if not names:
         raise LeukoError(f"{folder} holds no class folders: put the images of each class into a folder of its own")
     if not classes:
-        _refuse_parts(folder, names)
+        refuse_parts(folder, names)
     found = loose_images(root, folder)
     for name in names:
         own = next((written for written, meant in spelling.items() if meant == name), name)
@@ -144,15 +141,6 @@ def _from_class_folders(root: Path, below: str, part: str, classes: list[str] | 
     return found
 
 
-def subfolders(folder: Path) -> list[str]:
-    """The names of the folders in `folder`, without those that operating systems create."""
-    names = sorted(child.name for child in folder.iterdir() if child.is_dir() and not left_by_system(child.name))
-    for name in names:
-        if not is_utf8(name):
-            raise LeukoError(f"the folder {folder / visible(name)} has a name that is not UTF-8: rename it")
-    return names
-
-
 def loose_images(root: Path, folder: Path) -> list[SetFile]:
     """The images in `folder` itself, which have no class."""
     files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and not file.is_dir())
@@ -160,21 +148,7 @@ def loose_images(root: Path, folder: Path) -> list[SetFile]:
     return [SetFile(name, "", "loose", "is not in a class folder") for name in names]
 
 
-def _refuse_parts(folder: Path, names: Sequence[str]) -> None:
-    """Raise LeukoError where folders are parts of a set, as in most downloads: they would become its classes."""
-    parts = {name: match[1].lower() for name in sorted(names, key=len) if (match := _PART.fullmatch(name))}
-    hold_classes = any(subfolders(folder / name) for name in parts)
-    if not hold_classes and len(parts) < 2:
-        return
-    train = next((name for name, part in parts.items() if part == "train"), None)
-    test = next((name for wanted in ("test", "val") for name, part in parts.items() if part == wanted), None)
-    remedy = f"name prepare.train: {train or '…'}, prepare.test: {test or '…'}"
-    if not hold_classes:
-        remedy = f"put the images of each class into a folder of its own in each, and {remedy}"
-    raise LeukoError(f"{folder} holds {', '.join(sorted(parts))}: parts of a set, not classes; {remedy}")
-
-
-def unused_folders(settings: Prepare | Provenance, found: Iterable[SetFile]) -> list[str]:
+def unused_folders(settings: Folders, found: Iterable[SetFile]) -> list[str]:
     """The folders beside class folders and parts, below the root, that hold nothing of the set; masks are known.
 
     Empty for a set with a `split.csv`, beside which single images are refused.
@@ -212,7 +186,7 @@ def _spellings(classes: Sequence[str], written: Iterable[str], where: Path) -> d
     return found
 
 
-def _same_classes(root: Path, settings: Prepare | Provenance, found: Iterable[SetFile]) -> None:
+def _same_classes(root: Path, settings: Folders, found: Iterable[SetFile]) -> None:
     labels: dict[str, set[str]] = {"train": set(), "test": set(), "loose": set()}
     for item in found:
         labels[item.part].add(item.label)

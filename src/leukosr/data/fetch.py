@@ -1,41 +1,19 @@
-"""Importing data sets: those known by name by their hashes, any other folder checked and put under DVC."""
+"""Importing the data sets that are known by name, by their hashes; any other folder comes by `adding`."""
 
 from __future__ import annotations
 
 import contextlib
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from leukosr.data.breakhis import check_breakhis
-from leukosr.data.catalogue import (
-    MASKS,
-    Rejected,
-    SetFile,
-    check_images,
-    drawn_sets,
-    from_split_csv,
-    loose_images,
-)
-from leukosr.data.mask_files import beside_images, find_masks
 from leukosr.data.paths import stays_below
 from leukosr.data.pbc import ROOT, fetch_pbc
-from leukosr.data.sources import read_sources
-from leukosr.data.split_table import copy_split
-from leukosr.engine.parallel import count_workers, ordered_map
-from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
-from leukosr.files import explained_os_errors, new_folder
-from leukosr.images.decoding import SUFFIXES
-from leukosr.images.listing import list_files
-from leukosr.images.reading import inspect_image
+from leukosr.files import new_folder
 from leukosr.outputs import files_below
 from leukosr.project import dvc_error, project_root, run_dvc
 from leukosr.quoting import listed
@@ -144,134 +122,3 @@ def _dvc_hash(folder: Path) -> str:
     with tempfile.TemporaryDirectory() as cache:
         _, _, tree = build(HashFileDB(fs, cache), str(folder.resolve()), fs, "md5", dry_run=True)
     return str(tree.hash_info.value)
-
-
-@dataclass(frozen=True)
-class Added:
-    """What `add` brought: images and masks; files left out, rows of split.csv that named such, gaps of sources.csv."""
-
-    images: int
-    left_out: list[Rejected]
-    split_rows: int
-    masks: int = 0
-    notes: tuple[str, ...] = ()
-
-
-def add(name: str, path: Path, *, leave_out: bool, classes: bool = True) -> Added:
-    """Check every image of a folder, copy the good ones to datasets/NAME of the project and run `dvc add`.
-
-    Without `classes` images may lie in any folders, or directly in this one. A split.csv comes without the rows of
-    files that are left out: `prepare` refuses rows without a file. The mask of a/1.jpg is masks/a/1.png, or a/1.png
-    itself where that is not RGB, and becomes the former. The notes say what a folder of BreakHis holds and lacks.
-    Raises LeukoError when an image cannot be used or a mask has no image (unless `leave_out`), when a mask is
-    damaged, when the folder has no class folders (unless it needs none), or when datasets/NAME or its .dvc file
-    exists; then nothing is left behind.
-    """
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-        raise LeukoError(f"'{name}' cannot be the name of a folder below datasets/: use letters, digits, - and _")
-    path = path.absolute()
-    with contextlib.chdir(project_root()):
-        return _add(Path("datasets") / name, path, leave_out=leave_out, classes=classes)
-
-
-def _add(target: Path, path: Path, *, leave_out: bool, classes: bool) -> Added:
-    _refuse_known(target)
-    if not path.is_dir():
-        raise LeukoError(f"{path} is not a folder: name the folder that holds the class folders")
-    with_split = (path / "split.csv").is_file()
-    found = from_split_csv(path, labelled=classes) if with_split else _walk(path, classes)
-    beside = beside_images(path, found)
-    found = [item for item in found if path / item.path not in beside.values()]
-    look = partial(inspect_image, max_pixels=50_000_000)
-    workers = count_workers("auto")
-    good, rejected = check_images(
-        path,
-        found,
-        50_000_000,
-        lambda paths: track(ordered_map(look, paths, workers), len(paths), "checking images"),
-    )
-    contradicting, facts = check_breakhis(good)
-    good = [image for image in good if image.file.path not in {item.path for item in contradicting}]
-    masks = find_masks(path, good, beside)
-    rejected += [*contradicting, *masks.others]
-    if rejected and not leave_out:
-        listed = "; ".join(f"{item.path} {item.reason}" for item in rejected[:20])
-        raise LeukoError(f"{len(rejected)} files of {path} cannot be used: {listed}. Fix them or add --leave-out")
-    sources = read_sources(path, good)  # refuse a table of other names before anything is copied
-    with _undone(target):
-        with new_folder(target) as folder:
-            for name, source in {**{image.file.path: path / image.file.path for image in good}, **masks.of}.items():
-                file = folder / name
-                file.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source, file)
-            if (path / "sources.csv").is_file():
-                shutil.copyfile(path / "sources.csv", folder / "sources.csv")
-            split_rows = copy_split(path, folder, {image.file.path for image in good}) if with_split else 0
-        run_dvc("add", str(target))
-    return Added(len(good), rejected, split_rows, len(masks.of), (*facts, *sources.notes, *masks.notes))
-
-
-def _refuse_known(target: Path) -> None:
-    """Raise LeukoError where a study draws this set, DVC tracks it already, or its place is taken."""
-    pointer = _pointer_of(target)
-    if target.as_posix() in drawn_sets():
-        raise LeukoError(f"{target} is drawn by `leukosr synthesize` for a study: choose another name")
-    if pointer.exists():
-        raise LeukoError(
-            f"{pointer} exists already: `dvc pull {pointer}` or `dvc checkout {pointer}` restores the set that it "
-            "names; choose another name, or remove the set with `dvc remove` first"
-        )
-    if target.exists() or target.is_symlink():
-        raise LeukoError(_EXISTS.format(target))
-
-
-_EXISTS = "{} exists already, unknown to DVC: move it away, or choose another name"
-
-
-def _pointer_of(target: Path) -> Path:
-    return target.with_name(f"{target.name}.dvc")
-
-
-@contextlib.contextmanager
-def _undone(target: Path) -> Iterator[None]:
-    """Create `target`, so that no other process takes the name; on failure remove it and what DVC wrote beside it."""
-    ignored = target.with_name(".gitignore")
-    before = ignored.read_bytes() if ignored.exists() else None
-    with explained_os_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            target.mkdir()
-        except FileExistsError:
-            raise LeukoError(_EXISTS.format(target)) from None
-    try:
-        yield
-    except BaseException:
-        shutil.rmtree(target, ignore_errors=True)
-        _pointer_of(target).unlink(missing_ok=True)
-        if before is not None:
-            ignored.write_bytes(before)
-        else:
-            ignored.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            target.parent.rmdir()  # empty where nothing was there before
-        raise
-
-
-def _walk(path: Path, classes: bool) -> list[SetFile]:
-    """Every image below a folder with class folders, or with TRAIN/TEST folders of class folders; else below any."""
-    files = [file for file in list_files(path) if file.path.relative_to(path).parts[0] != MASKS]
-    if not classes:  # tables and texts may lie beside the images
-        files = [file for file in files if file.path.parent != path or file.path.suffix.lower() in SUFFIXES]
-        if not files:
-            raise LeukoError(f"{path} holds no images")
-        return [SetFile(file.path.relative_to(path).as_posix(), "", "all", file.reason) for file in files]
-    files = [file for file in files if file.path.parent != path]
-    if not files:
-        raise LeukoError(
-            f"{path} holds no class folders: put the images of each class into a folder of its own, or, for studies of "
-            "super-resolution alone, add --no-classes"
-        )
-    in_folders = [
-        SetFile(file.path.relative_to(path).as_posix(), file.path.parent.name, "all", file.reason) for file in files
-    ]
-    return loose_images(path, path) + in_folders

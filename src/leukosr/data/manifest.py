@@ -15,7 +15,7 @@ from leukosr.data.catalogue import Rejected
 from leukosr.data.paths import stays_below
 from leukosr.errors import LeukoError
 from leukosr.files import new_file
-from leukosr.quoting import listed
+from leukosr.quoting import counted, listed
 from leukosr.settings import Protocol
 from leukosr.tables import read_own_rows, write_table
 
@@ -249,7 +249,7 @@ def refuse_trained_tests(rows: Iterable[Row], study: Study) -> None:
         tested = [row for row in trained if is_tested(row, protocol)]
         if tested:
             raise LeukoError(
-                f"study.protocol: SR would train on {len(tested)} images under {study.sr_protocol} that are tested "
+                f"study.protocol: SR would train on {counted(len(tested), 'image')} under {study.sr_protocol}, tested "
                 f"under {protocol}, e.g. {tested[0].id}: run the protocols as studies of their own"
             )
 

@@ -24,7 +24,7 @@ from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.files import explained_os_errors, new_folder
 from leukosr.outputs import files_below
-from leukosr.quoting import listed, short
+from leukosr.quoting import counted, listed, short
 from leukosr.tables import write_table
 
 ROOT = Path("datasets/pbc")
@@ -70,7 +70,8 @@ class Assembled:
             for part in PARTS for total in [self.published[part]]
         ]  # fmt: skip
         ignored = f"; {self.others} other files there are not of the set" if self.others else ""
-        return f"{self.brought.total()} files in {ROOT}, each with its published MD5: {'; '.join(words)}{ignored}"
+        files = counted(self.brought.total(), "file")
+        return f"{files} in {ROOT}, each with its published MD5: {'; '.join(words)}{ignored}"
 
 
 def published_files() -> list[PublishedFile]:
@@ -144,8 +145,8 @@ def _assemble(source: Path, *, whole: bool) -> Assembled:
         ]
         if damaged:
             raise LeukoError(
-                f"{len(damaged)} files of {source} are not those that were published (another MD5): "
-                f"{listed(damaged, 3)}. Bring them again"
+                f"{source} has {counted(len(damaged), 'file')} with another MD5 than published: {listed(damaged, 3)}. "
+                "Bring them again"
             )
         write_table(folder / SPLIT, ("path", "label", "split"), ((f.path, f.label, f.part) for f in found))
     known = {path.relative_to(source).as_posix() for path in found.values()} | {SPLIT}

@@ -41,19 +41,24 @@ class SourceDisjoint(Section):
         return self
 
 
-class Prepare(Section):
-    """Where the images are, which are refused, and how roles are given.
-
-    `source_pattern` finds the source in the name of a file, e.g. a patient: a regular expression with one group.
-    `least_size`: (height, width) below which an image cannot be used, e.g. because it is to be cropped to that.
-    pool: a study of few images uses so many in all, chosen over all sources (data/splits/pool.py); null takes all.
-    """
+class Folders(Section):
+    """Where the images are: `root`, in it the folders of parts, if any; classes: those to use, null for all."""
 
     root: str
     train: str | None
     test: str | None
     reference: str | None
     classes: list[str] | None
+
+
+class Prepare(Folders):
+    """Which images are refused, and how roles are given.
+
+    `source_pattern` finds the source in the name of a file, e.g. a patient: a regular expression with one group.
+    `least_size`: (height, width) below which an image cannot be used, e.g. because it is to be cropped to that.
+    pool: a study of few images uses so many in all, chosen over all sources (data/splits/pool.py); null takes all.
+    """
+
     bad_images: Literal["stop", "leave_out"]
     max_pixels: PositiveInt
     least_size: tuple[Side, Side] | None = None
@@ -82,14 +87,9 @@ class Prepare(Section):
         return self
 
 
-class Provenance(Limits):
+class Provenance(Folders, Limits):
     """Which images are searched for common sources, and what counts as one."""
 
-    root: str
-    train: str | None
-    test: str | None
-    reference: str | None
-    classes: list[str] | None
     max_pixels: PositiveInt
     sr_fraction: Fraction
     per_class: PerClass

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from leukosr.data.catalogue import Rejected, subfolders
+from leukosr.data.catalogue import Rejected
+from leukosr.data.parts import subfolders
 from leukosr.data.split_table import NAME as SPLIT
 from leukosr.data.split_table import SplitRow, read_split
 from leukosr.engine.parallel import count_workers, ordered_map

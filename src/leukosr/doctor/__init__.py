@@ -16,6 +16,7 @@ from leukosr.doctor.diagnosis import Diagnosis, Problem
 from leukosr.doctor.machine import examine_machine
 from leukosr.doctor.project import examine_project
 from leukosr.errors import LeukoError
+from leukosr.quoting import counted
 
 __all__ = ["Diagnosis", "Problem", "examine", "show_diagnosis"]
 
@@ -43,7 +44,7 @@ def show_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
         "processor": f"{facts['processor']}: {', '.join(facts['cpu_features'])}; torch uses {facts['cpu_capability']}",
         "device": " – ".join(str(part) for part in (facts["device"], facts["device_name"], facts["driver"]) if part),
         "precision": _precision_words(facts),
-        "threads": ", ".join(_counted(facts[name], name.removesuffix("s")) for name in ("threads", "workers", "cores"))
+        "threads": ", ".join(counted(facts[name], name.removesuffix("s")) for name in ("threads", "workers", "cores"))
         + " in the machine",
         "memory": f"{facts['memory_free_gib']} of {facts['memory_gib']} GiB free",
         "disk": f"{facts['disk_free_gib']} GiB free",
@@ -63,10 +64,6 @@ def show_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
         console.print(Text("  remedy:", "bold"), each.remedy)
     if not diagnosis.problems:
         console.print(Text("no problem found", "bold green"))
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _precision_words(facts: dict[str, Any]) -> str:

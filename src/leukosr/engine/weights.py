@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 import leukosr
 from leukosr.errors import LeukoError
-from leukosr.files import new_file
+from leukosr.files import misspelt, new_file
 from leukosr.quoting import short
 
 SUFFIX = ".safetensors"
@@ -142,7 +142,8 @@ def require_file(path: str | Path) -> Path:
             raise LeukoError(f"The weights {path} cannot be read: you may not; make the file readable for you.")
         return path
     found = "is a folder" if path.is_dir() else "is not a regular file" if path.exists() else "does not exist"
-    raise LeukoError(f"The weights {path} cannot be read: the path {found}; give the path of a weight file.")
+    near = "" if path.exists() else misspelt(path)
+    raise LeukoError(f"The weights {path} cannot be read: the path {found}; give the path of a weight file{near}")
 
 
 def first_difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str | None:

@@ -9,18 +9,23 @@ from leukosr.layout import PRETRAINED, weight_file
 from leukosr.pretrained.catalogue import published
 from leukosr.pretrained.download import sha256_of
 from leukosr.pretrained.record import pointer_of, read_record
+from leukosr.quoting import meant
 
 
 def find_weights(word: str | Path) -> Path:
     """The file that `pretrained/NAME` names; any other path as it is, there or not.
 
-    Raises LeukoError with the command that brings a missing one, and for one that is not what was recorded of it.
+    Raises LeukoError with the command that brings a missing one, for one that is not what was recorded of it, and for
+    the name of one without `pretrained/`.
     """
     path = weight_file(word)
     if path.parent != PRETRAINED:
+        if path.parent == Path() and not path.suffix and not path.exists() and (near := _meant(path)):
+            raise LeukoError(f"{path} does not exist, and weights by name are pretrained/NAME{near}")
         return path
     if not path.is_file():
-        raise LeukoError(f"{path} is not here: {how_to_bring(path)}")
+        near = "" if path.stem in published() else _meant(path)
+        raise LeukoError(f"{path} is not here: {how_to_bring(path)}{near}")
     record = read_record(path)
     if record is not None and (found := sha256_of(path)) != record.sha256:
         raise LeukoError(
@@ -28,6 +33,11 @@ def find_weights(word: str | Path) -> Path:
             f"it and {how_to_bring(path)}"
         )
     return path
+
+
+def _meant(path: Path) -> str:
+    here = (each.stem for each in PRETRAINED.glob("*.safetensors"))
+    return meant(path.stem, {*published(), *here}, "pretrained/")
 
 
 def weights_facts(word: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from leukosr.config import Arm, Params, Resampled
 from leukosr.data.sr_folds import sr_folds
 from leukosr.evaluate.by_source import LEAST, mean_over_images, psnr_of_mean_mse
 from leukosr.evaluate.estimate import Estimate
+from leukosr.quoting import counted
 from leukosr.report.block import Block, TableOfBlock
 from leukosr.report.published import published_facts
 from leukosr.report.results import StudyResults
@@ -39,11 +40,11 @@ def average_blocks(params: Params, results: StudyResults) -> list[Block]:
 def _averages(params: Params, results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> Block:
     first = next(iter(tables.values()))
     known, count = bool((first["source"] != "").all()), first["source"].nunique()
-    of = f"Means over {len(first)} images"
+    of = f"Means over {counted(len(first), 'image')}"
     if known and count >= LEAST:
         sentences = [f"{of} of {count} sources with 95 % intervals over sources. {CHANCE}"]
     elif known:
-        sentences = [f"{of} of {count} {'source' if count == 1 else 'sources'}, too few for intervals over sources."]
+        sentences = [f"{of} of {counted(count, 'source')}, too few for intervals over sources."]
     else:
         sentences = [f"{of}. The source of some is not known, so there are no intervals."]
     if params.study.sr_seeds is not None:

@@ -11,6 +11,7 @@ import pandas as pd
 from leukosr.config import ByClass, Params
 from leukosr.evaluate.arms.mistakes import Mistake, confident_mistakes, said_together
 from leukosr.layout import image_file
+from leukosr.quoting import counted
 from leukosr.report.grids import RGB, cut, nucleus_box, read_arm, reduced
 from leukosr.report.pictures import image_uri
 from leukosr.report.results import StudyResults
@@ -126,8 +127,7 @@ def _words(params: Params, count: int, classified: bool, beyond: bool) -> str:
         if classified
         else ""
     )
-    images = "1 test image" if count == 1 else f"{count} test images"
-    return f"{images}, pixel for pixel: the first of each class by name{disputed}.{part}{named}"
+    return f"{counted(count, 'test image')}, pixel for pixel: the first of each class by name{disputed}.{part}{named}"
 
 
 def galleries(params: Params, results: StudyResults) -> list[Gallery]:

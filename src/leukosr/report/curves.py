@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from leukosr.quoting import counted
 from leukosr.report.style import SEQUENCE, Look, new_figure
 
 LOSS = "loss_"  # begins the columns of the losses
@@ -66,7 +67,7 @@ def classifier_curves(path: Path, look: Look, history: pd.DataFrame, note: str) 
             panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             panel.set_xlim(0.5, history["epoch"].max() + 0.5)
             panel.grid(True)
-        panels[0].set_title(f"{look.label}: {runs} {'run' if runs == 1 else 'runs'}")
+        panels[0].set_title(f"{look.label}: {counted(runs, 'run')}")
         panels[0].legend(loc="upper right")
 
 

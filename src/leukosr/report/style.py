@@ -18,6 +18,7 @@ from PIL import Image
 from leukosr.config import ArmLook, Budget, Classifier, Params, Trained
 from leukosr.files import new_file
 from leukosr.images.reading import read_as_rgb
+from leukosr.quoting import counted
 
 # Okabe & Ito's colours (Color Universal Design, 2008), distinct for any kind of colour vision
 SEQUENCE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
@@ -95,7 +96,7 @@ def budget_note(budget: Budget) -> str:
 
 def training_words(recipe: Classifier) -> Iterator[str]:
     """The settings that may explain scores and spread."""
-    yield "1 epoch" if recipe.epochs == 1 else f"{recipe.epochs} epochs"
+    yield counted(recipe.epochs, "epoch")
     yield {"constant": "constant learning rate", "cosine": "cosine decay", "plateau": "decay on plateaus"}[
         recipe.schedule
     ]

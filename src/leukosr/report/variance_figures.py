@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from leukosr.evaluate.runs.components import Component
-from leukosr.evaluate.runs.spread import MOST_SEEDS, differences
+from leukosr.evaluate.runs.spread import MOST_SEEDS, Spread, differences
 from leukosr.evaluate.runs.trials import Trials
 from leukosr.evaluate.runs.variance import Variance
+from leukosr.quoting import counted
 from leukosr.report.style import SEQUENCE, new_figure
 
 FEWEST_RUNS = 6  # of one learning rate: the sd of fewer may be a third of what it looks like, or three times as much
@@ -27,11 +28,8 @@ def print_variance(variance: Variance, trials: Trials, console: Console) -> None
     for head in ("learning rate", "runs", "mean", "sd (95 % interval if runs are nearly normal)", "range"):
         by_rate.add_column(head, justify="right")
     for rate, spread in variance.by_learning_rate.items():
-        sd = "–" if spread.sd is None else f"{spread.sd.value / point:.2f}"
-        if spread.sd is not None and spread.sd.ci_low is not None and spread.sd.ci_high is not None:
-            sd += f" ({spread.sd.ci_low / point:.2f} … {spread.sd.ci_high / point:.2f})"
         mean, spread_range = f"{spread.mean.value / point:.2f}", f"{spread.range / point:.2f}"
-        by_rate.add_row(f"{rate:g}", str(spread.runs), mean, sd, spread_range)
+        by_rate.add_row(f"{rate:g}", str(spread.runs), mean, _sd_text(spread, point), spread_range)
     console.print(by_rate)
     found = _parts(variance)
     if len(found) > 1 or len(variance.by_learning_rate) > 1:  # else the one sd stands above, with its interval
@@ -45,11 +43,22 @@ def print_variance(variance: Variance, trials: Trials, console: Console) -> None
         console.print(sentence)
 
 
+def _sd_text(spread: Spread, point: float) -> str:
+    """The sd of runs with its interval; without one it could be any."""
+    if spread.sd is None or not spread.sd.value:
+        return "–" if spread.sd is None else "0.00"
+    if spread.sd.ci_low is None or spread.sd.ci_high is None:
+        return f"not measurable from {counted(spread.runs, 'run')}"
+    sd, low, high = (each / point for each in (spread.sd.value, spread.sd.ci_low, spread.sd.ci_high))
+    return f"{sd:.2f} ({low:.2f} … {high:.2f})"
+
+
 def sentences(variance: Variance, point: float, unit: str) -> list[str]:
     """The findings as sentences; `point` is one point in the metric's own unit."""
     lines = [f"{stream}: no estimate, {why}." for stream, why in variance.components.left_out.items()]
     if variance.failed:
-        lines.append(f"{variance.failed} trials without a value were left out.")
+        were = "was" if variance.failed == 1 else "were"
+        lines.append(f"{counted(variance.failed, 'trial')} without a value {were} left out.")
     if variance.run_sd == 0:
         return [
             *lines,
@@ -70,8 +79,8 @@ def sentences(variance: Variance, point: float, unit: str) -> list[str]:
     lines += importance_words(variance.importances)
     runs = max(spread.runs for spread in variance.by_learning_rate.values())
     if runs < FEWEST_RUNS:
-        many = "1 run" if runs == 1 else f"{runs} runs"
-        return [*lines, f"{many} of one configuration cannot say how far runs lie apart: {FEWEST_RUNS} or more can."]
+        few = f"{counted(runs, 'run')} of one configuration cannot say how far runs lie apart"
+        return [*lines, f"{few}: {FEWEST_RUNS} or more can."]
     if variance.two_runs_differ_by:
         shares = ", ".join(
             f"{_many(p, unit)} or more in {100 * q:.0f} %" for p, q in variance.two_runs_differ_by.items()

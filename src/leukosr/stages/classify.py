@@ -33,6 +33,7 @@ from leukosr.evaluate.classification import METRICS, Classification, mean_and_sd
 from leukosr.files import new_folder, write_json
 from leukosr.layout import image_file, require, require_all, stage_again
 from leukosr.pretrained.named import find_weights, weights_facts
+from leukosr.quoting import counted
 from leukosr.report.charts import confusion_figure
 from leukosr.report.curves import classifier_curves
 from leukosr.report.style import budget_note, experiment_looks
@@ -96,7 +97,8 @@ def run(context: Context, name: str, seeds: list[int] | None = None) -> None:
             metrics = _run_protocol(each, target, record, tracked)
             context.console.print(
                 f"classify {name} ({each.data.protocol}): accuracy {_percent(metrics, 'accuracy')}, macro F1 "
-                f"{_percent(metrics, 'macro_f1')}, {len(each.runs)} runs, {metrics['n_test']} test images -> {target}"
+                f"{_percent(metrics, 'macro_f1')}, {counted(len(each.runs), 'run')}, "
+                f"{counted(metrics['n_test'], 'test image')} -> {target}"
             )
         record.finish(tracked)
     for each in work:

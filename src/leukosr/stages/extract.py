@@ -21,6 +21,7 @@ from leukosr.images.listing import TABLES, list_files
 from leukosr.images.masks import read_mask
 from leukosr.images.reading import read_rgb
 from leukosr.layout import BRING_BACK, image_file, of_network, require, require_all, stage_again
+from leukosr.quoting import counted
 from leukosr.stages.context import Context
 from leukosr.stages.image_files import write_image
 from leukosr.tables import write_table
@@ -75,8 +76,9 @@ def run(context: Context, name: str) -> None:
         )
     main = tested[params.study.protocols[0]]
     context.console.print(
-        f"extract {name}: {len(table) - len(whole)} cells in {len(table)} images by {settings.extractor.method}, the "
-        f"others kept whole, {main['not_found']} of them among {main['n']} test images -> {target}"
+        f"extract {name}: {counted(len(table) - len(whole), 'cell')} in {counted(len(table), 'image')} by "
+        f"{settings.extractor.method}, the others kept whole, {main['not_found']} of them among "
+        f"{counted(main['n'], 'test image')} -> {target}"
     )
 
 
@@ -138,7 +140,7 @@ def run_folder(root: Path, masks: Path | None, out: Path, console: Console) -> N
         columns = ("method", "image", *COLUMNS[2:], "iou", "coverage")
         write_table(folder / "extraction.csv", columns, table)
     _print_scores(console, scores)
-    console.print(f"extract: {len(images)} images, {len(mask_of)} with masks -> {out}")
+    console.print(f"extract: {counted(len(images), 'image')}, {len(mask_of)} with masks -> {out}")
 
 
 def _masks_beside(root: Path, paths: Sequence[Path], masks: Path | None) -> dict[Path, Path]:

@@ -17,6 +17,7 @@ from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.images.reading import ImageFacts, inspect_image
+from leukosr.quoting import counted
 from leukosr.report.charts import class_distribution
 from leukosr.report.style import budget_note
 from leukosr.stages.context import Context
@@ -77,6 +78,6 @@ def _refuse(rejected: list[Rejected], settings: Prepare) -> None:
     first = "; ".join(f"{item.path} {item.reason}" for item in rejected[:SHOWN])
     more = f"; and {len(rejected) - SHOWN} more" if len(rejected) > SHOWN else ""
     raise LeukoError(
-        f"{len(rejected)} files of {settings.root} cannot be used: {first}{more}. Mend or remove them, or set "
-        "prepare.bad_images to leave_out"
+        f"{counted(len(rejected), 'file')} of {settings.root} cannot be used: {first}{more}. Mend or remove them, or "
+        "set prepare.bad_images to leave_out"
     )

@@ -27,7 +27,7 @@ from leukosr.files import new_file, new_folder, write_json
 from leukosr.images.listing import TABLES, list_files
 from leukosr.images.reading import ImageFacts, inspect_image
 from leukosr.outputs import claimed
-from leukosr.quoting import visible
+from leukosr.quoting import counted, visible
 from leukosr.report.provenance_page import write_provenance_page
 from leukosr.stages.context import Context
 from leukosr.tables import write_frame, write_table
@@ -127,8 +127,8 @@ def _find(listed: Listed, out: Path, console: Console, search: Search, workers: 
     if len(listed.rejected) > SHOWN:
         console.print(f"left out: {len(listed.rejected) - SHOWN} more, listed in rejected.csv")
     if len(images) < 2:
-        left = len(listed.rejected)
-        raise LeukoError(f"{root} holds {len(images)} usable images, at least 2 are needed ({left} left out)")
+        usable, left = counted(len(images), "usable image"), len(listed.rejected)
+        raise LeukoError(f"{root} holds {usable}, at least 2 are needed ({left} left out)")
     paths = [root / image for image in images]
     counts = {"max_features": search.max_features, "neighbours": search.neighbours}
     work = search.state / _digest(paths, {**search.limits.model_dump(), **counts})
@@ -147,8 +147,8 @@ def _find(listed: Listed, out: Path, console: Console, search: Search, workers: 
     for shared in facts.shared:
         console.print(f"provenance: {shared.sentence}")
     console.print(
-        f"provenance: {len(images)} images show {len(facts.groups)} sources, {len(listed.rejected)} left out, "
-        f"{len(facts.conflicts)} sources with more than one label -> {out / 'index.html'}"
+        f"provenance: {len(images)} images show {counted(len(facts.groups), 'source')}, {len(listed.rejected)} left "
+        f"out, {counted(len(facts.conflicts), 'source')} with more than one label -> {out / 'index.html'}"
     )
 
 

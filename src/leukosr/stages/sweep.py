@@ -25,6 +25,7 @@ from leukosr.errors import LeukoError
 from leukosr.evaluate.runs.designs import Finished
 from leukosr.files import new_folder
 from leukosr.layout import Layout
+from leukosr.quoting import counted
 from leukosr.report.sweep import sweep_sentences, write_sweep
 from leukosr.stages.context import Context
 from leukosr.stages.sweep_plan import Plan, arm_folders, plan_sweep, swept_training, values
@@ -97,7 +98,7 @@ def run(context: Context, workers: int = 1, params_file: Path = Path("params.yam
             store.attach(sorted(target.glob("*.png")))
     failed = sum(trial.error is not None for trial in finished)
     console.print(
-        f"sweep {params.swept_arm}: {len(finished)} trials ({params.sweep.design}"
+        f"sweep {params.swept_arm}: {counted(len(finished), 'trial')} ({params.sweep.design}"
         + (f", {failed} failed" if failed else "")
         + f"), trials' study {plan.name} -> {target}"
     )
@@ -188,7 +189,7 @@ def _say(sentence: str) -> None:
 def _machine(device: torch.device) -> str:
     """What rounds the sums of a trial."""
     threads = torch.get_num_threads()
-    return f"cpu, {threads} {'thread' if threads == 1 else 'threads'}" if device.type == "cpu" else device.type
+    return f"cpu, {counted(threads, 'thread')}" if device.type == "cpu" else device.type
 
 
 def _measure(

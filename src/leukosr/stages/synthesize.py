@@ -7,6 +7,7 @@ from pathlib import Path
 from leukosr.data.synthetic.smears import CLASSES, write_demo
 from leukosr.engine.progress import progress
 from leukosr.errors import LeukoError
+from leukosr.quoting import counted
 from leukosr.stages.context import Context
 
 
@@ -21,4 +22,4 @@ def run(context: Context, name: str) -> None:
     sources = len(CLASSES) * (wanted.train_sources + wanted.test_sources)
     with progress(sources * wanted.views, "drawing smears") as advance:
         count = write_demo(folder, wanted, progress=lambda *_: advance(1, ""))
-    context.console.print(f"synthesize: {count} images of {sources} sources -> {folder}")
+    context.console.print(f"synthesize: {counted(count, 'image')} of {counted(sources, 'source')} -> {folder}")

@@ -26,6 +26,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from leukosr.engine.this_process import has_ended, this_host, this_process
 from leukosr.errors import Diverged
 from leukosr.evaluate.runs.designs import Finished
+from leukosr.quoting import counted
 from leukosr.tracking.trial_attempt import Attempt
 from leukosr.tracking.trial_storage import open_storage
 
@@ -132,8 +133,8 @@ class TrialStore:
                 if idle < PATIENCE_SECONDS <= idle + POLL_SECONDS and (elsewhere := self._elsewhere()):
                     hosts = ", ".join(sorted({str(each.user_attrs["process"][0]).split()[0] for each in elsewhere}))
                     say(
-                        f"waiting for {len(elsewhere)} trials that processes on {hosts} have under way. If those are "
-                        "gone, stop this and start it with `leukosr sweep --take-over`"
+                        f"waiting for {counted(len(elsewhere), 'trial')} that processes on {hosts} have under way. If "
+                        "those are gone, stop this and start it with `leukosr sweep --take-over`"
                     )
                 idle += POLL_SECONDS
 

@@ -36,6 +36,10 @@ def test_a_file_is_read_with_its_classes(tmp_path: Path) -> None:
             "image,source,true,predicted\nx,s,a,a\n",
             "lacks the column seed .*; say what yours are called, e.g. --columns",
         ),
+        (
+            "image,predicted,p_a,p_b,sure,warnings\nx,a,0.9,0.1,True,\n",
+            "was written by `leukosr predict`, which does not know the true classes: add the columns true and seed, or",
+        ),
         (HEADER + "x,s,one,a,a,1,0\n", "the seed 'one', line 2; seeds are whole numbers"),
         (HEADER + "x,s,1,a,a,1,0\nx,s,1,a,b,0,1\n", "image x twice for seed 1"),
         (HEADER + "x,s,1,a,a,1,0\nx,s,2,b,a,1,0\n", "image x more than one value of true"),

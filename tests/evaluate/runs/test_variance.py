@@ -150,6 +150,15 @@ def test_few_runs_say_that_they_are_few(tmp_path: Path) -> None:
     assert "cannot say" not in enough
 
 
+def test_two_runs_show_no_sd(tmp_path: Path) -> None:
+    runs = pd.DataFrame({"trial": range(8), "learning_rate": 0.001, "init": range(8), "accuracy": [0.5, 0.7] * 4})
+    two, eight = (
+        CliRunner().invoke(app, ["variance", str(written(tmp_path, runs[:count]))]).output for count in (2, 8)
+    )
+    assert "not measurable from 2 runs" in two and "14.14" not in two
+    assert "10.69 (" in eight and "not measurable" not in eight
+
+
 def streams_apart(draws: dict[str, np.ndarray], base: float = 0.8) -> Trials:
     """Each stream varied by itself, so many seeds."""
     rows: list[dict[str, float | str]] = [{**dict.fromkeys(draws, "0"), "value": base}]

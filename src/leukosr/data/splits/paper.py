@@ -8,6 +8,7 @@ from dataclasses import replace
 from leukosr.data.settings import PerClass, Prepare
 from leukosr.data.splits.shares import Candidate, by_class, drawn, in_parts, in_turn, of_class, share_of, with_fewer
 from leukosr.errors import LeukoError
+from leukosr.quoting import counted
 
 NAME = "paper"  # of its random stream, which the search for sources shares
 
@@ -46,7 +47,7 @@ def _classifier_roles(label: str, ids: list[str], settings: Prepare) -> dict[str
     chosen = len(ids) if limit is None else min(limit, len(ids))
     if chosen < 2:
         raise LeukoError(
-            f"{of_class(label)} has {chosen} images for the classifier: at least 2 are needed, one to train "
+            f"{of_class(label)} has {counted(chosen, 'image')} for the classifier: at least 2 are needed, one to train "
             f"on and one to test; add images, or lower prepare.sr_fraction ({settings.sr_fraction:g}) where the set "
             "has no train and test parts"
         )

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from leukosr.data.settings import Prepare
 from leukosr.data.splits.shares import Candidate, cut_alike, of_class, whole_shares
 from leukosr.errors import LeukoError
+from leukosr.quoting import counted
 
 
 def random_80_10_10(
@@ -22,6 +23,7 @@ def random_80_10_10(
 def _cut(label: str, images: Sequence[Candidate]) -> tuple[list[str], list[str], list[str]]:
     ids = [item.id for item in images]
     if len(ids) < 3:
-        raise LeukoError(f"{of_class(label)} has {len(ids)} images, at least 3 are needed for 80/10/10: add images")
+        has = f"{of_class(label)} has {counted(len(ids), 'image')}"
+        raise LeukoError(f"{has}, at least 3 are needed for 80/10/10: add images")
     train, val, _ = whole_shares(len(ids), (0.8, 0.1, 0.1))
     return ids[:train], ids[train : train + val], ids[train + val :]

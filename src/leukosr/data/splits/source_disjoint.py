@@ -10,6 +10,7 @@ from leukosr.data.settings import Prepare
 from leukosr.data.splits.shares import Candidate, most_per_role, of_class, whole_shares
 from leukosr.engine.seeding import stream_rng, stream_seed
 from leukosr.errors import LeukoError
+from leukosr.quoting import counted
 
 CLASSIFIER = "classifier"  # all that classifiers use, before it is cut into folds
 OFFICIAL = ("val", "test")  # parts of a set that are the test here
@@ -68,7 +69,7 @@ def _in_folds(items: Sequence[Candidate], roles: dict[str, str], folds: int, see
         own = len({group for group, other in zip(groups, labels, strict=True) if other == label})
         if own < folds:
             raise LeukoError(
-                f"{of_class(label)} has {own} sources for the classifiers, too few for {folds} folds: set "
+                f"{of_class(label)} has {counted(own, 'source')} for the classifiers, too few for {folds} folds: set "
                 f"prepare.source_disjoint.folds to {own} or less, or add images of more sources"
             )
     cut = StratifiedGroupKFold(folds, shuffle=True, random_state=stream_seed(seed, "split", "folds") % 2**32)
@@ -112,8 +113,8 @@ def _cut_sources(label: str, members: list[str], shares: Mapping[str, float], se
     needed = len(shares) + len(alone)
     if len(members) < needed:
         raise LeukoError(
-            f"{of_class(label)} has {len(members)} sources to share out, at least {needed} are needed, one each for "
-            f"{', '.join([*alone, *shares])}: add images of more sources, or choose a protocol that needs none"
+            f"{of_class(label)} has {counted(len(members), 'source')} to share out, at least {needed} are needed, one "
+            f"each for {', '.join([*alone, *shares])}: add images of more sources, or choose a protocol that needs none"
         )
     order = stream_rng(seed, "split", "source_disjoint", label).permutation(len(members))
     given = {members[i]: "sr_val" for i in order[len(members) - len(alone) :]}

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from leukosr.data.settings import Prepare
 from leukosr.data.splits.shares import Candidate, cut_alike, of_class
 from leukosr.errors import LeukoError
+from leukosr.quoting import counted
 
 
 def validation_of_train(
@@ -25,7 +26,6 @@ def _cut(label: str, images: Sequence[Candidate]) -> tuple[list[str], list[str],
     pool = [item.id for item in images if item.part in ("train", "all")]
     first = set(sorted(pool)[: int(0.2 * len(pool))])
     if not first:
-        raise LeukoError(
-            f"{of_class(label)} has {len(pool)} training images, at least 5 are needed to test on a fifth: add images"
-        )
+        has = f"{of_class(label)} has {counted(len(pool), 'training image')}"
+        raise LeukoError(f"{has}, at least 5 are needed to test on a fifth: add images")
     return [each for each in pool if each not in first], [], [each for each in pool if each in first]

@@ -44,6 +44,14 @@ class Components:
     grain: float = 0.0
 
 
+def assumed(*, sources: float, seen: int, runs: float = 0.0, cells: float = 0.0, score: float = 0.75) -> Components:
+    """Components without a pilot: the variances over single sources and runs, how many sources, and a rough score."""
+    return Components(
+        runs=runs, sources=sources, cells=cells, networks=None, network_cells=None, seen=seen, freedom=seen - 1,
+        unseen=abs(1 - 2 * score) / seen,
+    )  # fmt: skip
+
+
 def with_networks(found: Components, variance: float) -> Components:
     """The components of one network where the networks' own is known.
 

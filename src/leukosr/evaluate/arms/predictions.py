@@ -12,7 +12,7 @@ import pandas as pd
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.labels import agreed_labels
 from leukosr.quoting import short
-from leukosr.tables import integral, read_table
+from leukosr.tables import LackingColumns, integral, read_table
 
 COLUMNS = ("image", "seed", "true", "predicted")
 OPTIONAL = ("source", "sr_seed")
@@ -41,7 +41,15 @@ def read_predictions(path: Path, name: str, columns: Mapping[str, str] | None = 
     """
     called = {**{column: column for column in COLUMNS}, **(columns or {})}
     remedy = "; say what yours are called, e.g. --columns true=label,image=file"
-    table = read_table(path, tuple(called.values()), "the predictions.csv of an arm", remedy)
+    try:
+        table = read_table(path, tuple(called.values()), "the predictions.csv of an arm", remedy)
+    except LackingColumns as error:
+        if {"predicted", "sure", "warnings"} <= set(error.named):
+            raise LeukoError(
+                f"{path} was written by `leukosr predict`, which does not know the true classes: add the columns true "
+                "and seed, or name predictions of a study, outputs/STUDY/classify/EXPERIMENT/PROTOCOL/predictions.csv"
+            ) from None
+        raise
     if table.empty:
         raise LeukoError(f"{path} holds no predictions")
     shadowed = [meant for meant, written in called.items() if meant != written and meant in table]

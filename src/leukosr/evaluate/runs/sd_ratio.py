@@ -14,6 +14,7 @@ from leukosr.errors import LeukoError
 from leukosr.evaluate.estimate import Estimate
 from leukosr.evaluate.runs.spread import Spread, by_learning_rate, independent
 from leukosr.evaluate.runs.trials import Trials
+from leukosr.quoting import counted
 
 LEAST_RUNS = 5  # the interval needs a trimmed mean of more than four
 REACH, STEP = 8.0, 0.001  # of the logarithms of ratios that are looked at
@@ -59,7 +60,7 @@ def _values(name: str, trials: Trials) -> np.ndarray:
     if rates > 1:
         raise LeukoError(f"{name} has {rates} learning rates: tables that are compared hold the runs of one each")
     if len(table) < LEAST_RUNS:
-        raise LeukoError(f"{name} has {len(table)} runs: comparing sds takes {LEAST_RUNS} or more")
+        raise LeukoError(f"{name} has {counted(len(table), 'run')}: comparing sds takes {LEAST_RUNS} or more")
     if not independent(trials):
         raise LeukoError(
             f"{name} has runs that share the seed of a stream: sweep with sweep.design=runs to compare sds"

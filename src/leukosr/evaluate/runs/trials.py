@@ -11,7 +11,7 @@ import pandas as pd
 from leukosr.engine.seeding import STREAMS
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.two_way import METRICS
-from leukosr.quoting import short
+from leukosr.quoting import counted, short
 from leukosr.tables import integral, read_table
 
 MOST_TRIALS = 5000  # every pair of runs is compared
@@ -73,7 +73,8 @@ def read_trials(path: Path, metric: str) -> Trials:
             trial = table["trial"][empty].iloc[0]
             raise LeukoError(f"{path} has an empty cell in the column {column}, trial {trial}: every trial needs it")
     if len(table) < 2:
-        raise LeukoError(f"{path} holds {len(table)} finished trials with a value of {metric}: at least 2 are needed")
+        holds = f"{path} holds {counted(len(table), 'finished trial')}"
+        raise LeukoError(f"{holds} with a value of {metric}: at least 2 are needed")
     runs = np.ones(len(table), bool)
     if "varied" in table and (table["varied"] == EVERYTHING).any():
         runs = (table["varied"] == EVERYTHING).to_numpy()

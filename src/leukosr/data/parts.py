@@ -1,0 +1,52 @@
+"""Folders of a set that are its training and its test part, known by their names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from leukosr.errors import LeukoError
+from leukosr.images.listing import is_utf8, left_by_system
+from leukosr.quoting import visible
+
+_PART = re.compile(r"(train|test|val)(?:ing|id|idation)?(?:[-_ ].*|\d+)?", re.IGNORECASE)  # TEST_SIMPLE, Test-A, too
+
+
+def subfolders(folder: Path) -> list[str]:
+    """The names of the folders in `folder`, without those that operating systems create."""
+    names = sorted(child.name for child in folder.iterdir() if child.is_dir() and not left_by_system(child.name))
+    for name in names:
+        if not is_utf8(name):
+            raise LeukoError(f"the folder {folder / visible(name)} has a name that is not UTF-8: rename it")
+    return names
+
+
+def part_folders(root: Path) -> tuple[str, str] | None:
+    """The folders of the training and the test part of a set, by their names; None where it has not both."""
+    train, test = _train_and_test(_parts([name for name in subfolders(root) if subfolders(root / name)]))
+    return None if train is None or test is None else (train, test)
+
+
+def _parts(names: Sequence[str]) -> dict[str, str]:
+    """Folders that are parts of a set by their names, the shortest names first: which part each is."""
+    return {name: match[1].lower() for name in sorted(names, key=len) if (match := _PART.fullmatch(name))}
+
+
+def _train_and_test(parts: Mapping[str, str]) -> tuple[str | None, str | None]:
+    train = next((name for name, part in parts.items() if part == "train"), None)
+    test = next((name for wanted in ("test", "val") for name, part in parts.items() if part == wanted), None)
+    return train, test
+
+
+def refuse_parts(folder: Path, names: Sequence[str]) -> None:
+    """Raise LeukoError where folders are parts of a set, as in most downloads: they would become its classes."""
+    parts = _parts(names)
+    hold_classes = any(subfolders(folder / name) for name in parts)
+    if not hold_classes and len(parts) < 2:
+        return
+    train, test = _train_and_test(parts)
+    remedy = f"name prepare.train: {train or '…'}, prepare.test: {test or '…'}"
+    if not hold_classes:
+        remedy = f"put the images of each class into a folder of its own in each, and {remedy}"
+    raise LeukoError(f"{folder} holds {', '.join(sorted(parts))}: parts of a set, not classes; {remedy}")

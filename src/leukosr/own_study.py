@@ -1,0 +1,256 @@
+"""A study of images that somebody brought: its file, its split, and what its test part can show."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median_low
+from typing import Any
+
+from leukosr.config import Params
+from leukosr.config.load import parse_params
+from leukosr.data.adding import Added
+from leukosr.data.catalogue import Checked, find_images, unused_folders
+from leukosr.data.manifest import Row, is_tested, make_rows, refuse_trained_tests
+from leukosr.data.parts import part_folders
+from leukosr.data.settings import Folders, Prepare
+from leukosr.data.splits import SPLITS, check_claims, study_roles
+from leukosr.data.splits.shares import Candidate, candidates
+from leukosr.errors import LeukoError
+from leukosr.evaluate.arms.pilot import assumed
+from leukosr.evaluate.arms.plan import Question, Size, plan
+from leukosr.evaluate.arms.significance import LEAST_RUNS
+from leukosr.files import new_file
+from leukosr.quoting import counted
+from leukosr.report.verdicts import study_pairs
+
+CONF = Path("conf")
+SCALE = 4
+LONGEST = 512  # pixels of an HR side, where the files are larger: beyond it a CPU takes days
+DISAGREE = 1 / 6  # of cells, on which one of two arms is wrong: 17 % in results/case1-leakage, by micrograph
+BUDGET = "smoke"  # of the first run
+
+TEXT = """\
+# @package _global_
+# Written by `leukosr data add {folder} --study` by what it found; change what you like (docs/studies.md).
+defaults:
+  - /degrade: capstone_gaussian   # or second_order, bicubic
+  - /arms: [raw, bicubic, srgan, real_esrgan, ground_truth]
+  - _self_
+study: {{name: {name}, title: {title}, protocol: {protocol}{measures}}}
+prepare: {{root: datasets/{folder}{parts}, classes: {classes}}}
+image: {{height: {height}, width: {width}, scale: {scale}}}   # {sizes}
+"""
+SR_ALONE = """\
+classify: ${oc.create:{}}     # the images have no class
+sweep: {target: train_sr}
+"""
+
+
+@dataclass(frozen=True)
+class OwnStudy:
+    """A study as it is written, and what `prepare` makes of its images.
+
+    rows: the images with their roles where the budget leaves none out. first: the same of the first run.
+    refused: what keeps the images from stricter protocols. unused: folders that are no part of the study.
+    """
+
+    params: Params
+    text: str
+    rows: Sequence[Row]
+    first: Sequence[Row]
+    refused: Sequence[str]
+    unused: Sequence[str]
+
+    @property
+    def classes(self) -> str:
+        """How many images each class has, of each part where the set has parts; empty without classes."""
+        counts = Counter(row.label for row in self.rows if row.label)
+        return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+
+    def sentences(self) -> Iterator[str]:
+        """What was chosen, how many images are tested, and what these can show."""
+        image, protocol = self.params.image, self.params.study.protocols[0]
+        yield (
+            f"{study_file(self.params.study.name)}: HR {image.width}x{image.height}, LR {image.width // image.scale}x"
+            f"{image.height // image.scale}, protocol {protocol} ({SPLITS[protocol].words})"
+        )
+        yield from (f"not under {sentence}" for sentence in self.refused)
+        if self.unused:
+            yield f"not used: {', '.join(self.unused)} (a split.csv can say which images are train, val and test)"
+        whole, first = (Counter(row.label for row in rows) for rows in (self._tested(), self._tested(self.first)))
+        each = [f"{name or 'images'} {count} ({first[name]})" for name, count in sorted(whole.items())]
+        yield f"test images (of them in a first run, budget {BUDGET}): {', '.join(each)}"
+        if self.params.study.classifies:
+            yield self._concluded(self._tested())
+        yield f"next: dvc exp run -S study={self.params.study.name} -S budget={BUDGET}"
+
+    def _tested(self, rows: Sequence[Row] | None = None) -> list[Row]:
+        protocol = self.params.study.protocols[0]
+        return [row for row in (self.rows if rows is None else rows) if is_tested(row, protocol)]
+
+    def _concluded(self, tested: Sequence[Row]) -> str:
+        """What the test part can show, whatever the runs."""
+        unknown, sources = sum(not row.source for row in tested), len({row.source for row in tested})
+        if unknown or sources < 2:
+            why = "all test images are of one source"
+            if unknown:
+                why = f"{unknown} of {len(tested)} test images name no source, so copies of one may count as many"
+            return (
+                f"every verdict will be inconclusive: {why}; name micrographs or patients in a sources.csv, or let the "
+                "study find copies with -S study.protocol=source_disjoint"
+            )
+        family = len(study_pairs(self.params))
+        question, at = Question(self.params.study.margin, self.params.study.margin, family), Size(LEAST_RUNS, sources)
+        found = plan(assumed(sources=DISAGREE, seen=sources), question, [at], at).smallest_difference_with_infinite_runs
+        size = "however large," if found is None else f"below {100 * found:.0f} points of accuracy"
+        return (
+            f"with {sources} test sources and {counted(family, 'comparison')} no difference {size} is found with "
+            f"{100 * question.aim:.0f} % power, if two arms disagree on one cell in {1 / DISAGREE:.0f}; after a first "
+            "run `leukosr plan` says it by your own figures"
+        )
+
+    def write(self) -> None:
+        """Write the file of the study. Raises LeukoError where there is one."""
+        name = self.params.study.name
+        refuse_known_study(name)
+        with new_file(study_file(name)) as temporary:
+            temporary.write_text(self.text, encoding="utf-8")
+
+
+def study_name(folder: str) -> str:
+    """What the study of a set is called: the set's name by the rules of study.name."""
+    return folder.lower().replace("-", "_")
+
+
+def study_file(study: str) -> Path:
+    """The file of a study."""
+    return CONF / "study" / f"{study}.yaml"
+
+
+def refuse_known_study(study: str) -> None:
+    """Raise LeukoError where there is a study of that name."""
+    if study_file(study).exists():
+        raise LeukoError(f"{study_file(study)} exists already: choose another name, or leave out --study")
+
+
+def own_study(folder: str, added: Added, *, classifies: bool = True) -> OwnStudy:
+    """The study of a set in datasets/FOLDER, under the strictest protocol that its images allow.
+
+    A set with training and test parts keeps them (official); one whose sources are known keeps these apart
+    (source_disjoint); any other is split at random (random_80_10_10). Raises LeukoError where `prepare` would refuse
+    the images, and outside a clone of LeukoSR.
+    """
+    train, test = part_folders(Path("datasets", folder)) or (None, None)
+    folders = Folders(root=f"datasets/{folder}", train=train, test=test, reference=None, classes=None)
+    found = {item.path: item for item in find_images(folders, classifies)}
+    good = [Checked(found[each.file.path], each.width, each.height) for each in added.good if each.file.path in found]
+    items, refused = candidates(good, added.sources), list[str]()
+    for protocol in _protocols(items):
+        text = _text(folder, folders, items, protocol, classifies)
+        params = composed(study_name(folder), text)
+        try:
+            rows, first = (_rows(items, params, each) for each in (_without_limits(params.prepare), params.prepare))
+        except LeukoError as error:
+            refused.append(f"{protocol}: {error}")
+            continue
+        return OwnStudy(params, text, rows, first, refused, unused_folders(folders, found.values()))
+    raise LeukoError(refused[-1])
+
+
+def _protocols(items: Sequence[Candidate]) -> Iterator[str]:
+    """The protocols that suit the images, the strictest first."""
+    if {"train", "test"} <= {item.part for item in items}:
+        yield "official"
+    if all(item.source for item in items):
+        yield "source_disjoint"
+    yield "random_80_10_10"
+
+
+def _text(folder: str, folders: Folders, items: Sequence[Candidate], protocol: str, classifies: bool) -> str:
+    labels = sorted({item.label for item in items}) if classifies else []
+    kinds = f"{counted(len(labels), 'class', 'classes')}, " if classifies else ""
+    height, width = _size(items)
+    text = TEXT.format(
+        folder=folder,
+        name=_quoted(study_name(folder)),
+        title=_quoted(f"{folder}: {kinds}{counted(len(items), 'image')}"),
+        protocol=protocol,
+        measures="" if classifies else ", measures: [image_quality]",
+        parts=parts_text(folders),
+        classes=_quoted(labels) if classifies else "null",
+        height=height,
+        width=width,
+        scale=SCALE,
+        sizes=_sizes(items),
+    )
+    return text if classifies else text + SR_ALONE
+
+
+def parts_text(folders: Folders) -> str:
+    """The folders of the training and the test part as a study names them after `root`; empty where there are none."""
+    return "" if folders.train is None else f", train: {_quoted(folders.train)}, test: {_quoted(folders.test)}"
+
+
+def _quoted(value: Any) -> str:
+    """A value as YAML, which takes no name of a folder for a number, a truth value or a comment."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _size(items: Sequence[Candidate]) -> tuple[int, int]:
+    """Height and width that most images have, or are shrunk to, as multiples of the scale."""
+    sides = [median_low(getattr(item, side) for item in items) for side in ("height", "width")]
+    shrunk = min(1.0, LONGEST / max(sides))
+    height, width = (int(side * shrunk) // SCALE * SCALE for side in sides)
+    return height, width
+
+
+def _sizes(items: Sequence[Candidate]) -> str:
+    sizes = Counter((item.width, item.height) for item in items)
+    (width, height), count = sizes.most_common(1)[0]
+    return f"{count} of {counted(len(items), 'image')} {'has' if count == 1 else 'have'} {width}x{height} pixels"
+
+
+def _without_limits(settings: Prepare) -> Prepare:
+    limits = settings.per_class.model_copy(update={"sr_train": None, "classifier": None, "reference": None})
+    return settings.model_copy(update={"per_class": limits})
+
+
+def _rows(items: Sequence[Candidate], params: Params, settings: Prepare) -> list[Row]:
+    """The images with their roles, as `prepare` gives and checks them."""
+    study = params.study
+    rows = make_rows(items, study_roles(items, settings, study.seed, study.protocols, study.classifies))
+    check_claims(rows, study.protocols)
+    refuse_trained_tests(rows, study)
+    return rows
+
+
+def composed(study: str, text: str) -> Params:
+    """What DVC composes of conf/ and the text of a study that has no file yet, at the budget of the first run.
+
+    Raises LeukoError outside a clone of LeukoSR, and for what conf/ does not allow.
+    """
+    from hydra import compose, initialize_config_dir
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    if not (CONF / "config.yaml").is_file():
+        raise LeukoError(f"{CONF.absolute()} holds no config.yaml: run the command in a clone of LeukoSR")
+    option = f"proposed_{study}"  # beside the files of the project, where a study may have the name
+    with tempfile.TemporaryDirectory() as folder, initialize_config_dir(str(CONF.absolute()), version_base=None):
+        file = Path(folder, "study", f"{option}.yaml")
+        file.parent.mkdir()
+        file.write_text(text, encoding="utf-8")
+        overrides = [f"hydra.searchpath=[file://{folder}]", f"study={option}", f"budget={BUDGET}"]
+        try:
+            config = compose("config", overrides=overrides)
+            OmegaConf.resolve(config)
+        except (HydraException, OmegaConfBaseException) as error:
+            words = " ".join(str(error).split())[:300]
+            raise LeukoError(f"{CONF}/ cannot be composed with a study of these images: {words}") from None
+        return parse_params(OmegaConf.to_container(config), str(study_file(study)))

@@ -1,0 +1,161 @@
+"""`leukosr data add NAME PATH --study`: the study that it writes is one that runs."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+from tests.conftest import CONF, compose_from
+from typer.testing import CliRunner, Result
+
+from leukosr.cli.entry import app
+from leukosr.config import Params, parse_params
+from leukosr.data.manifest import is_tested, read_manifest
+from leukosr.errors import LeukoError
+from leukosr.layout import Layout
+from leukosr.stages import prepare
+from leukosr.stages.context import Context
+
+SIZE = (66, 50)  # width, height
+Brings = Callable[[Path], None]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A clone as far as `data add` needs one; DVC's own part is tested in tests/data/test_fetch.py."""
+    root = tmp_path / "clone"
+    (root / ".dvc").mkdir(parents=True)
+    shutil.copytree(CONF, root / "conf")
+    monkeypatch.chdir(root)
+    monkeypatch.setattr("leukosr.data.adding.run_dvc", lambda *_: "")
+    return root
+
+
+def draw(folder: Path, counts: dict[str, int]) -> Path:
+    """So many different images in each folder."""
+    rng = np.random.default_rng(0)
+    for name, count in counts.items():
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            pixels = rng.integers(0, 256, (SIZE[1], SIZE[0], 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    return folder
+
+
+def add(name: str, source: Path, *options: str) -> Result:
+    return CliRunner().invoke(app, ["data", "add", name, str(source), *options])
+
+
+def composed(project: Path, study: str) -> Params:
+    return parse_params(compose_from(project / "conf", f"study={study}", "budget=smoke"), "conf")
+
+
+def prepared(params: Params) -> Counter[str]:
+    """The test images of each class that `prepare` chooses."""
+    layout = Layout(params.study.name)
+    prepare.run(Context(params, layout, Console(file=io.StringIO())))
+    (protocol,) = params.study.protocols
+    return Counter(row.label for row in read_manifest(layout.root / "manifest.csv") if is_tested(row, protocol))
+
+
+def class_folders(source: Path) -> None:
+    draw(source, {"no": 60, "1 # é": 30})
+
+
+def parts(source: Path) -> None:
+    draw(source, {"Train/a": 9, "Train/b": 8, "TEST/a": 3, "TEST/b": 4, "TEST_SIMPLE/a": 1})
+
+
+def sources(source: Path) -> None:
+    draw(source, {"a": 20, "b": 20})
+    rows = [f"{name}/{number}.png,{name}{number // 2}" for name in "ab" for number in range(20)]
+    (source / "sources.csv").write_text("path,source\n" + "\n".join(rows))
+
+
+def few_sources(source: Path) -> None:
+    draw(source, {"a": 12, "b": 12})
+    rows = [f"{name}/{number}.png,{name}{number // 4}" for name in "ab" for number in range(12)]
+    (source / "sources.csv").write_text("path,source\n" + "\n".join(rows))
+
+
+def table(source: Path) -> None:
+    draw(source, {"cells": 12})
+    rows = [f"cells/{n}.png,{'ab'[n % 2]},{'test' if n > 7 else 'train'}" for n in range(12)]
+    (source / "split.csv").write_text("path,label,split\n" + "\n".join(rows))
+
+
+@pytest.mark.parametrize(
+    ("brings", "protocol", "counts", "tested", "said"),
+    [
+        (class_folders, "random_80_10_10", "1 # é 30, no 60", "1 # é 3 (3), no 6 (4)", "9 of 9 test"),
+        (parts, "official", "a 12, b 12", "a 3 (3), b 4 (4)", "not used: TEST_SIMPLE"),
+        (sources, "source_disjoint", "a 20, b 20", "a 4 (4), b 4 (4)", "with 4 test sources and 4 comparisons no diff"),
+        (few_sources, "random_80_10_10", "a 12, b 12", "a 1 (1), b 1 (1)", "not under source_disjoint: class a has 3"),
+        (table, "official", "a 6, b 6", "a 2 (2), b 2 (2)", "every verdict will be inconclusive: 4 of 4 test images"),
+    ],
+)
+def test_a_study_is_written_by_what_the_set_holds_and_can_be_prepared(
+    project: Path, brings: Brings, protocol: str, counts: str, tested: str, said: str
+) -> None:
+    source = project.parent / "set"
+    brings(source)
+    result = add("My-cells", source, "--study")
+    assert result.exit_code == 0, result.output
+    params = composed(project, "my_cells")
+    assert (params.study.protocol, params.image.height, params.image.width) == (protocol, 48, 64)
+    first = {part.rsplit(" ", 2)[0]: int(part[part.index("(") + 1 : -1]) for part in tested.split(", ")}
+    assert prepared(params) == first
+    assert set(params.prepare.classes or ()) == set(first)
+    for words in (f"({counts})", f": {tested}\n", said, f"{protocol} (", "next: dvc exp run -S study=my_cells -S "):
+        assert words in result.output
+
+
+def test_images_without_classes_get_a_study_of_image_quality(project: Path) -> None:
+    result = add("crops", draw(project.parent / "set", {".": 12}), "--no-classes", "--study")
+    assert result.exit_code == 0 and "images 1 (1)\n" in result.output
+    params = composed(project, "crops")
+    assert (params.study.measures, params.classify, params.sweep.target) == (["image_quality"], {}, "train_sr")
+    assert prepared(params) == {"": 1}
+
+
+def test_large_images_are_shrunk_in_their_shape(project: Path) -> None:
+    source = draw(project.parent / "set", {"a": 3, "b": 3})
+    for path in source.rglob("*.png"):
+        with Image.open(path) as small:
+            small.resize((1030, 515)).save(path.with_suffix(".bmp"))
+        path.unlink()
+    assert add("mine", source, "--study").exit_code == 0
+    image = composed(project, "mine").image
+    assert (image.height, image.width) == (256, 512)
+
+
+def test_a_study_that_there_is_stays_and_no_image_is_copied(project: Path) -> None:
+    before = (project / "conf/study/demo.yaml").read_bytes()
+    result = add("Demo", draw(project.parent / "set", {"a": 3, "b": 3}), "--study")
+    assert isinstance(result.exception, LeukoError) and "demo.yaml exists already" in str(result.exception)
+    assert (project / "conf/study/demo.yaml").read_bytes() == before and not (project / "datasets").exists()
+
+
+@pytest.mark.parametrize(
+    ("counts", "why"),
+    [
+        ({"a": 12}, "one class only"),
+        ({"a": 12, "b": 2}, "class b has 2 images, at least 3"),
+        ({"train/a": 3, "test/a": 2, "test/b": 2}, "class folders of train and test differ"),
+    ],
+)
+def test_what_prepare_would_refuse_is_said_and_no_study_made(project: Path, counts: dict[str, int], why: str) -> None:
+    source = draw(project.parent / "set", counts)
+    refused = add("mine", source, "--study")
+    assert isinstance(refused.exception, LeukoError) and why in str(refused.exception)
+    assert not (project / "datasets").exists() and not (project / "conf/study/mine.yaml").exists()
+    added = add("mine", source)
+    assert added.exit_code == 0 and (project / "datasets/mine").is_dir()
+    assert "`prepare` would refuse this set: " in added.output and why in added.output
