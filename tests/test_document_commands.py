@@ -10,7 +10,6 @@ import re
 import shlex
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -51,7 +50,6 @@ def blocks() -> Iterator[tuple[str, str]]:
             yield f"{page.name}:{text[: found.start()].count(chr(10)) + 1}", found[1]
 
 
-@cache
 def noted(block: str, folder: Path) -> tuple[tuple[str, ...], ...]:
     """The commands that a block gives, with variables, loops and functions of the shell worked out."""
     (folder / ".venv/bin").mkdir(parents=True)
@@ -62,8 +60,8 @@ def noted(block: str, folder: Path) -> tuple[tuple[str, ...], ...]:
     (folder / "results").symlink_to(ROOT / "results")
     log = folder / "noted"
     done = subprocess.run(
-        ["/bin/bash", "-uc", f"{PRELUDE}\n{block}"], check=False, cwd=folder, env={"NOTED": str(log), "PATH": "/nowhere"},
-        capture_output=True, text=True, timeout=10,
+        ["/bin/bash", "-uc", f"{PRELUDE}\n{block}"], cwd=folder, env={"NOTED": str(log), "PATH": "/nowhere"},
+        capture_output=True, text=True, timeout=10, check=False,
     )  # fmt: skip
     assert done.returncode == 0 and not done.stderr, done.stderr
     return tuple(tuple(each.split("\x1f")[:-1]) for each in log.read_text().split("\x1e")[:-1])

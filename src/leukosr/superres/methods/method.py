@@ -112,7 +112,7 @@ class TrainSR(Section):
     ema: Annotated[float, Field(ge=0, lt=1)] = Field(
         description="decay of the moving average of the generator; 0: none"
     )
-    flips: bool | Literal["horizontal"] = Field(description="true: patches are mirrored, and turned by quarters")
+    flips: bool | Literal["horizontal"] = Field(description="true: patches are mirrored, and turned by quarters; horizontal: mirrored alone")
     validate_every: PositiveInt = Field(description="iterations between two validations")
     precision: Precision = Field(description="as `classifier.precision`")
     channels_last: bool = Field(description="as `classifier.channels_last`")
