@@ -15,7 +15,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
-OWN = {"leukosr", "benchmarks", "tests", "release_check"} | {file.stem for file in (ROOT / "tests").rglob("*.py")}
+OWN = {"leukosr", "benchmarks", "tests", "release_check", "parameters_page"} | {
+    file.stem for file in (ROOT / "tests").rglob("*.py")
+}
 # what is used without an import: the file that uses it, and how
 RUNTIME_BY_NAME = {
     "dvc": ("Makefile", "dvc repro"),
@@ -34,6 +36,7 @@ DEV_BY_NAME = {
     "import-linter": ("Makefile", "lint-imports"),
     "pytest-cov": ("Makefile", "--cov "),
     "mkdocs-material": ("mkdocs.yml", "name: material"),
+    "mkdocstrings-python": ("mkdocs.yml", "- mkdocstrings:"),
 }
 
 
