@@ -39,12 +39,9 @@ class Head(Section):
     """Gives the logits: a linear layer, or an MLP with ReLU."""
 
     hidden: tuple[PositiveInt, ...] = Field(default=(), description="units of the hidden layers; []: a linear head")
-    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
-        default=0.0, description="probability of dropout before the last layer"
-    )
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="probability of dropout before the last layer")
     pooled: bool = Field(
-        default=False,
-        description="whether it sees the global average of the last feature map, also of a VGG",
+        default=False, description="whether it sees the global average of the last feature map, also of a VGG"
     )
 
 
@@ -89,18 +86,16 @@ class Classifier(Architecture):
     )
     optimizer: Literal["adam", "adamw", "sgd"] = Field(description="optimiser")
     learning_rate: LearningRate = Field(description="learning rate at the start, or after the warm-up")
-    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(description="momentum of sgd")
+    momentum: float = Field(ge=0, lt=1, description="momentum of sgd")
     weight_decay: NonNegative = Field(description="weight decay of adamw and sgd")
-    warm_up: Annotated[float, Field(ge=0, lt=1)] = Field(
-        description="fraction of all steps in which the learning rate rises from 0"
-    )
+    warm_up: float = Field(ge=0, lt=1, description="fraction of all steps in which the learning rate rises from 0")
     schedule: Literal["constant", "cosine", "plateau"] = Field(
         description="course of the learning rate after the warm-up"
     )
     plateau: Plateau
     augmentations: list[Augmentation] = Field(description="random changes to training images, in this order")
-    ema: Annotated[float, Field(ge=0, lt=1)] = Field(
-        description="decay of a moving average of the weights, which is tested and kept; 0: none"
+    ema: float = Field(
+        ge=0, lt=1, description="decay of a moving average of the weights, which is tested and kept; 0: none"
     )
     ensemble: PositiveInt = Field(description="classifiers per run, whose probabilities are averaged")
     epochs: PositiveInt = Field(description="passes over the training images")
@@ -113,9 +108,7 @@ class Classifier(Architecture):
     keep: Literal["last", "best"] = Field(
         description="weights that are tested: of the last epoch, or of the least validation loss"
     )
-    batch: Annotated[int, Field(ge=2)] = Field(
-        description="images per step, over all devices; batch norm cannot train on one"
-    )
+    batch: int = Field(ge=2, description="images per step, over all devices; batch norm cannot train on one")
     precision: Precision = Field(description="auto: bf16 where the hardware computes it natively, else fp32")
     channels_last: bool = Field(description="memory layout of the network; changes speed")
 
@@ -148,7 +141,7 @@ class Experiment(Section):
     """Which arms a classifier trains on and is tested on."""
 
     reads: str = Field(description="folder that DVC watches: of the arm, or of all arms")
-    train: Annotated[list[str], Field(min_length=1)] = Field(description="arms whose images train, together")
+    train: list[str] = Field(min_length=1, description="arms whose images train, together")
     test: str = Field(description="arm whose images are tested")
     classifier: Classifier
     protocols: Annotated[list[Protocol], Field(min_length=1)] | None = Field(

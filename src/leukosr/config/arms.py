@@ -136,8 +136,8 @@ class ByClass(Trained):
     """Images of each class by a network that was trained on that class alone: never images that are tested."""
 
     by: Literal["class_trainings"]
-    trainings: Annotated[dict[str, str], Field(min_length=1)] = Field(
-        description="class -> training of that class alone, by its name in `train_sr`"
+    trainings: dict[str, str] = Field(
+        min_length=1, description="class -> training of that class alone, by its name in `train_sr`"
     )
 
     @property

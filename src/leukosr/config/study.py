@@ -32,7 +32,7 @@ class BudgetClassify(Section):
 class BudgetSweep(Section):
     """How many trainings a sweep may take."""
 
-    learning_rates: Annotated[list[LearningRate], Field(min_length=1)] = Field(description="as `sweep.learning_rates`")
+    learning_rates: list[LearningRate] = Field(min_length=1, description="as `sweep.learning_rates`")
     runs: PositiveInt = Field(description="as `sweep.runs`")
 
 

@@ -49,8 +49,8 @@ class Sweep(Section):
     metric: Literal["accuracy", "macro_f1", "psnr", "ssim"] | None = Field(
         description="metric whose variance is measured, or that a search raises; null: accuracy, or psnr"
     )
-    learning_rates: Annotated[list[LearningRate], Field(min_length=1)] = Field(
-        description="learning rates that are compared; streams takes one"
+    learning_rates: list[LearningRate] = Field(
+        min_length=1, description="learning rates that are compared; streams takes one"
     )
     runs: PositiveInt = Field(
         description="runs of a learning rate (factorial, runs), a stream (streams), or a drawn configuration (search)"

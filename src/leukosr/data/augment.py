@@ -28,7 +28,7 @@ class Warp(Section):
 
     kind: Literal["rotation", "shift", "shear", "zoom"]
     amount: NonNegative = Field(
-        description="largest change: degrees (rotation), parts of the side (shift), slope (shear), change of size (zoom)"
+        description="most: degrees (rotation), parts of the side (shift), slope (shear), change of size (zoom)"
     )
 
     @model_validator(mode="after")

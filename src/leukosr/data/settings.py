@@ -25,14 +25,14 @@ class PerClass(Section):
 class SourceDisjoint(Section):
     """How the sources of each class are shared out; the four fractions sum to 1."""
 
-    sr_train: Annotated[float, Field(ge=0, lt=1)] = Field(
-        description="fraction of the sources that SR trains on; 0 in a study that trains none"
+    sr_train: float = Field(
+        ge=0, lt=1, description="fraction of the sources that SR trains on; 0 in a study that trains none"
     )
     classifier_train: Fraction = Field(description="fraction of the sources that classifiers train on")
     classifier_val: Fraction = Field(description="fraction of the sources that classifiers validate on")
     classifier_test: Fraction = Field(description="fraction of the sources that classifiers are tested on")
     folds: Annotated[int, Field(ge=2, le=20)] | None = Field(
-        description="folds of the sources of classifiers, each tested once (patient_disjoint: of all patients); null: none"
+        description="folds of the classifiers' sources, each tested once (patient_disjoint: of all patients); null: none"
     )
 
     @model_validator(mode="after")
@@ -107,7 +107,7 @@ class Provenance(Limits):
     sr_fraction: Fraction = Field(description="as `prepare.sr_fraction`")
     per_class: PerClass
     seed: Seed = Field(description="seed of the search")
-    max_features: Annotated[int, Field(ge=20)] = Field(description="local features (SIFT) per image")
+    max_features: int = Field(ge=20, description="local features (SIFT) per image")
     neighbours: PositiveInt = Field(description="images that each image is compared with, per round")
 
     @property

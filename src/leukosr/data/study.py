@@ -18,22 +18,20 @@ class Study(Section):
     name: Name = Field(description="name of the study, and of its folders in outputs/ and reports/")
     title: str = Field(description="title of the report")
     seed: Seed = Field(description="root seed that split, degradation and SR training derive from")
-    seeds: Annotated[list[Seed], Field(min_length=1)] = Field(
-        description="one run of every classifier per seed, the same in every experiment"
+    seeds: list[Seed] = Field(
+        min_length=1, description="one run of every classifier per seed, the same in every experiment"
     )
     sr_seeds: Annotated[list[Seed], Field(min_length=1)] | None = Field(
         description="one SR network per method and seed, all `seeds` within each; null: one network per method"
     )
-    measures: Annotated[list[Measure], Field(min_length=1)] = Field(
-        description="what is measured; without classification images need no class"
+    measures: list[Measure] = Field(
+        min_length=1, description="what is measured; without classification images need no class"
     )
     protocol: Protocol | list[Protocol] = Field(
         description="how roles are given (docs/design.md#protocols); a list, or both: paper and source_disjoint"
     )
     primary: Literal["macro_f1", "accuracy"] = Field(description="metric that verdicts are about")
-    margin: Annotated[float, Field(gt=0, lt=1)] = Field(
-        description="smallest difference that matters, as a fraction of the metric"
-    )
+    margin: float = Field(gt=0, lt=1, description="smallest difference that matters, as a fraction of the metric")
     comparisons: Annotated[list[tuple[str, str]], Field(min_length=1)] | None = Field(
         description="pairs of experiments that are compared; null: those by a network with those of other LR images"
     )

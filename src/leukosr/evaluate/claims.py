@@ -25,7 +25,7 @@ class Claims(Section):
 
     metric: Literal["macro_f1", "accuracy"] = Field(description="as `study.primary`")
     margin: Fraction = Field(description="as `study.margin`")
-    seeds: Annotated[list[Seed], Field(min_length=1)] = Field(description="as `study.seeds`")
+    seeds: list[Seed] = Field(min_length=1, description="as `study.seeds`")
     sr_seeds: Annotated[list[Seed], Field(min_length=1)] | None = Field(
         default=None, description="as `study.sr_seeds`; null: each method is trained once"
     )

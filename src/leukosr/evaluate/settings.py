@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -14,8 +14,9 @@ LPIPSNetwork = Literal["alex", "squeeze", "vgg"]
 class Quality(Section):
     """How images are compared with the ground truth."""
 
-    ssim_window: Annotated[int, Field(ge=3)] = Field(
-        description="side of the window of SSIM in pixels, odd; 3 in the script of the case studies, 7 in scikit-image"
+    ssim_window: int = Field(
+        ge=3,
+        description="side of the window of SSIM in pixels, odd; 3 in the script of the case studies, 7 in scikit-image",
     )
     channels: Literal["rgb", "luminance"] = Field(description="what PSNR, SSIM and MSE are computed on")
     perceptual: LPIPSNetwork | None = Field(default=None, description="network of LPIPS; null: not measured")

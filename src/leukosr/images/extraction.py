@@ -135,9 +135,7 @@ class Otsu(Extractor):
     """
 
     method: Literal["otsu"]
-    blur: Annotated[float, Field(gt=0, le=50)] = Field(
-        default=2.0, description="sd in pixels of the Gaussian before the threshold"
-    )
+    blur: float = Field(default=2.0, gt=0, le=50, description="sd in pixels of the Gaussian before the threshold")
     least: Fraction = Field(default=0.005, description="smallest region that is a cell, as a fraction of the image")
 
     def cell(self, image: RGB) -> Cell | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
 
 import cv2
 import numpy as np
@@ -16,20 +15,16 @@ from leukosr.settings import Fraction, Probability, Section
 class Limits(Section):
     """What a pair of images must reach to show one source."""
 
-    inliers: Annotated[int, Field(ge=4)] = Field(
-        default=5, description="features that one affine map must take onto each other"
-    )
-    tolerance: Annotated[float, Field(gt=0)] = Field(
-        default=2.0, description="within so many pixels, of an image whose longer side is 160"
+    inliers: int = Field(default=5, ge=4, description="features that one affine map must take onto each other")
+    tolerance: float = Field(
+        default=2.0, gt=0, description="within so many pixels, of an image whose longer side is 160"
     )
     similarity: Probability = Field(
         default=0.5, description="least correlation of the details where both images show something"
     )
     overlap: Fraction = Field(default=0.1, description="least share of the smaller image where both show something")
-    zoom: Annotated[float, Field(gt=1)] = Field(default=2.5, description="largest change of size that a view may have")
-    stretch: Annotated[float, Field(gt=1)] = Field(
-        default=2.0, description="largest ratio of the axes that a view may have"
-    )
+    zoom: float = Field(default=2.5, gt=1, description="largest change of size that a view may have")
+    stretch: float = Field(default=2.0, gt=1, description="largest ratio of the axes that a view may have")
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from pydantic import Field
 
 from leukosr.settings import PositiveInt, Section, Seed
@@ -15,8 +13,8 @@ class SyntheticSet(Section):
     """One set of synthetic smears."""
 
     folder: str = Field(description="folder that the images are written to")
-    height: Annotated[int, Field(ge=SMALLEST_SIDE)] = Field(description="height of the images in pixels")
-    width: Annotated[int, Field(ge=SMALLEST_SIDE)] = Field(description="width of the images in pixels")
+    height: int = Field(ge=SMALLEST_SIDE, description="height of the images in pixels")
+    width: int = Field(ge=SMALLEST_SIDE, description="width of the images in pixels")
     train_sources: PositiveInt = Field(description="cells that are drawn for TRAIN, per class")
     test_sources: PositiveInt = Field(description="cells that are drawn for TEST, per class")
     views: PositiveInt = Field(description="augmented images of each cell")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -36,8 +36,10 @@ class Distil(TrainSR):
     start: None = Field(description="null: a student starts from random weights")
     generator: CompactSize
     teacher: str = Field(description="weights of a generator of the study's scale: a file, or pretrained/NAME")
-    originals: Annotated[float, Field(ge=0, lt=1)] = Field(
-        description="share of the loss that compares with the originals; the rest compares with the teacher's images"
+    originals: float = Field(
+        ge=0,
+        lt=1,
+        description="share of the loss that compares with the originals; the rest compares with the teacher's images",
     )
 
     def targets(self, train: Pairs, cache: Path, device: torch.device, processes: Processes) -> ImageStore[int]:

@@ -29,15 +29,15 @@ if TYPE_CHECKING:  # settings are read without torch
 class TrainStage(Section):
     """One stretch of a training with one optimiser."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z_]+$")] = Field(description="name of the stage in tables and figures")
+    name: str = Field(pattern=r"^[a-z_]+$", description="name of the stage in tables and figures")
     iterations: PositiveInt = Field(description="steps of the optimiser")
     learning_rate: LearningRate = Field(description="learning rate at the start of the stage")
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
         description="betas of Adam; SGD takes the first as its momentum"
     )
-    epsilon: Annotated[float, Field(gt=0, lt=1)] = Field(default=1e-8, description="epsilon of Adam")
+    epsilon: float = Field(default=1e-8, gt=0, lt=1, description="epsilon of Adam")
     milestones: list[PositiveInt] = Field(description="iterations at which the learning rate is multiplied by `gamma`")
-    gamma: Annotated[float, Field(gt=0, le=1)] = Field(description="what the learning rate is multiplied by")
+    gamma: float = Field(gt=0, le=1, description="what the learning rate is multiplied by")
     every: PositiveInt | None = Field(
         default=None,
         description="iterations after which the learning rate is multiplied by `gamma`, again and again; null: never",
@@ -109,10 +109,10 @@ class TrainSR(Section):
     )
     batch: PositiveInt = Field(description="patches per step, over all devices")
     stages: Annotated[Sequence[TrainStage], Field(min_length=1)]
-    ema: Annotated[float, Field(ge=0, lt=1)] = Field(
-        description="decay of the moving average of the generator; 0: none"
+    ema: float = Field(ge=0, lt=1, description="decay of the moving average of the generator; 0: none")
+    flips: bool | Literal["horizontal"] = Field(
+        description="true: patches are mirrored, and turned by quarters; horizontal: mirrored alone"
     )
-    flips: bool | Literal["horizontal"] = Field(description="true: patches are mirrored, and turned by quarters; horizontal: mirrored alone")
     validate_every: PositiveInt = Field(description="iterations between two validations")
     precision: Precision = Field(description="as `classifier.precision`")
     channels_last: bool = Field(description="as `classifier.channels_last`")

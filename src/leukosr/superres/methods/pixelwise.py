@@ -19,7 +19,7 @@ class Pixelwise(TrainSR):
 
     sum_of_image: bool = Field(
         default=False,
-        description="whether the error is summed over an image and halved, as VDSR's learning rate expects (equation 1)",
+        description="whether the error is summed over an image and halved, as VDSR's learning rate expects",
     )
 
     def objective(self, stage: TrainStage, seed: int, device: torch.device) -> Objective:

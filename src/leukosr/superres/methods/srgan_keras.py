@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 class FixedWidth(Width):
     """The size of a discriminator that takes images of one size."""
 
-    side: Annotated[int, Field(ge=32, multiple_of=16)] = Field(
-        description="side of the images that the discriminator takes, in pixels; equal to `patch`"
+    side: int = Field(
+        ge=32,
+        multiple_of=16,
+        description="side of the images that the discriminator takes, in pixels; equal to `patch`",
     )
 
 

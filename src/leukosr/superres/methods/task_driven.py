@@ -51,9 +51,7 @@ class TaskDriven(TrainSR):
     generator: RRDBSize
     stages: Annotated[Sequence[TaskStage], Field(min_length=1)]
     losses: TaskLosses
-    classes: Annotated[int, Field(ge=2)] = Field(
-        description="classes of the classifier, at least as many as the set has"
-    )
+    classes: int = Field(ge=2, description="classes of the classifier, at least as many as the set has")
     backbone: Backbone = Field(description="backbone of the classifier, which is not among those that are tested")
     normalisation: Literal["imagenet", "efficientnet_lite"] = Field(
         description="scale of the pixels that the backbone gets"
