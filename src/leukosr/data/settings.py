@@ -32,7 +32,7 @@ class SourceDisjoint(Section):
     classifier_val: Fraction = Field(description="fraction of the sources that classifiers validate on")
     classifier_test: Fraction = Field(description="fraction of the sources that classifiers are tested on")
     folds: Annotated[int, Field(ge=2, le=20)] | None = Field(
-        description="folds of the classifiers' sources, each tested once (patient_disjoint: of all patients); null: none"
+        description="folds of the classifiers' sources, each tested once (patient_disjoint: all patients); null: none"
     )
 
     @model_validator(mode="after")
