@@ -43,8 +43,8 @@ class SourceDisjoint(Section):
         return self
 
 
-class Prepare(Section):
-    """Where the images are, which are refused, and how roles are given."""
+class Folders(Section):
+    """Where the images are."""
 
     root: str = Field(description="folder of the set")
     train: str | None = Field(
@@ -53,6 +53,11 @@ class Prepare(Section):
     test: str | None = Field(description="folder of class folders in `root` that classifiers see")
     reference: str | None = Field(description="folder in `root` that is listed but never trained on")
     classes: list[str] | None = Field(description="classes to use, in upper or lower case; null: every class folder")
+
+
+class Prepare(Folders):
+    """Which images are refused, and how roles are given."""
+
     bad_images: Literal["stop", "leave_out"] = Field(
         description="at an image that cannot be used: stop, or leave it out and list it in rejected.csv"
     )
@@ -95,14 +100,9 @@ class Prepare(Section):
         return self
 
 
-class Provenance(Limits):
+class Provenance(Folders, Limits):
     """Which images are searched for common sources, and what counts as one."""
 
-    root: str = Field(description="as `prepare.root`")
-    train: str | None = Field(description="as `prepare.train`")
-    test: str | None = Field(description="as `prepare.test`")
-    reference: str | None = Field(description="as `prepare.reference`")
-    classes: list[str] | None = Field(description="as `prepare.classes`")
     max_pixels: PositiveInt = Field(description="as `prepare.max_pixels`")
     sr_fraction: Fraction = Field(description="as `prepare.sr_fraction`")
     per_class: PerClass

@@ -48,6 +48,7 @@ class TaskDriven(TrainSR):
 
     method: Literal["task_driven"]
     start: None = Field(description="null: the generator starts from random weights")
+    patch: None = Field(description="null: whole images, as patches do not show a class")
     generator: RRDBSize
     stages: Annotated[Sequence[TaskStage], Field(min_length=1)]
     losses: TaskLosses
