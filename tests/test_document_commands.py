@@ -1,6 +1,7 @@
 """The commands of README and docs: every `bash` block runs in bash, where programs only note what they were asked.
 
-What they noted is then parsed by the program's own parser, and what `dvc exp run -S …` would compose is composed. The
+What they noted is then parsed by the program's own parser, every -S names a key or a file of conf/, and (slow) what
+`dvc exp run -S …` would compose is composed. The
 blocks of docs/troubleshooting.md are `console`: they show commands that fail.
 """
 
@@ -22,6 +23,7 @@ from typer.main import get_command
 
 from leukosr.cli import app
 from leukosr.config import Params
+from leukosr.config.schema import Row, Schema
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
@@ -83,6 +85,13 @@ def test_every_block_runs_in_bash(place: str, block: str, tmp_path: Path) -> Non
     assert noted(block, tmp_path), f"{place} gives no command"
 
 
+@pytest.fixture(scope="module")
+def keys() -> list[Row]:
+    """Those of params.yaml."""
+    schema = Schema()
+    return [row for section, node in schema.sections.items() for row in schema.rows(section, node)]
+
+
 def test_every_program_is_checked_or_said_to_be_checked_elsewhere(commands: dict[str, Any]) -> None:
     assert set(commands) - set(ELSEWHERE) == {"leukosr", "dvc", "make", "python"}
 
@@ -141,6 +150,41 @@ def test_dvc_takes_every_command(commands: dict[str, Any]) -> None:
             assert set(asked.targets) <= stages
 
 
+def changes() -> set[tuple[str, str]]:
+    """Every -S KEY=VALUE of blocks and sentences, but for those whose key is a placeholder."""
+    texts = (page.read_text(encoding="utf-8") for page in PAGES)
+    found = {match for text in texts for match in re.findall(r"-S '?([\w.@/]+)=([^\s'`]*)", text)}
+    return {(key, value) for key, value in found if "KEY" not in key}
+
+
+def exists(key: str, keys: Sequence[Row]) -> bool:
+    """Whether params.yaml may hold a key, or a section of that name."""
+    asked = key.split(".")
+    for row in keys:
+        known = row.key.split(".")
+        fits = all(want in ("NAME", "N", got) for want, got in zip(known, asked, strict=False))
+        if fits and (len(asked) <= len(known) or row.meaning.startswith("the keys of ")):
+            return True
+    return False
+
+
+@pytest.mark.parametrize(("key", "value"), sorted(changes()))
+def test_what_a_change_names_is_a_file_of_conf_or_a_key(key: str, value: str, keys: list[Row]) -> None:
+    group, _, place = key.partition("@")
+    if (ROOT / "conf" / group).is_dir() and value not in ("NAME", "…") and f"{key}={value}" not in STUDIES_TO_WRITE:
+        names = value.strip("[]").split(",")
+        assert all((ROOT / "conf" / group / f"{name}.yaml").is_file() for name in names)
+    assert exists(place or group, keys) or (ROOT / "conf" / group).is_dir()
+
+
+@pytest.mark.parametrize(
+    "wrong", ["study.protocols", "prepare.per_class.srtrain", "train_sr.a.stages.0.iteration", "swep"]
+)
+def test_a_key_that_there_is_not_is_told(wrong: str, keys: list[Row]) -> None:
+    assert not exists(wrong, keys) and exists("train_sr.a.stages.0.iterations", keys)
+
+
+@pytest.mark.slow
 def test_every_study_of_the_documents_composes(commands: dict[str, Any], compose_params: Callable[..., Params]) -> None:
     asked = {tuple(found) for each in commands["dvc"] if (found := overrides(each))}
     assert len(asked) > 30

@@ -40,6 +40,10 @@ def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
+def is_picture(output: nbformat.NotebookNode) -> bool:
+    return any(kind.startswith("image/") for kind in output.get("data", {}))
+
+
 def execute(notebook: nbformat.NotebookNode, root: Path) -> list[nbformat.NotebookNode]:
     """Run all cells as Jupyter does: in the notebook's own folder. All outputs."""
     (root / "notebooks").mkdir(exist_ok=True)
@@ -51,7 +55,7 @@ def execute(notebook: nbformat.NotebookNode, root: Path) -> list[nbformat.Notebo
 @pytest.mark.parametrize("file", sorted(FOLDER.glob("*.ipynb")), ids=lambda file: file.stem)
 def test_a_committed_notebook_keeps_pictures_alone_and_is_small(file: Path) -> None:
     cells = code_cells(nbformat.read(file, as_version=4))
-    assert all("image/png" in output.get("data", {}) for cell in cells for output in cell.outputs)
+    assert all(is_picture(output) for cell in cells for output in cell.outputs)
     assert all(cell.execution_count is None for cell in cells)
     assert file.stat().st_size < LARGEST
 
@@ -70,14 +74,14 @@ def test_the_tour_runs_on_a_finished_study_and_shows_pictures_and_tables(finishe
 @pytest.mark.parametrize(("name", "pictures"), [(CELL, 1), (EXPLANATIONS, 2)])
 def test_the_others_run_on_it_too(name: str, pictures: int, finished: Clone) -> None:
     outputs = execute(read(name), finished.root)
-    assert sum("image/png" in output.get("data", {}) for output in outputs) == pictures
+    assert sum(map(is_picture, outputs)) == pictures
     assert not [output for output in outputs if output.get("name") == "stderr"]
 
 
 def test_variance_and_equivalence_need_no_study_and_end_with_words() -> None:
     outputs = execute(read(VARIANCE), REPO)
     text = "".join(output.get("text", "") for output in outputs)
-    assert sum("image/png" in output.get("data", {}) for output in outputs) == 1
+    assert sum(map(is_picture, outputs)) == 1
     assert all(word in text for word in ("no gain", "equivalent", "clearly better", "No number of runs suffices"))
 
 
