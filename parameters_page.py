@@ -7,7 +7,7 @@ composes for the demo under every budget.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -120,7 +120,7 @@ def _section(section: str, schema: Schema, values: Values) -> Iterator[str]:
                 yield from _table(("key", "value"), [(f"`{key}`", value) for key, value in found.items()])
 
 
-def _table(heads: tuple[str, ...], lines: list[tuple[str, ...]]) -> Iterator[str]:
+def _table(heads: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> Iterator[str]:
     for cells in (heads, tuple("---" for _ in heads), *lines):
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
     yield ""
