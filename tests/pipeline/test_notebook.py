@@ -78,6 +78,7 @@ def test_the_others_run_on_it_too(name: str, pictures: int, finished: Clone) -> 
     assert not [output for output in outputs if output.get("name") == "stderr"]
 
 
+@pytest.mark.slow
 def test_variance_and_equivalence_need_no_study_and_end_with_words() -> None:
     outputs = execute(read(VARIANCE), REPO)
     text = "".join(output.get("text", "") for output in outputs)
