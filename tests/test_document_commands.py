@@ -151,7 +151,7 @@ def test_dvc_takes_every_command(commands: dict[str, Any]) -> None:
 
 
 def changes() -> set[tuple[str, str]]:
-    """Every -S KEY=VALUE of blocks and sentences, but for placeholders, mistakes, and what a page has the reader write."""
+    """Every -S KEY=VALUE of blocks and sentences; no placeholders, no mistakes, nothing that a page has one write."""
     texts = [page.read_text(encoding="utf-8") for page in PAGES if page.stem not in ("extending", "troubleshooting")]
     found = {match for text in texts for match in re.findall(r"-S '?([\w.@/]+)=([^\s'`]*)", text)}
     return {(key, value.rstrip(":;,")) for key, value in found if "KEY" not in key and value not in ("NAME", "…")}
