@@ -40,6 +40,8 @@ ELSEWHERE = {  # what no test here can check, and why
     "pre-commit": "installs a hook",
     "mlflow": "tests/pipeline and tests/test_services.py run it",
     "optuna-dashboard": "tests/test_services.py starts it",
+    "torchrun": "tests/engine start several processes",
+    "sbatch": "there is no SLURM",
     **dict.fromkeys(("openssl", "id", "base64"), "comes with the system"),
 }
 STUDIES_TO_WRITE = {"study=mine": "docs/studies.md has the reader write it, and tests/test_config.py composes it"}
