@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := PATH="$$PWD/$(VENV)/bin:$$PATH"
 .DEFAULT_GOAL := help
-.PHONY: help setup repro demo test test-avx2 test-slow campaign lint bench docs release-check ui dashboard
+.PHONY: help setup repro demo test test-avx2 test-slow campaign lint bench docs parameters release-check ui dashboard
 # EXTRA_PIP_ARGS reaches every installation: another package index, a proxy, a cache. UV= installs by pip even where uv is.
 EXTRA_PIP_ARGS ?=
 UV ?= $(shell command -v uv)
@@ -38,7 +38,7 @@ $(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.in requirements-dev.txt
 	$(INSTALL) --quiet $(TOOLS) $(EXTRA_PIP_ARGS)
 	@touch $(VENV)/.ready-dev
 
-test test-avx2 test-slow campaign lint bench docs release-check: $(VENV)/.ready-dev
+test test-avx2 test-slow campaign lint bench docs parameters release-check: $(VENV)/.ready-dev
 
 repro: setup ## Run the study that params.yaml holds; a second run does nothing new
 	@$(RUN) leukosr which
@@ -84,6 +84,9 @@ bench: ## Measure the speed against plain reference loops
 
 docs: ## Make the site of the documents in site/; a dead link is an error
 	@$(RUN) NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+
+parameters: ## Write docs/parameters.md from the descriptions of the settings and conf/
+	$(RUN) python parameters_page.py
 
 release-check: ## Check version, changelog and tree, and build the wheel in dist/; TAG=v1.2.3 must fit
 	@$(RUN) python release_check.py $(TAG)

@@ -1,7 +1,8 @@
-"""The documents: every link leads somewhere."""
+"""The documents: every link leads somewhere, and the page of the API names what there is."""
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -32,3 +33,18 @@ def test_every_link_leads_to_a_file_and_to_a_heading_in_it(page: Path) -> None:
 def test_every_document_is_in_the_menu_of_the_site() -> None:
     menu = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     assert [page.name for page in (ROOT / "docs").glob("*.md") if f" {page.name}\n" not in menu] == []
+
+
+def test_the_page_of_the_api_names_what_there_is() -> None:
+    page = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+    found = re.findall(r"^::: ([\w.]+)\n(?:    options: \{members: \[(.*)\]\})?", page, re.MULTILINE)
+    assert len(found) > 20
+    for module, members in found:
+        path = ROOT / "src" / module.replace(".", "/")
+        source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        text = source.read_text(encoding="utf-8")
+        named = {node.name for node in ast.parse(text).body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+        imported = {
+            alias.name for node in ast.parse(text).body if isinstance(node, ast.ImportFrom) for alias in node.names
+        }
+        assert {name for name in members.split(", ") if name} <= named | imported, module

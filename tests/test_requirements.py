@@ -15,7 +15,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
-OWN = {"leukosr", "benchmarks", "tests", "release_check"} | {file.stem for file in (ROOT / "tests").rglob("*.py")}
+OWN = {"leukosr", "benchmarks", "tests", "release_check", "parameters_page"} | {
+    file.stem for file in (ROOT / "tests").rglob("*.py")
+}
 # what is used without an import: the file that uses it, and how
 RUNTIME_BY_NAME = {
     "dvc": ("Makefile", "dvc repro"),
@@ -35,6 +37,7 @@ DEV_BY_NAME = {
     "pytest-cov": ("Makefile", "--cov "),
     "mkdocs-material": ("mkdocs.yml", "name: material"),
     "axe-playwright-python": ("tests/report/test_accessibility.py", '"axe_playwright_python"'),
+    "mkdocstrings-python": ("mkdocs.yml", "- mkdocstrings:"),
 }
 
 

@@ -1,4 +1,4 @@
-"""The notebook runs on a finished study and says what to do where there is none."""
+"""The notebooks run: most of them on a finished demo, and they say what to do where there is none."""
 
 from __future__ import annotations
 
@@ -14,48 +14,84 @@ from .conftest import ARMS, REPO, Clone
 
 pytestmark = pytest.mark.pipeline
 
-TOUR = REPO / "notebooks/01-tour.ipynb"
+FOLDER = REPO / "notebooks"
+TOUR, CELL, EXPLANATIONS = "01-tour", "02-one-cell", "03-explanations"  # which read the demo
+VARIANCE = "04-variance-and-equivalence"  # reads published results
+LARGEST = 400_000  # bytes of a committed notebook
 
 
 @pytest.fixture
-def tour(monkeypatch: pytest.MonkeyPatch, finished: Clone) -> nbformat.NotebookNode:
-    """The notebook, for a kernel that runs in the environment of the clone."""
+def demo_kernel(monkeypatch: pytest.MonkeyPatch, finished: Clone) -> None:
+    """Kernels run in the environment of the clone."""
     for key, value in finished.env.items():
         monkeypatch.setenv(key, value)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    return nbformat.read(TOUR, as_version=4)
 
 
-def execute(notebook: nbformat.NotebookNode, root: Path) -> None:
-    """Run all cells as Jupyter does: in the notebook's own folder."""
+def read(name: str) -> nbformat.NotebookNode:
+    """A committed notebook, without outputs."""
+    notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
+    for cell in code_cells(notebook):
+        cell.outputs = []
+    return notebook
+
+
+def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def is_picture(output: nbformat.NotebookNode) -> bool:
+    return any(kind.startswith("image/") for kind in output.get("data", {}))
+
+
+def execute(notebook: nbformat.NotebookNode, root: Path) -> list[nbformat.NotebookNode]:
+    """Run all cells as Jupyter does: in the notebook's own folder. All outputs."""
     (root / "notebooks").mkdir(exist_ok=True)
-    client = NotebookClient(
-        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(root / "notebooks")}}
-    )
-    client.execute()
+    resources = {"metadata": {"path": str(root / "notebooks")}}
+    NotebookClient(notebook, timeout=120, kernel_name="python3", resources=resources).execute()
+    return [output for cell in code_cells(notebook) for output in cell.outputs]
 
 
-def test_the_tour_is_committed_without_outputs() -> None:
-    cells = nbformat.read(TOUR, as_version=4).cells
-    assert all(not cell.outputs and cell.execution_count is None for cell in cells if cell.cell_type == "code")
+@pytest.mark.parametrize("file", sorted(FOLDER.glob("*.ipynb")), ids=lambda file: file.stem)
+def test_a_committed_notebook_keeps_pictures_alone_and_is_small(file: Path) -> None:
+    cells = code_cells(nbformat.read(file, as_version=4))
+    assert all(is_picture(output) for cell in cells for output in cell.outputs)
+    assert all(cell.execution_count is None for cell in cells)
+    assert file.stat().st_size < LARGEST
 
 
-def test_the_tour_runs_on_a_finished_study_and_shows_pictures_and_tables(
-    tour: nbformat.NotebookNode, finished: Clone
-) -> None:
-    execute(tour, finished.root)
-    outputs = [output for cell in tour.cells if cell.cell_type == "code" for output in cell.outputs]
+@pytest.mark.usefixtures("demo_kernel")
+def test_the_tour_runs_on_a_finished_study_and_shows_pictures_and_tables(finished: Clone) -> None:
+    outputs = execute(read(TOUR), finished.root)
     kinds = [kind for output in outputs for kind in output.get("data", {})]
     # smears, degradation, grid, quality, accuracy, and a confusion matrix an arm; roles, two of results, settings, runs
     assert kinds.count("image/png") == 5 + len(ARMS) and kinds.count("text/html") == 5
     assert not [output for output in outputs if output.get("name") == "stderr"]
 
 
-def test_without_a_finished_study_the_first_cell_says_to_make_it(
-    tour: nbformat.NotebookNode, finished: Clone, tmp_path: Path
-) -> None:
+@pytest.mark.slow
+@pytest.mark.usefixtures("demo_kernel")
+@pytest.mark.parametrize(("name", "pictures"), [(CELL, 1), (EXPLANATIONS, 2)])
+def test_the_others_run_on_it_too(name: str, pictures: int, finished: Clone) -> None:
+    outputs = execute(read(name), finished.root)
+    assert sum(map(is_picture, outputs)) == pictures
+    assert not [output for output in outputs if output.get("name") == "stderr"]
+
+
+@pytest.mark.slow
+def test_variance_and_equivalence_need_no_study_and_end_with_words() -> None:
+    outputs = execute(read(VARIANCE), REPO)
+    text = "".join(output.get("text", "") for output in outputs)
+    assert sum(map(is_picture, outputs)) == 1
+    assert all(word in text for word in ("no gain", "equivalent", "clearly better", "No number of runs suffices"))
+
+
+@pytest.mark.usefixtures("demo_kernel")
+@pytest.mark.parametrize("name", [TOUR, pytest.param(CELL, marks=pytest.mark.slow)])
+def test_without_a_finished_study_the_first_cell_says_to_make_it(name: str, finished: Clone, tmp_path: Path) -> None:
     shutil.copyfile(finished.root / "params.yaml", tmp_path / "params.yaml")
+    notebook = read(name)
     with pytest.raises(CellExecutionError) as problem:
-        execute(tour, tmp_path)
+        execute(notebook, tmp_path)
     assert problem.value.ename == "LeukoError" and "run `make repro`" in problem.value.evalue
-    assert tour.cells[-1].get("execution_count") is None
+    assert notebook.cells[-1].get("execution_count") is None

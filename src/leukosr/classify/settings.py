@@ -36,59 +36,81 @@ Normalisation = Literal[
 
 
 class Head(Section):
-    """Gives the logits: a linear layer, or an MLP of ReLU layers `hidden`; dropout before the last layer.
+    """Gives the logits: a linear layer, or an MLP with ReLU."""
 
-    pooled: it sees the global average of the last feature map, also of a VGG, without that one's own layers behind it.
-    """
-
-    hidden: tuple[PositiveInt, ...] = ()
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    pooled: bool = False
+    hidden: tuple[PositiveInt, ...] = Field(default=(), description="units of the hidden layers; []: a linear head")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="probability of dropout before the last layer")
+    pooled: bool = Field(
+        default=False, description="whether it sees the global average of the last feature map, also of a VGG"
+    )
 
 
 class Architecture(Section):
     """All that a file of weights must say of its network beside the classes; the defaults are the published ones."""
 
-    backbone: Backbone
+    backbone: Backbone = Field(description="network by torchvision's name, or timm/NAME by timm's")
     head: Head = Head()
-    normalisation: Normalisation = "imagenet"
-    norm_layers: Literal["batch", "group", "layer"] = "batch"
+    normalisation: Normalisation = Field(
+        default="imagenet",
+        description="scale of the pixels; unit: 0 to 1, none: 0 to 255; `…_unscaled`: wrong input, as papers fed it",
+    )
+    norm_layers: Literal["batch", "group", "layer"] = Field(
+        default="batch",
+        description="what takes the place of the batch norm of the backbone; layer: group norm with one group",
+    )
 
 
 class Plateau(Section):
-    """The learning rate times `factor` after more than `patience` epochs without a better `monitor`; never below
-    `minimum`."""
+    """What lowers the learning rate when training no longer helps."""
 
-    factor: Fraction
-    patience: Count
-    monitor: Literal["val_loss", "val_accuracy"] = "val_loss"
-    minimum: NonNegative = 0.0
+    factor: Fraction = Field(description="what the learning rate is multiplied by")
+    patience: Count = Field(description="epochs without a better `monitor` before that")
+    monitor: Literal["val_loss", "val_accuracy"] = Field(
+        default="val_loss", description="validation figure that is watched"
+    )
+    minimum: NonNegative = Field(default=0.0, description="least learning rate")
 
 
 class Classifier(Architecture):
-    """A recipe. Images larger than `size` (height, width) are shrunk to it. reads: the file of `weights`, for DVC."""
+    """A recipe."""
 
-    size: InputSize | None
-    weights: BackboneWeights
-    reads: str
-    frozen: Literal["none", "backbone", "all_but_last_stage"]
-    optimizer: Literal["adam", "adamw", "sgd"]
-    learning_rate: LearningRate
-    momentum: Annotated[float, Field(ge=0, lt=1)]
-    weight_decay: NonNegative
-    warm_up: Annotated[float, Field(ge=0, lt=1)]
-    schedule: Literal["constant", "cosine", "plateau"]
+    size: InputSize | None = Field(
+        description="[height, width] that larger images are shrunk to; null: as the arm makes them"
+    )
+    weights: BackboneWeights = Field(
+        description="what the backbone starts from; none: random weights; imagenet…: downloaded once"
+    )
+    reads: str = Field(description="file of `weights`, which DVC watches")
+    frozen: Literal["none", "backbone", "all_but_last_stage"] = Field(
+        description="part of the backbone that keeps its weights"
+    )
+    optimizer: Literal["adam", "adamw", "sgd"] = Field(description="optimiser")
+    learning_rate: LearningRate = Field(description="learning rate at the start, or after the warm-up")
+    momentum: float = Field(ge=0, lt=1, description="momentum of sgd")
+    weight_decay: NonNegative = Field(description="weight decay of adamw and sgd")
+    warm_up: float = Field(ge=0, lt=1, description="fraction of all steps in which the learning rate rises from 0")
+    schedule: Literal["constant", "cosine", "plateau"] = Field(
+        description="course of the learning rate after the warm-up"
+    )
     plateau: Plateau
-    augmentations: list[Augmentation]
-    ema: Annotated[float, Field(ge=0, lt=1)]
-    ensemble: PositiveInt
-    epochs: PositiveInt
-    validation: Literal["protocol"] | Fraction | None
-    patience: PositiveInt | None
-    keep: Literal["last", "best"]
-    batch: Annotated[int, Field(ge=2)]  # batch norm cannot train on one image
-    precision: Precision
-    channels_last: bool
+    augmentations: list[Augmentation] = Field(description="random changes to training images, in this order")
+    ema: float = Field(
+        ge=0, lt=1, description="decay of a moving average of the weights, which is tested and kept; 0: none"
+    )
+    ensemble: PositiveInt = Field(description="classifiers per run, whose probabilities are averaged")
+    epochs: PositiveInt = Field(description="passes over the training images")
+    validation: Literal["protocol"] | Fraction | None = Field(
+        description="fraction of each class's training images, or the protocol's own part; null: none"
+    )
+    patience: PositiveInt | None = Field(
+        description="stop after so many epochs without a better validation loss; null: never"
+    )
+    keep: Literal["last", "best"] = Field(
+        description="weights that are tested: of the last epoch, or of the least validation loss"
+    )
+    batch: int = Field(ge=2, description="images per step, over all devices; batch norm cannot train on one")
+    precision: Precision = Field(description="auto: bf16 where the hardware computes it natively, else fp32")
+    channels_last: bool = Field(description="memory layout of the network; changes speed")
 
     @property
     def weight_file(self) -> Path | None:
@@ -116,20 +138,23 @@ class Classifier(Architecture):
 
 
 class Experiment(Section):
-    """Which arms a classifier trains on and is tested on; `reads` is what DVC takes for its input.
+    """Which arms a classifier trains on and is tested on."""
 
-    protocols, seeds: null takes those of the study. repeat: how often an epoch shows each training image. limit: the
-    most training images of a class that it takes of an arm, drawn by the seed; of arms without one it takes all.
-    """
-
-    reads: str
-    train: Annotated[list[str], Field(min_length=1)]
-    test: str
+    reads: str = Field(description="folder that DVC watches: of the arm, or of all arms")
+    train: list[str] = Field(min_length=1, description="arms whose images train, together")
+    test: str = Field(description="arm whose images are tested")
     classifier: Classifier
-    protocols: Annotated[list[Protocol], Field(min_length=1)] | None
-    seeds: Annotated[list[Seed], Field(min_length=1)] | None
-    repeat: PositiveInt = 1
-    limit: dict[str, PositiveInt] = Field(default_factory=dict)
+    protocols: Annotated[list[Protocol], Field(min_length=1)] | None = Field(
+        description="protocols that it runs under; null: those of the study"
+    )
+    seeds: Annotated[list[Seed], Field(min_length=1)] | None = Field(
+        description="seeds of its classifiers; null: those of the study"
+    )
+    repeat: PositiveInt = Field(default=1, description="how often an epoch shows each training image")
+    limit: dict[str, PositiveInt] = Field(
+        default_factory=dict,
+        description="arm -> most training images of a class that are taken of it, drawn by the seed; others: all",
+    )
 
     @property
     def arms(self) -> tuple[str, ...]:

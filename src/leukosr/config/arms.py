@@ -19,18 +19,19 @@ from leukosr.settings import Count, Name, PositiveInt, Precision, Section, Side
 
 
 class Arm(Section):
-    """What every arm says.
-
-    reads: the path that DVC watches for this arm, besides the manifest, the originals and the low-resolution images.
-    size: (height, width) that the images are brought to after they are made; null: as the kind of arm makes them.
-    """
+    """What every arm says."""
 
     model_config = ConfigDict(serialize_by_alias=True)
 
-    reads: str
-    made_from: Literal["low", "original"] = Field(alias="from")
-    size: tuple[Side, Side] | None = None
-    file: ArmFormat = "png"
+    reads: str = Field(description="path that DVC watches, beside the manifest, the originals and lr/")
+    made_from: Literal["low", "original"] = Field(
+        alias="from", description="images that the arm is made of: LR images or originals"
+    )
+    size: tuple[Side, Side] | None = Field(
+        default=None,
+        description="[height, width] that the images are brought to at the end; null: as the kind of arm makes them",
+    )
+    file: ArmFormat = Field(default="png", description="format of the images; npy also keeps the unrounded values")
 
     keeps_size: ClassVar[bool] = False  # whether the images keep the size of those that they are made from
 
@@ -61,26 +62,27 @@ class Untouched(Arm):
 
 
 class Resampled(Arm):
-    """Images resampled by a kernel of `leukosr.images.resampling`, to `size` or else to the high-resolution size.
-
-    scale: enlarge so many times first, as a network would, and then bring the images to that size; null: at once.
-    """
+    """Images resampled by a kernel, to `size` or else to the high-resolution size."""
 
     by: Literal["kernel"]
-    kernel: Kernel
-    scale: PositiveInt | None = Field(default=None, exclude_if=lambda scale: scale is None)
+    kernel: Kernel = Field(description="resampling kernel")
+    scale: PositiveInt | None = Field(
+        default=None,
+        exclude_if=lambda scale: scale is None,
+        description="enlarge so many times first, as a network would; null: at once",
+    )
 
 
 class Recoloured(Arm):
     """Images enlarged by a kernel to the high-resolution size, with a colour map fitted on the pairs SR trains on."""
 
-    made_from: Literal["low"] = Field(alias="from")
+    made_from: Literal["low"] = Field(alias="from", description="images that the arm is made of: LR images")
     by: Literal["colour_map"]
-    kernel: Kernel
+    kernel: Kernel = Field(description="kernel that enlarges")
 
 
 class Filtered(Arm):
-    """Images after a filter of `leukosr.images.filters`, whose settings are the fields beside these."""
+    """Images after a filter, whose settings are the keys beside these."""
 
     keeps_size = True
 
@@ -96,17 +98,21 @@ class Filtered(Arm):
 class Generated(Arm):
     """Images that a network made, resampled to `size` or else to the high-resolution size if they have another."""
 
-    tile: Count
-    overlap: Count
-    batch: PositiveInt
-    precision: Precision
-    channels_last: bool
+    tile: Count = Field(
+        description="side of the tiles that large images are computed in, in input pixels; 0: whole images"
+    )
+    overlap: Count = Field(description="input pixels that neighbouring tiles share")
+    batch: PositiveInt = Field(description="images per pass")
+    precision: Precision = Field(description="as `classifier.precision`")
+    channels_last: bool = Field(description="as `classifier.channels_last`")
 
 
 class Trained(Generated):
     """Images by the last or the best weights of the study's own trainings."""
 
-    weights: Literal["last", "best"]
+    weights: Literal["last", "best"] = Field(
+        description="weights of the training: last, or of the best validation PSNR"
+    )
 
     @property
     @abstractmethod
@@ -118,7 +124,7 @@ class ByTraining(Trained):
     """Images by one training."""
 
     by: Literal["training"]
-    training: str
+    training: str = Field(description="training of `train_sr` whose network makes the images")
 
     @property
     def used_trainings(self) -> tuple[str, ...]:
@@ -130,7 +136,9 @@ class ByClass(Trained):
     """Images of each class by a network that was trained on that class alone: never images that are tested."""
 
     by: Literal["class_trainings"]
-    trainings: Annotated[dict[str, str], Field(min_length=1)]  # class -> training
+    trainings: dict[str, str] = Field(
+        min_length=1, description="class -> training of that class alone, by its name in `train_sr`"
+    )
 
     @property
     def used_trainings(self) -> tuple[str, ...]:
@@ -144,16 +152,17 @@ class ByClass(Trained):
 
 
 class ByFile(Generated):
-    """Images by anyone's weights: the file that `reads` names.
-
-    weights: the same file by its word, `pretrained/NAME`; null: `reads` alone says it. network, scale: what the file
-    must hold, by its name in GENERATORS or, of other architectures, spandrel's; null: whatever it holds.
-    """
+    """Images by anyone's weights: the file that `reads` names."""
 
     by: Literal["file"]
-    weights: str | None = None
-    network: str | None = None
-    scale: PositiveInt | None = None
+    weights: str | None = Field(
+        default=None, description="the same file as pretrained/NAME; null: `reads` alone says it"
+    )
+    network: str | None = Field(
+        default=None,
+        description="network that the file must hold: by our name or, of other architectures, by spandrel's; null: any",
+    )
+    scale: PositiveInt | None = Field(default=None, description="scale that the network must have; null: any")
 
     @model_validator(mode="after")
     def _watches_its_weights(self) -> Self:
@@ -173,7 +182,7 @@ def _settings_of(name: str, function: Filter) -> type[Filtered]:
         for each in signature(function).parameters.values()
         if each.kind is each.KEYWORD_ONLY
     }
-    model = create_model(f"Filtered_{name}", __base__=Filtered, __module__=__name__, **fields)
+    model = create_model(f"Filtered_{name}", __base__=Filtered, __doc__=function.__doc__, __module__=__name__, **fields)
     globals()[model.__name__] = model  # or no worker process could be sent one
     return model
 
@@ -192,12 +201,9 @@ AnyArm = Annotated[
 
 
 class Extraction(Section):
-    """Cells cut out of the images of an arm, or of the originals in their own sizes: what makes them an arm, too.
+    """Cells cut out of the images of an arm: what makes them an arm, too."""
 
-    reads: the path that DVC watches for it. arm: whose images; null: the original files.
-    """
-
-    reads: str
-    arm: Name | None = None
-    file: FileFormat = "png"
+    reads: str = Field(description="path that DVC watches")
+    arm: Name | None = Field(default=None, description="whose images they are cut out of; null: the original files")
+    file: FileFormat = Field(default="png", description="format of the crops")
     extractor: AnyExtractor

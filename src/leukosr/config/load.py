@@ -57,7 +57,7 @@ def explain(problem: Any, raw: Any) -> str:
     if problem["type"] == "none_required":
         message = "only null"
     if problem["type"] == "string_pattern_mismatch":
-        message = f"only {_PATTERN_WORDS[problem['ctx']['pattern']]}"
+        message = f"only {PATTERN_WORDS[problem['ctx']['pattern']]}"
     if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"unknown key '{key}': remove it or correct its spelling"
     if problem["type"] == "missing":
@@ -80,7 +80,7 @@ def _tag(problem: Any) -> str:
     return str(problem["ctx"]["discriminator"]).strip("'")
 
 
-_PATTERN_WORDS = {
+PATTERN_WORDS = {
     r"^[a-z0-9_]+$": "lower-case letters, digits and _",
     r"^[a-z_]+$": "lower-case letters and _",
     r"^(timm/)?[a-z0-9_.]+$": "a name of torchvision's, or timm/ and one of timm's, in lower case",

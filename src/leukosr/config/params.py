@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from leukosr.classify.settings import Classifier, Experiment
 from leukosr.config.arms import AnyArm, Arm, Extraction, Trained, Untouched
@@ -39,7 +39,9 @@ class Params(Section):
     """All of params.yaml."""
 
     study: Study
-    claims: Claims | None
+    claims: Claims | None = Field(
+        description="declared before the first run (docs/design.md#what-may-be-claimed); null: nothing"
+    )
     budget: Budget
     synthesize: dict[str, SyntheticSet]
     find_sources: dict[str, FindSources]
@@ -47,16 +49,20 @@ class Params(Section):
     prepare: Prepare
     image: Image
     degrade: Degrade
-    starts: dict[str, str]
+    starts: dict[str, str] = Field(
+        description="weights -> file that DVC watches for them; all other weights name the file itself"
+    )
     train_sr: dict[Name, AnyTrainSR]
     upscale: dict[Name, AnyArm]
     extract: dict[Name, Extraction]
-    compared_by: dict[str, list[str]]
-    compared: list[str]
+    compared_by: dict[str, list[str]] = Field(
+        description="measure -> arms that the stage quality compares with the originals"
+    )
+    compared: list[str] = Field(description="arms that the stage quality compares with the originals")
     quality: Quality
     classifier: Classifier
     classify: dict[Name, Experiment]
-    sweepable: dict[str, list[str]]
+    sweepable: dict[str, list[str]] = Field(description="target of a sweep -> what it may repeat")
     sweep: Sweep
     report: Report
     runtime: Runtime

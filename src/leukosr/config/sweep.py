@@ -18,11 +18,13 @@ RateRange = tuple[LearningRate, LearningRate]
 
 
 class SearchSpace(Section):
-    """What a search draws from; a range from 0 to 0 leaves a setting as it is."""
+    """What a search draws from; [0, 0] leaves a setting as it is."""
 
-    learning_rate: RateRange
-    weight_decay: tuple[NonNegative, NonNegative]
-    augmentation: Probability
+    learning_rate: RateRange = Field(description="range of the learning rate, drawn on a logarithmic scale")
+    weight_decay: tuple[NonNegative, NonNegative] = Field(
+        description="range of the weight decay, drawn on a logarithmic scale"
+    )
+    augmentation: Probability = Field(description="strongest flips_and_light, drawn evenly from 0")
 
     @model_validator(mode="after")
     def _rising(self) -> SearchSpace:
@@ -33,25 +35,33 @@ class SearchSpace(Section):
 
 
 class Sweep(Section):
-    """Many trainings of one thing, to see how much chance moves it, or to tune it.
+    """Many trainings of one thing, to see how far chance moves it, or to tune it."""
 
-    arm: what is repeated; null: the study's first. reads: the weights that it starts from, for DVC. epochs: of a
-    classifier; null: those of its recipe.
-    """
-
-    target: Literal["classify", "train_sr"]
-    arm: str | None
-    reads: str
-    protocol: Protocol | None
-    design: Literal["factorial", "runs", "streams", "search"]
-    metric: Literal["accuracy", "macro_f1", "psnr", "ssim"] | None
-    learning_rates: Annotated[list[LearningRate], Field(min_length=1)]
-    runs: PositiveInt
-    repeats: Count
-    streams: Annotated[list[SweptStream], Field(min_length=1)] | None
-    trials: PositiveInt
+    target: Literal["classify", "train_sr"] = Field(
+        description="what is trained many times: classifiers, or an SR method"
+    )
+    arm: str | None = Field(description="experiment or training that is repeated; null: the first of the study")
+    reads: str = Field(description="file of the weights that it starts from, which DVC watches")
+    protocol: Protocol | None = Field(description="protocol that classifiers train under; null: the first of the study")
+    design: Literal["factorial", "runs", "streams", "search"] = Field(
+        description="how runs are chosen (docs/design.md#sweeps)"
+    )
+    metric: Literal["accuracy", "macro_f1", "psnr", "ssim"] | None = Field(
+        description="metric whose variance is measured, or that a search raises; null: accuracy, or psnr"
+    )
+    learning_rates: list[LearningRate] = Field(
+        min_length=1, description="learning rates that are compared; streams takes one"
+    )
+    runs: PositiveInt = Field(
+        description="runs of a learning rate (factorial, runs), a stream (streams), or a drawn configuration (search)"
+    )
+    repeats: Count = Field(description="exact repeats of one run, which show what the hardware does (streams)")
+    streams: Annotated[list[SweptStream], Field(min_length=1)] | None = Field(
+        description="streams of randomness that vary; null: all of the target"
+    )
+    trials: PositiveInt = Field(description="configurations of a search")
     space: SearchSpace
-    epochs: PositiveInt | None
+    epochs: PositiveInt | None = Field(description="epochs of a classifier; null: those of its recipe")
 
     @property
     def objective(self) -> str:

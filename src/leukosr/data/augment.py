@@ -20,14 +20,16 @@ class Flip(Section):
     """A flip with probability 1/2 along each axis."""
 
     kind: Literal["flip"]
-    axis: Literal["horizontal", "vertical", "both"]
+    axis: Literal["horizontal", "vertical", "both"] = Field(description="axis that is mirrored, with probability 1/2")
 
 
 class Warp(Section):
     """A uniform draw within ± amount: degrees of a rotation, parts of the side (shift), slope (shear), factor - 1."""
 
     kind: Literal["rotation", "shift", "shear", "zoom"]
-    amount: NonNegative
+    amount: NonNegative = Field(
+        description="most: degrees (rotation), parts of the side (shift), slope (shear), change of size (zoom)"
+    )
 
     @model_validator(mode="after")
     def _stays_an_image(self) -> Warp:
@@ -41,14 +43,16 @@ class Light(Section):
     """A uniform draw within ± amount: of the range (brightness), of the gain around grey (contrast)."""
 
     kind: Literal["brightness", "contrast"]
-    amount: Probability
+    amount: Probability = Field(
+        description="largest change, as a part of the range (brightness) or of the gain (contrast)"
+    )
 
 
 class FlipsAndLight(Section):
     """Both flips, then contrast and brightness by up to 0.3 times the strength; at 0 nothing."""
 
     kind: Literal["flips_and_light"]
-    strength: Probability
+    strength: Probability = Field(description="strength of contrast and brightness, 1: up to 0.3; 0: no flips, either")
 
 
 Augmentation = Annotated[Flip | Warp | Light | FlipsAndLight, Field(discriminator="kind")]

@@ -12,26 +12,28 @@ from leukosr.settings import Count, Fraction, PositiveInt, Section, Seed, Side
 
 
 class PerClass(Section):
-    """At most so many images of each class play a role; null takes all."""
+    """At most so many images of each class play a role."""
 
-    sr_train: PositiveInt | None
-    sr_val: PositiveInt
-    classifier: Annotated[int, Field(ge=2)] | None
-    reference: Count | None
+    sr_train: PositiveInt | None = Field(description="most images that SR trains on; null: all")
+    sr_val: PositiveInt = Field(description="most images that SR validates on")
+    classifier: Annotated[int, Field(ge=2)] | None = Field(
+        description="most images that classifiers train on and are tested on, together; null: all"
+    )
+    reference: Count | None = Field(description="most images of the reference folder; null: all")
 
 
 class SourceDisjoint(Section):
-    """Fractions of each class's sources that play each role; they sum to 1. `folds` pools the last three.
+    """How the sources of each class are shared out; the four fractions sum to 1."""
 
-    sr_train: 0 where the study trains no SR; then SR has no validation part, either.
-    Under patient_disjoint `folds` alone counts: of all patients.
-    """
-
-    sr_train: Annotated[float, Field(ge=0, lt=1)]
-    classifier_train: Fraction
-    classifier_val: Fraction
-    classifier_test: Fraction
-    folds: Annotated[int, Field(ge=2, le=20)] | None
+    sr_train: float = Field(
+        ge=0, lt=1, description="fraction of the sources that SR trains on; 0 in a study that trains none"
+    )
+    classifier_train: Fraction = Field(description="fraction of the sources that classifiers train on")
+    classifier_val: Fraction = Field(description="fraction of the sources that classifiers validate on")
+    classifier_test: Fraction = Field(description="fraction of the sources that classifiers are tested on")
+    folds: Annotated[int, Field(ge=2, le=20)] | None = Field(
+        description="folds of the classifiers' sources, each tested once (patient_disjoint: all patients); null: none"
+    )
 
     @model_validator(mode="after")
     def _whole(self) -> SourceDisjoint:
@@ -42,33 +44,44 @@ class SourceDisjoint(Section):
 
 
 class Folders(Section):
-    """Where the images are: `root`, in it the folders of parts, if any; classes: those to use, null for all."""
+    """Where the images are."""
 
-    root: str
-    train: str | None
-    test: str | None
-    reference: str | None
-    classes: list[str] | None
+    root: str = Field(description="folder of the set")
+    train: str | None = Field(
+        description="folder of class folders in `root` that SR trains on; null: the class folders are split"
+    )
+    test: str | None = Field(description="folder of class folders in `root` that classifiers see")
+    reference: str | None = Field(description="folder in `root` that is listed but never trained on")
+    classes: list[str] | None = Field(description="classes to use, in upper or lower case; null: every class folder")
 
 
 class Prepare(Folders):
-    """Which images are refused, and how roles are given.
+    """Which images are refused, and how roles are given."""
 
-    `source_pattern` finds the source in the name of a file, e.g. a patient: a regular expression with one group.
-    `least_size`: (height, width) below which an image cannot be used, e.g. because it is to be cropped to that.
-    pool: a study of few images uses so many in all, chosen over all sources (data/splits/pool.py); null takes all.
-    """
-
-    bad_images: Literal["stop", "leave_out"]
-    max_pixels: PositiveInt
-    least_size: tuple[Side, Side] | None = None
-    sr_fraction: Fraction
-    classifier_train_fraction: Fraction
+    bad_images: Literal["stop", "leave_out"] = Field(
+        description="at an image that cannot be used: stop, or leave it out and list it in rejected.csv"
+    )
+    max_pixels: PositiveInt = Field(description="images of more pixels are refused as decompression bombs")
+    least_size: tuple[Side, Side] | None = Field(
+        default=None, description="[height, width]; a smaller image cannot be used; null: any"
+    )
+    sr_fraction: Fraction = Field(
+        description="fraction of each class that SR trains on, in a set without `train` and `test`"
+    )
+    classifier_train_fraction: Fraction = Field(
+        description="fraction of each class of the classifiers that they train on, under the protocol paper"
+    )
     source_disjoint: SourceDisjoint
-    sources: str
-    source_pattern: str | None
+    sources: str = Field(description="folder of sources.csv, where the set has none of its own")
+    source_pattern: str | None = Field(
+        description="finds the source, e.g. a patient, in a file name: a regular expression with one group; null: none"
+    )
     per_class: PerClass
-    pool: PositiveInt | None = Field(default=None, exclude_if=lambda pool: pool is None)
+    pool: PositiveInt | None = Field(
+        default=None,
+        exclude_if=lambda pool: pool is None,
+        description="images that the study uses in all, chosen over all sources; null: all",
+    )
 
     @field_validator("source_pattern")
     @classmethod
@@ -90,12 +103,12 @@ class Prepare(Folders):
 class Provenance(Folders, Limits):
     """Which images are searched for common sources, and what counts as one."""
 
-    max_pixels: PositiveInt
-    sr_fraction: Fraction
+    max_pixels: PositiveInt = Field(description="as `prepare.max_pixels`")
+    sr_fraction: Fraction = Field(description="as `prepare.sr_fraction`")
     per_class: PerClass
-    seed: Seed
-    max_features: Annotated[int, Field(ge=20)]
-    neighbours: PositiveInt
+    seed: Seed = Field(description="seed of the search")
+    max_features: int = Field(ge=20, description="local features (SIFT) per image")
+    neighbours: PositiveInt = Field(description="images that each image is compared with, per round")
 
     @property
     def limits(self) -> Limits:

@@ -15,20 +15,30 @@ Measure = Literal["image_quality", "classification"]
 class Study(Section):
     """What is asked: which set, what is measured, how many runs, which protocol."""
 
-    name: Name
-    title: str
-    seed: Seed
-    seeds: Annotated[list[Seed], Field(min_length=1)]
-    sr_seeds: Annotated[list[Seed], Field(min_length=1)] | None
-    measures: Annotated[list[Measure], Field(min_length=1)]
-    protocol: Protocol | list[Protocol]
-    primary: Literal["macro_f1", "accuracy"]
-    margin: Annotated[float, Field(gt=0, lt=1)]
-    comparisons: Annotated[list[tuple[str, str]], Field(min_length=1)] | None
+    name: Name = Field(description="name of the study, and of its folders in outputs/ and reports/")
+    title: str = Field(description="title of the report")
+    seed: Seed = Field(description="root seed that split, degradation and SR training derive from")
+    seeds: list[Seed] = Field(
+        min_length=1, description="one run of every classifier per seed, the same in every experiment"
+    )
+    sr_seeds: Annotated[list[Seed], Field(min_length=1)] | None = Field(
+        description="one SR network per method and seed, all `seeds` within each; null: one network per method"
+    )
+    measures: list[Measure] = Field(
+        min_length=1, description="what is measured; without classification images need no class"
+    )
+    protocol: Protocol | list[Protocol] = Field(
+        description="how roles are given (docs/design.md#protocols); a list, or both: paper and source_disjoint"
+    )
+    primary: Literal["macro_f1", "accuracy"] = Field(description="metric that verdicts are about")
+    margin: float = Field(gt=0, lt=1, description="smallest difference that matters, as a fraction of the metric")
+    comparisons: Annotated[list[tuple[str, str]], Field(min_length=1)] | None = Field(
+        description="pairs of experiments that are compared; null: those by a network with those of other LR images"
+    )
     published: (
         Literal["case1", "case2", "geometry_prior_x4", "geometry_prior_x8", "histopathology", "enhancement"] | None
-    )
-    caveat: str | None
+    ) = Field(description="paper whose printed figures the report sets beside its own; null: none")
+    caveat: str | None = Field(description="sentence that the report sets under its results; null: none")
 
     @property
     def protocols(self) -> tuple[Protocol, ...]:

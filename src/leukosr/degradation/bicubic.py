@@ -1,9 +1,10 @@
 """Plain antialiased bicubic down-sampling, the classical super-resolution benchmark's degradation."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from leukosr.degradation.checks import Image8, OfImage, require, require_kernel
 from leukosr.degradation.plain import Plain, PlainSettings
@@ -14,10 +15,13 @@ FACTORS = (2, 4, 8)
 
 @dataclass(frozen=True)
 class BicubicSettings:
-    """scale: 2, 4 or 8. kernel: `pillow_bicubic` equals the MATLAB imresize of the published study."""
+    """Antialiased bicubic down-sampling by 2, 4 or 8."""
 
     scale: OfImage[int] = 4
-    kernel: Kernel = "pillow_bicubic"
+    kernel: Annotated[
+        Kernel,
+        Field(description="resampling kernel; pillow_bicubic equals the imresize of MATLAB"),
+    ] = "pillow_bicubic"
 
     def __post_init__(self) -> None:
         """Refuse another scale or an unknown kernel with LeukoError."""

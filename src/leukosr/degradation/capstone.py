@@ -25,18 +25,21 @@ Noise = Literal["wrapped", "gaussian"]
 
 @dataclass(frozen=True)
 class CapstoneSettings:
-    """Numbers of the case studies' script; the defaults are the published ones.
-
-    noise: `wrapped` is what ran (negative draws wrap to near 255), `gaussian` is what was meant. noise_sigma: in grey
-    levels. blur_before, blur_after: odd kernel sides in pixels, at HR and at LR; 1 is no blur.
-    """
+    """What the script of the case studies sets; the defaults are the published ones."""
 
     scale: OfImage[int] = 4
-    noise: Noise = "wrapped"
-    noise_sigma: Annotated[float, Field(ge=0)] = 25.0
-    jpeg_quality: Annotated[int, Field(ge=1, le=100)] = 70
-    blur_before: int = 15
-    blur_after: int = 5
+    noise: Annotated[
+        Noise,
+        Field(description="wrapped: as published, negative draws become nearly white; gaussian: as meant"),
+    ] = "wrapped"
+    noise_sigma: Annotated[float, Field(ge=0, description="sd of the noise in grey levels")] = 25.0
+    jpeg_quality: Annotated[int, Field(ge=1, le=100, description="quality of the JPEG compression")] = 70
+    blur_before: Annotated[
+        int, Field(description="side of the Gaussian kernel at HR size in pixels, odd; 1: no blur")
+    ] = 15
+    blur_after: Annotated[
+        int, Field(description="side of the Gaussian kernel at LR size in pixels, odd; 1: no blur")
+    ] = 5
     kernel: OfImage[Kernel] = "opencv_bicubic"
 
     def __post_init__(self) -> None:

@@ -1,10 +1,11 @@
 """Shrinking alone, as the public code of Ferdousi et al. 2024 (001) does it, or after the blur that its text names."""
 
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import Annotated, ClassVar, cast
 
 import cv2
 import numpy as np
+from pydantic import Field
 
 from leukosr.degradation.checks import (
     Image8,
@@ -19,11 +20,11 @@ from leukosr.images.resampling import Kernel, resize
 
 @dataclass(frozen=True)
 class PlainSettings:
-    """kernel: `bilinear` is OpenCV's, without anti-aliasing. blur: sigma of a Gaussian in HR pixels; 0 is no blur."""
+    """Shrinking alone, or after a Gaussian blur."""
 
     scale: OfImage[int] = 4
-    kernel: Kernel = "bilinear"
-    blur: float = 0.0
+    kernel: Annotated[Kernel, Field(description="resampling kernel; bilinear is not antialiased")] = "bilinear"
+    blur: Annotated[float, Field(description="sd of a Gaussian before it, in HR pixels; 0: no blur")] = 0.0
 
     def __post_init__(self) -> None:
         """Refuse values that the degradation cannot run with LeukoError."""

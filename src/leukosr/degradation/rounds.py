@@ -5,9 +5,10 @@ Drawing is separate from applying, so that draws can be inspected without an ima
 
 import math
 from dataclasses import astuple, dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 
 from leukosr.degradation.checks import require, require_integer, require_mix, require_probability, require_range
 from leukosr.degradation.kernels import BlurKernel, Gaussian, GeneralisedGaussian, Plateau, Sinc
@@ -24,12 +25,18 @@ SMALL_SINC_CUTOFF, LARGE_SINC_CUTOFF, LARGE_SINC_SIZE = math.pi / 3, math.pi / 5
 class KernelMix:
     """Probabilities of the blur kernels, adding up to 1."""
 
-    isotropic: float = 0.45
-    anisotropic: float = 0.25
-    generalised_isotropic: float = 0.12
-    generalised_anisotropic: float = 0.03
-    plateau_isotropic: float = 0.12
-    plateau_anisotropic: float = 0.03
+    isotropic: Annotated[float, Field(description="share of the isotropic Gaussian among the kernels")] = 0.45
+    anisotropic: Annotated[float, Field(description="share of the anisotropic Gaussian among the kernels")] = 0.25
+    generalised_isotropic: Annotated[
+        float, Field(description="share of the isotropic generalised Gaussian among the kernels")
+    ] = 0.12
+    generalised_anisotropic: Annotated[
+        float, Field(description="share of the anisotropic generalised Gaussian among the kernels")
+    ] = 0.03
+    plateau_isotropic: Annotated[float, Field(description="share of the isotropic plateau among the kernels")] = 0.12
+    plateau_anisotropic: Annotated[float, Field(description="share of the anisotropic plateau among the kernels")] = (
+        0.03
+    )
 
     def __post_init__(self) -> None:
         """Refuse values that are not probabilities adding up to 1 with LeukoError."""
@@ -40,9 +47,9 @@ class KernelMix:
 class ResizeMix:
     """Probabilities of enlarging, shrinking and keeping the size, adding up to 1."""
 
-    up: float
-    down: float
-    keep: float
+    up: Annotated[float, Field(description="probability of enlarging")]
+    down: Annotated[float, Field(description="probability of shrinking")]
+    keep: Annotated[float, Field(description="probability of keeping the size")]
 
     def __post_init__(self) -> None:
         """Refuse values that are not probabilities adding up to 1 with LeukoError."""
@@ -51,26 +58,40 @@ class ResizeMix:
 
 @dataclass(frozen=True)
 class Round:
-    """The ranges of one round; pairs are (from, to), sigmas of blur in pixels and of noise in grey levels.
+    """What one round is drawn from; ranges are (from, to)."""
 
-    `sinc_probability` is that of a sinc kernel instead of one of `kernels`; `poisson_scale` multiplies
-    the shot noise; `gray_probability` is that of noise equal in the three channels.
-    """
-
-    blur_probability: float
-    sigma: Range
+    blur_probability: Annotated[float, Field(description="probability of a blur")]
+    sigma: Annotated[Range, Field(description="range of the sd of the blur in pixels")]
     resize: ResizeMix
-    resize_scale: Range
-    gaussian_sigma: Range
-    poisson_scale: Range
-    kernel_sizes: tuple[int, ...] = (7, 9, 11, 13, 15, 17, 19, 21)
+    resize_scale: Annotated[Range, Field(description="range of the change of size")]
+    gaussian_sigma: Annotated[Range, Field(description="range of the sd of Gaussian noise in grey levels")]
+    poisson_scale: Annotated[Range, Field(description="range of the factor of shot noise")]
+    kernel_sizes: Annotated[tuple[int, ...], Field(description="sides of the kernels in pixels, odd")] = (
+        7,
+        9,
+        11,
+        13,
+        15,
+        17,
+        19,
+        21,
+    )
     kernels: KernelMix = field(default_factory=KernelMix)
-    sinc_probability: float = 0.1
-    generalised_beta: Range = (0.5, 4.0)
-    plateau_beta: Range = (1.0, 2.0)
-    gaussian_probability: float = 0.5
-    gray_probability: float = 0.4
-    jpeg_quality: tuple[int, int] = (30, 95)
+    sinc_probability: Annotated[
+        float, Field(description="probability of a sinc kernel in the place of one of `kernels`")
+    ] = 0.1
+    generalised_beta: Annotated[Range, Field(description="range of the shape of generalised Gaussians")] = (0.5, 4.0)
+    plateau_beta: Annotated[Range, Field(description="range of the shape of plateau kernels")] = (1.0, 2.0)
+    gaussian_probability: Annotated[
+        float, Field(description="probability of Gaussian noise; otherwise it is shot noise")
+    ] = 0.5
+    gray_probability: Annotated[
+        float, Field(description="probability of noise that is equal in the three channels")
+    ] = 0.4
+    jpeg_quality: Annotated[tuple[int, int], Field(description="range of the quality of the JPEG compression")] = (
+        30,
+        95,
+    )
 
     def __post_init__(self) -> None:
         """Refuse values that cannot be drawn from with LeukoError."""

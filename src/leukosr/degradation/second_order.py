@@ -1,10 +1,11 @@
 """Real-ESRGAN's second-order degradation (Wang et al. 2021, arXiv 2107.10833, section 3 and figure 2)."""
 
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import Annotated, ClassVar, cast
 
 import cv2
 import numpy as np
+from pydantic import Field
 
 from leukosr.degradation.checks import Image8, OfImage, low_resolution_size, require_integer, require_probability
 from leukosr.degradation.jpeg import jpeg
@@ -44,18 +45,27 @@ _INTERPOLATION = {"area": cv2.INTER_AREA, "bilinear": cv2.INTER_LINEAR, "bicubic
 
 @dataclass(frozen=True)
 class SecondOrderSettings:
-    """Ranges and probabilities; the defaults are the published training's.
-
-    final_sinc_probability: that of the sinc filter after the two rounds. sinc_before_jpeg_probability: that
-    of the order resize, sinc, JPEG at the end; otherwise JPEG, resize, sinc.
-    """
+    """Ranges and probabilities; the defaults are those of the published training."""
 
     scale: OfImage[int] = 4
     first: Round = FIRST_ROUND
     second: Round = SECOND_ROUND
-    final_sinc_probability: float = 0.8
-    final_kernel_sizes: tuple[int, ...] = (7, 9, 11, 13, 15, 17, 19, 21)
-    sinc_before_jpeg_probability: float = 0.5
+    final_sinc_probability: Annotated[float, Field(description="probability of a sinc filter after the two rounds")] = (
+        0.8
+    )
+    final_kernel_sizes: Annotated[tuple[int, ...], Field(description="sides of that filter in pixels, odd")] = (
+        7,
+        9,
+        11,
+        13,
+        15,
+        17,
+        19,
+        21,
+    )
+    sinc_before_jpeg_probability: Annotated[
+        float, Field(description="probability that the end is resize, sinc, JPEG; otherwise it is JPEG, resize, sinc")
+    ] = 0.5
 
     def __post_init__(self) -> None:
         """Refuse values that the degradation cannot run with LeukoError."""

@@ -42,13 +42,12 @@ class SettingsSection(Section):
 
 
 class Degrading(SettingsSection):
-    """on_the_fly: SR trains on LR images drawn afresh for every sample; everything else sees the files of lr/.
+    """What every degradation has."""
 
-    file: the format of lr/; images drawn afresh lose what it loses.
-    """
-
-    on_the_fly: bool
-    file: FileFormat
+    on_the_fly: bool = Field(
+        description="whether SR trains on LR images drawn afresh for every sample; everything else sees lr/"
+    )
+    file: FileFormat = Field(description="format of lr/; images drawn afresh lose what it loses")
 
 
 def _section_of(kind: type[Any], base: type[SettingsSection] = SettingsSection, **more: Any) -> type[SettingsSection]:
@@ -59,7 +58,7 @@ def _section_of(kind: type[Any], base: type[SettingsSection] = SettingsSection, 
         for field in fields(kind)
         if field.name not in of_image
     }
-    section = create_model(kind.__name__, __base__=base, **more, **keys)
+    section = create_model(kind.__name__, __base__=base, __doc__=kind.__doc__, **more, **keys)
     section.kind, section.of_image = kind, of_image
     return section
 

@@ -15,21 +15,20 @@ from leukosr.settings import Fraction, Name, Protocol, Section, Seed
 class Claim(Section):
     """The first experiment is compared with the second under a protocol (in files: or under each of several)."""
 
-    first: Name
-    second: Name
-    protocol: Protocol
+    first: Name = Field(description="experiment that is compared")
+    second: Name = Field(description="experiment that it is compared with")
+    protocol: Protocol = Field(description="protocol; what `study.protocol` may be stands for a claim under each")
 
 
 class Claims(Section):
-    """What will be compared, by which metric, with which margin and seeds: one family for Holm's correction.
+    """What will be compared: one family for Holm's correction."""
 
-    sr_seeds: of the SR networks; None where each method is trained once.
-    """
-
-    metric: Literal["macro_f1", "accuracy"]
-    margin: Fraction
-    seeds: Annotated[list[Seed], Field(min_length=1)]
-    sr_seeds: Annotated[list[Seed], Field(min_length=1)] | None = None
+    metric: Literal["macro_f1", "accuracy"] = Field(description="as `study.primary`")
+    margin: Fraction = Field(description="as `study.margin`")
+    seeds: list[Seed] = Field(min_length=1, description="as `study.seeds`")
+    sr_seeds: Annotated[list[Seed], Field(min_length=1)] | None = Field(
+        default=None, description="as `study.sr_seeds`; null: each method is trained once"
+    )
     family: Annotated[list[Claim], Field(min_length=1)]
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -12,14 +12,14 @@ LPIPSNetwork = Literal["alex", "squeeze", "vgg"]
 
 
 class Quality(Section):
-    """How images are compared with the ground truth.
+    """How images are compared with the ground truth."""
 
-    perceptual: the network of LPIPS; null, which studies need not name, measures none.
-    """
-
-    ssim_window: Annotated[int, Field(ge=3)]
-    channels: Literal["rgb", "luminance"]
-    perceptual: LPIPSNetwork | None = None
+    ssim_window: int = Field(
+        ge=3,
+        description="side of the window of SSIM in pixels, odd; 3 in the script of the case studies, 7 in scikit-image",
+    )
+    channels: Literal["rgb", "luminance"] = Field(description="what PSNR, SSIM and MSE are computed on")
+    perceptual: LPIPSNetwork | None = Field(default=None, description="network of LPIPS; null: not measured")
 
     @model_validator(mode="after")
     def _odd(self) -> Quality:

@@ -40,19 +40,18 @@ class Cell:
 
 
 class Extractor(Section):
-    """What every extractor has.
-
-    size: (height, width) that crops are brought to, whatever their shape. kernel: that they are brought there with.
-    reference: (height, width) of the images that lengths in pixels are meant for.
-    erode, dilate: radius in pixels of the squares that the mask is shrunk and then grown by.
-    """
+    """What every extractor has."""
 
     method: str
-    size: tuple[Side, Side] = (128, 128)
-    kernel: Kernel = "bilinear"
-    reference: tuple[Side, Side] = (240, 320)
-    erode: Count = 2
-    dilate: Count = 10
+    size: tuple[Side, Side] = Field(
+        default=(128, 128), description="[height, width] that crops are brought to, whatever their shape"
+    )
+    kernel: Kernel = Field(default="bilinear", description="kernel that brings them there")
+    reference: tuple[Side, Side] = Field(
+        default=(240, 320), description="[height, width] of the images that lengths in pixels are meant for"
+    )
+    erode: Count = Field(default=2, description="radius in pixels of the square that the mask is shrunk by")
+    dilate: Count = Field(default=10, description="radius in pixels of the square that it is then grown by")
 
     @abstractmethod
     def cell(self, image: RGB) -> Cell | None:
@@ -74,17 +73,15 @@ class Extractor(Section):
 
 
 class Stained(Extractor):
-    """By colour: what the two extractors that know the stain have in common.
+    """By colour: what the two extractors that know the stain have in common."""
 
-    The image is padded by `padding` pixels of `padding_colour`; colours from `lower` to `upper` are the mask, eroded
-    and dilated; Canny's edges of it with the thresholds `canny`, closed, are outlined.
-    """
-
-    lower: Colour = (80, 80, 180)
-    upper: Colour = (180, 170, 245)
-    padding: Count = 10
-    padding_colour: Colour = (198, 203, 208)
-    canny: tuple[Count, Count] = (100, 400)
+    lower: Colour = Field(default=(80, 80, 180), description="least RGB of a stained pixel")
+    upper: Colour = Field(default=(180, 170, 245), description="most RGB of a stained pixel")
+    padding: Count = Field(default=10, description="pixels that the image is padded by")
+    padding_colour: Colour = Field(default=(198, 203, 208), description="RGB of these pixels")
+    canny: tuple[Count, Count] = Field(
+        default=(100, 400), description="thresholds of Canny's edges of the mask, which are closed and outlined"
+    )
 
     def outlines(self, image: RGB, scale: float) -> tuple[list[NDArray[Any]], RGB, int]:
         """The outlines of what has the colours, smallest area first; the padded image they lie in, and by how much."""
@@ -134,13 +131,12 @@ class ScaleAware(Stained):
 class Otsu(Extractor):
     """The largest region of high saturation, by Otsu's threshold: no colour of a stain is given.
 
-    blur: standard deviation in pixels of the Gaussian before the threshold. least: a smaller part of the image is no
-    cell. Lengths grow with the image. (Otsu, IEEE Trans. SMC 9, 1979.)
+    Lengths grow with the image. (Otsu, IEEE Trans. SMC 9, 1979.)
     """
 
     method: Literal["otsu"]
-    blur: Annotated[float, Field(gt=0, le=50)] = 2.0
-    least: Fraction = 0.005
+    blur: float = Field(default=2.0, gt=0, le=50, description="sd in pixels of the Gaussian before the threshold")
+    least: Fraction = Field(default=0.005, description="smallest region that is a cell, as a fraction of the image")
 
     def cell(self, image: RGB) -> Cell | None:
         """None for an image of one saturation, too."""

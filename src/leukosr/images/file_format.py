@@ -17,7 +17,7 @@ from leukosr.settings import Section
 class Jpeg(Section):
     """Images are written as JPEG of this quality, with 4:2:0 chroma."""
 
-    jpeg: Annotated[int, Field(ge=1, le=100)]
+    jpeg: int = Field(ge=1, le=100, description="quality of the JPEG files")
 
 
 def _kind(value: Any) -> str:

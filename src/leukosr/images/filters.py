@@ -21,8 +21,8 @@ Filter = Callable[..., RGB]
 def unsharp(
     image: RGB,
     *,
-    sigma: Annotated[float, Field(gt=0, le=50)] = 1.0,
-    amount: Annotated[float, Field(gt=0, le=10)] = 1.0,
+    sigma: Annotated[float, Field(gt=0, le=50, description="sd of the blur in pixels")] = 1.0,
+    amount: Annotated[float, Field(gt=0, le=10, description="how much of the difference is added")] = 1.0,
 ) -> RGB:
     """Unsharp masking: add `amount` times what a Gaussian blur of `sigma` pixels takes away (Gonzalez & Woods, 3.6)."""
     blurred = cv2.GaussianBlur(image, (0, 0), sigma)
@@ -32,8 +32,10 @@ def unsharp(
 def clahe(
     image: RGB,
     *,
-    clip_limit: Annotated[float, Field(gt=0, le=100)] = 2.0,
-    tiles: Annotated[int, Field(ge=1, le=64)] = 8,
+    clip_limit: Annotated[
+        float, Field(gt=0, le=100, description="times the mean of a histogram, where it is cut off")
+    ] = 2.0,
+    tiles: Annotated[int, Field(ge=1, le=64, description="histograms per side")] = 8,
 ) -> RGB:
     """Contrast-limited adaptive histogram equalisation (Zuiderveld, Graphics Gems IV, 1994) of L in CIELAB.
 
@@ -44,7 +46,9 @@ def clahe(
     return cast(RGB, cv2.cvtColor(lab, cv2.COLOR_LAB2RGB))
 
 
-def median(image: RGB, *, window: Literal[3, 5, 7, 9, 11] = 3) -> RGB:
+def median(
+    image: RGB, *, window: Annotated[Literal[3, 5, 7, 9, 11], Field(description="side of the window in pixels")] = 3
+) -> RGB:
     """The median of `window` x `window` pixels, channel by channel (Tukey, Exploratory Data Analysis, 1977)."""
     return cast(RGB, cv2.medianBlur(image, window))
 

@@ -14,22 +14,29 @@ FittingKernel = Literal["opencv_bicubic", "pillow_bicubic", "bilinear"]
 
 
 class Image(Section):
-    """High-resolution size in pixels, scale, kernels, and the file format of enlarged images.
+    """The size of images, and how files are brought to it."""
 
-    degraded_at: (height, width) that originals are brought to with `kernel` and degraded at; high-resolution images are
-    then made from these with `enlarging`. null: the high-resolution size.
-    crop: (height, width) cut out of the middle of every file first, then shrunk by area means; null: the whole file.
-    """
-
-    height: Side
-    width: Side
-    scale: Literal[2, 4, 8]
-    fit: Literal["resize", "center_crop"]
-    kernel: FittingKernel
-    enlarging: BicubicKernel
-    degraded_at: tuple[Side, Side] | None
-    arm_file: ArmFormat
-    crop: tuple[Side, Side] | None = Field(default=None, exclude_if=lambda crop: crop is None)
+    height: Side = Field(description="height of HR images in pixels; a multiple of `scale`")
+    width: Side = Field(description="width of HR images in pixels; a multiple of `scale`")
+    scale: Literal[2, 4, 8] = Field(description="how many times shorter the sides of LR images are")
+    fit: Literal["resize", "center_crop"] = Field(
+        description="what happens to files of another size: resampled, or cut out of the middle"
+    )
+    kernel: FittingKernel = Field(description="resampling kernel of `fit`, and of the degradation capstone")
+    enlarging: BicubicKernel = Field(
+        description="kernel of the bicubic arm, and of HR images where `degraded_at` differs from their size"
+    )
+    degraded_at: tuple[Side, Side] | None = Field(
+        description="[height, width] that LR images are made at, and HR images from; null: the HR size"
+    )
+    arm_file: ArmFormat = Field(
+        description="format of bicubic images and of those by networks; npy also keeps the unrounded values"
+    )
+    crop: tuple[Side, Side] | None = Field(
+        default=None,
+        exclude_if=lambda crop: crop is None,
+        description="[height, width] cut out of the middle of every file first, then shrunk; null: the whole file",
+    )
 
     @property
     def lr_size(self) -> tuple[int, int]:

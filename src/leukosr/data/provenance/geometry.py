@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
 
 import cv2
 import numpy as np
@@ -14,19 +13,18 @@ from leukosr.settings import Fraction, Probability, Section
 
 
 class Limits(Section):
-    """What a pair of images must reach to show one source.
+    """What a pair of images must reach to show one source."""
 
-    inliers: features that one affine map takes onto each other within `tolerance` pixels of the small picture.
-    similarity: correlation of the details where both show something. overlap: the share of the smaller image where they
-    do. zoom, stretch: the largest change of size and ratio of the axes that a view may have.
-    """
-
-    inliers: Annotated[int, Field(ge=4)] = 5
-    tolerance: Annotated[float, Field(gt=0)] = 2.0
-    similarity: Probability = 0.5
-    overlap: Fraction = 0.1
-    zoom: Annotated[float, Field(gt=1)] = 2.5
-    stretch: Annotated[float, Field(gt=1)] = 2.0
+    inliers: int = Field(default=5, ge=4, description="features that one affine map must take onto each other")
+    tolerance: float = Field(
+        default=2.0, gt=0, description="within so many pixels, of an image whose longer side is 160"
+    )
+    similarity: Probability = Field(
+        default=0.5, description="least correlation of the details where both images show something"
+    )
+    overlap: Fraction = Field(default=0.1, description="least share of the smaller image where both show something")
+    zoom: float = Field(default=2.5, gt=1, description="largest change of size that a view may have")
+    stretch: float = Field(default=2.0, gt=1, description="largest ratio of the axes that a view may have")
 
 
 @dataclass(frozen=True)

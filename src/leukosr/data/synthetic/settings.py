@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from pydantic import Field
 
 from leukosr.settings import PositiveInt, Section, Seed
@@ -12,12 +10,12 @@ SMALLEST_SIDE = 64  # a side, in pixels
 
 
 class SyntheticSet(Section):
-    """One synthetic set: folder, image size in pixels, sources per class in TRAIN and TEST, views per source, seed."""
+    """One set of synthetic smears."""
 
-    folder: str
-    height: Annotated[int, Field(ge=SMALLEST_SIDE)]
-    width: Annotated[int, Field(ge=SMALLEST_SIDE)]
-    train_sources: PositiveInt
-    test_sources: PositiveInt
-    views: PositiveInt
-    seed: Seed
+    folder: str = Field(description="folder that the images are written to")
+    height: int = Field(ge=SMALLEST_SIDE, description="height of the images in pixels")
+    width: int = Field(ge=SMALLEST_SIDE, description="width of the images in pixels")
+    train_sources: PositiveInt = Field(description="cells that are drawn for TRAIN, per class")
+    test_sources: PositiveInt = Field(description="cells that are drawn for TEST, per class")
+    views: PositiveInt = Field(description="augmented images of each cell")
+    seed: Seed = Field(description="seed of the drawing")

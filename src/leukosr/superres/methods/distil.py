@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -22,26 +22,25 @@ if TYPE_CHECKING:
 class CompactSize(Section):
     """The size of the compact network."""
 
-    features: PositiveInt
-    convolutions: PositiveInt
+    features: PositiveInt = Field(description="width of the layers")
+    convolutions: PositiveInt = Field(description="number of layers between the first and the last")
 
 
 class Distil(TrainSR):
-    """Settings and objective.
-
-    teacher: the weights of any generator of the study's scale, published or of another training; reads: their file.
-    start: a student has random weights.
-    originals: the share of the loss that compares with the originals; the rest compares with the teacher's images.
-    """
+    """A compact network that learns to make a teacher's images by L1."""
 
     architecture: ClassVar[str] = "compact"
     watched_key: ClassVar[str] = "teacher"
 
     method: Literal["distil"]
-    start: None
+    start: None = Field(description="null: a student starts from random weights")
     generator: CompactSize
-    teacher: str
-    originals: Annotated[float, Field(ge=0, lt=1)]
+    teacher: str = Field(description="weights of a generator of the study's scale: a file, or pretrained/NAME")
+    originals: float = Field(
+        ge=0,
+        lt=1,
+        description="share of the loss that compares with the originals; the rest compares with the teacher's images",
+    )
 
     def targets(self, train: Pairs, cache: Path, device: torch.device, processes: Processes) -> ImageStore[int]:
         """The teacher's images, uint8 H x W x 3; where originals count, too, these follow as channels 3 to 5."""

@@ -21,18 +21,18 @@ Epsilon = Annotated[float, Field(gt=0)]
 
 
 class PriorSRSize(Section):
-    """The size of the SR part; residual: 1 adds the enlarged input to the output."""
+    """The size of the SR part."""
 
-    features: PositiveInt
-    blocks: PositiveInt
-    residual: Literal[0, 1]
+    features: PositiveInt = Field(description="width of the layers")
+    blocks: PositiveInt = Field(description="residual blocks")
+    residual: Literal[0, 1] = Field(description="1: the enlarged input is added to the output")
 
 
 class SRPart(TrainSR):
-    """Training of the SR part alone. epsilon: of the Charbonnier loss, in a range of 1."""
+    """Training of the SR part alone."""
 
     generator: PriorSRSize
-    epsilon: Epsilon
+    epsilon: Epsilon = Field(description="epsilon of the Charbonnier loss, in a range of 1")
 
     def objective(self, stage: TrainStage, seed: int, device: torch.device) -> Objective:
         """image: mean Charbonnier error."""
@@ -45,7 +45,7 @@ class SRPart(TrainSR):
 
 
 class NonePrior(SRPart):
-    """Without a map."""
+    """The geometry prior's SR part without a map."""
 
     architecture: ClassVar[str] = "none_prior"
 
@@ -53,23 +53,22 @@ class NonePrior(SRPart):
 
 
 class GeometryPriorSize(PriorSRSize):
-    """With the width of the first layer of the U-Net that predicts the map."""
+    """The same with a U-Net that predicts the map."""
 
-    prior_features: PositiveInt
+    prior_features: PositiveInt = Field(description="width of the first layer of the U-Net that predicts the map")
 
 
 class GeometryPrior(TrainSR):
-    """Settings and objective, end to end. epsilon: of the Charbonnier loss, in a range of 1.
-
-    map_loss: weight of the map's loss; with 0 the same network is free to use its map as it likes, and needs no masks.
-    """
+    """A U-Net predicts nucleus, cytoplasm and rest, and the SR part enlarges with their help, end to end."""
 
     architecture: ClassVar[str] = "geometry_prior"
 
     method: Literal["geometry_prior"]
     generator: GeometryPriorSize
-    epsilon: Epsilon
-    map_loss: NonNegative
+    epsilon: Epsilon = Field(description="epsilon of the Charbonnier loss, in a range of 1")
+    map_loss: NonNegative = Field(
+        description="weight of the loss of the map; 0: the network uses its map as it likes, and needs no masks"
+    )
 
     @property
     def needs_masks(self) -> bool:
@@ -92,15 +91,14 @@ class GeometryPrior(TrainSR):
 
 
 class OraclePrior(SRPart):
-    """With the map of the mask that comes with the image: what a perfect prior would reach.
-
-    masks: the image's own, or `shuffled`, those of other images, in training and after it.
-    """
+    """The geometry prior's SR part with the true map: what a perfect prior would reach."""
 
     architecture: ClassVar[str] = "oracle_prior"
 
     method: Literal["oracle_prior"]
-    masks: Literal["own", "shuffled"]
+    masks: Literal["own", "shuffled"] = Field(
+        description="map of the image itself, or of another image, in training and after it"
+    )
 
     @property
     def needs_masks(self) -> bool:

@@ -27,24 +27,26 @@ if TYPE_CHECKING:  # settings are read without torch
 
 
 class TrainStage(Section):
-    """One stretch of a training with one optimiser.
+    """One stretch of a training with one optimiser."""
 
-    The learning rate is multiplied by `gamma` at each of the `milestones` and after `every` iterations, again and
-    again. optimizer: SGD takes the first of `betas` as its momentum; epsilon: of Adam. clip: the largest norm of all
-    gradients together.
-    """
-
-    name: Annotated[str, Field(pattern=r"^[a-z_]+$")]
-    iterations: PositiveInt
-    learning_rate: LearningRate
-    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]]
-    epsilon: Annotated[float, Field(gt=0, lt=1)] = 1e-8
-    milestones: list[PositiveInt]
-    gamma: Annotated[float, Field(gt=0, le=1)]
-    every: PositiveInt | None = None
-    optimizer: Literal["adam", "sgd"] = "adam"
-    weight_decay: NonNegative = 0.0
-    clip: Annotated[float, Field(gt=0)] | None = None
+    name: str = Field(pattern=r"^[a-z_]+$", description="name of the stage in tables and figures")
+    iterations: PositiveInt = Field(description="steps of the optimiser")
+    learning_rate: LearningRate = Field(description="learning rate at the start of the stage")
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
+        description="betas of Adam; SGD takes the first as its momentum"
+    )
+    epsilon: float = Field(default=1e-8, gt=0, lt=1, description="epsilon of Adam")
+    milestones: list[PositiveInt] = Field(description="iterations at which the learning rate is multiplied by `gamma`")
+    gamma: float = Field(gt=0, le=1, description="what the learning rate is multiplied by")
+    every: PositiveInt | None = Field(
+        default=None,
+        description="iterations after which the learning rate is multiplied by `gamma`, again and again; null: never",
+    )
+    optimizer: Literal["adam", "sgd"] = Field(default="adam", description="optimiser")
+    weight_decay: NonNegative = Field(default=0.0, description="weight decay of the optimiser")
+    clip: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="largest norm of all gradients together; null: any"
+    )
 
     def rate_at(self, iteration: int) -> float:
         """The learning rate after so many iterations of the stage."""
@@ -89,13 +91,7 @@ class Objective:
 
 
 class TrainSR(Section):
-    """One training; a method adds its own settings, names its generator and gives its objective.
-
-    start: weights to fine-tune from; reads: their file, which DVC watches (without a start: any input).
-    only_class (`class`): train on the images of one class. seed: null is study.seed.
-    patch: side of the HR patches, null for whole images. flips: true mirrors and turns them by quarters.
-    sizes: those of the budget's column, where conf/ takes the other values from; nothing reads them here.
-    """
+    """One training; a method adds its own settings, names its generator and gives its objective."""
 
     model_config = ConfigDict(serialize_by_alias=True)
     architecture: ClassVar[str]  # of the generator, in GENERATORS
@@ -103,20 +99,29 @@ class TrainSR(Section):
     watched_key: ClassVar[str] = "start"  # the setting that names the weights which DVC is to watch
 
     method: str
-    start: str | None
-    reads: str
-    only_class: Annotated[str | None, Field(alias="class")]
-    seed: Seed | None
+    start: str | None = Field(description="weights to fine-tune from: a file, or pretrained/NAME; null: random ones")
+    reads: str = Field(description="file of the weights, which DVC watches; without any, an input of the stage")
+    only_class: Annotated[str | None, Field(alias="class", description="train on the images of one class; null: all")]
+    seed: Seed | None = Field(description="root seed of the training; null: `study.seed`")
     generator: Section
-    patch: Annotated[int, Field(ge=32)] | None
-    batch: PositiveInt
+    patch: Annotated[int, Field(ge=32)] | None = Field(
+        description="side of the HR patches in pixels; null: whole images"
+    )
+    batch: PositiveInt = Field(description="patches per step, over all devices")
     stages: Annotated[Sequence[TrainStage], Field(min_length=1)]
-    ema: Annotated[float, Field(ge=0, lt=1)]
-    flips: bool | Literal["horizontal"]
-    validate_every: PositiveInt
-    precision: Precision
-    channels_last: bool
-    sizes: Annotated[dict[str, Any], Field(default={}, exclude=True)]
+    ema: float = Field(ge=0, lt=1, description="decay of the moving average of the generator; 0: none")
+    flips: bool | Literal["horizontal"] = Field(
+        description="true: patches are mirrored, and turned by quarters; horizontal: mirrored alone"
+    )
+    validate_every: PositiveInt = Field(description="iterations between two validations")
+    precision: Precision = Field(description="as `classifier.precision`")
+    channels_last: bool = Field(description="as `classifier.channels_last`")
+    sizes: Annotated[
+        dict[str, Any],
+        Field(
+            default={}, exclude=True, description="of the column of the budget; the other keys take their values here"
+        ),
+    ]
 
     @property
     def watched(self) -> str | None:
@@ -171,15 +176,15 @@ class TrainSR(Section):
 class Width(Section):
     """The size of a discriminator: the width of its first layer."""
 
-    features: PositiveInt
+    features: PositiveInt = Field(description="width of the first layer")
 
 
 class LossWeights(Section):
     """Weights of the parts of a GAN's generator loss; a part of weight 0 is neither computed nor logged."""
 
-    image: NonNegative
-    adversarial: NonNegative
-    perceptual: NonNegative
+    image: NonNegative = Field(description="weight of the difference of pixels")
+    adversarial: NonNegative = Field(description="weight of the adversarial loss")
+    perceptual: NonNegative = Field(description="weight of the perceptual loss")
 
 
 class TrainGAN(TrainSR):
@@ -187,7 +192,9 @@ class TrainGAN(TrainSR):
 
     discriminator: Width
     losses: LossWeights
-    perceptual_weights: PretrainedWeights
+    perceptual_weights: PretrainedWeights = Field(
+        description="weights of the VGG of the perceptual loss; none: random ones"
+    )
 
     def build_discriminator(self) -> nn.Module:
         """The discriminator, its weights drawn from torch's global state."""

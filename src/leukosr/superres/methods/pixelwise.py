@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from pydantic import Field
+
 from leukosr.settings import PositiveInt, Section
 from leukosr.superres.methods.method import Objective, TrainSR, TrainStage
 
@@ -13,13 +15,12 @@ if TYPE_CHECKING:
 
 
 class Pixelwise(TrainSR):
-    """Training by the squared error.
+    """Training by the squared error."""
 
-    sum_of_image: it is summed over an image's pixels, halved and averaged over images (VDSR's equation 1, with which
-    its learning rate is meant), not averaged over everything.
-    """
-
-    sum_of_image: bool = False
+    sum_of_image: bool = Field(
+        default=False,
+        description="whether the error is summed over an image and halved, as VDSR's learning rate expects",
+    )
 
     def objective(self, stage: TrainStage, seed: int, device: torch.device) -> Objective:
         """image: squared error."""
@@ -35,7 +36,7 @@ class Pixelwise(TrainSR):
 class SRCNNSize(Section):
     """The width of SRCNN's first layer."""
 
-    features: PositiveInt
+    features: PositiveInt = Field(description="width of the first layer")
 
 
 class SRCNN(Pixelwise):
@@ -50,8 +51,8 @@ class SRCNN(Pixelwise):
 class VDSRSize(Section):
     """The size of VDSR."""
 
-    features: PositiveInt
-    convolutions: PositiveInt
+    features: PositiveInt = Field(description="width of the layers")
+    convolutions: PositiveInt = Field(description="number of layers between the first and the last")
 
 
 class VDSR(Pixelwise):
@@ -64,11 +65,11 @@ class VDSR(Pixelwise):
 
 
 class SRResNetSize(Section):
-    """The size of SRResNet, and whether it takes luminance (1) or RGB (3)."""
+    """The size of SRResNet."""
 
-    features: PositiveInt
-    blocks: PositiveInt
-    channels: Literal[1, 3]
+    features: PositiveInt = Field(description="width of the layers")
+    blocks: PositiveInt = Field(description="residual blocks")
+    channels: Literal[1, 3] = Field(description="channels of the images: luminance (1) or RGB (3)")
 
 
 class SRResNet(Pixelwise):

@@ -20,26 +20,28 @@ LAYERS = {"conv1_2": 0.1, "conv2_2": 0.1, "conv3_4": 1.0, "conv4_4": 1.0, "conv5
 class RRDBSize(Section):
     """The size of Real-ESRGAN's generator."""
 
-    features: PositiveInt
-    blocks: PositiveInt
-    growth: PositiveInt
+    features: PositiveInt = Field(description="width of the layers")
+    blocks: PositiveInt = Field(description="residual-in-residual dense blocks")
+    growth: PositiveInt = Field(description="channels that each layer of a dense block adds")
 
 
 class RealESRGANStage(TrainStage):
-    """Real-ESRNet with L1 alone, or the whole loss against the discriminator."""
+    """A stage of Real-ESRGAN."""
 
-    loss: Literal["l1", "gan"]
+    loss: Literal["l1", "gan"] = Field(
+        description="L1 alone (Real-ESRNet), or the whole loss against the discriminator"
+    )
 
 
 class RealESRGAN(TrainGAN):
-    """Settings and objective. sharpen_target: L1 and perceptual targets are USM-sharpened ground truth."""
+    """Real-ESRGAN (Wang et al., ICCVW 2021): L1 alone, then with a U-Net as the discriminator."""
 
     architecture: ClassVar[str] = "real_esrgan"
 
     method: Literal["real_esrgan"]
     generator: RRDBSize
     stages: Annotated[Sequence[RealESRGANStage], Field(min_length=1)]
-    sharpen_target: bool
+    sharpen_target: bool = Field(description="whether L1 and the perceptual loss compare with USM-sharpened originals")
 
     def objective(self, stage: TrainStage, seed: int, device: torch.device) -> Objective:
         """image: mean absolute error; perceptual: L1 of VGG19 features; adversarial: cross-entropy against "real".
@@ -77,7 +79,7 @@ class Denoise(TrainSR):
 
     method: Literal["denoise"]
     generator: RRDBSize
-    sharpen_target: bool
+    sharpen_target: bool = Field(description="whether L1 compares with USM-sharpened originals")
 
     def objective(self, stage: TrainStage, seed: int, device: torch.device) -> Objective:
         """image: mean absolute error."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from pydantic import Field
+
 from leukosr.settings import NonNegative, PositiveInt, Section
 from leukosr.superres.methods.method import LossWeights, Objective, TrainGAN, TrainStage
 
@@ -15,18 +17,18 @@ if TYPE_CHECKING:
 class ResNetSize(Section):
     """The size of SRGAN's generator."""
 
-    features: PositiveInt
-    blocks: PositiveInt
+    features: PositiveInt = Field(description="width of the layers")
+    blocks: PositiveInt = Field(description="residual blocks")
 
 
 class SRGANLosses(LossWeights):
     """With the weight of the total variation."""
 
-    total_variation: NonNegative
+    total_variation: NonNegative = Field(description="weight of the total variation")
 
 
 class SRGAN(TrainGAN):
-    """Settings and objective."""
+    """SRGAN (Ledig et al., CVPR 2017) as the case studies trained it."""
 
     architecture: ClassVar[str] = "srgan"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -15,13 +15,17 @@ if TYPE_CHECKING:
 
 
 class FixedWidth(Width):
-    """With the side, in pixels, of the only images that the discriminator takes."""
+    """The size of a discriminator that takes images of one size."""
 
-    side: Annotated[int, Field(ge=32, multiple_of=16)]
+    side: int = Field(
+        ge=32,
+        multiple_of=16,
+        description="side of the images that the discriminator takes, in pixels; equal to `patch`",
+    )
 
 
 class SRGANKeras(TrainGAN):
-    """Settings and objective."""
+    """SRGAN as Ferdousi et al. 2024 (001) trained it."""
 
     architecture: ClassVar[str] = "srgan_keras"
 

@@ -23,40 +23,43 @@ if TYPE_CHECKING:
 
 
 class TaskStage(TrainStage):
-    """The warm-up with L1 alone, or with the classifier's features; the classifier learns in both."""
+    """A stage of SR4IR; the classifier learns in both."""
 
-    loss: Literal["l1", "task"]
+    loss: Literal["l1", "task"] = Field(description="L1 alone, to warm up, or also the features of the classifier")
 
 
 class TaskLosses(Section):
-    """Weights: of pixels and features for SR, and of each of the classifier's three cross-entropies."""
+    """Weights of the parts of both losses."""
 
-    image: NonNegative
-    features: NonNegative
-    classes: NonNegative
+    image: NonNegative = Field(description="weight of the difference of pixels")
+    features: NonNegative = Field(description="weight of the difference of features")
+    classes: NonNegative = Field(description="weight of each of the three cross-entropies of the classifier")
 
 
 class TaskDriven(TrainSR):
-    """Settings and objective. Images are whole: the class of a cell is not that of its patches.
+    """SR4IR (Kim et al., CVPR 2024): SR restores what a classifier sees that learns beside it.
 
-    classes: at least as many as the set has. backbone, normalisation: of the classifier, which is not among those that
-    are tested. classifier_weights: pretrained/NAME, null starts at random; reads: their file. Both networks take the
-    optimizer of the stage; the paper trains the classifier by SGD at 0.03.
+    Images are whole: the class of a cell is not that of its patches. Both networks take the optimizer of the stage; the
+    paper trains the classifier by SGD at 0.03.
     """
 
     architecture: ClassVar[str] = "real_esrgan"
     watched_key: ClassVar[str] = "classifier_weights"
 
     method: Literal["task_driven"]
-    start: None
-    patch: None
+    start: None = Field(description="null: the generator starts from random weights")
+    patch: None = Field(description="null: whole images, as patches do not show a class")
     generator: RRDBSize
     stages: Annotated[Sequence[TaskStage], Field(min_length=1)]
     losses: TaskLosses
-    classes: Annotated[int, Field(ge=2)]
-    backbone: Backbone
-    normalisation: Literal["imagenet", "efficientnet_lite"]
-    classifier_weights: Annotated[str, Field(pattern=r"^pretrained/[A-Za-z0-9_-]+$")] | None
+    classes: int = Field(ge=2, description="classes of the classifier, at least as many as the set has")
+    backbone: Backbone = Field(description="backbone of the classifier, which is not among those that are tested")
+    normalisation: Literal["imagenet", "efficientnet_lite"] = Field(
+        description="scale of the pixels that the backbone gets"
+    )
+    classifier_weights: Annotated[str, Field(pattern=r"^pretrained/[A-Za-z0-9_-]+$")] | None = Field(
+        description="what it starts from: pretrained/NAME; null: random weights"
+    )
 
     def build_discriminator(self) -> nn.Module:
         """The classifier. Raises LeukoError for weights that are missing or of another network."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from pydantic import Field
+
 from leukosr.settings import PositiveInt
 from leukosr.superres.methods.method import Objective, TrainGAN, TrainStage
 from leukosr.superres.methods.srgan import ResNetSize
@@ -44,9 +46,9 @@ class VGGGAN(TrainGAN):
 
 
 class LuminanceSize(ResNetSize):
-    """Of a network that takes luminance."""
+    """The size of a network that takes luminance."""
 
-    channels: Literal[1]
+    channels: Literal[1] = Field(description="channels of the images: luminance")
 
 
 class SRGANLuminance(VGGGAN):
@@ -59,9 +61,9 @@ class SRGANLuminance(VGGGAN):
 
 
 class SFTGANSize(LuminanceSize):
-    """With the number of classes of the map."""
+    """The same for a network that takes a map."""
 
-    conditions: Literal[3]
+    conditions: Literal[3] = Field(description="classes of the map")
 
 
 class SFTGAN(VGGGAN):
@@ -79,24 +81,21 @@ class SFTGAN(VGGGAN):
 
 
 class SFTGANPriorSize(ResNetSize):
-    """With the width of the first layer of the U-Net that predicts the map."""
+    """The size of SRResNet around a U-Net."""
 
-    prior_features: PositiveInt
+    prior_features: PositiveInt = Field(description="width of the first layer of the U-Net that predicts the map")
 
 
 class SFTGANPrior(VGGGAN):
-    """SFTGAN on luminance with the map that a trained geometry prior predicts; the prior learns no further.
-
-    prior: the weights of a `geometry_prior` of the study's scale, or the folder of such a training; reads: the same.
-    """
+    """SFTGAN on luminance with the map that a trained geometry prior predicts; the prior learns no further."""
 
     architecture: ClassVar[str] = "sftgan_prior"
     watched_key: ClassVar[str] = "prior"
 
     method: Literal["sftgan_prior"]
-    start: None
+    start: None = Field(description="null: the network starts from random weights, its prior from `prior`")
     generator: SFTGANPriorSize
-    prior: str
+    prior: str = Field(description="weights of a geometry_prior of the study's scale, or the folder of such a training")
 
     def build_generator(self, scale: int) -> Generator:
         """The network around the trained prior. Raises LeukoError for weights of something else."""
