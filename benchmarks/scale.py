@@ -1,0 +1,154 @@
+"""`python -m benchmarks.scale`: how time and memory of the data stages grow with the number of images.
+
+Every stage runs in a process of its own. What is finished is kept, so a measurement that was cut goes on.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import shutil
+import sys
+import time
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import psutil
+import typer
+
+from benchmarks.images import compose_params
+from benchmarks.machine import machine_facts
+from benchmarks.measure import MIB, in_child, peak_memory, private_memory
+from benchmarks.scale_page import Piece, write_page
+from benchmarks.scale_set import SIDE, draw_set
+from leukosr.config import Params
+from leukosr.engine.parallel import usable_cores
+from leukosr.errors import LeukoError
+from leukosr.files import write_json
+from leukosr.layout import Layout
+from leukosr.versions import git_commit
+
+HERE = Path(__file__).resolve().parent
+RESULTS, PAGE = HERE / "scale.json", HERE.parent / "docs" / "scale.md"
+COUNTS = (1000, 3000, 10_000, 30_000)  # and as many as are asked for
+ARMS = ("raw", "bicubic")
+STAGES = (
+    "prepare", "degrade", *(f"{stage} {arm}" for arm in ARMS for stage in ("upscale", "quality")), "report", "provenance",
+)  # fmt: skip
+app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+
+
+@app.command()
+def main(
+    images: Annotated[int, typer.Option(min=100, help="The largest set.")] = 100_000,
+    folder: Annotated[Path, typer.Option(help="Sets and finished pieces.")] = Path(".leukosr/scale"),
+) -> None:
+    """Measure sets of 1,000, 3,000, 10,000, 30,000 … images; write benchmarks/scale.json and docs/scale.md.
+
+    A finished piece is not measured again; remove the folder to begin anew.
+    """
+    try:
+        pieces = measure_all(folder.resolve(), [*(count for count in COUNTS if count < images), images])
+    except LeukoError as error:
+        sys.exit(f"error: {error}")
+    machine = {**in_child(machine_facts), "memory_gib": round(psutil.virtual_memory().total / 2**30)}
+    write_json(RESULTS, {"machine": machine, "pieces": [asdict(piece) for piece in pieces]})
+    write_page(machine, pieces, PAGE)
+    print(f"scale: {len(pieces)} pieces, up to {images:,} images -> {RESULTS}, {PAGE}")
+
+
+def measure_all(folder: Path, counts: list[int]) -> list[Piece]:
+    """All stages on sets of so many images, smallest first. The images are removed once a set is finished."""
+    pieces, asked = [], len(counts) * len(STAGES)
+    for count in counts:
+        home = folder / str(count)
+        for stage in STAGES:
+            kept = home / "pieces" / f"{stage}.json"
+            if not kept.is_file():
+                write_json(kept, asdict(measure(stage, count, home)))
+            piece = Piece(**json.loads(kept.read_text(encoding="utf-8")))
+            pieces.append(piece)
+            print(
+                f"scale: {stage} of {count:,} images: {piece.seconds:.1f} s, {piece.peak_mib:.0f} MiB "
+                f"({len(pieces)} of {asked} pieces)",
+                flush=True,
+            )
+        for made in home.iterdir():
+            if made.name != "pieces":
+                shutil.rmtree(made)
+    return pieces
+
+
+def measure(stage: str, count: int, home: Path) -> Piece:
+    """Run one stage on a set of `count` images in `home`, which earlier stages have worked on."""
+    if not (home / "set").is_dir():
+        draw_set(home / "set", count)
+    params = params_for(home / "set")
+    seconds, peak = peak_memory(run_stage, stage, params, home, counted=private_memory)
+    when = f"{date.today():%Y-%m-%d}, commit {git_commit()[:9]}, {usable_cores()} cores"
+    return Piece(stage, count, seconds, peak / MIB, note(stage, home), when)
+
+
+def params_for(root: Path) -> Params:
+    """Image quality of two arms that need no network; all images but one in a hundred are compared."""
+    params = compose_params(
+        "study=demo_sr", f"arms=[{','.join(ARMS)}]", f"image.height={SIDE}", f"image.width={SIDE}",
+        "prepare.train=null", "prepare.test=null", "prepare.sr_fraction=0.01",
+        "budget.per_class.sr_train=null", "budget.per_class.classifier=null",
+    )  # fmt: skip
+    return params.model_copy(update={"prepare": params.prepare.model_copy(update={"root": str(root)})})
+
+
+def run_stage(stage: str, params: Params, home: Path) -> float:
+    """Run a stage as its command does; seconds without starting Python."""
+    from rich.console import Console
+
+    from leukosr.stages.context import Context
+    from leukosr.stages.provenance import Search
+
+    name, *arm = stage.split()
+    module = importlib.import_module(f"leukosr.stages.{name}")
+    console = Console(quiet=True)
+    started = time.perf_counter()
+    if name == "provenance":
+        module.run_folder(home / "set", home / "provenance", console, Search(state=home / "state"))
+    else:
+        layout = Layout(params.study.name, home / "outputs", home / "reports")
+        module.run(Context(params, layout, console), *arm)
+    return time.perf_counter() - started
+
+
+def note(stage: str, home: Path) -> str:
+    """What a stage made that a reader asks about: the size of a page, how good the search was."""
+    if stage == "report":
+        (page,) = (home / "reports").glob("*/index.html")
+        return f"a page of {page.stat().st_size / MIB:.1f} MiB"
+    if stage == "provenance":
+        precision, recall = pairs_found(home)
+        page = home / "provenance" / "index.html"
+        return (
+            f"of the pairs of views {100 * recall:.1f} % found, of the found pairs {100 * precision:.2f} % right; a page "
+            f"of {page.stat().st_size / MIB:.1f} MiB"
+        )
+    return ""
+
+
+def pairs_found(home: Path) -> tuple[float, float]:
+    """Precision and recall over pairs of images of one source."""
+    true = pd.read_csv(home / "set" / "sources.csv", dtype=str)
+    found = pd.read_csv(home / "provenance" / "sources.csv", dtype=str)
+    both = true.merge(found, left_on="path", right_on="image", suffixes=("_true", "_found"), validate="one_to_one")
+
+    def pairs(*columns: str) -> int:
+        sizes = both.groupby(list(columns)).size()
+        return int((sizes * (sizes - 1) // 2).sum())
+
+    right = pairs("source_true", "source_found")
+    return right / max(pairs("source_found"), 1), right / max(pairs("source_true"), 1)
+
+
+if __name__ == "__main__":
+    app()
