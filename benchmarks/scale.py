@@ -36,8 +36,12 @@ RESULTS, PAGE = HERE / "scale.json", HERE.parent / "docs" / "scale.md"
 COUNTS = (1000, 3000, 10_000, 30_000)  # and as many as are asked for
 ARMS = ("raw", "bicubic")
 STAGES = (
-    "prepare", "degrade", *(f"{stage} {arm}" for arm in ARMS for stage in ("upscale", "quality")), "report", "provenance",
-)  # fmt: skip
+    "prepare",
+    "degrade",
+    *(f"{stage} {arm}" for arm in ARMS for stage in ("upscale", "quality")),
+    "report",
+    "provenance",
+)
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
 
@@ -130,8 +134,8 @@ def note(stage: str, home: Path) -> str:
         precision, recall = pairs_found(home)
         page = home / "provenance" / "index.html"
         return (
-            f"of the pairs of views {100 * recall:.1f} % found, of the found pairs {100 * precision:.2f} % right; a page "
-            f"of {page.stat().st_size / MIB:.1f} MiB"
+            f"{100 * recall:.1f} % of the pairs of views found, {100 * precision:.2f} % of the found pairs right; "
+            f"a page of {page.stat().st_size / MIB:.1f} MiB"
         )
     return ""
 

@@ -10,13 +10,13 @@ from typing import Any
 
 HEAD = """# Scale
 
-Written by `python -m benchmarks.scale --images 100000`; do not edit. It draws sets of small images (32×32, each cell in four
-views), runs the stages of a study of image quality on them, each in a process of its own, and keeps what is finished: cut, it
-goes on where it was.
+Written by `python -m benchmarks.scale --images 100000`; do not edit. It draws sets of small images (32×32, each cell in
+four views), runs the stages of a study of image quality on them, each in a process of its own, and keeps what is
+finished: cut, it goes on where it was.
 
-Seconds are without starting Python. Memory is the peak of a process and its workers together, without pages of files, which
-the system takes back when it needs them. Larger images take longer and no more memory: stages hold a few at a time.
-Networks and classifiers are not measured here; [benchmarks](benchmarks.md) and [GPUs](fast.md) have their rates.
+Seconds are without starting Python. Memory is the peak of a process and its workers together, without pages of files,
+which the system takes back when it needs them. Larger images take longer, and no more memory per image of the set:
+stages hold a few at a time. Networks and classifiers are not measured here; [benchmarks](benchmarks.md) has their rates.
 """
 MILLION = 1_000_000
 
@@ -64,7 +64,13 @@ def write_page(machine: Mapping[str, Any], pieces: Sequence[Piece], page: Path) 
     counts = sorted({piece.images for piece in pieces})
     by_stage = {name: [piece for piece in pieces if piece.stage == name] for name in {p.stage: None for p in pieces}}
     trends = {name: trend for name, found in by_stage.items() if (trend := trend_of(found))}
-    head = ["stage", *(f"{count:,} images" for count in counts), "time grows as", "memory per 1,000 images", "a million"]
+    head = [
+        "stage",
+        *(f"{count:,} images" for count in counts),
+        "time grows as",
+        "memory per 1,000 images",
+        "a million",
+    ]
     rows = [
         [name, *(_cost(found, count) for count in counts), *_growth(trends.get(name))]
         for name, found in by_stage.items()
@@ -72,7 +78,9 @@ def write_page(machine: Mapping[str, Any], pieces: Sequence[Piece], page: Path) 
     table = "\n".join("| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows))
     where = f"{machine['cpu']}, {machine['memory_gib']} GiB of memory."
     when = "Measured " + "; ".join(dict.fromkeys(piece.measured for piece in pieces)) + "."
-    notes = "\n".join(f"- {p.stage} of {p.images:,} images: {p.note}." for p in pieces if p.note and p.images == counts[-1])
+    notes = "\n".join(
+        f"- {p.stage} of {p.images:,} images: {p.note}." for p in pieces if p.note and p.images == counts[-1]
+    )
     parts = [HEAD, f"{where} {when}\n", table + "\n", notes + "\n"]
     if trends:
         parts.append(_limits(trends, machine["memory_gib"]))
@@ -98,8 +106,8 @@ def _limits(trends: Mapping[str, Trend], memory: int) -> str:
     hours = sum(trend.seconds(MILLION) for trend in trends.values()) / 3600
     trend = trends[largest]
     words = (
-        f"A million such images would take {hours:.0f} hours here, {trends[slowest].seconds(MILLION) / 3600:.0f} of them "
-        f"in `{slowest}`, and {trend.gib(MILLION):.1f} GiB of memory in `{largest}`"
+        f"A million such images would take {hours:.0f} hours here, "
+        f"{trends[slowest].seconds(MILLION) / 3600:.0f} of them in `{slowest}`, and {trend.gib(MILLION):.1f} GiB of memory in `{largest}`"
     )
     if trend.mib > 0:
         most = trend.last.images + (memory * 1024 - trend.last.peak_mib) / trend.mib * 1000

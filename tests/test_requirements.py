@@ -34,6 +34,7 @@ DEV_BY_NAME = {
     "import-linter": ("Makefile", "lint-imports"),
     "pytest-cov": ("Makefile", "--cov "),
     "mkdocs-material": ("mkdocs.yml", "name: material"),
+    "moto": ("tests/services.py", "moto.server"),
 }
 
 
