@@ -16,7 +16,8 @@ finished: cut, it goes on where it was.
 
 Seconds are without starting Python. Memory is the peak of a process and its workers together, without pages of files,
 which the system takes back when it needs them. Larger images take longer, and no more memory per image of the set:
-stages hold a few at a time. Networks and classifiers are not measured here; [benchmarks](benchmarks.md) has their rates.
+stages hold a few at a time. Networks and classifiers are not measured here;
+[benchmarks](benchmarks.md) has their rates.
 """
 MILLION = 1_000_000
 
@@ -105,9 +106,10 @@ def _limits(trends: Mapping[str, Trend], memory: int) -> str:
     largest = max(trends, key=lambda name: trends[name].gib(MILLION))
     hours = sum(trend.seconds(MILLION) for trend in trends.values()) / 3600
     trend = trends[largest]
+    longest = trends[slowest].seconds(MILLION) / 3600
     words = (
-        f"A million such images would take {hours:.0f} hours here, "
-        f"{trends[slowest].seconds(MILLION) / 3600:.0f} of them in `{slowest}`, and {trend.gib(MILLION):.1f} GiB of memory in `{largest}`"
+        f"A million such images would take {hours:.0f} hours here, {longest:.0f} of them in `{slowest}`, and "
+        f"{trend.gib(MILLION):.1f} GiB of memory in `{largest}`"
     )
     if trend.mib > 0:
         most = trend.last.images + (memory * 1024 - trend.last.peak_mib) / trend.mib * 1000

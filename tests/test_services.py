@@ -1,4 +1,4 @@
-"""The services of compose.yaml: what the file says, and the dashboard; tests/pipeline/test_on_services.py runs others."""
+"""The services of compose.yaml: what the file says, and the dashboard; tests/pipeline/test_on_services.py runs them."""
 
 from __future__ import annotations
 
