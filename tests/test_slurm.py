@@ -79,7 +79,7 @@ def test_slurm_would_take_the_job(job: Path) -> None:
 
 def test_a_study_runs_in_the_folder_that_it_was_submitted_from(project: Path) -> None:
     assert start("study", project).stdout == "dvc repro\n"
-    assert start("study", project, "train_sr@srgan").stdout == "dvc repro train_sr@srgan\n"
+    assert start("study", project, "-S", "study=case1").stdout == "dvc exp run -S study=case1\n"
 
 
 def test_torchrun_joins_the_nodes_of_a_training(project: Path) -> None:
