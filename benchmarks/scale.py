@@ -90,8 +90,7 @@ def measure(stage: str, count: int, home: Path) -> Piece:
     """Run one stage on a set of `count` images in `home`, which earlier stages have worked on."""
     if not (home / "set").is_dir():
         draw_set(home / "set", count)
-    params = params_for(home / "set")
-    seconds, peak = peak_memory(run_stage, stage, params, home, counted=private_memory)
+    seconds, peak = peak_memory(run_stage, stage, home, counted=private_memory)
     when = f"{date.today():%Y-%m-%d}, commit {git_commit()[:9]}, {usable_cores()} cores"
     return Piece(stage, count, seconds, peak / MIB, note(stage, home), when)
 
@@ -106,8 +105,8 @@ def params_for(root: Path) -> Params:
     return params.model_copy(update={"prepare": params.prepare.model_copy(update={"root": str(root)})})
 
 
-def run_stage(stage: str, params: Params, home: Path) -> float:
-    """Run a stage as its command does; seconds without starting Python."""
+def run_stage(stage: str, home: Path) -> float:
+    """Run a stage as its command does; seconds without starting Python and reading the settings."""
     from rich.console import Console
 
     from leukosr.stages.context import Context
@@ -115,7 +114,7 @@ def run_stage(stage: str, params: Params, home: Path) -> float:
 
     name, *arm = stage.split()
     module = importlib.import_module(f"leukosr.stages.{name}")
-    console = Console(quiet=True)
+    params, console = params_for(home / "set"), Console(quiet=True)
     started = time.perf_counter()
     if name == "provenance":
         module.run_folder(home / "set", home / "provenance", console, Search(state=home / "state"))

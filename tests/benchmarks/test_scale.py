@@ -57,7 +57,7 @@ def test_the_page_says_how_stages_grow_and_what_a_million_images_would_take(tmp_
     pieces = [
         Piece("prepare", 1000, 1.0, 100.0, measured=DAY),
         Piece("prepare", 10_000, 10.0, 109.0, measured=DAY),
-        Piece("provenance", 1000, 5.0, 200.0, "old", measured=DAY),
+        Piece("provenance", 1000, 5.0, 200.0, "a smaller page", measured=DAY),
         Piece("provenance", 10_000, 500.0, 1100.0, "a page of 1.0 MiB", measured=DAY),
     ]
     write_page(MACHINE, pieces, tmp_path / "scale.md")
@@ -68,7 +68,7 @@ def test_the_page_says_how_stages_grow_and_what_a_million_images_would_take(tmp_
     assert "| images^2.00 | +100.0 MiB | 1388.9 h, 97.8 GiB |" in page
     assert "1389 hours here, 1389 of them in `provenance`, and 97.8 GiB of memory in `provenance`" in page
     assert "fill the 24 GiB of this machine at about 0.2 million" in page
-    assert "- provenance of 10,000 images: a page of 1.0 MiB." in page and "old" not in page
+    assert "- provenance of 10,000 images: a page of 1.0 MiB." in page and "smaller" not in page
     assert f"Measured {DAY}." in page
 
 

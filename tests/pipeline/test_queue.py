@@ -13,7 +13,7 @@ from .conftest import Clone, fresh_clone, tiny
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 
-STUDY = (*tiny([]), "-S", "study=demo_sr", "-S", "arms=[bicubic]")
+STUDY = (*tiny(["srgan"]), "-S", "study=demo_sr", "-S", "arms=[srgan]")
 PATIENCE = 300
 
 
@@ -30,10 +30,11 @@ def test_a_queued_study_runs_beside_the_folder_and_is_applied_to_it(tmp_path: Pa
         assert "Failed" not in status, clone.run("dvc", "queue", "logs", "tiny")
         assert time.monotonic() < deadline, status
         time.sleep(2)
+    clone.run("dvc", "queue", "stop")
     assert not (clone.root / "outputs").exists(), "it ran in a folder of its own"
     clone.run("dvc", "exp", "apply", "tiny")
     summary = json.loads((clone.root / "reports/demo_sr/summary.json").read_text(encoding="utf-8"))
-    assert summary["bicubic"]["psnr"] > 0
+    assert summary["srgan"]["psnr"] > 0
     client = MlflowClient(store)
     runs = client.search_runs([each.experiment_id for each in client.search_experiments()])
-    assert "quality bicubic" in {run.info.run_name for run in runs}, "logged where the queue was started"
+    assert "train_sr srgan" in {run.info.run_name for run in runs}, "logged where the queue was started"
