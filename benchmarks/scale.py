@@ -18,13 +18,13 @@ from typing import Annotated
 import pandas as pd
 import psutil
 import typer
+import yaml
 
-from benchmarks.images import compose_params
 from benchmarks.machine import machine_facts
 from benchmarks.measure import MIB, in_child, peak_memory, private_memory
 from benchmarks.scale_page import Piece, write_page
 from benchmarks.scale_set import SIDE, draw_set
-from leukosr.config import Params
+from leukosr.config import Params, load_params
 from leukosr.engine.parallel import usable_cores
 from leukosr.errors import LeukoError
 from leukosr.files import write_json
@@ -81,7 +81,7 @@ def measure_all(folder: Path, counts: list[int]) -> list[Piece]:
                 flush=True,
             )
         for made in home.iterdir():
-            if made.name != "pieces":
+            if made.is_dir() and made.name != "pieces":
                 shutil.rmtree(made)
     return pieces
 
@@ -90,13 +90,17 @@ def measure(stage: str, count: int, home: Path) -> Piece:
     """Run one stage on a set of `count` images in `home`, which earlier stages have worked on."""
     if not (home / "set").is_dir():
         draw_set(home / "set", count)
+    params = params_for(home / "set").model_dump(mode="json")
+    (home / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     seconds, peak = peak_memory(run_stage, stage, home, counted=private_memory)
     when = f"{date.today():%Y-%m-%d}, commit {git_commit()[:9]}, {usable_cores()} cores"
     return Piece(stage, count, seconds, peak / MIB, note(stage, home), when)
 
 
 def params_for(root: Path) -> Params:
-    """Image quality of two arms that need no network; all images but one in a hundred are compared."""
+    """A study of image quality of two arms without networks; all images but one in a hundred are compared."""
+    from benchmarks.images import compose_params  # it loads torch, which no stage here needs
+
     params = compose_params(
         "study=demo_sr", f"arms=[{','.join(ARMS)}]", f"image.height={SIDE}", f"image.width={SIDE}",
         "prepare.train=null", "prepare.test=null", "prepare.sr_fraction=0.01",
@@ -106,7 +110,7 @@ def params_for(root: Path) -> Params:
 
 
 def run_stage(stage: str, home: Path) -> float:
-    """Run a stage as its command does; seconds without starting Python and reading the settings."""
+    """Run a stage as its command does; seconds without starting Python and reading params.yaml."""
     from rich.console import Console
 
     from leukosr.stages.context import Context
@@ -114,7 +118,7 @@ def run_stage(stage: str, home: Path) -> float:
 
     name, *arm = stage.split()
     module = importlib.import_module(f"leukosr.stages.{name}")
-    params, console = params_for(home / "set"), Console(quiet=True)
+    params, console = load_params(home / "params.yaml"), Console(quiet=True)
     started = time.perf_counter()
     if name == "provenance":
         module.run_folder(home / "set", home / "provenance", console, Search(state=home / "state"))

@@ -29,7 +29,7 @@ from .conftest import Clone, fresh_clone, stages_run, tiny
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 
 STUDY = (*tiny(["srgan"]), "-S", "study=demo_sr", "-S", "arms=[bicubic,srgan]", "-S", "runtime.log_models=true")
-TRIALS = 4
+TRIALS = 3
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,12 @@ def test_two_machines_share_a_sweep_and_one_that_dies_leaves_its_trial_to_the_ot
     storage = open_storage(url, 60)  # with its tables, before others look
     for machine in machines:
         machine.edit_params(
-            {"sweep.runs": TRIALS, "train_sr.srgan.stages.0.iterations": 150, "runtime.heartbeat_seconds": 2}
+            {
+                "sweep.runs": TRIALS,
+                "train_sr.srgan.stages.0.iterations": 100,
+                "train_sr.srgan.validate_every": 50,
+                "runtime.heartbeat_seconds": 2,
+            }
         )
     first, second = (machine.start("leukosr", "sweep") for machine in machines)
     wait_for_trials(storage, 2)
