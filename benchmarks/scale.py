@@ -10,6 +10,7 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -22,7 +23,7 @@ import yaml
 
 from benchmarks.machine import machine_facts
 from benchmarks.measure import MIB, in_child, peak_memory, private_memory
-from benchmarks.scale_page import Piece, write_page
+from benchmarks.scale_page import Piece, cost, write_page
 from benchmarks.scale_set import SIDE, draw_set
 from leukosr.config import Params, load_params
 from leukosr.engine.parallel import usable_cores
@@ -52,38 +53,36 @@ def main(
 ) -> None:
     """Measure sets of 1,000, 3,000, 10,000, 30,000 … images; write benchmarks/scale.json and docs/scale.md.
 
-    A finished piece is not measured again; remove the folder to begin anew.
+    Both are written after each piece, a stage on a set. A finished piece is not measured again; remove the folder to
+    begin anew.
     """
+    machine = {**in_child(machine_facts), "memory_gib": round(psutil.virtual_memory().total / 2**30)}
+    counts = [*(count for count in COUNTS if count < images), images]
+    pieces: list[Piece] = []
     try:
-        pieces = measure_all(folder.resolve(), [*(count for count in COUNTS if count < images), images])
+        for piece in measure_all(folder.resolve(), counts):
+            pieces.append(piece)
+            write_json(RESULTS, {"machine": machine, "pieces": [asdict(each) for each in pieces]})
+            write_page(machine, pieces, PAGE)
+            done = f"{len(pieces)} of {len(counts) * len(STAGES)} pieces"
+            print(f"scale: {piece.stage} of {piece.images:,} images: {cost(piece)} ({done})", flush=True)
     except LeukoError as error:
         sys.exit(f"error: {error}")
-    machine = {**in_child(machine_facts), "memory_gib": round(psutil.virtual_memory().total / 2**30)}
-    write_json(RESULTS, {"machine": machine, "pieces": [asdict(piece) for piece in pieces]})
-    write_page(machine, pieces, PAGE)
-    print(f"scale: {len(pieces)} pieces, up to {images:,} images -> {RESULTS}, {PAGE}")
+    print(f"scale: up to {images:,} images -> {RESULTS}, {PAGE}")
 
 
-def measure_all(folder: Path, counts: list[int]) -> list[Piece]:
+def measure_all(folder: Path, counts: list[int]) -> Iterator[Piece]:
     """All stages on sets of so many images, smallest first. The images are removed once a set is finished."""
-    pieces, asked = [], len(counts) * len(STAGES)
     for count in counts:
         home = folder / str(count)
         for stage in STAGES:
             kept = home / "pieces" / f"{stage}.json"
             if not kept.is_file():
                 write_json(kept, asdict(measure(stage, count, home)))
-            piece = Piece(**json.loads(kept.read_text(encoding="utf-8")))
-            pieces.append(piece)
-            print(
-                f"scale: {stage} of {count:,} images: {piece.seconds:.1f} s, {piece.peak_mib:.0f} MiB "
-                f"({len(pieces)} of {asked} pieces)",
-                flush=True,
-            )
+            yield Piece(**json.loads(kept.read_text(encoding="utf-8")))
         for made in home.iterdir():
             if made.is_dir() and made.name != "pieces":
                 shutil.rmtree(made)
-    return pieces
 
 
 def measure(stage: str, count: int, home: Path) -> Piece:
@@ -92,8 +91,10 @@ def measure(stage: str, count: int, home: Path) -> Piece:
         draw_set(home / "set", count)
     params = params_for(home / "set").model_dump(mode="json")
     (home / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    shutil.rmtree(home / "state", ignore_errors=True)  # a search that goes on would show a part of its time
     seconds, peak = peak_memory(run_stage, stage, home, counted=private_memory)
-    when = f"{date.today():%Y-%m-%d}, commit {git_commit()[:9]}, {usable_cores()} cores"
+    cores = usable_cores()
+    when = f"{date.today():%Y-%m-%d}, commit {git_commit()[:9]}, {cores} core{'s' if cores > 1 else ''}"
     return Piece(stage, count, seconds, peak / MIB, note(stage, home), when)
 
 

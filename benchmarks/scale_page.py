@@ -11,8 +11,8 @@ from typing import Any
 HEAD = """# Scale
 
 Written by `python -m benchmarks.scale --images 100000`; do not edit. It draws sets of small images (32×32, each cell in
-four views), runs the stages of a study of image quality on them, each in a process of its own, and keeps what is
-finished: cut, it goes on where it was.
+four views), runs the stages of a study of image quality on them, each in a process of its own, and keeps each stage
+that is finished: cut, it goes on with the next.
 
 Seconds are without starting Python. Memory is the peak of a process and its workers together, without pages of files,
 which the system takes back when it needs them. Larger images take longer, and no more memory per image of the set:
@@ -73,24 +73,27 @@ def write_page(machine: Mapping[str, Any], pieces: Sequence[Piece], page: Path) 
         "a million",
     ]
     rows = [
-        [name, *(_cost(found, count) for count in counts), *_growth(trends.get(name))]
+        [name, *(_cell(found, count) for count in counts), *_growth(trends.get(name))]
         for name, found in by_stage.items()
     ]
     table = "\n".join("| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows))
     where = f"{machine['cpu']}, {machine['memory_gib']} GiB of memory."
     when = "Measured " + "; ".join(dict.fromkeys(piece.measured for piece in pieces)) + "."
-    notes = "\n".join(
-        f"- {p.stage} of {p.images:,} images: {p.note}." for p in pieces if p.note and p.images == counts[-1]
-    )
+    largest = [max(found, key=lambda piece: piece.images) for found in by_stage.values()]
+    notes = "\n".join(f"- {piece.stage} of {piece.images:,} images: {piece.note}." for piece in largest if piece.note)
     parts = [HEAD, f"{where} {when}\n", table + "\n", notes + "\n"]
     if trends:
         parts.append(_limits(trends, machine["memory_gib"]))
     page.write_text("\n".join(parts), encoding="utf-8")
 
 
-def _cost(pieces: Sequence[Piece], count: int) -> str:
-    found = next((piece for piece in pieces if piece.images == count), None)
-    return "–" if found is None else f"{found.seconds:.1f} s, {found.peak_mib:,.0f} MiB"
+def cost(piece: Piece) -> str:
+    """Seconds and memory."""
+    return f"{piece.seconds:.1f} s, {piece.peak_mib:,.0f} MiB"
+
+
+def _cell(pieces: Sequence[Piece], count: int) -> str:
+    return next((cost(piece) for piece in pieces if piece.images == count), "–")
 
 
 def _growth(trend: Trend | None) -> list[str]:

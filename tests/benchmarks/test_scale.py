@@ -45,12 +45,12 @@ def test_all_stages_are_measured_once_and_a_cut_measurement_goes_on(
         return function(stage, *args), 1e8
 
     monkeypatch.setattr(scale, "peak_memory", here)
-    first = scale.measure_all(tmp_path, [48])
+    first = list(scale.measure_all(tmp_path, [48]))
     assert ran == [piece.stage for piece in first] == list(scale.STAGES)
     notes = {piece.stage: piece.note for piece in first if piece.note}
     assert notes.keys() == {"report", "provenance"} and "100.0 % of the found pairs" not in notes["report"]
     assert {made.name for made in (tmp_path / "48").iterdir()} == {"pieces", "params.yaml"}, "the images are removed"
-    assert scale.measure_all(tmp_path, [48]) == first and len(ran) == len(scale.STAGES)
+    assert list(scale.measure_all(tmp_path, [48])) == first and len(ran) == len(scale.STAGES)
 
 
 def test_the_page_says_how_stages_grow_and_what_a_million_images_would_take(tmp_path: Path) -> None:
