@@ -37,7 +37,7 @@ def draw_set(folder: Path, count: int) -> None:
 def draw_cell(rng: np.random.Generator) -> np.ndarray:
     """A dark cell with a mottled nucleus on a pale field: float32 BGR, (SIDE, SIDE, 3), in grey levels."""
     pale, dark = rng.uniform((200, 190, 210), (225, 215, 240)), rng.uniform((120, 40, 70), (170, 90, 130))
-    mottled = sum(_noise(rng, cells) * sd for cells, sd in ((4, 14), (9, 16), (16, 12)))
+    mottled = np.sum([_noise(rng, cells) * sd for cells, sd in ((4, 14), (9, 16), (16, 12))], axis=0)
     y, x = np.mgrid[:SIDE, :SIDE] - rng.uniform(0.35, 0.65, 2)[:, None, None] * SIDE
     angle = np.arctan2(y, x)
     radius = rng.uniform(7, 11) * (1 + sum(rng.normal(0, 0.12) * np.cos(k * angle + rng.uniform(0, 6)) for k in (2, 3)))
@@ -48,7 +48,7 @@ def draw_cell(rng: np.random.Generator) -> np.ndarray:
 def _noise(rng: np.random.Generator, cells: int) -> np.ndarray:
     """Smooth noise of sd 1 with about so many hills along a side."""
     coarse = rng.standard_normal((cells, cells)).astype(np.float32)
-    return cv2.resize(coarse, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(cv2.resize(coarse, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC))
 
 
 def turned(cell: np.ndarray, view: int, rng: np.random.Generator) -> np.ndarray:

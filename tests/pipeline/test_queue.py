@@ -7,20 +7,17 @@ import time
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
 
-from .conftest import Clone, fresh_clone, tiny
+from .conftest import fresh_clone, tiny
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 
-STUDY = (*tiny(["srgan"]), "-S", "study=demo_sr", "-S", "arms=[srgan]")
+STUDY = (*tiny([]), "-S", "study=demo_sr", "-S", "arms=[bicubic]")
 PATIENCE = 300
 
 
 def test_a_queued_study_runs_beside_the_folder_and_is_applied_to_it(tmp_path: Path) -> None:
     clone = fresh_clone(tmp_path)
-    store = f"sqlite:///{clone.root / 'mlflow.db'}"
-    clone = Clone(clone.root, {**clone.env, "MLFLOW_TRACKING_URI": store})
     clone.run("dvc", "exp", "run", "--queue", "--name", "tiny", *STUDY)
     assert "Queued" in clone.run("dvc", "queue", "status")
     assert not (clone.root / "outputs").exists(), "nothing runs before a worker is started"
@@ -34,7 +31,4 @@ def test_a_queued_study_runs_beside_the_folder_and_is_applied_to_it(tmp_path: Pa
     assert not (clone.root / "outputs").exists(), "it ran in a folder of its own"
     clone.run("dvc", "exp", "apply", "tiny")
     summary = json.loads((clone.root / "reports/demo_sr/summary.json").read_text(encoding="utf-8"))
-    assert summary["srgan"]["psnr"] > 0
-    client = MlflowClient(store)
-    runs = client.search_runs([each.experiment_id for each in client.search_experiments()])
-    assert "train_sr srgan" in {run.info.run_name for run in runs}, "logged where the queue was started"
+    assert summary["bicubic"]["psnr"] > 0

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from leukosr.data.provenance import store, words
+from leukosr.data.provenance.features import DETAIL
 from leukosr.data.provenance.words import WordIndex, _largest
 
 
@@ -40,10 +41,10 @@ def test_blocks_are_joined_to_the_bytes_that_one_array_has(tmp_path: Path) -> No
 def test_how_many_rows_are_held_at_once_changes_no_candidate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rng, images, each = np.random.default_rng(1), 60, 12
     store.write_part(
-        tmp_path / "0.npz", counts=np.full(images, each), points=rng.random((images * each, 2), np.float32),
+        tmp_path / "0.npz", counts=np.full(images, each), points=np.zeros((images * each, 2), np.float32),
         descriptors=rng.integers(0, 256, (images * each, 128), np.uint8),
-        detail=np.zeros((images, store.DETAIL, store.DETAIL), np.int8),
-        content=np.zeros((images, store.DETAIL**2 // 8), np.uint8),
+        detail=np.zeros((images, DETAIL, DETAIL), np.int8),
+        content=np.zeros((images, DETAIL**2 // 8), np.uint8),
     )  # fmt: skip
     store._merge([tmp_path / "0.npz"], tmp_path / "features")
     index, alone = WordIndex(store.FeatureStore(tmp_path / "features"), 64), np.arange(images)
