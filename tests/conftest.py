@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from functools import cache
+from copy import deepcopy
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ CONF = Path(__file__).resolve().parent.parent / "conf"
 def compose_raw() -> Callable[..., Any]:
     """What `dvc exp run -S …` writes to params.yaml, parsed, before validation."""
 
-    return lambda *overrides: compose_from(CONF, *overrides)
+    once = cache(partial(compose_from, CONF))
+    return lambda *overrides: deepcopy(once(*overrides))  # tests change what they get
 
 
 def compose_from(conf: Path, *overrides: str) -> Any:

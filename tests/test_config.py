@@ -31,6 +31,8 @@ from leukosr.superres.methods import METHODS
 CONF = Path(__file__).resolve().parent.parent / "conf"
 STUDIES = sorted(path.stem for path in (CONF / "study").glob("*.yaml"))
 BUDGETS = sorted(path.stem for path in (CONF / "budget").glob("*.yaml"))
+QUICK = ("smoke", "cpu", "paper")  # a column each; all others with the slow tests
+EVERY_BUDGET = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in BUDGETS]
 DEGRADATION_FILES = sorted(path.stem for path in (CONF / "degrade").glob("*.yaml"))
 ALL_ARMS = ("raw", "bicubic", "srgan", "real_esrgan", "ground_truth")
 VARIANTS = {"real_esrgan_finetuned": "real_esrgan", "srgan_whole": "srgan"}  # files of arms, and the arms they give
@@ -73,7 +75,7 @@ def refusal(raw: Any) -> str:
     return str(error.value)
 
 
-@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize("budget", EVERY_BUDGET)
 @pytest.mark.parametrize("study", STUDIES)
 def test_every_study_composes_with_every_budget(compose_params: Callable[..., Params], study: str, budget: str) -> None:
     params = compose_params(f"study={study}", f"budget={budget}")
@@ -86,7 +88,7 @@ def test_every_study_composes_with_every_budget(compose_params: Callable[..., Pa
         assert training.batch == training.sizes["batch"]
 
 
-@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize("budget", EVERY_BUDGET)
 @pytest.mark.parametrize("study", ["case1", "case1_published", "case2", "demo", "demo_sr", "pbc"])
 def test_the_published_studies_have_five_arms(compose_params: Callable[..., Params], study: str, budget: str) -> None:
     params = compose_params(f"study={study}", f"budget={budget}")
@@ -117,6 +119,7 @@ def test_no_study_overrides_a_column_of_sizes_which_nothing_would_read(
         assert not [name for name, value in train.get("sizes", {}).items() if isinstance(value, dict)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("study", STUDIES)
 def test_a_budget_changes_neither_method_nor_sizes(compose_params: Callable[..., Params], study: str) -> None:
     chosen = [compose_params(f"study={study}", f"budget={budget}") for budget in BUDGETS]

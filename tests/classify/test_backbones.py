@@ -40,7 +40,17 @@ def smallest_of_each_family() -> list[str]:
     return sorted({family(name): name for name in sorted(sizes, key=lambda name: -sizes[name])}.values())
 
 
-HEAVY = {"alexnet", "vgg11", "vgg11_bn", "wide_resnet50_2"}  # 60 to 133 million parameters, mostly seconds on the disk
+HEAVY = {  # 21 to 133 million parameters, mostly seconds on the disk
+    "alexnet",
+    "convnext_tiny",
+    "efficientnet_v2_s",
+    "resnext50_32x4d",
+    "swin_t",
+    "swin_v2_t",
+    "vgg11",
+    "vgg11_bn",
+    "wide_resnet50_2",
+}
 NAMES = [
     pytest.param(name, marks=pytest.mark.slow) if name in HEAVY else name
     for name in [*smallest_of_each_family(), *TIMM, *sorted(BACKBONES.keys() - set(TORCHVISION))]

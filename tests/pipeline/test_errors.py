@@ -28,6 +28,7 @@ def test_a_study_without_its_images_stops_and_the_former_one_comes_back(clone: C
     assert stages_run(back) == set() and clone.changed_stages() == set()
 
 
+@pytest.mark.slow
 def test_an_unknown_key_stops_the_stage_that_reads_it_with_its_name(clone: Clone) -> None:
     output = clone.run("dvc", "exp", "run", *TINY, "-S", "clasify.epochs=3", fails=True)
     assert "Key 'clasify' is not in struct" in output and stages_run(output) == set()

@@ -59,7 +59,12 @@ def test_a_training_cut_twice_resumes_to_the_same_weights(finished: Clone, clone
 
 @pytest.mark.parametrize(
     ("stage", "by"),
-    [*((stage, signal.SIGINT) for stage in COMMANDS), ("prepare", signal.SIGTERM), ("upscale", signal.SIGHUP)],
+    [
+        ("upscale", signal.SIGINT),
+        ("upscale", signal.SIGHUP),
+        *(pytest.param(stage, signal.SIGINT, marks=pytest.mark.slow) for stage in COMMANDS if stage != "upscale"),
+        pytest.param("prepare", signal.SIGTERM, marks=pytest.mark.slow),
+    ],
 )
 def test_a_stage_that_is_interrupted_leaves_the_former_output_and_nothing_half_written(
     clone: Clone, stage: str, by: signal.Signals

@@ -14,6 +14,7 @@ from .conftest import Clone
 pytestmark = pytest.mark.pipeline
 
 
+@pytest.mark.slow  # and with `make test-avx2`
 def test_an_entry_point_makes_one_run_with_the_figures_of_the_stage_and_leaves_dvc_alone(clone: Clone) -> None:
     known = {run.info.run_id for run in clone.runs()}
     clone.run(*project("classify", arm="ground_truth", seed="3"))

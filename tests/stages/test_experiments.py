@@ -57,6 +57,7 @@ def done(study: Study, params: Params, tmp_path: Path, quiet: Console, mlflow_st
     return layout
 
 
+@pytest.mark.slow
 def test_experiments_have_their_own_predictions_runs_and_rows(
     done: Layout, params: Params, study: Study, tmp_path: Path
 ) -> None:
@@ -89,6 +90,7 @@ def test_experiments_have_their_own_predictions_runs_and_rows(
     assert answer.exit_code == 0 and "moved" in answer.output
 
 
+@pytest.mark.slow
 def test_training_on_an_arm_is_the_same_whatever_it_is_tested_on(done: Layout) -> None:
     tables = [pd.read_csv(done.classify(name, "paper") / "history.csv") for name in ("moved", "bicubic")]
     assert tables[0].drop(columns="seconds").equals(tables[1].drop(columns="seconds"))

@@ -8,6 +8,7 @@ from typing import Literal, TypeVar, cast
 
 import torch
 
+from leukosr.engine.memory import keep_freed_memory
 from leukosr.engine.parallel import usable_cores
 from leukosr.errors import LeukoError
 from leukosr.settings import Precision
@@ -22,7 +23,7 @@ Module = TypeVar("Module", bound=torch.nn.Module)
 def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
     """The device to compute on; `auto` takes CUDA if available. Raises LeukoError if `cuda` is not.
 
-    Also limits torch to as many threads as this process may use cores.
+    Also limits torch to as many threads as this process may use cores and, on the CPU, keeps freed memory for reuse.
     """
     if wanted == "cuda" and not torch.cuda.is_available():
         raise LeukoError("runtime.device is cuda, but torch finds no CUDA device: set runtime.device to auto or cpu")
@@ -33,6 +34,8 @@ def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
         torch.use_deterministic_algorithms(True, warn_only=True)
         torch.backends.cudnn.deterministic = True
         torch.backends.cudnn.benchmark = False
+    else:
+        keep_freed_memory()
     return torch.device("cuda" if use_cuda else "cpu")
 
 
