@@ -38,6 +38,7 @@ DEV_BY_NAME = {
     "mkdocs-material": ("mkdocs.yml", "name: material"),
     "axe-playwright-python": ("tests/report/test_accessibility.py", '"axe_playwright_python"'),
     "mkdocstrings-python": ("mkdocs.yml", "- mkdocstrings:"),
+    "moto": ("tests/services.py", "moto.server"),
 }
 
 

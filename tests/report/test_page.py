@@ -7,9 +7,11 @@ import html
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from leukosr.config import Params, parse_params
@@ -63,6 +65,19 @@ def test_the_page_shows_the_results_the_rejected_images_and_the_command(page: Pa
     assert "dvc exp run -S study=demo -S budget=smoke" in text
     assert re.search(r'<th scope="row">ground truth</th>(<td class="n">[^<]*</td>){3}<td class="n">–</td>', text)
     assert "Test images share their source cells with training images." in text, "the caveat of the study"
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_of_many_rejected_images_the_page_names_the_first(
+    outputs: Path, params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = load_results(Layout("demo", outputs), params, "paper")
+    many = pd.DataFrame({"path": [f"bad-{i}.jpg" for i in range(5)], "reason": "is empty"})
+    monkeypatch.setattr("leukosr.report.page.LISTED", 3)
+    text = write_report(tmp_path, params, replace(results, rejected=many), {}).read_text(encoding="utf-8")
+    assert "5 images were left out" in text and "The images left out (5)" in text
+    assert "bad-2.jpg" in text and "bad-3.jpg" not in text
+    assert f"The first 3; <code>{results.layout.rejected}</code> lists all." in text
 
 
 def test_files_beside_the_page_hold_the_same_values(page: Path) -> None:

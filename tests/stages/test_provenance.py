@@ -92,6 +92,14 @@ def test_the_page_shows_every_group_as_a_strip(folder: Path, tmp_path: Path) -> 
     assert "<script" not in page and "://" not in page
 
 
+def test_of_many_copies_the_page_names_the_first(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("leukosr.report.provenance_page.LISTED", 0)
+    run(folder, tmp_path / "out")
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "1 groups of files with the same bytes, 1 pairs" in page and "The first 0 of each are named here" in page
+    assert "copy.jpg" not in page and "copy.jpg" in (tmp_path / "out" / "summary.json").read_text()
+
+
 def test_the_same_folder_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
         run(folder, tmp_path / name / "out")

@@ -60,6 +60,11 @@ def launched(runtime: Runtime) -> Iterator[Processes]:
         if silent:
             time.sleep(1)  # or the launcher might stop the one that reports
             raise SystemExit(1) from error
+        if _lost_another(error):
+            raise LeukoError(
+                "another process of this stage was killed, or its machine does not answer: start the same command on "
+                "all machines again, and it goes on from the last state"
+            ) from error
         raise
     finally:
         _end(_started_by(fabric), grace=10 if silent else 0)
@@ -134,6 +139,11 @@ def _end(processes: Sequence[subprocess.Popen[bytes]], grace: float | None) -> N
         except subprocess.TimeoutExpired:
             process.kill()  # they ignore other signals, and have nothing to write
             process.wait()
+
+
+def _lost_another(error: BaseException) -> bool:
+    """Whether a process that did not report an error is gone. Of gloo, that is a RuntimeError which names it."""
+    return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
 
 
 def _first_to_fail() -> bool:

@@ -34,6 +34,7 @@ from leukosr.versions import installed_versions
 LARGEST = 5 * 1024 * 1024  # bytes of a page, which is sent by mail and opened on phones
 COMPARER = 2 * 1024 * 1024  # bytes of the images to compare
 TEXT = 512 * 1024  # bytes set aside for all that is not a picture
+LISTED = 1000  # images left out that the page names; rejected.csv has all
 
 
 def write_report(
@@ -113,7 +114,7 @@ def write_report(
             sr_rows=sections.sr_rows(params, results),
             counts=class_counts(results.manifest, results.protocol),
             main_protocol=f" (protocol {results.protocol})" if others else "",
-            rejected=list(results.rejected.itertuples(index=False)),
+            rejected=list(results.rejected.head(LISTED).itertuples(index=False)),
             degradation=sections.degradation_rows(params),
             caveat=params.study.caveat,
             idle=idle_sentence(list(results.arms.values())),

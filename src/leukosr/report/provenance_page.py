@@ -19,6 +19,7 @@ from leukosr.report.template import template
 THUMB = 96
 SHOWN_IMAGES = 12
 SHOWN_GROUPS = 400
+LISTED = 1000  # copies and contradictions that are named; summary.json has all
 
 
 def write_provenance_page(folder: Path, root: Path, facts: Facts, confidence: Mapping[str, float], title: str) -> Path:
@@ -32,6 +33,7 @@ def write_provenance_page(folder: Path, root: Path, facts: Facts, confidence: Ma
     page = template("provenance.html.j2").render(
         title=title,
         facts=facts,
+        listed=LISTED,
         images=sum(sizes.values()),
         alone=sum(size == 1 for size in sizes.values()),
         largest=max(sizes.values()),

@@ -6,7 +6,6 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -75,11 +74,11 @@ def gather_facts(
     for image in images:
         same_bytes[hashlib.sha256((root / image).read_bytes()).hexdigest()].append(image)
     exact = [tuple(found) for found in same_bytes.values() if len(found) > 1]
-    equal = {pair for found in exact for pair in combinations(found, 2)}
+    copy_of = {image: number for number, found in enumerate(exact) for image in found}
     return Facts(
         groups={name: tuple(images[i] for i in members) for name, members in groups.items()},
         exact=tuple(exact),
-        near=tuple(pair for pair in near if pair not in equal),
+        near=tuple((a, b) for a, b in near if a not in copy_of or copy_of[a] != copy_of.get(b)),
         conflicts={name: dict(counts) for name, counts in by_label.items() if len(counts) > 1},
         shared=tuple(shared_sources(names, splits)),
     )

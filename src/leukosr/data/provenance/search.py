@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -70,15 +70,15 @@ def find_sources(
             likeness[pair] = max(alike, likeness.get(pair, 0.0))
         pairs = _few_between({pair: alike for pair, alike in likeness.items() if pair not in seen}, group)
         seen.update(pairs)
-        found = _compare(pairs, folder, number, limits, workers)
-        accepted = [link for link in found if link.view.accepted(limits)]
-        for link in found:
-            if not link.view.accepted(limits):
+        before = len(links)
+        for link in _compare(pairs, folder, number, limits, workers):
+            if link.view.accepted(limits):
+                links.append(link)
+            else:
                 best = min(link.view.confidence, 0.99)
                 refused[[link.a, link.b]] = np.maximum(refused[[link.a, link.b]], best)
-        links += accepted
         group = _joined(len(paths), links)
-        if not accepted:
+        if len(links) == before:
             break
     return Sources(group, _confidence(group, links, refused), tuple(links))
 
@@ -96,8 +96,8 @@ def _few_between(likeness: dict[Candidate, float], group: np.ndarray) -> list[Ca
     return sorted(kept)
 
 
-def _compare(pairs: list[tuple[int, int, bool]], folder: Path, number: int, limits: Limits, workers: int) -> list[Link]:
-    found: list[Link] = []
+def _compare(pairs: list[Candidate], folder: Path, number: int, limits: Limits, workers: int) -> Iterator[Link]:
+    """The pairs in which any view was found, batch by batch."""
     look = partial(_look, folder=folder / "features", limits=limits)
     with progress(len(pairs), f"comparing, round {number + 1}") as advance:
         for start in range(0, len(pairs), BATCH):
@@ -108,9 +108,8 @@ def _compare(pairs: list[tuple[int, int, bool]], folder: Path, number: int, limi
             rows = read_part(file, "rows")
             for (a, b, flipped), row in zip(part, rows, strict=True):
                 if row[0]:
-                    found.append(Link(a, b, flipped, View(row[3:].reshape(2, 3), int(row[0]), row[1], row[2])))
+                    yield Link(a, b, flipped, View(row[3:].reshape(2, 3).copy(), int(row[0]), row[1], row[2]))
             advance(len(part), "")
-    return found
 
 
 def _look(pair: Candidate, folder: Path, limits: Limits) -> list[float]:

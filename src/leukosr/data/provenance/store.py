@@ -123,10 +123,22 @@ def _write_block(file: Path, described: list[Features]) -> None:
 
 
 def _merge(files: Sequence[Path], target: Path) -> None:
-    """Join the blocks, one array at a time, so that memory holds one of them."""
+    """Join the blocks, so that memory holds one of them."""
     with new_folder(target) as folder:
         counts = np.concatenate([read_part(file, "counts") for file in files])
-        np.save(folder / "starts.npy", np.concatenate([[0], np.cumsum(counts)]))
+        starts = np.concatenate([[0], np.cumsum(counts)])
+        np.save(folder / "starts.npy", starts)
         for name in ARRAYS[1:]:
-            np.save(folder / f"{name}.npy", np.concatenate([read_part(file, name) for file in files]))
+            rows = int(starts[-1]) if name in ("points", "descriptors") else len(counts)
+            _join(folder / f"{name}.npy", files, name, rows)
         write_sums(folder)
+
+
+def _join(path: Path, files: Sequence[Path], name: str, rows: int) -> None:
+    """Write what np.save would of one array of all blocks, `rows` long together."""
+    first = read_part(files[0], name)
+    facts = {"descr": np.lib.format.dtype_to_descr(first.dtype), "fortran_order": False}
+    with path.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, {**facts, "shape": (rows, *first.shape[1:])})
+        for file in files:
+            stream.write(read_part(file, name).tobytes())

@@ -14,7 +14,8 @@ from leukosr.data.provenance.store import FeatureStore
 
 VOCABULARY = 8192
 FEW = 40  # images up to which nothing is gained by a search
-ROWS = 512  # images whose likeness to all others is held at once
+ROWS = 512  # images whose likeness to all others is held at once, at most …
+CELLS = 2**24  # … so that no table of it has more cells, however large the set
 
 
 class WordIndex:
@@ -26,7 +27,7 @@ class WordIndex:
         chosen = np.linspace(0, count - 1, min(vocabulary, -(-count // 4))).astype(int)  # so that words are shared
         words = rooted(np.asarray(store.descriptors[chosen]))
         plain, flipped = _nearest(store, words)
-        owner = np.repeat(np.arange(len(store)), np.diff(store.starts))
+        owner = np.repeat(np.arange(len(store), dtype=np.int32), np.diff(store.starts))
         shape = (len(store), len(words))
         counts = [sparse.csr_matrix((np.ones(count, np.float32), (owner, w)), shape=shape) for w in (plain, flipped)]
         present = np.asarray((counts[0] > 0).sum(0)).ravel()
@@ -44,18 +45,27 @@ class WordIndex:
                     yield from ((i, j, False, 1.0), (i, j, True, 1.0))
             return
         everything = self.plain.T.tocsc()
-        for start in range(0, len(group), ROWS):
-            rows = np.arange(start, min(start + ROWS, len(group)))
+        step = max(1, min(ROWS, CELLS // len(group)))
+        for start in range(0, len(group), step):
+            rows = np.arange(start, min(start + step, len(group)))
             straight = (self.plain[rows] @ everything).toarray()
             turned = (self.flipped[rows] @ everything).toarray()
             likeness = np.maximum(straight, turned)
             likeness[group[rows][:, None] == group[None, :]] = 0
-            top = np.argsort(-likeness, axis=1, kind="stable")[:, :wanted]
-            for row, others in enumerate(top):
-                for other in others:
-                    if likeness[row, other] > 0:
+            for row, alike in enumerate(likeness):
+                for other in _largest(alike, wanted):
+                    if alike[other] > 0:
                         flipped = bool(turned[row, other] > straight[row, other])
-                        yield start + row, int(other), flipped, float(likeness[row, other])
+                        yield start + row, int(other), flipped, float(alike[other])
+
+
+def _largest(values: np.ndarray, wanted: int) -> np.ndarray:
+    """Where the `wanted` largest values stand, largest first, of equal ones the first; without sorting all of them."""
+    if wanted >= len(values):
+        return np.argsort(-values, kind="stable")
+    least = np.partition(values, -wanted)[-wanted]
+    places = np.flatnonzero(values >= least)
+    return np.asarray(places[np.argsort(-values[places], kind="stable")[:wanted]])
 
 
 def _nearest(store: FeatureStore, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -65,8 +75,8 @@ def _nearest(store: FeatureStore, words: np.ndarray) -> tuple[np.ndarray, np.nda
         parts = []
         for start in range(0, len(store.descriptors), 4096):
             part = np.asarray(store.descriptors[start : start + 4096])
-            parts.append((rooted(mirrored(part) if flip else part) @ words.T).argmax(1))
-        found.append(np.concatenate(parts) if parts else np.zeros(0, int))
+            parts.append((rooted(mirrored(part) if flip else part) @ words.T).argmax(1).astype(np.int32))
+        found.append(np.concatenate(parts) if parts else np.zeros(0, np.int32))
     return found[0], found[1]
 
 

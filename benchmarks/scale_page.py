@@ -1,0 +1,123 @@
+"""docs/scale.md from what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import log
+from pathlib import Path
+from typing import Any
+
+HEAD = """# Scale
+
+Written by `python -m benchmarks.scale --images 100000`; do not edit. It draws sets of small images (32×32, each cell in
+four views), runs the stages of a study of image quality on them, each in a process of its own, and keeps each stage
+that is finished: cut, it goes on with the next.
+
+Seconds are without starting Python. Memory is the peak of a process and its workers together, without pages of files,
+which the system takes back when it needs them. Larger images take longer, and no more memory per image of the set:
+stages hold a few at a time. Networks and classifiers are not measured here;
+[benchmarks](benchmarks.md) has their rates.
+"""
+MILLION = 1_000_000
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What one stage took on a set of so many images; `note` is what else is to know of what it made."""
+
+    stage: str
+    images: int
+    seconds: float
+    peak_mib: float
+    note: str = ""
+    measured: str = ""
+
+
+@dataclass(frozen=True)
+class Trend:
+    """How a stage grows, from its two largest sets: time as images to the power of `exponent`; MiB per 1,000 images."""
+
+    last: Piece
+    exponent: float
+    mib: float
+
+    def seconds(self, images: int) -> float:
+        """At a size beyond what was measured; never less than in proportion."""
+        return self.last.seconds * (images / self.last.images) ** max(1.0, self.exponent)
+
+    def gib(self, images: int) -> float:
+        """Peak memory at such a size."""
+        return (self.last.peak_mib + max(0.0, self.mib) * (images - self.last.images) / 1000) / 1024
+
+
+def trend_of(pieces: Sequence[Piece]) -> Trend | None:
+    """Of one stage; None where it was measured on one set alone."""
+    if len(pieces) < 2:
+        return None
+    before, last = sorted(pieces, key=lambda piece: piece.images)[-2:]
+    exponent = log(last.seconds / before.seconds) / log(last.images / before.images)
+    return Trend(last, exponent, 1000 * (last.peak_mib - before.peak_mib) / (last.images - before.images))
+
+
+def write_page(machine: Mapping[str, Any], pieces: Sequence[Piece], page: Path) -> None:
+    """Write the page: a row per stage, a column per size, how it grows, and what a million images would take."""
+    counts = sorted({piece.images for piece in pieces})
+    by_stage = {name: [piece for piece in pieces if piece.stage == name] for name in {p.stage: None for p in pieces}}
+    trends = {name: trend for name, found in by_stage.items() if (trend := trend_of(found))}
+    head = [
+        "stage",
+        *(f"{count:,} images" for count in counts),
+        "time grows as",
+        "memory per 1,000 images",
+        "a million",
+    ]
+    rows = [
+        [name, *(_cell(found, count) for count in counts), *_growth(trends.get(name))]
+        for name, found in by_stage.items()
+    ]
+    table = "\n".join("| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows))
+    where = f"{machine['cpu']}, {machine['memory_gib']} GiB of memory."
+    when = "Measured " + "; ".join(dict.fromkeys(piece.measured for piece in pieces)) + "."
+    largest = [max(found, key=lambda piece: piece.images) for found in by_stage.values()]
+    notes = "\n".join(f"- {piece.stage} of {piece.images:,} images: {piece.note}." for piece in largest if piece.note)
+    parts = [HEAD, f"{where} {when}\n", table + "\n", notes + "\n"]
+    if trends:
+        parts.append(_limits(trends, machine["memory_gib"]))
+    page.write_text("\n".join(parts), encoding="utf-8")
+
+
+def cost(piece: Piece) -> str:
+    """Seconds and memory."""
+    return f"{piece.seconds:.1f} s, {piece.peak_mib:,.0f} MiB"
+
+
+def _cell(pieces: Sequence[Piece], count: int) -> str:
+    return next((cost(piece) for piece in pieces if piece.images == count), "–")
+
+
+def _growth(trend: Trend | None) -> list[str]:
+    if trend is None:
+        return ["–"] * 3
+    million = f"{trend.seconds(MILLION) / 3600:.1f} h, {trend.gib(MILLION):.1f} GiB"
+    return [f"images^{trend.exponent:.2f}", f"{trend.mib:+.1f} MiB", million]
+
+
+def _limits(trends: Mapping[str, Trend], memory: int) -> str:
+    """What ends first as sets grow."""
+    slowest = max(trends, key=lambda name: trends[name].seconds(MILLION))
+    largest = max(trends, key=lambda name: trends[name].gib(MILLION))
+    hours = sum(trend.seconds(MILLION) for trend in trends.values()) / 3600
+    trend = trends[largest]
+    longest = trends[slowest].seconds(MILLION) / 3600
+    words = (
+        f"A million such images would take {hours:.0f} hours here, {longest:.0f} of them in `{slowest}`, and "
+        f"{trend.gib(MILLION):.1f} GiB of memory in `{largest}`"
+    )
+    if trend.mib > 0:
+        most = trend.last.images + (memory * 1024 - trend.last.peak_mib) / trend.mib * 1000
+        words += f", which would fill the {memory} GiB of this machine at about {most / 1e6:.1f} million"
+    return (
+        f"## A million images\n\n{words}. These are computed from the two largest sets above (time by its exponent, at "
+        "least 1; memory by its slope), not measured.\n"
+    )
