@@ -1,8 +1,8 @@
 """The commands of README and docs: every `bash` block runs in bash, where programs only note what they were asked.
 
 What they noted is then parsed by the program's own parser, every -S names a key or a file of conf/, and (slow) what
-`dvc exp run -S …` would compose is composed. The blocks of docs/troubleshooting.md are `console`: they show commands that
-fail.
+`dvc exp run -S …` would compose is composed. The blocks of docs/troubleshooting.md are `console`: they show commands
+that fail.
 """
 
 from __future__ import annotations
