@@ -44,7 +44,8 @@ def study(compose_raw: Callable[..., Any], tmp_path_factory: pytest.TempPathFact
     (root / "params.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
     layout = Layout("demo", root / "outputs")
     said, labels = np.tile([[0.9, 0.06, 0.04]], (40, 1)), np.zeros(40, int)
-    validation = {Validation.key: Validation.of(said, labels, CLASSES).model_dump_json()}
+    images = [f"{number}.png" for number in range(40)]
+    validation = {Validation.key: Validation.of(images, said, labels, CLASSES).model_dump_json()}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         for file in (layout.sr("srgan") / "last.safetensors", root / "pretrained" / "tiny.safetensors"):

@@ -17,7 +17,7 @@ from leukosr.evaluate.estimate import Estimate
 
 RUN = ("sr_seed", "seed")  # what tells runs apart, where predictions have such columns
 # two runs that lie together by chance hide how far others lie apart: of 300 sources, with runs apart by a few points,
-# intervals by two runs held the truth in 80 % of simulations, those by three or more in 93 % and more
+# intervals by two runs held the truth in 80 % of simulations, those by three or more in 90 % and more
 TOO_FEW = 2
 
 
