@@ -36,12 +36,13 @@ HERE = Path(__file__).resolve().parent
 RESULTS, PAGE = HERE / "scale.json", HERE.parent / "docs" / "scale.md"
 COUNTS = (1000, 3000, 10_000, 30_000)  # and as many as are asked for
 ARMS = ("raw", "bicubic")
+SEARCH = "provenance"
 STAGES = (
     "prepare",
     "degrade",
     *(f"{stage} {arm}" for arm in ARMS for stage in ("upscale", "quality")),
     "report",
-    "provenance",
+    SEARCH,
 )
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
@@ -72,17 +73,22 @@ def main(
 
 
 def measure_all(folder: Path, counts: list[int]) -> Iterator[Piece]:
-    """All stages on sets of so many images, smallest first. The images are removed once a set is finished."""
-    for count in counts:
-        home = folder / str(count)
-        for stage in STAGES:
-            kept = home / "pieces" / f"{stage}.json"
-            if not kept.is_file():
-                write_json(kept, asdict(measure(stage, count, home)))
-            yield Piece(**json.loads(kept.read_text(encoding="utf-8")))
-        for made in home.iterdir():
-            if made.is_dir() and made.name != "pieces":
-                shutil.rmtree(made)
+    """All stages on sets of so many images, smallest first; then the search for sources, which takes far longer.
+
+    What stages made is removed once a set is finished, and the images with it after their search.
+    """
+    quick = [stage for stage in STAGES if stage != SEARCH]
+    for stages, left in ((quick, ("pieces", "set")), ([SEARCH], ("pieces",))):
+        for count in counts:
+            home = folder / str(count)
+            for stage in stages:
+                kept = home / "pieces" / f"{stage}.json"
+                if not kept.is_file():
+                    write_json(kept, asdict(measure(stage, count, home)))
+                yield Piece(**json.loads(kept.read_text(encoding="utf-8")))
+            for made in home.iterdir():
+                if made.is_dir() and made.name not in left:
+                    shutil.rmtree(made)
 
 
 def measure(stage: str, count: int, home: Path) -> Piece:
@@ -121,7 +127,7 @@ def run_stage(stage: str, home: Path) -> float:
     module = importlib.import_module(f"leukosr.stages.{name}")
     params, console = load_params(home / "params.yaml"), Console(quiet=True)
     started = time.perf_counter()
-    if name == "provenance":
+    if name == SEARCH:
         module.run_folder(home / "set", home / "provenance", console, Search(state=home / "state"))
     else:
         layout = Layout(params.study.name, home / "outputs", home / "reports")
@@ -134,7 +140,7 @@ def note(stage: str, home: Path) -> str:
     if stage == "report":
         (page,) = (home / "reports").glob("*/index.html")
         return f"a page of {page.stat().st_size / MIB:.1f} MiB"
-    if stage == "provenance":
+    if stage == SEARCH:
         precision, recall = pairs_found(home)
         page = home / "provenance" / "index.html"
         return (
