@@ -10,7 +10,7 @@ from typing import Any
 
 HEAD = """# Scale
 
-Written by `python -m benchmarks.scale --images 100000`; do not edit. It draws sets of small images (32×32, each cell in
+Written by `python -m benchmarks.scale`; do not edit. It draws sets of small images (32×32, each cell in
 four views), runs the stages of a study of image quality on them, each in a process of its own, and keeps each stage
 that is finished: cut, it goes on with the next.
 

@@ -177,16 +177,20 @@ def idle_arm(label: str, **seeds: bool) -> ArmResults:
 def test_a_network_that_did_not_train_is_named_and_answers_nothing() -> None:
     gain = replace(FOUND, verdict="no gain", declared=True)
     found = [gain, replace(gain, a="SRGAN", verdict="better")]
-    (both,) = verdict_answer({"paper": found}, SR, None, {"Real-ESRGAN": idle_arm("Real-ESRGAN")}).parts
+    (both,) = verdict_answer({"paper": found}, SR, None, {"Real-ESRGAN": [idle_arm("Real-ESRGAN")]}).parts
     assert both.headline == HEADLINES["better"]
     assert both.lines[-1].startswith("Did not train: Real-ESRGAN, within 0.01 dB of what went in")
-    (alone,) = verdict_answer({"paper": [gain]}, SR, None, {"Real-ESRGAN": idle_arm("Real-ESRGAN")}).parts
+    (alone,) = verdict_answer({"paper": [gain]}, SR, None, {"Real-ESRGAN": [idle_arm("Real-ESRGAN")]}).parts
     assert alone.headline == "Not shown"
+    of_second = {FOUND.b: [idle_arm("Real-ESRGAN"), idle_arm("denoised")]}
+    (beaten,) = verdict_answer({"paper": [replace(gain, verdict="better")]}, SR, None, of_second).parts
+    assert beaten.headline == "Not shown", "what it is compared with did not train"
+    assert beaten.lines[-1].startswith("Did not train: Real-ESRGAN, denoised, within")
 
 
 def test_of_several_networks_those_that_did_not_train_are_named_by_seed() -> None:
     gain = replace(FOUND, verdict="no gain", declared=True)
-    idle = {"Real-ESRGAN": idle_arm("Real-ESRGAN", _1=False, _2=True, _3=False)}
+    idle = {"Real-ESRGAN": [idle_arm("Real-ESRGAN", _1=False, _2=True, _3=False)]}
     (part,) = verdict_answer({"paper": [gain]}, SR, None, idle).parts
     assert part.headline == HEADLINES["no gain"], "two networks trained"
     assert part.lines[-1].startswith("Did not train: Real-ESRGAN (SR seed 2 of 1, 2, 3), within")

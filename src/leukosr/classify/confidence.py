@@ -24,7 +24,7 @@ class Validation(HeaderNote):
     the images, the numbers of their true classes and the calibrated probabilities of every class.
     """
 
-    key: ClassVar[str] = "validation"
+    key: ClassVar[str] = "validation_answers"  # "validation", of earlier versions, did not tell images apart
 
     temperature: Annotated[float, Field(ge=1 / HOTTEST, le=HOTTEST)]
     macro_f1: Probability

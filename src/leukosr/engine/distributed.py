@@ -27,6 +27,8 @@ from leukosr.errors import LeukoError
 
 # how long the others wait for the first process to validate, test and write
 PATIENCE = timedelta(hours=2)
+# what PyTorch's back ends and its store say of a connection that was there before
+LOST = ("closed", "reset", "broken pipe", "timeout", "timed out", "failed to recv", "remote process exited")
 CLEANING_SECONDS = 60  # for the first process, once another has failed: MLflow's server may be slow to answer
 
 
@@ -42,12 +44,13 @@ def launched(runtime: Runtime) -> Iterator[Processes]:
         yield ALONE
         return
     fabric = _fabric(runtime, devices, nodes)
-    silent = False
+    silent = joined = False
     try:
         # blocked in the started processes, too: a terminal sends Ctrl-C to all of them
         with without_interrupts(signal.SIGTERM):
             _observe_patiently()
             fabric.launch()
+        joined = True
         if fabric.global_rank:
             for number in (signal.SIGINT, *ENDING):
                 signal.signal(number, signal.SIG_IGN)
@@ -60,10 +63,11 @@ def launched(runtime: Runtime) -> Iterator[Processes]:
         if silent:
             time.sleep(1)  # or the launcher might stop the one that reports
             raise SystemExit(1) from error
-        if _lost_another(error):
+        if joined and _lost_another(error):
             raise LeukoError(
-                "another process of this stage was killed, or its machine does not answer: start the same command on "
-                "all machines again, and it goes on from the last state"
+                "another process of this stage was killed, or its machine does not answer "
+                f"({str(error).splitlines()[0]}): start the same command on all machines again, and it goes on from "
+                "the last state"
             ) from error
         raise
     finally:
@@ -142,8 +146,9 @@ def _end(processes: Sequence[subprocess.Popen[bytes]], grace: float | None) -> N
 
 
 def _lost_another(error: BaseException) -> bool:
-    """Whether a process that did not report an error is gone. Of gloo, that is a RuntimeError which names it."""
-    return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
+    """Whether the connection to another process was lost: so says a DistError or, of gloo, a RuntimeError."""
+    of_distributed = isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
+    return of_distributed and any(word in str(error).lower() for word in LOST)
 
 
 def _first_to_fail() -> bool:

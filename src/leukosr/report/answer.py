@@ -87,7 +87,7 @@ def verdict_answer(
     found: Mapping[str, Sequence[Comparison]],
     of_sr: set[str],
     caveat: str | None,
-    idle: Mapping[str, ArmResults] = MappingProxyType({}),
+    idle: Mapping[str, Sequence[ArmResults]] = MappingProxyType({}),
 ) -> Answer:
     """The answer that the comparisons under each protocol give; those of SR alone, where `of_sr` names any as first.
 
@@ -112,14 +112,17 @@ def verdict_answer(
     return Answer(SR_QUESTION if about_sr else OTHER_QUESTION, parts)
 
 
-def _part(where: str, found: Sequence[Comparison], caveat: str | None, idle: Mapping[str, ArmResults]) -> Part:
+def _part(
+    where: str, found: Sequence[Comparison], caveat: str | None, idle: Mapping[str, Sequence[ArmResults]]
+) -> Part:
     reasons = list(dict.fromkeys(each.reason for each in found))
     compared = {name for each in found for name in (each.a, each.b)}
-    named = {arm.look.label: arm for name, arm in idle.items() if name in compared}
+    named = {arm.look.label: arm for name, arms in idle.items() if name in compared for arm in arms}
     notes = [each for each in (idle_sentence(list(named.values())), caveat) if each]
     if None not in reasons:
         return Part(where, f"{NO_VERDICT}: {'; '.join(str(reason) for reason in reasons)}", notes)
-    trained = [each for each in found if each.a not in idle or not all_idle(idle[each.a])]
+    untrained = {name for name, arms in idle.items() if any(map(all_idle, arms))}
+    trained = [each for each in found if not untrained & {each.a, each.b}]
     return Part(where, _headline(trained) if trained else HEADLINES["inconclusive"], [*map(_line, found), *notes])
 
 

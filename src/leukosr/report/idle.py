@@ -18,15 +18,15 @@ def idle_sentence(arms: Sequence[ArmResults]) -> str:
     return f"Did not train: {', '.join(named)}, within {AS_ITS_INPUT} dB of what went in: no evidence against a method."
 
 
-def idle_experiments(params: Params, results: StudyResults) -> dict[str, ArmResults]:
-    """The experiments on images of which a network did not train, each with the arm of these images."""
+def idle_experiments(params: Params, results: StudyResults) -> dict[str, list[ArmResults]]:
+    """The experiments on images of which a network did not train, each with the arms of these images."""
     idle = [(params.upscale[name], arm) for name, arm in results.arms.items() if arm.facts.get("did_not_train")]
-    found = {}
+    found: dict[str, list[ArmResults]] = {}
     for name in results.experiments:
         shown = [params.source_arm(arm) for arm in params.classify[name].arms]
         for settings, arm in idle:
             if settings in shown:
-                found[name] = arm
+                found.setdefault(name, []).append(arm)
     return found
 
 

@@ -89,6 +89,16 @@ def test_two_runs_give_no_interval(runs: int, given: bool) -> None:
     assert (share.ci_low is not None, share.ci_high is not None) == (given, given)
 
 
+@pytest.mark.parametrize(("networks", "given"), [(1, True), (2, False), (3, True)])
+def test_two_networks_give_no_interval_whatever_the_number_of_runs(networks: int, given: bool) -> None:
+    cells = np.zeros((3, 20), bool)
+    cells[:, :4] = True
+    seeds = range(1, networks + 1)
+    arms = [pd.concat([wrong_where(wrong).assign(sr_seed=seed) for seed in seeds]) for wrong in (cells, ~cells | True)]
+    share = help_and_harm(arms[0], arms[1], ("a", "b"))[0].helped
+    assert (share.ci_low is not None) == given
+
+
 @pytest.mark.slow
 def test_the_interval_of_a_share_covers_it() -> None:
     rng, covered, truth = np.random.default_rng(1), [], 0.1

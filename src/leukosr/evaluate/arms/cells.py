@@ -82,6 +82,12 @@ class _Counted:
     def agreed(self) -> float:
         return float(agreement(self.marked, self.cells.sum(1).mean()))
 
+    @property
+    def drawn(self) -> int:
+        """How many SR networks stand for all that might have been; with one, or none that is named, how many runs."""
+        networks = len({run.sr_seed for run in self.runs})
+        return networks if networks > 1 else len(self.runs)
+
 
 def _counted(both: pd.DataFrame, names: list[str], marked: pd.Series) -> _Counted:
     grouped = marked.groupby([*(both[name] for name in names), both["source"]]).agg(["sum", "size"])
@@ -97,7 +103,7 @@ def _share(found: _Counted, agreed: float) -> Estimate:
     agreed: how far runs agree on which cells are right; where none is marked, nothing shows how far they agree on that.
     """
     rates = found.marked.sum(1) / found.cells.sum(1)
-    if found.cells.shape[1] < 2 or len(found.runs) == TOO_FEW:
+    if found.cells.shape[1] < 2 or found.drawn == TOO_FEW:
         return Estimate(float(rates.mean()), None, None)
     influence = (found.marked - rates[:, None] * found.cells) / found.cells.sum(1, keepdims=True)
     of_source = found.cells.mean(0)
