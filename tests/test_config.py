@@ -132,7 +132,10 @@ def test_a_budget_changes_neither_method_nor_sizes(compose_params: Callable[...,
 
 @pytest.mark.parametrize(
     ("study", "method"),
-    [("demo", method) for method in DEGRADATION_FILES] + [(study, "second_order") for study in STUDIES],
+    [
+        *(("demo", method) for method in DEGRADATION_FILES),
+        *(pytest.param(study, "second_order", marks=pytest.mark.slow) for study in STUDIES),
+    ],
 )
 def test_a_study_takes_any_degradation(compose_params: Callable[..., Params], study: str, method: str) -> None:
     params = compose_params(f"study={study}", f"degrade={method}")
@@ -182,7 +185,10 @@ def test_the_noise_is_one_override(compose_params: Callable[..., Params], study:
     assert degradation_settings(compose_params(f"study={study}", f"degrade.noise={noise}")).noise == noise
 
 
-@pytest.mark.parametrize("recipe", sorted(path.stem for path in (CONF / "classifier").glob("*.yaml")))
+RECIPES = sorted(path.stem for path in (CONF / "classifier").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("recipe", [RECIPES[0], *(pytest.param(name, marks=pytest.mark.slow) for name in RECIPES[1:])])
 def test_a_study_takes_any_classifier_and_arm(compose_params: Callable[..., Params], recipe: str) -> None:
     # of an arm by one network per class no image is compared, which its study must say
     arms = sorted({path.stem for path in (CONF / "arms").glob("*.yaml")} - {*VARIANTS, "srgan_keras_classes"})

@@ -70,7 +70,9 @@ def test_a_method_trains_networks_that_are_registered(method: str, published: Ca
     assert (settings.build_discriminator() is None) or settings.architecture in DISCRIMINATORS
 
 
-@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize(
+    "column", [COLUMNS[0], *(pytest.param(column, marks=pytest.mark.slow) for column in COLUMNS[1:])]
+)
 @pytest.mark.parametrize("method", FILES)
 def test_a_method_has_sizes_for_every_budget(method: str, column: str, compose_params: Callable[..., Params]) -> None:
     chosen = [f"budget={column}", "arms=[raw]", f"+method@train_sr.one={method}"]
