@@ -126,6 +126,7 @@ def data_add(
     from leukosr.own_study import own_study, parts_text, refuse_known_study, study_file, study_name
     from leukosr.project import at_project_root
 
+    path = path.absolute()  # before the working directory changes
     with at_project_root():
         if study:
             refuse_known_study(study_name(name))
