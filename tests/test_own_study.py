@@ -125,15 +125,27 @@ def test_images_without_classes_get_a_study_of_image_quality(project: Path) -> N
     assert prepared(params) == {"": 1}
 
 
-def test_large_images_are_shrunk_in_their_shape(project: Path) -> None:
-    source = draw(project.parent / "set", {"a": 3, "b": 3})
-    for path in source.rglob("*.png"):
+@pytest.mark.parametrize(
+    ("sizes", "expected", "said"),
+    [
+        ([(1030, 515)], (512, 256), "10 of 10 images have 1030x515"),
+        ([(1388, 1040)], (512, 380), "10 of 10 images have 1388x1040"),
+        ([(60, 80)] * 4 + [(80, 60)] * 3 + [(120, 120)] * 3, (60, 80), "4 of 10 images have 60x80"),
+        ([(40, 48), (120, 100), (300, 260)] * 3 + [(600, 600)], (120, 100), "3 of 10 images have 120x100"),
+    ],
+)
+def test_hr_is_the_commonest_size_or_is_shrunk_in_its_shape(
+    project: Path, sizes: list[tuple[int, int]], expected: tuple[int, int], said: str
+) -> None:
+    source = draw(project.parent / "set", {"a": 5, "b": 5})
+    for place, path in enumerate(sorted(source.rglob("*.png"))):
         with Image.open(path) as small:
-            small.resize((1030, 515)).save(path.with_suffix(".bmp"))
+            small.resize(sizes[place % len(sizes)]).save(path.with_suffix(".bmp"))
         path.unlink()
     assert add("mine", source, "--study").exit_code == 0
     image = composed(project, "mine").image
-    assert (image.height, image.width) == (256, 512)
+    assert (image.width, image.height) == expected
+    assert said in (project / "conf/study/mine.yaml").read_text()
 
 
 def test_a_study_that_there_is_stays_and_no_image_is_copied(project: Path) -> None:

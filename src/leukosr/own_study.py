@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median_low
+from statistics import median_low, multimode
 from typing import Any
 
 from leukosr.config import Params
@@ -202,17 +202,22 @@ def _quoted(value: Any) -> str:
 
 
 def _size(items: Sequence[Candidate]) -> tuple[int, int]:
-    """Height and width that most images have, or are shrunk to, as multiples of the scale."""
-    sides = [median_low(getattr(item, side) for item in items) for side in ("height", "width")]
-    shrunk = min(1.0, LONGEST / max(sides))
-    height, width = (int(side * shrunk) // SCALE * SCALE for side in sides)
+    """Height and width of the commonest size, shrunk where it is too large, as multiples of the scale."""
+    sides = _commonest(items)
+    longest = max(sides)
+    height, width = (side * min(LONGEST, longest) // longest // SCALE * SCALE for side in sides)
     return height, width
 
 
 def _sizes(items: Sequence[Candidate]) -> str:
-    sizes = Counter((item.width, item.height) for item in items)
-    (width, height), count = sizes.most_common(1)[0]
+    height, width = _commonest(items)
+    count = sum((item.height, item.width) == (height, width) for item in items)
     return f"{count} of {counted(len(items), 'image')} {'has' if count == 1 else 'have'} {width}x{height} pixels"
+
+
+def _commonest(items: Sequence[Candidate]) -> tuple[int, int]:
+    """The height and width that most images have; of sizes that are as common, the one in the middle."""
+    return median_low(multimode((item.height, item.width) for item in items))
 
 
 def _without_limits(settings: Prepare) -> Prepare:
