@@ -171,3 +171,16 @@ def test_what_prepare_would_refuse_is_said_and_no_study_made(project: Path, coun
     added = add("mine", source)
     assert added.exit_code == 0 and (project / "datasets/mine").is_dir()
     assert "`prepare` would refuse this set: " in added.output and why in added.output
+
+
+@pytest.mark.parametrize(("missing", "why"), [("conf", "holds no config.yaml"), ("conf/degrade", "cannot be composed")])
+def test_a_set_is_not_blamed_for_a_project_without_a_configuration(project: Path, missing: str, why: str) -> None:
+    shutil.rmtree(project / missing)
+    source = draw(project.parent / "set", {"a": 12, "b": 12})
+    refused = add("mine", source, "--study")
+    assert isinstance(refused.exception, LeukoError) and why in str(refused.exception)
+    assert not (project / "datasets").exists()
+    added = add("mine", source)
+    assert added.exit_code == 0 and (project / "datasets/mine").is_dir()
+    assert "was not tried on this set: " in added.output and why in added.output
+    assert "would refuse" not in added.output

@@ -51,6 +51,10 @@ sweep: {target: train_sr}
 """
 
 
+class Uncomposed(LeukoError):
+    """No study can be composed here, whatever the images."""
+
+
 @dataclass(frozen=True)
 class OwnStudy:
     """A study as it is written, and what `prepare` makes of its images.
@@ -143,7 +147,7 @@ def own_study(folder: str, added: Added, *, classifies: bool = True) -> OwnStudy
 
     A set with training and test parts keeps them (official); one whose sources are known keeps these apart
     (source_disjoint); any other is split at random (random_80_10_10). Raises LeukoError where `prepare` would refuse
-    the images, and outside a clone of LeukoSR.
+    the images, and Uncomposed outside a clone of LeukoSR.
     """
     train, test = part_folders(Path("datasets", folder)) or (None, None)
     folders = Folders(root=f"datasets/{folder}", train=train, test=test, reference=None, classes=None)
@@ -237,7 +241,8 @@ def _rows(items: Sequence[Candidate], params: Params, settings: Prepare) -> list
 def composed(study: str, text: str) -> Params:
     """What DVC composes of conf/ and the text of a study that has no file yet, at the budget of the first run.
 
-    Raises LeukoError outside a clone of LeukoSR, and for what conf/ does not allow.
+    Raises Uncomposed outside a clone of LeukoSR and where conf/ cannot be composed, LeukoError for values that are not
+    allowed.
     """
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
@@ -245,7 +250,7 @@ def composed(study: str, text: str) -> Params:
     from omegaconf.errors import OmegaConfBaseException
 
     if not (CONF / "config.yaml").is_file():
-        raise LeukoError(f"{CONF.absolute()} holds no config.yaml: run the command in a clone of LeukoSR")
+        raise Uncomposed(f"{CONF.absolute()} holds no config.yaml: run the command in a clone of LeukoSR")
     option = f"proposed_{study}"  # beside the files of the project, where a study may have the name
     with tempfile.TemporaryDirectory() as folder, initialize_config_dir(str(CONF.absolute()), version_base=None):
         file = Path(folder, "study", f"{option}.yaml")
@@ -257,5 +262,5 @@ def composed(study: str, text: str) -> Params:
             OmegaConf.resolve(config)
         except (HydraException, OmegaConfBaseException) as error:
             words = " ".join(str(error).split())[:300]
-            raise LeukoError(f"{CONF}/ cannot be composed with a study of these images: {words}") from None
+            raise Uncomposed(f"{CONF}/ cannot be composed with a study of these images: {words}") from None
         return parse_params(OmegaConf.to_container(config), str(study_file(study)))
