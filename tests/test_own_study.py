@@ -79,6 +79,12 @@ def sources(source: Path) -> None:
     (source / "sources.csv").write_text("path,source\n" + "\n".join(rows))
 
 
+def one_tested(source: Path) -> None:
+    draw(source, {"train/a": 6, "train/b": 6, "test/a": 3, "test/b": 3})
+    rows = [f"{path.relative_to(source).as_posix()},{path.parts[-3]}" for path in source.rglob("*.png")]
+    (source / "sources.csv").write_text("path,source\n" + "\n".join(rows))
+
+
 def few_sources(source: Path) -> None:
     draw(source, {"a": 12, "b": 12})
     rows = [f"{name}/{number}.png,{name}{number // 4}" for name in "ab" for number in range(12)]
@@ -98,6 +104,7 @@ def table(source: Path) -> None:
         (parts, "official", "a 12, b 12", "a 3 (3), b 4 (4)", "not used: TEST_SIMPLE"),
         (sources, "source_disjoint", "a 20, b 20", "a 4 (4), b 4 (4)", "with 4 test sources and 4 comparisons no diff"),
         (few_sources, "random_80_10_10", "a 12, b 12", "a 1 (1), b 1 (1)", "not under source_disjoint: class a has 3"),
+        (one_tested, "official", "a 9, b 9", "a 3 (3), b 3 (3)", "one source; bring test images of more micrographs"),
         (table, "official", "a 6, b 6", "a 2 (2), b 2 (2)", "every verdict will be inconclusive: 4 of 4 test images"),
     ],
 )

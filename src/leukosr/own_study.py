@@ -100,13 +100,16 @@ class OwnStudy:
     def _concluded(self, tested: Sequence[Row]) -> str:
         """What the test part can show, whatever the runs."""
         unknown, sources = sum(not row.source for row in tested), len({row.source for row in tested})
-        if unknown or sources < 2:
-            why = "all test images are of one source"
-            if unknown:
-                why = f"{unknown} of {len(tested)} test images name no source, so copies of one may count as many"
+        if unknown:
             return (
-                f"every verdict will be inconclusive: {why}; name micrographs or patients in a sources.csv, or let the "
-                "study find copies with -S study.protocol=source_disjoint"
+                f"every verdict will be inconclusive: {unknown} of {len(tested)} test images name no source, so copies "
+                "of one may count as many; name micrographs or patients in a sources.csv, or let the study find copies "
+                "with -S study.protocol=source_disjoint"
+            )
+        if sources < 2:
+            return (
+                "every verdict will be inconclusive: all test images are of one source; bring test images of more "
+                "micrographs or patients"
             )
         family = len(study_pairs(self.params))
         question, at = Question(self.params.study.margin, self.params.study.margin, family), Size(LEAST_RUNS, sources)
