@@ -79,6 +79,12 @@ def sources(source: Path) -> None:
     (source / "sources.csv").write_text("path,source\n" + "\n".join(rows))
 
 
+def one_tested(source: Path) -> None:
+    draw(source, {"train/a": 6, "train/b": 6, "test/a": 3, "test/b": 3})
+    rows = [f"{path.relative_to(source).as_posix()},{path.parts[-3]}" for path in source.rglob("*.png")]
+    (source / "sources.csv").write_text("path,source\n" + "\n".join(rows))
+
+
 def few_sources(source: Path) -> None:
     draw(source, {"a": 12, "b": 12})
     rows = [f"{name}/{number}.png,{name}{number // 4}" for name in "ab" for number in range(12)]
@@ -98,6 +104,7 @@ def table(source: Path) -> None:
         (parts, "official", "a 12, b 12", "a 3 (3), b 4 (4)", "not used: TEST_SIMPLE"),
         (sources, "source_disjoint", "a 20, b 20", "a 4 (4), b 4 (4)", "with 4 test sources and 4 comparisons no diff"),
         (few_sources, "random_80_10_10", "a 12, b 12", "a 1 (1), b 1 (1)", "not under source_disjoint: class a has 3"),
+        (one_tested, "official", "a 9, b 9", "a 3 (3), b 3 (3)", "one source; bring test images of more micrographs"),
         (table, "official", "a 6, b 6", "a 2 (2), b 2 (2)", "every verdict will be inconclusive: 4 of 4 test images"),
     ],
 )
@@ -125,15 +132,27 @@ def test_images_without_classes_get_a_study_of_image_quality(project: Path) -> N
     assert prepared(params) == {"": 1}
 
 
-def test_large_images_are_shrunk_in_their_shape(project: Path) -> None:
-    source = draw(project.parent / "set", {"a": 3, "b": 3})
-    for path in source.rglob("*.png"):
+@pytest.mark.parametrize(
+    ("sizes", "expected", "said"),
+    [
+        ([(1030, 515)], (512, 256), "10 of 10 images have 1030x515"),
+        ([(1388, 1040)], (512, 380), "10 of 10 images have 1388x1040"),
+        ([(60, 80)] * 4 + [(80, 60)] * 3 + [(120, 120)] * 3, (60, 80), "4 of 10 images have 60x80"),
+        ([(40, 48), (120, 100), (300, 260)] * 3 + [(600, 600)], (120, 100), "3 of 10 images have 120x100"),
+    ],
+)
+def test_hr_is_the_commonest_size_or_is_shrunk_in_its_shape(
+    project: Path, sizes: list[tuple[int, int]], expected: tuple[int, int], said: str
+) -> None:
+    source = draw(project.parent / "set", {"a": 5, "b": 5})
+    for place, path in enumerate(sorted(source.rglob("*.png"))):
         with Image.open(path) as small:
-            small.resize((1030, 515)).save(path.with_suffix(".bmp"))
+            small.resize(sizes[place % len(sizes)]).save(path.with_suffix(".bmp"))
         path.unlink()
     assert add("mine", source, "--study").exit_code == 0
     image = composed(project, "mine").image
-    assert (image.height, image.width) == (256, 512)
+    assert (image.width, image.height) == expected
+    assert said in (project / "conf/study/mine.yaml").read_text()
 
 
 def test_a_study_that_there_is_stays_and_no_image_is_copied(project: Path) -> None:
@@ -159,3 +178,16 @@ def test_what_prepare_would_refuse_is_said_and_no_study_made(project: Path, coun
     added = add("mine", source)
     assert added.exit_code == 0 and (project / "datasets/mine").is_dir()
     assert "`prepare` would refuse this set: " in added.output and why in added.output
+
+
+@pytest.mark.parametrize(("missing", "why"), [("conf", "holds no config.yaml"), ("conf/degrade", "cannot be composed")])
+def test_a_set_is_not_blamed_for_a_project_without_a_configuration(project: Path, missing: str, why: str) -> None:
+    shutil.rmtree(project / missing)
+    source = draw(project.parent / "set", {"a": 12, "b": 12})
+    refused = add("mine", source, "--study")
+    assert isinstance(refused.exception, LeukoError) and why in str(refused.exception)
+    assert not (project / "datasets").exists()
+    added = add("mine", source)
+    assert added.exit_code == 0 and (project / "datasets/mine").is_dir()
+    assert "was not tried on this set: " in added.output and why in added.output
+    assert "would refuse" not in added.output

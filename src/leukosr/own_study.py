@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median_low
+from statistics import median_low, multimode
 from typing import Any
 
 from leukosr.config import Params
@@ -49,6 +49,10 @@ SR_ALONE = """\
 classify: ${oc.create:{}}     # the images have no class
 sweep: {target: train_sr}
 """
+
+
+class Uncomposed(LeukoError):
+    """No study can be composed here, whatever the images."""
 
 
 @dataclass(frozen=True)
@@ -96,13 +100,16 @@ class OwnStudy:
     def _concluded(self, tested: Sequence[Row]) -> str:
         """What the test part can show, whatever the runs."""
         unknown, sources = sum(not row.source for row in tested), len({row.source for row in tested})
-        if unknown or sources < 2:
-            why = "all test images are of one source"
-            if unknown:
-                why = f"{unknown} of {len(tested)} test images name no source, so copies of one may count as many"
+        if unknown:
             return (
-                f"every verdict will be inconclusive: {why}; name micrographs or patients in a sources.csv, or let the "
-                "study find copies with -S study.protocol=source_disjoint"
+                f"every verdict will be inconclusive: {unknown} of {len(tested)} test images name no source, so copies "
+                "of one may count as many; name micrographs or patients in a sources.csv, or let the study find copies "
+                "with -S study.protocol=source_disjoint"
+            )
+        if sources < 2:
+            return (
+                "every verdict will be inconclusive: all test images are of one source; bring test images of more "
+                "micrographs or patients"
             )
         family = len(study_pairs(self.params))
         question, at = Question(self.params.study.margin, self.params.study.margin, family), Size(LEAST_RUNS, sources)
@@ -143,7 +150,7 @@ def own_study(folder: str, added: Added, *, classifies: bool = True) -> OwnStudy
 
     A set with training and test parts keeps them (official); one whose sources are known keeps these apart
     (source_disjoint); any other is split at random (random_80_10_10). Raises LeukoError where `prepare` would refuse
-    the images, and outside a clone of LeukoSR.
+    the images, and Uncomposed outside a clone of LeukoSR.
     """
     train, test = part_folders(Path("datasets", folder)) or (None, None)
     folders = Folders(root=f"datasets/{folder}", train=train, test=test, reference=None, classes=None)
@@ -202,17 +209,22 @@ def _quoted(value: Any) -> str:
 
 
 def _size(items: Sequence[Candidate]) -> tuple[int, int]:
-    """Height and width that most images have, or are shrunk to, as multiples of the scale."""
-    sides = [median_low(getattr(item, side) for item in items) for side in ("height", "width")]
-    shrunk = min(1.0, LONGEST / max(sides))
-    height, width = (int(side * shrunk) // SCALE * SCALE for side in sides)
+    """Height and width of the commonest size, shrunk where it is too large, as multiples of the scale."""
+    sides = _commonest(items)
+    longest = max(sides)
+    height, width = (side * min(LONGEST, longest) // longest // SCALE * SCALE for side in sides)
     return height, width
 
 
 def _sizes(items: Sequence[Candidate]) -> str:
-    sizes = Counter((item.width, item.height) for item in items)
-    (width, height), count = sizes.most_common(1)[0]
+    height, width = _commonest(items)
+    count = sum((item.height, item.width) == (height, width) for item in items)
     return f"{count} of {counted(len(items), 'image')} {'has' if count == 1 else 'have'} {width}x{height} pixels"
+
+
+def _commonest(items: Sequence[Candidate]) -> tuple[int, int]:
+    """The height and width that most images have; of sizes that are as common, the one in the middle."""
+    return median_low(multimode((item.height, item.width) for item in items))
 
 
 def _without_limits(settings: Prepare) -> Prepare:
@@ -232,7 +244,8 @@ def _rows(items: Sequence[Candidate], params: Params, settings: Prepare) -> list
 def composed(study: str, text: str) -> Params:
     """What DVC composes of conf/ and the text of a study that has no file yet, at the budget of the first run.
 
-    Raises LeukoError outside a clone of LeukoSR, and for what conf/ does not allow.
+    Raises Uncomposed outside a clone of LeukoSR and where conf/ cannot be composed, LeukoError for values that are not
+    allowed.
     """
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
@@ -240,7 +253,7 @@ def composed(study: str, text: str) -> Params:
     from omegaconf.errors import OmegaConfBaseException
 
     if not (CONF / "config.yaml").is_file():
-        raise LeukoError(f"{CONF.absolute()} holds no config.yaml: run the command in a clone of LeukoSR")
+        raise Uncomposed(f"{CONF.absolute()} holds no config.yaml: run the command in a clone of LeukoSR")
     option = f"proposed_{study}"  # beside the files of the project, where a study may have the name
     with tempfile.TemporaryDirectory() as folder, initialize_config_dir(str(CONF.absolute()), version_base=None):
         file = Path(folder, "study", f"{option}.yaml")
@@ -252,5 +265,5 @@ def composed(study: str, text: str) -> Params:
             OmegaConf.resolve(config)
         except (HydraException, OmegaConfBaseException) as error:
             words = " ".join(str(error).split())[:300]
-            raise LeukoError(f"{CONF}/ cannot be composed with a study of these images: {words}") from None
+            raise Uncomposed(f"{CONF}/ cannot be composed with a study of these images: {words}") from None
         return parse_params(OmegaConf.to_container(config), str(study_file(study)))

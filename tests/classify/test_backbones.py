@@ -190,7 +190,7 @@ def test_images_of_any_size_give_logits(height: int, width: int) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("resnet51", "'resnet51' is not a supported classifier: .* resnet50"),
+        ("resnet51", "'resnet51' is not a supported classifier: .*; did you mean resnet"),
         ("vit_b_16", "'vit_b_16' is not a supported classifier"),
         ("timm/resnet51", "'timm/resnet51' is not a timm network; did you mean timm/resnet"),
     ],

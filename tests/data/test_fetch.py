@@ -14,7 +14,9 @@ import pytest
 import yaml
 from dvc.repo import Repo
 from PIL import Image
+from typer.testing import CliRunner
 
+from leukosr.cli.entry import app
 from leukosr.config import Params
 from leukosr.data.adding import Added, adding
 from leukosr.data.catalogue import check_images, find_images
@@ -135,8 +137,10 @@ def test_a_set_is_brought_to_the_project_from_a_folder_below_it(
     (project / "docs" / "deep").mkdir(parents=True)
     monkeypatch.chdir(project / "docs" / "deep")
     source = Path(os.path.relpath(tracked[0]))
-    said = fetch("bccd", source) if command == "fetch" else add("cells", source / "TRAIN", leave_out=False).images
-    assert said == ("3 files in data/, hash as in data.dvc" if command == "fetch" else 2)
+    options = ["bccd", "--from", str(source)] if command == "fetch" else ["cells", str(source / "TRAIN")]
+    result = CliRunner().invoke(app, ["data", command, *options])
+    said = "3 files in data/, hash as in data.dvc" if command == "fetch" else "2 images in datasets/cells"
+    assert result.exit_code == 0 and said in result.output
     brought = project / ("data/TRAIN" if command == "fetch" else "datasets/cells")
     assert contents(brought) == contents(tracked[0] / "TRAIN")
     assert Path.cwd() == project / "docs" / "deep"

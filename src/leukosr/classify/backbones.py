@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import http.client
 import pickle
 from collections.abc import Callable, Iterator, Sequence
@@ -110,10 +109,9 @@ def build_backbone(name: str, classes: int, weights: str) -> nn.Module:
     if name.startswith("timm/"):
         return _timm(name.removeprefix("timm/"), classes, weights)
     if name not in BACKBONES:
-        close = difflib.get_close_matches(name, BACKBONES) or ["resnet50"]
         raise LeukoError(
             f"'{short(name)}' is not a supported classifier: use a torchvision network that takes images of any size, "
-            f"such as {', '.join(close)}, or timm/NAME for a network from timm"
+            f"such as resnet50, or timm/NAME for a network from timm{meant(name, BACKBONES)}"
         )
     return BACKBONES[name](classes, weights)
 

@@ -190,9 +190,9 @@ def _on_confidence(panel: Panel, model: Path, threshold: float | None, most_erro
     if threshold == float("inf"):
         images = len(answered(panel.validations).right)
         notes.append(
-            f"no answer is sure: at no probability are {most_errors:.0%} or fewer of the {images} validation images "
-            f"{'that all classifiers share ' if len(panel.members) > 1 else ''}wrong, counting one more error than was "
-            "seen"
+            f"no answer is sure: at every threshold more than {most_errors:.0%} of the answers to the {images} "
+            f"validation images {'that all classifiers share ' if len(panel.members) > 1 else ''}would be wrong, if "
+            "one more error is counted than was seen"
         )
     return notes
 

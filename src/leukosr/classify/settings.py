@@ -56,7 +56,7 @@ class Architecture(Section):
     )
     norm_layers: Literal["batch", "group", "layer"] = Field(
         default="batch",
-        description="what takes the place of the batch norm of the backbone; layer: group norm with one group",
+        description="what replaces the batch norm of the backbone; layer: group norm with one group",
     )
 
 

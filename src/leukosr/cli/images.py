@@ -123,9 +123,10 @@ def data_add(
 ) -> None:
     """Check a folder of images, copy it to datasets/NAME and put it under DVC."""
     from leukosr.data.adding import adding
-    from leukosr.own_study import own_study, parts_text, refuse_known_study, study_file, study_name
+    from leukosr.own_study import Uncomposed, own_study, parts_text, refuse_known_study, study_file, study_name
     from leukosr.project import at_project_root
 
+    path = path.absolute()  # before the working directory changes
     with at_project_root():
         if study:
             refuse_known_study(study_name(name))
@@ -136,7 +137,9 @@ def data_add(
             except LeukoError as error:
                 if study:
                     raise
-                errors.print(f"as it is, `prepare` would refuse this set: {error}")
+                untried = isinstance(error, Uncomposed)
+                said = "`prepare` was not tried on this set" if untried else "as it is, `prepare` would refuse this set"
+                errors.print(f"{said}: {error}")
         if proposed is not None and study:
             proposed.write()
     _print_added(name, added, "" if proposed is None else proposed.classes)

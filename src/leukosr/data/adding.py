@@ -13,6 +13,7 @@ from pathlib import Path
 from leukosr.data.breakhis import check_breakhis
 from leukosr.data.catalogue import (
     MASKS,
+    MOST_PIXELS,
     Checked,
     Rejected,
     SetFile,
@@ -35,8 +36,6 @@ from leukosr.images.listing import list_files
 from leukosr.images.reading import inspect_image
 from leukosr.project import project_root, run_dvc
 from leukosr.quoting import counted
-
-MAX_PIXELS = 50_000_000  # as prepare.max_pixels where no study says otherwise
 
 
 @dataclass(frozen=True)
@@ -90,9 +89,9 @@ def _checked(
     found = from_split_csv(path, labelled=classes) if (path / SPLIT).is_file() else _walk(path, classes)
     beside = beside_images(path, found)
     found = [item for item in found if path / item.path not in beside.values()]
-    look, workers = partial(inspect_image, max_pixels=MAX_PIXELS), count_workers("auto")
+    look, workers = partial(inspect_image, max_pixels=MOST_PIXELS), count_workers("auto")
     good, rejected = check_images(
-        path, found, MAX_PIXELS, lambda paths: track(ordered_map(look, paths, workers), len(paths), "checking images")
+        path, found, MOST_PIXELS, lambda paths: track(ordered_map(look, paths, workers), len(paths), "checking images")
     )
     contradicting, facts = check_breakhis(good)
     good = [image for image in good if image.file.path not in {item.path for item in contradicting}]

@@ -19,6 +19,7 @@ from leukosr.tables import one_spelling
 from leukosr.yaml_file import read_yaml
 
 MASKS = "masks"  # the folder, in the root of a set, that holds the masks of its images
+MOST_PIXELS = 50_000_000  # of an image, as prepare.max_pixels, where no study says otherwise
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,7 @@ def require_file(path: str | Path) -> Path:
             raise LeukoError(f"The weights {path} cannot be read: you may not; make the file readable for you.")
         return path
     found = "is a folder" if path.is_dir() else "is not a regular file" if path.exists() else "does not exist"
-    near = "" if path.exists() else misspelt(path)
+    near = ("" if path.exists() else misspelt(path)) or "."
     raise LeukoError(f"The weights {path} cannot be read: the path {found}; give the path of a weight file{near}")
 
 

@@ -75,8 +75,8 @@ class Extractor(Section):
 class Stained(Extractor):
     """By colour: what the two extractors that know the stain have in common."""
 
-    lower: Colour = Field(default=(80, 80, 180), description="least RGB of a stained pixel")
-    upper: Colour = Field(default=(180, 170, 245), description="most RGB of a stained pixel")
+    lower: Colour = Field(default=(80, 80, 180), description="lowest RGB of a stained pixel")
+    upper: Colour = Field(default=(180, 170, 245), description="highest RGB of a stained pixel")
     padding: Count = Field(default=10, description="pixels that the image is padded by")
     padding_colour: Colour = Field(default=(198, 203, 208), description="RGB of these pixels")
     canny: tuple[Count, Count] = Field(

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from leukosr.data.manifest import ROLES, Row
+from leukosr.quoting import counted
 from leukosr.report.results import StudyResults
 from leukosr.report.style import SEQUENCE, Look, new_figure
 from leukosr.report.tables import UNDEFINED, mean_sd, number, percent
@@ -108,7 +109,7 @@ def confusion_figure(path: Path, look: Look, predictions: pd.DataFrame, classes:
         panel.spines[:].set_visible(False)
         panel.set_xlabel("predicted")
         panel.set_ylabel("true")
-        panel.set_title(f"{look.label}, {runs} {'run' if runs == 1 else 'runs pooled'}")
+        panel.set_title(f"{look.label}, {counted(runs, 'run', 'runs pooled')}")
 
 
 def class_distribution(path: Path, rows: Sequence[Row], note: str, protocol: str) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from leukosr.config import Classifier, Params, Trained
 from leukosr.data.manifest import SR_ROLES, compared_rows, with_role
+from leukosr.quoting import counted
 from leukosr.report.results import StudyResults
 from leukosr.report.style import arm_looks, size_text, training_words
 from leukosr.report.tables import UNDEFINED, number, percent, quality_cells, score_cells
@@ -72,10 +73,9 @@ def _trained(params: Params, results: StudyResults) -> str:
     times = "once" if scores.n_runs == 1 else f"{scores.n_runs} times"
     seeds = ("seed " if scores.n_runs == 1 else "seeds ") + ", ".join(scores.per_seed)
     shrunk = "" if recipe.size is None else f" (larger ones shrunk to {size_text(*recipe.size)} pixels)"
-    epochs = "1 epoch" if recipe.epochs == 1 else f"{recipe.epochs} epochs"
     return (
         f"{backbone} was trained {weights} {times} ({seeds}) on each of {len(results.experiments)} versions (arms) of "
-        f"the same {scores.n_train} images{shrunk} of {classes} classes for {epochs}"
+        f"the same {scores.n_train} images{shrunk} of {classes} classes for {counted(recipe.epochs, 'epoch')}"
     )
 
 

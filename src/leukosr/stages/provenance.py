@@ -14,7 +14,7 @@ import pandas as pd
 from rich.console import Console
 
 import leukosr.data.provenance
-from leukosr.data.catalogue import check_images, find_images
+from leukosr.data.catalogue import MOST_PIXELS, check_images, find_images
 from leukosr.data.provenance.facts import Facts, folder_labels, folder_splits, gather_facts, name_sources
 from leukosr.data.provenance.geometry import Limits
 from leukosr.data.provenance.search import find_sources
@@ -33,7 +33,6 @@ from leukosr.stages.context import Context
 from leukosr.tables import write_frame, write_table
 
 STATE = Path(".leukosr/resume")
-MAX_PIXELS = 50_000_000
 SHOWN = 20
 
 
@@ -168,7 +167,7 @@ def summary(facts: Facts) -> dict[str, object]:
 def _readable(root: Path, workers: int) -> tuple[list[str], list[tuple[str, str]]]:
     """The images below `root` that can be used, and the others with the reason."""
     files = [file for file in list_files(root) if file.path.parent != root or file.path.name not in TABLES]
-    look = partial(inspect_image, max_pixels=MAX_PIXELS)
+    look = partial(inspect_image, max_pixels=MOST_PIXELS)
     paths = [file.path for file in files if file.reason is None]
     facts = dict(zip(paths, track(ordered_map(look, paths, workers), len(paths), "checking images"), strict=True))
     reasons = [file.reason or facts[file.path].reason for file in files]
