@@ -75,16 +75,17 @@ def test_the_classifiers_say_what_predict_says(experiment: str, models: StudyMod
     write_png(tmp_path / "low.png", picture())
     sr = Path("outputs/demo/sr/srgan/last.safetensors") if experiment == "srgan" else None
     found = predict_path(
-        tmp_path / "low.png", Path(f"outputs/demo/classify/{experiment}/paper"), sr=sr, explain=None, threshold=None,
-        most_errors=0.05, precision="fp32", device_name="cpu",
+        tmp_path / "low.png", Path(f"outputs/demo/classify/{experiment}/paper"), sr=sr, explain=tmp_path / "maps",
+        threshold=None, most_errors=0.05, precision="fp32", device_name="cpu",
     )  # fmt: skip
     (expected,) = found.table.drop(columns="image").to_dict("records")
     given = given_image(models.params, picture_bytes(), original=False, most_pixels=MOST)
     answer = models.answer(given, f"{experiment}/paper")
     assert answer.row == expected and answer.no_map == ""
-    version = models.version(given, experiment)
-    assert given.maps[f"{experiment}/paper"].shape == version.image.shape
-    assert {*answer.notes, *version.notes} == {*found.done.notes}
+    assert given.maps[f"{experiment}/paper"].shape == models.version(given, experiment).image.shape
+    assert {*answer.notes} == {*found.done.notes} and (
+        experiment == "srgan" or any("fields" in n for n in answer.notes)
+    )
 
 
 def test_an_answer_stands_without_a_grad_cam(models: StudyModels, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from leukosr.app.given import Given, Version, as_stored
 from leukosr.classify.panel import weight_files
-from leukosr.classify.predict import Predictor, SuperResolution
+from leukosr.classify.predict import Predictor, SuperResolution, on_fields
 from leukosr.config import ByClass, ByFile, ByTraining, Generated, Image, Params, Recoloured
 from leukosr.data.splits import shown_name
 from leukosr.engine.weights import SUFFIX, require_file
@@ -39,7 +39,8 @@ class Choice:
 class Answer:
     """What the classifiers of an experiment say: the cells of `leukosr predict`, and notes on what they are worth.
 
-    arm: the label of the arm whose image they saw. no_map: why there is no Grad-CAM; empty where there is one.
+    notes: with those on the image. arm: the label of the arm whose image they saw. no_map: why there is no Grad-CAM;
+    empty where there is one.
     """
 
     row: dict[str, Any]
@@ -88,12 +89,14 @@ class StudyModels:
             raise LeukoError(f"'{name}' is no experiment that is shown here: reload the page")
         arm, predictor = self.params.classify[name.partition("/")[0]].test, self._predictor(name)
         version, no_map = self.version(given, arm), ""
+        notes = [*version.notes, *predictor.notes]
         row = predictor.row(version.image, version.unlike)
         try:
             given.maps[name] = predictor.explained(version.image, row["predicted"])
+            notes += on_fields(predictor.panel.attention_fields(version.image, place=0))
         except LeukoError as error:
             no_map = str(error)
-        return Answer(row, self._labels[arm], predictor.notes, no_map)
+        return Answer(row, self._labels[arm], notes, no_map)
 
     def _own_arms(self) -> list[Choice]:
         return [Choice(name, self._labels[name], self._of_original(name)) for name in self.params.arms]
