@@ -30,7 +30,8 @@ def test_what_is_trained_is_offered_and_the_rest_named_with_its_remedy(models: S
     assert [each.name for each in models.experiments] == ["raw/paper", "srgan/paper", "ground_truth/paper"]
     missing = "\n".join(models.missing)
     assert "run `dvc repro train_sr@real_esrgan`" in missing and "run `dvc repro classify@bicubic`" in missing
-    assert "holds a classifier" in missing and len(models.missing) == 4
+    assert "was trained on the class monocyte alone" in missing and "needs a mask of each image" in missing
+    assert "backbone" not in missing and "imagenet" not in missing and len(models.missing) == 5
 
 
 @pytest.mark.parametrize("name", ["raw", "bicubic", "srgan", "pretrained/tiny"])
