@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -125,5 +126,21 @@ def test_no_file_is_left(client: TestClient, tmp_path: Path, monkeypatch: pytest
 def test_a_port_that_is_taken_is_said() -> None:
     with listen("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(LeukoError, match=rf"cannot listen on 127.0.0.1, port {port} \(.*\): name another"):
+        with pytest.raises(
+            LeukoError, match=rf"cannot listen on 127.0.0.1, port {port} \(.*\): name another with --port"
+        ):
             listen("127.0.0.1", port)
+
+
+def test_an_address_that_is_not_of_this_machine_is_said() -> None:
+    with pytest.raises(LeukoError, match=r"cannot listen on 192\.0\.2\.1, port 0 \(.*\): name another with --host"):
+        listen("192.0.2.1", 0)
+
+
+def test_an_address_of_ipv6_is_listened_on() -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with listen("::1", 0) as listening:
+        assert listening.getsockname()[0] == "::1"

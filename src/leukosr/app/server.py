@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import secrets
 import socket
 import threading
@@ -63,10 +64,14 @@ def site(models: StudyModels, limits: Limits, hosts: Sequence[str]) -> Starlette
 
 def listen(host: str, port: int) -> socket.socket:
     """A socket at an address; port 0 takes a free one. Raises LeukoError where it cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port))
+        return socket.create_server((host, port), family=family)
     except OSError as error:
-        raise LeukoError(f"cannot listen on {host}, port {port} ({error.strerror}): name another with --port") from None
+        option = "port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "host"
+        raise LeukoError(
+            f"cannot listen on {host}, port {port} ({error.strerror}): name another with --{option}"
+        ) from None
 
 
 def serve(application: Starlette, listening: socket.socket) -> None:
