@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from starlette.testclient import TestClient
 from tests.faults.hostile_images import hostile_images
 
@@ -75,6 +76,38 @@ def test_what_an_arm_cannot_show_is_a_sentence(client: TestClient) -> None:
     answer = client.post(f"/images/{image}/version?name=ground_truth")
     assert (answer.status_code, "say that the image is one" in answer.json()["sentence"]) == (422, True)
     assert client.get(f"/images/{image}/picture?kind=version&name=ground_truth").status_code == 422
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_too_little_memory_is_a_sentence(error: Exception, client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(StudyModels, "version", fail)
+    answer = client.post(f"/images/{sent(client, picture_bytes())}/version?name=srgan")
+    assert (answer.status_code, answer.json()["sentence"]) == (422, "out of memory: give a smaller image")
+
+
+def test_an_unforeseen_error_is_none(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr(StudyModels, "version", fail)
+    image = sent(client, picture_bytes())
+    with pytest.raises(RuntimeError, match="unforeseen"):
+        client.post(f"/images/{image}/version?name=srgan")
+
+
+def test_an_image_that_is_too_small_for_the_classifiers_is_a_sentence(client: TestClient) -> None:
+    answer = client.post(f"/images/{sent(client, picture_bytes(8, 8))}/answer?name=raw/paper")
+    assert (answer.status_code, "give a larger one" in answer.json()["sentence"]) == (422, True)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of Pillow, on metadata that promises too much

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import torch
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -34,6 +35,14 @@ from leukosr.report.template import page_script, read_script, template
 FOLDER = Path(__file__).parent
 LOOPBACK = ("127.0.0.1", "localhost")
 KEPT = 3  # images, with all that was made of them
+OUT_OF_MEMORY = "out of memory: give a smaller image"
+TOO_SMALL = "the image has too few pixels for this network: give a larger one"
+OF_TORCH = {  # words in errors of PyTorch's that an image's size can cause
+    "DefaultCPUAllocator": OUT_OF_MEMORY,
+    "Output size is too small": TOO_SMALL,
+    "Kernel size can't be greater than actual input size": TOO_SMALL,
+    "Padding size should be less than": TOO_SMALL,
+}
 BYTES = "application/octet-stream"  # no form of another site can send it without being asked first
 
 
@@ -58,7 +67,7 @@ def site(models: StudyModels, limits: Limits, hosts: Sequence[str]) -> Starlette
     return Starlette(
         routes=routes,
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)],
-        exception_handlers={LeukoError: _refusal, MemoryError: _refusal},
+        exception_handlers={LeukoError: _refusal, MemoryError: _refusal, RuntimeError: _refusal},
     )
 
 
@@ -85,7 +94,15 @@ def serve(application: Starlette, listening: socket.socket) -> None:
 
 
 def _refusal(_: Request, error: Exception) -> JSONResponse:
-    sentence = str(error) if isinstance(error, LeukoError) else "out of memory: give a smaller image"
+    """What the user can mend, in a sentence; any other error is raised again."""
+    if isinstance(error, LeukoError):
+        sentence = str(error)
+    elif isinstance(error, MemoryError | torch.OutOfMemoryError):
+        sentence = OUT_OF_MEMORY
+    else:
+        sentence = next((said for words, said in OF_TORCH.items() if words in str(error)), "")
+        if not sentence:
+            raise error
     return JSONResponse({"sentence": sentence}, status_code=422)
 
 
