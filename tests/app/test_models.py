@@ -71,6 +71,13 @@ def test_an_original_is_degraded_as_in_the_study_and_shown_itself(models: StudyM
         models.version(low, "ground_truth")
 
 
+def test_an_original_is_as_large_as_a_camera_makes_it_and_its_reduction_is_limited(models: StudyModels) -> None:
+    original = picture_bytes(1040, 1388)
+    assert given_image(models.params, original, original=True, most_pixels=MOST).low.shape == (32, 32, 3)
+    with pytest.raises(LeukoError, match=r"to 32x32 pixels, more than the 1,000 .* --max-pixels 1024"):
+        given_image(models.params, original, original=True, most_pixels=1000)
+
+
 @pytest.mark.parametrize("experiment", ["raw", "srgan"])
 def test_the_classifiers_say_what_predict_says(experiment: str, models: StudyModels, tmp_path: Path) -> None:
     write_png(tmp_path / "low.png", picture())

@@ -48,7 +48,7 @@ BYTES = "application/octet-stream"  # no form of another site can send it withou
 
 @dataclass(frozen=True)
 class Limits:
-    """What an uploaded file may have: megabytes, and pixels."""
+    """What an uploaded file may have: megabytes and, at low resolution, pixels."""
 
     megabytes: int
     pixels: int

@@ -21,7 +21,9 @@ def app(
         ),
     ] = "127.0.0.1",
     max_megabytes: Annotated[int, typer.Option(min=1, help="Of an image's file.")] = 32,
-    max_pixels: Annotated[int, typer.Option(min=4, help="Of an image, before it is enlarged.")] = 1_000_000,
+    max_pixels: Annotated[
+        int, typer.Option(min=4, help="Of a low-resolution image, before it is enlarged.")
+    ] = 1_000_000,
     most_errors: Annotated[
         float, typer.Option(min=0.001, max=0.999, help="Largest share of sure answers that may be wrong in validation.")
     ] = 0.05,
