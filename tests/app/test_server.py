@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +17,7 @@ import torch
 from starlette.testclient import TestClient
 from tests.faults.hostile_images import hostile_images
 
-from leukosr.app.given import given_image
+from leukosr.app.given import Given, given_image
 from leukosr.app.models import StudyModels
 from leukosr.app.server import BYTES, KEPT, LOOPBACK, Limits, listen, site
 from leukosr.errors import LeukoError
@@ -126,6 +129,23 @@ def test_hostile_files_are_refused_with_the_sentence_of_the_opener(client: TestC
         else:
             assert sent(client, hostile.content)
     assert refused > 20
+
+
+def test_images_are_decoded_one_at_a_time(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoding, most, image = 0, 0, given_image
+
+    def slowly(*arguments: Any) -> Given:
+        nonlocal decoding, most
+        decoding += 1
+        most = max(most, decoding)
+        time.sleep(0.05)
+        decoding -= 1
+        return image(*arguments)
+
+    monkeypatch.setattr("leukosr.app.server.given_image", slowly)
+    with ThreadPoolExecutor(4) as users:
+        list(users.map(sent, [client] * 4, [picture_bytes()] * 4))
+    assert most == 1
 
 
 def test_too_many_bytes_and_too_many_pixels_are_refused(client: TestClient) -> None:

@@ -112,7 +112,7 @@ class _Handlers:
     def __init__(self, models: StudyModels, limits: Limits) -> None:
         self._models, self._limits = models, limits
         self._kept: OrderedDict[str, Given] = OrderedDict()
-        self._computing = threading.Lock()  # one network at a time
+        self._computing = threading.Lock()  # one image at a time
 
     def page(self, _: Request) -> HTMLResponse:
         """The page, with its two scripts in it."""
@@ -137,15 +137,17 @@ class _Handlers:
             if len(content) > most:
                 raise LeukoError(f"the image has more than the {self._limits.megabytes} MB that are taken here")
         original = request.query_params.get("original") == "true"
-        given = await run_in_threadpool(
-            given_image, self._models.params, bytes(content), original, self._limits.pixels
-        )  # fmt: skip
+        given = await run_in_threadpool(self._read, bytes(content), original)
         name = secrets.token_urlsafe(16)
         self._kept[name] = given
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
         height, width = given.low.shape[:2]
         return JSONResponse({"id": name, "ratio": width / height})
+
+    def _read(self, content: bytes, original: bool) -> Given:
+        with self._computing:
+            return given_image(self._models.params, content, original, self._limits.pixels)
 
     def version(self, request: Request) -> JSONResponse:
         """Make the image of an arm: where its picture is, its size, and what it is worth."""
