@@ -17,8 +17,10 @@ from leukosr.classify.confidence import Validation
 from leukosr.classify.settings import Architecture
 from leukosr.classify.weights import save_classifier
 from leukosr.config import load_params
+from leukosr.engine.weights import write_tensors
 from leukosr.images.reading import png_bytes
 from leukosr.layout import Layout
+from leukosr.superres import GENERATORS
 from leukosr.superres.networks.srgan import SRGANGenerator
 from leukosr.superres.weights import save_generator
 
@@ -56,6 +58,11 @@ def study(compose_raw: Callable[..., Any], tmp_path_factory: pytest.TempPathFact
         save_classifier(
             root / "pretrained" / "backbone.safetensors", ClassifierNetwork(SMALL, 3), SMALL, CLASSES, None
         )  # fmt: skip
+        write_tensors(root / "pretrained" / "imagenet.safetensors", ClassifierNetwork(SMALL, 3).state_dict(), {})
+        for name, network, note in (("one_class", "srgan", {"only_class": "monocyte"}), ("masked", "sftgan", {})):
+            tiny = GENERATORS[network].tiny
+            file = root / "pretrained" / f"{name}.safetensors"
+            save_generator(file, GENERATORS[network](**tiny), network, 4, dict(tiny), note)
     return root
 
 

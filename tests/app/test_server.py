@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+import socket
 import tempfile
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from starlette.testclient import TestClient
 from tests.faults.hostile_images import hostile_images
 
-from leukosr.app.given import given_image
+from leukosr.app.given import Given, given_image
 from leukosr.app.models import StudyModels
 from leukosr.app.server import BYTES, KEPT, LOOPBACK, Limits, listen, site
 from leukosr.errors import LeukoError
@@ -76,6 +81,38 @@ def test_what_an_arm_cannot_show_is_a_sentence(client: TestClient) -> None:
     assert client.get(f"/images/{image}/picture?kind=version&name=ground_truth").status_code == 422
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_too_little_memory_is_a_sentence(error: Exception, client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(StudyModels, "version", fail)
+    answer = client.post(f"/images/{sent(client, picture_bytes())}/version?name=srgan")
+    assert (answer.status_code, answer.json()["sentence"]) == (422, "out of memory: give a smaller image")
+
+
+def test_an_unforeseen_error_is_none(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr(StudyModels, "version", fail)
+    image = sent(client, picture_bytes())
+    with pytest.raises(RuntimeError, match="unforeseen"):
+        client.post(f"/images/{image}/version?name=srgan")
+
+
+def test_an_image_that_is_too_small_for_the_classifiers_is_a_sentence(client: TestClient) -> None:
+    answer = client.post(f"/images/{sent(client, picture_bytes(8, 8))}/answer?name=raw/paper")
+    assert (answer.status_code, "give a larger one" in answer.json()["sentence"]) == (422, True)
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of Pillow, on metadata that promises too much
 def test_hostile_files_are_refused_with_the_sentence_of_the_opener(client: TestClient, models: StudyModels) -> None:
     refused = 0
@@ -92,6 +129,23 @@ def test_hostile_files_are_refused_with_the_sentence_of_the_opener(client: TestC
         else:
             assert sent(client, hostile.content)
     assert refused > 20
+
+
+def test_images_are_decoded_one_at_a_time(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoding, most, image = 0, 0, given_image
+
+    def slowly(*arguments: Any) -> Given:
+        nonlocal decoding, most
+        decoding += 1
+        most = max(most, decoding)
+        time.sleep(0.05)
+        decoding -= 1
+        return image(*arguments)
+
+    monkeypatch.setattr("leukosr.app.server.given_image", slowly)
+    with ThreadPoolExecutor(4) as users:
+        list(users.map(sent, [client] * 4, [picture_bytes()] * 4))
+    assert most == 1
 
 
 def test_too_many_bytes_and_too_many_pixels_are_refused(client: TestClient) -> None:
@@ -125,5 +179,21 @@ def test_no_file_is_left(client: TestClient, tmp_path: Path, monkeypatch: pytest
 def test_a_port_that_is_taken_is_said() -> None:
     with listen("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(LeukoError, match=rf"cannot listen on 127.0.0.1, port {port} \(.*\): name another"):
+        with pytest.raises(
+            LeukoError, match=rf"cannot listen on 127.0.0.1, port {port} \(.*\): name another with --port"
+        ):
             listen("127.0.0.1", port)
+
+
+def test_an_address_that_is_not_of_this_machine_is_said() -> None:
+    with pytest.raises(LeukoError, match=r"cannot listen on 192\.0\.2\.1, port 0 \(.*\): name another with --host"):
+        listen("192.0.2.1", 0)
+
+
+def test_an_address_of_ipv6_is_listened_on() -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with listen("::1", 0) as listening:
+        assert listening.getsockname()[0] == "::1"

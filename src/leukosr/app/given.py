@@ -12,6 +12,7 @@ from leukosr.config import Params
 from leukosr.degradation import DEGRADATIONS, image_rng
 from leukosr.engine.seeding import stream_seed
 from leukosr.errors import LeukoError
+from leukosr.images.decoding import MAX_PIXELS
 from leukosr.images.reading import as_hr, read_bytes, read_rgb, to_degrade
 from leukosr.layout import image_file
 from leukosr.stages.degrade import degradation_settings
@@ -55,14 +56,21 @@ class Given:
 def given_image(params: Params, content: bytes, original: bool, most_pixels: int) -> Given:
     """The image in the bytes of a file: low-resolution as it is or, if it is an `original`, degraded as in the study.
 
-    Raises LeukoError for a file that cannot be used.
+    most_pixels: of the low-resolution image, which is what networks see. Raises LeukoError for a file that cannot be
+    used.
     """
-    file = large_enough(read_bytes(content, most_pixels), "the image")
+    file = large_enough(read_bytes(content, MAX_PIXELS if original else most_pixels), "the image")
     if not original:
         return Given(file, file, None)
     cut = to_degrade(file, params.image)
     degradation = DEGRADATIONS[params.degrade.method](degradation_settings(params))
     low = degradation(cut, image_rng(stream_seed(params.study.seed, "degrade"), "given"))
+    height, width = low.shape[:2]
+    if height * width > most_pixels:
+        raise LeukoError(
+            f"the study reduces originals to {width}x{height} pixels, more than the {most_pixels:,} that are taken "
+            f"here: start the app with --max-pixels {height * width}"
+        )
     return Given(file, as_stored(low, params.degrade.file), as_hr(cut, params.image))
 
 

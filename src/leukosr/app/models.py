@@ -12,7 +12,7 @@ import numpy as np
 
 from leukosr.app.given import Given, Version, as_stored
 from leukosr.classify.panel import weight_files
-from leukosr.classify.predict import Predictor, SuperResolution
+from leukosr.classify.predict import Predictor, SuperResolution, on_fields
 from leukosr.config import ByClass, ByFile, ByTraining, Generated, Image, Params, Recoloured
 from leukosr.data.splits import shown_name
 from leukosr.engine.weights import SUFFIX, require_file
@@ -23,6 +23,7 @@ from leukosr.pretrained.named import find_weights
 from leukosr.report.style import arm_looks, experiment_looks
 from leukosr.stages.upscale import made_plainly
 from leukosr.superres.enhance import How, device_of
+from leukosr.superres.weights import NoGenerator
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class Choice:
 class Answer:
     """What the classifiers of an experiment say: the cells of `leukosr predict`, and notes on what they are worth.
 
-    arm: the label of the arm whose image they saw. no_map: why there is no Grad-CAM; empty where there is one.
+    notes: with those on the image. arm: the label of the arm whose image they saw. no_map: why there is no Grad-CAM;
+    empty where there is one.
     """
 
     row: dict[str, Any]
@@ -51,11 +53,12 @@ class Answer:
 class StudyModels:
     """The arms and experiments of a study, as far as they are trained, and the generators below pretrained/.
 
-    arms, experiments: what can be asked for. missing: a sentence on everything that cannot, and why.
+    arms, experiments: what can be asked for. missing: a sentence on everything that cannot, and why; of other networks
+    below pretrained/, such as backbones of classifiers, there is none.
     """
 
     def __init__(self, params: Params, layout: Layout, *, precision: str, device_name: str, most_errors: float) -> None:
-        """Look which weights there are; those of the study are read when they are first asked for.
+        """Read the generators, and look which classifiers there are; these are read when they are first asked for.
 
         Raises LeukoError for an unknown precision or device.
         """
@@ -68,7 +71,7 @@ class StudyModels:
         self._labels = {name: look.label for name, look in arm_looks(params).items()}
         self.missing: list[str] = []
         self.arms = self._usable(self._own_arms(), self._check_arm)
-        self.arms += self._usable(_pretrained(), lambda name: self._superres(Path(name)))
+        self.arms += self._usable(_pretrained(), lambda name: self._check_network(Path(name)))
         self.experiments = self._usable(self._own_experiments(), self._check_experiment)
 
     def version(self, given: Given, name: str) -> Version:
@@ -88,12 +91,14 @@ class StudyModels:
             raise LeukoError(f"'{name}' is no experiment that is shown here: reload the page")
         arm, predictor = self.params.classify[name.partition("/")[0]].test, self._predictor(name)
         version, no_map = self.version(given, arm), ""
+        notes = [*version.notes, *predictor.notes]
         row = predictor.row(version.image, version.unlike)
         try:
             given.maps[name] = predictor.explained(version.image, row["predicted"])
+            notes += on_fields(predictor.panel.attention_fields(version.image, place=0))
         except LeukoError as error:
             no_map = str(error)
-        return Answer(row, self._labels[arm], predictor.notes, no_map)
+        return Answer(row, self._labels[arm], notes, no_map)
 
     def _own_arms(self) -> list[Choice]:
         return [Choice(name, self._labels[name], self._of_original(name)) for name in self.params.arms]
@@ -118,7 +123,8 @@ class StudyModels:
             try:
                 check(each.name)
             except LeukoError as error:
-                self.missing.append(f"{each.label}: {error}")
+                if each.chosen or not isinstance(error, NoGenerator):  # nobody asked for a backbone below pretrained/
+                    self.missing.append(f"{each.label}: {error}")
             else:
                 usable.append(each)
         return usable
@@ -131,9 +137,21 @@ class StudyModels:
         if isinstance(arm, ByClass):
             raise LeukoError("its networks know the class of what they make, so they are for images to train on alone")
         if isinstance(arm, Generated):
-            self._weights(arm)
+            self._check_network(self._weights(arm))
         if isinstance(arm, Recoloured):
             self._colours(name)
+
+    def _check_network(self, weights: Path) -> None:
+        loaded = self._superres(weights).loaded
+        if loaded.only_class:
+            raise LeukoError(
+                f"{weights} was trained on the class {loaded.only_class} alone, so that its images tell the label: "
+                "take a network of all classes"
+            )
+        if loaded.model.contract.masks:
+            raise LeukoError(
+                f"{weights} needs a mask of each image, which the page does not take: take another network"
+            )
 
     def _check_experiment(self, name: str) -> None:
         experiment, _, protocol = name.partition("/")

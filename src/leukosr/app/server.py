@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import secrets
 import socket
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import torch
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -33,12 +35,20 @@ from leukosr.report.template import page_script, read_script, template
 FOLDER = Path(__file__).parent
 LOOPBACK = ("127.0.0.1", "localhost")
 KEPT = 3  # images, with all that was made of them
+OUT_OF_MEMORY = "out of memory: give a smaller image"
+TOO_SMALL = "the image has too few pixels for this network: give a larger one"
+OF_TORCH = {  # words in errors of PyTorch's that an image's size can cause
+    "DefaultCPUAllocator": OUT_OF_MEMORY,
+    "Output size is too small": TOO_SMALL,
+    "Kernel size can't be greater than actual input size": TOO_SMALL,
+    "Padding size should be less than": TOO_SMALL,
+}
 BYTES = "application/octet-stream"  # no form of another site can send it without being asked first
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What an uploaded file may have: megabytes, and pixels."""
+    """What an uploaded file may have: megabytes and, at low resolution, pixels."""
 
     megabytes: int
     pixels: int
@@ -57,16 +67,20 @@ def site(models: StudyModels, limits: Limits, hosts: Sequence[str]) -> Starlette
     return Starlette(
         routes=routes,
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)],
-        exception_handlers={LeukoError: _refusal, MemoryError: _refusal},
+        exception_handlers={LeukoError: _refusal, MemoryError: _refusal, RuntimeError: _refusal},
     )
 
 
 def listen(host: str, port: int) -> socket.socket:
     """A socket at an address; port 0 takes a free one. Raises LeukoError where it cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port))
+        return socket.create_server((host, port), family=family)
     except OSError as error:
-        raise LeukoError(f"cannot listen on {host}, port {port} ({error.strerror}): name another with --port") from None
+        option = "port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "host"
+        raise LeukoError(
+            f"cannot listen on {host}, port {port} ({error.strerror}): name another with --{option}"
+        ) from None
 
 
 def serve(application: Starlette, listening: socket.socket) -> None:
@@ -80,7 +94,15 @@ def serve(application: Starlette, listening: socket.socket) -> None:
 
 
 def _refusal(_: Request, error: Exception) -> JSONResponse:
-    sentence = str(error) if isinstance(error, LeukoError) else "out of memory: give a smaller image"
+    """What the user can mend, in a sentence; any other error is raised again."""
+    if isinstance(error, LeukoError):
+        sentence = str(error)
+    elif isinstance(error, MemoryError | torch.OutOfMemoryError):
+        sentence = OUT_OF_MEMORY
+    else:
+        sentence = next((said for words, said in OF_TORCH.items() if words in str(error)), "")
+        if not sentence:
+            raise error
     return JSONResponse({"sentence": sentence}, status_code=422)
 
 
@@ -90,7 +112,7 @@ class _Handlers:
     def __init__(self, models: StudyModels, limits: Limits) -> None:
         self._models, self._limits = models, limits
         self._kept: OrderedDict[str, Given] = OrderedDict()
-        self._computing = threading.Lock()  # one network at a time
+        self._computing = threading.Lock()  # one image at a time
 
     def page(self, _: Request) -> HTMLResponse:
         """The page, with its two scripts in it."""
@@ -115,15 +137,17 @@ class _Handlers:
             if len(content) > most:
                 raise LeukoError(f"the image has more than the {self._limits.megabytes} MB that are taken here")
         original = request.query_params.get("original") == "true"
-        given = await run_in_threadpool(
-            given_image, self._models.params, bytes(content), original, self._limits.pixels
-        )  # fmt: skip
+        given = await run_in_threadpool(self._read, bytes(content), original)
         name = secrets.token_urlsafe(16)
         self._kept[name] = given
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
         height, width = given.low.shape[:2]
         return JSONResponse({"id": name, "ratio": width / height})
+
+    def _read(self, content: bytes, original: bool) -> Given:
+        with self._computing:
+            return given_image(self._models.params, content, original, self._limits.pixels)
 
     def version(self, request: Request) -> JSONResponse:
         """Make the image of an arm: where its picture is, its size, and what it is worth."""

@@ -170,7 +170,7 @@ def predict_path(
     columns = ["image", "predicted", *(f"p_{name}" for name in predictor.panel.classes), "sure", "warnings"]
     notes = predictor.notes + ([] if superres is None else superres.notes)
     if smallest is not None:
-        notes = notes + _on_fields(predictor.panel.attention_fields(smallest, place=0))
+        notes = notes + on_fields(predictor.panel.attention_fields(smallest, place=0))
     done = Enhanced(len(rows), files.failed, files.left_out, notes)
     return Predicted(pd.DataFrame(rows, columns=columns), done)
 
@@ -197,7 +197,7 @@ def _on_confidence(panel: Panel, model: Path, threshold: float | None, most_erro
     return notes
 
 
-def _on_fields(maps: Sequence[np.ndarray]) -> list[str]:
+def on_fields(maps: Sequence[np.ndarray]) -> list[str]:
     """What overlays are worth that are enlarged from such maps, h x w."""
     height, width = min((each.shape for each in maps), key=min)
     if min(height, width) >= COARSE:

@@ -15,10 +15,15 @@ def app(
     params: ParamsFile = PARAMS,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Of the page; 0: any that is free.")] = 7860,
     host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Any but 127.0.0.1 lets all who reach it use it, without a password.")
+        str,
+        typer.Option(
+            metavar="ADDRESS", help="Any but 127.0.0.1 opens the page to everyone who can reach it, without a password."
+        ),
     ] = "127.0.0.1",
     max_megabytes: Annotated[int, typer.Option(min=1, help="Of an image's file.")] = 32,
-    max_pixels: Annotated[int, typer.Option(min=4, help="Of an image, before it is enlarged.")] = 1_000_000,
+    max_pixels: Annotated[
+        int, typer.Option(min=4, help="Of a low-resolution image, before it is enlarged.")
+    ] = 1_000_000,
     most_errors: Annotated[
         float, typer.Option(min=0.001, max=0.999, help="Largest share of sure answers that may be wrong in validation.")
     ] = 0.05,
@@ -41,6 +46,7 @@ def app(
     with listen(host, port) as listening:
         found = f"{len(models.arms)} arms, {len(models.experiments)} experiments, {len(models.missing)} not shown"
         console.print(f"app: study {settings.study.name}: {found}")
-        console.print(f"app: open http://{host}:{listening.getsockname()[1]} (Ctrl-C ends it)")
+        name = f"[{host}]" if ":" in host else host
+        console.print(f"app: open http://{name}:{listening.getsockname()[1]} (Ctrl-C ends it)")
         serve(site(models, Limits(max_megabytes, max_pixels), LOOPBACK if own else ("*",)), listening)
     console.print("app: ended; no image was kept")

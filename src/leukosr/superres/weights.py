@@ -22,6 +22,10 @@ SHUFFLED_BY = "shuffled by "  # of masks, in the header, and the seed by which i
 LARGEST_SCALE, MOST_BLOCKS, WIDEST = 64, 500, 65_536
 
 
+class NoGenerator(LeukoError):
+    """A sound weight file that holds a classifier, or a network that is not known here."""
+
+
 @dataclass(frozen=True)
 class LoadedGenerator:
     """A generator in evaluation mode and what it is: its key in GENERATORS, scale, other arguments.
@@ -154,7 +158,7 @@ def _described(path: Path, tensors: dict[str, Tensor], header: Mapping[str, str]
     """What the header that `save_generator` wrote says."""
     architecture = header["architecture"]
     if "classes" in header:
-        raise LeukoError(
+        raise NoGenerator(
             f"{path} holds a classifier ({short(architecture)}), which makes no images: name weights of a "
             "super-resolution training, e.g. outputs/STUDY/sr/TRAINING/last.safetensors"
         )
@@ -211,7 +215,7 @@ def _recognised(path: Path, content: object) -> _Stored | ForeignNetwork:
         check_numbers(tensors, path)
         if foreign := read_foreign(tensors, path):
             return foreign
-    raise LeukoError(
+    raise NoGenerator(
         f"{path} holds weights of no network known here ({', '.join(GENERATORS)}, and those of spandrel): its tensors "
         f"begin with {', '.join(short(name) for name in list(states[0])[:4])}."
     )
