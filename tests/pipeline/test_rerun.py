@@ -42,7 +42,10 @@ def every(stage: str, *more: str) -> set[str]:
         ({"train_sr.srgan.losses.image": 2.0}, {"train_sr@srgan", "sweep", "report"}),
         ({"upscale.real_esrgan.weights": "best"}, {"upscale@real_esrgan", "report"}),
         ({"degrade.jpeg_quality": 90}, {"degrade", *TRAININGS, "sweep", "report"}),
-        ({"synthesize.demo.views": 3}, {"synthesize@demo", "report"}),
+        (  # weights tell in their headers whether they have seen drawn images alone
+            {"synthesize.demo.views": 3},
+            every("classify", "synthesize@demo", *TRAININGS, "report"),
+        ),
         ({"study.comparisons": [["srgan", "raw"]]}, {"report"}),
         ({"report.crop": 0.5}, {"report"}),
         ({"report.looks.srgan.colour": "#112233"}, {"report"}),

@@ -77,7 +77,7 @@ def test_images_and_rows_without_partner_are_counted(made: Callable[..., str]) -
 def test_protocols_that_test_what_sr_trains_on_are_refused_before_anything_is_trained(made: Callable[..., str]) -> None:
     rows = [(name, f"P{number}") for number, name in enumerate(IMAGES)]
     protocols = "[paper,random_80_10_10]"
-    with pytest.raises(LeukoError, match=r"would train on .* under paper that are tested under random_80_10_10"):
+    with pytest.raises(LeukoError, match=r"would train on .* under paper, tested under random_80_10_10"):
         made(rows, protocols)
     assert not Path("out").exists()
     made(rows, protocols, "arms=[raw,bicubic]")  # nothing trains SR
