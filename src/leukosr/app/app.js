@@ -93,13 +93,14 @@
     part("answers").hidden = !answers.length;
     if (!answers.length) return;
     const classes = Object.keys(answers[0].row).filter((key) => key.startsWith("p_"));
-    const names = ["classifiers", "image", "named", "sure", "Grad-CAM", ...classes.map((key) => key.slice(2)), "warnings"];
+    const names = ["classifiers", "image", "named", "sure", "warnings", ...classes.map((key) => key.slice(2)), "Grad-CAM"];
     const rows = answers.map((each) => {
       const sure = { true: "sure", false: "not sure" }[each.row.sure] || "cannot be said";
       const words = element("td", each.row.warnings);
       words.className = "words";
-      const cells = [each.arm, each.row.predicted, sure, heat(each), ...classes.map((key) => each.row[key].toFixed(3))];
-      return element("tr", element("th", each.label), ...cells.map((cell) => element("td", cell)), words);
+      const said = [each.arm, each.row.predicted, sure].map((cell) => element("td", cell));
+      const rest = [...classes.map((key) => each.row[key].toFixed(3)), heat(each)].map((cell) => element("td", cell));
+      return element("tr", element("th", each.label), ...said, words, ...rest);
     });
     const head = element("thead", element("tr", ...names.map((name) => element("th", name))));
     const table = element("table", head, element("tbody", ...rows));

@@ -125,7 +125,8 @@ def _refuse_known(target: Path) -> None:
     if pointer.exists():
         raise LeukoError(
             f"{pointer} exists already: `dvc pull {pointer}` or `dvc checkout {pointer}` restores the set that it "
-            "names; choose another name, or remove the set with `dvc remove` first"
+            f"names; choose another name, or remove the set: `dvc remove {pointer}`, then the folder {target} and, if "
+            f"there is one, conf/study/{target.name}.yaml"
         )
     if target.exists() or target.is_symlink():
         raise LeukoError(_EXISTS.format(target))
