@@ -66,7 +66,7 @@ def launched(runtime: Runtime) -> Iterator[Processes]:
         if joined and _lost_another(error):
             raise LeukoError(
                 "another process of this stage was killed, or its machine does not answer "
-                f"({str(error).splitlines()[0]}): start the same command on all machines again, and it goes on from "
+                f"({str(error).splitlines()[0].partition('. ')[0]}): start the same command on all machines again, and it goes on from "
                 "the last state"
             ) from error
         raise
