@@ -64,10 +64,10 @@ def launched(runtime: Runtime) -> Iterator[Processes]:
             time.sleep(1)  # or the launcher might stop the one that reports
             raise SystemExit(1) from error
         if joined and _lost_another(error):
+            cause = str(error).splitlines()[0].partition(". ")[0]
             raise LeukoError(
-                "another process of this stage was killed, or its machine does not answer "
-                f"({str(error).splitlines()[0].partition('. ')[0]}): start the same command on all machines again, and it goes on from "
-                "the last state"
+                f"another process of this stage was killed, or its machine does not answer ({cause}): start the same "
+                "command on all machines again, and it goes on from the last state"
             ) from error
         raise
     finally:
