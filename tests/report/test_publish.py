@@ -46,6 +46,16 @@ def test_photographs_are_on_the_page_alone(project: Any) -> None:
     assert {path.name for path in (folder / "figures").iterdir()} == {"accuracy.png", "split_effect.png"}
 
 
+def test_metrics_are_those_of_the_stages_that_the_study_has(project: Any) -> None:
+    for name in ("sr/former/seed-1", "sr/.srgan.leukosr-1a2b-77/seed-1", "arms/srgan", "sweep"):
+        metrics = Path("outputs/demo", name, "metrics.json")
+        metrics.parent.mkdir(parents=True, exist_ok=True)
+        metrics.write_text("{}")
+    folder = project("demo-smoke") / "metrics"
+    found = {path.parent.relative_to(folder).as_posix() for path in folder.rglob("metrics.json")}
+    assert found == {"quality/raw", "arms/srgan", "sweep"}
+
+
 @pytest.mark.parametrize("name", ["split.csv", "metrics/thesis.txt", ".notes", "figures/mine/a.png"])
 def test_a_folder_with_files_of_somebody_else_stays(project: Any, name: str) -> None:
     mine = project("demo-smoke") / name

@@ -76,3 +76,10 @@ def confusion(true: Sequence[str], predicted: Sequence[str], classes: Sequence[s
 def mean_and_sd(values: Sequence[float]) -> tuple[float, float | None]:
     """Mean and sample standard deviation; the latter is None for a single value."""
     return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None
+
+
+def class_means(scored: Sequence[Classification], name: str) -> dict[str, float]:
+    """Precision, recall and F1 of the class `name`, each the mean over runs, and its support, which all share."""
+    figures = [each.per_class[name] for each in scored]
+    means = {key: float(np.mean([getattr(each, key) for each in figures])) for key in ("precision", "recall", "f1")}
+    return {**means, "support": figures[0].support}

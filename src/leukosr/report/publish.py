@@ -32,7 +32,7 @@ def publish_results(params: Params, params_file: Path, layout: Layout, target: P
         raise LeukoError("params.yaml, the data or the results changed since the last run: run `dvc repro` first")
     with claimed(target, "publish"), new_folder(target) as folder:
         shutil.copytree(layout.report, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*ON_THE_PAGE))
-        for metrics in sorted(layout.root.rglob("metrics.json")):
+        for metrics in _metrics_of(params, layout):
             place = folder / "metrics" / metrics.parent.relative_to(layout.root)
             place.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(metrics, place / "metrics.json")
@@ -51,3 +51,14 @@ def publish_results(params: Params, params_file: Path, layout: Layout, target: P
         }
         write_json(folder / "about.json", about)
     return target
+
+
+def _metrics_of(params: Params, layout: Layout) -> list[Path]:
+    """Of every stage of the study: not of arms that it had before, nor of what a killed stage left."""
+    names = {"sr": params.train_sr, "arms": params.arms, "quality": params.arms, "classify": params.classify}
+    found = []
+    for metrics in sorted(layout.root.rglob("metrics.json")):
+        stage, *within = metrics.parent.relative_to(layout.root).parts
+        if stage not in names or within[0] in names[stage]:
+            found.append(metrics)
+    return found

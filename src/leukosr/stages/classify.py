@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -29,7 +29,7 @@ from leukosr.engine.resume import Resume, work_digest
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.declared import Origin, write_sidecar
 from leukosr.evaluate.arms.pairs import Run
-from leukosr.evaluate.classification import METRICS, Classification, mean_and_sd, score
+from leukosr.evaluate.classification import METRICS, Classification, class_means, mean_and_sd, score
 from leukosr.files import new_folder, write_json
 from leukosr.layout import image_file, require, require_all, stage_again
 from leukosr.pretrained.named import find_weights, weights_facts
@@ -272,7 +272,7 @@ def _summarise(folder: Path, work: _Work) -> dict[str, Any]:
         "n_test": len(data.test_rows),
         "n_test_sources": len(sources) or None,
         "folds": len(data.splits) if data.splits[0].name else None,
-        "per_class": {name: _class_means(scored, name) for name in data.classes},
+        "per_class": {name: class_means(list(scored.values()), name) for name in data.classes},
         "per_seed": {label: {name: getattr(c, name) for name in METRICS} for label, c in scored.items()},
         "epochs": _epochs_run(history),
         "batch": recipe.batch,
@@ -295,9 +295,3 @@ def _epochs_run(history: pd.DataFrame) -> float:
     keys = [name for name in ("seed", "sr_seed", "fold", "member") if name in history]
     mean = float(history.groupby(keys).size().mean())
     return int(mean) if mean.is_integer() else round(mean, 2)
-
-
-def _class_means(scored: dict[str, Classification], name: str) -> dict[str, Any]:
-    figures = [asdict(c.per_class[name]) for c in scored.values()]
-    means = {key: float(np.mean([f[key] for f in figures])) for key in ("precision", "recall", "f1")}
-    return {**means, "support": figures[0]["support"]}
