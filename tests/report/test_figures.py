@@ -43,8 +43,8 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     save = Figure.savefig
 
     def spy(figure: Figure, *args: Any, **kwargs: Any) -> None:
+        save(figure, *args, **kwargs)  # which writes numbers at the ticks
         texts.extend(text.get_text() for text in figure.findobj(Text) if isinstance(text, Text))
-        save(figure, *args, **kwargs)
 
     monkeypatch.setattr(Figure, "savefig", spy)
     return texts
@@ -83,6 +83,16 @@ def test_every_figure_carries_the_budget_note_and_is_deterministic(
     with Image.open(first) as picture:
         assert "Software" not in picture.info
     assert [path.name for path in first.parent.iterdir()] == ["first.png"]
+
+
+@pytest.mark.parametrize("least", [0.001, 0.05])
+def test_losses_have_plain_numbers_at_their_axis(
+    least: float, results: StudyResults, tmp_path: Path, shown: list[str]
+) -> None:
+    training = results.trainings["srgan"]
+    history = training.history.assign(loss_generator=np.linspace(0.2, least, len(training.history)))
+    sr_curves(tmp_path / "curves.png", training.look, history, NOTE)
+    assert "0.1" in shown and not [text for text in shown if "$" in text]
 
 
 def test_confusion_pools_the_seeds(tmp_path: Path, shown: list[str]) -> None:

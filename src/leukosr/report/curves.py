@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from leukosr.quoting import counted
-from leukosr.report.style import SEQUENCE, Look, new_figure
+from leukosr.report.style import SEQUENCE, Look, new_figure, plain_numbers
 
 LOSS = "loss_"  # begins the columns of the losses
 
@@ -32,6 +32,7 @@ def sr_curves(path: Path, look: Look, history: pd.DataFrame, note: str) -> None:
                 label = "generator, total" if column == f"{LOSS}generator" else column[len(LOSS) :].replace("_", " ")
                 losses.plot(iterations, values, color=colour, label=label, linewidth=1.5, marker=".")
         losses.set_yscale("log")
+        plain_numbers(losses.yaxis)
         losses.set_ylabel("loss (log scale)")
         figure.legend(loc="outside upper left", ncols=3)
         for panel, column, label in ((psnr, "val_psnr", "PSNR, dB"), (ssim, "val_ssim", "SSIM")):

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 from PIL import Image
 
 from leukosr.config import ArmLook, Budget, Classifier, Params, Trained
@@ -123,6 +125,19 @@ def training_words(recipe: Classifier) -> Iterator[str]:
         yield "averaged weights"
     if recipe.ensemble > 1:
         yield f"{recipe.ensemble} classifiers per run"
+
+
+class _PlainNumbers(LogFormatter):
+    """Labels where matplotlib has them on a logarithmic axis; its own are formulas."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f"{x:g}" if super().__call__(x, pos) else ""
+
+
+def plain_numbers(axis: Axis) -> None:
+    """Label a logarithmic axis, also between powers of ten if it spans few of them."""
+    axis.set_major_formatter(_PlainNumbers())
+    axis.set_minor_formatter(_PlainNumbers(minor_thresholds=(1, 0.4)))
 
 
 @contextmanager

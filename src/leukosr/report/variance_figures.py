@@ -15,7 +15,7 @@ from leukosr.evaluate.runs.spread import MOST_SEEDS, Spread, differences
 from leukosr.evaluate.runs.trials import Trials
 from leukosr.evaluate.runs.variance import Variance
 from leukosr.quoting import counted
-from leukosr.report.style import SEQUENCE, new_figure
+from leukosr.report.style import SEQUENCE, new_figure, plain_numbers
 
 FEWEST_RUNS = 6  # of one learning rate: the sd of fewer may be a third of what it looks like, or three times as much
 PUBLISHED_POINTS = 5  # “about 5 points” of accuracy between runs, as the case studies say
@@ -224,7 +224,7 @@ def search_figure(path: Path, table: pd.DataFrame, drawn: list[str], objective: 
             )
             if name != "augmentation":
                 panel.set_xscale("log")
-                panel.xaxis.set_major_formatter("{x:g}")
+                plain_numbers(panel.xaxis)
             panel.set_xlabel(name.replace("_", " "))
             panel.grid(True)
         panels[0].set_ylabel(f"{objective.replace('_', ' ')},\nmean over seeds, validation")
