@@ -32,7 +32,8 @@ PAGES = [
     ROOT / "results/README.md",
     *sorted((ROOT / "docs").glob("*.md")),
 ]
-PRELUDE = r"""command_not_found_handle() { printf '%s\x1f' "$@" >> "$NOTED"; printf '\x1e' >> "$NOTED"; }"""
+# Every command notes in a file of its own: those of a pipe or in the background run at the same time.
+PRELUDE = r"""command_not_found_handle() { printf '%s\x1f' "$@" > "$NOTED/$BASHPID"; }"""
 ELSEWHERE = {  # what no test here can check, and why
     "docker": "there is no engine; tests/test_services.py checks the files",
     "curl": "asks a server that the block starts",
@@ -63,13 +64,19 @@ def noted(block: str, folder: Path) -> tuple[tuple[str, ...], ...]:
     python.write_text("#!/bin/bash\n" + PRELUDE + '\ncommand_not_found_handle python "$@"\n')
     python.chmod(0o755)
     (folder / "results").symlink_to(ROOT / "results")
-    log = folder / "noted"
+    notes = folder / "noted"
+    notes.mkdir()
     done = subprocess.run(
-        ["/bin/bash", "-uc", f"{PRELUDE}\n{block}"], cwd=folder, env={"NOTED": str(log), "PATH": "/nowhere"},
+        ["/bin/bash", "-uc", f"{PRELUDE}\n{block}"], cwd=folder, env={"NOTED": str(notes), "PATH": "/nowhere"},
         capture_output=True, text=True, timeout=10, check=False,
     )  # fmt: skip
     assert done.returncode == 0 and not done.stderr, done.stderr
-    return tuple(tuple(each.split("\x1f")[:-1]) for each in log.read_text().split("\x1e")[:-1])
+    return tuple(tuple(each.read_text().split("\x1f")[:-1]) for each in notes.iterdir())
+
+
+def test_commands_that_run_at_the_same_time_are_noted_apart(tmp_path: Path) -> None:
+    found = noted("for n in {1..200}; do left $n | right $n & done; wait", tmp_path)
+    assert sorted(found) == sorted((side, str(n)) for side in ("left", "right") for n in range(1, 201))
 
 
 @pytest.fixture(scope="module")
