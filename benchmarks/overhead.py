@@ -83,7 +83,7 @@ def _train_with_mlflow(folder: Path, count: int, epochs: int) -> tuple[list[floa
     from leukosr import tracking
     from leukosr.engine.device import choose_device
     from leukosr.engine.resume import Resume
-    from leukosr.tracking.records import log_epoch
+    from leukosr.tracking.classifier_record import log_epoch
 
     settings = published_params(f"classifier.epochs={epochs}").classifier
     files = image_set(folder / "set", count)

@@ -17,7 +17,8 @@ from mlflow import MlflowClient
 from leukosr import tracking
 from leukosr.config import Params
 from leukosr.errors import LeukoError
-from leukosr.tracking.records import RESULTS, ClassifierRecord
+from leukosr.tracking.classifier_record import ClassifierRecord
+from leukosr.tracking.records import RESULTS
 from leukosr.tracking.sync import Synced, sync
 
 from .conftest import ARMS, TINY, Study

@@ -35,7 +35,7 @@ from leukosr.superres.networks.srgan import SRGANGenerator
 from leukosr.superres.upscaler import upscale_batch
 from leukosr.superres.weights import save_generator
 from leukosr.tracking.models import NEEDED, SERVED_MODEL, requirements
-from leukosr.tracking.records import ClassifierRecord
+from leukosr.tracking.classifier_record import ClassifierRecord
 from leukosr.tracking.served_model import Computed
 
 CLASSES = ["eosinophil", "lymphocyte", "monocyte"]

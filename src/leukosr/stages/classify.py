@@ -40,7 +40,8 @@ from leukosr.report.style import budget_note, experiment_looks
 from leukosr.stages.context import Context
 from leukosr.stages.weight_notes import classifier_note
 from leukosr.tables import read_own_table, write_frame
-from leukosr.tracking.records import SYNC, ClassifierRecord, log_epoch
+from leukosr.tracking.classifier_record import ClassifierRecord, log_epoch
+from leukosr.tracking.records import SYNC
 
 Log = Callable[[dict[str, Any]], None]  # hears of every epoch
 

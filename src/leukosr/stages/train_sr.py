@@ -39,7 +39,8 @@ from leukosr.stages.weight_notes import appearance_note
 from leukosr.superres.progress import history_columns
 from leukosr.superres.trainer import SRTraining
 from leukosr.superres.weights import SHUFFLED_BY, save_generator
-from leukosr.tracking.records import SYNC, TrainingRecord, of_study
+from leukosr.tracking.records import SYNC, of_study
+from leukosr.tracking.training_record import TrainingRecord
 
 SAMPLES = 4
 

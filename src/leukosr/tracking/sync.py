@@ -23,9 +23,11 @@ from leukosr.errors import LeukoError
 from leukosr.layout import Layout, of_network, require
 from leukosr.project import read_lock
 from leukosr.tracking.calls import Caller
-from leukosr.tracking.records import RESULTS, ClassifierRecord, TrainingRecord, results_digest
+from leukosr.tracking.classifier_record import ClassifierRecord
+from leukosr.tracking.records import RESULTS, results_digest
 from leukosr.tracking.runs import DEADLINE_SECONDS, run
 from leukosr.tracking.sweep_record import SweepRecord
+from leukosr.tracking.training_record import TrainingRecord
 
 Record = TrainingRecord | ClassifierRecord | SweepRecord
 
