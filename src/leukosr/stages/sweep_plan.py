@@ -15,6 +15,7 @@ from leukosr.engine.seeding import Stream
 from leukosr.evaluate.runs.designs import Cell, factorial, independent_runs, streams_design
 from leukosr.layout import Layout, image_file, require, require_all, stage_again
 from leukosr.pretrained.named import find_weights
+from leukosr.stages.training_inputs import inputs_of, with_weights_of
 from leukosr.tracking.sweep_record import SweepRecord
 
 
@@ -76,16 +77,12 @@ def inputs_of_sweep(params: Params, layout: Layout) -> list[Path]:
             inputs += require_all([image_file(folder, row.id) for row in used], stage_again(params.stage_of(arm)))
         weights = params.swept_recipe.weight_file
         return inputs if weights is None else [*inputs, find_weights(weights)]
-    from leukosr.stages.train_sr import inputs_of
-
     rows = seen_from(params.trained_networks[0], rows, params.study)
     return [*inputs, *inputs_of(rows, params, params.swept_arm, layout, swept_training(params))]
 
 
 def swept_training(params: Params) -> TrainSR:
     """The swept training, which reads the weights of another one's first SR seed or fold, if it reads any."""
-    from leukosr.stages.train_sr import with_weights_of
-
     return with_weights_of(params.train_sr[params.swept_arm], params.trained_networks[0])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,29 +11,22 @@ import pandas as pd
 import torch
 
 from leukosr import tracking
-from leukosr.config import Jpeg, Params, TrainSR
-from leukosr.data.manifest import SR_ROLES, Row, read_manifest, refuse_trained_tests, with_role
-from leukosr.data.mask_files import mask_file
-from leukosr.data.pairs import Pairs
+from leukosr.config import Params
+from leukosr.data.manifest import read_manifest, refuse_trained_tests
 from leukosr.data.sr_folds import seen_from
-from leukosr.degradation import DEGRADATIONS
-from leukosr.degradation.jpeg import jpeg
 from leukosr.engine.device import choose_device
 from leukosr.engine.precision import resolve_precision
 from leukosr.engine.progress import progress
 from leukosr.engine.resume import Resume, work_digest
 from leukosr.errors import LeukoError
 from leukosr.files import new_folder, write_json
-from leukosr.images.reading import read_hr, read_rgb
-from leukosr.images.store import ImageStore
-from leukosr.layout import BRING_BACK, Layout, image_file, of_network, require, require_all, stage_again
-from leukosr.pretrained.named import find_weights, weights_facts
+from leukosr.layout import of_network
+from leukosr.pretrained.named import weights_facts
 from leukosr.report.curves import sr_curves
 from leukosr.report.grids import sample_grid
 from leukosr.report.style import budget_note, training_look
 from leukosr.stages.context import Context
-from leukosr.stages.degrade import degradation_settings
-from leukosr.stages.masks import masks_for
+from leukosr.stages.training_inputs import inputs_of, training_pairs, with_weights_of
 from leukosr.stages.weight_notes import appearance_note
 from leukosr.superres.progress import history_columns
 from leukosr.superres.trainer import SRTraining
@@ -105,9 +97,7 @@ def _run_network(
     settings = resolve_precision(with_weights_of(params.train_sr[name], network), device, processes)
     rows = seen_from(network, read_manifest(layout.manifest), params.study)
     refuse_trained_tests(rows, params.study)
-    train, val = (pairs_of(rows, role, params, name, layout) for role in SR_ROLES)
-    if not len(val):
-        raise LeukoError("train_sr: no image has the role sr_val: give every class two or more images to train SR on")
+    train, val = training_pairs(rows, params, name, layout)
     inputs = inputs_of(rows, params, name, layout, settings)  # which stops where a file is missing
     training = SRTraining(
         name, settings, train, val,
@@ -144,66 +134,6 @@ def _run_network(
 
 def _shown(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
-
-
-def with_weights_of(settings: TrainSR, network: int | str | None) -> TrainSR:
-    """The training with the file of the weights that it reads, where it names the folder of another training.
-
-    Of several SR seeds that is the network of the same seed, so that both trainings vary together.
-    """
-    folder = Path(settings.reads)
-    if settings.watched is None or not folder.is_dir():
-        return settings
-    file = str(folder / of_network(".", network) / "last.safetensors")
-    return settings.model_copy(update={settings.watched_key: file, "reads": file})
-
-
-def inputs_of(rows: list[Row], params: Params, name: str, layout: Layout, settings: TrainSR) -> list[Path]:
-    """What a training reads: low-resolution images, originals, masks, and weights to start or learn from, if any."""
-    used, root = with_role(rows, params.study.sr_protocol, *SR_ROLES), Path(params.prepare.root)
-    require(layout.lr, "degrade")
-    return [
-        *require_all([image_file(layout.lr, row.id) for row in used], stage_again("degrade")),
-        *require_all([root / row.path for row in used], BRING_BACK),
-        *require_all([mask_file(root, row) for row in used] if settings.needs_masks else [], BRING_BACK),
-        *require_all(
-            [find_weights(settings.reads)] if settings.watched is not None else [],
-            f"correct train_sr.{name}.{settings.watched_key}",
-        ),
-    ]
-
-
-def pairs_of(rows: list[Row], role: str, params: Params, name: str, layout: Layout) -> Pairs:
-    """The LR/HR images that play a role in a training of SR: those of its class, where it names one."""
-    chosen, image = with_role(rows, params.study.sr_protocol, role), params.image
-    only, known = params.train_sr[name].only_class, sorted({row.label for row in rows})
-    if only is not None:
-        if only not in known:
-            raise LeukoError(f"train_sr.{name}.class = '{only}': the classes are {', '.join(known)}")
-        chosen = [row for row in chosen if row.label == only]
-    require(layout.lr, "degrade")
-
-    def hr(row: Row) -> np.ndarray:
-        return read_hr(Path(params.prepare.root) / row.path, image)
-
-    def lr(row: Row) -> np.ndarray:
-        return read_rgb(image_file(layout.lr, row.id))
-
-    settings = params.train_sr[name]
-    shuffled_by = params.study.seed if settings.shuffles_masks else None
-    masks = masks_for(chosen, params, shuffled_by) if settings.needs_masks else None
-    fresh = role == "sr_train" and params.degrade.on_the_fly
-    degrade = _drawn_afresh(params) if fresh else None
-    labels = [known.index(row.label) for row in chosen] if params.study.classifies else None
-    return Pairs(ImageStore(chosen, lr), ImageStore(chosen, hr), image.scale, degrade, masks, labels)
-
-
-def _drawn_afresh(params: Params) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
-    """The degradation, with what its files lose."""
-    degrade, file = DEGRADATIONS[params.degrade.method](degradation_settings(params)), params.degrade.file
-    if not isinstance(file, Jpeg):
-        return degrade
-    return lambda hr, rng: jpeg(degrade(hr, rng), file.jpeg)
 
 
 def _train(training: SRTraining, resume: Resume, record: TrainingRecord, tracked: tracking.Run) -> None:
