@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -16,27 +16,24 @@ from torch import nn
 
 from leukosr import tracking
 from leukosr.classify.ensemble import together
-from leukosr.classify.experiment_data import ArmImages, ExperimentData, Split
+from leukosr.classify.experiment_data import ExperimentData, Split
 from leukosr.classify.trainer import ClassifierTraining, predict, training_label
 from leukosr.classify.weights import save_classifier
-from leukosr.config import ByClass
-from leukosr.data.manifest import read_manifest, seen_by_classifiers, untested_rows
-from leukosr.data.splits import check_claims
 from leukosr.engine.device import choose_device
 from leukosr.engine.precision import resolve_precision
 from leukosr.engine.progress import progress
-from leukosr.engine.resume import Resume, work_digest
+from leukosr.engine.resume import Resume
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.declared import Origin, write_sidecar
 from leukosr.evaluate.arms.pairs import Run
 from leukosr.evaluate.classification import METRICS, Classification, class_means, mean_and_sd, score
 from leukosr.files import new_folder, write_json
-from leukosr.layout import image_file, require, require_all, stage_again
-from leukosr.pretrained.named import find_weights, weights_facts
+from leukosr.pretrained.named import weights_facts
 from leukosr.quoting import counted
 from leukosr.report.charts import confusion_figure
 from leukosr.report.curves import classifier_curves
 from leukosr.report.style import budget_note, experiment_looks
+from leukosr.stages.classifier_work import Work, works_of
 from leukosr.stages.context import Context
 from leukosr.stages.weight_notes import classifier_note
 from leukosr.tables import read_own_table, write_frame
@@ -59,28 +56,9 @@ def run(context: Context, name: str, seeds: list[int] | None = None) -> None:
         raise LeukoError(
             f"classify: this study has no arm or experiment '{name}'; it classifies {', '.join(params.classify)}"
         )
-    device, recipe = choose_device(params.runtime.device), params.classify[name].classifier
-    params = params.with_classifier(name, resolve_precision(recipe, device, processes))
-    experiment, protocols = params.classify[name], params.protocols_of(name)
-    rows = read_manifest(layout.manifest)
-    networks = params.networks_of(*experiment.arms)
-    for arm in experiment.arms:
-        require(layout.arm(arm), params.stage_of(arm))
-    versions = dict.fromkeys(each for network in networks for each in params.seen_with(name, network).arms)
-    folders = {version: layout.arm(version) for version in versions}
-    seen = seen_by_classifiers(rows, protocols)
-    alone = {
-        params.version(arm, network): untested_rows(seen, params.study.protocols, arm)
-        for arm, network in product(experiment.arms, networks)
-        if isinstance(params.source_arm(arm), ByClass)
-    }
-    images = ArmImages(seen, folders, experiment.classifier, device, processes, only=alone)
-    check_claims(rows, protocols)
-    context = replace(context, params=params)
-    data = {
-        each: {k: ExperimentData(rows, each, params.seen_with(name, k), images) for k in networks} for each in protocols
-    }
-    work = [_Work(context, name, data[each], seeds) for each in protocols]
+    recipe = resolve_precision(params.classify[name].classifier, choose_device(params.runtime.device), processes)
+    context = replace(context, params=params.with_classifier(name, recipe))
+    work = works_of(context, name, seeds)
     if not processes.first:
         for each in work:
             _train_along(each)
@@ -88,7 +66,7 @@ def run(context: Context, name: str, seeds: list[int] | None = None) -> None:
     targets: dict[str, Path] = {each.data.protocol: layout.classify(name, each.data.protocol) for each in work}
     if (out := context.out) is not None:
         targets = {protocol: out if len(work) == 1 else out / protocol for protocol in targets}
-    record = ClassifierRecord(params, name, layout, work[0].seeds, targets, networks)
+    record = ClassifierRecord(context.params, name, layout, work[0].seeds, targets, tuple(work[0].by_network))
     with tracking.run(
         record.name, experiment=params.study.name, tags=record.tags, remedy="" if out else SYNC, watched=record.watched
     ) as tracked:
@@ -106,50 +84,7 @@ def run(context: Context, name: str, seeds: list[int] | None = None) -> None:
         each.resume.clear()
 
 
-class _Work:
-    """The classifiers of one experiment under one protocol, and where a cut attempt left them."""
-
-    def __init__(
-        self, context: Context, name: str, data: Mapping[int | None, ExperimentData], seeds: list[int] | None
-    ) -> None:
-        """`data`: the images as each SR seed shows them, or under None where the arms have none."""
-        params, layout = context.params, context.layout
-        self.params, self.processes, self.name, self.by_network = params, context.processes, name, data
-        self.data = next(iter(data.values()))  # for what all of them have in common
-        self.recipe, self.device = self.data.experiment.classifier, choose_device(params.runtime.device)
-        self.seeds = seeds or params.seeds_of(name)
-        self.runs = [Run(seed, network) for network, seed in product(data, self.seeds)]
-        images: dict[str, list[str]] = {}
-        for version, image in dict.fromkeys(each for own in data.values() for each in own.used):
-            images.setdefault(version, []).append(image)
-        used: list[Path] = []
-        for version, names in images.items():
-            files = [image_file(layout.arm(version), image) for image in names]
-            used += require_all(files, stage_again(params.stage_of(version.partition("/")[0])))
-        if self.recipe.weight_file is not None:
-            used.append(find_weights(self.recipe.weight_file))
-        recipe, experiment = self.recipe.model_dump(exclude={"precision"}), self.data.experiment
-        shown = [experiment.train, experiment.test, experiment.repeat, experiment.limit]
-        settings = [recipe, name, *shown, self.data.protocol, [run.label for run in self.runs]]
-        digest = work_digest(settings, [layout.manifest, layout.roles, *used])
-        self.resume = Resume.computed_in(self.recipe.precision, digest, params.runtime.checkpoint_seconds)
-
-    def label(self, run: Run, split: Split) -> str:
-        """What tells the trainings of one seed apart: the SR seed and the fold, where there are several."""
-        network = "" if run.sr_seed is None else f"sr-{run.sr_seed}"
-        return "-".join(part for part in (network, split.name) if part)
-
-    def training(self, run: Run, split: Split, member: int) -> ClassifierTraining:
-        """One of its classifiers, ready to train."""
-        train, validation = self.by_network[run.sr_seed].train(split, run.seed)
-        return ClassifierTraining(
-            self.recipe, len(self.data.classes), train,
-            validation=validation, seed=run.seed, name=self.label(run, split), member=member, device=self.device,
-            compiling=self.params.runtime.compile, processes=self.processes,
-        )  # fmt: skip
-
-
-def _run_protocol(work: _Work, target: Path, record: ClassifierRecord, tracked: tracking.Run) -> dict[str, Any]:
+def _run_protocol(work: Work, target: Path, record: ClassifierRecord, tracked: tracking.Run) -> dict[str, Any]:
     """All seeds under one protocol."""
     protocol = work.data.protocol
     with new_folder(target) as folder:
@@ -169,14 +104,14 @@ def _percent(metrics: dict[str, Any], name: str) -> str:
     return f"{100 * metrics[name]:.1f} %" + ("" if sd is None else f" ± {100 * sd:.1f}")
 
 
-def _train_along(work: _Work) -> None:
+def _train_along(work: Work) -> None:
     """Help the first process with every classifier that it trains; it alone tests, writes and logs."""
     for run, split, member in product(work.runs, work.data.splits, range(work.recipe.ensemble)):
         if work.processes.from_first(True):
             work.training(run, split, member).run(work.resume, lambda _: None)
 
 
-def _train_and_test(work: _Work, run: Run, folder: Path, record: ClassifierRecord, tracked: tracking.Run) -> None:
+def _train_and_test(work: Work, run: Run, folder: Path, record: ClassifierRecord, tracked: tracking.Run) -> None:
     """Train and test the classifier of a run, each fold where there are any, and log the scores of all test images."""
     log = partial(log_epoch, tracked)
     predictions = pd.concat([_run_split(work, run, split, folder, log) for split in work.data.splits])
@@ -184,7 +119,7 @@ def _train_and_test(work: _Work, run: Run, folder: Path, record: ClassifierRecor
     record.finish_run(tracked, run, {name: getattr(scored, name) for name in METRICS}, folder)
 
 
-def _run_split(work: _Work, run: Run, split: Split, folder: Path, log: Log) -> pd.DataFrame:
+def _run_split(work: Work, run: Run, split: Split, folder: Path, log: Log) -> pd.DataFrame:
     """Train one classifier, or one ensemble, or take what a cut attempt finished, and test it; its predictions."""
     recipe, data = work.recipe, work.by_network[run.sr_seed]
     network = together([_trained(work, run, split, each, folder, log) for each in range(recipe.ensemble)])
@@ -197,7 +132,7 @@ def _run_split(work: _Work, run: Run, split: Split, folder: Path, log: Log) -> p
     return predictions
 
 
-def _trained(work: _Work, run: Run, split: Split, member: int, folder: Path, log: Log) -> nn.Module:
+def _trained(work: Work, run: Run, split: Split, member: int, folder: Path, log: Log) -> nn.Module:
     """One trained network, or the finished one of an earlier, cut attempt; its history is written and logged."""
     training, resume = work.training(run, split, member), work.resume
     finished = resume.load(f"finished-{training.label}")
@@ -250,7 +185,7 @@ def _predictions(data: ExperimentData, split: Split, run: Run, probabilities: np
     return table
 
 
-def _summarise(folder: Path, work: _Work) -> dict[str, Any]:
+def _summarise(folder: Path, work: Work) -> dict[str, Any]:
     """metrics.json and the figures, from the files of all runs."""
     data, runs, recipe = work.data, work.runs, work.recipe
     predictions = read_own_table(folder / "predictions.csv")
