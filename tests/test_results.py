@@ -11,7 +11,8 @@ import pytest
 import yaml
 from sklearn.metrics import accuracy_score, f1_score
 
-from leukosr.data.manifest import check_disjoint, read_manifest
+from leukosr.data.manifest import read_manifest
+from leukosr.data.separation import check_disjoint
 from leukosr.data.splits import SPLITS
 from leukosr.evaluate.arms.cells import RUN
 from leukosr.evaluate.arms.predictions import read_predictions

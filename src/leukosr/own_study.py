@@ -15,8 +15,9 @@ from leukosr.config import Params
 from leukosr.config.load import parse_params
 from leukosr.data.adding import Added
 from leukosr.data.catalogue import Checked, find_images, unused_folders
-from leukosr.data.manifest import Row, is_tested, make_rows, refuse_trained_tests
+from leukosr.data.manifest import Row, is_tested, make_rows
 from leukosr.data.parts import part_folders
+from leukosr.data.separation import refuse_trained_tests
 from leukosr.data.settings import Folders, Prepare
 from leukosr.data.splits import SPLITS, check_claims, study_roles
 from leukosr.data.splits.shares import Candidate, candidates

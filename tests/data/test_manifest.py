@@ -14,11 +14,9 @@ from leukosr.data.manifest import (
     COLUMNS,
     Item,
     Row,
-    check_disjoint,
     compared_rows,
     make_rows,
     read_manifest,
-    refuse_trained_tests,
     seen_by_classifiers,
     used_rows,
     with_role,
@@ -26,6 +24,7 @@ from leukosr.data.manifest import (
     write_rejected,
 )
 from leukosr.data.mask_files import masks_of
+from leukosr.data.separation import check_disjoint, refuse_trained_tests
 from leukosr.errors import LeukoError
 
 ITEMS = [

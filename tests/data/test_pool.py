@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 
 from leukosr.config import Params, Prepare
-from leukosr.data.manifest import check_disjoint, make_rows
+from leukosr.data.manifest import make_rows
+from leukosr.data.separation import check_disjoint
 from leukosr.data.splits import study_roles
 from leukosr.data.splits.pool import pooled
 from leukosr.data.splits.shares import Candidate

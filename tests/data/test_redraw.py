@@ -9,8 +9,9 @@ import pytest
 
 from leukosr.config import FlipsAndLight
 from leukosr.data.augment import augment
-from leukosr.data.manifest import Row, check_disjoint
+from leukosr.data.manifest import Row
 from leukosr.data.redraw import redrawn
+from leukosr.data.separation import check_disjoint
 
 
 def manifest() -> list[Row]:

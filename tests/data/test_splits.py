@@ -11,7 +11,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from leukosr.config import Params, Prepare, parse_params
-from leukosr.data.manifest import ROLES, check_disjoint, is_tested, make_rows, refuse_trained_tests
+from leukosr.data.manifest import ROLES, is_tested, make_rows
+from leukosr.data.separation import check_disjoint, refuse_trained_tests
 from leukosr.data.splits import SPLITS, shown_name, strictest, study_roles
 from leukosr.data.splits.paper import paper, searched_images
 from leukosr.data.splits.shares import Candidate, training_images, whole_shares, with_fewer

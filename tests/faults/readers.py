@@ -8,8 +8,9 @@ from pathlib import Path
 from tests.faults.fuzz import Target
 
 from leukosr.data.catalogue import Checked, SetFile
-from leukosr.data.manifest import COLUMNS, Row, check_disjoint, folds_of, read_manifest
+from leukosr.data.manifest import COLUMNS, Row, folds_of, read_manifest
 from leukosr.data.provenance.facts import folder_splits
+from leukosr.data.separation import check_disjoint
 from leukosr.data.sources import read_sources
 from leukosr.data.split_table import read_split
 from leukosr.errors import LeukoError

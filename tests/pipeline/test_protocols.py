@@ -7,7 +7,8 @@ import json
 
 import pytest
 
-from leukosr.data.manifest import check_disjoint, read_manifest
+from leukosr.data.manifest import read_manifest
+from leukosr.data.separation import check_disjoint
 from leukosr.errors import LeukoError
 
 from .conftest import Clone, stages_run, tiny

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from leukosr.config import ByClass, Params, parse_params
-from leukosr.data.manifest import Row, untested_rows
+from leukosr.data.manifest import Row
+from leukosr.data.separation import untested_rows
 from leukosr.errors import LeukoError
 
 STUDY = ["study=srgan_vgg19"]

@@ -9,7 +9,8 @@ from pathlib import Path
 from leukosr.classify.experiment_data import ArmImages, ExperimentData, Split
 from leukosr.classify.trainer import ClassifierTraining
 from leukosr.config import ByClass
-from leukosr.data.manifest import read_manifest, seen_by_classifiers, untested_rows
+from leukosr.data.manifest import read_manifest, seen_by_classifiers
+from leukosr.data.separation import untested_rows
 from leukosr.data.splits import check_claims
 from leukosr.engine.device import choose_device
 from leukosr.engine.resume import Resume, work_digest

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from leukosr.config import ByClass
-from leukosr.data.manifest import Row, arm_rows, is_tested, read_manifest, untested_rows
+from leukosr.data.manifest import Row, arm_rows, is_tested, read_manifest
+from leukosr.data.separation import untested_rows
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.evaluate.extraction import Agreement, ExtractorScores, agreement, extractor_scores

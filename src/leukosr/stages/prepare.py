@@ -8,8 +8,9 @@ from pathlib import Path
 
 from leukosr.config import Prepare
 from leukosr.data.catalogue import Rejected, check_images, find_images, unused_folders
-from leukosr.data.manifest import make_rows, refuse_trained_tests, write_manifest, write_rejected
+from leukosr.data.manifest import make_rows, write_manifest, write_rejected
 from leukosr.data.mask_files import masks_of
+from leukosr.data.separation import refuse_trained_tests
 from leukosr.data.sources import read_sources
 from leukosr.data.splits import SPLITS, check_claims, study_roles
 from leukosr.data.splits.shares import candidates

@@ -11,7 +11,8 @@ import torch
 
 from leukosr import tracking
 from leukosr.config import Params
-from leukosr.data.manifest import read_manifest, refuse_trained_tests
+from leukosr.data.manifest import read_manifest
+from leukosr.data.separation import refuse_trained_tests
 from leukosr.data.splits import check_claims
 from leukosr.data.sr_folds import seen_from
 from leukosr.engine.progress import progress

@@ -8,14 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from leukosr.config import Arm, ByClass, ByFile, ByTraining, Filtered, Generated, Image, Params, Recoloured, Resampled
-from leukosr.data.manifest import (
-    Row,
-    arm_rows,
-    read_manifest,
-    refuse_trained_tests,
-    untested_rows,
-    with_role,
-)
+from leukosr.data.manifest import Row, arm_rows, read_manifest, with_role
+from leukosr.data.separation import refuse_trained_tests, untested_rows
 from leukosr.data.sr_folds import seen_from, sr_folds
 from leukosr.engine.processes import shared_folder
 from leukosr.engine.progress import track

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from leukosr.data.manifest import BOTH, FOLD, SR_ROLES, SR_TEST, Row, check_disjoint, for_classifiers
+from leukosr.data.manifest import BOTH, FOLD, SR_ROLES, SR_TEST, Row, for_classifiers
+from leukosr.data.separation import check_disjoint
 from leukosr.data.settings import Prepare
 from leukosr.data.splits.as_counted import as_counted
 from leukosr.data.splits.official import official
