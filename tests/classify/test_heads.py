@@ -10,7 +10,7 @@ from torch import nn
 
 from leukosr.classify.backbones import NORMALISATIONS, ClassifierNetwork
 from leukosr.classify.settings import Architecture, Classifier, Head
-from leukosr.classify.trainer import History
+from leukosr.classify.history import History
 from leukosr.config import Params
 
 FROZEN = {"vgg19": "vgg19_frozen", "vgg16": "vgg16_frozen", "resnet50": "resnet50_frozen",

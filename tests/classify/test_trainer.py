@@ -230,20 +230,14 @@ def test_the_average_is_tested_where_there_is_one(settings: Callable[..., Classi
     assert any(not torch.equal(tensor, kept[name]) for name, tensor in averaged.model.state_dict().items())
 
 
-@pytest.mark.usefixtures("small_resnet")
 def test_the_learning_rate_rises_and_falls(settings: Callable[..., Classifier]) -> None:
-    training = start(settings(warm_up=0.1, schedule="cosine", learning_rate=0.01))
-    seen = []
-    for step in range(100):
-        training._set_learning_rate(step, 100)
-        seen.append(training.optimizer.param_groups[0]["lr"])
+    recipe = settings(warm_up=0.1, schedule="cosine", learning_rate=0.01)
+    seen = [recipe.rate_at(step, 100) for step in range(100)]
     assert seen[:10] == pytest.approx([0.001 * (n + 1) for n in range(10)])
     assert seen[10] == pytest.approx(0.01)
     assert seen[55] == pytest.approx(0.005)
     assert seen[99] < 0.0001
-    constant = start(settings(learning_rate=0.01))
-    constant._set_learning_rate(99, 100)
-    assert constant.optimizer.param_groups[0]["lr"] == 0.01
+    assert settings(learning_rate=0.01).rate_at(99, 100) == 0.01
 
 
 @pytest.mark.usefixtures("small_resnet")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -121,6 +122,18 @@ class Classifier(Architecture):
     def on_features(self) -> bool:
         """Whether one pass through the backbone serves all trainings: published weights, frozen, no augmentations."""
         return self.frozen == "backbone" and self.weights != "none" and not self.augmentations
+
+    def rate_at(self, step: int, steps: int, plateaus: int = 0) -> float:
+        """The learning rate at a step, from 0, of all `steps`, after so many `plateaus` of the watched figure."""
+        warm_up = round(self.warm_up * steps)
+        rate = self.learning_rate
+        if step < warm_up:
+            return rate * ((step + 1) / warm_up)
+        if self.schedule == "plateau":
+            return max(rate * self.plateau.factor**plateaus, min(rate, self.plateau.minimum))
+        if self.schedule == "cosine":
+            return rate * (0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up))))
+        return rate
 
     @model_validator(mode="after")
     def _fits(self) -> Classifier:

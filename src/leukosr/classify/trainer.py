@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from leukosr.classify.backbones import ClassifierNetwork
+from leukosr.classify.history import History
 from leukosr.classify.settings import Classifier
 from leukosr.data.augment import augment
 from leukosr.engine.averaging import average_of
@@ -38,28 +38,6 @@ class LabelledImages:
     def batch(self, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """uint8 N x H x W x 3, or float32 N x features, and int64 N; N may be 0."""
         return self.images.take(indices or [0])[: len(indices)], self.labels[list(indices)]
-
-
-@dataclass
-class History:
-    """What one training measured: one row per epoch."""
-
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    seconds: float = 0.0
-
-    def waited(self, patience: float = math.inf, monitor: str = "val_loss") -> tuple[int, int]:
-        """Epochs since the best validation loss or accuracy, and how often more than `patience` of them went by.
-
-        Each time the count starts again, as in torch's ReduceLROnPlateau.
-        """
-        best, waiting, ended = math.inf, 0, 0
-        for row in self.rows:
-            cost = row[monitor] if monitor == "val_loss" else -row[monitor]
-            waiting = 0 if cost < best else waiting + 1
-            best = min(best, cost)
-            if waiting > patience:
-                waiting, ended = 0, ended + 1
-        return waiting, ended
 
 
 def training_label(seed: Root, name: str, member: int = 0) -> str:
@@ -174,7 +152,9 @@ class ClassifierTraining:
         own = ahead(partial(self._images, epoch, batches), range(len(batches)))
         for number, (images, labels) in enumerate(own):
             size = len(batches[number])
-            self._set_learning_rate((epoch - 1) * len(batches) + number, len(batches) * self.settings.epochs, plateaus)
+            step, steps = (epoch - 1) * len(batches) + number, len(batches) * self.settings.epochs
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.settings.rate_at(step, steps, plateaus)
             target = torch.from_numpy(labels).to(self.device)
             with autocast(self.device, self.settings.precision):
                 logits = self.network(_shown(images, self.settings, self.device)).float()
@@ -225,19 +205,6 @@ class ClassifierTraining:
         images, labels = self.train.batch(batches[number])
         changed = augment(images, changes, stream_rng(self.seed, "augment", "classify", *self.own, epoch, number))
         return changed[share], labels[share]
-
-    def _set_learning_rate(self, step: int, steps: int, plateaus: int = 0) -> None:
-        settings = self.settings
-        warm_up = round(settings.warm_up * steps)
-        rate = settings.learning_rate
-        if step < warm_up:
-            rate *= (step + 1) / warm_up
-        elif settings.schedule == "plateau":
-            rate = max(rate * settings.plateau.factor**plateaus, min(rate, settings.plateau.minimum))
-        elif settings.schedule == "cosine":
-            rate *= 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
 
     def _loss(self, logits: Tensor, target: Tensor, size: int) -> Tensor:
         """Cross-entropy of this process's part of a batch of `size`; its mean over processes is that of the batch."""
