@@ -9,25 +9,23 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 import mlflow
-from mlflow import MlflowClient
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
-from mlflow.exceptions import MlflowException
 from rich.console import Console
 from rich.text import Text
 
-from leukosr.engine.databases import error_line, making_tables, without_password
+from leukosr.engine.databases import error_line, without_password
 from leukosr.engine.stopping import asked_to_stop
 from leukosr.engine.this_process import this_process
 from leukosr.terminal import Terminal
 from leukosr.tracking.calls import Caller
 from leukosr.tracking.leftovers import PROCESS, end_killed
 from leukosr.tracking.models import log_model, register
+from leukosr.tracking.store import experiment_of, open_store, resumable
 from leukosr.versions import git_commit
 
 # no error of a store or its drivers may cost a finished training; Ctrl-C still passes
@@ -100,7 +98,7 @@ class Run:
 
     def holds(self, run_id: str | None) -> bool:
         """Whether the store has a run of that id, which is not deleted."""
-        return bool(self.attempt(lambda: _resumable(run_id)))
+        return bool(self.attempt(lambda: resumable(run_id)))
 
     def tag(self, name: str, value: str) -> None:
         """Set a tag."""
@@ -185,15 +183,15 @@ def run(
     handle = Run(console or Terminal(stderr=True), parent, remedy=remedy, watched=watched != "none")
 
     def start() -> None:
-        _open_store(mlflow.get_tracking_uri())
+        open_store(mlflow.get_tracking_uri(), DEADLINE_SECONDS)
         # taken out of the environment, or MLflow would attach the nested runs to it as well
         attached = (os.environ.pop("MLFLOW_RUN_ID", "") or None) if parent is None else None
-        attached = attached or _resumable(again)
+        attached = attached or resumable(again)
         above = parent.run_id if parent is not None else None
         if above is not None:
             handle.experiment_id = mlflow.get_run(above).info.experiment_id
         elif attached is None:
-            handle.experiment_id = _experiment(experiment)
+            handle.experiment_id = experiment_of(experiment)
             end_killed(handle.experiment_id)
         active = mlflow.start_run(
             run_id=attached,
@@ -218,42 +216,6 @@ def run(
         handle.end("KILLED" if asked_to_stop() else status)
         if parent is None:
             handle.caller.close()
-
-
-@cache
-def _open_store(uri: str) -> None:
-    """Open the store, once per process; the first of all processes makes the tables of a new file."""
-    with making_tables(uri, DEADLINE_SECONDS):
-        MlflowClient(uri)
-
-
-def _experiment(name: str) -> str:
-    """The id of an experiment, which is made where there is none.
-
-    Not by `mlflow.set_experiment`: that holds a lock of the whole process for as long as the server answers.
-    """
-    client = MlflowClient()
-    found = client.get_experiment_by_name(name)
-    if found is not None:
-        return found.experiment_id
-    try:
-        return client.create_experiment(name)
-    except MlflowException:
-        found = client.get_experiment_by_name(name)  # another process has made it meanwhile
-        if found is None:
-            raise
-        return found.experiment_id
-
-
-def _resumable(run_id: str | None) -> str | None:
-    """The id of a run that is resumable; None for one that the store does not have, or has deleted."""
-    if run_id is None:
-        return None
-    try:
-        found = mlflow.get_run(run_id)
-    except MlflowException:
-        return None
-    return run_id if found.info.lifecycle_stage == "active" else None
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -12,7 +12,6 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,17 +22,16 @@ from optuna.exceptions import ExperimentalWarning, OptunaError, TrialPruned, Upd
 from optuna.storages import fail_stale_trials
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from leukosr.engine.this_process import has_ended, this_host, this_process
+from leukosr.engine.this_process import this_host, this_process
 from leukosr.errors import Diverged
 from leukosr.evaluate.runs.designs import Finished
 from leukosr.quoting import counted
 from leukosr.tracking.trial_attempt import Attempt
+from leukosr.tracking.trial_state import counts, finished_of, is_dead, is_done
 from leukosr.tracking.trial_storage import open_storage
 
 ARTIFACTS = Path("optuna_artifacts")
-LIVE = (TrialState.WAITING, TrialState.RUNNING, TrialState.COMPLETE)
 POLL_SECONDS = 1.0
-NAMELESS_SECONDS = 60.0
 PATIENCE_SECONDS = 60.0
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -94,7 +92,7 @@ class TrialStore:
 
     def _give_up_dead(self) -> None:
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if _is_dead(trial):
+            if is_dead(trial):
                 self._give_up(trial)
 
     def _give_up(self, trial: FrozenTrial) -> None:
@@ -103,7 +101,7 @@ class TrialStore:
 
     def _queue(self, fixed: Sequence[Mapping[str, Any]]) -> bool:
         """Queue the cells without a live or finished trial; whether there were any."""
-        taken = {t.user_attrs.get("cell") for t in self.study.get_trials(deepcopy=False) if _counts(t)}
+        taken = {t.user_attrs.get("cell") for t in self.study.get_trials(deepcopy=False) if counts(t)}
         missing = [number for number in range(self.cells) if number not in taken]
         for number in missing:
             self.study.enqueue_trial(dict(fixed[number]), user_attrs={"cell": number})
@@ -184,14 +182,14 @@ class TrialStore:
         every process sees it and all agree.
         """
         others = [t for t in self.study.get_trials(deepcopy=False) if t.user_attrs.get("cell") == attempt.cell]
-        return any(_is_done(other) or (_counts(other) and other.number < attempt.number) for other in others)
+        return any(is_done(other) or (counts(other) and other.number < attempt.number) for other in others)
 
     def finished(self) -> list[Finished]:
         """The results of finished cells, in the order of cells."""
         found: dict[int, Finished] = {}
         for trial in self.study.get_trials(deepcopy=False):
-            if _is_done(trial):
-                found.setdefault(trial.user_attrs["cell"], _finished(trial))
+            if is_done(trial):
+                found.setdefault(trial.user_attrs["cell"], finished_of(trial))
         return [found[cell] for cell in sorted(found)]
 
     def abandoned_runs(self) -> list[str]:
@@ -221,39 +219,3 @@ class TrialStore:
         for file in files:
             upload_artifact(artifact_store=store, file_path=str(file), study_or_trial=self.study, mimetype="image/png")
         self.keep("figures", digest)
-
-
-def _is_done(trial: FrozenTrial) -> bool:
-    """Complete, diverged, or pruned as hopeless; a trial pruned as a duplicate is not done."""
-    if "cell" not in trial.user_attrs:
-        return False
-    return trial.state == TrialState.COMPLETE or (
-        trial.state.is_finished() and bool({"error", "gave_up"} & trial.user_attrs.keys())
-    )
-
-
-def _counts(trial: FrozenTrial) -> bool:
-    return "cell" in trial.user_attrs and (trial.state in LIVE or _is_done(trial))
-
-
-def _is_dead(trial: FrozenTrial) -> bool:
-    """Whether a running trial's process on this machine has ended, or never recorded its identity."""
-    if "process" not in trial.user_attrs:
-        started = trial.datetime_start
-        return started is not None and (datetime.now() - started).total_seconds() > NAMELESS_SECONDS
-    return has_ended(trial.user_attrs["process"])
-
-
-def _finished(trial: FrozenTrial) -> Finished:
-    attributes = trial.user_attrs
-    return Finished(
-        cell=attributes["cell"],
-        trial=trial.number,
-        parameters={**trial.params, **attributes.get("given", {})},
-        metrics=attributes.get("metrics", {}),
-        error=attributes.get("error"),
-        pruned=trial.state == TrialState.PRUNED,
-        run_id=attributes.get("mlflow_run_id"),
-        seconds=float(attributes.get("seconds", 0.0)),
-        ran_on=attributes.get("ran_on", ""),
-    )
