@@ -19,7 +19,7 @@ from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.evaluate.image_quality import ImageQuality
 from leukosr.images.reading import read_rgb, write_png
 from leukosr.images.resampling import resize
-from leukosr.stages import quality
+from leukosr.stages import image_comparison
 
 GOAL, TOLERANCE = 4, 1e-6
 Pair = tuple[Path, Path]
@@ -54,7 +54,7 @@ def _limit(few: Sequence[Pair], params: Params, reference: float, workers: int) 
     """What one core needs for a pair and for its parts, and what cores that lose nothing would reach."""
     cv2.setNumThreads(1)  # as in a worker
     tasks = _tasks(few, params)
-    whole = seconds_of(lambda: [quality._compare(task) for task in tasks]) / len(few)
+    whole = seconds_of(lambda: [image_comparison.compare(task) for task in tasks]) / len(few)
     reading = seconds_of(lambda: [(read_rgb(made), read_rgb(original)) for made, original in few]) / len(few)
     return (
         f"a pair takes one core {1000 * whole:.2f} ms (decoding its two files {100 * reading / whole:.0f} %, comparing "
@@ -91,13 +91,13 @@ def plain(pairs: Sequence[Pair], window: int) -> list[tuple[float, float]]:
 
 def ours(pairs: Sequence[Pair], params: Params, workers: int) -> list[ImageQuality]:
     """What the stage `quality` does with its images."""
-    return list(ordered_map(quality._compare, _tasks(pairs, params), workers))
+    return list(ordered_map(image_comparison.compare, _tasks(pairs, params), workers))
 
 
-def _tasks(pairs: Sequence[Pair], params: Params) -> list[quality._Task]:
+def _tasks(pairs: Sequence[Pair], params: Params) -> list[image_comparison.Comparison]:
     settings = params.upscale["bicubic"], params.image, params.quality
     return [
-        quality._Task("bicubic", Item(made.stem, original.name, "", "", *SIZE[::-1]), original.parent, made.parent,
+        image_comparison.Comparison("bicubic", Item(made.stem, original.name, "", "", *SIZE[::-1]), original.parent, made.parent,
                       _low(made), *settings)
         for made, original in pairs
     ]  # fmt: skip

@@ -24,6 +24,7 @@ from leukosr.images.reading import read_rgb
 from leukosr.layout import Layout
 from leukosr.stages import degrade, prepare, quality, synthesize, train_sr, upscale
 from leukosr.stages.context import Context
+from leukosr.stages.image_comparison import Compared
 from leukosr.stages.masks import masks_for
 from leukosr.superres.upscaler import upscale_batch
 from leukosr.superres.weights import load_generator
@@ -166,7 +167,7 @@ def test_a_network_that_gives_its_input_back_did_not_train(inside_maps: Study, q
 
 def test_a_network_whose_gains_and_losses_cancel_out_did_train() -> None:
     before = [20.0, 30.0]
-    made = [quality._Compared(before[0] + 1, 0.5, 1.0, 1.0, input_psnr=before[0])]
-    made.append(quality._Compared(before[1] - 1, 0.5, 1.0, 1.0, input_psnr=before[1]))
+    made = [Compared(before[0] + 1, 0.5, 1.0, 1.0, input_psnr=before[0])]
+    made.append(Compared(before[1] - 1, 0.5, 1.0, 1.0, input_psnr=before[1]))
     assert not quality._idle(made)
     assert quality._idle([replace(each, psnr=(each.input_psnr or 0) + 0.005) for each in made])
