@@ -97,10 +97,16 @@ def ours(pairs: Sequence[Pair], params: Params, workers: int) -> list[ImageQuali
 def _tasks(pairs: Sequence[Pair], params: Params) -> list[image_comparison.Comparison]:
     settings = params.upscale["bicubic"], params.image, params.quality
     return [
-        image_comparison.Comparison("bicubic", Item(made.stem, original.name, "", "", *SIZE[::-1]), original.parent, made.parent,
-                      _low(made), *settings)
+        image_comparison.Comparison(
+            "bicubic",
+            Item(made.stem, original.name, "", "", *SIZE[::-1]),
+            original.parent,
+            made.parent,
+            _low(made),
+            *settings,
+        )
         for made, original in pairs
-    ]  # fmt: skip
+    ]
 
 
 def largest_difference(reference: Sequence[tuple[float, float]], found: Sequence[ImageQuality]) -> float:

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from leukosr.classify.backbones import NORMALISATIONS, ClassifierNetwork
-from leukosr.classify.settings import Architecture, Classifier, Head
 from leukosr.classify.history import History
+from leukosr.classify.settings import Architecture, Classifier, Head
 from leukosr.config import Params
 
 FROZEN = {"vgg19": "vgg19_frozen", "vgg16": "vgg16_frozen", "resnet50": "resnet50_frozen",

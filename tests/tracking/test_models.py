@@ -34,8 +34,8 @@ from leukosr.layout import Layout
 from leukosr.superres.networks.srgan import SRGANGenerator
 from leukosr.superres.upscaler import upscale_batch
 from leukosr.superres.weights import save_generator
-from leukosr.tracking.models import NEEDED, SERVED_MODEL, requirements
 from leukosr.tracking.classifier_record import ClassifierRecord
+from leukosr.tracking.models import NEEDED, SERVED_MODEL, requirements
 from leukosr.tracking.served_model import Computed
 
 CLASSES = ["eosinophil", "lymphocyte", "monocyte"]

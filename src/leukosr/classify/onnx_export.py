@@ -90,9 +90,16 @@ def _write(network: nn.Module, path: Path, output: str, facts: Mapping[str, str]
         warnings.simplefilter("ignore")  # of torch's own deprecations
         try:
             torch.onnx.export(
-                network, (torch.zeros(TRACED),), str(path), input_names=["image"], output_names=[output], dynamo=True,
-                dynamic_shapes=({0: dynamic, 2: dynamic, 3: dynamic},), external_data=False, verbose=False,
-            )  # fmt: skip
+                network,
+                (torch.zeros(TRACED),),
+                str(path),
+                input_names=["image"],
+                output_names=[output],
+                dynamo=True,
+                dynamic_shapes=({0: dynamic, 2: dynamic, 3: dynamic},),
+                external_data=False,
+                verbose=False,
+            )
         except torch.onnx.errors.OnnxExporterError as error:
             first = str(error).strip().splitlines()[0]
             raise LeukoError(f"this network cannot be exported ({first}): use another, or torch") from error

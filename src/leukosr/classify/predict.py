@@ -105,9 +105,15 @@ class Predictor:
 
     @classmethod
     def load(
-        cls, files: Sequence[Path], model: Path, how: How, device: torch.device, *,
-        threshold: float | None, most_errors: float,
-    ) -> Predictor:  # fmt: skip
+        cls,
+        files: Sequence[Path],
+        model: Path,
+        how: How,
+        device: torch.device,
+        *,
+        threshold: float | None,
+        most_errors: float,
+    ) -> Predictor:
         """Read the weight `files` of `model`, which notes name. Raises LeukoError for a file that cannot be used.
 
         threshold: None takes that at which at most a share `most_errors` of the sure answers in validation is wrong.
@@ -135,9 +141,16 @@ class Predictor:
 
 
 def predict_path(
-    source: Path, model: Path, *, sr: Path | None, explain: Path | None, threshold: float | None, most_errors: float,
-    precision: str, device_name: str,
-) -> Predicted:  # fmt: skip
+    source: Path,
+    model: Path,
+    *,
+    sr: Path | None,
+    explain: Path | None,
+    threshold: float | None,
+    most_errors: float,
+    precision: str,
+    device_name: str,
+) -> Predicted:
     """Classify one image, or all below a folder, by the classifiers of `model`.
 
     sr: weights of a generator that enlarges each image first. explain: the folder for Grad-CAM overlays. threshold: the

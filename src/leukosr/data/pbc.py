@@ -65,10 +65,12 @@ class Assembled:
     def sentence(self) -> str:
         """What came, which parts are whole, and how many files of the others are missing."""
         words = [
-            f"{part} whole ({total})" if self.brought[part] == total
+            f"{part} whole ({total})"
+            if self.brought[part] == total
             else f"{part} {self.brought[part]} of {total}, {total - self.brought[part]} missing"
-            for part in PARTS for total in [self.published[part]]
-        ]  # fmt: skip
+            for part in PARTS
+            for total in [self.published[part]]
+        ]
         ignored = f"; {self.others} other files there are not of the set" if self.others else ""
         files = counted(self.brought.total(), "file")
         return f"{files} in {ROOT}, each with its published MD5: {'; '.join(words)}{ignored}"

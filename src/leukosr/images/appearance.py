@@ -54,11 +54,13 @@ class TrainingImages(HeaderNote):
         images = [read(place) for place in np.unique(np.linspace(0, count - 1, min(count, MOST)).astype(int)).tolist()]
         found = [colours(image) for image in images]
         return cls(
-            count=count, drawn=drawn,
-            height=_range([image.shape[0] for image in images]), width=_range([image.shape[1] for image in images]),
+            count=count,
+            drawn=drawn,
+            height=_range([image.shape[0] for image in images]),
+            width=_range([image.shape[1] for image in images]),
             sharpness=_range([sharpness(image) for image in images]),
             colours={name: _range([each[name] for each in found]) for name in get_args(Colour)},
-        )  # fmt: skip
+        )
 
     def unlike(self, image: np.ndarray) -> list[str]:
         """What sets an image, uint8 RGB, apart from the training images, as phrases; empty where nothing does.

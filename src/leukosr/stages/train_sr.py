@@ -101,15 +101,20 @@ def _run_network(
     train, val = training_pairs(rows, params, name, layout)
     inputs = inputs_of(rows, params, name, layout, settings)  # which stops where a file is missing
     training = SRTraining(
-        name, settings, train, val,
-        ssim_window=params.quality.ssim_window, channels=params.quality.channels, seed=seed,
-        device=device, compiling=params.runtime.compile, processes=processes,
-    )  # fmt: skip
-    digest = work_digest(
-        [settings.model_dump(exclude={"precision"}), params.image.model_dump(), params.quality.model_dump(),
-         params.degrade.model_dump(), params.study.seed, name, network],
-        [layout.manifest, layout.roles, *inputs],
-    )  # fmt: skip
+        name,
+        settings,
+        train,
+        val,
+        ssim_window=params.quality.ssim_window,
+        channels=params.quality.channels,
+        seed=seed,
+        device=device,
+        compiling=params.runtime.compile,
+        processes=processes,
+    )
+    shown = [part.model_dump() for part in (params.image, params.quality, params.degrade)]
+    work = [settings.model_dump(exclude={"precision"}), *shown, params.study.seed, name, network]
+    digest = work_digest(work, [layout.manifest, layout.roles, *inputs])
     resume = Resume.computed_in(settings.precision, digest, params.runtime.checkpoint_seconds)
     if not processes.first:
         training.run(resume, lambda *_: None)

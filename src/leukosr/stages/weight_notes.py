@@ -28,9 +28,13 @@ def classifier_note(
     """Where a classifier comes from, what its training images look like and what it said of its validation part."""
     recipe, files = data.experiment.classifier, data.training_files(split)
     note = {
-        "study": params.study.name, "budget": params.budget.name, "experiment": name, "protocol": data.protocol,
-        "precision": recipe.precision, **appearance_note(params, len(files), lambda place: read_rgb(files[place])),
-    }  # fmt: skip
+        "study": params.study.name,
+        "budget": params.budget.name,
+        "experiment": name,
+        "protocol": data.protocol,
+        "precision": recipe.precision,
+        **appearance_note(params, len(files), lambda place: read_rgb(files[place])),
+    }
     if (held := data.validation(split, seed)) is not None:
         names, images = held
         said = predict(network, images.images, recipe, next(network.parameters()).device)
