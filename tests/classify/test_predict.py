@@ -283,7 +283,7 @@ def test_weights_of_another_kind_are_called_what_they_are(
     image, file = tmp_path / "a.png", tmp_path / "w.safetensors"
     draw(image)
     attempts: dict[str, tuple[Callable[[], Any], str]] = {
-        "generator for classifier": (lambda: predict(image, file), "holds no classifier of LeukoSR but 'srgan'"),
+        "generator for classifier": (lambda: predict(image, file), "holds 'srgan', not a classifier of LeukoSR"),
         "classifier for generator": (
             lambda: predict(image, experiment, sr=experiment / "paper" / "weights" / "seed-1.safetensors"),
             r"holds a classifier \(resnet50\), which makes no images",

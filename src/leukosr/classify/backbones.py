@@ -45,7 +45,7 @@ class ClassifierNetwork(nn.Module):
 
     `weights` are those of everything but the head: none (random, from torch's global generator), imagenet (the newest
     that torchvision or timm has), imagenet_v1 and imagenet_v2 (torchvision's), or pretrained/NAME (a file). Raises
-    LeukoError for an unknown backbone, and for weights that cannot be had or are those of another network.
+    LeukoError for an unknown backbone, and for weights that cannot be fetched or are those of another network.
     """
 
     mean: Tensor

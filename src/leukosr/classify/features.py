@@ -25,7 +25,7 @@ BATCH = 32
 
 
 class FeatureStore:
-    """Features in the place of images: float32 N x features."""
+    """Features instead of images: float32 N x features."""
 
     def __init__(self, features: np.ndarray) -> None:
         self.features = features

@@ -54,7 +54,7 @@ def export_onnx(weights: Path, out: Path) -> float:
 
     Input `image`: float32 N x 3 x H x W RGB in [0, 1]. Output: `probabilities`, or the enlarged `image_sr`. The file's
     metadata hold classes, the size to shrink to and the temperature, or the scale. Raises LeukoError for weights that
-    cannot be used or exported, and where onnxruntime computes something else than torch; then no file is left.
+    cannot be used or exported, and where onnxruntime computes something other than torch; then no file is left.
     """
     if out.suffix != ".onnx":
         raise LeukoError(f"{out}: ONNX files end in .onnx, name it so")

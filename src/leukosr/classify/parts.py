@@ -28,7 +28,7 @@ def last_stages(network: nn.Module, head: str) -> list[str]:
     """The names of the last stage and of what follows it, without the head.
 
     The last stage is the last part that has half as many weights as the largest: batch norm and a convolution that only
-    widen the features are none.
+    widen the features do not count.
     """
     names: list[str] = []
     for name, part in network.named_children():
@@ -44,7 +44,7 @@ def last_stages(network: nn.Module, head: str) -> list[str]:
 
 
 def replace_batch_norm(module: nn.Module, groups: int) -> None:
-    """Group norm of so many groups in the place of batch norm, with its weights and activation (in place)."""
+    """Group norm of so many groups in place of batch norm, with its weights and activation (in place)."""
     for name, part in module.named_children():
         if not isinstance(part, nn.BatchNorm2d):
             replace_batch_norm(part, groups)
@@ -56,7 +56,7 @@ def replace_batch_norm(module: nn.Module, groups: int) -> None:
 
 
 def replace_head(network: nn.Module, name: str, head: Head, classes: int) -> None:
-    """The head of the settings in the place of the linear one of that name (in place).
+    """The head of the settings in place of the linear one of that name (in place).
 
     Raises LeukoError where that is a convolution.
     """

@@ -222,7 +222,7 @@ def on_fields(maps: Sequence[np.ndarray]) -> list[str]:
 
 
 def check_replaceable(path: Path) -> None:
-    """Raise LeukoError where `path` is a folder, no .csv, or a file that `predict` did not write."""
+    """Raise LeukoError where `path` is a folder, not a .csv, or a file that `predict` did not write."""
     if path.is_dir():
         raise LeukoError(f"{path} is a folder: name the table to write with --out")
     if path.suffix.lower() != ".csv":

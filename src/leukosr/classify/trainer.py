@@ -225,7 +225,7 @@ def _optimizer(model: nn.Module, settings: Classifier) -> torch.optim.Optimizer:
 
 
 def _check_synchronised(model: nn.Module, backbone: str) -> None:
-    """Refuse a network with a batch norm of its own kind: each process would norm its part of a batch by itself."""
+    """Refuse a network with a batch norm of its own kind: each process would normalise its own part of a batch."""
     for part in model.modules():
         if isinstance(part, nn.modules.batchnorm._BatchNorm) and not isinstance(part, SynchronisedBatchNorm2d):
             raise LeukoError(

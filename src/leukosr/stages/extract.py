@@ -145,7 +145,7 @@ def run_folder(root: Path, masks: Path | None, out: Path, console: Console) -> N
 
 
 def _masks_beside(root: Path, paths: Sequence[Path], masks: Path | None) -> dict[Path, Path]:
-    """Image -> its mask; a mask may lie beside its image, which then is no PNG itself."""
+    """Image -> its mask; a mask may lie beside its image, which then is not a PNG."""
     if masks is None:
         return {}
     if not masks.is_dir():

@@ -18,7 +18,7 @@ class KeptImages:
     """The finished images of one network, outside DVC's outputs, which DVC deletes before it reruns a stage."""
 
     def __init__(self, settings: Generated, image: Image, weights: Path, given: Sequence[Path]) -> None:
-        """`given` are the files that the images are made from. Only the same work in the same precision goes on."""
+        """`given` are the files that the images are made from. Only the same work in the same precision is resumed."""
         digest = work_digest([settings.model_dump(), image.model_dump()], [weights, *given])
         self._resume = Resume(digest, seconds=0)
         self._file = settings.file

@@ -33,7 +33,7 @@ def masks_for(rows: Sequence[Row], params: Params, shuffled_by: int | None) -> I
 
 
 def _others(rows: Sequence[Row], seed: int) -> list[Row]:
-    """For each row another one, by one random circle through all of them; no row is taken twice."""
+    """For each row another one, by one random cycle through all of them; no row is taken twice."""
     if len(rows) == 1:
         raise LeukoError(f"{rows[0].id} is the only image of its part, so it cannot get another's mask: add images")
     circle = [int(place) for place in stream_rng(seed, "order", "masks").permutation(len(rows))]

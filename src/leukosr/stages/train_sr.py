@@ -39,7 +39,7 @@ SAMPLES = 4
 
 
 def run(context: Context, name: str) -> None:
-    """Do the training `name` on images with role sr_train; write weights, history, figures and metrics.
+    """Run the training `name` on images with role sr_train; write weights, history, figures and metrics.
 
     With `study.sr_seeds` each seed trains a network of its own, into a folder of its own; so does each fold of a split
     that trains SR in folds. metrics.json sums them up, and every finished network is kept, so a cut stage goes on where

@@ -85,7 +85,7 @@ def _shares(params: Params, arm: str, rows: list[Row]) -> dict[int | str | None,
 
 
 def _facts(settings: Generated) -> dict[str, str]:
-    """Which file made the images, where that is none of the study's own."""
+    """The file that made the images, where it is not one of the study's own."""
     if not isinstance(settings, ByFile):
         return {}
     return weights_facts(settings.weights or settings.reads)

@@ -45,7 +45,7 @@ class How:
 class Enhanced:
     """What became of the files: how many images were written, and a sentence on each other one.
 
-    failed: images that could not be enlarged. left_out: files that are no images. notes: sentences on what the results
+    failed: images that could not be enlarged. left_out: files that are not images. notes: sentences on what the results
     are worth, by what the network was trained on.
     """
 

@@ -36,7 +36,7 @@ class ForeignNetwork(Generator):
 
     def forward(self, x: Tensor) -> Tensor:
         """N x C x h x w in [0, 1] to N x C x scale*h x scale*w, C by the contract."""
-        return self.describe(x).clone()  # what spandrel computes in inference mode no gradient could pass by
+        return self.describe(x).clone()  # no gradient passes what spandrel computes in inference mode
 
 
 def read_foreign(state: Mapping[str, Tensor], path: object) -> ForeignNetwork | None:

@@ -31,7 +31,7 @@ class Progress:
     best_psnr: float = float("-inf")
 
     def validated(self, row: dict[str, Any], network: nn.Module) -> None:
-        """Take a row of the history, and the network that it is about where no other had so high a PSNR."""
+        """Add a row to the history, and keep the network if no earlier one had so high a PSNR."""
         self.history.append(row)
         psnr = row["val_psnr"]
         if psnr is not None and psnr > self.best_psnr:

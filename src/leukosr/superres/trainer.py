@@ -32,7 +32,7 @@ from leukosr.superres.weights import init_from
 class SRTraining:
     """One training: networks, optimisers, progress; `run` trains to the end.
 
-    The same settings, data, seed and machine give the same weights, also when it is cut and resumed.
+    The same settings, data, seed and machine give the same weights, even when it is cut and resumed.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class SRTraining:
             report(self.progress.iteration, row)
 
     def keep(self, resume: Resume) -> None:
-        """Save what was trained, so that an attempt that goes on later takes it as it is."""
+        """Save what was trained, so that a resumed attempt does not train it again."""
         if self.processes.first:
             resume.save("sr", self._state())
 
@@ -157,7 +157,7 @@ class SRTraining:
         return self.progress.iteration == self._stage_start() + self.stage.iterations
 
     def _change_stage(self) -> None:
-        """At a stage's end go on to the next one from the averaged weights, as published."""
+        """At the end of a stage continue with the next one, from the averaged weights, as published."""
         if not self._stage_ends():
             return
         self.generator.load_state_dict(self.result.state_dict())

@@ -68,7 +68,7 @@ class VGGFeatures(nn.Module):
         self.requires_grad_(False).eval()
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """N x 3 x H x W RGB in [0, 1] to an N x C x H' x W' map a layer, by the layer's name.
+        """N x 3 x H x W RGB in [0, 1] to an N x C x H' x W' map per layer, by the layer's name.
 
         Raises LeukoError for images too small for the deepest layer.
         """

@@ -54,7 +54,7 @@ def log_model(weights: Path, name: str) -> str:
 def register(uri: str, name: str, description: str) -> None:
     """Make a logged model the newest version of a registered one, and its champion."""
     client = MlflowClient()
-    with suppress(MlflowException):  # it is there already; what else goes wrong, the next call says
+    with suppress(MlflowException):  # it is there already; any other fault comes up again in the next call
         client.create_registered_model(name)
     model_id = uri.rpartition("/")[2]
     version = client.create_model_version(name, uri, description=description, model_id=model_id).version

@@ -51,7 +51,7 @@ class ServedModel(PythonModel):
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """The answer for each image, in the order of the input. Raises LeukoError for what is no image."""
+        """The answer for each image, in the order of the input. Raises LeukoError for anything but an image."""
         images = [image_of(cell) for cell in model_input["image"]]
         if self.panel is not None:
             return pd.DataFrame([self.panel.answer(image) for image in images])

@@ -61,11 +61,11 @@ class Objective:
     generator: from generated images, their targets and the discriminator's scores of the generated ones (None without
     a discriminator) the weighted parts of the loss by name. discriminator: its loss from its scores of real and of
     generated images; None where the stage trains none. discriminator_first: it steps before the generator.
-    discriminator_turns: in the place of `discriminator`, the losses by which it steps twice before the generator, each
+    discriminator_turns: instead of `discriminator`, the losses by which it steps twice before the generator, each
     from its own scores: of generated images, which the generator makes in evaluation mode, then of real ones. Its
     scores for the generator are then those of evaluation mode, too.
-    judge: what the generator's loss gets in the place of scores, from the discriminator in evaluation mode, generated
-    images and targets. teach: in the place of `discriminator`, its loss from itself, targets and generated images.
+    judge: what the generator's loss gets instead of scores, from the discriminator in evaluation mode, generated
+    images and targets. teach: instead of `discriminator`, its loss from itself, targets and generated images.
     """
 
     generator: Callable[..., Mapping[str, Tensor]]
@@ -145,7 +145,7 @@ class TrainSR(Section):
         return None if self.start is None else Path(self.reads)
 
     def targets(self, train: Pairs, cache: Path, device: torch.device, processes: Processes) -> ImageStore[Any]:
-        """What generated images are compared with, by the number of the pair: the originals, unless a method says else.
+        """What generated images are compared with, by the number of the pair: the originals, unless a method says otherwise.
 
         Where the method needs masks, they follow as the fourth channel.
         `cache` is a folder for what takes long to make and outlasts a cut training.

@@ -39,7 +39,7 @@ class TaskLosses(Section):
 class TaskDriven(TrainSR):
     """SR4IR (Kim et al., CVPR 2024): SR restores what a classifier sees that learns beside it.
 
-    Images are whole: the class of a cell is not that of its patches. Both networks take the optimizer of the stage; the
+    Images are whole: the class of a cell is not that of its patches. Both networks take the optimiser of the stage; the
     paper trains the classifier by SGD at 0.03.
     """
 

@@ -87,7 +87,7 @@ class SFTGANPriorSize(ResNetSize):
 
 
 class SFTGANPrior(VGGGAN):
-    """SFTGAN on luminance with the map that a trained geometry prior predicts; the prior learns no further."""
+    """SFTGAN on luminance with the map that a trained geometry prior predicts; the prior is not trained further."""
 
     architecture: ClassVar[str] = "sftgan_prior"
     watched_key: ClassVar[str] = "prior"

@@ -51,7 +51,7 @@ class Generator(nn.Module):
     prefers_whole_images: bool = False  # whether its authors advise against tiles
 
     def contract_within(self, general: Contract) -> Contract:
-        """The contract of this network by the registry's; another one where arguments change what it takes."""
+        """The contract of this network: that of the registry, unless its arguments change what it takes."""
         return general
 
     @staticmethod
@@ -92,5 +92,5 @@ class GeneratorNetwork:
         return model
 
     def arguments_from(self, state: Mapping[str, Tensor]) -> dict[str, int] | None:
-        """The arguments, with the scale, of the network whose state dict it is; None for another one's."""
+        """The arguments, with the scale, of the network whose state dict it is; None if it is another network's."""
         return self.build.arguments_from(state)

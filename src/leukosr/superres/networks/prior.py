@@ -96,7 +96,7 @@ class GeometryPrior(Generator):
         return self.prior(x).sigmoid()
 
     def forward(self, x: Tensor) -> Tensor:
-        """N x 1 x H x W enlarged luminance in [0, 1] to the same shape; in training with the logits of the map behind.
+        """N x 1 x H x W enlarged luminance in [0, 1] to the same shape; in training followed by the logits of the map.
 
         Those three channels are what the loss of the map needs.
         """
