@@ -67,7 +67,7 @@ def save_classifier(
 
 
 def load_classifier(path: Path, device: str | torch.device = "cpu") -> LoadedClassifier:
-    """Read a classifier. Raises LeukoError for a damaged file, another network's weights, and NaN or infinite numbers."""
+    """Read a classifier. Raises LeukoError for a damaged file, another network's weights, or NaN or infinite ones."""
     tensors, header = read_tensors(path)
     if missing := [key for key in ("architecture", "classes", "size") if key not in header]:
         found = f"'{short(header['architecture'])}'" if "architecture" in header else "something else"

@@ -20,8 +20,8 @@ VALUES = (REST, CYTOPLASM, NUCLEUS)
 def read_mask(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     """The mask of an image of `size` (height, width): uint8, height x width, each pixel one of `VALUES`.
 
-    Raises LeukoError for a file that is missing, damaged, not a PNG (JPEG blurs the borders), not 8-bit grey, of another
-    size, or that holds other values.
+    Raises LeukoError for a file that is missing, damaged, not a PNG (JPEG blurs the borders), not 8-bit grey, of
+    another size, or that holds other values.
     """
     try:
         if path.suffix.lower() != ".png":

@@ -14,8 +14,8 @@ def find_nucleus(rgb: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
     """Where the nucleus is, H x W, of uint8 RGB; None where nothing stands out.
 
     The darkest of three classes of the red channel (Otsu, IEEE Trans. SMC 9, 1979, section III.D), lobes that lie close
-    together being one. On 300 images with masks drawn by hand (Zheng et al., Micron 2018, data set 1) its diameter is 1.03
-    times the mask's in the median, from 0.92 to 1.17 in nine of ten.
+    together being one. On 300 images with masks drawn by hand (Zheng et al., Micron 2018, data set 1) its diameter is
+    1.03 times the mask's in the median, from 0.92 to 1.17 in nine of ten.
     """
     scale = float(np.sqrt(rgb.shape[0] * rgb.shape[1])) / REFERENCE
     red = np.asarray(cv2.GaussianBlur(rgb[..., 0], (0, 0), BLUR * scale), np.uint8)

@@ -145,7 +145,7 @@ class TrainSR(Section):
         return None if self.start is None else Path(self.reads)
 
     def targets(self, train: Pairs, cache: Path, device: torch.device, processes: Processes) -> ImageStore[Any]:
-        """What generated images are compared with, by the number of the pair: the originals, unless a method says otherwise.
+        """What generated images are compared with, by the number of the pair: the originals, unless overridden.
 
         Where the method needs masks, they follow as the fourth channel.
         `cache` is a folder for what takes long to make and outlasts a cut training.
