@@ -16,7 +16,7 @@ GRID = 4  # patches a side of a mixture
 
 
 class TaskClassifier(nn.Module):
-    """A classifier whose last feature map SR is to restore; `drawn` counts mixtures, so that a resumed one draws on."""
+    """A classifier whose last feature map SR is to restore; `drawn` counts mixtures, also across a resume."""
 
     drawn: Tensor
 
