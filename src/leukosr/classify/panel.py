@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from leukosr.classify.confidence import Validation, answered, calibrated, sure_above
-from leukosr.classify.gradcam import attention, enlarged
+from leukosr.classify.gradcam import attention, together
 from leukosr.classify.weights import LoadedClassifier, load_classifier
 from leukosr.engine.device import autocast, to_batch
 from leukosr.engine.weights import SUFFIX
@@ -77,8 +77,7 @@ class Panel:
 
     def attention(self, image: np.ndarray, place: int) -> np.ndarray:
         """What speaks for class number `place`, float32 H x W from 0 to 1: the mean over the classifiers."""
-        found = self.attention_fields(image, place)
-        return np.asarray(np.mean([enlarged(each, image.shape[:2]) for each in found], axis=0))
+        return together(self.attention_fields(image, place), image.shape[:2])
 
     def attention_fields(self, image: np.ndarray, place: int) -> list[np.ndarray]:
         """The same of each classifier, float32 h x w, at the size of its last feature map."""

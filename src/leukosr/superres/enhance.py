@@ -96,7 +96,7 @@ def enhance_path(
         written += 1
     if files.failed and not source.is_dir():
         raise LeukoError(files.failed[0])
-    notes = cautions(loaded.header, weights)
+    notes = [f"{weights}: {each}" for each in cautions(loaded.header, weights)]
     for output, phrases in list(odd.items())[:1]:
         notes.append(f"{len(odd)} of {written} images are unlike the training images, e.g. that of {output}: {phrases}")
     return Enhanced(written, files.failed, files.left_out, notes)
