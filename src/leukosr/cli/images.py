@@ -24,8 +24,8 @@ def enhance(
     ],
     tile: Annotated[int, typer.Option(min=0, help="Side of a tile in LR pixels; 0: whole images.")] = 256,
     overlap: Annotated[int, typer.Option(min=0, help="LR pixels that tiles share.")] = 64,
-    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware has it.")] = "fp32",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    precision: Precision = "fp32",
+    device: Device = "auto",
 ) -> None:
     """Super-resolve any image or folder of images. An image that cannot be read is named, and the exit code is 1."""
     from leukosr.superres.enhance import enhance_path
@@ -38,8 +38,8 @@ def segment(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A low-resolution image or a folder of them.")],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder for masks/ and overlays/.")],
     weights: Annotated[Path, typer.Option(metavar="FILE", help="Weights of a geometry_prior training.")],
-    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware has it.")] = "fp32",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    precision: Precision = "fp32",
+    device: Device = "auto",
 ) -> None:
     """Map nucleus and cytoplasm of any image, at the size that the network enlarges it to."""
     from leukosr.superres.segment import segment_path
@@ -61,11 +61,9 @@ def predict(
         float | None,
         typer.Option(min=0, max=1, help="Probability from which on an answer is sure; default: by --most-errors."),
     ] = None,
-    most_errors: Annotated[
-        float, typer.Option(min=0.001, max=0.999, help="Largest share of sure answers that may be wrong in validation.")
-    ] = 0.05,
-    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware has it.")] = "fp32",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    most_errors: MostErrors = 0.05,
+    precision: Precision = "fp32",
+    device: Device = "auto",
 ) -> None:
     """Classify any image or folder of images. An image that cannot be read is named, and the exit code is 1."""
     from leukosr.classify.predict import check_replaceable, predict_path, write_predictions

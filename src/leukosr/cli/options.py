@@ -21,6 +21,13 @@ Out = Annotated[
 ]
 PARAMS = Path("params.yaml")
 
+# of commands that use trained networks on anyone's images
+Precision = Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware has it.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+MostErrors = Annotated[
+    float, typer.Option(min=0.001, max=0.999, help="Largest share of sure answers that may be wrong in validation.")
+]
+
 
 def check_fraction(command: str, option: str, value: float) -> None:
     """Raise LeukoError for what is not between 0 and 1: people give points where a fraction is meant."""
