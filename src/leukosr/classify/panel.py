@@ -16,9 +16,9 @@ from leukosr.classify.weights import LoadedClassifier, load_classifier
 from leukosr.engine.device import autocast, to_batch
 from leukosr.engine.weights import SUFFIX
 from leukosr.errors import LeukoError
-from leukosr.files import misspelt
 from leukosr.images.appearance import TrainingImages
 from leukosr.images.resampling import shrink_into
+from leukosr.quoting import absent
 from leukosr.settings import Precision
 
 
@@ -104,10 +104,7 @@ def weight_files(model: Path) -> list[Path]:
     Raises LeukoError where there is none, and for an experiment under several protocols.
     """
     if not model.exists():
-        raise LeukoError(
-            f"{model} does not exist: name a weight file, or the folder of an experiment, "
-            f"outputs/STUDY/classify/EXPERIMENT{misspelt(model)}"
-        )
+        raise absent(model, "name a weight file, or the folder of an experiment, outputs/STUDY/classify/EXPERIMENT")
     if not model.is_dir():
         return [model]
     folders = [each for each in (model, model / "weights", *sorted(model.glob("*/weights"))) if _weights_in(each)]
