@@ -43,7 +43,10 @@ class Networks:
             )
 
     def enlarged(self, weights: Path, image: np.ndarray, label: str) -> Version:
-        """An LR image, uint8 RGB, enlarged; `label` names the network in notes. Raises LeukoError for unusable weights."""
+        """An LR image, uint8 RGB, enlarged; `label` names the network in notes.
+
+        Raises LeukoError for weights that cannot be used.
+        """
         network = self._network(weights)
         made, pace = _clocked(network, image)
         if _pixels(image) >= QUICK:

@@ -72,8 +72,11 @@ def site(models: StudyModels, limits: Limits, hosts: Sequence[str]) -> Starlette
         routes=routes,
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)],
         exception_handlers={
-            LeukoError: _refusal, MemoryError: _refusal, RuntimeError: _refusal, Abandoned: lambda *_: Response()
-        },  # fmt: skip
+            LeukoError: _refusal,
+            MemoryError: _refusal,
+            RuntimeError: _refusal,
+            Abandoned: lambda *_: Response(),
+        },
     )
 
 
