@@ -180,8 +180,9 @@ def test_work_ends_at_the_next_layer_once_nobody_wants_it() -> None:
     assert reached == [1, 1]
 
 
-def test_work_for_a_page_that_was_closed_ends(
-    client: TestClient, models: StudyModels, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("why", ["the page was closed", "the app ends"])
+def test_work_that_nobody_waits_for_any_more_ends(
+    why: str, client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layer, began = torch.nn.Identity(), threading.Event()
 
@@ -194,9 +195,12 @@ def test_work_for_a_page_that_was_closed_ends(
     monkeypatch.setattr(StudyModels, "version", endless)
     image, answers = sent(client, picture_bytes()), list[Any]()
 
-    async def closed() -> dict[str, str]:
+    async def message() -> dict[str, str]:
         while not began.is_set():
             await asyncio.sleep(0.01)
+        if why == "the app ends":
+            client.app.state.ending.set()  # type: ignore[attr-defined]
+            await asyncio.sleep(60)
         return {"type": "http.disconnect"}
 
     async def answer(message: Any) -> None:
@@ -206,9 +210,10 @@ def test_work_for_a_page_that_was_closed_ends(
         "type": "http", "method": "POST", "path": f"/images/{image}/version", "query_string": b"name=raw",
         "headers": [(b"host", b"localhost")],
     }  # fmt: skip
-    asyncio.run(asyncio.wait_for(client.app(scope, closed, answer), 20))  # type: ignore[arg-type, call-arg]
+    asyncio.run(asyncio.wait_for(client.app(scope, message, answer), 20))  # type: ignore[arg-type, call-arg]
     assert answers[0]["status"] == 200 and not answers[1]["body"]
     monkeypatch.undo()
+    client.app.state.ending.clear()  # type: ignore[attr-defined]
     assert client.post(f"/images/{image}/version?name=raw").json()["size"] == "40×32"
 
 

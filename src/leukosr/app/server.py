@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -58,8 +59,12 @@ class Limits:
 
 
 def site(models: StudyModels, limits: Limits, hosts: Sequence[str]) -> Starlette:
-    """The application. `hosts`: the names in addresses that it answers to, so that no other name can be led here."""
-    handlers = _Handlers(models, limits)
+    """The application. `hosts`: the names in addresses that it answers to, so that no other name can be led here.
+
+    What it computes is given up once its `state.ending` is set.
+    """
+    ending = threading.Event()
+    handlers = _Handlers(models, limits, ending)
     routes = [
         Route("/", handlers.page),
         Route("/images", handlers.take, methods=["POST"]),
@@ -68,7 +73,7 @@ def site(models: StudyModels, limits: Limits, hosts: Sequence[str]) -> Starlette
         Route("/images/{id}/answer", handlers.answer, methods=["POST"]),
         Route("/images/{id}/picture", handlers.picture),
     ]
-    return Starlette(
+    application = Starlette(
         routes=routes,
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)],
         exception_handlers={
@@ -78,6 +83,8 @@ def site(models: StudyModels, limits: Limits, hosts: Sequence[str]) -> Starlette
             Abandoned: lambda *_: Response(),
         },
     )
+    application.state.ending = ending
+    return application
 
 
 def serve(application: Starlette, listening: socket.socket) -> None:
@@ -87,7 +94,20 @@ def serve(application: Starlette, listening: socket.socket) -> None:
         timeout_graceful_shutdown=2,
     )  # fmt: skip
     with suppress(KeyboardInterrupt):  # as uvicorn ends, after its own shutdown
-        uvicorn.Server(settings).run(sockets=[listening])
+        _Server(settings, application.state.ending).run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """A server that says at once that it was asked to end; by itself it would wait for the answers under way."""
+
+    def __init__(self, settings: uvicorn.Config, ending: threading.Event) -> None:
+        super().__init__(settings)
+        self._ending = ending
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Called for the signals that end it."""
+        self._ending.set()
+        super().handle_exit(sig, frame)
 
 
 def _refusal(_: Request, error: Exception) -> JSONResponse:
@@ -106,8 +126,8 @@ def _refusal(_: Request, error: Exception) -> JSONResponse:
 class _Handlers:
     """One method for each address."""
 
-    def __init__(self, models: StudyModels, limits: Limits) -> None:
-        self._models, self._limits = models, limits
+    def __init__(self, models: StudyModels, limits: Limits, ending: threading.Event) -> None:
+        self._models, self._limits, self._ending = models, limits, ending
         self._kept: OrderedDict[str, Given] = OrderedDict()
         self._computing = threading.Lock()  # one image at a time
 
@@ -180,7 +200,7 @@ class _Handlers:
         gone = threading.Event()
 
         async def look() -> None:
-            while not await request.is_disconnected():
+            while not (self._ending.is_set() or await request.is_disconnected()):
                 await asyncio.sleep(LOOK_EVERY)
             gone.set()
 
