@@ -18,7 +18,6 @@ import psutil
 
 from leukosr.engine.this_process import this_host
 from leukosr.errors import LeukoError
-from leukosr.quoting import meant
 
 LONGEST_NAME = 64  # bytes of a name that its temporary name repeats; a file system may allow no more than 143
 LONGEST_SUFFIX = 16
@@ -175,12 +174,3 @@ def write_json(path: Path, value: Any) -> None:
     text = json.dumps(value, indent=2, allow_nan=False) + "\n"
     with new_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def misspelt(path: Path) -> str:
-    """What the first part of a path that does not exist may have been meant to be, to end a message with (`meant`)."""
-    missing = next((each for each in reversed((path, *path.parents)) if not each.exists()), path)
-    try:
-        return meant(missing.name, [each.name for each in missing.parent.iterdir()])
-    except OSError:  # a file where a folder should be, or one that may not be listed
-        return ""

@@ -1,12 +1,15 @@
 """Names, cells and paths that others wrote, as messages quote them: short, and without signs that move a cursor.
 
-And the words around numbers and misspelt names.
+And the words around numbers, misspelt names and paths that do not exist.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from leukosr.errors import LeukoError
 
 LONGEST = 60  # characters of one name
 
@@ -41,3 +44,22 @@ def meant(name: str, known: Iterable[str], before: str = "") -> str:
     """
     close = " or ".join(before + short(each) for each in difflib.get_close_matches(name, sorted(known), n=2))
     return close and f"; did you mean {close}?"
+
+
+def absent(path: Path, remedy: str) -> LeukoError:
+    """`PATH does not exist: REMEDY; did you mean NAME?` for a path that somebody gave, by what lies beside it."""
+    first = next((each for each in reversed((path, *path.parents)) if not each.exists()), path)
+    try:
+        near = meant(first.name, [each.name for each in first.parent.iterdir()])
+    except OSError:  # a file where a folder should be, or one that may not be listed
+        near = ""
+    return LeukoError(f"{path} does not exist: {remedy}{near}")
+
+
+def require_folder(path: Path, remedy: str) -> Path:
+    """A folder that somebody gave. Raises LeukoError where it is missing or something else."""
+    if not path.exists():
+        raise absent(path, remedy)
+    if not path.is_dir():
+        raise LeukoError(f"{path} is not a folder: {remedy}")
+    return path

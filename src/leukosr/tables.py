@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from leukosr.errors import LeukoError
-from leukosr.quoting import counted, listed, short
+from leukosr.quoting import absent, counted, listed, short
 
 if TYPE_CHECKING:  # half a second that stages without tables do not need
     import pandas as pd
@@ -120,7 +120,7 @@ def read_table(path: Path, needed: Sequence[str], what: str, remedy: str = "") -
     try:
         text = _decoded(path)
     except FileNotFoundError:
-        raise LeukoError(f"{path} does not exist; name {what}") from None
+        raise absent(path, f"name {what}") from None
     first = next((line for line in io.StringIO(text, newline="") if line.strip(f" \r\n{DELIMITERS}")), "")
     delimiter = max(DELIMITERS, key=lambda sign: _fit(first, sign, needed))
     lines = [(line, [_clean(cell) for cell in cells]) for line, cells in _rows(path, text, delimiter)]
@@ -177,7 +177,10 @@ def _decoded(path: Path) -> str:
     except FileNotFoundError:
         raise
     except IsADirectoryError:
-        raise LeukoError(f"{path} is a folder; name the CSV file in it") from None
+        inside = sorted(each.relative_to(path) for form in ("*.csv", "*/*.csv") for each in path.glob(form))
+        raise LeukoError(
+            f"{path} is a folder: name a CSV file in it, which has {listed([str(each) for each in inside], 4)}"
+        ) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise LeukoError(f"{path!s} cannot be read ({getattr(error, 'strerror', None) or error})") from None
     if len(content) > MOST_BYTES:

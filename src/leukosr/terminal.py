@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
+from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
+from rich.measure import Measurement
+from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from leukosr.quoting import visible
@@ -31,6 +38,57 @@ class Terminal(Console):
         """Whoever read the output has enough of it."""
         discard_output()
         raise SystemExit(BROKEN_PIPE)
+
+
+def print_table(console: Console, heads: Sequence[str], rows: Sequence[Sequence[str]], left: int = 0) -> None:
+    """Print a table in the widest form that the console has room for; no form leaves anything out.
+
+    Its full width; else with wrapped heads, no edges, and what is the same in every row said once above; else the
+    rows that share their first cell as columns below it. The first `left` columns hold words, the others numbers.
+    Heads are ours, so a line break in one is meant; what stands in rows comes from files.
+    """
+    if _fits(console, whole := _table(heads, rows, left)):
+        console.print(whole)
+        return
+    places = range(len(heads))
+    same = [place for place in places[1:] if len(rows) > 1 and len({cells[place] for cells in rows}) == 1]
+    kept = [place for place in places if place not in same]
+    shorter = [[cells[place] for place in kept] for cells in rows]
+    wrapped = [_wrapped(heads[place], [cells[place] for cells in rows]) for place in kept]
+    if _fits(console, narrow := _table(wrapped, shorter, sum(place < left for place in kept), borders=False)):
+        if same:
+            console.print("in every row: " + "; ".join(f"{_line(heads[each])} {rows[0][each]}" for each in same))
+        console.print(narrow)
+        return
+    for first, group in groupby(rows, lambda cells: cells[0]):
+        block = Table.grid(padding=(0, 2, 0, 0))
+        for head, *cells in list(zip(heads, *group, strict=True))[1:]:
+            block.add_row(Text(head), *cells)
+        console.print(first)
+        console.print(Padding(block, (0, 0, 0, 2)))
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: int, *, borders: bool = True) -> Table:
+    table = Table(show_edge=borders, padding=(0, 1) if borders else 0)
+    for place, head in enumerate(heads):
+        table.add_column(Text(head), justify="left" if place < left else "right", no_wrap=True)
+    for cells in rows:
+        table.add_row(*cells)
+    return table
+
+
+def _fits(console: Console, table: Table) -> bool:
+    return Measurement.get(console, console.options.update(max_width=1000), table).maximum <= console.width
+
+
+def _wrapped(head: str, cells: Sequence[str]) -> str:
+    """A head broken at blanks to the width of its longest word or cell."""
+    width = max(map(cell_len, [*head.split(), *cells]))
+    return "\n".join(textwrap.wrap(_line(head), width, break_long_words=False, break_on_hyphens=False))
+
+
+def _line(head: str) -> str:
+    return " ".join(head.split())
 
 
 def tolerate_narrow_encodings() -> None:

@@ -191,17 +191,20 @@ def remedies(verified: Verified) -> list[str]:
 
 
 def missing_remedies(verified: Verified) -> list[str]:
-    """How to get the outputs that have missing copies."""
+    """How to get the outputs that have missing copies: from the cache where it is whole, else by their own command."""
+    uncached = {copy.output for copy in verified.missing if copy.cached}
+    outputs = dict.fromkeys(copy.output for copy in verified.missing)
     sentences = []
-    for target, path in {copy.output.target: copy.output.path for copy in verified.missing}.items():
-        if target.endswith(".dvc"):
-            sentences.append(
-                f"{path}: get it by `dvc checkout {target}`, `dvc pull {target}` or {_again(path, target)}"
-            )
-    if any(not copy.output.target.endswith(".dvc") for copy in verified.missing):
+    for each in (output for output in outputs if output.target.endswith(".dvc")):
+        again = f"{_again(each.path, each.target)}, or by `dvc pull {each.target}` where a remote holds it"
+        sentences.append(f"{each.path}: get it by {f'`dvc checkout {each.target}`' if each not in uncached else again}")
+    of_stages = {output for output in outputs if not output.target.endswith(".dvc")}
+    if of_stages & uncached:
         sentences.append(
-            "results of stages: get them by `dvc checkout` or `dvc pull`, or make them again by `make repro`"
+            "results of stages: make them by `make repro`, or get them by `dvc pull` where a remote holds them"
         )
+    elif of_stages:
+        sentences.append("results of stages: get them by `dvc checkout`")
     return sentences
 
 

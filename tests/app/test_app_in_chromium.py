@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,6 +30,15 @@ DROP = """{{
   document.getElementById("drop").dispatchEvent(
     new DragEvent("drop", {{ dataTransfer: held, bubbles: true, cancelable: true }}));
 }}"""
+SLOW = """const served = window.fetch;
+window.fetch = (path, options) => {
+  if (path.includes("/seconds")) {
+    const headers = { "Content-Type": "application/json" };
+    return Promise.resolve(new Response('{"raw": 5, "srgan": 95}', { headers }));
+  }
+  if (!path.includes("name=srgan")) return served(path, options);
+  return new Promise((_, fail) => options.signal.addEventListener("abort", () => fail(options.signal.reason)));
+};"""
 PHONE, DESKTOP = (390, 844), (1280, 900)
 
 
@@ -64,12 +73,19 @@ def shown(address: str, tmp_path_factory: pytest.TempPathFactory, request: pytes
         assert tab.run("document.documentElement.scrollWidth <= innerWidth"), "wider than the window"
 
 
-def drop(tab: Tab, name: str, content: bytes) -> None:
-    """Drop a file on the page and wait until the last step has ended."""
+def text(tab: Tab, part: str) -> str:
+    """What a part of the page says, by its id."""
+    return str(tab.run(f"document.getElementById('{part}').textContent"))
+
+
+def drop(
+    tab: Tab, name: str, content: bytes, until: Callable[[str], bool] = lambda status: "now" not in status
+) -> None:
+    """Drop a file on the page and wait until its status is as expected: by default, until the last step has ended."""
     tab.run(DROP.format(content=base64.b64encode(content).decode(), name=name))
-    until = time.monotonic() + 60
-    while "now" in (said := tab.run("document.getElementById('status').textContent")):
-        assert time.monotonic() < until, said
+    latest = time.monotonic() + 60
+    while not until(said := text(tab, "status")):
+        assert time.monotonic() < latest, said
         time.sleep(0.05)
 
 
@@ -121,6 +137,28 @@ def test_an_original_is_shown_beside_what_is_made_of_its_reduction(shown: Tab) -
     labels = shown.run("[...document.querySelector('[data-part=first]').options].map((option) => option.textContent)")
     assert labels[0].endswith("32×32") and all(label.endswith("128×128") for label in labels[1:])
     assert "4 images, 3 answers" in shown.run("document.getElementById('status').textContent")
+
+
+def test_each_note_stands_once_in_words_of_the_page(shown: Tab) -> None:
+    drop(shown, "cell.png", picture_bytes())
+    notes = shown.run("[...document.querySelectorAll('#notes li')].map((item) => item.textContent)")
+    (ranges,) = (note for note in notes if "no ranges stored" in note)
+    assert ranges.startswith("SRGAN; classifiers of raw LR, paper; classifiers of SRGAN, paper: ")
+    assert "--" not in " ".join(notes) and ".safetensors" not in " ".join(notes)
+    assert "“paper” is the protocol that split the study's images: test images drawn" in text(shown, "form")
+
+
+def test_a_long_wait_is_announced_and_can_be_stopped(shown: Tab) -> None:
+    shown.run(SLOW)
+    drop(shown, "photo.png", picture_bytes(), lambda status: "now SRGAN" in status)
+    assert text(shown, "long") == (
+        "Enlarging 40×32 pixels takes about 2 min on this machine. For less, stop, and choose fewer arms or cut out a "
+        "smaller image; if the image is an original, say so above."
+    )
+    assert re.fullmatch(r"\d+ s of about 2 min", text(shown, "elapsed"))
+    shown.run("document.getElementById('stop').click()")
+    assert [text(shown, part) for part in ("status", "long", "elapsed")] == ["stopped: photo.png", "", ""]
+    assert shown.run("document.getElementById('stop').hidden") and text(shown, "refused") == ""
 
 
 def test_ctrl_c_ends_it_without_an_error(study: Path) -> None:

@@ -6,15 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from leukosr.app.given import as_stored, given_image
 from leukosr.app.models import StudyModels
-from leukosr.classify.predict import Predictor, predict_path
+from leukosr.app.networks import Networks
+from leukosr.classify.predict import Predictor, SuperResolution, predict_path
 from leukosr.config import Jpeg
 from leukosr.errors import LeukoError
 from leukosr.images.reading import as_hr, png_bytes, to_degrade, write_png
 from leukosr.images.resampling import resize
-from leukosr.superres.enhance import enhance_path
+from leukosr.layout import Layout
+from leukosr.superres.enhance import How, enhance_path
 
 from .conftest import picture, picture_bytes
 
@@ -55,7 +58,8 @@ def test_arms_are_made_as_the_study_and_enhance_make_them(models: StudyModels, t
     )
     shown = models.version(given, "srgan")
     assert (tmp_path / "high.png").read_bytes() == png_bytes(shown.image)
-    assert shown.notes == done.notes
+    assert [f"{weights}: {note.text}" for note in shown.notes] == done.notes
+    assert {note.of for note in shown.notes} == {"SRGAN"}
 
 
 def test_an_original_is_degraded_as_in_the_study_and_shown_itself(models: StudyModels) -> None:
@@ -91,9 +95,9 @@ def test_the_classifiers_say_what_predict_says(experiment: str, models: StudyMod
     answer = models.answer(given, f"{experiment}/paper")
     assert answer.row == expected and answer.no_map == ""
     assert given.maps[f"{experiment}/paper"].shape == models.version(given, experiment).image.shape
-    assert {*answer.notes} == {*found.done.notes} and (
-        experiment == "srgan" or any("fields" in n for n in answer.notes)
-    )
+    assert len(answer.notes) == len(found.done.notes)
+    assert all(any(said.endswith(note.text) for said in found.done.notes) for note in answer.notes)
+    assert experiment == "srgan" or any("Grad-CAM of raw LR" in note.of for note in answer.notes)
 
 
 def test_an_answer_stands_without_a_grad_cam(models: StudyModels, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,10 +113,50 @@ def test_an_answer_stands_without_a_grad_cam(models: StudyModels, monkeypatch: p
 def test_names_that_are_not_offered_are_refused(models: StudyModels) -> None:
     given = given_image(models.params, picture_bytes(), original=False, most_pixels=MOST)
     for name in ("real_esrgan", "../../etc/passwd", "pretrained/backbone", ""):
-        with pytest.raises(LeukoError, match="is no arm"):
+        with pytest.raises(LeukoError, match="is not an arm"):
             models.version(given, name)
-        with pytest.raises(LeukoError, match="is no experiment"):
+        with pytest.raises(LeukoError, match="is not an experiment"):
             models.answer(given, name)
+
+
+def test_no_network_is_read_before_it_is_asked_for(models: StudyModels, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("read at the start")
+
+    monkeypatch.setattr("leukosr.superres.weights.read_tensors", refuse)
+    monkeypatch.setattr("leukosr.classify.weights.read_tensors", refuse)
+    again = StudyModels(models.params, Layout("demo"), precision="fp32", device_name="cpu", most_errors=0.05)
+    assert (again.arms, again.experiments, again.missing) == (models.arms, models.experiments, models.missing)
+
+
+def test_a_damaged_network_is_refused_when_it_is_asked_for(models: StudyModels) -> None:
+    sound, damaged = Path("pretrained/tiny.safetensors"), Path("pretrained/damaged.safetensors")
+    damaged.write_bytes(sound.read_bytes()[:-1] + b"!")
+    try:
+        again = StudyModels(models.params, Layout("demo"), precision="fp32", device_name="cpu", most_errors=0.05)
+        assert "pretrained/damaged" in [each.name for each in again.arms]
+        given = given_image(models.params, picture_bytes(), original=False, most_pixels=MOST)
+        with pytest.raises(LeukoError, match="its SHA-256 is not that of its bytes"):
+            again.version(given, "pretrained/damaged")
+    finally:
+        damaged.unlink()
+
+
+def test_waiting_is_estimated_by_the_pixels_of_all_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def network(image: np.ndarray) -> np.ndarray:
+        nonlocal now
+        now += image.size / 3 / 1000
+        return image
+
+    monkeypatch.setattr(SuperResolution, "load", lambda *_: network)
+    monkeypatch.setattr("leukosr.app.networks.time.monotonic", lambda: now)
+    networks = Networks(How("fp32"), torch.device("cpu"))
+    photo = np.zeros((360, 360, 3), np.uint8)
+    assert networks.seconds(Path("w"), photo[:100, :100]) == now == 0
+    assert networks.seconds(Path("w"), photo) == pytest.approx(4 * 256**2 / 1000)
+    assert now < 3
 
 
 def test_an_image_is_seen_after_the_file_format_of_its_arm() -> None:

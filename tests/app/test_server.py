@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,9 +19,11 @@ import torch
 from starlette.testclient import TestClient
 from tests.faults.hostile_images import hostile_images
 
+from leukosr.app.address import LOOPBACK, listen
 from leukosr.app.given import Given, given_image
 from leukosr.app.models import StudyModels
-from leukosr.app.server import BYTES, KEPT, LOOPBACK, Limits, listen, site
+from leukosr.app.server import BYTES, KEPT, Limits, site
+from leukosr.app.waiting import Abandoned, while_wanted
 from leukosr.errors import LeukoError
 from leukosr.images.reading import png_bytes, read_bytes
 
@@ -62,7 +66,9 @@ def test_the_page_asks_no_other_server_and_runs_its_own_scripts_alone(client: Te
 def test_an_image_goes_from_the_drop_to_pictures_and_answers(client: TestClient) -> None:
     image = sent(client, picture_bytes())
     version = client.post(f"/images/{image}/version?name=srgan").json()
-    assert version["size"] == "160×128" and any("no ranges stored" in note for note in version["notes"])
+    assert version["size"] == "160×128" and [
+        note["of"] for note in version["notes"] if "no ranges stored" in note["text"]
+    ] == ["SRGAN"]
     shown = client.get(f"/{version['src']}")
     assert shown.headers["content-type"] == "image/png" and shown.headers["cache-control"] == "no-store"
     assert read_bytes(shown.content).shape == (128, 160, 3)
@@ -146,6 +152,69 @@ def test_images_are_decoded_one_at_a_time(client: TestClient, monkeypatch: pytes
     with ThreadPoolExecutor(4) as users:
         list(users.map(sent, [client] * 4, [picture_bytes()] * 4))
     assert most == 1
+
+
+def test_how_long_networks_take_is_said_for_large_images(client: TestClient) -> None:
+    image = sent(client, picture_bytes(160, 160))
+    said = client.post(f"/images/{image}/seconds?name=raw&name=srgan&name=srgan/paper&name=other").json()
+    assert said["raw"] == 0 < said["srgan"] < 60 and set(said) == {"raw", "srgan"}
+    client.post(f"/images/{image}/version?name=srgan")
+    assert client.post(f"/images/{image}/seconds?name=srgan").json() == {"srgan": 0}
+
+
+def test_work_ends_at_the_next_layer_once_nobody_wants_it() -> None:
+    gone, reached = threading.Event(), []
+
+    def last(*_: object) -> None:
+        reached.append(1)
+        gone.set()
+
+    network = torch.nn.Sequential(torch.nn.Identity(), torch.nn.Identity())
+    network[0].register_forward_hook(last)
+    with pytest.raises(Abandoned), while_wanted(gone):
+        network(torch.zeros(1))
+    assert reached == [1]
+    network(torch.zeros(1))
+    with pytest.raises(Abandoned), while_wanted(gone):
+        reached.append(2)
+    assert reached == [1, 1]
+
+
+@pytest.mark.parametrize("why", ["the page was closed", "the app ends"])
+def test_work_that_nobody_waits_for_any_more_ends(
+    why: str, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer, began = torch.nn.Identity(), threading.Event()
+
+    def endless(*_: object) -> None:
+        began.set()
+        while True:
+            layer(torch.zeros(1))
+            time.sleep(0.01)
+
+    monkeypatch.setattr(StudyModels, "version", endless)
+    image, answers = sent(client, picture_bytes()), list[Any]()
+
+    async def message() -> dict[str, str]:
+        while not began.is_set():
+            await asyncio.sleep(0.01)
+        if why == "the app ends":
+            client.app.state.ending.set()  # type: ignore[attr-defined]
+            await asyncio.sleep(60)
+        return {"type": "http.disconnect"}
+
+    async def answer(message: Any) -> None:
+        answers.append(message)
+
+    scope = {
+        "type": "http", "method": "POST", "path": f"/images/{image}/version", "query_string": b"name=raw",
+        "headers": [(b"host", b"localhost")],
+    }  # fmt: skip
+    asyncio.run(asyncio.wait_for(client.app(scope, message, answer), 20))  # type: ignore[arg-type, call-arg]
+    assert answers[0]["status"] == 200 and not answers[1]["body"]
+    monkeypatch.undo()
+    client.app.state.ending.clear()  # type: ignore[attr-defined]
+    assert client.post(f"/images/{image}/version?name=raw").json()["size"] == "40×32"
 
 
 def test_too_many_bytes_and_too_many_pixels_are_refused(client: TestClient) -> None:

@@ -24,7 +24,7 @@ from leukosr.classify.settings import Architecture
 from leukosr.classify.weights import save_classifier
 from leukosr.errors import LeukoError
 from leukosr.images.appearance import TrainingImages
-from leukosr.images.reading import read_rgb, write_png
+from leukosr.images.reading import read_rgb, write_jpeg, write_png
 from leukosr.superres.networks.srgan import SRGANGenerator
 from leukosr.superres.weights import save_generator
 
@@ -137,14 +137,16 @@ def test_with_sr_the_enlarged_image_is_classified(experiment: Path, tmp_path: Pa
     draw(tmp_path / "small.png", 20, 24)
     found = predict(tmp_path / "small.png", experiment, sr=tmp_path / "sr.safetensors")
     assert "size" not in found.table["warnings"][0]
-    assert "sr.safetensors has no ranges stored" in found.done.notes[0]
+    assert "sr.safetensors: no ranges stored" in found.done.notes[0]
 
 
 def test_overlays_are_written_for_each_image_and_always_the_same(experiment: Path, tmp_path: Path) -> None:
-    image = draw(tmp_path / "in" / "deep" / "a.jpg.png")
+    image = draw(tmp_path / "in" / "deep" / "a.png")
+    write_jpeg(tmp_path / "in" / "deep" / "a.jpg", image, 90)
     for folder in ("one", "two"):
         predict(tmp_path / "in", experiment, explain=tmp_path / folder)
-    one, two = (tmp_path / folder / "deep" / "a.jpg.png.png" for folder in ("one", "two"))
+    assert sorted(each.name for each in (tmp_path / "one" / "deep").iterdir()) == ["a_jpg.png", "a_png.png"]
+    one, two = (tmp_path / folder / "deep" / "a_png.png" for folder in ("one", "two"))
     assert one.read_bytes() == two.read_bytes()
     assert read_rgb(one).shape == image.shape and not np.array_equal(read_rgb(one), image)
 

@@ -212,7 +212,7 @@ def test_a_pointer_that_was_changed_is_refused(project: Path, content: str) -> N
 
 def test_a_folder_that_is_not_there_is_named(project: Path, tracked: tuple[Path, dict[str, Any]]) -> None:
     point(project, tracked[1])
-    with pytest.raises(LeukoError, match=r"--from .*/nowhere is not a folder: name the folder that holds TRAIN"):
+    with pytest.raises(LeukoError, match=r"/nowhere does not exist: name the folder that holds TRAIN"):
         fetch("bccd", project / "nowhere")
 
 
@@ -585,7 +585,9 @@ def test_a_folder_without_class_folders_is_not_added(project: Path, present: boo
     source = project.parent / "set"
     if present:
         images(source, "1.png")
-    with pytest.raises(LeukoError, match=r"holds no class folders.*--no-classes" if present else "is not a folder"):
+    with pytest.raises(
+        LeukoError, match=r"holds no class folders.*--no-classes" if present else "does not exist: name"
+    ):
         add("cells", source, leave_out=False)
 
 

@@ -5,7 +5,8 @@
   const part = (id) => document.getElementById(id);
   const chosen = (name) => [...document.querySelectorAll(`input[name=${name}]:checked:enabled`)];
   const most = Number(document.body.dataset.megabytes);
-  let file = null, latest = 0;
+  const long = 20;  // seconds from which on waiting is announced
+  let file = null, latest = 0, asked = new AbortController(), ticking = 0;
 
   function element(tag, ...children) {
     const made = document.createElement(tag);
@@ -15,7 +16,7 @@
 
   async function ask(path, body) {
     const headers = { "Content-Type": "application/octet-stream" };
-    const answer = await fetch(path, { method: "POST", headers, body }).catch(() => {
+    const answer = await fetch(path, { method: "POST", headers, body, signal: asked.signal }).catch(() => {
       throw new Error("nothing answers; is `leukosr app` still running?");
     });
     if (!answer.headers.get("Content-Type").startsWith("application/json")) {
@@ -26,14 +27,52 @@
     return said;
   }
 
+  function duration(seconds) {
+    return seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
+  }
+
+  // count the seconds of a step, of about so many where that is known
+  function tick(about) {
+    const began = Date.now();
+    const say = () => {
+      const passed = duration((Date.now() - began) / 1000);
+      part("elapsed").textContent = about >= 1 ? `${passed} of about ${duration(about)}` : passed;
+    };
+    clearInterval(ticking);
+    say();
+    ticking = setInterval(say, 1000);
+  }
+
+  // end what is under way: the server gives up what nobody waits for
+  function end(status) {
+    latest++;
+    asked.abort();
+    clearInterval(ticking);
+    part("stop").hidden = true;
+    part("status").textContent = status;
+    part("long").textContent = part("elapsed").textContent = "";
+  }
+
+  function announce(seconds, size) {
+    const total = Object.values(seconds).reduce((sum, each) => sum + each, 0);
+    if (total < long) return;
+    const original = chosen("original")[0].value === "true" ? "" : "; if the image is an original, say so above";
+    part("long").textContent = `Enlarging ${size} pixels takes about ${duration(total)} on this machine. For less, stop, and `
+      + `choose fewer arms or cut out a smaller image${original}.`;
+  }
+
   async function look() {
-    const mine = ++latest, arms = chosen("arm"), experiments = chosen("experiment");
-    const steps = 1 + arms.length + experiments.length, began = Date.now();
+    end("");
+    asked = new AbortController();
+    const mine = latest, arms = chosen("arm"), experiments = chosen("experiment");
+    const steps = 2 + arms.length + experiments.length, began = Date.now();
     let done = 0;
     // what the server says; undefined where it refuses, which is shown, or where another image has been dropped since
-    async function step(label, path, body) {
+    async function step(label, path, body, about) {
       if (mine !== latest) return undefined;
       part("status").textContent = `${done++} of ${steps} done, now ${label} …`;
+      part("stop").hidden = false;
+      tick(about);
       try {
         const said = await ask(path, body);
         return mine === latest ? said : undefined;
@@ -45,31 +84,42 @@
     part("result").hidden = true;
     part("refused").replaceChildren();
     if (file.size > most * 1e6) {
-      part("status").textContent = "";
       part("refused").append(element("li", `${file.name} has more than the ${most} MB that are taken here`));
       return;
     }
     const taken = await step(file.name, `images?original=${chosen("original")[0].value}`, file);
-    const shown = [], answers = [];
-    for (const box of taken ? arms : []) {
-      const said = await step(box.dataset.label, `images/${taken.id}/version?name=${encodeURIComponent(box.value)}`);
+    if (mine !== latest) return;
+    if (!taken) {
+      end("");
+      return;
+    }
+    const shown = [], answers = [], named = (box) => `name=${encodeURIComponent(box.value)}`;
+    const path = `images/${taken.id}`, all = [...arms, ...experiments].map(named).join("&");
+    const seconds = await step("how long it takes", `${path}/seconds?${all}`) || {};
+    if (mine === latest) announce(seconds, taken.size);
+    for (const box of arms) {
+      const said = await step(box.dataset.label, `${path}/version?${named(box)}`, undefined, seconds[box.value]);
       if (said) shown.push({ name: box.value, label: box.dataset.label, ...said });
     }
-    for (const box of taken ? experiments : []) {
-      const said = await step(box.dataset.label, `images/${taken.id}/answer?name=${encodeURIComponent(box.value)}`);
+    for (const box of experiments) {
+      const said = await step(box.dataset.label, `${path}/answer?${named(box)}`, undefined, seconds[box.value]);
       if (said) answers.push({ label: box.dataset.label, ...said });
     }
     if (mine !== latest) return;
-    const seconds = ((Date.now() - began) / 1000).toFixed(1);
-    part("status").textContent = taken ? `${file.name}: ${shown.length} images, ${answers.length} answers in ${seconds} s` : "";
-    if (!taken) return;
+    const took = ((Date.now() - began) / 1000).toFixed(1);
+    end(`${file.name}: ${shown.length} images, ${answers.length} answers in ${took} s`);
     part("result").hidden = false;
     showImages(shown, taken.ratio);
     showAnswers(answers);
-    const notes = [...shown, ...answers].flatMap((each) => each.notes);
-    const unlike = shown.filter((each) => each.unlike.length);
-    notes.push(...unlike.map((each) => `${each.label}: unlike the training images: ${each.unlike.join("; ")}`));
-    part("notes").replaceChildren(...[...new Set(notes)].map((note) => element("li", note)));
+    const unlike = (each) => each.unlike.map((text) => ({ of: each.label, text: `unlike the training images: ${text}` }));
+    showNotes([...[...shown, ...answers].flatMap((each) => each.notes), ...shown.flatMap(unlike)]);
+  }
+
+  // each phrase once, behind all that it is about
+  function showNotes(notes) {
+    const about = new Map();
+    notes.forEach(({ of, text }) => about.set(text, (about.get(text) || new Set()).add(of)));
+    part("notes").replaceChildren(...[...about].map(([text, labels]) => element("li", `${[...labels].join("; ")}: ${text}`)));
   }
 
   function showImages(shown, ratio) {
@@ -128,6 +178,7 @@
     const original = chosen("original")[0].value === "true";
     document.querySelectorAll("input[data-original]").forEach((box) => { box.disabled = !original; });
   }));
+  part("stop").addEventListener("click", () => end(`stopped: ${file.name}`));
   part("file").addEventListener("change", (event) => take(event.target.files));
   part("form").addEventListener("submit", (event) => { event.preventDefault(); look(); });
   document.addEventListener("dragover", (event) => { event.preventDefault(); part("drop").classList.add("over"); });

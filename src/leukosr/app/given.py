@@ -21,6 +21,14 @@ from leukosr.superres.enhance import large_enough
 
 
 @dataclass(frozen=True)
+class Note:
+    """What something on the page is worth: its label, and a phrase."""
+
+    of: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Version:
     """An image as an arm shows it, uint8 RGB.
 
@@ -28,7 +36,7 @@ class Version:
     """
 
     image: np.ndarray
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     unlike: list[str] = field(default_factory=list)
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import errno
+import asyncio
 import secrets
 import socket
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import torch
@@ -26,6 +27,7 @@ from starlette.routing import Route
 
 from leukosr.app.given import Given, given_image
 from leukosr.app.models import StudyModels
+from leukosr.app.waiting import Abandoned, while_wanted
 from leukosr.errors import LeukoError
 from leukosr.images.decoding import SUFFIXES
 from leukosr.images.reading import png_bytes
@@ -33,7 +35,6 @@ from leukosr.report.style import budget_note
 from leukosr.report.template import page_script, read_script, template
 
 FOLDER = Path(__file__).parent
-LOOPBACK = ("127.0.0.1", "localhost")
 KEPT = 3  # images, with all that was made of them
 OUT_OF_MEMORY = "out of memory: give a smaller image"
 TOO_SMALL = "the image has too few pixels for this network: give a larger one"
@@ -43,7 +44,10 @@ OF_TORCH = {  # words in errors of PyTorch's that an image's size can cause
     "Kernel size can't be greater than actual input size": TOO_SMALL,
     "Padding size should be less than": TOO_SMALL,
 }
+LOOK_EVERY = 0.5  # seconds: whether the page that waits is still there
 BYTES = "application/octet-stream"  # no form of another site can send it without being asked first
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -55,42 +59,55 @@ class Limits:
 
 
 def site(models: StudyModels, limits: Limits, hosts: Sequence[str]) -> Starlette:
-    """The application. `hosts`: the names in addresses that it answers to, so that no other name can be led here."""
-    handlers = _Handlers(models, limits)
+    """The application. `hosts`: the names in addresses that it answers to, so that no other name can be led here.
+
+    What it computes is given up once its `state.ending` is set.
+    """
+    ending = threading.Event()
+    handlers = _Handlers(models, limits, ending)
     routes = [
         Route("/", handlers.page),
         Route("/images", handlers.take, methods=["POST"]),
+        Route("/images/{id}/seconds", handlers.seconds, methods=["POST"]),
         Route("/images/{id}/version", handlers.version, methods=["POST"]),
         Route("/images/{id}/answer", handlers.answer, methods=["POST"]),
         Route("/images/{id}/picture", handlers.picture),
     ]
-    return Starlette(
+    application = Starlette(
         routes=routes,
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)],
-        exception_handlers={LeukoError: _refusal, MemoryError: _refusal, RuntimeError: _refusal},
+        exception_handlers={
+            LeukoError: _refusal,
+            MemoryError: _refusal,
+            RuntimeError: _refusal,
+            Abandoned: lambda *_: Response(),
+        },
     )
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A socket at an address; port 0 takes a free one. Raises LeukoError where it cannot be had."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        option = "port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "host"
-        raise LeukoError(
-            f"cannot listen on {host}, port {port} ({error.strerror}): name another with --{option}"
-        ) from None
+    application.state.ending = ending
+    return application
 
 
 def serve(application: Starlette, listening: socket.socket) -> None:
-    """Answer until Ctrl-C; what is being computed then is finished first."""
+    """Answer until Ctrl-C; what is being computed then is given up."""
     settings = uvicorn.Config(
         application, log_level="warning", access_log=False, server_header=False, lifespan="off", ws="none",
         timeout_graceful_shutdown=2,
     )  # fmt: skip
     with suppress(KeyboardInterrupt):  # as uvicorn ends, after its own shutdown
-        uvicorn.Server(settings).run(sockets=[listening])
+        _Server(settings, application.state.ending).run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """A server that says at once that it was asked to end; by itself it would wait for the answers under way."""
+
+    def __init__(self, settings: uvicorn.Config, ending: threading.Event) -> None:
+        super().__init__(settings)
+        self._ending = ending
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Called for the signals that end it."""
+        self._ending.set()
+        super().handle_exit(sig, frame)
 
 
 def _refusal(_: Request, error: Exception) -> JSONResponse:
@@ -109,8 +126,8 @@ def _refusal(_: Request, error: Exception) -> JSONResponse:
 class _Handlers:
     """One method for each address."""
 
-    def __init__(self, models: StudyModels, limits: Limits) -> None:
-        self._models, self._limits = models, limits
+    def __init__(self, models: StudyModels, limits: Limits, ending: threading.Event) -> None:
+        self._models, self._limits, self._ending = models, limits, ending
         self._kept: OrderedDict[str, Given] = OrderedDict()
         self._computing = threading.Lock()  # one image at a time
 
@@ -137,32 +154,33 @@ class _Handlers:
             if len(content) > most:
                 raise LeukoError(f"the image has more than the {self._limits.megabytes} MB that are taken here")
         original = request.query_params.get("original") == "true"
-        given = await run_in_threadpool(self._read, bytes(content), original)
+        given = await self._in_turn(
+            request, lambda: given_image(self._models.params, bytes(content), original, self._limits.pixels)
+        )
         name = secrets.token_urlsafe(16)
         self._kept[name] = given
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
         height, width = given.low.shape[:2]
-        return JSONResponse({"id": name, "ratio": width / height})
+        return JSONResponse({"id": name, "ratio": width / height, "size": f"{width}×{height}"})
 
-    def _read(self, content: bytes, original: bool) -> Given:
-        with self._computing:
-            return given_image(self._models.params, content, original, self._limits.pixels)
+    async def seconds(self, request: Request) -> JSONResponse:
+        """About how long networks take for the arms and experiments of these names, in seconds by name."""
+        given, names = self._given(request), request.query_params.getlist("name")
+        return JSONResponse(await self._in_turn(request, lambda: self._models.seconds(given, names)))
 
-    def version(self, request: Request) -> JSONResponse:
+    async def version(self, request: Request) -> JSONResponse:
         """Make the image of an arm: where its picture is, its size, and what it is worth."""
-        name = request.query_params.get("name", "")
-        with self._computing:
-            made = self._models.version(self._given(request), name)
+        given, name = self._given(request), request.query_params.get("name", "")
+        made = await self._in_turn(request, lambda: self._models.version(given, name))
         height, width = made.image.shape[:2]
         said = {"src": _picture(request, "version", name), "size": f"{width}×{height}"}
-        return JSONResponse({**said, "notes": made.notes, "unlike": made.unlike})
+        return JSONResponse({**said, "notes": [asdict(note) for note in made.notes], "unlike": made.unlike})
 
-    def answer(self, request: Request) -> JSONResponse:
+    async def answer(self, request: Request) -> JSONResponse:
         """Ask the classifiers of an experiment: the cells of a row of `leukosr predict`, and the Grad-CAM."""
-        name = request.query_params.get("name", "")
-        with self._computing:
-            answer = self._models.answer(self._given(request), name)
+        given, name = self._given(request), request.query_params.get("name", "")
+        answer = await self._in_turn(request, lambda: self._models.answer(given, name))
         drawn: dict[str, Any] = {"map": None if answer.no_map else _picture(request, "map", name)}
         return JSONResponse({**asdict(answer), **drawn})
 
@@ -176,6 +194,26 @@ class _Handlers:
             raise LeukoError(f"'{name}' has not been made of this image: drop it again")
         headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
         return Response(png_bytes(found), media_type="image/png", headers=headers)
+
+    async def _in_turn(self, request: Request, work: Callable[[], Result]) -> Result:
+        """What `work` gives, one at a time. It is given up where the page that asked has gone, or the app ends."""
+        gone = threading.Event()
+
+        async def look() -> None:
+            while not (self._ending.is_set() or await request.is_disconnected()):
+                await asyncio.sleep(LOOK_EVERY)
+            gone.set()
+
+        def compute() -> Result:
+            with self._computing, while_wanted(gone):
+                return work()
+
+        looking = asyncio.create_task(look())
+        try:
+            return await run_in_threadpool(compute)
+        finally:
+            looking.cancel()
+            gone.set()
 
     def _given(self, request: Request) -> Given:
         given = self._kept.get(request.path_params["id"])

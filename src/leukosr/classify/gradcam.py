@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -54,6 +55,11 @@ def _attention_of_one(network: nn.Module, image: Tensor, place: int) -> np.ndarr
 def enlarged(found: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A map, float32, at another (height, width)."""
     return cv2.resize(found, size[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def together(maps: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:
+    """The mean of the maps of several classifiers, float32, at one (height, width)."""
+    return np.asarray(np.mean([enlarged(each, size) for each in maps], axis=0))
 
 
 def overlay(image: np.ndarray, found: np.ndarray) -> np.ndarray:

@@ -11,14 +11,14 @@ import numpy as np
 import torch
 
 from leukosr.classify.confidence import Validation, answered, calibrated, sure_above
-from leukosr.classify.gradcam import attention, enlarged
+from leukosr.classify.gradcam import attention, together
 from leukosr.classify.weights import LoadedClassifier, load_classifier
 from leukosr.engine.device import autocast, to_batch
 from leukosr.engine.weights import SUFFIX
 from leukosr.errors import LeukoError
-from leukosr.files import misspelt
 from leukosr.images.appearance import TrainingImages
 from leukosr.images.resampling import shrink_into
+from leukosr.quoting import absent
 from leukosr.settings import Precision
 
 
@@ -77,8 +77,7 @@ class Panel:
 
     def attention(self, image: np.ndarray, place: int) -> np.ndarray:
         """What speaks for class number `place`, float32 H x W from 0 to 1: the mean over the classifiers."""
-        found = self.attention_fields(image, place)
-        return np.asarray(np.mean([enlarged(each, image.shape[:2]) for each in found], axis=0))
+        return together(self.attention_fields(image, place), image.shape[:2])
 
     def attention_fields(self, image: np.ndarray, place: int) -> list[np.ndarray]:
         """The same of each classifier, float32 h x w, at the size of its last feature map."""
@@ -105,10 +104,7 @@ def weight_files(model: Path) -> list[Path]:
     Raises LeukoError where there is none, and for an experiment under several protocols.
     """
     if not model.exists():
-        raise LeukoError(
-            f"{model} does not exist: name a weight file, or the folder of an experiment, "
-            f"outputs/STUDY/classify/EXPERIMENT{misspelt(model)}"
-        )
+        raise absent(model, "name a weight file, or the folder of an experiment, outputs/STUDY/classify/EXPERIMENT")
     if not model.is_dir():
         return [model]
     folders = [each for each in (model, model / "weights", *sorted(model.glob("*/weights"))) if _weights_in(each)]

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from leukosr.classify.confidence import answered
-from leukosr.classify.gradcam import overlay
+from leukosr.classify.gradcam import overlay, together
 from leukosr.classify.panel import Panel, weight_files
 from leukosr.data.splits import SPLITS
 from leukosr.engine.device import place
@@ -28,7 +28,6 @@ from leukosr.superres.weights import LoadedGenerator, load_generator
 from leukosr.tables import write_frame
 
 TILE, OVERLAP = 256, 64  # of LR images, in pixels, as `leukosr enhance` cuts them
-FIRST_COLUMNS = "image,predicted,"
 MOST_SHOWN = 10  # images whose answers are printed one by one
 COARSE = 4  # fields of Grad-CAM along a side: with fewer, one is larger than a cell
 
@@ -63,7 +62,10 @@ class Predicted:
 
 @dataclass(frozen=True)
 class SuperResolution:
-    """A network that enlarges images; `notes` say what these are worth, `seen` what it was trained on."""
+    """A network that enlarges images.
+
+    seen: what it was trained on. notes: what its images are worth, as phrases to follow its name and a colon.
+    """
 
     loaded: LoadedGenerator
     seen: TrainingImages | None
@@ -91,11 +93,19 @@ class SuperResolution:
 
 
 @dataclass(frozen=True)
+class Explained:
+    """An image with what speaks for a class in warm colours, uint8 RGB, made of maps of at least `fields` (h, w)."""
+
+    overlay: np.ndarray
+    fields: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Predictor:
     """Classifiers that answer for anyone's images.
 
     threshold: the probability from which on an answer is sure; None where nothing can be said. notes: what the answers
-    are worth.
+    are worth, as phrases to follow the classifiers' name and a colon.
     """
 
     panel: Panel
@@ -105,23 +115,16 @@ class Predictor:
 
     @classmethod
     def load(
-        cls,
-        files: Sequence[Path],
-        model: Path,
-        how: How,
-        device: torch.device,
-        *,
-        threshold: float | None,
-        most_errors: float,
+        cls, files: Sequence[Path], how: How, device: torch.device, *, threshold: float | None, most_errors: float
     ) -> Predictor:
-        """Read the weight `files` of `model`, which notes name. Raises LeukoError for a file that cannot be used.
+        """Read weight files. Raises LeukoError for one that cannot be used.
 
         threshold: None takes that at which at most a share `most_errors` of the sure answers in validation is wrong.
         """
         panel = Panel.load(files, device)
         if threshold is None:
             threshold = panel.sure_above(most_errors)
-        notes = cautions(panel.members[0].header, model) + _on_confidence(panel, model, threshold, most_errors)
+        notes = cautions(panel.members[0].header, files[0]) + _on_confidence(panel, threshold, most_errors)
         return cls(panel, threshold, notes, how)
 
     def row(self, image: np.ndarray, before: Sequence[str] = ()) -> dict[str, Any]:
@@ -135,22 +138,16 @@ class Predictor:
         sure = "" if self.threshold is None else surest >= self.threshold
         return {**answer, "sure": sure, "warnings": "; ".join(each for each in warnings if each)}
 
-    def explained(self, image: np.ndarray, name: str) -> np.ndarray:
-        """The image with what speaks for the class `name` in warm colours: Grad-CAM, uint8 RGB."""
-        return overlay(image, self.panel.attention(image, self.panel.classes.index(name)))
+    def explained(self, image: np.ndarray, name: str) -> Explained:
+        """Grad-CAM of the class `name`. Raises LeukoError for classifiers that have none."""
+        maps = self.panel.attention_fields(image, self.panel.classes.index(name))
+        return Explained(overlay(image, together(maps, image.shape[:2])), min((each.shape for each in maps), key=min))
 
 
 def predict_path(
-    source: Path,
-    model: Path,
-    *,
-    sr: Path | None,
-    explain: Path | None,
-    threshold: float | None,
-    most_errors: float,
-    precision: str,
-    device_name: str,
-) -> Predicted:
+    source: Path, model: Path, *, sr: Path | None, explain: Path | None, threshold: float | None, most_errors: float,
+    precision: str, device_name: str,
+) -> Predicted:  # fmt: skip
     """Classify one image, or all below a folder, by the classifiers of `model`.
 
     sr: weights of a generator that enlarges each image first. explain: the folder for Grad-CAM overlays. threshold: the
@@ -162,75 +159,70 @@ def predict_path(
         raise LeukoError(f"{explain} holds the images themselves: choose another place for the overlays")
     device = device_of(device_name)
     how = How.of(precision, device)
-    predictor = Predictor.load(weight_files(model), model, how, device, threshold=threshold, most_errors=most_errors)
+    predictor = Predictor.load(weight_files(model), how, device, threshold=threshold, most_errors=most_errors)
     files = found_images(source, without=explain)
     superres = None if sr is None else SuperResolution.load(sr, how, device)
     names: deque[Path] = deque()
     rows = []
-    smallest: np.ndarray | None = None
+    fields: list[tuple[int, ...]] = []
     for image in track(readable(files, names), len(files.pairs), "predicting"):
         name, before = names.popleft(), [] if superres is None else superres.unlike(image)
         shown = image if superres is None else superres(image)
         row = predictor.row(shown, before)
         rows.append({"image": name.as_posix(), **row})
         if explain is not None:
-            if smallest is None or min(shown.shape[:2]) < min(smallest.shape[:2]):
-                smallest = shown
-            with new_file(explain / f"{name}.png") as temporary:
-                write_png(temporary, predictor.explained(shown, row["predicted"]))
+            explained = predictor.explained(shown, row["predicted"])
+            fields.append(explained.fields)
+            with new_file(explain / overlay_name(name)) as temporary:
+                write_png(temporary, explained.overlay)
     if files.failed and not source.is_dir():
         raise LeukoError(files.failed[0])
     columns = ["image", "predicted", *(f"p_{name}" for name in predictor.panel.classes), "sure", "warnings"]
-    notes = predictor.notes + ([] if superres is None else superres.notes)
-    if smallest is not None:
-        notes = notes + on_fields(predictor.panel.attention_fields(smallest, place=0))
+    notes = [f"{model}: {each}" for each in predictor.notes]
+    if predictor.threshold is None:
+        notes.append("--threshold sets the probability from which on answers are called sure")
+    notes += [] if superres is None else [f"{sr}: {each}" for each in superres.notes]
+    notes += on_fields(min(fields, key=min)) if fields else []
     done = Enhanced(len(rows), files.failed, files.left_out, notes)
     return Predicted(pd.DataFrame(rows, columns=columns), done)
 
 
-def _on_confidence(panel: Panel, model: Path, threshold: float | None, most_errors: float) -> list[str]:
+def overlay_name(image: Path) -> Path:
+    """Where an image's overlay lies: a_jpg.png for a.jpg, since a folder may hold a.png, too."""
+    return image.with_name(f"{image.stem}_{image.suffix.removeprefix('.')}.png")
+
+
+def _on_confidence(panel: Panel, threshold: float | None, most_errors: float) -> list[str]:
     """What probabilities and the column `sure` are worth."""
     if not panel.validations:
-        said = f"{model} has no validation part: its probabilities are not calibrated"
-        return [said if threshold is not None else f"{said}, and none is called sure (--threshold sets a limit)"]
+        said = "no validation part, so probabilities are not calibrated"
+        return [said if threshold is not None else f"{said} and no answer is called sure"]
     protocol = panel.members[0].header.get("protocol")
     notes = []
     if protocol in SPLITS and not SPLITS[protocol].disjoint:
         notes.append(
-            f"{model} was validated under {protocol}, which does not keep sources apart: if its validation images show "
-            "cells that it was trained on, probabilities and `sure` promise too much"
+            f"validated under the protocol {protocol}, which does not keep sources apart: if validation images show "
+            "cells of the training images, probabilities, and what is called sure, promise too much"
         )
     if threshold == float("inf"):
         images = len(answered(panel.validations).right)
         notes.append(
-            f"no answer is sure: at every threshold more than {most_errors:.0%} of the answers to the {images} "
+            f"no answer is sure, as at every threshold more than {most_errors:.0%} of the answers to the {images} "
             f"validation images {'that all classifiers share ' if len(panel.members) > 1 else ''}would be wrong, if "
             "one more error is counted than was seen"
         )
     return notes
 
 
-def on_fields(maps: Sequence[np.ndarray]) -> list[str]:
-    """What overlays are worth that are enlarged from such maps, h x w."""
-    height, width = min((each.shape for each in maps), key=min)
+def on_fields(fields: tuple[int, ...]) -> list[str]:
+    """What overlays are worth that are enlarged from maps of so many fields (h, w)."""
+    height, width = fields
     if min(height, width) >= COARSE:
         return []
     return [
         f"the overlays show {width}x{height} fields, the size of the classifier's last feature map: they tell sides of "
-        "an image apart, not parts of a cell; classifiers of larger images (another arm, --sr) show more"
+        "an image apart, not parts of a cell; classifiers of larger images, such as super-resolved ones, show more"
     ]
-
-
-def check_replaceable(path: Path) -> None:
-    """Raise LeukoError where `path` is a folder, not a .csv, or a file that `predict` did not write."""
-    if path.is_dir():
-        raise LeukoError(f"{path} is a folder: name the table to write with --out")
-    if path.suffix.lower() != ".csv":
-        raise LeukoError(f"{path}: predictions are written as CSV, name the table .csv")
-    if path.is_file():
-        with path.open("rb") as file:
-            if file.read(len(FIRST_COLUMNS)) != FIRST_COLUMNS.encode():
-                raise LeukoError(f"{path} is a file that `leukosr predict` did not write: name another with --out")
 
 
 def write_predictions(path: Path, table: pd.DataFrame) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from leukosr.cli.options import PARAMS, ParamsFile, console, errors
+from leukosr.cli.options import PARAMS, Device, MostErrors, ParamsFile, Precision, console, errors
 from leukosr.config import load_params
 from leukosr.layout import Layout
 
@@ -24,26 +24,25 @@ def app(
     max_pixels: Annotated[
         int, typer.Option(min=4, help="Of a low-resolution image, before it is enlarged.")
     ] = 1_000_000,
-    most_errors: Annotated[
-        float, typer.Option(min=0.001, max=0.999, help="Largest share of sure answers that may be wrong in validation.")
-    ] = 0.05,
-    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware has it.")] = "fp32",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    most_errors: MostErrors = 0.05,
+    precision: Precision = "fp32",
+    device: Device = "auto",
 ) -> None:
     """Open a page on this machine: drop an image, see it in every arm, with what the study's classifiers say."""
-    from leukosr.app.models import StudyModels
-    from leukosr.app.server import LOOPBACK, Limits, listen, serve, site
+    from leukosr.app.address import LOOPBACK, listen
 
-    settings = load_params(params)
-    models = StudyModels(
-        settings, Layout(settings.study.name), precision=precision, device_name=device, most_errors=most_errors
-    )
-    for sentence in models.missing:
-        errors.print(f"not shown: {sentence}")
-    own = host in LOOPBACK
-    if not own:
-        errors.print(f"note: whoever reaches {host} can use this page, without a password")
+    settings, own = load_params(params), host in LOOPBACK
     with listen(host, port) as listening:
+        from leukosr.app.models import StudyModels
+        from leukosr.app.server import Limits, serve, site
+
+        models = StudyModels(
+            settings, Layout(settings.study.name), precision=precision, device_name=device, most_errors=most_errors
+        )
+        for sentence in models.missing:
+            errors.print(f"not shown: {sentence}")
+        if not own:
+            errors.print(f"note: whoever reaches {host} can use this page, without a password")
         found = f"{len(models.arms)} arms, {len(models.experiments)} experiments, {len(models.missing)} not shown"
         console.print(f"app: study {settings.study.name}: {found}")
         name = f"[{host}]" if ":" in host else host

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from leukosr.config.load import explain
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.simulation import Design
+from leukosr.quoting import absent
 from leukosr.yaml_file import read_yaml
 
 
@@ -17,7 +18,7 @@ def read_design(path: Path) -> Design:
     try:
         raw = read_yaml(path)
     except FileNotFoundError:
-        raise LeukoError(f"{path} does not exist; name a YAML file with fields of a design, e.g. `runs: 8`") from None
+        raise absent(path, "name a YAML file with fields of a design, e.g. `runs: 8`") from None
     try:
         return TypeAdapter(Design).validate_python(raw)
     except ValidationError as error:

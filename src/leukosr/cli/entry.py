@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Callable
 from typing import Annotated, NoReturn
 
 import typer
@@ -29,31 +30,82 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    help="Does super-resolution help white-blood-cell classification? One command per stage of the DVC pipeline.",
+    help="Does super-resolution help white-blood-cell classification? Studies, claims, and images of your own.",
 )
-data_app = typer.Typer(no_args_is_help=True, help="Bring data sets in.")
-for command in (
-    statistics.compare, statistics.calibrate, statistics.variance, planning.plan, verify,
-    stages.synthesize, stages.prepare, stages.provenance, stages.degrade, stages.train_sr, stages.upscale,
-    stages.extract, stages.quality, stages.classify, stages.sweep, stages.report,
-    project.show, project.which, project.doctor, project.sync, images.enhance, images.predict, images.segment,
-    browser.app,
-    project.publish, project.rejudge, project.side_by_side, project.dose_response,
-):  # fmt: skip
-    app.command(cls=Command)(command)
-app.add_typer(data_app, name="data")
-data_app.command("fetch", cls=Command)(images.data_fetch)
-data_app.command("add", cls=Command)(images.data_add)
-data_app.command("tiles", cls=Command)(images.data_tiles)
-data_app.command("shift", cls=Command)(images.data_shift)
-weights_app = typer.Typer(no_args_is_help=True, help="Bring published weights, or your own, in.")
-app.add_typer(weights_app, name="weights")
-weights_app.command("list", cls=Command)(weights.weights_list)
-weights_app.command("fetch", cls=Command)(weights.weights_fetch)
-weights_app.command("add", cls=Command)(weights.weights_add)
-export_app = typer.Typer(no_args_is_help=True, help="Write weights for other programs.")
-app.add_typer(export_app, name="export")
-export_app.command("onnx", cls=Command)(weights.export_onnx)
+# The commands by the panel of `leukosr --help` in which they stand, each with the arguments of its example.
+COMMANDS: dict[str, dict[Callable[..., None], str]] = {
+    "Start here": {
+        project.doctor: "",
+        project.which: "",
+        project.show: "",
+        browser.app: "--port 8000",
+        verify: "",
+        project.sync: "",
+    },
+    "Your images": {
+        images.predict: "cells/ --model outputs/case1/classify/raw --explain maps",
+        images.enhance: "cells/ enhanced/ --weights outputs/demo/sr/srgan/last.safetensors",
+        images.segment: "cells/ --weights outputs/geometry_prior_x4/sr/geometry_prior/last.safetensors --out maps",
+    },
+    "Claims": {
+        statistics.compare: "real_esrgan.csv bicubic.csv raw.csv --margin 0.02",
+        planning.plan: "real_esrgan.csv bicubic.csv --difference 0.02",
+        statistics.variance: "trials.csv --metric macro_f1",
+        statistics.calibrate: "--out calibration",
+        project.publish: "--name case1-cpu",
+        project.rejudge: "results/case1-leakage",
+        project.side_by_side: "reports/geometry_prior_x4 reports/geometry_prior_x8 --out scales",
+        project.dose_response: "results/dose-8 results/dose-25 --out doses",
+    },
+    "Pipeline": {
+        stages.synthesize: "--set demo",
+        stages.prepare: "",
+        stages.provenance: "micrographs/ --out sources",
+        stages.degrade: "",
+        stages.train_sr: "--training srgan",
+        stages.upscale: "--arm srgan",
+        stages.extract: "cells/ --out cropped",
+        stages.quality: "--arm srgan",
+        stages.classify: "--experiment srgan --seed 3 --out seed-3",
+        stages.sweep: "--workers 2",
+        stages.report: "",
+    },
+}
+GROUPS: dict[str, tuple[str, dict[Callable[..., None], str]]] = {
+    "data": (
+        "Bring data sets in.",
+        {
+            images.data_fetch: "bccd",
+            images.data_add: "mine /path/to/folder --study",
+            images.data_tiles: "slides/ --out tiles --height 456 --width 700",
+            images.data_shift: "datasets/pbc_parts other_laboratory/ --out shifted",
+        },
+    ),
+    "weights": (
+        "Bring published weights, or your own, in.",
+        {
+            weights.weights_list: "",
+            weights.weights_fetch: "realesrgan_x4plus",
+            weights.weights_add: "mine generator.pth",
+        },
+    ),
+    "export": (
+        "Write weights for other programs.",
+        {weights.export_onnx: "outputs/demo/sr/srgan/last.safetensors srgan.onnx"},
+    ),
+}
+for panel, commands in COMMANDS.items():
+    for command, arguments in commands.items():
+        name = command.__name__.replace("_", "-")
+        epilog = f"Example: leukosr {name} {arguments}".rstrip()
+        app.command(name, cls=Command, rich_help_panel=panel, epilog=epilog)(command)
+for group, (about, commands) in GROUPS.items():
+    below = typer.Typer(no_args_is_help=True, help=about)
+    app.add_typer(below, name=group, rich_help_panel="Your images")
+    for command, arguments in commands.items():
+        name = command.__name__.removeprefix(f"{group}_")
+        epilog = f"Example: leukosr {group} {name} {arguments}".rstrip()
+        below.command(name, cls=Command, epilog=epilog)(command)
 
 # not faults of LeukoSR, and not all foreseen where they occur
 ENVIRONMENT_ERRORS = (errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO, errno.EMFILE)

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from leukosr.cli.options import console, errors
+from leukosr.cli.options import Device, MostErrors, Precision, check_there, console, errors
 from leukosr.errors import LeukoError
+from leukosr.layout import weight_file
 from leukosr.quoting import counted
 
 if TYPE_CHECKING:
     from leukosr.data.adding import Added
     from leukosr.superres.enhance import Enhanced
+
+PREDICTIONS = b"image,predicted,"  # how a table of `predict` begins
 
 
 def enhance(
@@ -24,10 +27,11 @@ def enhance(
     ],
     tile: Annotated[int, typer.Option(min=0, help="Side of a tile in LR pixels; 0: whole images.")] = 256,
     overlap: Annotated[int, typer.Option(min=0, help="LR pixels that tiles share.")] = 64,
-    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware has it.")] = "fp32",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    precision: Precision = "fp32",
+    device: Device = "auto",
 ) -> None:
     """Super-resolve any image or folder of images. An image that cannot be read is named, and the exit code is 1."""
+    _check_given(source, weights)
     from leukosr.superres.enhance import enhance_path
 
     done = enhance_path(source, target, weights, tile=tile, overlap=overlap, precision=precision, device_name=device)
@@ -38,10 +42,11 @@ def segment(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A low-resolution image or a folder of them.")],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder for masks/ and overlays/.")],
     weights: Annotated[Path, typer.Option(metavar="FILE", help="Weights of a geometry_prior training.")],
-    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware has it.")] = "fp32",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    precision: Precision = "fp32",
+    device: Device = "auto",
 ) -> None:
     """Map nucleus and cytoplasm of any image, at the size that the network enlarges it to."""
+    _check_given(source, weights)
     from leukosr.superres.segment import segment_path
 
     _print_done("segment", "map", out, segment_path(source, out, weights, precision, device))
@@ -61,16 +66,16 @@ def predict(
         float | None,
         typer.Option(min=0, max=1, help="Probability from which on an answer is sure; default: by --most-errors."),
     ] = None,
-    most_errors: Annotated[
-        float, typer.Option(min=0.001, max=0.999, help="Largest share of sure answers that may be wrong in validation.")
-    ] = 0.05,
-    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware has it.")] = "fp32",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    most_errors: MostErrors = 0.05,
+    precision: Precision = "fp32",
+    device: Device = "auto",
 ) -> None:
     """Classify any image or folder of images. An image that cannot be read is named, and the exit code is 1."""
-    from leukosr.classify.predict import check_replaceable, predict_path, write_predictions
+    _check_table(out)
+    _check_given(source, sr)
+    check_there([model], "name a weight file, or the folder of an experiment, outputs/STUDY/classify/EXPERIMENT")
+    from leukosr.classify.predict import predict_path, write_predictions
 
-    check_replaceable(out)
     done = predict_path(
         source, model, sr=sr, explain=explain, threshold=threshold, most_errors=most_errors,
         precision=precision, device_name=device,
@@ -79,6 +84,27 @@ def predict(
     for answer in done.answers:
         console.print(answer)
     _print_done("predict", "image", out, done.done, f" ({done.summary})")
+
+
+def _check_given(source: Path, weights: Path | None) -> None:
+    """Raise LeukoError for images or a generator that are not there, before torch takes seconds to load."""
+    check_there([source], "name an image or a folder of images")
+    if weights is not None and not weight_file(weights).is_file():
+        from leukosr.pretrained.named import find_weights
+
+        check_there([find_weights(weights)], "name a weight file")
+
+
+def _check_table(path: Path) -> None:
+    """Raise LeukoError where `path` is a folder, not a .csv, or a file that `predict` did not write."""
+    if path.is_dir():
+        raise LeukoError(f"{path} is a folder: name the table to write with --out")
+    if path.suffix.lower() != ".csv":
+        raise LeukoError(f"{path}: predictions are written as CSV, name the table .csv")
+    if path.is_file():
+        with path.open("rb") as file:
+            if file.read(len(PREDICTIONS)) != PREDICTIONS:
+                raise LeukoError(f"{path} is a file that `leukosr predict` did not write: name another with --out")
 
 
 def _print_done(command: str, what: str, target: Path, done: Enhanced, detail: str = "") -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from leukosr.errors import LeukoError
+from leukosr.quoting import absent
 from leukosr.terminal import Terminal
 
 console = Terminal(soft_wrap=sys.stdout is None or not sys.stdout.isatty())
@@ -20,6 +22,20 @@ Out = Annotated[
     Path | None, typer.Option(metavar="FOLDER", help="Write here instead of where DVC keeps this stage's output.")
 ]
 PARAMS = Path("params.yaml")
+
+# of commands that use trained networks on anyone's images
+Precision = Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware has it.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+MostErrors = Annotated[
+    float, typer.Option(min=0.001, max=0.999, help="Largest share of sure answers that may be wrong in validation.")
+]
+
+
+def check_there(paths: Iterable[Path], remedy: str) -> None:
+    """Raise LeukoError for a path that does not exist, before anything takes seconds to load."""
+    for path in paths:
+        if not path.exists():
+            raise absent(path, remedy)
 
 
 def check_fraction(command: str, option: str, value: float) -> None:

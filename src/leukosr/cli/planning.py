@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from leukosr.cli.options import check_fraction, console
+from leukosr.cli.options import check_fraction, check_there, console
 from leukosr.errors import LeukoError
 from leukosr.quoting import counted
 from leukosr.terminal import print_raw
@@ -48,6 +48,7 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Print an object instead of a table.")] = False,
 ) -> None:
     """Say how likely each verdict is in a study yet to run, by runs and sources, from a pilot's predictions."""
+    check_there(pilot or (), "name the predictions.csv of an arm")
     from leukosr.evaluate.arms.pilot import assumed, with_networks
     from leukosr.evaluate.arms.plan import Question, Size
     from leukosr.evaluate.arms.plan import plan as planned

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from leukosr.cli.options import check_fraction, console, errors
+from leukosr.cli.options import check_fraction, check_there, console, errors
 from leukosr.errors import LeukoError
 from leukosr.quoting import counted
 from leukosr.terminal import print_raw
@@ -40,6 +40,7 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects instead of a table.")] = False,
 ) -> None:
     """Say whether the first arm is better than each other one, from per-image predictions."""
+    check_there(files, "name the predictions.csv of an arm")
     from leukosr.evaluate.arms.conflicts import without_conflicts
     from leukosr.evaluate.arms.declared import compare_declared, place_in_family, read_sidecar
     from leukosr.evaluate.arms.pairs import pair
@@ -165,6 +166,7 @@ def variance(
 
     Of several tables, say whose runs lie closer together.
     """
+    check_there(files, "name a table of trials")
     from leukosr.evaluate.runs.trials import read_trials
     from leukosr.evaluate.runs.variance import analyse, as_record
     from leukosr.evaluate.runs.variance import as_json as text_of

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ValidationError
 
 from leukosr.config.params import Params
 from leukosr.errors import LeukoError
+from leukosr.project import project_root
+from leukosr.quoting import absent
 from leukosr.yaml_file import read_yaml
 
 
@@ -21,11 +23,21 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     try:
         raw = read_yaml(path)
     except FileNotFoundError:
-        raise LeukoError(
-            f"{path} does not exist: run the command in the root of the project (`git checkout params.yaml` "
-            "brings the committed one back)"
-        ) from None
+        raise absent(path, _remedy(path)) from None
     return parse_params(raw, str(path))
+
+
+def _remedy(path: Path) -> str:
+    """What to do where the parameters are not in the working directory."""
+    if path.name != "params.yaml":
+        return "name parameters that DVC has composed, e.g. params.yaml"
+    try:
+        root = project_root()
+    except LeukoError:
+        return "run the command in the root of your clone of LeukoSR"
+    if root == path.absolute().parent:
+        return f"`git checkout {path.name}` brings the committed one back"
+    return f"run the command in the root of the project, {root}"
 
 
 def parse_params(raw: Any, origin: str) -> Params:

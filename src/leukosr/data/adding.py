@@ -35,7 +35,7 @@ from leukosr.images.decoding import SUFFIXES
 from leukosr.images.listing import list_files
 from leukosr.images.reading import inspect_image
 from leukosr.project import project_root, run_dvc
-from leukosr.quoting import counted
+from leukosr.quoting import counted, require_folder
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,7 @@ def adding(name: str, path: Path, *, leave_out: bool, classes: bool = True) -> I
     path, target = path.absolute(), Path("datasets") / name
     with contextlib.chdir(project_root()):
         _refuse_known(target)
-        if not path.is_dir():
-            raise LeukoError(f"{path} is not a folder: name the folder that holds the class folders")
+        require_folder(path, "name the folder that holds the class folders")
         good, rejected, masks, facts = _checked(path, leave_out, classes)
         sources = read_sources(path, good)  # refuse a table of other names before anything is copied
         with _undone(target):

@@ -16,7 +16,7 @@ from leukosr.errors import LeukoError
 from leukosr.files import new_folder
 from leukosr.outputs import files_below
 from leukosr.project import dvc_error, project_root, run_dvc
-from leukosr.quoting import listed
+from leukosr.quoting import listed, require_folder
 from leukosr.yaml_file import read_yaml
 
 POINTER = Path("data.dvc")
@@ -34,9 +34,8 @@ def fetch(name: str, source: Path | None) -> str:
         raise LeukoError(
             f"data fetch knows {' and '.join(FETCHED)}, not '{name}'; any folder comes in by `leukosr data add`"
         )
-    if source is not None and not source.is_dir():
-        raise LeukoError(f"--from {source} is not a folder: name the folder that holds {FETCHED[name]}")
-    source = source and source.absolute()
+    if source is not None:
+        source = require_folder(source, f"name the folder that holds {FETCHED[name]}").absolute()
     with contextlib.chdir(project_root()):
         if name == "pbc":
             brought = fetch_pbc(source)

@@ -13,6 +13,7 @@ from leukosr.errors import LeukoError
 from leukosr.files import new_folder
 from leukosr.images.listing import list_files
 from leukosr.images.reading import read_rgb, write_png
+from leukosr.quoting import require_folder
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def cut_folder(source: Path, target: Path, size: tuple[int, int]) -> Cut:
     y and x are the tile's first row and column. Raises LeukoError for a file that is no 8-bit RGB image, for an image
     smaller than a tile, and for two that differ only in their suffix; then nothing is written.
     """
-    files = list_files(source) if source.is_dir() else []
+    files = list_files(require_folder(source, "name a folder of images to cut"))
     if not files:
         raise LeukoError(f"{source} holds no images: name a folder of images to cut")
     done: dict[str, Path] = {}

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 import leukosr
 from leukosr.errors import LeukoError
-from leukosr.files import misspelt, new_file
-from leukosr.quoting import short
+from leukosr.files import new_file
+from leukosr.quoting import absent, short
 
 SUFFIX = ".safetensors"
 VERSION_KEY = "leukosr_version"
@@ -141,9 +141,10 @@ def require_file(path: str | Path) -> Path:
         if not os.access(path, os.R_OK):
             raise LeukoError(f"The weights {path} cannot be read: you may not; make the file readable for you.")
         return path
-    found = "is a folder" if path.is_dir() else "is not a regular file" if path.exists() else "does not exist"
-    near = ("" if path.exists() else misspelt(path)) or "."
-    raise LeukoError(f"The weights {path} cannot be read: the path {found}; give the path of a weight file{near}")
+    if not path.exists():
+        raise absent(path, "name a weight file")
+    found = "a folder" if path.is_dir() else "not a regular file"
+    raise LeukoError(f"{path} is {found}: name a weight file")
 
 
 def first_difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str | None:

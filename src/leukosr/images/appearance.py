@@ -81,15 +81,18 @@ class TrainingImages(HeaderNote):
 
 
 def cautions(header: Mapping[str, str], path: Path) -> list[str]:
-    """Sentences on what a network was trained on that whoever uses its weights should know."""
+    """What whoever uses a network should know of its training, as phrases to follow its name and a colon.
+
+    header: of its weights, `path`. Raises LeukoError for a damaged one.
+    """
     images = TrainingImages.read(header, path)
     found = []
     if images is None:
-        found.append(f"{path} has no ranges stored, so nothing tells whether an image is unlike its training images")
+        found.append("no ranges stored, so nothing tells whether an image is unlike the training images")
     elif images.drawn:
-        found.append(f"{path} was trained on drawn images: what it says of real ones means nothing")
+        found.append("trained on drawn images, so that results on real ones mean nothing")
     if header.get("budget") == "smoke":
-        found.append(f"{path} was trained on the smoke budget, which shows that the pipeline runs and no more")
+        found.append("trained on the smoke budget, which shows that the pipeline runs and no more")
     return found
 
 

@@ -7,14 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from rich.console import Console
-from rich.measure import Measurement
-from rich.table import Table
-from rich.text import Text
 
 from leukosr.evaluate.arms.sample_size import SampleSize
 from leukosr.evaluate.arms.significance import METHOD_NETWORKS, Comparison
 from leukosr.evaluate.estimate import TOO_WIDE, says_nothing
-from leukosr.terminal import Terminal
+from leukosr.terminal import print_table
 
 NAMES = {"accuracy": "accuracy", "macro_f1": "macro F1"}
 HEADS = (
@@ -43,33 +40,19 @@ def print_comparisons(
     """Print what was compared, the differences in points with their verdicts, and what these can mean."""
     for size in sizes:
         console.print(size_sentence(size))
-    print_wide(console, ("arms", *HEADS), [[f"{each.a} – {each.b}", *row(each)] for each in found])
+    print_table(console, ("arms", *HEADS), [[f"{each.a} – {each.b}", *row(each)] for each in found], left=3)
     for sentence in sentences(found):
         console.print(sentence)
     if details:
         heads = ("arms", "metric", "p over runs", "p over sources", "p, McNemar")
-        print_wide(console, heads, [[f"{each.a} – {each.b}", *conditional_row(each)] for each in found])
+        print_table(console, heads, [[f"{each.a} – {each.b}", *conditional_row(each)] for each in found], left=2)
         console.print(CONDITIONAL)
 
 
 def print_without_conflicts(found: Sequence[Comparison], images: int, console: Console) -> None:
     """Print the same comparisons without images whose source has two labels."""
     console.print(f"Without the {images} images of sources that have two labels:")
-    print_wide(console, ("arms", *HEADS), [[f"{each.a} – {each.b}", *row(each)] for each in found])
-
-
-def print_wide(console: Console, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table as wide as it is: a narrow terminal breaks the lines, and nothing is cut off.
-
-    Heads are ours, so a line break in one is meant; what stands in rows comes from files.
-    """
-    table = Table()
-    for head in heads:
-        table.add_column(Text(head), justify="left" if head in ("arms", "metric", "verdict") else "right", no_wrap=True)
-    for cells in rows:
-        table.add_row(*cells)
-    width = Measurement.get(console, console.options.update(max_width=1000), table).maximum
-    Terminal(file=console.file, width=width, force_terminal=console.is_terminal).print(table)
+    print_table(console, ("arms", *HEADS), [[f"{each.a} – {each.b}", *row(each)] for each in found], left=3)
 
 
 def row(found: Comparison) -> list[str]:

@@ -17,7 +17,7 @@ from leukosr.evaluate.arms.predictions import read_predictions
 from leukosr.evaluate.arms.significance import Comparison, compare
 from leukosr.evaluate.arms.two_way import METRICS, Metric, scored
 from leukosr.files import new_file
-from leukosr.quoting import listed
+from leukosr.quoting import listed, require_folder
 from leukosr.report.comparisons import HEADS, NAMES, row
 from leukosr.report.content import Figure
 from leukosr.report.pictures import data_uri
@@ -86,6 +86,7 @@ def write_dose_response(
 
 
 def _params(result: Path) -> Mapping[str, Any]:
+    require_folder(result, "name a folder that `leukosr publish` wrote")
     if not (result / "params.yaml").is_file() or not (result / "plots/confusion").is_dir():
         raise LeukoError(
             f"{result} holds no params.yaml and plots/confusion: name a folder that `leukosr publish` wrote"

@@ -10,7 +10,7 @@ from rich.console import Console
 from leukosr.evaluate.arms.pilot import Components
 from leukosr.evaluate.arms.plan import Plan
 from leukosr.evaluate.estimate import Estimate
-from leukosr.report.comparisons import print_wide
+from leukosr.terminal import print_table
 
 
 def as_json(found: Plan, components: Components) -> str:
@@ -34,7 +34,7 @@ def print_plan(found: Plan, components: Components, console: Console) -> None:
         sizes = (str(record[name]) for name in ("sources", "sr_seeds", "runs", "trainings"))
         rows.append([*sizes, _found(each.found), *(f"{100 * each.power[word]:.0f}" for word in words)])
     console.print(f"Probability of each verdict where the true difference is {_points(found.difference)}, %:")
-    print_wide(console, ("sources", "SR seeds", "runs", "trainings", "found", *words), rows)
+    print_table(console, ("sources", "SR seeds", "runs", "trainings", "found", *words), rows)
     console.print(
         "Runs are those of the classifier on the images of each SR network, trainings those of both arms; SR trainings "
         "come on top, one per SR seed. Found is better or clearly better"

@@ -21,6 +21,7 @@ from leukosr.evaluate.arms.significance import MARGIN, Comparison, compare
 from leukosr.evaluate.arms.split_effect import split_effect
 from leukosr.evaluate.arms.two_way import METRICS
 from leukosr.files import new_file
+from leukosr.quoting import require_folder
 from leukosr.report.answer import Answer, verdict_answer
 from leukosr.report.comparisons import NAMES
 from leukosr.report.evidence import assay_sentences
@@ -98,8 +99,7 @@ def judge_again(folder: Path, today: date) -> list[str]:
     and what it said before. Returns the verdicts that changed, a sentence each. Raises LeukoError for a folder that is
     no snapshot of a study with verdicts.
     """
-    if not folder.is_dir():
-        raise LeukoError(f"{folder} does not exist: name a snapshot, e.g. results/case1-leakage")
+    require_folder(folder, "name a snapshot, e.g. results/case1-leakage")
     snapshot = Snapshot(folder)
     if not (folder / "index.html").is_file() or not snapshot.protocols:
         raise LeukoError(f"{folder} has no page with verdicts: name a snapshot that `leukosr publish` wrote")

@@ -9,6 +9,7 @@ import pandas as pd
 
 from leukosr.errors import LeukoError
 from leukosr.files import new_file
+from leukosr.quoting import require_folder
 from leukosr.report.content import Figure
 from leukosr.report.pictures import data_uri
 from leukosr.report.quality_blocks import difference_rows
@@ -42,11 +43,11 @@ def write_side_by_side(folder: Path, reports: Sequence[Path]) -> Path:
 
 def _comparison(report: Path) -> pd.DataFrame:
     try:
-        table = read_own_table(report / "comparison.csv")
+        table = read_own_table(require_folder(report, "name the folder of a finished report") / "comparison.csv")
     except FileNotFoundError:
         raise LeukoError(f"{report} holds no comparison.csv: name the folder of a finished report") from None
     if not {"arm", "psnr", "ssim"} <= set(table) or "experiment" in table:
-        raise LeukoError(f"{report} is no report of image quality alone: name studies without classifiers")
+        raise LeukoError(f"{report} holds more than image quality: name studies without classifiers")
     return table
 
 

@@ -7,35 +7,33 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from leukosr.evaluate.estimate import Estimate
 from leukosr.evaluate.runs.sd_ratio import Steadiness
 from leukosr.evaluate.runs.trials import Trials
 from leukosr.report.style import SEQUENCE, new_figure
+from leukosr.terminal import print_table
 
 
 def print_spreads(found: Sequence[Steadiness], first: Trials, console: Console) -> None:
     """One row per configuration, in points."""
-    table = Table(title=f"{first.metric}, {first.unit}", title_justify="left")
-    ratio_head = f"sd / that of {found[0].name}" + (" (95 % together)" if len(found) > 2 else "")
     heads = (
         "table",
         "runs",
         "mean (95 % interval)",
         "sd (95 % interval if runs are nearly normal)",
         "range",
-        ratio_head,
+        f"sd / that of {found[0].name}" + (" (95 % together)" if len(found) > 2 else ""),
     )
-    for head in heads:
-        table.add_column(head, justify="left" if head == "table" else "right")
+    rows = []
     for each in found:
         spread = each.spread
         sd = "–" if spread.sd is None else _text(spread.sd, first.point, 2)
         ratio = "–" if each.ratio is None else _text(each.ratio, 1, 2)
         mean, spread_range = _text(spread.mean, first.point, 1), f"{spread.range / first.point:.1f}"
-        table.add_row(each.name, str(spread.runs), mean, sd, spread_range, ratio)
-    console.print(table)
+        rows.append([each.name, str(spread.runs), mean, sd, spread_range, ratio])
+    console.print(f"{first.metric}, {first.unit}")
+    print_table(console, heads, rows, left=1)
     for each in found[1:]:
         console.print(f"{each.name}: {verdict(each, found[0].name)}.")
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from rich.console import Console
-from rich.table import Table
 
 from leukosr.evaluate.runs.components import Component
 from leukosr.evaluate.runs.spread import MOST_SEEDS, Spread, differences
@@ -16,6 +15,7 @@ from leukosr.evaluate.runs.trials import Trials
 from leukosr.evaluate.runs.variance import Variance
 from leukosr.quoting import counted
 from leukosr.report.style import SEQUENCE, new_figure, plain_numbers
+from leukosr.terminal import print_table
 
 FEWEST_RUNS = 6  # of one learning rate: the sd of fewer may be a third of what it looks like, or three times as much
 PUBLISHED_POINTS = 5  # “about 5 points” of accuracy between runs, as the case studies say
@@ -24,21 +24,27 @@ PUBLISHED_POINTS = 5  # “about 5 points” of accuracy between runs, as the ca
 def print_variance(variance: Variance, trials: Trials, console: Console) -> None:
     """The spread by learning rate, the components, and what both mean, in points."""
     point, unit = trials.point, trials.unit
-    by_rate = Table(title=f"{variance.metric}, {unit}", title_justify="left")
-    for head in ("learning rate", "runs", "mean", "sd (95 % interval if runs are nearly normal)", "range"):
-        by_rate.add_column(head, justify="right")
-    for rate, spread in variance.by_learning_rate.items():
-        mean, spread_range = f"{spread.mean.value / point:.2f}", f"{spread.range / point:.2f}"
-        by_rate.add_row(f"{rate:g}", str(spread.runs), mean, _sd_text(spread, point), spread_range)
-    console.print(by_rate)
+    by_rate = [
+        [
+            f"{rate:g}",
+            str(each.runs),
+            f"{each.mean.value / point:.2f}",
+            _sd_text(each, point),
+            f"{each.range / point:.2f}",
+        ]
+        for rate, each in variance.by_learning_rate.items()
+    ]
+    heads = ("learning rate", "runs", "mean", "sd (95 % interval if runs are nearly normal)", "range")
+    console.print(f"{variance.metric}, {unit}")
+    print_table(console, heads, by_rate)
     found = _parts(variance)
     if len(found) > 1 or len(variance.by_learning_rate) > 1:  # else the one sd stands above, with its interval
-        parts = Table(title="what each stream carries", title_justify="left")
-        for head in ("stream", f"sd, {unit}", "95 % interval if runs are normal"):
-            parts.add_column(head, justify="left" if head == "stream" else "right")
-        for name, part in found.items():
-            parts.add_row(name, f"{part.sd / point:.2f}", f"{part.ci_low / point:.2f} … {part.ci_high / point:.2f}")
-        console.print(parts)
+        parts = [
+            [name, f"{part.sd / point:.2f}", f"{part.ci_low / point:.2f} … {part.ci_high / point:.2f}"]
+            for name, part in found.items()
+        ]
+        console.print("what each stream carries")
+        print_table(console, ("stream", f"sd, {unit}", "95 % interval if runs are normal"), parts, left=1)
     for sentence in sentences(variance, point, unit):
         console.print(sentence)
 

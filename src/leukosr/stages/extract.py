@@ -22,7 +22,7 @@ from leukosr.images.listing import TABLES, list_files
 from leukosr.images.masks import read_mask
 from leukosr.images.reading import read_rgb
 from leukosr.layout import BRING_BACK, image_file, of_network, require, require_all, stage_again
-from leukosr.quoting import counted
+from leukosr.quoting import counted, require_folder
 from leukosr.stages.context import Context
 from leukosr.stages.image_files import write_image
 from leukosr.tables import write_table
@@ -114,6 +114,7 @@ def run_folder(root: Path, masks: Path | None, out: Path, console: Console) -> N
     are <path of the image>.png below it, also `iou` and `coverage` (`evaluate.extraction`), and prints their means.
     Raises LeukoError for a folder without images, and for an image or a mask that cannot be read.
     """
+    require_folder(root, "name the folder that holds the images")
     files = [each for each in list_files(root) if each.path.name not in TABLES]
     mask_of = _masks_beside(root, [each.path for each in files], masks)
     files = [each for each in files if each.path not in mask_of.values()]
@@ -148,8 +149,7 @@ def _masks_beside(root: Path, paths: Sequence[Path], masks: Path | None) -> dict
     """Image -> its mask; a mask may lie beside its image, which then is not a PNG."""
     if masks is None:
         return {}
-    if not masks.is_dir():
-        raise LeukoError(f"{masks} is not a folder: name the one that holds the masks with --masks")
+    require_folder(masks, "name the one that holds the masks with --masks")
     places = {path: (masks / path.relative_to(root)).with_suffix(".png") for path in paths}
     found = {path: place for path, place in places.items() if place.is_file() and place != path}
     if not found:

@@ -27,7 +27,7 @@ from leukosr.files import new_file, new_folder, write_json
 from leukosr.images.listing import TABLES, list_files
 from leukosr.images.reading import ImageFacts, inspect_image
 from leukosr.outputs import claimed
-from leukosr.quoting import counted, visible
+from leukosr.quoting import counted, require_folder, visible
 from leukosr.report.provenance_page import write_provenance_page
 from leukosr.stages.context import Context
 from leukosr.tables import write_frame, write_table
@@ -97,8 +97,7 @@ def run_folder(root: Path, out: Path, console: Console, search: Search) -> None:
 
     Raises LeukoError where there are fewer than two images, or `out` holds something else.
     """
-    if not root.is_dir():
-        raise LeukoError(f"{root} is not a folder: name the folder that holds the images")
+    require_folder(root, "name the folder that holds the images")
     _refuse_out(root, out)
     workers = count_workers("auto")
     with claimed(out, "provenance"):

@@ -15,12 +15,12 @@ from leukosr.engine.device import choose_device, place
 from leukosr.engine.precision import Resolved, resolve
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
-from leukosr.files import misspelt, new_file
+from leukosr.files import new_file
 from leukosr.images.appearance import TrainingImages, cautions
 from leukosr.images.decoding import NO_IMAGE, SUFFIXES
 from leukosr.images.listing import list_files
 from leukosr.images.reading import read_as_rgb, write_png
-from leukosr.quoting import counted, visible
+from leukosr.quoting import absent, counted, visible
 from leukosr.settings import Precision
 from leukosr.superres.upscaler import upscale_images
 from leukosr.superres.weights import load_generator
@@ -96,7 +96,7 @@ def enhance_path(
         written += 1
     if files.failed and not source.is_dir():
         raise LeukoError(files.failed[0])
-    notes = cautions(loaded.header, weights)
+    notes = [f"{weights}: {each}" for each in cautions(loaded.header, weights)]
     for output, phrases in list(odd.items())[:1]:
         notes.append(f"{len(odd)} of {written} images are unlike the training images, e.g. that of {output}: {phrases}")
     return Enhanced(written, files.failed, files.left_out, notes)
@@ -164,7 +164,7 @@ def found_images(source: Path, without: Path | None = None) -> Files:
     Raises LeukoError where there is none.
     """
     if not source.exists():
-        raise LeukoError(f"{source} does not exist: name an image or a folder of images{misspelt(source)}")
+        raise absent(source, "name an image or a folder of images")
     if not source.is_dir():
         return Files([(source, Path(source.name))])
     files = Files([])

@@ -39,6 +39,13 @@ class ForeignNetwork(Generator):
         return self.describe(x).clone()  # no gradient passes what spandrel computes in inference mode
 
 
+def is_foreign(state: Mapping[str, Tensor]) -> bool:
+    """Whether spandrel knows the network of a state dict by the names and shapes of its tensors."""
+    from spandrel import MAIN_REGISTRY
+
+    return any(each.detect(dict(state)) for each in MAIN_REGISTRY.architectures())
+
+
 def read_foreign(state: Mapping[str, Tensor], path: object) -> ForeignNetwork | None:
     """The network whose state dict this is, in evaluation mode; None where spandrel knows none.
 

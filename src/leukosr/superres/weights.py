@@ -131,7 +131,7 @@ def init_from(model: nn.Module, path: str | Path) -> None:
             f"weights of {', '.join(GENERATORS)}"
         )
     if difference := first_difference(model.state_dict(), stored.tensors):
-        expected = _identify(model.state_dict()) or type(model).__name__
+        expected = identify(model.state_dict()) or type(model).__name__
         raise LeukoError(
             f"{path} holds {stored} where {expected} is to be initialised: {difference}; choose weights of "
             "the same network, scale and size, or change the configuration to theirs."
@@ -208,7 +208,7 @@ def _recognised(path: Path, content: object) -> _Stored | ForeignNetwork:
     """A network known by the names and shapes of its tensors, in whatever wrapper they are."""
     states = state_dicts(path, content)
     for state in states:
-        if stored := _identify(state):
+        if stored := identify(state):
             return replace(stored, tensors=held(path, stored.tensors))
     for state in states:
         tensors = held(path, state)
@@ -221,7 +221,7 @@ def _recognised(path: Path, content: object) -> _Stored | ForeignNetwork:
     )
 
 
-def _identify(state: dict[str, Tensor]) -> _Stored | None:
+def identify(state: dict[str, Tensor]) -> _Stored | None:
     """The network that a state dict belongs to, told from its names and shapes; None for an unknown one."""
     for architecture, network in GENERATORS.items():
         try:

@@ -129,7 +129,9 @@ def test_mistakes_are_named(change: object, message: str, tmp_path: Path) -> Non
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(LeukoError, match=r"none\.csv does not exist"):
         read_trials(tmp_path / "none.csv", "accuracy")
-    with pytest.raises(LeukoError, match="is a folder; name the CSV file in it"):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/runs.csv").touch()
+    with pytest.raises(LeukoError, match=r"is a folder: name a CSV file in it, which has a/runs\.csv$"):
         read_trials(tmp_path, "accuracy")
 
 

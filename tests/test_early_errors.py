@@ -1,0 +1,47 @@
+"""A path that is not there is said at once: before torch, matplotlib or SciPy take seconds to load."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+COMMANDS = {
+    "enhance cels out --weights w.safetensors": r"cels does not exist: name an image .*; did you mean cells\?",
+    "enhance cells out --weights w.safetensors": "w.safetensors does not exist: name a weight file",
+    "segment cells --out out --weights w.pth": "w.pth does not exist: name a weight file",
+    "predict cels --model classify": r"cels does not exist: name an image .*; did you mean cells\?",
+    "predict cells --model clasify": r"clasify does not exist: name a weight file, .*; did you mean classify\?",
+    "predict cells --model classify --sr pretrained/x": "pretrained/x.safetensors is not here: run .*",
+    "predict cells --model classify --out table.txt": "table.txt: predictions are written as CSV, .*",
+    "app --params parms.yaml": "parms.yaml does not exist: .*",
+    "compare a.csv b.csv": "a.csv does not exist: name the predictions.csv of an arm",
+}
+SCRIPT = """
+import json, sys
+from leukosr import cli
+for command in json.loads(sys.argv[1]):
+    sys.argv = ["leukosr", *command.split()]
+    try:
+        cli.main()
+    except SystemExit as stop:
+        assert stop.code == 1, command
+print(*sorted({"torch", "torchvision", "matplotlib", "scipy", "mlflow", "uvicorn"} & sys.modules.keys()))
+"""
+
+
+def test_a_path_that_is_not_there_is_said_before_anything_heavy_is_loaded(tmp_path: Path) -> None:
+    for folder in ("cells", "classify"):
+        (tmp_path / folder).mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, json.dumps(list(COMMANDS))],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for said, expected in zip(done.stderr.splitlines(), COMMANDS.values(), strict=True):
+        assert re.fullmatch(f"error: {expected}", said)
+    assert done.stdout.strip() == ""
