@@ -200,7 +200,9 @@ def missing_remedies(verified: Verified) -> list[str]:
         sentences.append(f"{each.path}: get it by {f'`dvc checkout {each.target}`' if each not in uncached else again}")
     of_stages = {output for output in outputs if not output.target.endswith(".dvc")}
     if of_stages & uncached:
-        sentences.append("results of stages: make them by `make repro`, or get them by `dvc pull` where a remote holds them")
+        sentences.append(
+            "results of stages: make them by `make repro`, or get them by `dvc pull` where a remote holds them"
+        )
     elif of_stages:
         sentences.append("results of stages: get them by `dvc checkout`")
     return sentences
