@@ -110,7 +110,7 @@ def test_the_discriminator_refuses_other_sizes() -> None:
         LeukoError, match=r"takes images of 32x32 pixels, not of 48x64: set patch and discriminator\.side"
     ):
         model(torch.rand(1, 3, 48, 64))
-    with pytest.raises(LeukoError, match="40 is no multiple of 16"):
+    with pytest.raises(LeukoError, match="40 is not a multiple of 16"):
         SRGANKerasDiscriminator(4, 40)
 
 

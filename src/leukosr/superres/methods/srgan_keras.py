@@ -1,4 +1,4 @@
-"""SRGAN as Ferdousi et al. 2024 (001) trained it: VGG19 features and a small adversarial part, one image a step."""
+"""SRGAN as Ferdousi et al. 2024 (001) trained it: VGG19 features and a small adversarial part, one image per step."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class SRGANKerasDiscriminator(nn.Module):
         super().__init__()
         if side % 16:
             raise LeukoError(
-                f"the discriminator of srgan_keras halves its images four times: {side} is no multiple of 16"
+                f"the discriminator of srgan_keras halves its images four times: {side} is not a multiple of 16"
             )
         self.side, width = side, features
         layers: list[nn.Module] = [nn.Conv2d(3, features, 3, padding=1), nn.LeakyReLU(0.2)]
