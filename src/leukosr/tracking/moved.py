@@ -25,7 +25,7 @@ def follow_artifacts(uri: str) -> None:
     file = Path(make_url(uri).database or "") if uri.startswith(SQLITE) else Path()
     if not file.is_file() or file.resolve().parent != Path.cwd():
         return
-    with closing(sqlite3.connect(file)) as connection, connection:
+    with closing(sqlite3.connect(file, timeout=60)) as connection, connection:
         for (there,) in connection.execute("SELECT artifact_location FROM experiments").fetchall():
             head, folder, number = (there or "").rpartition(f"/{ARTIFACTS}/")
             here = Path.cwd() / ARTIFACTS / number
