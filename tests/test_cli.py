@@ -145,7 +145,6 @@ def test_missing_parameters_are_named(
         ("plan", "pred/a.csv", "pred/b.csv"),
         ("variance", "pred/a.csv"),
         ("calibrate", "--out", "x", "--design", "pred"),
-        ("predict", "pred", "--model", "y"),
         ("enhance", "pred", "x", "--weights", "y"),
         ("provenance", "pred", "--out", "x"),
         ("extract", "pred", "--out", "x"),
@@ -154,7 +153,7 @@ def test_missing_parameters_are_named(
         ("dose-response", "pred/a", "pred/b", "--out", "x"),
         ("data", "tiles", "pred", "--out", "x", "--height", "64", "--width", "64"),
         ("weights", "add", "mine", "pred"),
-        ("export", "onnx", "pred", "x.onnx"),
+        ("export", "onnx", "pred/g.pth", "x.onnx"),
     ],
     ids=" ".join,
 )

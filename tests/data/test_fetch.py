@@ -585,7 +585,9 @@ def test_a_folder_without_class_folders_is_not_added(project: Path, present: boo
     source = project.parent / "set"
     if present:
         images(source, "1.png")
-    with pytest.raises(LeukoError, match=r"holds no class folders.*--no-classes" if present else "does not exist: name"):
+    with pytest.raises(
+        LeukoError, match=r"holds no class folders.*--no-classes" if present else "does not exist: name"
+    ):
         add("cells", source, leave_out=False)
 
 

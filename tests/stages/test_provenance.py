@@ -123,7 +123,9 @@ def test_the_images_themselves_are_never_replaced(folder: Path, out: str) -> Non
     assert sorted(folder.rglob("*")) == before
 
 
-@pytest.mark.parametrize(("make", "message"), [(False, "empty does not exist: name the folder"), (True, "0 usable images, at least 2")])
+@pytest.mark.parametrize(
+    ("make", "message"), [(False, "empty does not exist: name the folder"), (True, "0 usable images, at least 2")]
+)
 def test_a_folder_without_images_is_refused(tmp_path: Path, make: bool, message: str) -> None:
     if make:
         (tmp_path / "empty").mkdir()

@@ -12,17 +12,15 @@ from mlflow import MlflowClient
 from leukosr import tracking
 from leukosr.tracking.moved import follow_artifacts
 
-URI = "sqlite:///mlflow.db"
-
 
 @pytest.fixture
 def project(mlflow_template: Path, tmp_path: Path, mlflow_store: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a store, in which a run has logged a file and another experiment none."""
-    root = tmp_path / "100 % of_it"
+    root = tmp_path / "old_place"
     root.mkdir()
     shutil.copyfile(mlflow_template, root / "mlflow.db")
     monkeypatch.chdir(root)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", URI)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root / 'mlflow.db'}")
     for name in ("demo", "empty"):
         mlflow.create_experiment(name, artifact_location=f"mlruns/{name}")
     (root / "scores.csv").write_text("1")
@@ -47,7 +45,9 @@ def test_the_artifacts_of_a_moved_or_copied_project_are_its_own(
     assert places() == {"demo": str(new / "mlruns/demo"), "empty": str(project / "mlruns/empty")}
     (run,) = mlflow.search_runs(["1", "2"], output_format="list")
     assert run.info.artifact_uri.startswith(str(new / "mlruns/demo/"))
-    assert Path(mlflow.artifacts.download_artifacts(run_id=run.info.run_id, artifact_path="scores.csv")).read_text() == "1"
+    assert (
+        Path(mlflow.artifacts.download_artifacts(run_id=run.info.run_id, artifact_path="scores.csv")).read_text() == "1"
+    )
 
 
 def test_a_store_elsewhere_keeps_its_places(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
