@@ -88,7 +88,9 @@ def test_the_others_run_on_it_too(name: str, pictures: int, finished: Clone) -> 
 def test_variance_and_equivalence_need_no_study_and_print_what_is_committed() -> None:
     outputs = execute(read(VARIANCE), REPO)
     kept = [out for cell in code_cells(nbformat.read(FOLDER / f"{VARIANCE}.ipynb", 4)) for out in cell.outputs]
-    printed, committed = ([out["text"] for out in each if out.get("name") == "stdout"] for each in (outputs, kept))
+    printed, committed = (
+        "".join(out["text"] for out in each if out.get("name") == "stdout") for each in (outputs, kept)
+    )
     assert printed == committed, "run the notebook again and commit it without counts"
     text = "".join(output.get("text", "") for output in outputs)
     assert sum(map(is_picture, outputs)) == 1
