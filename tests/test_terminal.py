@@ -72,10 +72,12 @@ def test_a_table_fits_its_terminal_and_leaves_nothing_out(width: int, first: str
 
 def test_rows_of_one_name_stand_side_by_side_in_a_narrow_terminal() -> None:
     file = io.StringIO()
-    rows = [["raw – bicubic", "inconclusive", "macro F1", "0.0313"], ["raw – bicubic", "better", "accuracy", "0.02"]]
+    first, again = ["raw – bicubic", "better", "macro F1", "0.0313"], ["raw – bicubic", "inconclusive", "accuracy", "–"]
+    rows = [first, ["raw – srgan", "no gain", "macro F1", "0.04"], again]
     print_table(Terminal(file=file, width=36, color_system=None), ("arms", "verdict", "metric", "p"), rows, left=3)
     assert [" ".join(line.split()) for line in file.getvalue().splitlines()] == [
-        "raw – bicubic", "verdict inconclusive better", "metric macro F1 accuracy", "p 0.0313 0.02",
+        "raw – bicubic", "verdict better inconclusive", "metric macro F1 accuracy", "p 0.0313 –",
+        "raw – srgan", "verdict no gain", "metric macro F1", "p 0.04",
     ]  # fmt: skip
 
 
