@@ -28,8 +28,10 @@ INTRO = """# Parameters
 
 Every key of `params.yaml`, as `dvc exp run -S KEY=VALUE` takes it. `NAME` is a name that you choose, `N` a place in a
 list, from 0. The value is what the demo has (its budget is `smoke`), and what it would have under other budgets
-(`-S budget=…`). In italics: what a key has that no file names. A wrong value stops at once, with the key, the value and
-what is allowed.
+(`-S budget=…`). In italics: what a key has that no file names. Empty: entries of `NAME` differ, or the demo lacks the
+key and the files below the table differ in it. A wrong value stops at once, with the key, the value and what is allowed.
+
+*internal*: conf/ derives the value from others (which file DVC watches, say); do not set it by hand.
 """
 
 
@@ -71,15 +73,20 @@ class Values:
         default = f"*{row.default}*" if row.default else ""
         if not row.allowed or (default and "NAME" in row.key):
             return default
-        key = row.key
+        recipe = row.key
         for place in RECIPES:
-            if key.startswith(f"{place}."):
-                key = f"recipes.{place if 'NAME' in place else f'{place}.NAME'}{key.removeprefix(place)}"
-        found = {name: {as_text(each) for each in _reached(tree, key.split("."))} for name, tree in self.trees.items()}
-        if not any(found.values()):
+            if row.key.startswith(f"{place}."):
+                recipe = f"recipes.{place if 'NAME' in place else f'{place}.NAME'}{row.key.removeprefix(place)}"
+        found = self._found(recipe if "NAME" in row.key else row.key) or self._found(recipe)
+        if not found:
             return default
         single = all(len(texts) < 2 for texts in found.values())
         return _shown({budget: "".join(texts) for budget, texts in found.items()}) if single else ""
+
+    def _found(self, key: str) -> dict[str, set[str]]:
+        """By budget, all values that stand at a key; empty where none does."""
+        found = {name: {as_text(each) for each in _reached(tree, key.split("."))} for name, tree in self.trees.items()}
+        return found if any(found.values()) else {}
 
     def recipes(self, place: str, known: Mapping[str, str]) -> Iterator[tuple[str, dict[str, str]]]:
         """The files of a group, each with the keys whose values are not those that `known` gives."""
@@ -116,8 +123,9 @@ def _section(section: str, schema: Schema, values: Values) -> Iterator[str]:
     for place, group in RECIPES.items():
         if place.split(".")[0] == section:
             for name, found in values.recipes(place, known):
-                yield from (f"`conf/{group}/{name}.yaml` sets:", "")
-                yield from _table(("key", "value"), [(f"`{key}`", value) for key, value in found.items()])
+                yield from (f"`conf/{group}/{name}.yaml` sets{':' if found else ' the values above.'}", "")
+                lines = [(f"`{key}`", value) for key, value in found.items()]
+                yield from _table(("key", "value"), lines) if lines else ()
 
 
 def _table(heads: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> Iterator[str]:
@@ -171,7 +179,7 @@ def _leaves(tree: Any, above: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _linked(text: str) -> str:
-    return re.sub(r"docs/([\w.]+(#[\w-]+)?)", r"[\1](\1)", text)
+    return re.sub(r"docs/([\w.]+(#[\w-]+)?)", r"[\1](\1)", re.sub(r"^internal\b", "*internal*", text))
 
 
 if __name__ == "__main__":

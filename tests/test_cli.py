@@ -118,10 +118,51 @@ def test_help_lists_a_command_a_stage(leukosr_cli: Callable[..., Outcome]) -> No
         assert command in out
 
 
-def test_missing_parameters_are_named(leukosr_cli: Callable[..., Outcome], project: Path) -> None:
+def test_help_groups_the_commands(leukosr_cli: Callable[..., Outcome]) -> None:
+    out = leukosr_cli("--help")[1]
+    places = [out.index(f"─ {panel} ─") for panel in ("Start here", "Your images", "Claims", "Pipeline")]
+    assert places == sorted(places)
+    assert places[0] < out.index("doctor") < places[1] < out.index(" data ") < places[2] < out.index("compare")
+
+
+def test_missing_parameters_are_named(
+    leukosr_cli: Callable[..., Outcome], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (project / "params.yaml").unlink()
     assert "params.yaml does not exist" in error_line(leukosr_cli("which"))
     assert "other.yaml does not exist" in error_line(leukosr_cli("which", "--params", "other.yaml"))
+    (project / ".dvc").mkdir()
+    assert error_line(leukosr_cli("show")).endswith("`git checkout params.yaml` brings the committed one back")
+    (project / "docs").mkdir()
+    monkeypatch.chdir(project / "docs")
+    assert error_line(leukosr_cli("show")).endswith(f"run the command in the root of the project, {project}")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("compare", "pred/a.csv", "pred/b.csv"),
+        ("plan", "pred/a.csv", "pred/b.csv"),
+        ("variance", "pred/a.csv"),
+        ("calibrate", "--out", "x", "--design", "pred"),
+        ("enhance", "pred", "x", "--weights", "y"),
+        ("provenance", "pred", "--out", "x"),
+        ("extract", "pred", "--out", "x"),
+        ("rejudge", "pred"),
+        ("side-by-side", "pred/a", "pred/b", "--out", "x"),
+        ("dose-response", "pred/a", "pred/b", "--out", "x"),
+        ("data", "tiles", "pred", "--out", "x", "--height", "64", "--width", "64"),
+        ("weights", "add", "mine", "pred"),
+        ("export", "onnx", "pred/g.pth", "x.onnx"),
+    ],
+    ids=" ".join,
+)
+def test_a_path_that_does_not_exist_is_named_with_what_was_meant(
+    command: tuple[str, ...], leukosr_cli: Callable[..., Outcome], project: Path
+) -> None:
+    (project / "preds").mkdir()
+    message = error_line(leukosr_cli(*command))
+    assert re.fullmatch(r"pred\S* does not exist: name .*; did you mean preds\?", message), message
 
 
 def test_wrong_parameter_is_named_with_its_value(
@@ -418,6 +459,7 @@ def test_help_calls_every_value_by_a_word_in_capitals(
     assert len(arguments) == 1 and len(values) >= out.count("--params")
     assert [word for word in (*arguments, *values) if not word.startswith("--") and word != word.upper()] == []
     assert not re.search("<[a-z]", out), "no type as Typer writes it"
+    assert f"Example: leukosr {' '.join(command)}" in out
 
 
 @pytest.mark.parametrize("stage", ["synthesize", "extract", "report"])

@@ -119,6 +119,19 @@ def test_leukosr_takes_every_command(commands: dict[str, Any]) -> None:
         parsed(arguments)
 
 
+def examples(command: Any) -> Iterator[str]:
+    """What `--help` gives as an example, of every command."""
+    for below in command.commands.values() if isinstance(command, TyperGroup) else ():
+        yield from examples(below)
+    if command.epilog:
+        yield command.epilog.removeprefix("Example: leukosr ")
+
+
+@pytest.mark.parametrize("example", examples(get_command(app)))
+def test_leukosr_takes_the_example_of_every_command(example: str) -> None:
+    parsed(shlex.split(example))
+
+
 @pytest.mark.parametrize(
     "wrong", [["compares"], ["compare", "A", "--marginal", "1"], ["data", "get"], ["enhance", "IN"]]
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -120,8 +121,15 @@ def test_a_study_is_written_by_what_the_set_holds_and_can_be_prepared(
     first = {part.rsplit(" ", 2)[0]: int(part[part.index("(") + 1 : -1]) for part in tested.split(", ")}
     assert prepared(params) == first
     assert set(params.prepare.classes or ()) == set(first)
-    for words in (f"({counts})", f": {tested}\n", said, f"{protocol} (", "next: dvc exp run -S study=my_cells -S "):
+    for words in (
+        f"({counts})", f": {tested}\n", said, f"{protocol} (", "next: dvc exp run -S study=my_cells -S ",
+        "HR 64x48 (", "have 66x50 pixels, rounded down to multiples of 4)",
+        "git add datasets/My-cells.dvc conf/study/my_cells.yaml\n",
+    ):  # fmt: skip
         assert words in result.output
+    alone = [name for name, count in re.findall(r"(\w+) (\d+) \(", tested) if count == "1"]
+    assert re.findall(r"one image too few: class (\w+) is tested on one", result.output) == alone
+    assert ("one source too few: class a is tested on one" in result.output) == (brings is one_tested)
 
 
 def test_images_without_classes_get_a_study_of_image_quality(project: Path) -> None:
@@ -135,8 +143,8 @@ def test_images_without_classes_get_a_study_of_image_quality(project: Path) -> N
 @pytest.mark.parametrize(
     ("sizes", "expected", "said"),
     [
-        ([(1030, 515)], (512, 256), "10 of 10 images have 1030x515"),
-        ([(1388, 1040)], (512, 380), "10 of 10 images have 1388x1040"),
+        ([(1030, 515)], (512, 256), "10 of 10 images have 1030x515 pixels, shrunk to 512 at the longer side"),
+        ([(1388, 1040)], (512, 380), "10 of 10 images have 1388x1040 pixels, shrunk to 512 at the longer side"),
         ([(60, 80)] * 4 + [(80, 60)] * 3 + [(120, 120)] * 3, (60, 80), "4 of 10 images have 60x80"),
         ([(40, 48), (120, 100), (300, 260)] * 3 + [(600, 600)], (120, 100), "3 of 10 images have 120x100"),
     ],

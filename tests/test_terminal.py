@@ -11,7 +11,7 @@ import pytest
 from rich.table import Table
 
 from leukosr.quoting import visible
-from leukosr.terminal import Terminal
+from leukosr.terminal import Terminal, print_table
 
 
 def printed(*what: object) -> str:
@@ -46,6 +46,39 @@ def run(code: str, **environment: str) -> subprocess.Popen[bytes]:
     )
     command, pipe = [sys.executable, "-c", script], subprocess.PIPE
     return subprocess.Popen(command, stdout=pipe, stderr=pipe, env={**os.environ, **environment})
+
+
+HEADS = ("table", "runs", "mean\n(95 %)", "verdict")
+ROWS = [["constant", "32", "62.1 (60.9 … 63.3)", "no gain"], ["decay", "32", "61.0 (60.2 … 61.8)", "better"]]
+
+
+@pytest.mark.parametrize(
+    ("width", "first"),
+    [
+        (60, "┏"),  # all of it
+        (45, "in every row: runs 32"),
+        (32, "constant"),  # each row as a list
+    ],
+)
+def test_a_table_fits_its_terminal_and_leaves_nothing_out(width: int, first: str) -> None:
+    file = io.StringIO()
+    print_table(Terminal(file=file, width=width, color_system=None), HEADS, ROWS, left=1)
+    lines = file.getvalue().splitlines()
+    assert lines[0].startswith(first) and max(map(len, lines)) <= width
+    text = " ".join(file.getvalue().split())
+    for each in ("constant", "decay", "32", "62.1 (60.9 … 63.3)", "61.0 (60.2 … 61.8)", "no gain", "better"):
+        assert each in text
+
+
+def test_rows_of_one_name_stand_side_by_side_in_a_narrow_terminal() -> None:
+    file = io.StringIO()
+    first, again = ["raw – bicubic", "better", "macro F1", "0.0313"], ["raw – bicubic", "inconclusive", "accuracy", "–"]
+    rows = [first, ["raw – srgan", "no gain", "macro F1", "0.04"], again]
+    print_table(Terminal(file=file, width=36, color_system=None), ("arms", "verdict", "metric", "p"), rows, left=3)
+    assert [" ".join(line.split()) for line in file.getvalue().splitlines()] == [
+        "raw – bicubic", "verdict better inconclusive", "metric macro F1 accuracy", "p 0.0313 –",
+        "raw – srgan", "verdict no gain", "metric macro F1", "p 0.04",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii", "cp1252", "utf-8"])

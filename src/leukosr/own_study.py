@@ -61,13 +61,15 @@ class OwnStudy:
     """A study as it is written, and what `prepare` makes of its images.
 
     rows: the images with their roles where the budget leaves none out. first: the same of the first run.
-    refused: what keeps the images from stricter protocols. unused: folders that are no part of the study.
+    sizes: how HR came about. refused: what keeps the images from stricter protocols. unused: folders that the study
+    does not use.
     """
 
     params: Params
     text: str
     rows: Sequence[Row]
     first: Sequence[Row]
+    sizes: str
     refused: Sequence[str]
     unused: Sequence[str]
 
@@ -81,8 +83,9 @@ class OwnStudy:
         """What was chosen, how many images are tested, and what these can show."""
         image, protocol = self.params.image, self.params.study.protocols[0]
         yield (
-            f"{study_file(self.params.study.name)}: HR {image.width}x{image.height}, LR {image.width // image.scale}x"
-            f"{image.height // image.scale}, protocol {protocol} ({SPLITS[protocol].words})"
+            f"{study_file(self.params.study.name)}: HR {image.width}x{image.height} ({self.sizes}), "
+            f"LR {image.width // image.scale}x{image.height // image.scale}, protocol {protocol} "
+            f"({SPLITS[protocol].words})"
         )
         yield from (f"not under {sentence}" for sentence in self.refused)
         if self.unused:
@@ -91,12 +94,25 @@ class OwnStudy:
         each = [f"{name or 'images'} {count} ({first[name]})" for name, count in sorted(whole.items())]
         yield f"test images (of them in a first run, budget {BUDGET}): {', '.join(each)}"
         if self.params.study.classifies:
+            yield from self._alone(self._tested())
             yield self._concluded(self._tested())
+        yield f"to keep it: git add {self.params.prepare.root}.dvc {study_file(self.params.study.name)}"
         yield f"next: dvc exp run -S study={self.params.study.name} -S budget={BUDGET}"
 
     def _tested(self, rows: Sequence[Row] | None = None) -> list[Row]:
         protocol = self.params.study.protocols[0]
         return [row for row in (self.rows if rows is None else rows) if is_tested(row, protocol)]
+
+    def _alone(self, tested: Sequence[Row]) -> Iterator[str]:
+        """Of each class: whether one image, or one source, is all that it is tested on."""
+        for label in sorted({row.label for row in tested}):
+            own = [row for row in tested if row.label == label]
+            what = "image" if len(own) == 1 else "source"
+            if len(own) == 1 or len({row.source or row.id for row in own}) == 1:
+                yield (
+                    f"one {what} too few: class {label} is tested on one, which does not show how far its score "
+                    f"varies; bring more {what}s of it"
+                )
 
     def _concluded(self, tested: Sequence[Row]) -> str:
         """What the test part can show, whatever the runs."""
@@ -166,7 +182,8 @@ def own_study(folder: str, added: Added, *, classifies: bool = True) -> OwnStudy
         except LeukoError as error:
             refused.append(f"{protocol}: {error}")
             continue
-        return OwnStudy(params, text, rows, first, refused, unused_folders(folders, found.values()))
+        unused = unused_folders(folders, found.values())
+        return OwnStudy(params, text, rows, first, _sizes(items), refused, unused)
     raise LeukoError(refused[-1])
 
 
@@ -218,9 +235,14 @@ def _size(items: Sequence[Candidate]) -> tuple[int, int]:
 
 
 def _sizes(items: Sequence[Candidate]) -> str:
+    """How many images have the commonest size, and what was done to it."""
     height, width = _commonest(items)
     count = sum((item.height, item.width) == (height, width) for item in items)
-    return f"{count} of {counted(len(items), 'image')} {'has' if count == 1 else 'have'} {width}x{height} pixels"
+    size = f"{count} of {counted(len(items), 'image')} {'has' if count == 1 else 'have'} {width}x{height} pixels"
+    if max(height, width) > LONGEST:
+        return f"{size}, shrunk to {LONGEST} at the longer side and rounded down to multiples of {SCALE}"
+    rounded = (height, width) != _size(items)
+    return f"{size}, rounded down to multiples of {SCALE}" if rounded else size
 
 
 def _commonest(items: Sequence[Candidate]) -> tuple[int, int]:

@@ -6,7 +6,6 @@ import os
 import sys
 import textwrap
 from collections.abc import Sequence
-from itertools import groupby
 from typing import Any
 
 from rich.cells import cell_len
@@ -60,9 +59,10 @@ def print_table(console: Console, heads: Sequence[str], rows: Sequence[Sequence[
             console.print("in every row: " + "; ".join(f"{_line(heads[each])} {rows[0][each]}" for each in same))
         console.print(narrow)
         return
-    for first, group in groupby(rows, lambda cells: cells[0]):
+    for first in dict.fromkeys(cells[0] for cells in rows):
         block = Table.grid(padding=(0, 2, 0, 0))
-        for head, *cells in list(zip(heads, *group, strict=True))[1:]:
+        own = [cells[1:] for cells in rows if cells[0] == first]
+        for head, *cells in zip(heads[1:], *own, strict=True):
             block.add_row(Text(head), *cells)
         console.print(first)
         console.print(Padding(block, (0, 0, 0, 2)))

@@ -40,6 +40,10 @@ def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
+def is_table(output: nbformat.NotebookNode) -> bool:
+    return "text/html" in output.get("data", {}) or output.get("name") == "stdout"
+
+
 def is_picture(output: nbformat.NotebookNode) -> bool:
     return any(kind.startswith("image/") for kind in output.get("data", {}))
 
@@ -53,9 +57,11 @@ def execute(notebook: nbformat.NotebookNode, root: Path) -> list[nbformat.Notebo
 
 
 @pytest.mark.parametrize("file", sorted(FOLDER.glob("*.ipynb")), ids=lambda file: file.stem)
-def test_a_committed_notebook_keeps_pictures_alone_and_is_small(file: Path) -> None:
+def test_a_committed_notebook_shows_its_pictures_and_tables_and_is_small(file: Path) -> None:
     cells = code_cells(nbformat.read(file, as_version=4))
-    assert all(is_picture(output) for cell in cells for output in cell.outputs)
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert all(is_picture(output) or is_table(output) for output in outputs), "no errors, warnings or bars"
+    assert {any(map(is_picture, outputs)), any(map(is_table, outputs))} == {file.stem != TOUR}
     assert all(cell.execution_count is None for cell in cells)
     assert file.stat().st_size < LARGEST
 
@@ -79,8 +85,13 @@ def test_the_others_run_on_it_too(name: str, pictures: int, finished: Clone) -> 
 
 
 @pytest.mark.slow
-def test_variance_and_equivalence_need_no_study_and_end_with_words() -> None:
+def test_variance_and_equivalence_need_no_study_and_print_what_is_committed() -> None:
     outputs = execute(read(VARIANCE), REPO)
+    kept = [out for cell in code_cells(nbformat.read(FOLDER / f"{VARIANCE}.ipynb", 4)) for out in cell.outputs]
+    printed, committed = (
+        "".join(out["text"] for out in each if out.get("name") == "stdout") for each in (outputs, kept)
+    )
+    assert printed == committed, "run the notebook again and commit it without counts"
     text = "".join(output.get("text", "") for output in outputs)
     assert sum(map(is_picture, outputs)) == 1
     assert all(word in text for word in ("no gain", "equivalent", "clearly better", "No number of runs suffices"))

@@ -8,18 +8,26 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from leukosr.classify.backbones import ClassifierNetwork
+from leukosr.classify.settings import Architecture
+from leukosr.classify.weights import save_classifier
 from leukosr.config import Params
 from leukosr.layout import Layout
 from leukosr.report.comparer import comparer, galleries
 from leukosr.report.page import COMPARER, LARGEST, write_report
 from leukosr.report.results import StudyResults, load_results
 
-from .conftest import ARMS, fabricate
+from .conftest import ARMS, CLASSES, fabricate
 
 
 @pytest.fixture
 def results(params: Params, tmp_path: Path) -> StudyResults:
     return load_results(Layout("demo", fabricate(tmp_path / "outputs")), params, "paper")
+
+
+def write_classifier(path: Path, backbone: str) -> None:
+    architecture = Architecture(backbone=backbone)
+    save_classifier(path, ClassifierNetwork(architecture, len(CLASSES)), architecture, list(CLASSES), None)
 
 
 def enlarge(root: Path, side: int) -> None:
@@ -63,6 +71,18 @@ def test_a_page_of_large_images_stays_below_its_limit(params: Params, results: S
 def test_mistakes_of_every_experiment_are_shown_as_it_saw_them(params: Params, results: StudyResults) -> None:
     found = galleries(params, results)
     assert [each.label for each in found] == [each.look.label for each in results.experiments.values()]
-    uri, image, caption = found[0].cells[0]
-    assert image == "TEST/neutrophil/2" and "neutrophil, named eosinophil with 50" in caption and "of 2 runs" in caption
-    assert uri.startswith("data:image/png")
+    cell = found[0].cells[0]
+    assert cell.image == "TEST/neutrophil/2" and "neutrophil, named eosinophil with 50" in cell.caption
+    assert "of 2 runs" in cell.caption and cell.uri.startswith("data:image/png")
+    assert cell.attention is None and "raw/paper/weights/seed-1.safetensors does not exist" in found[0].no_map
+
+
+def test_mistakes_have_grad_cam_of_the_wrong_name_over_them(params: Params, results: StudyResults) -> None:
+    weights = results.layout.classify("ground_truth", "paper") / "weights" / "seed-1.safetensors"
+    write_classifier(weights, "resnet18")
+    *others, last = galleries(params, results)
+    assert last.label == "ground truth" and not last.no_map and all(each.no_map for each in others)
+    assert all(cell.attention not in (None, cell.uri) for cell in last.cells)
+    assert last.size > sum(len(cell.uri) for cell in last.cells)
+    write_classifier(weights, "timm/vit_tiny_patch16_224")
+    assert "no feature map" in galleries(params, results)[-1].no_map

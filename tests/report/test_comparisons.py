@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from leukosr.cli import app
+from leukosr.cli.options import console
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.declared import Origin, write_sidecar
 from leukosr.evaluate.arms.pairs import pair
@@ -22,17 +23,16 @@ from leukosr.report.comparisons import about, sentences
 PUBLISHED = Path(__file__).resolve().parents[2] / "results" / "case1-leakage" / "plots" / "confusion"
 
 
-def test_long_names_cut_no_verdict_off() -> None:
+@pytest.mark.parametrize(("columns", "verdicts"), [("80", [2, 2]), ("300", [1, 1] * 2)])
+def test_long_names_cut_no_verdict_off(columns: str, verdicts: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "_environ", {"COLUMNS": columns})
     arms = [str(PUBLISHED / f"{arm}_source_disjoint.csv") for arm in ("real_esrgan", "raw")]
-    result = CliRunner().invoke(app, ["compare", *arms], env={"COLUMNS": "80"})
+    result = CliRunner().invoke(app, ["compare", *arms])
     assert result.exit_code == 0
-    rows = [
-        line for line in result.output.splitlines() if "real_esrgan_source_disjoint – raw_source_disjoint │" in line
-    ]
-    assert [row.count("inconclusive") for row in rows] == [1, 1] * 2  # and without the sources of two labels
-    assert "+8.5 (-1.4 … +18.7)" in rows[0]
-    assert "…" not in rows[0].replace(" … ", "")
-    assert "over sources" not in result.output
+    rows = [line for line in result.output.splitlines() if line.startswith(("│ real_esrgan_source", "  verdict"))]
+    assert [row.count("inconclusive") for row in rows] == verdicts  # and without the sources of two labels
+    assert all(len(row) <= int(columns) for row in rows)
+    assert "+8.5 (-1.4 … +18.7)" in result.output and "over sources" not in result.output
 
 
 def test_conditional_figures_are_shown_when_asked_for() -> None:

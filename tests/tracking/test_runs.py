@@ -228,6 +228,14 @@ def test_under_mlflow_run_the_waiting_run_is_used(waiting_run: str, terminal: Te
     assert terminal.text == ""
 
 
+def test_a_run_that_nobody_named_has_the_name_of_its_stage(mlflow_store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = MlflowClient().create_run(mlflow.create_experiment("of the user"))
+    monkeypatch.setenv("MLFLOW_RUN_ID", run.info.run_id)
+    with tracking.run("classify raw", experiment="demo", tags=TAGS):
+        pass
+    assert mlflow.get_run(run.info.run_id).info.run_name == "classify raw"
+
+
 def test_under_mlflow_run_nested_runs_are_runs_of_their_own(waiting_run: str, terminal: Terminal) -> None:
     with tracking.run("classify raw", experiment="demo", tags=TAGS, console=terminal.console) as run:
         with tracking.run("seed 1", experiment="demo", tags={}, parent=run, console=terminal.console) as child:

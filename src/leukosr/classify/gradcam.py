@@ -45,7 +45,7 @@ def _attention_of_one(network: nn.Module, image: Tensor, place: int) -> np.ndarr
                 hooks.enter_context(part.register_forward_hook(watch))
         logit = network(image)[0, place]
     if last is None or 2 * last[1] < layers:  # a transformer's only convolution cuts patches
-        raise LeukoError("explain: this backbone has no feature map near its end, which Grad-CAM needs")
+        raise LeukoError("this backbone has no feature map near its end, which Grad-CAM needs")
     maps = last[0]
     (gradient,) = torch.autograd.grad(logit, maps)
     found = (gradient.mean((2, 3), keepdim=True) * maps).sum(1)[0].detach().relu()

@@ -81,7 +81,7 @@ class Classifier(Architecture):
     weights: BackboneWeights = Field(
         description="what the backbone starts from; none: random weights; imagenet…: downloaded once"
     )
-    reads: str = Field(description="file of `weights`, which DVC watches")
+    reads: str = Field(description="internal: file of `weights`, which DVC watches")
     frozen: Literal["none", "backbone", "all_but_last_stage"] = Field(
         description="part of the backbone that keeps its weights"
     )
@@ -153,7 +153,7 @@ class Classifier(Architecture):
 class Experiment(Section):
     """Which arms a classifier trains on and is tested on."""
 
-    reads: str = Field(description="folder that DVC watches: of the arm, or of all arms")
+    reads: str = Field(description="internal: folder that DVC watches: of the arm, or of all arms")
     train: list[str] = Field(min_length=1, description="arms whose images train, together")
     test: str = Field(description="arm whose images are tested")
     classifier: Classifier

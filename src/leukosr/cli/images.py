@@ -177,6 +177,7 @@ def data_add(
         console.print("without classes it serves image quality alone (study.measures, see conf/study/case2_sr.yaml)")
     parts = "" if proposed is None else parts_text(proposed.params.prepare)
     file = study_file(study_name(name))
+    console.print(f"to keep it: git add datasets/{name}.dvc")
     console.print(f"next: write {file} with prepare.root datasets/{name}{parts} (docs/studies.md, Your own images)")
 
 

@@ -71,11 +71,14 @@ def _target(name: str, params: Params, layout: Layout, out: Path | None) -> Iter
         return
     from leukosr import tracking
     from leukosr.tracking.attached import results_of_run
+    from leukosr.tracking.records import of_study
 
     with results_of_run(name) as target:
         yield target
         if name not in ("train_sr", "classify", "sweep"):  # these log their own run
-            with tracking.run(name, experiment=params.study.name, tags={"stage": name}) as tracked:
+            facts = of_study(params)
+            with tracking.run(name, experiment=params.study.name, tags={"stage": name, **facts}) as tracked:
+                tracked.parameters(facts)
                 tracked.folder(target)
 
 

@@ -23,7 +23,9 @@ class Arm(Section):
 
     model_config = ConfigDict(serialize_by_alias=True)
 
-    reads: str = Field(description="path that DVC watches, beside the manifest, the originals and lr/")
+    reads: str = Field(
+        description="internal, but for `by: file`: path that DVC watches, beside the manifest, the originals and lr/"
+    )
     made_from: Literal["low", "original"] = Field(
         alias="from", description="images that the arm is made of: LR images or originals"
     )
@@ -203,7 +205,7 @@ AnyArm = Annotated[
 class Extraction(Section):
     """Cells cut out of the images of an arm: what makes them an arm, too."""
 
-    reads: str = Field(description="path that DVC watches")
+    reads: str = Field(description="internal: path that DVC watches")
     arm: Name | None = Field(default=None, description="whose images they are cut out of; null: the original files")
     file: FileFormat = Field(default="png", description="format of the crops")
     extractor: AnyExtractor

@@ -50,19 +50,19 @@ class Params(Section):
     image: Image
     degrade: Degrade
     starts: dict[str, str] = Field(
-        description="weights -> file that DVC watches for them; all other weights name the file itself"
+        description="internal: weights -> file that DVC watches for them; all other weights name the file itself"
     )
     train_sr: dict[Name, AnyTrainSR]
     upscale: dict[Name, AnyArm]
     extract: dict[Name, Extraction]
     compared_by: dict[str, list[str]] = Field(
-        description="measure -> arms that the stage quality compares with the originals"
+        description="internal: measure -> arms that the stage quality compares with the originals"
     )
-    compared: list[str] = Field(description="arms that the stage quality compares with the originals")
+    compared: list[str] = Field(description="internal: arms that the stage quality compares with the originals")
     quality: Quality
     classifier: Classifier
     classify: dict[Name, Experiment]
-    sweepable: dict[str, list[str]] = Field(description="target of a sweep -> what it may repeat")
+    sweepable: dict[str, list[str]] = Field(description="internal: target of a sweep -> what it may repeat")
     sweep: Sweep
     report: Report
     runtime: Runtime

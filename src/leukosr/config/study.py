@@ -40,7 +40,7 @@ class Budget(Section):
     """What a study may cost; other sections take their values from here."""
 
     name: str = Field(description="name of the budget")
-    column: str = Field(description="column of the sizes in conf/method that SR methods take")
+    column: str = Field(description="internal: column of the sizes in conf/method that SR methods take")
     note: str = Field(description="sentence that every report carries")
     precision: Precision = Field(description="as `classifier.precision`, of every network")
     pretrained: PretrainedWeights = Field(
@@ -59,7 +59,7 @@ class FindSources(Section):
     """What a protocol needs to know the sources."""
 
     stage: dict[str, Provenance]
-    table: str = Field(description="folder of sources.csv that `prepare` reads")
+    table: str = Field(description="internal: folder of sources.csv that `prepare` reads")
 
 
 class ArmLook(Section):

@@ -41,7 +41,7 @@ class Sweep(Section):
         description="what is trained many times: classifiers, or an SR method"
     )
     arm: str | None = Field(description="experiment or training that is repeated; null: the first of the study")
-    reads: str = Field(description="file of the weights that it starts from, which DVC watches")
+    reads: str = Field(description="internal: file of the weights that it starts from, which DVC watches")
     protocol: Protocol | None = Field(description="protocol that classifiers train under; null: the first of the study")
     design: Literal["factorial", "runs", "streams", "search"] = Field(
         description="how runs are chosen (docs/design.md#sweeps)"

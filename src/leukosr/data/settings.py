@@ -72,7 +72,7 @@ class Prepare(Folders):
         description="fraction of each class of the classifiers that they train on, under the protocol paper"
     )
     source_disjoint: SourceDisjoint
-    sources: str = Field(description="folder of sources.csv, where the set has none of its own")
+    sources: str = Field(description="internal: folder of sources.csv, where the set has none of its own")
     source_pattern: str | None = Field(
         description="finds the source, e.g. a patient, in a file name: a regular expression with one group; null: none"
     )

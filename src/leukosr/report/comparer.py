@@ -9,9 +9,11 @@ from typing import Any
 import pandas as pd
 
 from leukosr.config import ByClass, Params
+from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.mistakes import Mistake, confident_mistakes, said_together
 from leukosr.layout import image_file
 from leukosr.quoting import counted
+from leukosr.report.attention import attention_over
 from leukosr.report.grids import RGB, cut, nucleus_box, read_arm, reduced
 from leukosr.report.pictures import image_uri
 from leukosr.report.results import StudyResults
@@ -34,11 +36,27 @@ class Comparer:
 
 
 @dataclass(frozen=True)
+class MistakenCell:
+    """A mistake: data URIs of the image and of the same with Grad-CAM over it (None: there is none), id and caption."""
+
+    uri: str
+    attention: str | None
+    image: str
+    caption: str
+
+
+@dataclass(frozen=True)
 class Gallery:
-    """The surest mistakes of an experiment: data URI, what stands for the picture, caption."""
+    """The surest mistakes of an experiment; `no_map` is why there is no Grad-CAM, empty where there is."""
 
     label: str
-    cells: Sequence[tuple[str, str, str]]
+    cells: Sequence[MistakenCell]
+    no_map: str
+
+    @property
+    def size(self) -> int:
+        """Bytes of the data URIs."""
+        return sum(len(each.uri) + len(each.attention or "") for each in self.cells)
 
 
 def comparer(params: Params, results: StudyResults, room: int) -> Comparer | None:
@@ -133,13 +151,26 @@ def _words(params: Params, count: int, classified: bool, beyond: bool) -> str:
 def galleries(params: Params, results: StudyResults) -> list[Gallery]:
     """The surest mistakes of every experiment on the images that it is tested on; none without wrong ones."""
     found = []
-    for each in results.experiments.values():
-        cells = []
-        for mistake in confident_mistakes(each.predictions, results.classes, MISTAKES):
-            shown = reduced(_read(params, results, each.arm, mistake.image))
-            cells.append((image_uri(shown), mistake.image, _mistake_words(mistake)))
-        if cells:
-            found.append(Gallery(each.look.label, cells))
+    for name, each in results.experiments.items():
+        mistakes = confident_mistakes(each.predictions, results.classes, MISTAKES)
+        if not mistakes:
+            continue
+        seen = {mistake.image: _read(params, results, each.arm, mistake.image) for mistake in mistakes}
+        maps, no_map = dict[str, RGB](), ""
+        try:
+            maps = attention_over(results, name, {each.image: (seen[each.image], each.said) for each in mistakes})
+        except LeukoError as error:  # without weights, or with a transformer, the page is whole but for the maps
+            no_map = str(error)
+        cells = [
+            MistakenCell(
+                image_uri(reduced(seen[mistake.image])),
+                image_uri(reduced(maps[mistake.image])) if maps else None,
+                mistake.image,
+                _mistake_words(mistake),
+            )
+            for mistake in mistakes
+        ]
+        found.append(Gallery(each.look.label, cells, no_map))
     return found
 
 

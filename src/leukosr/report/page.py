@@ -91,7 +91,7 @@ def write_report(
         items = sheet(params, everything, installed, again.command)
         judged, shown_mistakes = judge(params, everything), galleries(params, results)
         room = LARGEST - TEXT - sum(len(each.uri) for each in pictures.values())
-        room -= sum(len(uri) for gallery in shown_mistakes for uri, _, _ in gallery.cells)
+        room -= sum(gallery.size for gallery in shown_mistakes)
         page = Page(
             answer=study_answer(params, everything, judged),
             title=params.study.title,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -33,6 +34,8 @@ FAILURES: tuple[type[BaseException], ...] = (Exception,)
 DEADLINE_SECONDS = 60.0  # of a call
 LAST_SECONDS = 5.0  # of the last call to a server that has failed
 BYTES_PER_SECOND = 1_000_000  # of the slowest server that files are sent to
+
+_DRAWN = re.compile(r"[a-z]+-[a-z]+-\d+")  # the name of a run that nobody named, as `mlflow run` makes one
 
 Watched = Literal["all", "below", "none"]  # system metrics of a run and those below it, of these alone, or of neither
 
@@ -177,7 +180,7 @@ def run(
 
     `again` is the id of a run to resume, `remedy` what the warning advises where MLflow fails, `watched` says which
     runs have system metrics: those of a run above others would hide its scores in a comparison. Under `mlflow run` the
-    code attaches to that run and leaves the experiment as it is. An error inside marks the run as failed and is passed
+    code attaches to that run, names it unless the user did, and leaves the experiment as it is. An error inside marks the run as failed and is passed
     on.
     """
     handle = Run(console or Terminal(stderr=True), parent, remedy=remedy, watched=watched != "none")
@@ -195,7 +198,7 @@ def run(
             end_killed(handle.experiment_id)
         active = mlflow.start_run(
             run_id=attached,
-            run_name=None if attached else name,
+            run_name=name if attached is None or _DRAWN.fullmatch(mlflow.get_run(attached).info.run_name) else None,
             experiment_id=handle.experiment_id,
             nested=above is not None,
             parent_run_id=above,

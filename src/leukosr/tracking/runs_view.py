@@ -6,9 +6,11 @@ import json
 import sys
 from pathlib import Path
 
+import mlflow
 from mlflow import MlflowClient
 
 from leukosr.config import load_params
+from leukosr.tracking.moved import follow_artifacts
 
 VIEW = "leukosr"
 TAG = f"mlflow.sharedViewState.{VIEW}"  # where MLflow keeps a view that an address names; it reads plain JSON, too
@@ -25,6 +27,7 @@ def runs_address(base: str, study: str) -> str:
     Keeps the columns in the experiment, where `mlflow ui` finds them.
     """
     client = MlflowClient()
+    follow_artifacts(mlflow.get_tracking_uri())
     experiment = client.get_experiment_by_name(study)
     if experiment is None:
         return f"{base}/#/experiments?{MODE}"

@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from leukosr.engine.databases import making_tables
+from leukosr.tracking.moved import follow_artifacts
 
 
 @cache
@@ -19,6 +20,7 @@ def open_store(uri: str, deadline: float) -> None:
     """
     with making_tables(uri, deadline):
         MlflowClient(uri)
+        follow_artifacts(uri)
 
 
 def experiment_of(name: str) -> str:

@@ -153,7 +153,7 @@ def test_less_than_six_runs_are_inconclusive() -> None:
 
 def test_what_is_no_pilot_is_refused() -> None:
     lone = one(draw(replace(PILOT, runs=1), "accuracy", 0.0, 1, np.random.default_rng(0)), 0)
-    with pytest.raises(LeukoError, match="are no pilot"):
+    with pytest.raises(LeukoError, match="cannot be a pilot"):
         components(lone, "accuracy")
     arm, other = as_predictions(one(draw(PILOT, "accuracy", 0.0, 1, np.random.default_rng(0)), 0))
     unknown = [replace(each, table=each.table.assign(source="")) for each in (arm, other)]

@@ -122,7 +122,7 @@ def power(found: Components, size: Size, question: Question, points: int = POINT
 
 
 def _seen(found: Components, size: Size, difference: float, draws: np.ndarray) -> Estimated:
-    """What studies of one size would see: differences, their variances and degrees of freedom, one a point."""
+    """What studies of one size would see: differences, their variances and degrees of freedom, one per point."""
     m, s, k = size.runs, size.sources, size.sr_seeds
     if k > 1 and found.networks is None:
         raise LeukoError("plan: nothing is known of SR networks: bring a pilot with a column sr_seed, or --sd-sr")

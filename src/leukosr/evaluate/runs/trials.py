@@ -1,4 +1,4 @@
-"""Tables of trials: one run a row, with its learning rate, the seeds of its randomness streams and its metrics."""
+"""Tables of trials: one run per row, with its learning rate, the seeds of its randomness streams and its metrics."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Trials:
 def read_trials(path: Path, metric: str) -> Trials:
     """Read a table of trials. Raises LeukoError that names the file and what is wrong with it.
 
-    Columns: `trial`, `learning_rate`, any of `STREAMS` holding their seeds, one column a metric; optionally `state`
+    Columns: `trial`, `learning_rate`, any of `STREAMS` holding their seeds, one column per metric; optionally `state`
     (only COMPLETE counts) and `varied` (which stream a designed trial varies, or `all`).
     """
     raw = read_table(path, ("trial", "learning_rate", metric), "a table of trials")
@@ -56,7 +56,7 @@ def read_trials(path: Path, metric: str) -> Trials:
         raise LeukoError(f"{path} holds {len(raw):,} trials; more than {MOST_TRIALS:,} are not taken apart")
     if raw["trial"].duplicated().any():
         twice = short(raw["trial"][raw["trial"].duplicated()].iloc[0])
-        raise LeukoError(f"{path} has trial {twice} twice: one row a trial")
+        raise LeukoError(f"{path} has trial {twice} twice: keep one row per trial")
     raw["value"] = _numbers(path, raw, metric)
     raw["learning_rate"] = _numbers(path, raw, "learning_rate")
     _one_unit(path, raw["value"], metric)
@@ -99,7 +99,7 @@ def _numbers(path: Path, raw: pd.DataFrame, column: str) -> pd.Series:
     if odd.any():
         cell = short(raw[column][odd].iloc[0])
         raise LeukoError(
-            f"{path} has '{cell}' in the column {column}, line {odd.idxmax()}, which is no number of this kind"
+            f"{path} has '{cell}' in the column {column}, line {odd.idxmax()}, which is not a number"
             + (": write a decimal point" if "," in cell else "")
         )
     return numbers.where(np.isfinite(numbers))

@@ -100,7 +100,9 @@ class TrainSR(Section):
 
     method: str
     start: str | None = Field(description="weights to fine-tune from: a file, or pretrained/NAME; null: random ones")
-    reads: str = Field(description="file of the weights, which DVC watches; without any, an input of the stage")
+    reads: str = Field(
+        description="internal: file of the weights, which DVC watches; without any, an input of the stage"
+    )
     only_class: Annotated[str | None, Field(alias="class", description="train on the images of one class; null: all")]
     seed: Seed | None = Field(description="root seed of the training; null: `study.seed`")
     generator: Section

@@ -12,7 +12,7 @@ from leukosr.classify.backbones import ClassifierNetwork
 from leukosr.classify.settings import Architecture
 from leukosr.errors import LeukoError
 
-GRID = 4  # patches a side of a mixture
+GRID = 4  # patches per side of a mixture
 
 
 class TaskClassifier(nn.Module):
