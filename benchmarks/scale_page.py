@@ -14,10 +14,14 @@ Written by `python -m benchmarks.scale`; do not edit. It draws sets of small ima
 four views), runs the stages of a study of image quality on them, each in a process of its own, and keeps each stage
 that is finished: cut, it goes on with the next.
 
-Seconds are without starting Python. Memory is the peak of a process and its workers together, without pages of files,
+Seconds are without starting Python; where it says so, they are processor time of one core that had other work, too,
+and not the time by the clock. Memory is the peak of a process and its workers together, without pages of files,
 which the system takes back when it needs them. Larger images take longer, and no more memory per image of the set:
 stages hold a few at a time. Networks and classifiers are not measured here;
 [benchmarks](benchmarks.md) has their rates.
+
+`provenance` also compares the words of every image with those of all others. That part grows with the square of the
+number of images; in sets as small as these it is hidden behind the rest, which grows in proportion.
 """
 MILLION = 1_000_000
 
@@ -78,13 +82,22 @@ def write_page(machine: Mapping[str, Any], pieces: Sequence[Piece], page: Path) 
     ]
     table = "\n".join("| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows))
     where = f"{machine['cpu']}, {machine['memory_gib']} GiB of memory."
-    when = "Measured " + "; ".join(dict.fromkeys(piece.measured for piece in pieces)) + "."
     largest = [max(found, key=lambda piece: piece.images) for found in by_stage.values()]
     notes = "\n".join(f"- {piece.stage} of {piece.images:,} images: {piece.note}." for piece in largest if piece.note)
-    parts = [HEAD, f"{where} {when}\n", table + "\n", notes + "\n"]
+    parts = [HEAD, f"{where} {_measured(pieces)}\n", table + "\n", notes + "\n"]
     if trends:
         parts.append(_limits(trends, machine["memory_gib"]))
     page.write_text("\n".join(parts), encoding="utf-8")
+
+
+def _measured(pieces: Sequence[Piece]) -> str:
+    """When, at which commit and on how many cores; stage by stage where that differs."""
+    found: dict[str, dict[str, None]] = {}
+    for piece in pieces:
+        found.setdefault(piece.measured, {})[piece.stage] = None
+    if len(found) == 1:
+        return f"Measured {next(iter(found))}."
+    return "Measured " + "; ".join(f"{when}: {', '.join(stages)}" for when, stages in found.items()) + "."
 
 
 def cost(piece: Piece) -> str:
@@ -119,5 +132,5 @@ def _limits(trends: Mapping[str, Trend], memory: int) -> str:
         words += f", which would fill the {memory} GiB of this machine at about {most / 1e6:.1f} million"
     return (
         f"## A million images\n\n{words}. These are computed from the two largest sets above (time by its exponent, at "
-        "least 1; memory by its slope), not measured.\n"
+        "least 1; memory by its slope), not measured; what grows with the square makes `provenance` slower than that.\n"
     )
