@@ -14,7 +14,7 @@ import pytest
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 from tests.faults.racing import at_once, log, sweep
-from tests.faults.small_study import SMALL, make_study
+from tests.small_study import SMALL, make_study
 from tests.faults.tally import Tally
 
 from leukosr.config import Params
