@@ -23,6 +23,7 @@ import yaml
 from hydra.errors import ConfigCompositionException
 
 from leukosr import cli
+from leukosr.errors import LeukoError
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
@@ -61,17 +62,15 @@ def assert_says(printed: str, heading: str, number: int = 0) -> None:
 
 @pytest.fixture
 def fail(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Run a command of the page, `leukosr …`, in this process; what it prints when it fails."""
+    """Run a command of the page, `leukosr …`, in this process; what it prints as it ends with `code`."""
 
-    def run(heading: str, number: int = 0) -> str:
+    def run(heading: str, number: int = 0, code: int = 1) -> str:
         words = shlex.split(sections()[heading][number][0].rpartition("; ")[2])
-        while "=" in words[0]:
-            monkeypatch.setenv(*words.pop(0).split("=", 1))
         monkeypatch.setattr(sys, "argv", words)
         with pytest.raises(SystemExit) as stop:
             cli.main()
         printed = capsys.readouterr()
-        assert stop.value.code == 1
+        assert stop.value.code == code
         return printed.out + printed.err
 
     return run
@@ -129,7 +128,8 @@ def test_no_active_environment(project: Path, fail: Callable[..., str], monkeypa
     monkeypatch.setattr(
         "leukosr.doctor.project.shutil.which", lambda name: None if name in ("leukosr", "dvc") else f"/usr/bin/{name}"
     )
-    assert_says(fail("The environment is not active"), "The environment is not active")
+    heading = "The environment is not active"
+    assert_says(fail(heading, code=0), heading)
 
 
 def test_another_folder(fail: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,9 +197,14 @@ def test_a_busy_dvc(project: Path) -> None:
     assert_says(message, "DVC is busy")
 
 
-def test_a_database_that_cannot_be_reached(project: Path, fail: Callable[..., str]) -> None:
+def test_a_database_that_cannot_be_reached() -> None:
+    from leukosr.tracking.trial_storage import open_storage
+
     heading = "The database of a sweep cannot be reached"
-    assert_says(fail(heading), heading)
+    (url,) = re.findall(r"STORAGE=(\S+)", sections()[heading][0][0])
+    with pytest.raises(LeukoError) as error:
+        open_storage(url, 10)
+    assert_says(str(error.value), heading)
 
 
 def test_out_with_other_files(project: Path, fail: Callable[..., str]) -> None:

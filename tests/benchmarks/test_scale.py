@@ -1,9 +1,10 @@
-"""The benchmark of growth: its set, that it goes on where it was, and what its page says."""
+"""The benchmark of scale: its set, that it resumes where it was, and what its page says."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,7 @@ def test_a_run_with_fewer_images_keeps_the_pieces_of_more(tmp_path: Path, monkey
     monkeypatch.setattr(scale, "PAGE", tmp_path / "scale.md")
     monkeypatch.setattr(scale, "machine_of", lambda pieces: MACHINE)
     monkeypatch.setattr(scale, "usable_cores", lambda: 1)
+    monkeypatch.setattr(scale, "params_for", lambda root: SimpleNamespace(model_dump=lambda mode: {}))
     monkeypatch.setattr(scale, "draw_set", lambda folder, count: folder.mkdir(parents=True))
     monkeypatch.setattr(scale, "peak_memory", lambda *asked, counted: (1.0 + asked[-1], 1e8))
     monkeypatch.setattr(scale, "note", lambda stage, home: "")
