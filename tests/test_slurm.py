@@ -17,10 +17,14 @@ JOBS = sorted((ROOT / "slurm").glob("*.sbatch"))
 OPTION = re.compile(r"^#SBATCH --([a-z-]+)(?:=(\S+))?$", re.MULTILINE)
 NODES = ("node-a", "node-b")
 SHARED = {"LEUKOSR_OPTUNA_STORAGE": "postgresql://user@host/optuna", "MLFLOW_TRACKING_URI": "http://host:5000"}
+SCONTROL = f"""case "$*" in
+  "show hostnames node-[a-b]") printf "%s\\n" {" ".join(NODES)} ;;
+  requeue*) echo "$*" > "$SLURM_SUBMIT_DIR/requeued" ;;
+  *) exit 1 ;;
+esac"""
 # stand-ins: srun runs its command once per node, the programs of the environment print how they were called
 PROGRAMS = {
-    "scontrol": 'case "$*" in "show hostnames node-[a-b]") printf "%s\\n" ' + " ".join(NODES) + ' ;; requeue*) echo "$*" > '
-    '"$SLURM_SUBMIT_DIR/requeued" ;; *) exit 1 ;; esac',
+    "scontrol": SCONTROL,
     "srun": 'shift; for SLURM_NODEID in 0 1; do export SLURM_NODEID; "$@"; done',
     **dict.fromkeys(("torchrun", "dvc", "leukosr"), 'printf "%s\\n" "$(basename "$0") $*"'),
 }

@@ -80,7 +80,10 @@ class Round:
     gray_probability: Annotated[
         float, Field(description="probability of noise that is equal in the three channels")
     ] = 0.4
-    jpeg_quality: Annotated[tuple[int, int], Field(description="range of the quality of the JPEG compression")] = (30, 95)
+    jpeg_quality: Annotated[tuple[int, int], Field(description="range of the quality of the JPEG compression")] = (
+        30,
+        95,
+    )
 
     def __post_init__(self) -> None:
         """Refuse values that cannot be drawn from with LeukoError."""
