@@ -15,10 +15,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 JOBS = sorted((ROOT / "slurm").glob("*.sbatch"))
 OPTION = re.compile(r"^#SBATCH --([a-z-]+)(?:=(\S+))?$", re.MULTILINE)
-NODES = ("node-a", "node-b")
 SHARED = {"LEUKOSR_OPTUNA_STORAGE": "postgresql://user@host/optuna", "MLFLOW_TRACKING_URI": "http://host:5000"}
-SCONTROL = f"""case "$*" in
-  "show hostnames node-[a-b]") printf "%s\\n" {" ".join(NODES)} ;;
+SCONTROL = r"""case "$*" in
+  "show hostnames node-[a-b]") printf "%s\n" node-a node-b ;;
   requeue*) echo "$*" > "$SLURM_SUBMIT_DIR/requeued" ;;
   *) exit 1 ;;
 esac"""
