@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log
@@ -12,7 +13,7 @@ HEAD = """# Scale
 
 Written by `python -m benchmarks.scale`; do not edit. It draws sets of small images (32×32, each cell in
 four views), runs the stages of a study of image quality on them, each in a process of its own, and keeps each stage
-that is finished: cut, it goes on with the next.
+that is finished: after an interruption it resumes with the next.
 
 Seconds are without starting Python; where it says so, they are processor time of one core that had other work, too,
 and not the time by the clock. Memory is the peak of a process and its workers together, without pages of files,
@@ -91,13 +92,19 @@ def write_page(machine: Mapping[str, Any], pieces: Sequence[Piece], page: Path) 
 
 
 def _measured(pieces: Sequence[Piece]) -> str:
-    """When, at which commit and on how many cores; stage by stage where that differs."""
-    found: dict[str, dict[str, None]] = {}
+    """When, at which commit and on how many cores; stage by stage, and set by set, where that differs."""
+    found: dict[str, dict[str, list[int]]] = {}
     for piece in pieces:
-        found.setdefault(piece.measured, {})[piece.stage] = None
+        found.setdefault(piece.measured, {}).setdefault(piece.stage, []).append(piece.images)
     if len(found) == 1:
         return f"Measured {next(iter(found))}."
-    return "Measured " + "; ".join(f"{when}: {', '.join(stages)}" for when, stages in found.items()) + "."
+    times = Counter(stage for stages in found.values() for stage in stages)
+
+    def named(stage: str, counts: Sequence[int]) -> str:
+        return stage if times[stage] == 1 else f"{stage} of {', '.join(f'{count:,}' for count in counts)}"
+
+    parts = (f"{when}: {', '.join(named(*each) for each in stages.items())}" for when, stages in found.items())
+    return "Measured " + "; ".join(parts) + "."
 
 
 def cost(piece: Piece) -> str:

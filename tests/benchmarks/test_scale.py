@@ -93,7 +93,7 @@ def test_a_run_with_fewer_images_keeps_the_pieces_of_more(tmp_path: Path, monkey
     ]
     assert [piece["stage"] for piece in pieces if piece["seconds"] == 2] == ["provenance"]
     page = (tmp_path / "scale.md").read_text(encoding="utf-8")
-    assert "1 core, processor time: provenance" in page and "| report | 1.0 s, 95 MiB | 1.0 s, 95 MiB |" in page
+    assert "1 core, processor time: provenance of 1,000." in page and "| report | 1.0 s, 95 MiB | 1.0 s, 95 MiB |" in page
 
 
 def test_processor_time_of_several_cores_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
