@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import log
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,9 @@ class Piece:
 
 @dataclass(frozen=True)
 class Trend:
-    """How a stage grows, from its two largest sets: time as images to the power of `exponent`; MiB per 1,000 images."""
+    """How a stage grows: time as images to the power of `exponent`, from its two largest sets; MiB per 1,000 images,
+    the most between any two sets that follow each other, since parts that grow late hide behind parts that end early.
+    """
 
     last: Piece
     exponent: float
@@ -60,9 +63,10 @@ def trend_of(pieces: Sequence[Piece]) -> Trend | None:
     """Of one stage; None where it was measured on one set alone."""
     if len(pieces) < 2:
         return None
-    before, last = sorted(pieces, key=lambda piece: piece.images)[-2:]
+    steps = list(pairwise(sorted(pieces, key=lambda piece: piece.images)))
+    before, last = steps[-1]
     exponent = log(last.seconds / before.seconds) / log(last.images / before.images)
-    return Trend(last, exponent, 1000 * (last.peak_mib - before.peak_mib) / (last.images - before.images))
+    return Trend(last, exponent, max(1000 * (b.peak_mib - a.peak_mib) / (b.images - a.images) for a, b in steps))
 
 
 def write_page(machine: Mapping[str, Any], pieces: Sequence[Piece], page: Path) -> None:
@@ -138,6 +142,7 @@ def _limits(trends: Mapping[str, Trend], memory: int) -> str:
         most = trend.last.images + (memory * 1024 - trend.last.peak_mib) / trend.mib * 1000
         words += f", which would fill the {memory} GiB of this machine at about {most / 1e6:.1f} million"
     return (
-        f"## A million images\n\n{words}. These are computed from the two largest sets above (time by its exponent, at "
-        "least 1; memory by its slope), not measured; what grows with the square makes `provenance` slower than that.\n"
+        f"## A million images\n\n{words}. These are computed, not measured: time by the exponent between the two "
+        "largest sets, at least 1; memory by the steepest slope between two sets. What grows with the square makes "
+        "`provenance` slower than that.\n"
     )

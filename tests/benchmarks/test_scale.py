@@ -93,7 +93,9 @@ def test_a_run_with_fewer_images_keeps_the_pieces_of_more(tmp_path: Path, monkey
     ]
     assert [piece["stage"] for piece in pieces if piece["seconds"] == 2] == ["provenance"]
     page = (tmp_path / "scale.md").read_text(encoding="utf-8")
-    assert "1 core, processor time: provenance of 1,000." in page and "| report | 1.0 s, 95 MiB | 1.0 s, 95 MiB |" in page
+    assert (
+        "1 core, processor time: provenance of 1,000." in page and "| report | 1.0 s, 95 MiB | 1.0 s, 95 MiB |" in page
+    )
 
 
 def test_processor_time_of_several_cores_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,6 +111,12 @@ def test_pieces_of_another_machine_are_not_mixed(tmp_path: Path, monkeypatch: py
     assert scale.machine_of([])["cpu"] == "another" and "cores" not in scale.machine_of([])
     with pytest.raises(LeukoError, match="another cpu"):
         scale.machine_of([Piece("prepare", 1000, 1.0, 100.0)])
+
+
+def test_memory_is_foretold_by_its_steepest_slope() -> None:
+    sizes = {1000: 100.0, 3000: 150.0, 10_000: 157.0}
+    trend = trend_of([Piece("provenance", images, images / 100, mib) for images, mib in sizes.items()])
+    assert trend is not None and trend.mib == 25 and trend.exponent == pytest.approx(1)
 
 
 def test_one_size_alone_shows_no_growth(tmp_path: Path) -> None:
