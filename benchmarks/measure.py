@@ -96,18 +96,6 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Growth:
-    """Cost of one stage at one size of the set, of whose images it processes some or all."""
-
-    stage: str
-    images: int
-    processed: int
-    seconds: float
-    peak_mib: float
-    measured: str = ""
-
-
-@dataclass(frozen=True)
 class Comparison:
     """Seconds an item of the reference and of ours, one of each a round."""
 

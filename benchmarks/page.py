@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import Growth, Row
+from benchmarks.measure import Row
 from benchmarks.results import Results, read_results, shown
 from benchmarks.roofline import BF16, COPY, FP32
 
@@ -53,8 +53,6 @@ def _chapter(results: Results) -> str:
         parts += ["\n".join(notes)]
     if missed := [row for row in results.rows if row.met is False]:
         parts += ["### Goals that are missed, and the limit", "\n".join(_limit(row, results.rows) for row in missed)]
-    if results.growth:
-        parts += ["### Growth with the number of images", _growth(results.growth)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -75,12 +73,10 @@ def _note(row: Row) -> str:
 def _measured(results: Results) -> str:
     """When and at which commit; benchmark by benchmark where that differs."""
     found: dict[str, list[str]] = {}
-    for name, measured in [(row.benchmark, row.measured) for row in results.rows] + [
-        ("growth", line.measured) for line in results.growth
-    ]:
-        names = found.setdefault(measured or "at an unknown commit", [])
-        if name not in names:
-            names.append(name)
+    for row in results.rows:
+        names = found.setdefault(row.measured or "at an unknown commit", [])
+        if row.benchmark not in names:
+            names.append(row.benchmark)
     if len(found) == 1:
         return f"Measured {next(iter(found))}."
     return "Measured " + "; ".join(f"{when}: {', '.join(names)}" for when, names in found.items()) + "."
@@ -121,23 +117,3 @@ def _limit(row: Row, rows: Sequence[Row]) -> str:
             sentences.append(f"running as fast as a matrix product would be {reference / compute:.2f}x the reference")
     text = ". ".join(sentence[:1].upper() + sentence[1:] for sentence in sentences) or "No limit was measured"
     return f"- **{row.name}** ({shown(row.ratio if row.ratio is not None else row.ours)} for {row.goal}): {text}."
-
-
-def _growth(lines: Sequence[Growth]) -> str:
-    counts = sorted({line.images for line in lines})
-    table = [
-        "(`upscale` and `quality` process the classifiers' images alone; their numbers stand in brackets.)\n",
-        "| stage | " + " | ".join(f"{count:,} images" for count in counts) + " |",
-        "|---" * (len(counts) + 1) + "|",
-    ]
-    for stage in dict.fromkeys(line.stage for line in lines):
-        found = {line.images: line for line in lines if line.stage == stage}
-        table.append(f"| {stage} | " + " | ".join(_cost(found.get(count)) for count in counts) + " |")
-    return "\n".join(table)
-
-
-def _cost(line: Growth | None) -> str:
-    if line is None:
-        return "–"
-    part = "" if line.processed == line.images else f" ({line.processed:,})"
-    return f"{line.seconds:.1f} s, {line.peak_mib:.0f} MiB{part}"

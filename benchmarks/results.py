@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.table import Table
 
-from benchmarks.measure import Growth, Row, Work
+from benchmarks.measure import Row, Work
 from leukosr.errors import LeukoError
 from leukosr.files import write_json
 
@@ -21,13 +21,12 @@ class Results:
 
     machine: dict[str, Any]
     rows: list[Row]
-    growth: list[Growth]
 
 
 def read_results(path: Path) -> Results:
     """Read a file that `write_results` wrote."""
     content = json.loads(path.read_text(encoding="utf-8"))
-    return Results(content["machine"], [_row(row) for row in content["rows"]], [Growth(**g) for g in content["growth"]])
+    return Results(content["machine"], [_row(row) for row in content["rows"]])
 
 
 def _row(values: dict[str, Any]) -> Row:
@@ -37,9 +36,9 @@ def _row(values: dict[str, Any]) -> Row:
 
 
 def write_results(path: Path, results: Results) -> None:
-    """Write machine facts, one object a row and one a line of growth."""
+    """Write machine facts and one object per row."""
     rows = [{**asdict(row), "met": row.met} for row in results.rows]
-    write_json(path, {"machine": results.machine, "rows": rows, "growth": [asdict(g) for g in results.growth]})
+    write_json(path, {"machine": results.machine, "rows": rows})
 
 
 def merged(old: Results | None, new: Results, measured: Iterable[str], order: Sequence[str]) -> Results:
@@ -57,7 +56,7 @@ def merged(old: Results | None, new: Results, measured: Iterable[str], order: Se
     again = set(measured)
     rows = [row for row in old.rows if row.benchmark not in again] + new.rows
     rows.sort(key=lambda row: order.index(row.benchmark))
-    return Results(new.machine, rows, new.growth if "growth" in again else old.growth)
+    return Results(new.machine, rows)
 
 
 def table_of(rows: Sequence[Row]) -> Table:
@@ -69,14 +68,6 @@ def table_of(rows: Sequence[Row]) -> Table:
         goal = f"[{colour}]{row.goal or '–'}[/]"
         figures = (shown(row.reference), shown(row.ours), shown(row.ratio))
         table.add_row(row.name, row.unit, *figures, spread, goal, str(row.rounds))
-    return table
-
-
-def growth_table(lines: Sequence[Growth]) -> Table:
-    """Seconds and memory for a terminal."""
-    table = Table("stage", "images", "s", "peak MiB", title="Growth")
-    for line in sorted(lines, key=lambda line: line.stage):
-        table.add_row(line.stage, str(line.images), f"{line.seconds:.1f}", f"{line.peak_mib:.0f}")
     return table
 
 

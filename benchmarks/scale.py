@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import shutil
 import sys
 import time
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pandas as pd
 import psutil
@@ -51,28 +52,54 @@ app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 def main(
     images: Annotated[int, typer.Option(min=100, help="The largest set.")] = 100_000,
     folder: Annotated[Path, typer.Option(help="Sets and finished pieces.")] = Path(".leukosr/scale"),
+    cpu_time: Annotated[
+        bool, typer.Option("--cpu-time", help="Count processor time: for one core (taskset) that has other work, too.")
+    ] = False,
 ) -> None:
     """Measure sets of 1,000, 3,000, 10,000, 30,000 … images; write benchmarks/scale.json and docs/scale.md.
 
-    Both are written after each piece, a stage on a set. A finished piece is not measured again; remove the folder to
-    begin anew.
+    Both are written after each piece, a stage on a set, and hold all pieces in the folder, also those of larger sets
+    that an earlier run measured. A finished piece is not measured again; remove the folder to begin anew.
     """
-    machine = {**in_child(machine_facts), "memory_gib": round(psutil.virtual_memory().total / 2**30)}
+    folder = folder.resolve()
     counts = [*(count for count in COUNTS if count < images), images]
-    pieces: list[Piece] = []
     try:
-        for piece in measure_all(folder.resolve(), counts):
-            pieces.append(piece)
+        if cpu_time and usable_cores() > 1:
+            raise LeukoError("--cpu-time adds up the time of all cores: name one, as in `taskset -c 0 python -m …`")
+        machine = machine_of(finished(folder))
+        for done, piece in enumerate(measure_all(folder, counts, cpu_time), 1):
+            pieces = finished(folder)
             write_json(RESULTS, {"machine": machine, "pieces": [asdict(each) for each in pieces]})
             write_page(machine, pieces, PAGE)
-            done = f"{len(pieces)} of {len(counts) * len(STAGES)} pieces"
-            print(f"scale: {piece.stage} of {piece.images:,} images: {cost(piece)} ({done})", flush=True)
+            part = f"{done} of {len(counts) * len(STAGES)} pieces"
+            print(f"scale: {piece.stage} of {piece.images:,} images: {cost(piece)} ({part})", flush=True)
     except LeukoError as error:
         sys.exit(f"error: {error}")
     print(f"scale: up to {images:,} images -> {RESULTS}, {PAGE}")
 
 
-def measure_all(folder: Path, counts: list[int]) -> Iterator[Piece]:
+def machine_of(pieces: list[Piece]) -> dict[str, Any]:
+    """What every piece has in common; the number of cores stands with each.
+
+    Raises LeukoError where there are `pieces` already and the results are of another machine.
+    """
+    facts = {**in_child(machine_facts), "memory_gib": round(psutil.virtual_memory().total / 2**30)}
+    machine = {key: value for key, value in facts.items() if key != "cores"}
+    if pieces and RESULTS.is_file():
+        known = json.loads(RESULTS.read_text(encoding="utf-8"))["machine"]
+        if different := [key for key in machine if known.get(key) != machine[key]]:
+            raise LeukoError(f"{RESULTS} has another {', '.join(different)}: name a new --folder and begin anew")
+    return machine
+
+
+def finished(folder: Path) -> list[Piece]:
+    """All pieces that were measured in `folder`, smallest sets first."""
+    files = folder.glob("*/pieces/*.json")
+    found = [Piece(**json.loads(file.read_text(encoding="utf-8"))) for file in files]
+    return sorted(found, key=lambda piece: (piece.images, STAGES.index(piece.stage)))
+
+
+def measure_all(folder: Path, counts: list[int], cpu_time: bool) -> Iterator[Piece]:
     """All stages on sets of so many images, smallest first; then the search for sources, which takes far longer.
 
     What stages made is removed once a set is finished, and the images with it after their search.
@@ -84,23 +111,23 @@ def measure_all(folder: Path, counts: list[int]) -> Iterator[Piece]:
             for stage in stages:
                 kept = home / "pieces" / f"{stage}.json"
                 if not kept.is_file():
-                    write_json(kept, asdict(measure(stage, count, home)))
+                    write_json(kept, asdict(measure(stage, count, home, cpu_time)))
                 yield Piece(**json.loads(kept.read_text(encoding="utf-8")))
             for made in home.iterdir():
                 if made.is_dir() and made.name not in left:
                     shutil.rmtree(made)
 
 
-def measure(stage: str, count: int, home: Path) -> Piece:
+def measure(stage: str, count: int, home: Path, cpu_time: bool) -> Piece:
     """Run one stage on a set of `count` images in `home`, which earlier stages have worked on."""
     if not (home / "set").is_dir():
         draw_set(home / "set", count)
     params = params_for(home / "set").model_dump(mode="json")
     (home / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     shutil.rmtree(home / "state", ignore_errors=True)  # a search that goes on would show a part of its time
-    seconds, peak = peak_memory(run_stage, stage, home, counted=private_memory)
-    cores = usable_cores()
-    when = f"{date.today():%Y-%m-%d}, commit {git_commit()[:9]}, {cores} core{'s' if cores > 1 else ''}"
+    seconds, peak = peak_memory(run_stage, stage, home, cpu_time, counted=private_memory)
+    cores, clock = usable_cores(), ", processor time" if cpu_time else ""
+    when = f"{date.today():%Y-%m-%d}, commit {git_commit()[:9]}, {cores} core{'s' if cores > 1 else ''}{clock}"
     return Piece(stage, count, seconds, peak / MIB, note(stage, home), when)
 
 
@@ -116,8 +143,11 @@ def params_for(root: Path) -> Params:
     return params.model_copy(update={"prepare": params.prepare.model_copy(update={"root": str(root)})})
 
 
-def run_stage(stage: str, home: Path) -> float:
-    """Run a stage as its command does; seconds without starting Python and reading params.yaml."""
+def run_stage(stage: str, home: Path, cpu_time: bool) -> float:
+    """Run a stage as its command does; seconds without starting Python and reading params.yaml.
+
+    Processor time is that of this process and of the workers that have ended.
+    """
     from rich.console import Console
 
     from leukosr.stages.context import Context
@@ -126,13 +156,14 @@ def run_stage(stage: str, home: Path) -> float:
     name, *arm = stage.split()
     module = importlib.import_module(f"leukosr.stages.{name}")
     params, console = load_params(home / "params.yaml"), Console(quiet=True)
-    started = time.perf_counter()
+    clock = (lambda: sum(os.times()[:4])) if cpu_time else time.perf_counter
+    started = clock()
     if name == SEARCH:
         module.run_folder(home / "set", home / "provenance", console, Search(state=home / "state"))
     else:
         layout = Layout(params.study.name, home / "outputs", home / "reports")
         module.run(Context(params, layout, console), *arm)
-    return time.perf_counter() - started
+    return clock() - started
 
 
 def note(stage: str, home: Path) -> str:

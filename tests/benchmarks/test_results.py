@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from benchmarks import __main__ as command
 from benchmarks import measure, runner
 from benchmarks.machine import machine_facts
-from benchmarks.measure import Growth, Row, Work
+from benchmarks.measure import Row, Work
 from benchmarks.page import write_page
 from benchmarks.results import Results, merged, read_results, write_results
 from benchmarks.roofline import with_goal
@@ -22,18 +22,19 @@ MACHINE = {
     "cpu": "a processor", "cores": 2, "cpu_capability": "AVX512", "amx": False, "bf16_native": True, "limited_by": [],
     "device": "cpu", "torch": "2",
 }  # fmt: skip
-ORDER = ("roofline", "first", "second", "growth")
+ORDER = ("roofline", "first", "second")
 BEST = [
     Row("roofline", "matrix product, bf16", "GFLOP/s", 100.0, 200.0),
     Row("roofline", "memory copy", "GB/s", None, 10.0),
 ]
 SLOW = Row("first", "upscaling", "images/s", 1.0, 2.0, 2.0, (1.9, 2.1), "ratio >= 4", 5, work=Work(5e10, 1e9, "bf16"))
-FAST = Row("second", "comparing", "pairs/s", 10.0, 50.0, 5.0, (4.9, 5.2), "ratio >= 4", 5, "two workers")
-GROWTH = [Growth("degrade", 1000, 1000, 2.0, 100.0, "then"), Growth("degrade", 4000, 800, 8.0, 101.0, "then")]
+FAST = Row(
+    "second", "comparing", "pairs/s", 10.0, 50.0, 5.0, (4.9, 5.2), "ratio >= 4", 5, "two workers", measured="then"
+)  # fmt: skip
 
 
 def test_results_come_back_as_they_were_written(tmp_path: Path) -> None:
-    results = Results(MACHINE, [*BEST, SLOW, FAST], GROWTH)
+    results = Results(MACHINE, [*BEST, SLOW, FAST])
     write_results(tmp_path / "results.json", results)
     assert read_results(tmp_path / "results.json") == results
     content = json.loads((tmp_path / "results.json").read_text())
@@ -44,17 +45,16 @@ def test_results_come_back_as_they_were_written(tmp_path: Path) -> None:
 
 
 def test_a_benchmark_measured_again_replaces_its_own_rows_alone() -> None:
-    old = Results(MACHINE, [SLOW, FAST], GROWTH)
+    old = Results(MACHINE, [SLOW, FAST])
     faster = replace(SLOW, ours=8.0, ratio=8.0)
-    new = merged(old, Results(MACHINE, [faster], []), ["first"], ORDER)
-    assert new == Results(MACHINE, [faster, FAST], GROWTH)
-    assert merged(old, Results(MACHINE, [], GROWTH[:1]), ["growth"], ORDER).growth == GROWTH[:1]
+    new = merged(old, Results(MACHINE, [faster]), ["first"], ORDER)
+    assert new == Results(MACHINE, [faster, FAST])
     with pytest.raises(LeukoError, match="another cpu, cores"):
-        merged(old, Results({**MACHINE, "cpu": "faster", "cores": 64}, [], []), ["first"], ORDER)
+        merged(old, Results({**MACHINE, "cpu": "faster", "cores": 64}, []), ["first"], ORDER)
 
 
 def test_the_page_shows_the_rows_and_the_limit_of_a_missed_goal(tmp_path: Path) -> None:
-    write_results(tmp_path / "results.json", Results(MACHINE, [*BEST, SLOW, FAST], GROWTH))
+    write_results(tmp_path / "results.json", Results(MACHINE, [*BEST, SLOW, FAST]))
     write_page([tmp_path / "results.json"], tmp_path / "page.md")
     page = (tmp_path / "page.md").read_text()
     assert "## On a processor, a processor with AVX-512 BF16" in page
@@ -67,9 +67,8 @@ def test_the_page_shows_the_rows_and_the_limit_of_a_missed_goal(tmp_path: Path) 
     assert "takes 0.25 s" in missed
     assert "50 % of the product" in missed
     assert "4.00x the reference" in missed
-    assert "comparing" not in missed.partition("### Growth")[0]
-    assert "| degrade | 2.0 s, 100 MiB | 8.0 s, 101 MiB (800) |" in page
-    assert "Measured at an unknown commit: roofline, first, second; then: growth." in page
+    assert "comparing" not in missed
+    assert "Measured at an unknown commit: roofline, first; then: second." in page
 
 
 def test_the_goal_of_a_network_is_what_the_measured_machine_allows(tmp_path: Path) -> None:
@@ -81,7 +80,7 @@ def test_the_goal_of_a_network_is_what_the_measured_machine_allows(tmp_path: Pat
     assert with_goal(replace(FAST, allowed=5.6), BEST).goal == "ratio >= 3.50"
     assert with_goal(FAST, BEST) == FAST  # nothing of it depends on the processor
     assert with_goal(SLOW, []) == SLOW  # the roofline was not measured
-    write_results(tmp_path / "results.json", Results(MACHINE, [*BEST, row], []))
+    write_results(tmp_path / "results.json", Results(MACHINE, [*BEST, row]))
     write_page([tmp_path / "results.json"], tmp_path / "page.md")
     page = (tmp_path / "page.md").read_text()
     assert "- upscaling: the first goal, ratio >= 4, was set for a processor with AMX." in page
@@ -90,8 +89,8 @@ def test_the_goal_of_a_network_is_what_the_measured_machine_allows(tmp_path: Pat
 def test_an_older_processor_has_a_chapter_of_its_own(tmp_path: Path) -> None:
     limits = ["ATEN_CPU_CAPABILITY=avx2", "ONEDNN_MAX_CPU_ISA=AVX2"]
     older = {**MACHINE, "cpu_capability": "AVX2", "bf16_native": False, "limited_by": limits}
-    write_results(tmp_path / "results.json", Results(MACHINE, [FAST], []))
-    write_results(tmp_path / "results-avx2.json", Results(older, [FAST], []))
+    write_results(tmp_path / "results.json", Results(MACHINE, [FAST]))
+    write_results(tmp_path / "results-avx2.json", Results(older, [FAST]))
     write_page([tmp_path / "results.json", tmp_path / "results-avx2.json"], tmp_path / "page.md")
     page = (tmp_path / "page.md").read_text()
     assert "## On a processor without bf16 instructions (AVX2)" in page

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 import shutil
 import signal
@@ -15,12 +13,9 @@ from typing import Any
 
 import pytest
 import yaml
-from rich.console import Console
+from tests.small_study import CELLS, make_study
 
 from leukosr.config import Params
-from leukosr.layout import Layout
-from leukosr.stages import degrade, prepare, synthesize, upscale
-from leukosr.stages.context import Context
 
 SIZES = {
     "srgan": {
@@ -45,14 +40,8 @@ SIZES = {
     },
 }
 TINY = (
-    "study=demo", "budget=smoke", "arms=[raw,srgan,real_esrgan]",
-    "synthesize.demo.folder=set", "synthesize.demo.height=64", "synthesize.demo.width=64",
-    "synthesize.demo.train_sources=2", "synthesize.demo.test_sources=2", "synthesize.demo.views=2",
-    "prepare.root=set", "image.height=64", "image.width=64", "study.seeds=[1]",
-    "budget.per_class.sr_train=2", "budget.per_class.sr_val=1", "budget.per_class.classifier=4",
-    "budget.classify.epochs=2", "budget.classify.batch=8", "classifier.learning_rate=1e-4", "budget.precision=fp32",
+    *CELLS, "arms=[raw,srgan,real_esrgan]", "study.seeds=[1]", "classifier.learning_rate=1e-4", "budget.precision=fp32",
     "train_sr.real_esrgan.losses.perceptual=0.0",
-    "runtime.device=cpu", "runtime.workers=1", "runtime.log_models=false",
     *(f"train_sr.{name}.{key}={value}" for name, sizes in SIZES.items() for key, value in sizes.items()),
 )  # fmt: skip
 LEUKOSR = (sys.executable, "-m", "leukosr")
@@ -81,15 +70,9 @@ def study(
     compose_params: Callable[..., Params], mlflow_template: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """A folder with a tiny study, degraded and ready to train."""
-    folder, params = tmp_path_factory.mktemp("study"), compose_params(*TINY)
+    folder = tmp_path_factory.mktemp("study")
     shutil.copyfile(mlflow_template, folder / "mlflow.db")
-    quiet = Console(file=io.StringIO())
-    with contextlib.chdir(folder):
-        context = Context(params, Layout("demo"), quiet)
-        synthesize.run(context, "demo")
-        prepare.run(context)
-        degrade.run(context)
-        upscale.run(context, "raw")
+    make_study(folder, compose_params(*TINY))
     return folder
 
 

@@ -36,6 +36,17 @@ def test_a_log_gets_a_line_per_minute(monkeypatch: pytest.MonkeyPatch, capsys: p
     ]
 
 
+def test_what_an_interrupted_run_had_done_is_no_part_of_the_rate(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter([0.0, 0.1, 0.2, 60.0, 120.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    with progress(1000, "training") as advance:
+        for steps in (300, 400, 0, 60):
+            advance(steps, "")
+    assert capsys.readouterr().err.splitlines() == ["training: 760 of 1,000, 0.5/s, 0:08:00 left"]
+
+
 def test_a_terminal_shows_the_description_the_count_and_the_note() -> None:
     if sys.platform == "win32":
         pytest.skip("there are no pseudo-terminals on Windows")

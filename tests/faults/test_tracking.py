@@ -16,8 +16,8 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from tests.faults.broken_server import FAULTS, BrokenServer
-from tests.faults.small_study import LAYOUT, QUIET, SMALL, make_study
 from tests.faults.tally import Tally
+from tests.small_study import LAYOUT, QUIET, SMALL, make_study
 
 from leukosr.classify.trainer import predict
 from leukosr.config import Params

@@ -14,8 +14,8 @@ import pytest
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 from tests.faults.racing import at_once, log, sweep
-from tests.faults.small_study import SMALL, make_study
 from tests.faults.tally import Tally
+from tests.small_study import SMALL, make_study
 
 from leukosr.config import Params
 from leukosr.tracking.trial_storage import open_storage

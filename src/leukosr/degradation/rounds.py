@@ -17,6 +17,7 @@ ResizeMode = Literal["area", "bilinear", "bicubic"]
 RESIZE_MODES: tuple[ResizeMode, ...] = ("area", "bilinear", "bicubic")
 Range = tuple[float, float]
 
+KERNEL_SIZES = (7, 9, 11, 13, 15, 17, 19, 21)  # as published, of both rounds and of the filter after them
 # Lowest cutoff of a sinc kernel, in radians per pixel: a large kernel can hold a lower frequency.
 SMALL_SINC_CUTOFF, LARGE_SINC_CUTOFF, LARGE_SINC_SIZE = math.pi / 3, math.pi / 5, 13
 
@@ -66,16 +67,7 @@ class Round:
     resize_scale: Annotated[Range, Field(description="range of the change of size")]
     gaussian_sigma: Annotated[Range, Field(description="range of the sd of Gaussian noise in grey levels")]
     poisson_scale: Annotated[Range, Field(description="range of the factor of shot noise")]
-    kernel_sizes: Annotated[tuple[int, ...], Field(description="sides of the kernels in pixels, odd")] = (
-        7,
-        9,
-        11,
-        13,
-        15,
-        17,
-        19,
-        21,
-    )
+    kernel_sizes: Annotated[tuple[int, ...], Field(description="sides of the kernels in pixels, odd")] = KERNEL_SIZES
     kernels: KernelMix = field(default_factory=KernelMix)
     sinc_probability: Annotated[
         float, Field(description="probability of a sinc kernel in the place of one of `kernels`")

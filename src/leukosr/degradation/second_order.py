@@ -12,6 +12,7 @@ from leukosr.degradation.jpeg import jpeg
 from leukosr.degradation.kernels import BlurKernel, Sinc
 from leukosr.degradation.noise import ImageF, add_gaussian_noise, add_poisson_noise
 from leukosr.degradation.rounds import (
+    KERNEL_SIZES,
     Noise,
     ResizeMix,
     ResizeMode,
@@ -54,14 +55,7 @@ class SecondOrderSettings:
         0.8
     )
     final_kernel_sizes: Annotated[tuple[int, ...], Field(description="sides of that filter in pixels, odd")] = (
-        7,
-        9,
-        11,
-        13,
-        15,
-        17,
-        19,
-        21,
+        KERNEL_SIZES
     )
     sinc_before_jpeg_probability: Annotated[
         float, Field(description="probability that the end is resize, sinc, JPEG; otherwise it is JPEG, resize, sinc")

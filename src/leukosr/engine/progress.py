@@ -31,19 +31,22 @@ class LogLines:
     """The progress of work that a log file follows: a line when a minute has passed, so short work leaves none."""
 
     every = 60.0  # seconds
+    start = 5.0  # seconds in which work that is resumed counts what it had done; that says nothing about its rate
 
     def __init__(self, total: int, description: str) -> None:
-        self.total, self.description, self.done = total, description, 0
+        self.total, self.description, self.done, self.before = total, description, 0, 0
         self.begun = self.said = time.monotonic()
 
     def advance(self, steps: int, note: str) -> None:
         """Count steps, and print how many of how many, the rate and the time left if a line is due."""
         self.done += steps
         now = time.monotonic()
-        if now - self.said < self.every or not self.done or not is_first():
+        if now - self.begun < self.start:
+            self.before = self.done
+        if now - self.said < self.every or self.done == self.before or not is_first():
             return
         self.said = now
-        rate = self.done / (now - self.begun)
+        rate = (self.done - self.before) / (now - self.begun)
         left = timedelta(seconds=round((self.total - self.done) / rate))
         line = f"{self.description}: {self.done:,} of {self.total:,}, {rate:.3g}/s, {left} left"
         print(line, *filter(None, [note]), sep=", ", file=sys.stderr, flush=True)

@@ -15,7 +15,7 @@ from leukosr.data.provenance.store import FeatureStore
 VOCABULARY = 8192
 FEW = 40  # images up to which nothing is gained by a search
 ROWS = 512  # images whose likeness to all others is held at once, at most …
-CELLS = 2**24  # … so that no table of it has more cells, however large the set
+CELLS = 2**22  # … so that no table of it has more cells, however large the set
 
 
 class WordIndex:
@@ -27,12 +27,11 @@ class WordIndex:
         chosen = np.linspace(0, count - 1, min(vocabulary, -(-count // 4))).astype(int)  # so that words are shared
         words = rooted(np.asarray(store.descriptors[chosen]))
         plain, flipped = _nearest(store, words)
-        owner = np.repeat(np.arange(len(store), dtype=np.int32), np.diff(store.starts))
-        shape = (len(store), len(words))
-        counts = [sparse.csr_matrix((np.ones(count, np.float32), (owner, w)), shape=shape) for w in (plain, flipped)]
-        present = np.asarray((counts[0] > 0).sum(0)).ravel()
+        self.plain, self.flipped = (_counted(store.starts, w, len(words)) for w in (plain, flipped))
+        present = np.bincount(self.plain.indices, minlength=len(words))
         weight = np.log(len(store) / np.maximum(present, 1)).astype(np.float32)
-        self.plain, self.flipped = (_normalised(each, weight) for each in counts)
+        for each in (self.plain, self.flipped):
+            _normalise(each, weight)
 
     def candidates(self, group: np.ndarray, wanted: int) -> Iterator[tuple[int, int, bool, float]]:
         """For each image the `wanted` most alike ones of other groups: (image, other, other is mirrored, likeness).
@@ -44,7 +43,7 @@ class WordIndex:
                 if group[i] != group[j]:
                     yield from ((i, j, False, 1.0), (i, j, True, 1.0))
             return
-        everything = self.plain.T.tocsc()
+        everything = self.plain.T.tocsr()  # as it is multiplied: any other form would be turned into it for every step
         step = max(1, min(ROWS, CELLS // len(group)))
         for start in range(0, len(group), step):
             rows = np.arange(start, min(start + step, len(group)))
@@ -80,8 +79,17 @@ def _nearest(store: FeatureStore, words: np.ndarray) -> tuple[np.ndarray, np.nda
     return found[0], found[1]
 
 
-def _normalised(counts: sparse.csr_matrix, weight: np.ndarray) -> sparse.csr_matrix:
-    counts.data = np.sqrt(counts.data)  # a word that comes often says less each time
-    weighted = counts.multiply(weight[None, :]).tocsr()
-    length = np.sqrt(weighted.multiply(weighted).sum(1)).A1
-    return sparse.diags(1 / np.maximum(length, 1e-6)) @ weighted
+def _counted(starts: np.ndarray, found: np.ndarray, vocabulary: int) -> sparse.csr_matrix:
+    """How often each image (a row) has each word; `found` are the words of all descriptors, image by image."""
+    shape = (len(starts) - 1, vocabulary)
+    counts = sparse.csr_matrix((np.ones(len(found), np.float32), found, starts), shape=shape)
+    counts.sum_duplicates()
+    return counts
+
+
+def _normalise(counts: sparse.csr_matrix, weight: np.ndarray) -> None:
+    """Weigh the words and bring every row to length 1, in place: these tables are the largest that a search holds."""
+    # a word that comes often says less each time
+    counts.data = np.sqrt(counts.data) * weight[counts.indices]
+    length = np.sqrt(counts.multiply(counts).sum(1)).A1
+    counts.data *= np.repeat(1 / np.maximum(length, 1e-6), np.diff(counts.indptr))
