@@ -90,7 +90,8 @@ def test_declared_claims_travel_with_published_predictions(snapshot: Path) -> No
 
 
 def test_a_published_claim_is_judged_as_its_page_says() -> None:
-    arms = [str(RESULTS / "pbc-answer-probe" / "plots" / "confusion" / f"{name}.csv") for name in ("real_esrnet", "bicubic")]
+    folder = RESULTS / "pbc-answer-probe" / "plots" / "confusion"
+    arms = [str(folder / f"{name}.csv") for name in ("real_esrnet", "bicubic")]
     found = json.loads(CliRunner().invoke(app, ["compare", *arms, "--json"]).output)[1]
     assert (found["metric"], found["verdict"], found["declared"]) == ("macro_f1", "no gain", True)
     assert round(found["p_holm"], 3) == 0.015  # in a family of three
