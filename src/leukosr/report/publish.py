@@ -23,8 +23,8 @@ def publish_results(params: Params, params_file: Path, layout: Layout, target: P
     """Copy the report with its figures, metrics, params.yaml, dvc.lock, versions and commit of a study to `target`.
 
     Photographs of cells stay out of figures/, as the page holds them. Manifest and roles are included if the study
-    claims a split by source, so that anyone can check it, and declared claims beside predictions. An existing snapshot of
-    that name is replaced. Raises LeukoError when the study is not finished, or something else lies at `target`.
+    claims a split by source, so that anyone can check it; claims lie beside predictions. An existing snapshot of that
+    name is replaced. Raises LeukoError when the study is not finished, or something else lies at `target`.
     """
     if target.name.startswith(".") or target.parent != Path("results"):
         raise LeukoError(f"'{target}' is not a folder directly below results/: give --name a plain name")
