@@ -53,11 +53,12 @@ demo: setup ## Go back to the committed demo study and run it
 COVERED := $(if $(COVERAGE),--cov --cov-report=)
 
 # Two processes, each with one thread for its networks (conftest.py), so that neither waits for the other.
-test: ## Run the tests, those of the pipeline and its stages beside the others
+BESIDE := tests/pipeline tests/stages tests/test_config.py
+test: ## Run the tests, those of the pipeline, its stages and their configuration beside the others
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; export $(RUN); \
-	COVERAGE_FILE=.coverage.pipeline python -m pytest $(COVERED) -m "not slow" tests/pipeline tests/stages > "$$log" 2>&1 & pipeline=$$!; \
-	COVERAGE_FILE=.coverage.others python -m pytest $(COVERED) -m "not slow" --ignore=tests/pipeline --ignore=tests/stages; others=$$?; \
-	echo "the tests of the pipeline and its stages, which run beside these:"; wait $$pipeline; pipeline=$$?; cat "$$log"; \
+	COVERAGE_FILE=.coverage.pipeline python -m pytest $(COVERED) -m "not slow" $(BESIDE) > "$$log" 2>&1 & pipeline=$$!; \
+	COVERAGE_FILE=.coverage.others python -m pytest $(COVERED) -m "not slow" $(BESIDE:%=--ignore=%); others=$$?; \
+	echo "the tests of the pipeline, its stages and their configuration, which run beside these:"; wait $$pipeline; pipeline=$$?; cat "$$log"; \
 	$(if $(COVERAGE),coverage combine --quiet && coverage report --skip-covered --show-missing;) \
 	exit $$((others | pipeline))
 

@@ -27,6 +27,7 @@ SWEEP = ("sweep.learning_rates=[0.001]", "sweep.runs=20", "sweep.epochs=1", "cla
          "runtime.sweep_workers=2")  # fmt: skip
 
 
+@pytest.mark.slow
 def test_workers_that_start_at_once_share_a_sweep(
     tally: Tally, sample: Callable[[int, int], int], tmp_path: Path
 ) -> None:
