@@ -10,12 +10,16 @@ import pandas as pd
 import pytest
 import yaml
 from sklearn.metrics import accuracy_score, f1_score
+from typer.testing import CliRunner
 
+from leukosr.cli import app
 from leukosr.data.manifest import read_manifest
 from leukosr.data.separation import check_disjoint
 from leukosr.data.splits import SPLITS
 from leukosr.evaluate.arms.cells import RUN
+from leukosr.evaluate.arms.declared import Origin, read_sidecar
 from leukosr.evaluate.arms.predictions import read_predictions
+from leukosr.evaluate.claims import Claims
 from leukosr.evaluate.runs.sd_ratio import as_records, steadiness
 from leukosr.evaluate.runs.trials import read_trials
 from leukosr.evaluate.runs.variance import analyse, as_json
@@ -74,6 +78,24 @@ def test_published_scores_follow_from_the_published_predictions(file: Path) -> N
     ]
     assert (said["n_runs"], said["n_test"]) == (len(runs), found["image"].nunique())
     assert [said["accuracy"], said["macro_f1"]] == pytest.approx(pd.DataFrame(runs).mean().tolist())
+
+
+DECLARED = [each for each in SNAPSHOTS if yaml.safe_load((each / "params.yaml").read_text()).get("claims")]
+
+
+@pytest.mark.parametrize("snapshot", DECLARED, ids=lambda snapshot: snapshot.name)
+def test_declared_claims_travel_with_published_predictions(snapshot: Path) -> None:
+    declared = Claims.model_validate(yaml.safe_load((snapshot / "params.yaml").read_text())["claims"])
+    for file in (snapshot / "plots" / "confusion").glob("*.csv"):
+        assert read_sidecar(file) == Origin(file.stem, protocol(snapshot), declared)
+
+
+def test_a_published_claim_is_judged_as_its_page_says() -> None:
+    folder = RESULTS / "pbc-answer-probe" / "plots" / "confusion"
+    arms = [str(folder / f"{name}.csv") for name in ("real_esrnet", "bicubic")]
+    found = json.loads(CliRunner().invoke(app, ["compare", *arms, "--json"]).output)[1]
+    assert (found["metric"], found["verdict"], found["declared"]) == ("macro_f1", "no gain", True)
+    assert round(found["p_holm"], 3) == 0.015  # in a family of three
 
 
 TRIALS = sorted(path.parent for path in RESULTS.rglob("trials.csv"))

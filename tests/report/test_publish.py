@@ -56,6 +56,14 @@ def test_metrics_are_those_of_the_stages_that_the_study_has(project: Any) -> Non
     assert found == {"quality/raw", "arms/srgan", "sweep"}
 
 
+def test_declared_claims_lie_beside_the_predictions(project: Any) -> None:
+    for name in ("outputs/demo/classify/raw/paper/claims.json", "reports/demo/plots/confusion/raw.csv"):
+        Path(name).parent.mkdir(parents=True)
+        Path(name).write_text("declared")
+    folder = project("demo-smoke") / "plots" / "confusion"
+    assert {path.name for path in folder.iterdir()} == {"raw.csv", "raw.claims.json"}
+
+
 @pytest.mark.parametrize("name", ["split.csv", "metrics/thesis.txt", ".notes", "figures/mine/a.png"])
 def test_a_folder_with_files_of_somebody_else_stays(project: Any, name: str) -> None:
     mine = project("demo-smoke") / name

@@ -10,6 +10,7 @@ from pathlib import Path
 from leukosr.config import Params
 from leukosr.data.splits import SPLITS
 from leukosr.errors import LeukoError
+from leukosr.evaluate.arms.declared import SIDECAR
 from leukosr.files import new_folder, write_json
 from leukosr.layout import Layout, require
 from leukosr.outputs import claimed
@@ -22,8 +23,8 @@ def publish_results(params: Params, params_file: Path, layout: Layout, target: P
     """Copy the report with its figures, metrics, params.yaml, dvc.lock, versions and commit of a study to `target`.
 
     Photographs of cells stay out of figures/, as the page holds them. Manifest and roles are included if the study
-    claims a split by source, so that anyone can check it. An existing snapshot of that name is replaced. Raises
-    LeukoError when the study is not finished, or something else lies at `target`.
+    claims a split by source, so that anyone can check it; claims lie beside predictions. An existing snapshot of that
+    name is replaced. Raises LeukoError when the study is not finished, or something else lies at `target`.
     """
     if target.name.startswith(".") or target.parent != Path("results"):
         raise LeukoError(f"'{target}' is not a folder directly below results/: give --name a plain name")
@@ -39,6 +40,9 @@ def publish_results(params: Params, params_file: Path, layout: Layout, target: P
         if any(SPLITS[name].disjoint for name in params.study.protocols):
             for table in (layout.manifest, layout.roles):
                 shutil.copyfile(table, folder / table.name)
+        for name, own in prediction_folders(params, layout).items():
+            if (sidecar := own / SIDECAR).is_file():
+                shutil.copyfile(sidecar, folder / "plots" / "confusion" / f"{name}.{SIDECAR}")
         shutil.copyfile(params_file, folder / "params.yaml")
         lock = require(params_file.parent / "dvc.lock", "report")
         shutil.copyfile(lock, folder / "dvc.lock")
@@ -51,6 +55,16 @@ def publish_results(params: Params, params_file: Path, layout: Layout, target: P
         }
         write_json(folder / "about.json", about)
     return target
+
+
+def prediction_folders(params: Params, layout: Layout) -> dict[str, Path]:
+    """Where the predictions.csv of each experiment lies, by the name of its copy in plots/confusion."""
+    several = len(params.study.protocols) > 1
+    return {
+        f"{name}_{protocol}" if several else name: layout.classify(name, protocol)
+        for name in params.classify
+        for protocol in params.protocols_of(name)
+    }
 
 
 def _metrics_of(params: Params, layout: Layout) -> list[Path]:

@@ -72,9 +72,9 @@ def sentences(variance: Variance, point: float, unit: str) -> list[str]:
             "No two trials agree in all streams but one, so interactions and the hardware are in every figure."
         )
     more = variance.components.carries_more
-    lines += [f"{one} carries more than {other} beyond doubt." for one, other in more]
+    lines += [f"{one} carries more than {other} (p < .05, corrected for all pairs)." for one, other in more]
     if len(variance.components.by_stream) > 1 and not more:
-        lines.append("No stream carries more than another beyond doubt.")
+        lines.append("No stream is shown to carry more than another.")
     lines += _streams_at_once(variance, point, unit)
     lines += importance_words(variance.importances)
     runs = max(spread.runs for spread in variance.by_learning_rate.values())

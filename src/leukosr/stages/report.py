@@ -12,6 +12,7 @@ from leukosr.files import write_json
 from leukosr.layout import Layout, of_network
 from leukosr.report.answer import study_answer
 from leukosr.report.page import write_report
+from leukosr.report.publish import prediction_folders
 from leukosr.report.results import StudyResults, load_results
 from leukosr.report.style import budget_note
 from leukosr.report.tables import print_summary, summary
@@ -51,12 +52,7 @@ def _print(context: Context, results: list[StudyResults]) -> None:
 
 def _write_dvc_plots(folder: Path, params: Params, layout: Layout) -> None:
     """The tables behind `dvc plots show`, one file per experiment or method, one folder per plot."""
-    several = len(params.study.protocols) > 1
-    classified = {
-        f"{name}_{protocol}" if several else name: layout.classify(name, protocol)
-        for name in params.classify
-        for protocol in params.protocols_of(name)
-    }
+    classified = prediction_folders(params, layout)
     tables = {
         "confusion": {name: folder / "predictions.csv" for name, folder in classified.items()},
         "training": {name: folder / "history.csv" for name, folder in classified.items()},

@@ -59,6 +59,14 @@ def test_the_sidecar_says_what_was_declared_and_notices_a_change(tmp_path: Path)
         read_sidecar(predictions)
 
 
+def test_the_tables_of_one_folder_have_a_sidecar_each(tmp_path: Path) -> None:
+    for name in ("srgan", "bicubic"):
+        write_sidecar(tmp_path, Origin(name, "paper", CLAIMS))
+        (tmp_path / "claims.json").rename(tmp_path / f"{name}.claims.json")
+    found = [read_sidecar(tmp_path / f"{name}.csv") for name in ("srgan", "bicubic", "raw")]
+    assert [each and each.experiment for each in found] == ["srgan", "bicubic", None]
+
+
 def test_arms_of_other_claims_or_protocols_are_refused() -> None:
     srgan, bicubic = (Origin(name, "paper", CLAIMS) for name in ("srgan", "bicubic"))
     assert place_in_family(srgan, bicubic) == 0

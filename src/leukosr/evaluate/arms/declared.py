@@ -17,7 +17,7 @@ from leukosr.evaluate.arms.two_way import METRICS, Metric
 from leukosr.evaluate.claims import Claims
 from leukosr.files import write_json
 
-SIDECAR = "claims.json"  # beside predictions.csv
+SIDECAR = "claims.json"  # beside predictions.csv; in snapshots, whose folders hold many tables, NAME.claims.json
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,9 @@ def write_sidecar(folder: Path, origin: Origin) -> None:
 
 def read_sidecar(predictions: Path) -> Origin | None:
     """What lies beside a predictions.csv; None where nothing does. Raises LeukoError for one that was changed."""
-    path = predictions.parent / SIDECAR
-    if not path.is_file():
+    beside = (predictions.with_name(f"{predictions.stem}.{SIDECAR}"), predictions.parent / SIDECAR)
+    path = next((each for each in beside if each.is_file()), None)
+    if path is None:
         return None
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
