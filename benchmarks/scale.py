@@ -144,10 +144,7 @@ def params_for(root: Path) -> Params:
 
 
 def run_stage(stage: str, home: Path, cpu_time: bool) -> float:
-    """Run a stage as its command does; seconds without starting Python and reading params.yaml.
-
-    Processor time is that of this process and of the workers that have ended.
-    """
+    """Run a stage as its command does; seconds without starting Python and reading params.yaml."""
     from rich.console import Console
 
     from leukosr.stages.context import Context
@@ -156,7 +153,7 @@ def run_stage(stage: str, home: Path, cpu_time: bool) -> float:
     name, *arm = stage.split()
     module = importlib.import_module(f"leukosr.stages.{name}")
     params, console = load_params(home / "params.yaml"), Console(quiet=True)
-    clock = (lambda: sum(os.times()[:4])) if cpu_time else time.perf_counter
+    clock = processor_time if cpu_time else time.perf_counter
     started = clock()
     if name == SEARCH:
         module.run_folder(home / "set", home / "provenance", console, Search(state=home / "state"))
@@ -164,6 +161,11 @@ def run_stage(stage: str, home: Path, cpu_time: bool) -> float:
         layout = Layout(params.study.name, home / "outputs", home / "reports")
         module.run(Context(params, layout, console), *arm)
     return clock() - started
+
+
+def processor_time() -> float:
+    """Seconds that this process and those workers of it that have ended have computed."""
+    return sum(os.times()[:4])
 
 
 def note(stage: str, home: Path) -> str:
