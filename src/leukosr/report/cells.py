@@ -18,8 +18,8 @@ from leukosr.report.tables import UNDEFINED, mean_sd, number, percent
 HELPED, HARMED = "#009E73", "#D55E00"
 FEW_SOURCES = 100
 FEW = (
-    f"With fewer than {FEW_SOURCES} sources the upper ends are too low where the cells of a source share their fate: of "
-    "simulated intervals with 14 to 68 sources, of shares of 2 to 11 %, 69 to 94 % held the truth."
+    f"With fewer than {FEW_SOURCES} sources the upper ends are too low where the cells of a source share their fate: "
+    "of simulated intervals with 14 to 68 sources, of shares of 2 to 11 %, 69 to 94 % held the truth."
 )
 
 
