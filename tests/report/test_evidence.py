@@ -1,12 +1,17 @@
-"""Which experiments the assay sensitivity and the recovered share are about."""
+"""Which experiments the assay sensitivity and the recovered share are about, and what is said beside cells."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
+import pandas as pd
+import pytest
+
 from leukosr.config import Params
+from leukosr.report.cells import help_block
 from leukosr.report.evidence import assay_pairs, beside
 from leukosr.report.results import StudyResults
 
@@ -21,3 +26,15 @@ def test_each_classifier_has_an_assay_of_its_own_and_arms_are_judged_by_theirs(
     tuned, probed = (beside(params, results, pair) for pair in pairs)
     assert "real_esrgan" in tuned and not any(name.endswith("_probe") for name in tuned)
     assert "real_esrgan_probe" in probed and all(name.endswith("_probe") for name in probed)
+
+
+@pytest.mark.parametrize(("sources", "warned"), [(58, True), (3087, False), (None, False)])
+def test_few_sources_are_warned_of_beside_cells_helped_and_harmed(
+    tmp_path: Path, sources: int | None, warned: bool
+) -> None:
+    table = pd.DataFrame({"image": ["1", "2"], "seed": 1, "true": "a", "predicted": "a"})
+    scores, look = SimpleNamespace(n_test_sources=sources), SimpleNamespace(label="arm")
+    arms = {name: SimpleNamespace(look=look, predictions=table, scores=scores) for name in ("one", "other")}
+    results = cast(StudyResults, SimpleNamespace(experiments=arms, classes=("a", "b")))
+    block = help_block(tmp_path, results, [("one", "other")], "", "")
+    assert any("share their fate" in sentence for sentence in block.sentences) == warned

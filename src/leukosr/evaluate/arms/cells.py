@@ -25,6 +25,8 @@ TOO_FEW = 2
 class Change:
     """Shares of all test cells, mean over runs, with 95 % intervals over runs and sources; two runs give none.
 
+    Where few sources hold the marked cells, as they share their fate, intervals end too low: of simulated ones of a
+    share of 2 % in 14, 20 and 68 sources 69, 77 and 93 % held the truth, of 11 % 87, 93 and 94 %.
     helped: cells of class `true` that the first arm names rightly and the second arm calls `mistaken`; harmed: the
     other way round. `true` and `mistaken` are None for all cells together.
     """
