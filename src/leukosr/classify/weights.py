@@ -119,11 +119,11 @@ def _described(path: Path, header: Mapping[str, str]) -> tuple[tuple[str, ...], 
         classes, size = json.loads(header["classes"]), json.loads(header["size"])
         members = int(header.get("ensemble", "1"))
         if not (isinstance(classes, list) and classes and all(type(name) is str for name in classes)):
-            raise ValueError("classes is not a list of names")
+            raise ValueError("classes is no list of names")
         if len(set(classes)) < len(classes) or len(classes) > MOST:
             raise ValueError(f"classes repeat, or are more than {MOST}")
         if size is not None and not (len(size) == 2 and all(type(side) is int and 0 < side < WIDEST for side in size)):
-            raise ValueError("size is not a pair of pixels")
+            raise ValueError("size is no pair of pixels")
         if not 1 <= members <= MOST:
             raise ValueError(f"ensemble is not between 1 and {MOST}")
     except (ValueError, TypeError, RecursionError) as error:

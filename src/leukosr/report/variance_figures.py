@@ -25,8 +25,14 @@ def print_variance(variance: Variance, trials: Trials, console: Console) -> None
     """The spread by learning rate, the components, and what both mean, in points."""
     point, unit = trials.point, trials.unit
     by_rate = [
-        [f"{rate:g}", str(own.runs), f"{own.mean.value / point:.2f}", _sd_text(own, point), f"{own.range / point:.2f}"]
-        for rate, own in variance.by_learning_rate.items()
+        [
+            f"{rate:g}",
+            str(each.runs),
+            f"{each.mean.value / point:.2f}",
+            _sd_text(each, point),
+            f"{each.range / point:.2f}",
+        ]
+        for rate, each in variance.by_learning_rate.items()
     ]
     heads = ("learning rate", "runs", "mean", "sd (95 % interval if runs are nearly normal)", "range")
     console.print(f"{variance.metric}, {unit}")
