@@ -29,7 +29,7 @@ INTRO = """# Parameters
 Every key of `params.yaml`, as `dvc exp run -S KEY=VALUE` takes it. `NAME` is a name that you choose, `N` a place in a
 list, from 0. The value is what the demo has (its budget is `smoke`), and what it would have under other budgets
 (`-S budget=…`). In italics: what a key has that no file names. Empty: entries of `NAME` differ, or the demo lacks the
-key and the files below the table differ in it. A wrong value stops at once, with the key, the value and what is allowed.
+key and the files below the table differ in it. A wrong value stops at once, with key, value and what is allowed.
 
 *internal*: conf/ derives the value from others (which file DVC watches, say); do not set it by hand.
 """

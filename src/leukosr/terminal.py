@@ -65,7 +65,7 @@ def print_table(console: Console, heads: Sequence[str], rows: Sequence[Sequence[
         for head, *cells in zip(heads[1:], *own, strict=True):
             block.add_row(Text(head), *cells)
         console.print(first)
-        console.print(Padding(block, (0, 0, 0, 2)))
+        console.print(Padding(block, (0, 0, 0, 2), expand=False))
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: int, *, borders: bool = True) -> Table:

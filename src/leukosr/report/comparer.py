@@ -23,6 +23,7 @@ from leukosr.report.style import arm_looks, size_text
 FIRST = 12  # test images, first by name, of all classes in turn
 DISPUTED = 12  # further ones, those that the arms' classifiers give the most different names
 MISTAKES = 6  # of an experiment
+MAP_PIXELS = 160  # longer side of an image with Grad-CAM over it, whose fields are large
 LARGEST = 512  # pixels of an original's longer side; of a larger one the part around the nucleus is shown
 
 
@@ -164,7 +165,7 @@ def galleries(params: Params, results: StudyResults) -> list[Gallery]:
         cells = [
             MistakenCell(
                 image_uri(reduced(seen[mistake.image])),
-                image_uri(reduced(maps[mistake.image])) if maps else None,
+                image_uri(reduced(maps[mistake.image], MAP_PIXELS)) if maps else None,
                 mistake.image,
                 _mistake_words(mistake),
             )

@@ -184,10 +184,10 @@ def read_arm(path: Path, arm: str) -> RGB:
         raise LeukoError(f"{error}: make it again with `dvc repro upscale@{arm}`") from None
 
 
-def reduced(image: RGB) -> RGB:
-    """`image` with its longer side at most CELL_PIXELS (area averaging); smaller images stay as they are."""
+def reduced(image: RGB, longest: int = CELL_PIXELS) -> RGB:
+    """`image` with its longer side at most `longest` (area averaging); smaller images stay as they are."""
     height, width = image.shape[:2]
-    share = CELL_PIXELS / max(height, width)
+    share = longest / max(height, width)
     if share >= 1:
         return image
     size = (max(1, round(width * share)), max(1, round(height * share)))

@@ -180,8 +180,8 @@ def run(
 
     `again` is the id of a run to resume, `remedy` what the warning advises where MLflow fails, `watched` says which
     runs have system metrics: those of a run above others would hide its scores in a comparison. Under `mlflow run` the
-    code attaches to that run, names it unless the user did, and leaves the experiment as it is. An error inside marks the run as failed and is passed
-    on.
+    code attaches to that run, names it unless the user did, and leaves the experiment as it is. An error inside marks
+    the run as failed and is passed on.
     """
     handle = Run(console or Terminal(stderr=True), parent, remedy=remedy, watched=watched != "none")
 
