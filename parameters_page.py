@@ -124,8 +124,8 @@ def _section(section: str, schema: Schema, values: Values) -> Iterator[str]:
         if place.split(".")[0] == section:
             for name, found in values.recipes(place, known):
                 yield from (f"`conf/{group}/{name}.yaml` sets{':' if found else ' the values above.'}", "")
-                lines = [(f"`{key}`", value) for key, value in found.items()]
-                yield from _table(("key", "value"), lines) if lines else ()
+                changed = [(f"`{key}`", value) for key, value in found.items()]
+                yield from _table(("key", "value"), changed) if changed else ()
 
 
 def _table(heads: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> Iterator[str]:

@@ -18,9 +18,10 @@ from leukosr.engine.seeding import stream_seed
 from leukosr.images.reading import read_hr, read_rgb, read_to_degrade
 from leukosr.images.resampling import resize
 from leukosr.layout import Layout
-from leukosr.stages import degrade, train_sr
+from leukosr.stages import degrade
 from leukosr.stages.context import Context
 from leukosr.stages.image_files import write_image
+from leukosr.stages.training_inputs import drawn_afresh
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (12, 12, 3), dtype=np.uint8).repeat(5, 0).repeat(5, 1)
 
@@ -52,7 +53,7 @@ def test_lr_is_stored_as_jpeg_where_the_study_says_so(
 def test_lr_drawn_afresh_loses_what_its_files_would(compose_params: Callable[..., Params]) -> None:
     stored = compose_params("study=demo", "degrade.on_the_fly=true", "degrade.file={jpeg:95}")
     exact = compose_params("study=demo", "degrade.on_the_fly=true")
-    drawn = [train_sr._drawn_afresh(each)(PIXELS, image_rng(0, "a")) for each in (exact, stored)]
+    drawn = [drawn_afresh(each)(PIXELS, image_rng(0, "a")) for each in (exact, stored)]
     assert np.array_equal(jpeg(drawn[0], 95), drawn[1])
 
 

@@ -81,12 +81,12 @@ def _pairs(rows: list[Row], role: str, params: Params, name: str, layout: Layout
     shuffled_by = params.study.seed if settings.shuffles_masks else None
     masks = masks_for(chosen, params, shuffled_by) if settings.needs_masks else None
     fresh = role == "sr_train" and params.degrade.on_the_fly
-    degrade = _drawn_afresh(params) if fresh else None
+    degrade = drawn_afresh(params) if fresh else None
     labels = [known.index(row.label) for row in chosen] if params.study.classifies else None
     return Pairs(ImageStore(chosen, lr), ImageStore(chosen, hr), image.scale, degrade, masks, labels)
 
 
-def _drawn_afresh(params: Params) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
+def drawn_afresh(params: Params) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
     """The degradation, with what its files lose."""
     degrade, file = DEGRADATIONS[params.degrade.method](degradation_settings(params)), params.degrade.file
     if not isinstance(file, Jpeg):
