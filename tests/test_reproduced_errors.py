@@ -77,11 +77,12 @@ def fail(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compose_raw: Callable[..., Any]) -> Path:
     """The parts of a clone that these commands read, as the working directory."""
     root = tmp_path / "clone"
     shutil.copytree(ROOT / "conf", root / "conf")
-    for name in ("params.yaml", "dvc.lock", "data.dvc", "requirements.txt"):
+    (root / "params.yaml").write_text(yaml.safe_dump(compose_raw("study=demo", "budget=smoke"), sort_keys=False))
+    for name in ("dvc.lock", "data.dvc", "requirements.txt"):
         shutil.copyfile(ROOT / name, root / name)
     (root / ".dvc").mkdir()
     monkeypatch.chdir(root)

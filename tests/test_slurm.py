@@ -136,6 +136,19 @@ def test_a_job_goes_back_into_the_queue_before_its_time_limit_and_runs_again(job
 
 
 @pytest.mark.parametrize("job", JOBS, ids=name_of)
+def test_where_slurm_refuses_to_requeue_the_work_goes_on_to_its_end(job: Path, project: Path) -> None:
+    (project / "bin/scontrol").write_text(f"#!/bin/bash\n{SCONTROL}\n[[ $* != requeue* ]]\n")
+    for name in ("torchrun", "dvc", "leukosr"):
+        (project / ".venv/bin" / name).write_text(
+            '#!/bin/bash\ncd "$SLURM_SUBMIT_DIR"; touch working; until [ -e requeued ]; do sleep 0.05; done\n'
+        )
+    job_run = begin(job.stem, project, **SHARED)
+    wait_for(project / "working")
+    job_run.send_signal(signal.SIGUSR1)
+    assert job_run.wait(20) == 0
+
+
+@pytest.mark.parametrize("job", JOBS, ids=name_of)
 def test_a_job_fails_as_its_work_does(job: Path, project: Path) -> None:
     for name in ("torchrun", "dvc", "leukosr"):
         (project / ".venv/bin" / name).write_text("#!/bin/bash\nexit 3\n")

@@ -6,6 +6,7 @@ And the words around numbers, misspelt names and paths that do not exist.
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -48,17 +49,17 @@ def meant(name: str, known: Iterable[str], before: str = "") -> str:
 
 def absent(path: Path, remedy: str) -> LeukoError:
     """`PATH does not exist: REMEDY; did you mean NAME?` for a path that somebody gave, by what lies beside it."""
-    first = next((each for each in reversed((path, *path.parents)) if not each.exists()), path)
     try:
+        first = next((each for each in reversed((path, *path.parents)) if not each.exists()), path)
         near = meant(first.name, [each.name for each in first.parent.iterdir()])
-    except OSError:  # a file where a folder should be, or one that may not be listed
+    except OSError:  # a name that is too long, a file where a folder should be, or one that may not be listed
         near = ""
     return LeukoError(f"{path} does not exist: {remedy}{near}")
 
 
 def require_folder(path: Path, remedy: str) -> Path:
     """A folder that somebody gave. Raises LeukoError where it is missing or something else."""
-    if not path.exists():
+    if not os.path.exists(path):  # False, too, for a name that is too long
         raise absent(path, remedy)
     if not path.is_dir():
         raise LeukoError(f"{path} is not a folder: {remedy}")

@@ -28,6 +28,7 @@ class Terminal(Console):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(highlight=False, markup=False, emoji=False, **options)
+        self.unbounded = not self.is_terminal and "width" not in options and "COLUMNS" not in os.environ
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Every string that is printed, and every cell of a table, comes by here."""
@@ -39,15 +40,20 @@ class Terminal(Console):
         raise SystemExit(BROKEN_PIPE)
 
 
+FILE_WIDTH = 1_000_000  # columns: a file or a pipe has no edge
+
+
 def print_table(console: Console, heads: Sequence[str], rows: Sequence[Sequence[str]], left: int = 0) -> None:
     """Print a table in the widest form that the console has room for; no form leaves anything out.
 
-    Its full width; else with wrapped heads, no edges, and what is the same in every row said once above; else the
-    rows that share their first cell as columns below it. The first `left` columns hold words, the others numbers.
-    Heads are ours, so a line break in one is meant; what stands in rows comes from files.
+    Its full width, always in a file or a pipe; else with wrapped heads, no edges, and what is the same in every row said
+    once above; else the rows that share their first cell as columns below it. The first `left` columns hold words, the
+    others numbers. Heads are ours, so a line break in one is meant; what stands in rows comes from files.
     """
-    if _fits(console, whole := _table(heads, rows, left)):
-        console.print(whole)
+    whole = _table(heads, rows, left)
+    unbounded = isinstance(console, Terminal) and console.unbounded
+    if unbounded or _fits(console, whole):
+        console.print(whole, width=FILE_WIDTH if unbounded else None, crop=False)
         return
     places = range(len(heads))
     same = [place for place in places[1:] if len(rows) > 1 and len({cells[place] for cells in rows}) == 1]

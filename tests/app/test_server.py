@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import socket
 import tempfile
@@ -211,7 +212,7 @@ def test_work_that_nobody_waits_for_any_more_ends(
         "headers": [(b"host", b"localhost")],
     }  # fmt: skip
     asyncio.run(asyncio.wait_for(client.app(scope, message, answer), 20))  # type: ignore[arg-type, call-arg]
-    assert answers[0]["status"] == 200 and not answers[1]["body"]
+    assert answers[0]["status"] == 503 and json.loads(answers[1]["body"]) == {"sentence": "leukosr app was stopped"}
     monkeypatch.undo()
     client.app.state.ending.clear()  # type: ignore[attr-defined]
     assert client.post(f"/images/{image}/version?name=raw").json()["size"] == "40×32"

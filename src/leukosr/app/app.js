@@ -19,7 +19,7 @@
     const answer = await fetch(path, { method: "POST", headers, body, signal: asked.signal }).catch(() => {
       throw new Error("nothing answers; is `leukosr app` still running?");
     });
-    if (!answer.headers.get("Content-Type").startsWith("application/json")) {
+    if (!(answer.headers.get("Content-Type") || "").startsWith("application/json")) {
       throw new Error(`leukosr app failed (${answer.status}); its terminal says why`);
     }
     const said = await answer.json();

@@ -16,7 +16,7 @@ from leukosr.superres.announced import announced
 from leukosr.superres.enhance import How
 from leukosr.superres.tiles import Tiles
 
-PIECE = 32  # side in pixels of the piece of an image by which a network is timed
+PIECE = 32  # side in pixels of the piece of an image by which a network is timed on a CPU
 QUICK = 16 * PIECE**2  # pixels: the time of smaller images is not worth asking for
 
 
@@ -58,7 +58,8 @@ class Networks:
         if _pixels(image) < QUICK:
             return 0.0
         if weights not in self._pace:
-            network, piece = self._network(weights), image[:PIECE, :PIECE]
+            side = PIECE if self._device.type == "cpu" else TILE  # a GPU takes as long for a small piece as for a tile
+            network, piece = self._network(weights), image[:side, :side]
             network(piece)  # the first time takes longer
             _, self._pace[weights] = _clocked(network, piece)
         return self._pace[weights] * _pixels(image)

@@ -80,11 +80,16 @@ def site(models: StudyModels, limits: Limits, hosts: Sequence[str]) -> Starlette
             LeukoError: _refusal,
             MemoryError: _refusal,
             RuntimeError: _refusal,
-            Abandoned: lambda *_: Response(),
+            Abandoned: _ended,
         },
     )
     application.state.ending = ending
     return application
+
+
+def _ended(*_: object) -> Response:
+    """The answer to work that was given up; a page that is still there shows the sentence."""
+    return JSONResponse({"sentence": "leukosr app was stopped"}, status_code=503)
 
 
 def serve(application: Starlette, listening: socket.socket) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -34,7 +35,7 @@ MostErrors = Annotated[
 def check_there(paths: Iterable[Path], remedy: str) -> None:
     """Raise LeukoError for a path that does not exist, before anything takes seconds to load."""
     for path in paths:
-        if not path.exists():
+        if not os.path.exists(path):  # False, too, for a name that is too long
             raise absent(path, remedy)
 
 

@@ -35,7 +35,7 @@ def fetch(name: str, source: Path | None) -> str:
             f"data fetch knows {' and '.join(FETCHED)}, not '{name}'; any folder comes in by `leukosr data add`"
         )
     if source is not None:
-        source = require_folder(source, f"name the folder that holds {FETCHED[name]}").absolute()
+        source = require_folder(source, f"name the folder that holds {FETCHED[name]} with --from").absolute()
     with contextlib.chdir(project_root()):
         if name == "pbc":
             brought = fetch_pbc(source)

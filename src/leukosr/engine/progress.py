@@ -35,18 +35,18 @@ class LogLines:
 
     def __init__(self, total: int, description: str) -> None:
         self.total, self.description, self.done, self.before = total, description, 0, 0
-        self.begun = self.said = time.monotonic()
+        self.begun = self.said = self.counted = time.monotonic()
 
     def advance(self, steps: int, note: str) -> None:
         """Count steps, and print how many of how many, the rate and the time left if a line is due."""
         self.done += steps
         now = time.monotonic()
         if now - self.begun < self.start:
-            self.before = self.done
+            self.before, self.counted = self.done, now
         if now - self.said < self.every or self.done == self.before or not is_first():
             return
         self.said = now
-        rate = (self.done - self.before) / (now - self.begun)
+        rate = (self.done - self.before) / (now - self.counted)
         left = timedelta(seconds=round((self.total - self.done) / rate))
         line = f"{self.description}: {self.done:,} of {self.total:,}, {rate:.3g}/s, {left} left"
         print(line, *filter(None, [note]), sep=", ", file=sys.stderr, flush=True)

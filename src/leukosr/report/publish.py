@@ -41,8 +41,9 @@ def publish_results(params: Params, params_file: Path, layout: Layout, target: P
             for table in (layout.manifest, layout.roles):
                 shutil.copyfile(table, folder / table.name)
         for name, own in prediction_folders(params, layout).items():
-            if (sidecar := own / SIDECAR).is_file():
-                shutil.copyfile(sidecar, folder / "plots" / "confusion" / f"{name}.{SIDECAR}")
+            table = folder / "plots" / "confusion" / f"{name}.csv"
+            if (sidecar := own / SIDECAR).is_file() and table.is_file():
+                shutil.copyfile(sidecar, table.with_name(f"{name}.{SIDECAR}"))
         shutil.copyfile(params_file, folder / "params.yaml")
         lock = require(params_file.parent / "dvc.lock", "report")
         shutil.copyfile(lock, folder / "dvc.lock")

@@ -149,7 +149,7 @@ def _masks_beside(root: Path, paths: Sequence[Path], masks: Path | None) -> dict
     """Image -> its mask; a mask may lie beside its image, which then is not a PNG."""
     if masks is None:
         return {}
-    require_folder(masks, "name the one that holds the masks with --masks")
+    require_folder(masks, "name the folder of the masks with --masks")
     places = {path: (masks / path.relative_to(root)).with_suffix(".png") for path in paths}
     found = {path: place for path, place in places.items() if place.is_file() and place != path}
     if not found:

@@ -45,6 +45,12 @@ def announced(path: Path) -> Announced:
     network = GENERATORS.get(header.get("architecture", ""))
     if network is None:
         tensors = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
-        if not any(identify(state) or is_foreign(state) for state in state_dicts(path, tensors)):
+        try:
+            known = any(identify(state) or is_foreign(state) for state in state_dicts(path, tensors))
+        except LeukoError:
+            raise
+        except Exception as error:  # whatever a detector of spandrel meets: it reads values that no header has
+            raise LeukoError(f"{path} cannot be recognised ({short(str(error), 200)}): give another file") from error
+        if not known:
             raise NoGenerator(f"{path} holds weights of no network that enlarges images")
     return Announced(header.get("only_class", ""), network is not None and network.contract.masks > 0)

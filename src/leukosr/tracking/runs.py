@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +15,7 @@ from typing import Any, Literal
 import mlflow
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
+from mlflow.utils.name_utils import _GENERATOR_NOUNS, _GENERATOR_PREDICATES
 from rich.console import Console
 from rich.text import Text
 
@@ -34,8 +34,6 @@ FAILURES: tuple[type[BaseException], ...] = (Exception,)
 DEADLINE_SECONDS = 60.0  # of a call
 LAST_SECONDS = 5.0  # of the last call to a server that has failed
 BYTES_PER_SECOND = 1_000_000  # of the slowest server that files are sent to
-
-_DRAWN = re.compile(r"[a-z]+-[a-z]+-\d+")  # the name of a run that nobody named, as `mlflow run` makes one
 
 Watched = Literal["all", "below", "none"]  # system metrics of a run and those below it, of these alone, or of neither
 
@@ -189,6 +187,7 @@ def run(
         open_store(mlflow.get_tracking_uri(), DEADLINE_SECONDS)
         # taken out of the environment, or MLflow would attach the nested runs to it as well
         attached = (os.environ.pop("MLFLOW_RUN_ID", "") or None) if parent is None else None
+        unnamed = attached is not None and _is_drawn(mlflow.get_run(attached).info.run_name or "")
         attached = attached or resumable(again)
         above = parent.run_id if parent is not None else None
         if above is not None:
@@ -198,7 +197,7 @@ def run(
             end_killed(handle.experiment_id)
         active = mlflow.start_run(
             run_id=attached,
-            run_name=name if attached is None or _DRAWN.fullmatch(mlflow.get_run(attached).info.run_name) else None,
+            run_name=name if attached is None or unnamed else None,
             experiment_id=handle.experiment_id,
             nested=above is not None,
             parent_run_id=above,
@@ -219,6 +218,13 @@ def run(
         handle.end("KILLED" if asked_to_stop() else status)
         if parent is None:
             handle.caller.close()
+
+
+def _is_drawn(run_name: str) -> bool:
+    """Whether MLflow drew this name, as it does for a run that nobody named: PREDICATE-NOUN-NUMBER."""
+    predicate, _, rest = run_name.partition("-")
+    noun, _, number = rest.partition("-")
+    return predicate in _GENERATOR_PREDICATES and noun in _GENERATOR_NOUNS and number.isdigit()
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -82,7 +82,7 @@ def _nearest(store: FeatureStore, words: np.ndarray) -> tuple[np.ndarray, np.nda
 def _counted(starts: np.ndarray, found: np.ndarray, vocabulary: int) -> sparse.csr_matrix:
     """How often each image (a row) has each word; `found` are the words of all descriptors, image by image."""
     shape = (len(starts) - 1, vocabulary)
-    counts = sparse.csr_matrix((np.ones(len(found), np.float32), found, starts), shape=shape)
+    counts = sparse.csr_matrix((np.ones(len(found), np.float32), found, starts.copy()), shape=shape)
     counts.sum_duplicates()
     return counts
 
