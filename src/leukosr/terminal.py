@@ -46,9 +46,9 @@ FILE_WIDTH = 1_000_000  # columns: a file or a pipe has no edge
 def print_table(console: Console, heads: Sequence[str], rows: Sequence[Sequence[str]], left: int = 0) -> None:
     """Print a table in the widest form that the console has room for; no form leaves anything out.
 
-    Its full width, always in a file or a pipe; else with wrapped heads, no edges, and what is the same in every row said
-    once above; else the rows that share their first cell as columns below it. The first `left` columns hold words, the
-    others numbers. Heads are ours, so a line break in one is meant; what stands in rows comes from files.
+    Its full width, always in a file or a pipe; else with wrapped heads, no edges, and what is the same in every row
+    said once above; else the rows that share their first cell as columns below it. The first `left` columns hold words,
+    the others numbers. Heads are ours, so a line break in one is meant; what stands in rows comes from files.
     """
     whole = _table(heads, rows, left)
     unbounded = isinstance(console, Terminal) and console.unbounded

@@ -44,7 +44,7 @@ def test_what_an_interrupted_run_had_done_is_no_part_of_the_rate(
     with progress(1000, "training") as advance:
         for steps in (300, 400, 0, 60):
             advance(steps, "")
-    assert capsys.readouterr().err.splitlines() == ["training: 760 of 1,000, 0.5/s, 0:08:00 left"]
+    assert capsys.readouterr().err.splitlines() == ["training: 760 of 1,000, 0.501/s, 0:07:59 left"]
 
 
 def test_a_terminal_shows_the_description_the_count_and_the_note() -> None:
