@@ -31,7 +31,7 @@ from leukosr.superres.methods import METHODS
 CONF = Path(__file__).resolve().parent.parent / "conf"
 STUDIES = sorted(path.stem for path in (CONF / "study").glob("*.yaml"))
 BUDGETS = sorted(path.stem for path in (CONF / "budget").glob("*.yaml"))
-QUICK = ("smoke", "paper")  # the smallest and the published sizes; all others with the slow tests
+QUICK = ("smoke",)  # all others with the slow tests
 EVERY_BUDGET = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in BUDGETS]
 DEGRADATION_FILES = sorted(path.stem for path in (CONF / "degrade").glob("*.yaml"))
 ALL_ARMS = ("raw", "bicubic", "srgan", "real_esrgan", "ground_truth")

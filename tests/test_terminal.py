@@ -119,3 +119,12 @@ def test_no_output_at_all_is_no_error() -> None:
     command = [sys.executable, "-c", f"import sys; sys.stdout = None; {SHOW_VERSION}"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_a_file_or_a_pipe_has_no_edge(monkeypatch: pytest.MonkeyPatch) -> None:
+    heads, rows = ["what", "verdict"], [["x" * 70, "equivalent " * 6]]
+    for columns, folded in (("", False), ("80", True)):
+        monkeypatch.setenv("COLUMNS", columns) if columns else monkeypatch.delenv("COLUMNS", raising=False)
+        file = io.StringIO()
+        print_table(Terminal(file=file), heads, rows)
+        assert (max(map(len, file.getvalue().splitlines())) <= 80) == folded

@@ -28,7 +28,12 @@ class Terminal(Console):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(highlight=False, markup=False, emoji=False, **options)
-        self.unbounded = not self.is_terminal and "width" not in options and "COLUMNS" not in os.environ
+        self._narrow = "width" in options
+
+    @property
+    def unbounded(self) -> bool:
+        """Whether what is printed goes into a file or a pipe, which have no edge."""
+        return not (self.is_terminal or self._narrow or "COLUMNS" in self._environ)
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Every string that is printed, and every cell of a table, comes by here."""
@@ -40,9 +45,6 @@ class Terminal(Console):
         raise SystemExit(BROKEN_PIPE)
 
 
-FILE_WIDTH = 1_000_000  # columns: a file or a pipe has no edge
-
-
 def print_table(console: Console, heads: Sequence[str], rows: Sequence[Sequence[str]], left: int = 0) -> None:
     """Print a table in the widest form that the console has room for; no form leaves anything out.
 
@@ -51,9 +53,11 @@ def print_table(console: Console, heads: Sequence[str], rows: Sequence[Sequence[
     the others numbers. Heads are ours, so a line break in one is meant; what stands in rows comes from files.
     """
     whole = _table(heads, rows, left)
-    unbounded = isinstance(console, Terminal) and console.unbounded
-    if unbounded or _fits(console, whole):
-        console.print(whole, width=FILE_WIDTH if unbounded else None, crop=False)
+    if isinstance(console, Terminal) and console.unbounded:
+        Terminal(file=console.file, width=_width(console, whole)).print(whole)
+        return
+    if _fits(console, whole):
+        console.print(whole)
         return
     places = range(len(heads))
     same = [place for place in places[1:] if len(rows) > 1 and len({cells[place] for cells in rows}) == 1]
@@ -84,7 +88,11 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: int, *, bo
 
 
 def _fits(console: Console, table: Table) -> bool:
-    return Measurement.get(console, console.options.update(max_width=1000), table).maximum <= console.width
+    return _width(console, table) <= console.width
+
+
+def _width(console: Console, table: Table) -> int:
+    return Measurement.get(console, console.options.update(max_width=10_000), table).maximum
 
 
 def _wrapped(head: str, cells: Sequence[str]) -> str:

@@ -131,6 +131,7 @@ def test_batch_norm_over_two_processes_is_that_of_the_whole_batch(parts: str, bo
         torch.testing.assert_close(torch.tensor(found[0][name]), torch.tensor(whole[name]))
 
 
+@pytest.mark.slow
 def test_alone_nothing_is_wrapped_and_no_launcher_is_loaded(compose_params: Callable[..., Params]) -> None:
     network = nn.Sequential(nn.BatchNorm2d(3))
     assert ALONE.synchronised(network) is network and ALONE.parallel(network) is network

@@ -112,6 +112,7 @@ def test_published_results_are_judged_without_any_extra(tmp_path: Path) -> None:
     assert "residual" in taken_apart.stdout
 
 
+@pytest.mark.slow
 def test_commands_on_anyones_images_need_no_extra(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for command in (

@@ -30,7 +30,7 @@ def attention_over(results: StudyResults, experiment: str, called: Mapping[str, 
         of_file.setdefault(weights / f"seed-{run.label}{fold}{SUFFIX}", []).append(image)
     for file in of_file:
         if not file.is_file():
-            raise LeukoError(f"{file} does not exist: `dvc repro classify@{experiment}` makes it")
+            raise LeukoError(f"there is no {file.name} of {experiment}: `dvc repro classify@{experiment}` makes it")
     return {image: shown for file, images in of_file.items() for image, shown in _by(file, images, called).items()}
 
 

@@ -42,7 +42,7 @@ def write_sidecar(folder: Path, origin: Origin) -> None:
 
 def read_sidecar(predictions: Path) -> Origin | None:
     """What lies beside a predictions.csv; None where nothing does. Raises LeukoError for one that was changed."""
-    beside = (predictions.with_name(f"{predictions.stem}.{SIDECAR}"), predictions.parent / SIDECAR)
+    beside = (predictions.parent / f"{predictions.stem}.{SIDECAR}", predictions.parent / SIDECAR)
     path = next((each for each in beside if each.is_file()), None)
     if path is None:
         return None
