@@ -23,14 +23,14 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     try:
         raw = read_yaml(path)
     except FileNotFoundError:
-        raise absent(path, _remedy(path)) from None
+        if path.name != "params.yaml":
+            raise absent(path, "name parameters that DVC has composed, e.g. params.yaml") from None
+        raise LeukoError(f"{path} does not exist: {_remedy(path)}") from None
     return parse_params(raw, str(path))
 
 
 def _remedy(path: Path) -> str:
-    """What to do where the parameters are not in the working directory."""
-    if path.name != "params.yaml":
-        return "name parameters that DVC has composed, e.g. params.yaml"
+    """What to do where params.yaml, which nobody named, is not in the working directory."""
     try:
         root = project_root()
     except LeukoError:
