@@ -53,21 +53,24 @@ demo: setup ## Go back to the committed demo study and run it
 COVERED := $(if $(COVERAGE),--cov --cov-report=)
 
 # Two processes, each with one thread for its networks (conftest.py), so that neither waits for the other.
-BESIDE := tests/pipeline tests/stages tests/test_config.py
+define beside
+@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; export $(RUN); \
+COVERAGE_FILE=.coverage.beside python -m pytest $(COVERED) -m "$(1)" $(2) > "$$log" 2>&1 & beside=$$!; \
+COVERAGE_FILE=.coverage.others python -m pytest $(COVERED) -m "$(1)" $(2:%=--ignore=%); others=$$?; \
+echo "$(2), which run beside these:"; wait $$beside; beside=$$?; cat "$$log"; \
+$(if $(COVERAGE),coverage combine --quiet && coverage report --skip-covered --show-missing;) \
+exit $$((others | beside))
+endef
+
 test: ## Run the tests, those of the pipeline, its stages and their configuration beside the others
-	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; export $(RUN); \
-	COVERAGE_FILE=.coverage.pipeline python -m pytest $(COVERED) -m "not slow" $(BESIDE) > "$$log" 2>&1 & pipeline=$$!; \
-	COVERAGE_FILE=.coverage.others python -m pytest $(COVERED) -m "not slow" $(BESIDE:%=--ignore=%); others=$$?; \
-	echo "the tests of the pipeline, its stages and their configuration, which run beside these:"; wait $$pipeline; pipeline=$$?; cat "$$log"; \
-	$(if $(COVERAGE),coverage combine --quiet && coverage report --skip-covered --show-missing;) \
-	exit $$((others | pipeline))
+	$(call beside,not slow,tests/pipeline tests/stages tests/test_config.py)
 
 test-avx2: ## Run the pipeline's end-to-end tests as a processor without bf16 instructions would
 	$(RUN) ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 python -m pytest \
 	  tests/pipeline/test_finished.py tests/pipeline/test_mlflow_project.py tests/engine/test_precision.py
 
-test-slow: ## Run the tests that `make test` leaves out as too slow
-	$(RUN) python -m pytest -m slow
+test-slow: ## Run the tests that `make test` leaves out as too slow, those of the pipeline beside the others
+	$(call beside,slow,tests/pipeline)
 
 campaign: ## Inject all faults of tests/faults and write docs/reliability.md (long)
 	@table=$$(mktemp); trap 'rm -f "$$table"' EXIT; export $(RUN); \
