@@ -10,4 +10,4 @@ class LeukoError(Exception):
 
 
 class Diverged(LeukoError):
-    """A training whose loss is not finite: the same settings and seeds would end the same way."""
+    """A network whose loss, weights or output are not finite: the same settings and seeds would end the same way."""

@@ -188,8 +188,20 @@ def test_loss_that_is_not_finite_stops_the_training(settings: Callable[..., Clas
     training = start(settings())
     with torch.no_grad():
         training.model.network.fc.bias.fill_(float("nan"))
-    with pytest.raises(LeukoError, match="not finite in epoch 1 of seed 1"):
+    with pytest.raises(LeukoError, match="the loss is not finite in epoch 1 of seed 1"):
         train(training, tmp_path)
+
+
+@pytest.mark.usefixtures("small_resnet")
+def test_weights_that_the_last_step_broke_stop_the_training(
+    settings: Callable[..., Classifier], tmp_path: Path
+) -> None:
+    training = start(settings(epochs=1, batch=10), data=bright_and_dark(10))
+    training.model.network.fc.bias.register_hook(lambda gradient: gradient * float("inf"))
+    with pytest.raises(LeukoError, match="weights are not finite in epoch 1 of seed 1"):
+        train(training, tmp_path)
+    with pytest.raises(LeukoError, match="the classifier gives values that are not finite in fp32"):
+        predict(training.model, bright_and_dark(2).images, settings(precision="fp32"), CPU)
 
 
 @pytest.mark.usefixtures("small_resnet")

@@ -244,6 +244,11 @@ def test_loss_that_is_not_finite_stops_the_training(settings: Callable[..., Trai
     exploding = changed(settings("srgan"), losses={"image": 1e39})
     with pytest.raises(LeukoError, match=r"train_sr\.srgan: the loss is not finite at iteration 1"):
         train(start("srgan", exploding), tmp_path)
+    training = start("srgan", settings("srgan"))
+    last = [each for each in training.generator.parameters() if each.requires_grad][-1]
+    last.register_hook(lambda gradient: gradient * float("inf") if training.progress.iteration == 2 else gradient)
+    with pytest.raises(LeukoError, match=r"train_sr\.srgan: weights are not finite at iteration 3"):
+        train(training, tmp_path / "weights")
 
 
 @pytest.mark.parametrize("method", METHODS)

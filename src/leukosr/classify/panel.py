@@ -12,6 +12,7 @@ import torch
 
 from leukosr.classify.confidence import Validation, answered, calibrated, sure_above
 from leukosr.classify.gradcam import attention, together
+from leukosr.classify.trainer import probabilities_of
 from leukosr.classify.weights import LoadedClassifier, load_classifier
 from leukosr.engine.device import autocast, to_batch
 from leukosr.engine.weights import SUFFIX
@@ -57,12 +58,15 @@ class Panel:
         return self.members[0].classes
 
     def probabilities(self, image: np.ndarray, precision: Precision = "fp32") -> np.ndarray:
-        """Of each class, float64, for an image, uint8 H x W x 3; larger ones are shrunk as in training."""
+        """Of each class, float64, for an image, uint8 H x W x 3; larger ones are shrunk as in training.
+
+        Raises Diverged where a classifier's output is not finite.
+        """
         said = []
         for number, member in enumerate(self.members):
             with torch.inference_mode(), autocast(self.device, precision):
-                logits = member.model(self._batch(member, image)).double()
-            own = torch.softmax(logits, 1).cpu().numpy()
+                logits = member.model(self._batch(member, image))
+            own = probabilities_of(logits, precision)
             said.append(calibrated(own, self.validations[number].temperature) if self.validations else own)
         return np.asarray(np.mean(said, axis=0)[0])
 

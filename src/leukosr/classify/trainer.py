@@ -24,8 +24,10 @@ from leukosr.engine.prefetch import prefetched
 from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.resume import Resume
 from leukosr.engine.seeding import Root, run_number, stream_rng, stream_seed
+from leukosr.engine.weights import finite
 from leukosr.errors import Diverged, LeukoError
 from leukosr.images.store import Examples
+from leukosr.settings import Precision
 
 
 @dataclass(frozen=True)
@@ -169,9 +171,11 @@ class ClassifierTraining:
             seen += size
         loss_sum, hits = self.processes.sum(float(total_loss) / self.processes.count, int(correct))
         self.history.seconds += time.perf_counter() - started
-        if not np.isfinite(loss_sum):
+        # the last step's weights are in no loss
+        broken = "the loss is" if not np.isfinite(loss_sum) else "weights are" if not finite(self.model) else None
+        if broken:
             raise Diverged(
-                f"classify: the loss is not finite in epoch {epoch} of seed {self.seed}: lower "
+                f"classify: {broken} not finite in epoch {epoch} of seed {self.seed}: lower "
                 "classifier.learning_rate, or set classifier.precision to fp32"
             )
         return {
@@ -239,16 +243,32 @@ def _shown(batch: np.ndarray, settings: Classifier, device: torch.device) -> Ten
     return torch.from_numpy(batch).to(device) if batch.ndim == 2 else to_batch(batch, device, settings.channels_last)
 
 
+def probabilities_of(logits: Tensor, precision: Precision) -> np.ndarray:
+    """Softmax of N x classes, float64, rows summing to 1.
+
+    Raises Diverged where a logit is not finite: the first class would be named, whatever the image.
+    """
+    if not logits.isfinite().all():
+        raise Diverged(
+            f"the classifier gives values that are not finite in {precision}: its weights are damaged or have "
+            "diverged, use others; or set precision to fp32"
+        )
+    return np.asarray(torch.softmax(logits.double(), 1).cpu().numpy())
+
+
 @torch.inference_mode()
 def predict(
     model: nn.Module, images: Examples, settings: Classifier, device: torch.device, batch: int = 16
 ) -> np.ndarray:
-    """Class probabilities of images of one size, or of features: float64 N x classes, rows summing to 1."""
+    """Class probabilities of images of one size, or of features: float64 N x classes, rows summing to 1.
+
+    Raises Diverged as `probabilities_of` does.
+    """
     model.eval()
     rows = []
     for start in range(0, len(images), batch):
         group = images.take(range(start, min(start + batch, len(images))))
         with autocast(device, settings.precision):
             logits = model(_shown(group, settings, device))
-        rows.append(torch.softmax(logits.double(), 1).cpu().numpy())
+        rows.append(probabilities_of(logits, settings.precision))
     return np.concatenate(rows)

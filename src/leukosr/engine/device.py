@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Literal, TypeVar, cast
 
 import torch
 
 from leukosr.engine.memory import keep_freed_memory
+from leukosr.engine.narrow_maps import NarrowMapsInFp32
 from leukosr.engine.parallel import usable_cores
 from leukosr.errors import LeukoError
 from leukosr.settings import Precision
@@ -39,16 +41,20 @@ def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
     return torch.device("cuda" if use_cuda else "cpu")
 
 
-def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
+@contextmanager
+def autocast(device: torch.device, precision: Precision) -> Iterator[None]:
     """bf16 autocast, or nothing for fp32. Weights and optimiser stay in fp32 either way.
 
     Raises ValueError for a precision that engine/precision.py has not resolved.
     """
     if precision == "auto":
         raise ValueError("precision auto reached a network: stages resolve it first")
-    if precision == "bf16":
-        return torch.autocast(device.type, dtype=torch.bfloat16)
-    return nullcontext()
+    if precision == "fp32":
+        yield
+        return
+    trains_on_cpu = device.type == "cpu" and torch.is_grad_enabled()
+    with torch.autocast(device.type, dtype=torch.bfloat16), NarrowMapsInFp32() if trains_on_cpu else nullcontext():
+        yield
 
 
 def memory_format(channels_last: bool) -> torch.memory_format:

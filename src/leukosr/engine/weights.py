@@ -174,6 +174,11 @@ def load_into(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> No
     model.load_state_dict(fitted)
 
 
+def finite(model: nn.Module) -> bool:
+    """Whether all parameters and buffers are finite numbers."""
+    return all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values())
+
+
 def check_numbers(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Raise LeukoError that names `path` where a tensor holds anything but finite numbers in plain memory."""
     for name, tensor in tensors.items():

@@ -19,6 +19,7 @@ from leukosr.engine.prefetch import prefetched
 from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.resume import Resume
 from leukosr.engine.seeding import Root, stream_seed
+from leukosr.engine.weights import finite
 from leukosr.errors import Diverged, LeukoError
 from leukosr.evaluate.image_quality import compare_images
 from leukosr.superres.methods.method import TrainSR, TrainStage
@@ -113,6 +114,8 @@ class SRTraining:
                 self.progress.losses.setdefault(name, []).append(value)
             row = None
             if self.progress.iteration % self.settings.validate_every == 0 or self._stage_ends():
+                if not finite(self.result):  # the last step's weights are in no loss
+                    raise self._diverged("weights are", self.progress.iteration)
                 if self.processes.first:
                     row = self._validate({name: float(np.mean(v)) for name, v in self.progress.losses.items()})
                 self.progress.losses.clear()
@@ -167,13 +170,16 @@ class SRTraining:
     def _step(self, lr: Tensor, hr: Tensor) -> dict[str, float]:
         losses = self.step(lr, hr, self.stage.rate_at(self.progress.iteration - self._stage_start()))
         if not np.isfinite(losses["loss_generator"]):
-            raise Diverged(
-                f"train_sr.{self.name}: the loss is not finite at iteration {self.progress.iteration + 1}: "
-                "lower the learning rate of its stage, or set precision to fp32"
-            )
+            raise self._diverged("the loss is", self.progress.iteration + 1)
         if self.averaged is not None:
             self.averaged.update_parameters(self.generator)
         return losses
+
+    def _diverged(self, what: str, iteration: int) -> Diverged:
+        return Diverged(
+            f"train_sr.{self.name}: {what} not finite at iteration {iteration}: "
+            "lower the learning rate of its stage, or set precision to fp32"
+        )
 
     def _validate(self, losses: Mapping[str, float]) -> dict[str, Any]:
         made = (self.upscaled(number) for number in range(len(self.val)))

@@ -1,0 +1,65 @@
+"""Gradients of weights in bf16 where maps are narrower than a convolution's stride, which torch leaves unwritten."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision.models import resnet50
+
+from leukosr.engine.device import autocast
+
+CPU = torch.device("cpu")
+SIZES = [1 << power for power in range(12, 23, 2)]  # of the pieces of memory, 16 KiB to 16 MiB
+
+
+def poison_freed_memory() -> None:
+    """Fill memory that the next tensors will be given with NaN."""
+    pieces = [torch.full((size,), float("nan")) for size in SIZES for _ in range(6)]
+    del pieces
+
+
+def gradients(images: Tensor, weight: Tensor, stride: int, padding: int, groups: int) -> Tensor:
+    """Of the weights of a convolution trained in bf16."""
+    weight = weight.clone().requires_grad_()
+    poison_freed_memory()
+    with autocast(CPU, "bf16"):
+        maps = F.conv2d(images, weight, stride=stride, padding=padding, groups=groups)
+    assert maps.dtype == torch.bfloat16
+    poison_freed_memory()
+    maps.float().square().sum().backward()
+    assert weight.grad is not None
+    return weight.grad
+
+
+@pytest.mark.parametrize("memory_format", [torch.channels_last, torch.contiguous_format])
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 2, 1), (3, 3, 1), (7, 4, 3)])
+@pytest.mark.parametrize("groups", [1, 64])
+def test_gradients_of_narrow_maps_are_those_of_fp32(
+    kernel: int, stride: int, padding: int, groups: int, memory_format: torch.memory_format
+) -> None:
+    torch.manual_seed(0)
+    weight = torch.randn(64, 64 // groups, kernel, kernel)
+    for height in (1, 2, 3):
+        for width in range(1, stride + 1):
+            images = torch.randn(4, 64, height, width).contiguous(memory_format=memory_format)
+            exact = weight.clone().requires_grad_()
+            F.conv2d(images, exact, stride=stride, padding=padding, groups=groups).square().sum().backward()
+            assert exact.grad is not None
+            found = gradients(images, weight, stride, padding, groups)
+            torch.testing.assert_close(found, exact.grad, rtol=0, atol=0.03 * float(exact.grad.abs().max()))
+
+
+def test_a_resnet_trains_on_images_of_16_pixels() -> None:
+    torch.manual_seed(0)
+    network = resnet50(num_classes=2).to(memory_format=torch.channels_last)
+    images = torch.rand(4, 3, 16, 16).contiguous(memory_format=torch.channels_last)
+    poison_freed_memory()
+    with autocast(CPU, "bf16"):
+        loss = F.cross_entropy(network(images).float(), torch.tensor([0, 1, 0, 1]))
+    poison_freed_memory()
+    loss.backward()
+    assert all(each.grad is not None and bool(each.grad.isfinite().all()) for each in network.parameters())
+    unseen = network.layer4[0].conv2.weight.grad[:, :, :, 0]  # the left column of the kernel meets padding alone
+    assert not unseen.any()
