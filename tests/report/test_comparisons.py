@@ -8,6 +8,7 @@ from shutil import copyfile
 
 import numpy as np
 import pytest
+from tests.evaluate.arms.drawn import as_predictions
 from typer.testing import CliRunner
 
 from leukosr.cli import app
@@ -16,7 +17,7 @@ from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.declared import Origin, write_sidecar
 from leukosr.evaluate.arms.pairs import pair
 from leukosr.evaluate.arms.significance import compare
-from leukosr.evaluate.arms.simulation import Design, as_predictions, draw, one
+from leukosr.evaluate.arms.simulation import Design, draw, one
 from leukosr.evaluate.claims import Claim, Claims
 from leukosr.report.comparisons import about, sentences
 

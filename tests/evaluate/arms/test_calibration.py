@@ -15,8 +15,10 @@ from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.calibration import DESIGNS, Calibration, judge
 from leukosr.evaluate.arms.pairs import pair
 from leukosr.evaluate.arms.significance import WORDS, difference
-from leukosr.evaluate.arms.simulation import Design, as_predictions, draw, one
+from leukosr.evaluate.arms.simulation import Design, draw, one
 from leukosr.report.calibration_figure import calibration_figure, calibration_sentence
+
+from .drawn import as_predictions
 
 COUNT, SLACK = 300, 0.03  # 2.4 standard errors of a share of 5 % of 300
 

@@ -16,9 +16,11 @@ from leukosr.evaluate.arms.pilot import Components, components
 from leukosr.evaluate.arms.plan import Plan, Question, Size, plan, power
 from leukosr.evaluate.arms.predictions import read_predictions
 from leukosr.evaluate.arms.significance import difference, p_values, words
-from leukosr.evaluate.arms.simulation import Design, as_predictions, draw, one
+from leukosr.evaluate.arms.simulation import Design, draw, one
 from leukosr.evaluate.estimate import Estimate
 from leukosr.report.plans import needed_sentence
+
+from .drawn import as_predictions
 
 RESULTS = Path(__file__).parents[3] / "results" / "case1-leakage" / "plots" / "confusion"
 PILOT = Design(runs=8, class_sources=(20, 20, 20), class_images=(60, 60, 60), accuracy=0.85)

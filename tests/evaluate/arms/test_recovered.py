@@ -8,7 +8,8 @@ import pytest
 from leukosr.evaluate.arms.pairs import Counts, Pair, Run
 from leukosr.evaluate.arms.recovered import recovered_share, share_of
 from leukosr.evaluate.arms.significance import compare
-from leukosr.evaluate.arms.simulation import as_predictions
+
+from .drawn import as_predictions
 
 RUNS, SOURCES, IMAGES = 6, 30, 6  # images a source
 Gains = tuple[float, float, float]

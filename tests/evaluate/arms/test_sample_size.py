@@ -6,7 +6,9 @@ import pytest
 
 from leukosr.evaluate.arms.predictions import Predictions
 from leukosr.evaluate.arms.sample_size import intraclass, sample_size
-from leukosr.evaluate.arms.simulation import Design, as_predictions, draw, one
+from leukosr.evaluate.arms.simulation import Design, draw, one
+
+from .drawn import as_predictions
 
 
 def predictions(right: list[bool], sources: list[str]) -> Predictions:

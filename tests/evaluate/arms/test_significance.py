@@ -26,9 +26,11 @@ from leukosr.evaluate.arms.significance import (
     sign_flip,
     words,
 )
-from leukosr.evaluate.arms.simulation import Design, as_predictions, draw, one
+from leukosr.evaluate.arms.simulation import Design, draw, one
 from leukosr.evaluate.arms.two_way import Estimated, Metric, Side, estimated, groupings, scored
 from leukosr.report.comparisons import about, as_json, difference_text, sentences
+
+from .drawn import as_predictions
 
 PUBLISHED = Path(__file__).resolve().parents[3] / "results" / "case1-leakage" / "plots" / "confusion"
 SMALL = Design(class_sources=(12, 12), class_images=(60, 60))

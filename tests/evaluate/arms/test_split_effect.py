@@ -8,8 +8,10 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from leukosr.evaluate.arms.predictions import Predictions
 from leukosr.evaluate.arms.score import score_with_interval
-from leukosr.evaluate.arms.simulation import Design, as_predictions, draw, one
+from leukosr.evaluate.arms.simulation import Design, draw, one
 from leukosr.evaluate.arms.split_effect import split_effect
+
+from .drawn import as_predictions
 
 DESIGN = Design(class_sources=(40, 40), class_images=(160, 160))
 
