@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from copy import deepcopy
 from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -43,6 +45,16 @@ def compose_from(conf: Path, *overrides: str) -> Any:
 def compose_params(compose_raw: Callable[..., Any]) -> Callable[..., Params]:
     """Params composed from conf/ with the given overrides."""
     return cache(lambda *overrides: parse_params(compose_raw(*overrides), "conf"))
+
+
+@pytest.fixture
+def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder outside every project as the working directory, also where TMPDIR lies inside a clone."""
+    inside = any((folder / ".dvc").is_dir() for folder in tmp_path.parents)
+    other = TemporaryDirectory(dir="/tmp") if inside else nullcontext(str(tmp_path))
+    with other as folder, monkeypatch.context() as patch:
+        patch.chdir(folder)
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")

@@ -21,8 +21,8 @@ def test_the_root_is_found_from_any_folder_below_it(tmp_path: Path, monkeypatch:
         assert project_root() == tmp_path
 
 
-def test_outside_a_project_there_is_no_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+@pytest.mark.usefixtures("outside")
+def test_outside_a_project_there_is_no_root() -> None:
     with pytest.raises(LeukoError, match="is not inside a DVC project: run the command inside your clone of LeukoSR"):
         project_root()
 

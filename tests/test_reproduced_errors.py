@@ -133,8 +133,8 @@ def test_no_active_environment(project: Path, fail: Callable[..., str], monkeypa
     assert_says(fail(heading, code=0), heading)
 
 
-def test_another_folder(fail: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+@pytest.mark.usefixtures("outside")
+def test_another_folder(fail: Callable[..., str]) -> None:
     for number in (0, 1):
         assert_says(fail("The command runs in another folder", number), "The command runs in another folder", number)
 

@@ -233,8 +233,8 @@ def test_files_missing_beside_bad_ones_are_not_committed(project: Path) -> None:
     ]
 
 
-def test_outside_a_project_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+@pytest.mark.usefixtures("outside")
+def test_outside_a_project_it_says_so() -> None:
     result = CliRunner().invoke(app, ["verify"])
     assert isinstance(result.exception, LeukoError)
     assert "is not inside a DVC project: run the command inside your clone" in str(result.exception)

@@ -591,11 +591,9 @@ def test_a_folder_without_class_folders_is_not_added(project: Path, present: boo
         add("cells", source, leave_out=False)
 
 
-def test_adding_outside_a_dvc_project_brings_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-    source = images(tmp_path / "set", "a/1.png", "b/2.png")
-    with pytest.raises(LeukoError, match=r"work is not inside a DVC project: run the command inside your clone"):
+def test_adding_outside_a_dvc_project_brings_nothing(outside: Path) -> None:
+    source = images(outside / "set", "a/1.png", "b/2.png")
+    with pytest.raises(LeukoError, match=rf"{outside} is not inside a DVC project: run the command inside your clone"):
         add("cells", source, leave_out=False)
     assert not os.path.lexists("datasets/cells")
     assert entries(source) == {"a", "b"}
