@@ -459,7 +459,15 @@ def test_help_calls_every_value_by_a_word_in_capitals(
     assert len(arguments) == 1 and len(values) >= out.count("--params")
     assert [word for word in (*arguments, *values) if not word.startswith("--") and word != word.upper()] == []
     assert not re.search("<[a-z]", out), "no type as Typer writes it"
+    assert not re.search(r"--[a-z-]+ +--no-", out), "a flag is off unless it is given"
     assert f"Example: leukosr {' '.join(command)}" in out
+
+
+@pytest.mark.parametrize("group", [(), *((each.name,) for each in app.registered_groups)], ids=" ".join)
+def test_help_of_a_group_has_flags_without_values(group: tuple[str, ...], leukosr_cli: Callable[..., Outcome]) -> None:
+    code, out, _ = leukosr_cli(*group, "--help")
+    assert code == 0 and "--help " in out
+    assert not re.search("<[a-z]", out), "no type as Typer writes it"
 
 
 @pytest.mark.parametrize("stage", ["synthesize", "extract", "report"])

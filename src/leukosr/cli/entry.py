@@ -18,7 +18,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from leukosr import __version__
 from leukosr.cli import browser, images, planning, project, stages, statistics, weights
 from leukosr.cli.crash_report import save_report, without_credentials
-from leukosr.cli.help_words import Command
+from leukosr.cli.help_words import Command, Group
 from leukosr.cli.options import console, errors
 from leukosr.cli.verify import verify
 from leukosr.engine.stopping import INTERRUPTED, stopped_like_ctrl_c
@@ -27,6 +27,7 @@ from leukosr.terminal import BROKEN_PIPE, discard_output, tolerate_narrow_encodi
 
 app = typer.Typer(
     name="leukosr",
+    cls=Group,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -100,7 +101,7 @@ for panel, commands in COMMANDS.items():
         epilog = f"Example: leukosr {name} {arguments}".rstrip()
         app.command(name, cls=Command, rich_help_panel=panel, epilog=epilog)(command)
 for group, (about, commands) in GROUPS.items():
-    below = typer.Typer(no_args_is_help=True, help=about)
+    below = typer.Typer(cls=Group, no_args_is_help=True, help=about)
     app.add_typer(below, name=group, rich_help_panel="Your images")
     for command, arguments in commands.items():
         name = command.__name__.removeprefix(f"{group}_")
@@ -184,7 +185,7 @@ def _report(error: Exception) -> NoReturn:
 
 
 @app.callback(invoke_without_command=True)
-def _version(version: Annotated[bool, typer.Option("--version", metavar="", help="Show the version.")] = False) -> None:
+def _version(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
     if version:
         console.print(f"leukosr {__version__}")
         raise typer.Exit

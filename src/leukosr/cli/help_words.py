@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
-from typer.core import TyperArgument, TyperCommand
+from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 WORDS = {Path: "PATH", str: "NAME", int: "N", float: "X", bool: ""}  # a flag takes no value
 
@@ -16,16 +17,27 @@ class Command(TyperCommand):
 
     def get_params(self, ctx: Any) -> list[Any]:
         """All parameters, the flag `--help` among them."""
-        assert self.callback is not None
-        kinds = get_type_hints(inspect.unwrap(self.callback))
-        params = super().get_params(ctx)
-        for param in params:
-            if isinstance(param, TyperArgument):
-                param.metavar = param.metavar or str(param.name).upper()
-                param.display_type_rich = _nothing  # type: ignore[method-assign]
-            elif param.metavar is None:
-                param.metavar = WORDS[_plain(kinds.get(str(param.name), bool))]
-        return params
+        return _in_words(super().get_params(ctx), self.callback)
+
+
+class Group(TyperGroup):
+    """The same of a group of commands, whose own options are flags."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """All parameters, the flag `--help` among them."""
+        return _in_words(super().get_params(ctx), self.callback)
+
+
+def _in_words(params: list[Any], callback: Callable[..., Any] | None) -> list[Any]:
+    """The parameters, each with the word that stands for its value; those not in `callback` are Typer's own flags."""
+    kinds = {} if callback is None else get_type_hints(inspect.unwrap(callback))
+    for param in params:
+        if isinstance(param, TyperArgument):
+            param.metavar = param.metavar or str(param.name).upper()
+            param.display_type_rich = _nothing  # type: ignore[method-assign]
+        elif param.metavar is None:
+            param.metavar = WORDS[_plain(kinds.get(str(param.name), bool))]
+    return params
 
 
 def _nothing(ctx: Any) -> None:

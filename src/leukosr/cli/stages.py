@@ -234,7 +234,7 @@ def sweep(
     ] = None,
     parent: Annotated[str | None, typer.Option(hidden=True, help="The MLflow run of the sweep that is joined.")] = None,
     take_over: Annotated[
-        bool, typer.Option(help="Redo unfinished trials of other machines, whose processes have ended.")
+        bool, typer.Option("--take-over", help="Redo unfinished trials of other machines, whose processes have ended.")
     ] = False,
     params: ParamsFile = PARAMS,
     out: Out = None,

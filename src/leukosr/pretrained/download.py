@@ -89,11 +89,13 @@ def _pip() -> list[str]:
 
 
 def _from_url(source: FromUrl, path: Path) -> None:
-    part = path.with_name(f"{path.name}.part")
+    part = path.with_name(
+        f"{path.name}.part"
+    )  # not a `new_file`, which is removed when it is cut: the next one goes on
     have = part.stat().st_size if part.is_file() else 0
     request = urllib.request.Request(source.url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
-        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer, explained_os_errors(part):
             _receive(answer, part, have if answer.status == http.HTTPStatus.PARTIAL_CONTENT else 0, path.name)
     except urllib.error.HTTPError as error:
         if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or not have:  # else all is here already
