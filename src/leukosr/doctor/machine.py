@@ -7,7 +7,6 @@ import platform
 import shutil
 import time
 from importlib import metadata
-from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -20,6 +19,7 @@ from leukosr.versions import installed_versions
 
 GIB = 2**30
 LEAST_MEMORY_GIB, LEAST_DISK_GIB = 4, 5
+NO_GAIN = 0.95  # times the speed of fp32 from which on bf16 is not called slower: repeated measurements differ
 CGROUP = Path("/sys/fs/cgroup")  # limits and usage of a container
 DRIVER = Path("/proc/driver/nvidia/version")
 CHECKED = ("torch", "torchvision", "mlflow", "dvc", "optuna", "numpy", "pydantic", "opencv-python-headless")
@@ -88,6 +88,12 @@ def _hardware(diagnosis: Diagnosis, params: Params | None) -> None:
     if params is not None:
         asked = {each.precision for each in params.train_sr.values()}
         asked |= {each.classifier.precision for each in params.classify.values()}
+    slower = diagnosis.facts["bf16_speedup"]
+    if slower is not None and slower < NO_GAIN and asked - {"fp32"}:
+        diagnosis.problem(
+            f"bf16, which precision auto means here, computes a convolution at {slower} times the speed of fp32",
+            "add -S budget.precision=fp32 to `dvc exp run`",
+        )
     if "bf16" in asked and not native:
         diagnosis.problem(
             "params.yaml asks for precision bf16, which this hardware emulates at up to a hundred times the cost",
@@ -96,21 +102,28 @@ def _hardware(diagnosis: Diagnosis, params: Params | None) -> None:
 
 
 def _bf16_speedup() -> float:
-    """How many times faster a matrix product of 1024 x 1024 is in bf16 than in fp32, the best of seven each.
+    """How many times faster a step of training is in bf16 than in fp32, forth and back through a convolution.
 
-    Not every processor with bf16 instructions gains by them.
+    It has 64 channels, as those of SR networks do; large matrix products gain more. Not every processor with bf16
+    instructions gains by them. Both are measured in turn, the best of seven each, so that another program that takes
+    the processor meanwhile slows both.
     """
     import torch
 
-    seconds = {}
-    for dtype in (torch.float32, torch.bfloat16):
-        matrix = torch.ones(1024, 1024, dtype=dtype)
-        times = [time.perf_counter()]
-        for _ in range(8):
-            matrix @ matrix
-            times.append(time.perf_counter())
-        seconds[dtype] = min(end - start for start, end in pairwise(times[1:]))  # the first one warms up
-    return round(seconds[torch.float32] / seconds[torch.bfloat16], 2)
+    from leukosr.engine.device import autocast
+    from leukosr.engine.precision import Resolved
+
+    layer = torch.nn.Conv2d(64, 64, 3, padding=1).to(memory_format=torch.channels_last)
+    images = torch.ones(4, 64, 48, 48).to(memory_format=torch.channels_last)
+    seconds: dict[Resolved, list[float]] = {"fp32": [], "bf16": []}
+    for _ in range(8):
+        for precision, times in seconds.items():
+            start = time.perf_counter()
+            with autocast(torch.device("cpu"), precision):
+                made = layer(images)
+            made.float().sum().backward()
+            times.append(time.perf_counter() - start)
+    return round(min(seconds["fp32"][1:]) / min(seconds["bf16"][1:]), 2)  # the first one warms up
 
 
 def _threads(diagnosis: Diagnosis) -> None:
