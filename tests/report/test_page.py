@@ -132,15 +132,26 @@ def test_the_share_of_test_images_with_siblings_in_training_stands_beside_the_ac
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_page_says_in_which_precision_its_networks_computed(page: Path, params: Params, tmp_path: Path) -> None:
-    assert "All networks computed in fp32." in page.read_text(encoding="utf-8")
+def test_a_page_warns_of_mixed_precisions_and_of_damaged_weights(page: Path, params: Params, tmp_path: Path) -> None:
+    sound = page.read_text(encoding="utf-8")
+    assert "All networks computed in fp32." in sound
+    assert '<p class="warning">' not in sound and sound.count("No Grad-CAM here: there is no seed-1") == len(ARMS)
     outputs = fabricate(tmp_path / "outputs")
     for file in outputs.rglob("raw/**/metrics.json"):
         file.write_text(file.read_text().replace('"fp32"', '"bf16"'))
+    weights = Layout("demo", outputs).classify("ground_truth", "paper") / "weights" / "seed-1.safetensors"
+    weights.parent.mkdir()
+    weights.write_bytes(b"cut")
     mixed = write_report(tmp_path / "report", params, load_results(Layout("demo", outputs), params, "paper"), {})
     text = " ".join(mixed.read_text(encoding="utf-8").split())
     assert "Networks computed in bf16 (classify@raw) and in fp32 (" in text
     assert "differences between these include rounding" in text
+    (warning,) = re.findall(r'<p class="warning">(.*?)</p>', text)
+    assert warning.startswith("<strong>Damaged weights, so no Grad-CAM of ground truth:</strong> ")
+    assert f"{weights} cannot be read" in warning
+    assert warning.endswith("(`dvc repro --force --single-item classify@ground_truth` makes it).")
+    assert text.index(warning) < text.index("<details", text.index("Confident mistakes")), "not folded away"
+    assert text.count("No Grad-CAM here: there is no seed-1") == len(ARMS) - 1
 
 
 @pytest.mark.usefixtures("undrawn")

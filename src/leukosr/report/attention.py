@@ -13,12 +13,16 @@ from leukosr.report.grids import RGB
 from leukosr.report.results import StudyResults
 
 
+class DamagedWeights(LeukoError):
+    """Weights that are there but cannot be used."""
+
+
 def attention_over(results: StudyResults, experiment: str, called: Mapping[str, tuple[RGB, str]]) -> dict[str, RGB]:
     """Image id -> the image with Grad-CAM of the class that it is called over it, by the experiment's first run.
 
     `called`: image id -> the image as the classifiers saw it, uint8 RGB, and the class. Where the protocol has folds,
     an image is shown to the classifier that was tested on it. Raises LeukoError where weights are missing and for a
-    backbone without a feature map.
+    backbone without a feature map, DamagedWeights for others that cannot be used.
     """
     row = results.experiments[experiment].predictions.iloc[0]
     run = Run(int(row["seed"]), int(row["sr_seed"]) if "sr_seed" in row else None)
@@ -31,16 +35,23 @@ def attention_over(results: StudyResults, experiment: str, called: Mapping[str, 
     for file in of_file:
         if not file.is_file():
             raise LeukoError(f"there is no {file.name} of {experiment}: `dvc repro classify@{experiment}` makes it")
-    return {image: shown for file, images in of_file.items() for image, shown in _by(file, images, called).items()}
+    return {
+        image: shown
+        for file, images in of_file.items()
+        for image, shown in _by(file, experiment, images, called).items()
+    }
 
 
-def _by(file: Path, images: list[str], called: Mapping[str, tuple[RGB, str]]) -> dict[str, RGB]:
+def _by(file: Path, experiment: str, images: list[str], called: Mapping[str, tuple[RGB, str]]) -> dict[str, RGB]:
     import torch  # a page without weights needs none of it
 
     from leukosr.classify.gradcam import overlay
     from leukosr.classify.panel import Panel
 
-    panel = Panel.load([file], torch.device("cpu"))
+    try:
+        panel = Panel.load([file], torch.device("cpu"))
+    except LeukoError as error:
+        raise DamagedWeights(f"{error} (`dvc repro --force --single-item classify@{experiment}` makes it)") from error
     found = {}
     for image in images:
         pixels, name = called[image]

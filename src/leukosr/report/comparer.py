@@ -13,7 +13,7 @@ from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.mistakes import Mistake, confident_mistakes, said_together
 from leukosr.layout import image_file
 from leukosr.quoting import counted
-from leukosr.report.attention import attention_over
+from leukosr.report.attention import DamagedWeights, attention_over
 from leukosr.report.grids import RGB, cut, nucleus_box, read_arm, reduced
 from leukosr.report.pictures import image_uri
 from leukosr.report.results import StudyResults
@@ -48,11 +48,15 @@ class MistakenCell:
 
 @dataclass(frozen=True)
 class Gallery:
-    """The surest mistakes of an experiment; `no_map` is why there is no Grad-CAM, empty where there is."""
+    """The surest mistakes of an experiment; `no_map` is why there is no Grad-CAM, empty where there is.
+
+    damaged: that is a fault of a file, to be mended.
+    """
 
     label: str
     cells: Sequence[MistakenCell]
     no_map: str
+    damaged: bool = False
 
     @property
     def size(self) -> int:
@@ -157,11 +161,11 @@ def galleries(params: Params, results: StudyResults) -> list[Gallery]:
         if not mistakes:
             continue
         seen = {mistake.image: _read(params, results, each.arm, mistake.image) for mistake in mistakes}
-        maps, no_map = dict[str, RGB](), ""
+        maps, no_map, damaged = dict[str, RGB](), "", False
         try:
             maps = attention_over(results, name, {each.image: (seen[each.image], each.said) for each in mistakes})
         except LeukoError as error:  # without weights, or with a transformer, the page is whole but for the maps
-            no_map = str(error)
+            no_map, damaged = str(error), isinstance(error, DamagedWeights)
         cells = [
             MistakenCell(
                 image_uri(reduced(seen[mistake.image])),
@@ -171,7 +175,7 @@ def galleries(params: Params, results: StudyResults) -> list[Gallery]:
             )
             for mistake in mistakes
         ]
-        found.append(Gallery(each.look.label, cells, no_map))
+        found.append(Gallery(each.look.label, cells, no_map, damaged))
     return found
 
 
