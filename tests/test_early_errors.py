@@ -11,13 +11,26 @@ from pathlib import Path
 COMMANDS = {
     "enhance cels out --weights w.safetensors": r"cels does not exist: name an image .*; did you mean cells\?",
     "enhance cells out --weights w.safetensors": "w.safetensors does not exist: name a weight file",
+    "enhance cells out --weights README.md": "README.md is not a weight file that can be used here: name one that ends "
+    "in .safetensors, .pth or .pt",
+    "enhance cells out --weights outputs/demo/sr/srgan/last.safetensors": "outputs/demo/sr/srgan/last.safetensors does "
+    "not exist: run `make repro`, or `make demo` where params.yaml holds another study",
     "segment cells --out out --weights w.pth": "w.pth does not exist: name a weight file",
+    "segment cells --out out --weights cells": "cells is a folder: name a weight file",
     "predict cels --model classify": r"cels does not exist: name an image .*; did you mean cells\?",
     "predict cells --model clasify": r"clasify does not exist: name a weight file, .*; did you mean classify\?",
+    "predict cells --model outputs/case1/classify/raw": "outputs/case1/classify/raw does not exist: run `dvc exp run "
+    "-S study=case1`, or `dvc repro` where params.yaml holds that study",
+    "predict cells --model README.md": "README.md is not a weight file that can be used here: name one that ends in "
+    ".safetensors",
+    "predict cells --model w.pth --sr README.md": r"README.md is not a weight file .*\.pth or \.pt",
     "predict cells --model classify --sr pretrained/x": "pretrained/x.safetensors is not here: run .*",
     "predict cells --model classify --out table.txt": "table.txt: predictions are written as CSV, .*",
     "app --params parms.yaml": "parms.yaml does not exist: .*",
     "compare a.csv b.csv": "a.csv does not exist: name the predictions.csv of an arm",
+    "compare outputs/mine/a.csv b.csv": "outputs/mine/a.csv does not exist: name the predictions.csv of an arm",
+    "compare outputs/case1/classify/raw/paper/predictions.csv b.csv": r"outputs/case1/.*\.csv does not exist: run `dvc "
+    r"exp run -S study=case1`, .* \(results/ holds tables of published studies\)",
 }
 SCRIPT = """
 import json, sys
@@ -35,6 +48,10 @@ print(*sorted({"torch", "torchvision", "matplotlib", "scipy", "mlflow", "uvicorn
 def test_a_path_that_is_not_there_is_said_before_anything_heavy_is_loaded(tmp_path: Path) -> None:
     for folder in ("cells", "classify"):
         (tmp_path / folder).mkdir()
+    (tmp_path / "README.md").write_text("# LeukoSR\n")
+    (tmp_path / "conf/study").mkdir(parents=True)
+    for study in ("demo", "case1"):
+        (tmp_path / "conf/study" / f"{study}.yaml").touch()
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, json.dumps(list(COMMANDS))],
         cwd=tmp_path,

@@ -2,19 +2,48 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from leukosr.errors import LeukoError
+from leukosr.quoting import absent
 
 PRETRAINED = Path("pretrained")  # published weights, and those that people bring
+OWN_WEIGHTS = (".safetensors",)  # as LeukoSR writes them, and the only ones of classifiers
+WEIGHTS = (*OWN_WEIGHTS, ".pth", ".pt")  # also those of other frameworks, for generators
 
 
 def weight_file(word: str | Path) -> Path:
     """The file that names weights: pretrained/NAME.safetensors for `pretrained/NAME`; any other path is itself."""
     path = Path(word)
     return path.with_name(f"{path.name}.safetensors") if path.parent == PRETRAINED and not path.suffix else path
+
+
+def require_file(word: str | Path) -> Path:
+    """The path of weights if it is a file that may be read, whatever its ending.
+
+    Raises LeukoError where it is missing or something else.
+    """
+    path = Path(word)
+    if not os.path.exists(path):  # False, too, for a name that is too long
+        raise absent(path, "name a weight file")
+    if not path.is_file():
+        raise LeukoError(f"{path} is {'a folder' if path.is_dir() else 'not a regular file'}: name a weight file")
+    if not os.access(path, os.R_OK):
+        raise LeukoError(f"the weights {path} cannot be read: you may not; make the file readable for you")
+    return path
+
+
+def require_weights(word: str | Path, endings: Sequence[str] = WEIGHTS) -> Path:
+    """The same for weights that are read here: the file's name must have one of the endings."""
+    path = require_file(word)
+    if path.suffix not in endings:
+        *others, last = endings
+        allowed = f"{', '.join(others)} or {last}" if others else last
+        raise LeukoError(f"{path} is not a weight file that can be used here: name one that ends in {allowed}")
+    return path
 
 
 def of_network(name: str, network: int | str | None) -> str:

@@ -48,13 +48,31 @@ def meant(name: str, known: Iterable[str], before: str = "") -> str:
 
 
 def absent(path: Path, remedy: str) -> LeukoError:
-    """`PATH does not exist: REMEDY; did you mean NAME?` for a path that somebody gave, by what lies beside it."""
+    """`PATH does not exist: REMEDY; did you mean NAME?` for a path that somebody gave, by what lies beside it.
+
+    What a study of this project is yet to make has the command for a remedy that makes it, unless it seems misspelt.
+    """
     try:
         first = next((each for each in reversed((path, *path.parents)) if not each.exists()), path)
         near = meant(first.name, [each.name for each in first.parent.iterdir()])
     except OSError:  # a name that is too long, a file where a folder should be, or one that may not be listed
         near = ""
-    return LeukoError(f"{path} does not exist: {remedy}{near}")
+    return LeukoError(f"{path} does not exist: {(near and remedy) or _how_made(path) or remedy}{near}")
+
+
+def _how_made(path: Path) -> str:
+    """The commands that make a file or folder below outputs/STUDY or reports/STUDY; empty for any other path."""
+    full, here = Path(os.path.abspath(path)), Path.cwd()
+    parts = full.relative_to(here).parts if full.is_relative_to(here) else ()
+    if len(parts) < 2 or parts[0] not in ("outputs", "reports"):
+        return ""
+    study = parts[1]
+    if not Path("conf/study", f"{study}.yaml").is_file():
+        return ""
+    if study == "demo":
+        return "run `make repro`, or `make demo` where params.yaml holds another study"
+    published = " (results/ holds tables of published studies)" if full.suffix == ".csv" else ""
+    return f"run `dvc exp run -S study={study}`, or `dvc repro` where params.yaml holds that study{published}"
 
 
 def require_folder(path: Path, remedy: str) -> Path:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.server
+import os
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -70,9 +72,9 @@ def checkpoint(tmp_path: Path, network: nn.Module) -> Path:
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(outside: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder to work in that lies in no DVC project."""
-    folder = tmp_path / "here"
+    folder = outside / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
     return folder
@@ -129,6 +131,20 @@ def test_a_cut_download_is_said_and_resumed(
     bring.fetch("small")
     assert handler.asked == [None, "bytes=1000-"]
     assert load_generator("pretrained/small").scale == 4
+
+
+def test_a_full_disk_is_not_called_a_lost_connection(
+    here: Path, monkeypatch: pytest.MonkeyPatch, server: tuple[type[Server], str], checkpoint: Path
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    handler, url = server
+    handler.content = checkpoint.read_bytes()
+    offer(monkeypatch, at(url, handler.content))
+    monkeypatch.setattr(download, "_receive", full)
+    with pytest.raises(LeukoError, match=r"cannot write .*net\.pth\.part: No space left on device; free some space"):
+        bring.fetch("small")
 
 
 def test_a_forged_download_is_refused_by_name_and_removed(

@@ -14,9 +14,13 @@ from spandrel import ModelLoader
 from torch import Tensor, nn
 
 import leukosr
+from leukosr.classify.onnx_export import export_onnx
+from leukosr.classify.weights import load_classifier
 from leukosr.engine.weights import CHECKED, DIGEST_KEY, read_tensors, write_tensors
 from leukosr.errors import LeukoError
+from leukosr.pretrained.bring import add
 from leukosr.superres import GENERATORS
+from leukosr.superres.announced import announced
 from leukosr.superres.edge import input_of
 from leukosr.superres.networks import Generator
 from leukosr.superres.networks.real_esrgan import RRDBNet, UNetDiscriminatorSN
@@ -268,10 +272,31 @@ def test_truncated_file_is_refused(tmp_path: Path, suffix: str, kept: float) -> 
         load_generator(path)
 
 
-def test_other_endings_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "weights.onnx").write_bytes(b"")
-    with pytest.raises(LeukoError, match=r"\.safetensors, \.pth, \.pt"):
-        load_generator(tmp_path / "weights.onnx")
+READERS: dict[str, Callable[[Path], object]] = {
+    "enhance": load_generator,
+    "start": lambda path: init_from(small_generator("srgan"), path),
+    "predict": load_classifier,
+    "app": announced,
+    "export": lambda path: export_onnx(path, path.with_suffix(".onnx")),
+    "add": lambda path: add("mine", path),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_every_reader_refuses_what_is_no_weight_file_in_the_same_words(tmp_path: Path, reader: str) -> None:
+    endings = ".safetensors" if reader == "predict" else ".safetensors, .pth or .pt"
+    for name in ("README.md", "text.safetensors"):
+        (tmp_path / name).write_text("# LeukoSR\n\nDoes super-resolution help?\n")
+    with pytest.raises(LeukoError) as error:
+        READERS[reader](tmp_path / "README.md")
+    said = f"is not a weight file that can be used here: name one that ends in {endings}"
+    assert str(error.value) == f"{tmp_path / 'README.md'} {said}"
+    with pytest.raises(LeukoError) as error:
+        READERS[reader](tmp_path / "text.safetensors")
+    assert str(error.value) == (
+        f"{tmp_path / 'text.safetensors'} cannot be read as a safetensors file (it does not begin as one): it is "
+        "damaged, cut short or something else; make or copy it again"
+    )
 
 
 @pytest.mark.parametrize("missing", ["scale", "arguments"])

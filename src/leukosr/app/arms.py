@@ -10,10 +10,10 @@ import numpy as np
 from leukosr.app.given import Given, Note, Version, as_stored
 from leukosr.app.networks import Networks
 from leukosr.config import Arm, ByClass, ByFile, ByTraining, Generated, Image, Params, Recoloured
-from leukosr.engine.weights import SUFFIX, require_file
+from leukosr.engine.weights import SUFFIX
 from leukosr.errors import LeukoError
 from leukosr.images.resampling import brought_to
-from leukosr.layout import Layout, of_network, require, weight_file
+from leukosr.layout import Layout, of_network, require, require_file, weight_file
 from leukosr.pretrained.named import find_weights
 from leukosr.stages.upscale import made_plainly
 

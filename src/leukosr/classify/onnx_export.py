@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from leukosr.classify.confidence import Validation
 from leukosr.classify.weights import load_classifier
-from leukosr.engine.weights import SUFFIX, read_header, require_file
+from leukosr.engine.weights import SUFFIX, read_header
 from leukosr.errors import LeukoError
 from leukosr.files import new_file
 from leukosr.superres.edge import input_of, output_of
@@ -70,7 +70,7 @@ def export_onnx(weights: Path, out: Path) -> float:
 
 
 def _network(weights: Path) -> tuple[nn.Module, str, dict[str, str]]:
-    if weights.suffix == SUFFIX and "classes" in (header := read_header(require_file(weights))):
+    if weights.suffix == SUFFIX and "classes" in (header := read_header(weights)):
         loaded, validation = load_classifier(weights), Validation.read(header, weights)
         temperature = 1.0 if validation is None else validation.temperature
         facts = {"classes": header["classes"], "size": header["size"], "temperature": str(temperature)}

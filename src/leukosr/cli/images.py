@@ -9,7 +9,7 @@ import typer
 
 from leukosr.cli.options import Device, MostErrors, Precision, check_there, console, errors
 from leukosr.errors import LeukoError
-from leukosr.layout import weight_file
+from leukosr.layout import OWN_WEIGHTS, require_weights, weight_file
 from leukosr.quoting import counted
 
 if TYPE_CHECKING:
@@ -74,6 +74,8 @@ def predict(
     _check_table(out)
     _check_given(source, sr)
     check_there([model], "name a weight file, or the folder of an experiment, outputs/STUDY/classify/EXPERIMENT")
+    if not model.is_dir():
+        require_weights(model, OWN_WEIGHTS)
     from leukosr.classify.predict import predict_path, write_predictions
 
     done = predict_path(
@@ -87,12 +89,16 @@ def predict(
 
 
 def _check_given(source: Path, weights: Path | None) -> None:
-    """Raise LeukoError for images or a generator that are not there, before torch takes seconds to load."""
+    """Raise LeukoError for missing images and for what is no generator's file, before torch takes seconds to load."""
     check_there([source], "name an image or a folder of images")
-    if weights is not None and not weight_file(weights).is_file():
+    if weights is None:
+        return
+    file = weight_file(weights)
+    if not file.is_file():
         from leukosr.pretrained.named import find_weights
 
-        check_there([find_weights(weights)], "name a weight file")
+        file = find_weights(weights)
+    require_weights(file)
 
 
 def _check_table(path: Path) -> None:
@@ -139,7 +145,9 @@ def data_fetch(
 def data_add(
     name: Annotated[str, typer.Argument(help="The name below datasets/.")],
     path: Annotated[Path, typer.Argument(help="A folder of class folders, or of images and a split.csv.")],
-    leave_out: Annotated[bool, typer.Option(help="Leave unusable images out instead of stopping.")] = False,
+    leave_out: Annotated[
+        bool, typer.Option("--leave-out", help="Leave unusable images out instead of stopping.")
+    ] = False,
     no_classes: Annotated[
         bool, typer.Option("--no-classes", help="The images have no class: for studies of super-resolution alone.")
     ] = False,

@@ -6,7 +6,8 @@ Nothing in a file is trusted before it is checked against the file's content: si
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from torch import Tensor, nn
 import leukosr
 from leukosr.errors import LeukoError
 from leukosr.files import new_file
-from leukosr.quoting import absent, short
+from leukosr.layout import OWN_WEIGHTS, require_weights
+from leukosr.quoting import short
 
-SUFFIX = ".safetensors"
+(SUFFIX,) = OWN_WEIGHTS
 VERSION_KEY = "leukosr_version"
 DIGEST_KEY = "leukosr_sha256"
 # announces the digest, so that a changed byte in the name of that entry is noticed, too
@@ -45,7 +47,7 @@ def write_tensors(
     """
     path = Path(path)
     if path.suffix != SUFFIX:
-        raise LeukoError(f"Weights are written as {SUFFIX} files, {path} has another ending; rename it.")
+        raise LeukoError(f"weights are written as {SUFFIX} files, and {path} has another ending: rename it")
     # A contiguous copy of each: safetensors refuses views of one storage and channels_last.
     plain = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
@@ -66,7 +68,7 @@ def write_tensors(
             file.flush()
             os.fsync(file.fileno())  # or a crash after the rename could leave an empty file under the name
     except OSError as error:
-        raise LeukoError(f"The weights {path} could not be written: {error}.") from error
+        raise LeukoError(f"the weights {path} could not be written: {error}") from error
 
 
 def _sorted(table: Mapping[str, Any]) -> bytes:
@@ -91,39 +93,57 @@ def read_tensors(path: str | Path, required: Iterable[str] = ()) -> tuple[dict[s
     Raises LeukoError for a missing, damaged or foreign file and for a header that lacks a required key. A file that
     LeukoSR wrote is damaged when its SHA-256 says so; only older files of LeukoSR, and others', have none.
     """
-    path = require_file(path)
-    try:
-        _check_header(path)
-        with safetensors.safe_open(path, framework="pt") as file:
-            header = dict(file.metadata() or {})
-            # A copy: what safetensors hands out may be a view into the file on disk.
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-    except (safetensors.SafetensorError, OSError, ValueError, RecursionError, AttributeError, TypeError) as error:
-        raise LeukoError(
-            f"{path} cannot be read as a safetensors file ({short(str(error), 200)}): it is damaged, cut short or "
-            "something else; make or copy it again."
-        ) from error
+    with opened(path, whole=True) as file:
+        header = dict(file.metadata() or {})
+        # A copy: what safetensors hands out may be a view into the file on disk.
+        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     missing = [key for key in required if key not in header]
     if missing:
         raise LeukoError(
             f"{path} is a safetensors file, but its header lacks {', '.join(missing)}, so LeukoSR did not "
-            "write it and cannot tell what network it holds; use weights that LeukoSR saved."
+            "write it and cannot tell what network it holds; use weights that LeukoSR saved"
         )
     return tensors, {key: value for key, value in header.items() if key not in (DIGEST_KEY, *CHECKED)}
 
 
 def read_header(path: Path) -> dict[str, str]:
-    """The header of a file that LeukoSR wrote, without its tensors, which are not checked."""
-    with safetensors.safe_open(path, framework="np") as file:
+    """The header of a file that LeukoSR wrote, without its tensors, which are not checked.
+
+    Raises LeukoError for a missing, damaged or foreign file.
+    """
+    with opened(path) as file:
         return dict(file.metadata() or {})
 
 
-def _check_header(path: Path) -> None:
-    """Raise ValueError for a header that promises too much, or whose SHA-256 is not that of the file."""
+@contextmanager
+def opened(path: str | Path, whole: bool = False) -> Iterator[Any]:
+    """A .safetensors file as that package opens it; `whole` checks its SHA-256 first, which reads every byte.
+
+    Raises LeukoError for a missing, damaged or foreign file, also where that shows only in the block.
+    """
+    path = require_weights(path, OWN_WEIGHTS)
+    try:
+        _check_header(path, whole)
+        with safetensors.safe_open(path, framework="pt") as file:
+            yield file
+    except (safetensors.SafetensorError, OSError, ValueError, RecursionError, AttributeError, TypeError) as error:
+        raise LeukoError(
+            f"{path} cannot be read as a safetensors file ({short(str(error), 200)}): it is damaged, cut short or "
+            "something else; make or copy it again"
+        ) from error
+
+
+def _check_header(path: Path, whole: bool) -> None:
+    """Raise ValueError for a header that promises too much, or, with `whole`, whose SHA-256 is not that of the file."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
+        if file.read(1) != b"{":
+            raise ValueError("it does not begin as one")
         if length > min(LONGEST_HEADER, path.stat().st_size - 8):
-            raise ValueError(f"its header claims {length} bytes")
+            raise ValueError(f"its header is to have {length} bytes, the file has {path.stat().st_size}")
+        if not whole:
+            return
+        file.seek(8)
         table = json.loads(file.read(length))
         metadata = table.get("__metadata__", {})
         if len(table) > MOST_TENSORS:
@@ -132,19 +152,6 @@ def _check_header(path: Path) -> None:
             found = hashlib.file_digest(file, lambda: _digest_of(table)).hexdigest()
             if found != metadata.get(DIGEST_KEY):
                 raise ValueError("its SHA-256 is not that of its bytes")
-
-
-def require_file(path: str | Path) -> Path:
-    """`path` as a Path if it is a file that may be read; LeukoError when it is missing or something else."""
-    path = Path(path)
-    if path.is_file():
-        if not os.access(path, os.R_OK):
-            raise LeukoError(f"The weights {path} cannot be read: you may not; make the file readable for you.")
-        return path
-    if not path.exists():
-        raise absent(path, "name a weight file")
-    found = "a folder" if path.is_dir() else "not a regular file"
-    raise LeukoError(f"{path} is {found}: name a weight file")
 
 
 def first_difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str | None:

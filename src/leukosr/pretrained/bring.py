@@ -10,10 +10,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from leukosr.engine.weights import SUFFIX, check_numbers, read_tensors, require_file, write_tensors
+from leukosr.engine.weights import SUFFIX, check_numbers, read_tensors, write_tensors
 from leukosr.errors import LeukoError
 from leukosr.files import new_file
-from leukosr.layout import PRETRAINED
+from leukosr.layout import PRETRAINED, require_file, require_weights
 from leukosr.pretrained.catalogue import FromIndex, Published, Source, published
 from leukosr.pretrained.checkpoints import held, read_checkpoint, state_dicts
 from leukosr.pretrained.download import download, sha256_of
@@ -75,7 +75,7 @@ def add(name: str, path: Path) -> Brought:
         raise LeukoError(f"'{name}' cannot be the name of weights: use letters, digits, - and _")
     if name in published():
         raise LeukoError(f"{name} is the name of published weights: run `leukosr weights fetch {name} --from {path}`")
-    path = require_file(path).absolute()
+    path = require_weights(path).absolute()
     header: dict[str, str] = {}
     if path.suffix == SUFFIX:
         tensors, header = read_tensors(path)

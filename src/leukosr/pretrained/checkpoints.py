@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from leukosr.engine.weights import require_file
 from leukosr.errors import LeukoError
+from leukosr.layout import require_file
 from leukosr.quoting import short
 
 # what frameworks put a generator's tensors under, and before their names (BasicSR, Lightning, DataParallel,
@@ -40,12 +40,12 @@ def read_checkpoint(path: Path) -> object:
         if not _PROGRAM.search(str(error)):
             raise LeukoError(
                 f"{path} cannot be read as a PyTorch checkpoint: it is damaged, cut short or something else; copy it "
-                "again."
+                "again"
             ) from error
         name = re.search(r"GLOBAL ([\w.]+)", str(error))
         raise LeukoError(
             f"{path} is refused: it holds Python objects besides tensors{f' ({short(name[1])})' if name else ''}, and "
-            "unpickling those can run any code; save its state dict alone and use that."
+            "unpickling those can run any code; save its state dict alone and use that"
         ) from error
 
 
@@ -81,7 +81,7 @@ def state_dicts(path: Path, content: object) -> list[dict[str, Tensor]]:
     keys = [short(key) for key in content if isinstance(key, str)][:6] if isinstance(content, Mapping) else []
     raise LeukoError(
         f"{path} holds no state dict: expected tensors by name, bare or under one of {', '.join(WRAPPERS)}, and found "
-        f"{', '.join(keys) or type(content).__name__}."
+        f"{', '.join(keys) or type(content).__name__}"
     )
 
 

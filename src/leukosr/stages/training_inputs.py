@@ -16,7 +16,16 @@ from leukosr.degradation.jpeg import jpeg
 from leukosr.errors import LeukoError
 from leukosr.images.reading import read_hr, read_rgb
 from leukosr.images.store import ImageStore
-from leukosr.layout import BRING_BACK, Layout, image_file, of_network, require, require_all, stage_again
+from leukosr.layout import (
+    BRING_BACK,
+    Layout,
+    image_file,
+    of_network,
+    require,
+    require_all,
+    require_weights,
+    stage_again,
+)
 from leukosr.pretrained.named import find_weights
 from leukosr.stages.degrade import degradation_settings
 from leukosr.stages.masks import masks_for
@@ -42,11 +51,18 @@ def inputs_of(rows: list[Row], params: Params, name: str, layout: Layout, settin
         *require_all([image_file(layout.lr, row.id) for row in used], stage_again("degrade")),
         *require_all([root / row.path for row in used], BRING_BACK),
         *require_all([mask_file(root, row) for row in used] if settings.needs_masks else [], BRING_BACK),
-        *require_all(
-            [find_weights(settings.reads)] if settings.watched is not None else [],
-            f"correct train_sr.{name}.{settings.watched_key}",
-        ),
+        *_weights_of(name, settings),
     ]
+
+
+def _weights_of(name: str, settings: TrainSR) -> list[Path]:
+    """The weights to start or learn from, if any. Raises LeukoError that names the key for a path that holds none."""
+    if settings.watched is None:
+        return []
+    try:
+        return [require_weights(find_weights(settings.reads))]
+    except LeukoError as error:
+        raise LeukoError(f"train_sr.{name}.{settings.watched_key}: {error}") from error
 
 
 def training_pairs(rows: list[Row], params: Params, name: str, layout: Layout) -> tuple[Pairs, Pairs]:

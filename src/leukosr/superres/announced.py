@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import safetensors
 import torch
 
-from leukosr.engine.weights import SUFFIX
+from leukosr.engine.weights import SUFFIX, opened
 from leukosr.errors import LeukoError
+from leukosr.layout import require_weights
 from leukosr.pretrained.checkpoints import state_dicts
 from leukosr.quoting import short
 from leukosr.superres import GENERATORS
@@ -29,17 +29,14 @@ class Announced:
 def announced(path: Path) -> Announced:
     """The generator that a weight file seems to hold; only `load_generator` checks that it does.
 
-    Raises NoGenerator for other networks, and LeukoError for a file without a header that can be read. Of a checkpoint
-    (.pth), which has none, nothing is said.
+    Raises NoGenerator for other networks, and LeukoError for a file that is missing, of another kind, or without a
+    header that can be read. Of a checkpoint (.pth), which has none, nothing is said.
     """
-    if path.suffix != SUFFIX:
+    if require_weights(path).suffix != SUFFIX:
         return Announced()
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            header: Mapping[str, str] = file.metadata() or {}
-            shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
-    except (safetensors.SafetensorError, OSError) as error:
-        raise LeukoError(f"{path} cannot be read ({short(str(error), 200)}): make or copy it again") from error
+    with opened(path) as file:
+        header: Mapping[str, str] = file.metadata() or {}
+        shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
     if "classes" in header:
         raise NoGenerator(f"{path} holds a classifier, which makes no images")
     network = GENERATORS.get(header.get("architecture", ""))

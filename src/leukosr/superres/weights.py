@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from leukosr.engine.weights import SUFFIX, check_numbers, first_difference, load_into, read_tensors, write_tensors
 from leukosr.errors import LeukoError
+from leukosr.layout import require_weights
 from leukosr.pretrained.checkpoints import held, read_checkpoint, state_dicts
 from leukosr.pretrained.named import find_weights
 from leukosr.quoting import short
@@ -17,7 +18,6 @@ from leukosr.superres import GENERATORS
 from leukosr.superres.foreign import ForeignNetwork, read_foreign
 from leukosr.superres.networks import Generator
 
-CHECKPOINT_SUFFIXES = (".pth", ".pt")
 SHUFFLED_BY = "shuffled by "  # of masks, in the header, and the seed by which images got those of others
 LARGEST_SCALE, MOST_BLOCKS, WIDEST = 64, 500, 65_536
 
@@ -102,7 +102,7 @@ def load_generator(path: str | Path, device: str | torch.device = "cpu") -> Load
     except (LeukoError, TypeError, RuntimeError) as error:  # arguments that the constructor refuses
         raise LeukoError(f"{path} holds {stored}, which cannot be built: {error}") from error
     if difference := first_difference(expected, stored.tensors):
-        raise LeukoError(f"{path} looks like {stored}, but {difference}; it is damaged or another network.")
+        raise LeukoError(f"{path} looks like {stored}, but {difference}; it is damaged or another network")
     with torch.random.fork_rng(devices=[]):  # building initialises weights that are replaced at once
         model = GENERATORS[stored.architecture](scale=stored.scale, **stored.arguments)
     load_into(model, stored.tensors, path)
@@ -134,21 +134,18 @@ def init_from(model: nn.Module, path: str | Path) -> None:
         expected = identify(model.state_dict()) or type(model).__name__
         raise LeukoError(
             f"{path} holds {stored} where {expected} is to be initialised: {difference}; choose weights of "
-            "the same network, scale and size, or change the configuration to theirs."
+            "the same network, scale and size, or change the configuration to theirs"
         )
     load_into(model, stored.tensors, path)
 
 
 def _read(path: Path) -> _Stored | ForeignNetwork:
     """The tensors and the network of a weight file of any kind; of a foreign architecture the network itself."""
-    if path.suffix == SUFFIX:
+    if require_weights(path).suffix == SUFFIX:
         tensors, header = read_tensors(path)
         stored = _described(path, tensors, header) if "architecture" in header else _recognised(path, tensors)
-    elif path.suffix in CHECKPOINT_SUFFIXES:
-        stored = _recognised(path, read_checkpoint(path))
     else:
-        endings = ", ".join((SUFFIX, *CHECKPOINT_SUFFIXES))
-        raise LeukoError(f"Weights are read from files ending in {endings}; {path} is not one.")
+        stored = _recognised(path, read_checkpoint(path))
     if isinstance(stored, _Stored):
         _check_sizes(path, stored)
     return stored
@@ -165,7 +162,7 @@ def _described(path: Path, tensors: dict[str, Tensor], header: Mapping[str, str]
     if architecture not in GENERATORS:
         raise LeukoError(
             f"{path} holds weights of {short(architecture)!r}, which is not a generator here; known are "
-            f"{', '.join(GENERATORS)}."
+            f"{', '.join(GENERATORS)}"
         )
     try:
         scale, arguments = int(header["scale"]), json.loads(header["arguments"])
@@ -175,7 +172,7 @@ def _described(path: Path, tensors: dict[str, Tensor], header: Mapping[str, str]
         found = [short(header.get(key, "missing")) for key in ("scale", "arguments")]
         raise LeukoError(
             f"{path} has a damaged header: scale is {found[0]!r} where a whole number is expected, or "
-            f"arguments is {found[1]!r} where a JSON object of whole numbers is; save it again."
+            f"arguments is {found[1]!r} where a JSON object of whole numbers is; save it again"
         ) from error
     return _Stored(
         tensors, architecture, scale, arguments, header.get("only_class", ""), _masks_by(path, header), header
@@ -217,7 +214,7 @@ def _recognised(path: Path, content: object) -> _Stored | ForeignNetwork:
             return foreign
     raise NoGenerator(
         f"{path} holds weights of no network known here ({', '.join(GENERATORS)}, and those of spandrel): its tensors "
-        f"begin with {', '.join(short(name) for name in list(states[0])[:4])}."
+        f"begin with {', '.join(short(name) for name in list(states[0])[:4])}"
     )
 
 
