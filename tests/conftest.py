@@ -52,8 +52,8 @@ def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder outside every project as the working directory, also where TMPDIR lies inside a clone."""
     inside = any((folder / ".dvc").is_dir() for folder in tmp_path.parents)
     other = TemporaryDirectory(dir="/tmp") if inside else nullcontext(str(tmp_path))
-    with other as folder, monkeypatch.context() as patch:
-        patch.chdir(folder)
+    with other as folder:
+        monkeypatch.chdir(folder)
         yield Path(folder)
 
 
