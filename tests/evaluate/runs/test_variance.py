@@ -144,7 +144,7 @@ def test_other_metrics_may_lie_on_both_sides_of_one(tmp_path: Path) -> None:
 
 
 def test_a_mean_just_below_0_is_not_minus_zero(tmp_path: Path) -> None:
-    frame = table().assign(learning_rate=0.01, gain=[-0.10004, 0.1] * 32)
+    frame = table().assign(learning_rate=0.01, split=range(64), init=range(64), gain=[-0.10004, 0.1] * 32)
     tables = [str(written(tmp_path, frame)), str(copyfile(tmp_path / "trials.csv", tmp_path / "again.csv"))]
     for files in (tables[:1], tables):
         printed = CliRunner().invoke(app, ["variance", *files, "--metric", "gain"]).output
