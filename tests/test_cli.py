@@ -241,12 +241,14 @@ def test_an_unknown_name_is_answered_with_those_of_the_study(
     command: str, message: str, leukosr_cli: Callable[..., Outcome], project: Path
 ) -> None:
     known = "raw, bicubic, srgan, real_esrgan, ground_truth"
-    assert error_line(leukosr_cli(command, "--arm", "esrgan")) == f"{command}: {message} {known}"
+    assert (
+        error_line(leukosr_cli(command, "--arm", "esrgan")) == f"{message} {known}; did you mean srgan or real_esrgan?"
+    )
 
 
 def test_unknown_training_is_answered_with_the_trainings(leukosr_cli: Callable[..., Outcome], project: Path) -> None:
     message = error_line(leukosr_cli("train-sr", "--method", "bicubic"))
-    assert message == "train_sr: this study has no training 'bicubic'; it trains srgan, real_esrgan"
+    assert message == "this study has no training 'bicubic'; it trains srgan, real_esrgan"
 
 
 def test_one_seed_would_replace_the_results_of_all_and_is_refused(
@@ -434,7 +436,7 @@ def test_plan_takes_components_and_refuses_half_of_them(leukosr_cli: Callable[..
     assert {(each["sources"], each["sr_seeds"]) for each in found["grid"]} == {
         (s, k) for s in (100, 400) for k in (1, 3)
     }
-    assert error_line(leukosr_cli("plan", "--sd-source", "0.1")).startswith("plan: name the predictions.csv")
+    assert error_line(leukosr_cli("plan", "--sd-source", "0.1")).startswith("name the predictions.csv")
     assert "one source shows no variance" in error_line(leukosr_cli("plan", "--sd-source", "0.1", "--sources", "1"))
     assert "--runs is '8;9'" in error_line(leukosr_cli("plan", *known, "--runs", "8;9"))
     assert "did you mean 0.05, 5 points?" in error_line(leukosr_cli("plan", *known, "--difference", "5"))

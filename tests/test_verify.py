@@ -139,12 +139,49 @@ def test_an_object_of_a_set_is_named_with_the_ways_to_bring_the_set(project: Pat
 
 
 def test_what_is_not_there_is_counted_apart_and_is_nothing_bad(project: Path) -> None:
-    cached(Path("outputs/count.csv")).unlink()
+    for file in ("count.csv", "lr/own.txt"):
+        cached(Path("outputs", file)).unlink()
     shutil.rmtree("outputs/lr")
     code, lines = run()
     assert code == 0
-    assert lines[:2] == ["missing: 5 files of outputs/lr in the workspace", "missing: outputs/count.csv in the cache"]
-    assert lines[-1] == "verify: 12 files in workspace and cache hashed, 0 bad, 6 missing, 0 not checked"
+    assert lines[:3] == [
+        "missing: 4 files of outputs/lr in the workspace",
+        "missing: 1 file of outputs/lr in the cache and the workspace",
+        "missing: outputs/count.csv in the cache",
+    ]
+    assert lines[-1] == "verify: 11 files in workspace and cache hashed, 0 bad, 6 missing, 0 not checked"
+
+
+ONLY_CACHED = {  # files lost from the cache and from the workspace, and what `dvc commit` can bring back
+    "all of the cache": ([], [], ["shrink", "count", "datasets/mine.dvc"]),
+    "a file": (["outputs/count.csv"], [], ["count"]),
+    "a file of a folder": (["outputs/lr/own.txt"], [], ["shrink"]),
+    "a file here and another one there": (["outputs/lr/own.txt"], ["outputs/lr/1 ö.txt"], []),
+    "both copies of a file": (["outputs/lr/own.txt"], ["outputs/lr/own.txt"], []),
+}
+
+
+@pytest.mark.parametrize("lost", ONLY_CACHED)
+def test_what_only_the_cache_lacks_comes_back_by_the_advice(project: Path, lost: str) -> None:
+    in_cache, in_workspace, targets = ONLY_CACHED[lost]
+    for file in in_cache:
+        cached(Path(file)).unlink()
+    for file in in_workspace:
+        Path(file).unlink()
+    if not in_cache:
+        shutil.rmtree(".dvc/cache/files/md5")
+    code, lines = run()
+    assert code == 0 and " 0 missing" not in lines[-1]
+    advice = f"what only the cache lacks: put it there by `dvc commit {' '.join(targets)}`, as the workspace is good"
+    assert (advice in lines) == bool(targets), lines
+    assert any("make repro" in line for line in lines) == (not targets), lines
+    if targets:
+        with Repo() as repo:
+            for target in targets:
+                repo.commit(target)
+        assert [line for line in run()[1] if line.startswith(("missing", "verify"))] == [
+            "verify: 18 files in workspace and cache hashed, 0 bad, 0 missing, 0 not checked"
+        ]
 
 
 def test_a_clone_without_its_data_has_everything_missing(project: Path) -> None:
@@ -156,7 +193,7 @@ def test_a_clone_without_its_data_has_everything_missing(project: Path) -> None:
     remedies = [line for line in lines if not line.startswith(("missing:", "verify:"))]
     assert "`leukosr data add mine PATH` after `dvc remove datasets/mine.dvc`" in remedies[0]
     assert "make repro" in remedies[1]
-    assert lines[-1] == "verify: 0 files in workspace and cache hashed, 0 bad, 6 missing, 0 not checked"
+    assert lines[-1] == "verify: 0 files in workspace and cache hashed, 0 bad, 3 missing, 0 not checked"
 
 
 @pytest.mark.parametrize(

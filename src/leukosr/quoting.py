@@ -13,6 +13,7 @@ from pathlib import Path
 from leukosr.errors import LeukoError
 
 LONGEST = 60  # characters of one name
+MINUS = "−"  # the true minus sign, U+2212
 
 
 def visible(text: str) -> str:
@@ -36,6 +37,12 @@ def listed(names: Sequence[str], most: int = 12) -> str:
 def counted(number: int, noun: str, plural: str = "") -> str:
     """`1 file`, `2 files`; `plural` where it is not the noun with an s."""
     return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def decimal(value: float, digits: int, sign: str = "") -> str:
+    """`1.2`, `−1.2`, with `sign` + also `+1.2`: a number as people read it. What is rounded to zero has no sign."""
+    text = f"{value:{sign}z.{digits}f}"
+    return text.removeprefix("+") if float(text) == 0 else text.replace("-", MINUS)
 
 
 def meant(name: str, known: Iterable[str], before: str = "") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 import textwrap
@@ -15,7 +16,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from leukosr.quoting import visible
+from leukosr.quoting import MINUS, visible
 
 BROKEN_PIPE = 141  # as the shell names a program that SIGPIPE ended: `leukosr compare … | head`
 
@@ -106,10 +107,21 @@ def _line(head: str) -> str:
 
 
 def tolerate_narrow_encodings() -> None:
-    """Let signs that the encoding of the terminal or of a redirect lacks be replaced (ISO 8859-1, ASCII)."""
+    """Let signs that the encoding of the terminal or of a redirect lacks be replaced (ISO 8859-1, ASCII).
+
+    A minus becomes a hyphen, as a number without it would be another one; all else a question mark.
+    """
+    codecs.register_error("leukosr.replace", _replaced)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors="leukosr.replace")
+
+
+def _replaced(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacked = error.object[error.start : error.end]
+    return "".join("-" if sign == MINUS else "?" for sign in lacked), error.end
 
 
 def print_raw(text: str) -> None:

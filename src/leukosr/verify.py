@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -191,14 +192,21 @@ def remedies(verified: Verified) -> list[str]:
 
 
 def missing_remedies(verified: Verified) -> list[str]:
-    """How to get the outputs that have missing copies: from the cache where it is whole, else by their own command."""
-    uncached = {copy.output for copy in verified.missing if copy.cached}
+    """How to get the outputs that have missing copies.
+
+    From the cache or from the workspace where it is whole, else by their own command.
+    """
     outputs = dict.fromkeys(copy.output for copy in verified.missing)
+    uncached = {copy.output for copy in verified.missing if copy.cached}
+    kept = [output for output in outputs if _whole_in_workspace(output, verified)]
     sentences = []
-    for each in (output for output in outputs if output.target.endswith(".dvc")):
+    if kept:
+        targets = shlex.join(dict.fromkeys(output.target for output in kept))
+        sentences.append(f"what only the cache lacks: put it there by `dvc commit {targets}`, as the workspace is good")
+    for each in (output for output in outputs if output.target.endswith(".dvc") and output not in kept):
         again = f"{_again(each.path, each.target)}, or by `dvc pull {each.target}` where a remote holds it"
         sentences.append(f"{each.path}: get it by {f'`dvc checkout {each.target}`' if each not in uncached else again}")
-    of_stages = {output for output in outputs if not output.target.endswith(".dvc")}
+    of_stages = {output for output in outputs if not output.target.endswith(".dvc") and output not in kept}
     if of_stages & uncached:
         sentences.append(
             "results of stages: make them by `make repro`, or get them by `dvc pull` where a remote holds them"
@@ -206,6 +214,13 @@ def missing_remedies(verified: Verified) -> list[str]:
     elif of_stages:
         sentences.append("results of stages: get them by `dvc checkout`")
     return sentences
+
+
+def _whole_in_workspace(output: Output, verified: Verified) -> bool:
+    """Whether only the cache lacks copies, so that `dvc commit` makes them; it would record what else has changed."""
+    good = {copy.name for copy in verified.good if copy.output == output and not copy.cached}
+    others = [copy for copy in (*verified.bad, *verified.missing) if copy.output == output]
+    return all(copy.cached and copy.name in good for copy in others)
 
 
 def _again(path: str, target: str) -> str:

@@ -19,7 +19,7 @@ from leukosr.evaluate.arms.pairs import pair
 from leukosr.evaluate.arms.significance import compare
 from leukosr.evaluate.arms.simulation import Design, draw, one
 from leukosr.evaluate.claims import Claim, Claims
-from leukosr.report.comparisons import about, sentences
+from leukosr.report.comparisons import about, heads, images_text, row, sentences
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "results" / "case1-leakage" / "plots" / "confusion"
 
@@ -33,7 +33,7 @@ def test_long_names_cut_no_verdict_off(columns: str, verdicts: list[int], monkey
     rows = [line for line in result.output.splitlines() if line.startswith(("│ real_esrgan_source", "  verdict"))]
     assert [row.count("inconclusive") for row in rows] == verdicts  # and without the sources of two labels
     assert all(len(row) <= int(columns) for row in rows)
-    assert "+8.5 (-1.4 … +18.7)" in result.output and "over sources" not in result.output
+    assert "+8.5 (−1.4 … +18.7)" in result.output and "over sources" not in result.output
 
 
 def test_conditional_figures_are_shown_when_asked_for() -> None:
@@ -50,14 +50,20 @@ def test_conditional_figures_are_shown_when_asked_for() -> None:
         (["--margin", "2"], "--margin is 2, expected a fraction between 0 and 1; did you mean 0.02, 2 points?"),
         (["--margin", "0"], "--margin is 0, expected more than 0"),
         (["--against", "srgan"], "--against is 'srgan', expected one of real_esrgan_paper, raw_paper"),
+        (
+            ["--against", "raw_papr"],
+            "expected one of real_esrgan_paper, raw_paper; did you mean raw_paper?",
+        ),
         (["--primary", "f1"], "--primary is 'f1', expected accuracy or macro_f1"),
+        (["--primary", "acuracy"], "expected accuracy or macro_f1; did you mean accuracy?"),
         (["--columns", "label=true"], "--columns has 'label=true': write OURS=YOURS"),
     ],
 )
 def test_wrong_options_are_named(options: list[str], message: str) -> None:
     arms = [str(PUBLISHED / f"{arm}_paper.csv") for arm in ("real_esrgan", "raw")]
     result = CliRunner().invoke(app, ["compare", *arms, *options])
-    assert isinstance(result.exception, LeukoError) and message in str(result.exception)
+    assert isinstance(result.exception, LeukoError) and str(result.exception).startswith("--")
+    assert message in str(result.exception)
 
 
 def test_what_a_verdict_is_about_is_said_by_comparison() -> None:
@@ -99,6 +105,17 @@ def test_tables_of_other_names_are_judged_and_planned_alike_and_a_loss_excludes_
     assert planned.exit_code == 0 and "58 sources" in planned.output
     unknown = runner.invoke(app, ["compare", *arms, "--columns", "true=label"]).output.replace("\n", " ")
     assert "Inconclusive whatever the figures" in unknown and "is excluded" not in unknown
+    assert "raw – bicubic: compared on 300 shared images of unknown sources, 8 paired runs" in unknown
+
+
+def test_a_head_says_what_p_is_adjusted_for_and_images_that_name_no_source_are_counted() -> None:
+    (found, _) = compare([one(draw(Design(runs=6), "accuracy", 0.0, 1, np.random.default_rng(0)), 0)])
+    assert heads([found])[-1] == "p, adjusted for all pairs\nof the same metric (Holm)"
+    assert "for all claims or all\nexploratory pairs of" in heads([replace(found, declared=False)])[-1]
+    cells = row(replace(found, difference=-0.0004, ci_low=-0.07, ci_high=0.0004, ci90_low=-0.05, ci90_high=-0.0001))
+    assert cells[2:4] == ["0.0 (−7.0 … 0.0)", "−5.0 … 0.0"]
+    part = replace(found, images=1400, without_source=1200)
+    assert images_text(part) == "1,400 images, 1,200 of them of unknown sources"
 
 
 def test_an_interval_beside_0_that_holm_denies_a_word_is_explained() -> None:
@@ -107,4 +124,4 @@ def test_an_interval_beside_0_that_holm_denies_a_word_is_explained() -> None:
     denied = [e for e in found if e.verdict == "inconclusive" and e.ci_low and e.ci_low > 0]
     assert denied
     for each, sentence in zip(found, sentences(found), strict=False):
-        assert ("after Holm's correction for all of them p is" in sentence) == (each in denied)
+        assert ("after Holm's correction for all pairs p is" in sentence) == (each in denied)

@@ -68,7 +68,7 @@ def test_the_block_shows_printed_and_own_figures(
 ) -> None:
     monkeypatch.setattr(confusions, "published_confusions", lambda key: of_two_classes("neutrophil", "eosinophil"))
     (block,) = confusion_blocks(tmp_path, params, results, "", "smoke")
-    assert "raw LR 85.00 % (17 of 20 images), bicubic 80.00 % (16 of 20 images); -5.00 points" in block.sentences[0]
+    assert "raw LR 85.00 % (17 of 20 images), bicubic 80.00 % (16 of 20 images); −5.00 points" in block.sentences[0]
     assert block.sentences[1].startswith("Here, under paper: bicubic – raw LR ")
     assert block.sentences[-1] == "A fact."
     scores, matrix = block.tables

@@ -95,12 +95,12 @@ def test_numbers_sort_as_numbers_and_undefined_ones_come_last(shown: Tab) -> Non
         "[...document.querySelectorAll('#results thead th')].findIndex(head => head.textContent.startsWith('PSNR'))"
     )
     body = "document.querySelectorAll('#results table')[0].tBodies[0].rows"
-    shown.run(f"['9.5', '–', '10.25', '-3'].forEach((text, i) => {body}[i].cells[{place}].textContent = text)")
+    shown.run(f"['9.5', '–', '10.25', '−3'].forEach((text, i) => {body}[i].cells[{place}].textContent = text)")
     shown.run(f"{body}[4].remove()")
     shown.run(
         f"document.querySelectorAll('#results table')[0].tHead.rows[0].cells[{place}].querySelector('button').click()"
     )
-    assert shown.run(COLUMN.format(place)) == ["-3", "9.5", "10.25", "–"]
+    assert shown.run(COLUMN.format(place)) == ["−3", "9.5", "10.25", "–"]
 
 
 def test_the_verdict_can_be_read_beside_the_names(shown: Tab) -> None:

@@ -10,8 +10,11 @@ from rich.console import Console
 
 from leukosr.config import Params
 from leukosr.errors import LeukoError
+from leukosr.evaluate.estimate import Estimate
 from leukosr.layout import Layout
+from leukosr.report.block import percent_with_interval, points_with_interval
 from leukosr.report.published import published_facts, published_figures
+from leukosr.report.quality_blocks import interval
 from leukosr.report.results import load_results
 from leukosr.report.tables import comparison_table, mean_sd, number, print_summary, summary
 
@@ -61,6 +64,21 @@ def test_undefined_is_a_dash() -> None:
     assert number(None, 2) == number(float("nan"), 2) == "–"
     assert mean_sd(62.5, None) == "62.5 ± –"
     assert mean_sd(None, None) == "–"
+
+
+@pytest.mark.parametrize(
+    ("shown", "words"),
+    [
+        (number(-0.004, 2), "0.00"),
+        (number(-3.5, 2), "−3.50"),
+        (mean_sd(-0.04, 0.0), "0.0 ± 0.0"),
+        (points_with_interval(Estimate(0.0004, -0.0004, 0.012)), "0.0 (0.0 … +1.2)"),
+        (percent_with_interval(Estimate(0.1, -1e-17, 0.2)), "10.0 (0.0 … 20.0)"),
+        (interval(-0.41, -0.84, -0.001, " dB"), "−0.41 dB (−0.84 … 0.00)"),
+    ],
+)
+def test_no_number_is_minus_zero_and_a_minus_is_no_hyphen(shown: str, words: str) -> None:
+    assert shown == words
 
 
 def test_published_facts_are_those_printed() -> None:

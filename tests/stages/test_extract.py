@@ -123,8 +123,8 @@ def test_a_wrong_setting_is_named(compose_params: Callable[..., Params], overrid
 
 
 def test_unknown_cells_are_refused(prepared: Context) -> None:
-    with pytest.raises(LeukoError, match=r"extract: unknown cells 'other'; params\.extract has cells"):
-        extract.run(prepared, "other")
+    with pytest.raises(LeukoError, match=r"unknown cells 'cels'; params\.extract has cells; did you mean cells\?"):
+        extract.run(prepared, "cels")
 
 
 def test_any_folder_gives_the_agreement_of_every_extractor_with_its_masks(tmp_path: Path) -> None:

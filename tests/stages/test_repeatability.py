@@ -203,9 +203,12 @@ def interrupt(*_: object) -> None:
     [
         (
             lambda p, c, lay: train_sr.run(Context(p, lay, c), "esrgan"),
-            "has no training 'esrgan'; it trains srgan, real_esrgan",
+            "^this study has no training 'esrgan'; it trains srgan, real_esrgan; did you mean srgan or real_esrgan",
         ),
-        (lambda p, c, lay: upscale.run(Context(p, lay, c), "esrgan"), "unknown arm 'esrgan'.*raw, bicubic, srgan"),
+        (
+            lambda p, c, lay: upscale.run(Context(p, lay, c), "esrgan"),
+            "^unknown arm 'esrgan'.*raw, bicubic.*; did you mean srgan",
+        ),
         (lambda p, c, lay: quality.run(Context(p, lay, c), "esrgan"), "unknown arm 'esrgan'"),
         (lambda p, c, lay: classify.run(Context(p, lay, c), "esrgan"), "no arm or experiment 'esrgan'"),
         (lambda p, c, lay: synthesize.run(Context(p, lay, c), "other"), "unknown set 'other'; known are demo"),

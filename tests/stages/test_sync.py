@@ -133,7 +133,7 @@ def test_a_store_that_fails_is_an_error_and_the_next_call_goes_on(
     empty_store: Study, mlflow_store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    with pytest.raises(LeukoError, match=r"sync: MLflow at http://127.0.0.1:9 failed .* run it again"):
+    with pytest.raises(LeukoError, match=r"^MLflow at http://127.0.0.1:9 failed .* run it again"):
         synced(empty_store)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_store)
     replay = ClassifierRecord.replay

@@ -39,8 +39,8 @@ def check_there(paths: Iterable[Path], remedy: str) -> None:
             raise absent(path, remedy)
 
 
-def check_fraction(command: str, option: str, value: float) -> None:
+def check_fraction(option: str, value: float) -> None:
     """Raise LeukoError for what is not between 0 and 1: people give points where a fraction is meant."""
     if not 0 <= value <= 1:
         hint = f"; did you mean {value / 100:g}, {value:g} points?" if 1 < value <= 100 else ", e.g. 0.02 for 2 points"
-        raise LeukoError(f"{command}: {option} is {value:g}, expected a fraction between 0 and 1{hint}")
+        raise LeukoError(f"{option} is {value:g}, expected a fraction between 0 and 1{hint}")

@@ -9,7 +9,7 @@ import typer
 
 from leukosr.cli.options import check_fraction, check_there, console
 from leukosr.errors import LeukoError
-from leukosr.quoting import counted
+from leukosr.quoting import counted, meant
 from leukosr.terminal import print_raw
 
 if TYPE_CHECKING:
@@ -55,25 +55,25 @@ def plan(
     from leukosr.report import plans
 
     for option, value in (("--difference", difference), ("--margin", margin), ("--score", score)):
-        check_fraction("plan", option, value)
+        check_fraction(option, value)
     tried = _numbers(sources, "--sources") if sources else []
     networks = _numbers(sr_seeds, "--sr-seeds") if sr_seeds else []
     if pilot:
         if sd_run or sd_source is not None or sd_cell:
             raise LeukoError(
-                "plan: a pilot says how far runs and sources lie apart: leave out --sd-run, --sd-source and --sd-cell"
+                "a pilot says how far runs and sources lie apart: leave out --sd-run, --sd-source and --sd-cell"
             )
         found, seen_networks = _of_pilot(pilot, primary, columns or [])
     elif sd_source is None or not tried:
-        raise LeukoError("plan: name the predictions.csv of two arms, or give --sd-source and --sources")
+        raise LeukoError("name the predictions.csv of two arms, or give --sd-source and --sources")
     elif tried[0] < 2:
-        raise LeukoError("plan: --sources begins with 1, and one source shows no variance: give 2 or more")
+        raise LeukoError("--sources begins with 1, and one source shows no variance: give 2 or more")
     else:
         seen_networks = 1
         found = assumed(sources=sd_source**2, seen=tried[0], runs=sd_run**2, cells=sd_cell**2, score=score)
     if sd_sr is not None:
         if found.networks is not None:
-            raise LeukoError("plan: the pilot says how far SR networks lie apart: leave out --sd-sr")
+            raise LeukoError("the pilot says how far SR networks lie apart: leave out --sd-sr")
         found = with_networks(found, sd_sr**2)
     tried = tried or [found.seen, 2 * found.seen, 4 * found.seen]
     networks = networks or [seen_networks]
@@ -93,9 +93,9 @@ def _of_pilot(files: list[Path], primary: str, columns: list[str]) -> tuple[Comp
     from leukosr.evaluate.arms.two_way import METRICS
 
     if len(files) != 2:
-        raise LeukoError(f"plan: a pilot is the predictions.csv of two arms, got {counted(len(files), 'file')}")
+        raise LeukoError(f"a pilot is the predictions.csv of two arms, got {counted(len(files), 'file')}")
     if (metric := next((known for known in METRICS if known == primary), None)) is None:
-        raise LeukoError(f"plan: --primary is '{primary}', expected {' or '.join(METRICS)}")
+        raise LeukoError(f"--primary is '{primary}', expected {' or '.join(METRICS)}{meant(primary, METRICS)}")
     called = column_names(columns)
     both = pair(*(read_predictions(path, name, called) for path, name in zip(files, names_of(files), strict=True)))
     return components(both, metric), both.networks or 1
@@ -105,5 +105,5 @@ def _numbers(text: str, option: str) -> list[int]:
     """`6,8,12` as numbers of at least 1."""
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() and int(part) for part in parts):
-        raise LeukoError(f"plan: {option} is '{text}', expected whole numbers of at least 1, e.g. 6,8,12")
+        raise LeukoError(f"{option} is '{text}', expected whole numbers of at least 1, e.g. 6,8,12")
     return [int(part) for part in parts]

@@ -136,7 +136,7 @@ def provenance(
     from leukosr.data.provenance.geometry import Limits
 
     if out is None:
-        raise LeukoError("provenance: name the folder to write into with --out")
+        raise LeukoError("name the folder to write into with --out")
     limits = Limits(inliers=inliers, similarity=similarity)
     stage.run_folder(folder, out, console, stage.Search(limits, neighbours=neighbours))
 
@@ -190,7 +190,7 @@ def extract(
             stage.run(context, cells)
         return
     if out is None:
-        raise LeukoError("extract: name the folder to write into with --out")
+        raise LeukoError("name the folder to write into with --out")
     with claimed(out, "extract"):
         stage.run_folder(folder, masks, out, console)
 
@@ -217,11 +217,11 @@ def classify(
     with _stage("classify", params, out, _trainers) as context:
         if seed is not None and context.out is None:
             raise LeukoError(
-                "classify: --seed alone would replace the results of all seeds that DVC keeps: add --out FOLDER, "
+                "--seed alone would replace the results of all seeds that DVC keeps: add --out FOLDER, "
                 "or change study.seeds"
             )
         if seed is not None and not 0 <= seed < 2**53:
-            raise LeukoError(f"classify: --seed is {seed}; seeds are whole numbers from 0 to 2**53 - 1")
+            raise LeukoError(f"--seed is {seed}; seeds are whole numbers from 0 to 2**53 - 1")
         stage.run(context, experiment, seeds=None if seed is None else [seed])
 
 

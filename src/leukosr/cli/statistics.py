@@ -9,7 +9,7 @@ import typer
 
 from leukosr.cli.options import check_fraction, check_there, console, errors
 from leukosr.errors import LeukoError
-from leukosr.quoting import counted
+from leukosr.quoting import counted, listed, meant
 from leukosr.terminal import print_raw
 
 if TYPE_CHECKING:
@@ -52,17 +52,17 @@ def compare(
     from leukosr.report import comparisons
 
     if len(files) < 2:
-        raise LeukoError("compare: name the predictions.csv of two arms or more")
+        raise LeukoError("name the predictions.csv of two arms or more")
     origins = [read_sidecar(path) for path in files]
     claims = next((origin.claims for origin in origins if origin is not None), None)
     primary = primary or (claims.metric if claims else "macro_f1")
     margin = margin if margin is not None else claims.margin if claims else MARGIN
     if (metric := next((known for known in METRICS if known == primary), None)) is None:
-        raise LeukoError(f"compare: --primary is '{primary}', expected {' or '.join(METRICS)}")
-    _check_margin("compare", margin)
+        raise LeukoError(f"--primary is '{primary}', expected {' or '.join(METRICS)}{meant(primary, METRICS)}")
+    _check_margin(margin)
     names = names_of(files)
     if against is not None and against not in names:
-        raise LeukoError(f"compare: --against is '{against}', expected one of {', '.join(names)}")
+        raise LeukoError(f"--against is '{against}', expected one of {listed(names)}{meant(against, names)}")
     called = column_names(columns or [])
     arms = [read_predictions(path, name, called) for path, name in zip(files, names, strict=True)]
     other = next((arm for arm in arms if arm.name == against), None)
@@ -120,12 +120,12 @@ def calibrate(
     from leukosr.outputs import claimed
     from leukosr.report.calibration_figure import calibration_figure, calibration_sentence
 
-    _check_margin("calibrate", margin)
+    _check_margin(margin)
     designs = dict(zip(names_of(design), map(read_design, design), strict=True)) if design else DESIGNS
     for name, each in designs.items():
         if each.accuracy <= margin:
             raise LeukoError(
-                f"calibrate: the design {name} has accuracy {each.accuracy:g}, and no other arm can be worse by the "
+                f"the design {name} has accuracy {each.accuracy:g}, and no other arm can be worse by the "
                 f"margin {margin:g}: lower --margin or raise accuracy"
             )
     parts = len(designs) + (0 if design else len(POWER_DIFFERENCES))
@@ -138,10 +138,10 @@ def calibrate(
     console.print(f"calibrate: {calibration_sentence(found)} -> {out}")
 
 
-def _check_margin(command: str, margin: float) -> None:
-    check_fraction(command, "--margin", margin)
+def _check_margin(margin: float) -> None:
+    check_fraction("--margin", margin)
     if margin in (0, 1):
-        raise LeukoError(f"{command}: --margin is {margin:g}, expected more than 0 and less than 1, e.g. 0.02")
+        raise LeukoError(f"--margin is {margin:g}, expected more than 0 and less than 1, e.g. 0.02")
 
 
 def variance(

@@ -41,19 +41,18 @@ def verify(as_json: Annotated[bool, typer.Option("--json", help="Print an object
 
 def _print(verified: Verified, root: Path, remedies: list[str]) -> None:
     lines = [f"bad: {_place(copy, root)}: MD5 {md5}, recorded {copy.digest}" for copy, md5 in _each_once(verified.bad)]
-    counts = Counter((copy.output.path, copy.name == "", copy.cached) for copy in verified.missing)
-    places: dict[str, list[str]] = defaultdict(list)
-    for (path, whole, cached), count in counts.items():
+    places: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for copy in verified.missing:
+        places[copy.output.path, copy.name].append("cache" if copy.cached else "workspace")
+    counts = Counter((path, name == "", " and the ".join(where)) for (path, name), where in places.items())
+    for (path, whole, where), count in counts.items():
         what = path if whole else f"{counted(count, 'file')} of {path}"
-        places[what].append("cache" if cached else "workspace")
-    lines += [f"missing: {what} in the {' and the '.join(each)}" for what, each in places.items()]
+        lines.append(f"missing: {what} in the {where}")
     lines += [f"not checked: {path}, which DVC knows by no MD5" for path in verified.unchecked]
     lines += remedies
-    checked, bad, missing = (
-        len({copy.place for copy in part}) for part in (verified.good, verified.bad, verified.missing)
-    )
+    checked, bad = (len({copy.place for copy in part}) for part in (verified.good, verified.bad))
     lines.append(
-        f"verify: {counted(checked + bad, 'file')} in workspace and cache hashed, {bad} bad, {missing} missing, "
+        f"verify: {counted(checked + bad, 'file')} in workspace and cache hashed, {bad} bad, {len(places)} missing, "
         f"{len(verified.unchecked)} not checked"
     )
     for line in lines:

@@ -20,6 +20,7 @@ from leukosr.pretrained.download import download, sha256_of
 from leukosr.pretrained.ncnn import read_convolutions, rrdbnet_state
 from leukosr.pretrained.record import Record, pointer_of, read_record, write_record
 from leukosr.project import at_project_root, run_dvc
+from leukosr.quoting import meant
 
 DOWNLOADS = Path(".leukosr/downloads")
 
@@ -45,6 +46,7 @@ def fetch(name: str, given: Path | None = None) -> Brought:
     if name not in known:
         raise LeukoError(
             f"no weights are known as '{name}': known are {', '.join(known)}; `leukosr weights add` brings any file"
+            f"{meant(name, known)}"
         )
     given = given and given.absolute()
     with at_project_root() as under_dvc:

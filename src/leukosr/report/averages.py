@@ -10,7 +10,7 @@ from leukosr.config import Arm, Params, Resampled
 from leukosr.data.sr_folds import sr_folds
 from leukosr.evaluate.by_source import LEAST, mean_over_images, psnr_of_mean_mse
 from leukosr.evaluate.estimate import Estimate
-from leukosr.quoting import counted
+from leukosr.quoting import counted, decimal
 from leukosr.report.block import Block, TableOfBlock
 from leukosr.report.published import published_facts
 from leukosr.report.results import StudyResults
@@ -101,10 +101,10 @@ def _mean(values: pd.Series[float], sources: Sequence[str]) -> Estimate:
 
 
 def _shown(found: Estimate, digits: int, sign: str = "") -> str:
-    text = f"{found.value:{sign}.{digits}f}"
+    text = decimal(found.value, digits, sign)
     if found.ci_low is None or found.ci_high is None:
         return text
-    return f"{text} ({found.ci_low:{sign}.{digits}f} … {found.ci_high:{sign}.{digits}f})"
+    return f"{text} ({decimal(found.ci_low, digits, sign)} … {decimal(found.ci_high, digits, sign)})"
 
 
 def _enlarges(arm: Arm) -> bool:

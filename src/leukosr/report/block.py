@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from leukosr.evaluate.estimate import TOO_WIDE, Estimate, says_nothing
+from leukosr.quoting import decimal
 from leukosr.report.tables import UNDEFINED
 
 
@@ -36,19 +37,19 @@ def percent_with_interval(share: Estimate) -> str:
 
 
 def points_with_interval(difference: Estimate) -> str:
-    """`+1.2 (-0.3 … +2.7)`, in points, of a difference of two such shares."""
+    """`+1.2 (−0.3 … +2.7)`, in points, of a difference of two such shares."""
     return _with_interval(difference, "+", 2)
 
 
 def ratio_with_interval(ratio: Estimate) -> str:
-    """`40 (-20 … 130)`, in percent, of a ratio that may take any value."""
+    """`40 (−20 … 130)`, in percent, of a ratio that may take any value."""
     return _with_interval(ratio, "", inf)
 
 
 def _with_interval(found: Estimate, sign: str, possible: float) -> str:
-    mean = f"{100 * found.value:{sign}.1f}"
+    mean = decimal(100 * found.value, 1, sign)
     if found.ci_low is None or found.ci_high is None:
         return f"{mean} ({UNDEFINED})"
     if says_nothing(found.ci_low, found.ci_high, possible):
         return f"{mean} ({TOO_WIDE})"
-    return f"{mean} ({100 * found.ci_low:{sign}.1f} … {100 * found.ci_high:{sign}.1f})"
+    return f"{mean} ({decimal(100 * found.ci_low, 1, sign)} … {decimal(100 * found.ci_high, 1, sign)})"

@@ -11,6 +11,7 @@ from rich.console import Console
 from leukosr.evaluate.arms.sample_size import SampleSize
 from leukosr.evaluate.arms.significance import METHOD_NETWORKS, Comparison
 from leukosr.evaluate.estimate import TOO_WIDE, says_nothing
+from leukosr.quoting import decimal
 from leukosr.terminal import print_table
 
 NAMES = {"accuracy": "accuracy", "macro_f1": "macro F1"}
@@ -21,12 +22,18 @@ HEADS = (
     "90 % interval",
     "first wins in\n… of runs",
     "p",
-    "p, adjusted for all\ncomparisons (Holm)",
 )
+ADJUSTED = "p, adjusted for all pairs\nof the same metric (Holm)"
+ADJUSTED_BY_CLAIMS = "p, adjusted for all claims or all\nexploratory pairs of the same metric (Holm)"
 CONDITIONAL = (
     "p over runs holds for these sources alone, p over sources for these runs alone: each is below .05 far more often "
     "than in 5 % of equal arms, so neither decides anything."
 )
+
+
+def heads(found: Sequence[Comparison]) -> tuple[str, ...]:
+    """Those of the cells that `row` gives; the last names the family that Holm's correction is for."""
+    return (*HEADS, ADJUSTED if all(each.declared is None for each in found) else ADJUSTED_BY_CLAIMS)
 
 
 def as_json(found: Sequence[Comparison]) -> str:
@@ -40,23 +47,23 @@ def print_comparisons(
     """Print what was compared, the differences in points with their verdicts, and what these can mean."""
     for size in sizes:
         console.print(size_sentence(size))
-    print_table(console, ("arms", *HEADS), [[f"{each.a} – {each.b}", *row(each)] for each in found], left=3)
+    print_table(console, ("arms", *heads(found)), [[f"{each.a} – {each.b}", *row(each)] for each in found], left=3)
     for sentence in sentences(found):
         console.print(sentence)
     if details:
-        heads = ("arms", "metric", "p over runs", "p over sources", "p, McNemar")
-        print_table(console, heads, [[f"{each.a} – {each.b}", *conditional_row(each)] for each in found], left=2)
+        columns = ("arms", "metric", "p over runs", "p over sources", "p, McNemar")
+        print_table(console, columns, [[f"{each.a} – {each.b}", *conditional_row(each)] for each in found], left=2)
         console.print(CONDITIONAL)
 
 
 def print_without_conflicts(found: Sequence[Comparison], images: int, console: Console) -> None:
     """Print the same comparisons without images whose source has two labels."""
     console.print(f"Without the {images} images of sources that have two labels:")
-    print_table(console, ("arms", *HEADS), [[f"{each.a} – {each.b}", *row(each)] for each in found], left=3)
+    print_table(console, ("arms", *heads(found)), [[f"{each.a} – {each.b}", *row(each)] for each in found], left=3)
 
 
 def row(found: Comparison) -> list[str]:
-    """The cells under `HEADS`."""
+    """The cells under `heads`."""
     return [
         found.verdict + (" (exploratory)" if found.declared is False else ""),
         NAMES[found.metric] + (" (primary)" if found.primary else ""),
@@ -85,10 +92,10 @@ def conditional_row(found: Comparison) -> list[str]:
 
 
 def difference_text(found: Comparison, unit: str = "") -> str:
-    """`+1.2 (-0.3 … +2.7)`, in points."""
+    """`+1.2 (−0.3 … +2.7)`, in points."""
     bounds = _bounds(found.ci_low, found.ci_high) or "one source: no interval"
     mark = ", of this one run" if found.runs == 1 and found.ci_low is not None else ""
-    return f"{100 * found.difference:+.1f}{unit} ({bounds}{mark})"
+    return f"{_points(found.difference)}{unit} ({bounds}{mark})"
 
 
 def _too_wide(found: Comparison) -> bool:
@@ -98,7 +105,11 @@ def _too_wide(found: Comparison) -> bool:
 def _bounds(low: float | None, high: float | None) -> str:
     if low is None or high is None:
         return ""
-    return TOO_WIDE if says_nothing(low, high, 2) else f"{100 * low:+.1f} … {100 * high:+.1f}"
+    return TOO_WIDE if says_nothing(low, high, 2) else f"{_points(low)} … {_points(high)}"
+
+
+def _points(fraction: float) -> str:
+    return decimal(100 * fraction, 1, "+")
 
 
 def p_text(p: float | None) -> str:
@@ -118,7 +129,16 @@ def sentences(found: Sequence[Comparison]) -> Iterator[str]:
 
 def compared_on(found: Comparison) -> str:
     """Images, sources and runs."""
-    return f"compared on {found.images:,} shared images of {found.sources:,} sources, {runs_text(found)}"
+    return f"compared on {images_text(found, 'shared images')}, {runs_text(found)}"
+
+
+def images_text(found: Comparison, images: str = "images") -> str:
+    """`300 images of 58 sources`, and what is not known of these: an image that names none counts as one."""
+    if not found.without_source:
+        return f"{found.images:,} {images} of {found.sources:,} sources"
+    if found.without_source == found.images:
+        return f"{found.images:,} {images} of unknown sources"
+    return f"{found.images:,} {images}, {found.without_source:,} of them of unknown sources"
 
 
 def runs_text(found: Comparison) -> str:
@@ -149,9 +169,10 @@ def _denied_by_family(found: Comparison) -> str:
     """Intervals are of one comparison; the word also takes Holm's correction for the others."""
     if found.ci_low is None or found.ci_high is None or found.ci_low <= 0 <= found.ci_high:
         return ""
+    family = {None: "pairs", True: "claims", False: "exploratory pairs"}[found.declared]
     return (
-        f" Its interval, that of one comparison alone, lies beside 0; but after Holm's correction for all of them p is "
-        f"{p_text(found.p_holm)}, and a word takes less than .05."
+        f" Its interval, that of one comparison alone, lies beside 0; but after Holm's correction for all {family} p "
+        f"is {p_text(found.p_holm)}, and a word takes less than .05."
     )
 
 
@@ -190,7 +211,9 @@ def size_sentence(size: SampleSize) -> str:
 def worth_sentence(size: SampleSize) -> str:
     """Images, sources and what they are worth."""
     worth = (
-        "" if size.effective is None else f", worth about {size.effective:.0f} independent ones (ICC {size.icc:.2f})"
+        ""
+        if size.effective is None or size.icc is None
+        else f", worth about {size.effective:.0f} independent ones (ICC {decimal(size.icc, 2)})"
     )
     if not size.known:
         return (
@@ -203,4 +226,4 @@ def worth_sentence(size: SampleSize) -> str:
     which = "of this one run" if size.runs == 1 else "over runs and sources"
     if says_nothing(size.low, size.high, 1):
         return f"{counted}; the 95 % interval {which} is {TOO_WIDE}."
-    return f"{counted}; 95 % interval {which}: {100 * size.low:.1f} to {100 * size.high:.1f} %."
+    return f"{counted}; 95 % interval {which}: {decimal(100 * size.low, 1)} to {decimal(100 * size.high, 1)} %."

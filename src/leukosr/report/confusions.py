@@ -12,8 +12,9 @@ import pandas as pd
 from leukosr.config import Params
 from leukosr.evaluate.arms.pairs import pair
 from leukosr.evaluate.arms.significance import compare
+from leukosr.quoting import decimal
 from leukosr.report.block import Block, TableOfBlock
-from leukosr.report.comparisons import row
+from leukosr.report.comparisons import images_text, row
 from leukosr.report.published import PublishedConfusions, published_confusions
 from leukosr.report.results import StudyResults
 from leukosr.report.style import Look, new_figure
@@ -97,7 +98,7 @@ def _printed_sentence(printed: PublishedConfusions, looks: Mapping[str, Look], t
         f"{looks[name].label} {100 * each.accuracy:.2f} % ({np.trace(each.counts)} of {each.counts.sum()} images)"
         for name, each in theirs.items()
     )
-    points = [f"{100 * each:+.2f}" for each in unpaired_interval(theirs[changed], theirs[base])]
+    points = [decimal(100 * each, 2, "+") for each in unpaired_interval(theirs[changed], theirs[base])]
     return (
         f"{printed.source}: accuracy {shown}; {points[0]} points. Independent images would give an unpaired 95 % "
         f"interval of {points[1]} … {points[2]}, but these are copies of few micrographs, and no run was repeated."
@@ -111,7 +112,7 @@ def _our_sentence(params: Params, results: StudyResults, printed: PublishedConfu
     names = f"{results.experiments[changed].look.label} – {results.experiments[base].look.label}"
     return (
         f"Here, under {results.protocol}: {names} {row(found)[2]} points of accuracy (95 % over runs and sources; "
-        f"{found.runs} runs, {found.images} images of {found.sources} sources): {found.verdict}, taken by itself."
+        f"{found.runs} runs, {images_text(found)}): {found.verdict}, taken by itself."
     )
 
 

@@ -18,7 +18,7 @@ from leukosr.evaluate.arms.significance import Comparison, compare
 from leukosr.evaluate.arms.two_way import METRICS, Metric, scored
 from leukosr.files import new_file
 from leukosr.quoting import listed, require_folder
-from leukosr.report.comparisons import HEADS, NAMES, row
+from leukosr.report.comparisons import NAMES, heads, row
 from leukosr.report.content import Figure
 from leukosr.report.pictures import data_uri
 from leukosr.report.style import SEQUENCE, new_figure, size_text
@@ -76,7 +76,7 @@ def write_dose_response(
         title=study["title"],
         sentences=sentences,
         figure=picture,
-        head=("dose", *HEADS),
+        head=("dose", *heads([each.found for each in responses])),
         rows=rows,
         results=[path.name for path in results],
     )
@@ -113,7 +113,7 @@ def _refuse_unlike(
 ) -> None:
     if len(set(doses.values())) < max(len(doses), 2):
         raise LeukoError(
-            "dose-response: name two results or more of different doses (image.scale, degrade.noise_sigma), got "
+            "name two results or more of different doses (image.scale, degrade.noise_sigma), got "
             f"{listed([path.name for path in doses]) if doses else 'none'}"
         )
     (first, kept), *others = ((path, dict(_beside_the_dose(each, baseline))) for path, each in params.items())

@@ -15,7 +15,7 @@ from leukosr.evaluate.arms.significance import Comparison, compare
 from leukosr.report.averages import average_blocks
 from leukosr.report.block import Block, TableOfBlock, ratio_with_interval
 from leukosr.report.cells import help_block, reliability_block
-from leukosr.report.comparisons import HEADS, NAMES, row
+from leukosr.report.comparisons import NAMES, heads, row
 from leukosr.report.confusions import confusion_blocks
 from leukosr.report.extraction import extraction_blocks
 from leukosr.report.quality_blocks import quality_blocks
@@ -167,7 +167,7 @@ def conflict_blocks(params: Params, results: StudyResults) -> list[Block]:
     pairs, protocols = [pair(left[a], left[b]) for a, b in asked], [results.protocol] * len(asked)
     found = named(compare_in_families(params, pairs, asked, protocols), labels_of(results))
     label = f"Verdicts without the {images} test images of such sources"
-    table = TableOfBlock(label, ("experiments", *HEADS), verdict_rows(found), 3)
+    table = TableOfBlock(label, ("experiments", *heads(found)), verdict_rows(found), 3)
     return [Block("Label conflicts", sentences, [table])]
 
 

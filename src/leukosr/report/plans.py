@@ -10,6 +10,7 @@ from rich.console import Console
 from leukosr.evaluate.arms.pilot import Components
 from leukosr.evaluate.arms.plan import Plan
 from leukosr.evaluate.estimate import Estimate
+from leukosr.quoting import decimal
 from leukosr.terminal import print_table
 
 
@@ -32,7 +33,7 @@ def print_plan(found: Plan, components: Components, console: Console) -> None:
     for each in found.grid:
         record = each.as_record()
         sizes = (str(record[name]) for name in ("sources", "sr_seeds", "runs", "trainings"))
-        rows.append([*sizes, _found(each.found), *(f"{100 * each.power[word]:.0f}" for word in words)])
+        rows.append([*sizes, _found(each.found), *(decimal(100 * each.power[word], 0) for word in words)])
     console.print(f"Probability of each verdict where the true difference is {_points(found.difference)}, %:")
     print_table(console, ("sources", "SR seeds", "runs", "trainings", "found", *words), rows)
     console.print(
@@ -45,8 +46,9 @@ def print_plan(found: Plan, components: Components, console: Console) -> None:
 
 def _found(power: Estimate) -> str:
     if power.ci_low is None or power.ci_high is None:
-        return f"{100 * power.value:.0f}"
-    return f"{100 * power.value:.0f} ({100 * power.ci_low:.0f} … {100 * power.ci_high:.0f})"
+        return decimal(100 * power.value, 0)
+    value, low, high = (decimal(100 * each, 0) for each in (power.value, power.ci_low, power.ci_high))
+    return f"{value} ({low} … {high})"
 
 
 def components_sentence(found: Components) -> str:
@@ -79,4 +81,4 @@ def needed_sentence(found: Plan) -> str:
 
 
 def _points(fraction: float) -> str:
-    return f"{100 * fraction:.1f} points"
+    return f"{decimal(100 * fraction, 1)} points"

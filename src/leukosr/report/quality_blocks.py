@@ -17,6 +17,7 @@ from leukosr.evaluate.quality_difference import psnr_difference
 from leukosr.images.masks import read_hr_mask, read_mask
 from leukosr.images.reading import read_hr, read_rgb
 from leukosr.layout import MAPS, image_file
+from leukosr.quoting import decimal
 from leukosr.report.block import Block, TableOfBlock
 from leukosr.report.grids import image_rows
 from leukosr.report.results import ArmResults, StudyResults
@@ -82,8 +83,9 @@ def _networks(arm: ArmResults) -> str:
 
 
 def interval(value: float, low: float, high: float, unit: str = "") -> str:
-    """`+0.41 (-0.02 … +0.84)`, in dB; an en dash where there is no interval (NaN)."""
-    return f"{value:+.2f}{unit} ({UNDEFINED if isnan(low) else f'{low:+.2f} … {high:+.2f}'})"
+    """`+0.41 (−0.02 … +0.84)`, in dB; an en dash where there is no interval (NaN)."""
+    bounds = UNDEFINED if isnan(low) else f"{decimal(low, 2, '+')} … {decimal(high, 2, '+')}"
+    return f"{decimal(value, 2, '+')}{unit} ({bounds})"
 
 
 def _maps(folder: Path, params: Params, results: StudyResults, note: str) -> list[Block]:

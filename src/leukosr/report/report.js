@@ -29,8 +29,8 @@ function inOrder(a, b) {
   return first - second;
 }
 
-function leading(text) {  // of "9.5 ± 1.2", "+1.2 (-0.3 … +2.7)", "< 0.0001", "1,234"
-  return parseFloat(text.replace(/^<\s*/, "").replace(/,(?=\d{3})/g, ""));
+function leading(text) {  // of "9.5 ± 1.2", "−1.2 (−2.7 … +0.3)", "< 0.0001", "1,234"
+  return parseFloat(text.replace(/^<\s*/, "").replace("−", "-").replace(/,(?=\d{3})/g, ""));
 }
 
 document.querySelectorAll(".scroll table").forEach(sortable);

@@ -28,7 +28,7 @@ def write_side_by_side(folder: Path, reports: Sequence[Path]) -> Path:
     """
     names = [report.resolve().name for report in reports]
     if len(set(names)) < max(len(names), 2):
-        raise LeukoError(f"side-by-side: name two reports or more of different names, got {', '.join(names) or 'none'}")
+        raise LeukoError(f"name two reports or more of different names, got {', '.join(names) or 'none'}")
     tables = {name: _comparison(report) for name, report in zip(names, reports, strict=True)}
     joint = pd.concat([table.assign(report=name) for name, table in tables.items()])
     with new_file(folder / "comparison.csv") as path:

@@ -8,6 +8,7 @@ from pathlib import Path
 from leukosr.data.splits import SPLITS
 from leukosr.evaluate.arms.split_effect import SplitEffect, split_effect
 from leukosr.evaluate.estimate import says_nothing
+from leukosr.quoting import decimal
 from leukosr.report.block import percent_with_interval, points_with_interval
 from leukosr.report.charts import beside, label_rows
 from leukosr.report.comparisons import NAMES
@@ -74,7 +75,7 @@ def effect_figure(
                     linestyle="none",
                     markerfacecolor=colour if filled else "white",
                 )
-            beside(panel, place, f"{100 * effect.difference.value:+.1f} points")
+            beside(panel, place, f"{decimal(100 * effect.difference.value, 1, '+')} points")
         for label, face in zip(names, ("white", "black"), strict=True):
             panel.plot(
                 [], [], marker="o", markersize=7, color="black", markerfacecolor=face, label=label, linestyle="none"

@@ -11,6 +11,7 @@ from rich.console import Console
 from leukosr.evaluate.estimate import Estimate
 from leukosr.evaluate.runs.sd_ratio import Steadiness
 from leukosr.evaluate.runs.trials import Trials
+from leukosr.quoting import decimal
 from leukosr.report.style import SEQUENCE, new_figure
 from leukosr.terminal import print_table
 
@@ -30,7 +31,7 @@ def print_spreads(found: Sequence[Steadiness], first: Trials, console: Console) 
         spread = each.spread
         sd = "–" if spread.sd is None else _text(spread.sd, first.point, 2)
         ratio = "–" if each.ratio is None else _text(each.ratio, 1, 2)
-        mean, spread_range = _text(spread.mean, first.point, 1), f"{spread.range / first.point:.1f}"
+        mean, spread_range = _text(spread.mean, first.point, 1), decimal(spread.range / first.point, 1)
         rows.append([each.name, str(spread.runs), mean, sd, spread_range, ratio])
     console.print(f"{first.metric}, {first.unit}")
     print_table(console, heads, rows, left=1)
@@ -51,10 +52,10 @@ def verdict(each: Steadiness, first: str) -> str:
 
 
 def _text(estimate: Estimate, point: float, digits: int) -> str:
-    text = f"{estimate.value / point:.{digits}f}"
+    text = decimal(estimate.value / point, digits)
     if estimate.ci_low is None or estimate.ci_high is None:
         return text
-    return f"{text} ({estimate.ci_low / point:.{digits}f} … {estimate.ci_high / point:.{digits}f})"
+    return f"{text} ({decimal(estimate.ci_low / point, digits)} … {decimal(estimate.ci_high / point, digits)})"
 
 
 def spreads_figure(path: Path, tables: Sequence[tuple[str, Trials]], found: Sequence[Steadiness], note: str) -> None:
@@ -67,7 +68,7 @@ def spreads_figure(path: Path, tables: Sequence[tuple[str, Trials]], found: Sequ
             shift = 0.22 * np.cos(np.arange(len(values)) * np.pi)  # so that neighbours do not overlap
             panel.scatter(values, place + shift, color=SEQUENCE[0 if place else 6], s=20, alpha=0.8, zorder=3)
             panel.vlines(values.mean(), place - 0.36, place + 0.36, color="black", linewidth=2, zorder=4)
-            words = f"{values.mean():.1f} ± {values.std(ddof=1):.1f}"
+            words = f"{decimal(values.mean(), 1)} ± {decimal(values.std(ddof=1), 1)}"
             if each.ratio is not None:
                 words += f"   × {_text(each.ratio, 1, 2)}"
             panel.annotate(words, (1.02, place), xycoords=("axes fraction", "data"), va="center", fontsize=9)

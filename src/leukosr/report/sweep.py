@@ -61,7 +61,7 @@ def _write_search(params: Params, table: pd.DataFrame, facts: Mapping[str, Any],
     objective = params.sweep.objective
     done = table[table["state"] == "COMPLETE"]
     if done.empty:
-        raise LeukoError(f"sweep: no configuration of {len(table)} was trained to its end: widen sweep.space")
+        raise LeukoError(f"no configuration of {len(table)} was trained to its end: widen sweep.space")
     best = done.iloc[int(done[objective].to_numpy(float).argmax())]
     drawn = [name for name in ("learning_rate", "weight_decay", "augmentation") if name in table]
     chosen = {name: float(best[name]) for name in drawn}

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from leukosr.data.splits import shown_name
+from leukosr.quoting import decimal
 from leukosr.report.published import PublishedArm, PublishedStudy, percentile
 from leukosr.report.results import StudyResults
 
@@ -117,7 +118,7 @@ def percent(fraction: float | None) -> float | None:
 
 def number(value: float | None, digits: int) -> str:
     """`value` with `digits` decimals; an en dash for None or NaN."""
-    return UNDEFINED if value is None or math.isnan(value) else f"{value:.{digits}f}"
+    return UNDEFINED if value is None or math.isnan(value) else decimal(value, digits)
 
 
 def mean_sd(mean: float | None, sd: float | None, digits: int = 1) -> str:

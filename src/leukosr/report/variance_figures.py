@@ -13,7 +13,7 @@ from leukosr.evaluate.runs.components import Component
 from leukosr.evaluate.runs.spread import MOST_SEEDS, Spread, differences
 from leukosr.evaluate.runs.trials import Trials
 from leukosr.evaluate.runs.variance import Variance
-from leukosr.quoting import counted
+from leukosr.quoting import counted, decimal
 from leukosr.report.style import SEQUENCE, new_figure, plain_numbers
 from leukosr.terminal import print_table
 
@@ -24,18 +24,19 @@ PUBLISHED_POINTS = 5  # “about 5 points” of accuracy between runs, as the ca
 def print_variance(variance: Variance, trials: Trials, console: Console) -> None:
     """The spread by learning rate, the components, and what both mean, in points."""
     point, unit = trials.point, trials.unit
-    by_rate = [
-        [f"{rate:g}", str(own.runs), f"{own.mean.value / point:.2f}", _sd_text(own, point), f"{own.range / point:.2f}"]
-        for rate, own in variance.by_learning_rate.items()
-    ]
+    by_rate = []
+    for rate, own in variance.by_learning_rate.items():
+        mean, own_range = (decimal(each / point, 2) for each in (own.mean.value, own.range))
+        by_rate.append([f"{rate:g}", str(own.runs), mean, _sd_text(own, point), own_range])
     heads = ("learning rate", "runs", "mean", "sd (95 % interval if runs are nearly normal)", "range")
     console.print(f"{variance.metric}, {unit}")
     print_table(console, heads, by_rate)
     found = _parts(variance)
     if len(found) > 1 or len(variance.by_learning_rate) > 1:  # else the one sd stands above, with its interval
         parts = [
-            [name, f"{part.sd / point:.2f}", f"{part.ci_low / point:.2f} … {part.ci_high / point:.2f}"]
+            [name, sd, f"{low} … {high}"]
             for name, part in found.items()
+            for sd, low, high in [[decimal(each / point, 2) for each in (part.sd, part.ci_low, part.ci_high)]]
         ]
         console.print("what each stream carries")
         print_table(console, ("stream", f"sd, {unit}", "95 % interval if runs are normal"), parts, left=1)
@@ -49,8 +50,8 @@ def _sd_text(spread: Spread, point: float) -> str:
         return "–" if spread.sd is None else "0.00"
     if spread.sd.ci_low is None or spread.sd.ci_high is None:
         return f"not measurable from {counted(spread.runs, 'run')}"
-    sd, low, high = (each / point for each in (spread.sd.value, spread.sd.ci_low, spread.sd.ci_high))
-    return f"{sd:.2f} ({low:.2f} … {high:.2f})"
+    sd, low, high = (decimal(each / point, 2) for each in (spread.sd.value, spread.sd.ci_low, spread.sd.ci_high))
+    return f"{sd} ({low} … {high})"
 
 
 def sentences(variance: Variance, point: float, unit: str) -> list[str]:
@@ -106,10 +107,11 @@ def _streams_at_once(variance: Variance, point: float, unit: str) -> Iterator[st
     added, (spread, *others) = variance.added_sd, variance.by_learning_rate.values()
     if others or spread.sd is None or spread.sd.ci_low is None or spread.sd.ci_high is None:
         return
-    sd, low, high = (each / point for each in (spread.sd.value, spread.sd.ci_low, spread.sd.ci_high))
+    figures = (spread.sd.value, spread.sd.ci_low, spread.sd.ci_high, added)
+    sd, low, high, summed = (decimal(each / point, 2) for each in figures)
     words = (
-        f"With all streams at once runs have an sd of {sd:.2f} {unit} ({low:.2f} … {high:.2f}); if the streams added "
-        f"up it would be {added / point:.2f}"
+        f"With all streams at once runs have an sd of {sd} {unit} ({low} … {high}); if the streams added up it would "
+        f"be {summed}"
     )
     if added < spread.sd.ci_low:
         yield f"{words}. They do more together than by themselves."
@@ -123,7 +125,7 @@ def importance_words(importances: Mapping[str, float]) -> Iterator[str]:
     """Optuna's importances, if any."""
     if importances:
         shares = ", ".join(
-            f"{name.replace('_', ' ').replace('+', ', ')} {share:.2f}" for name, share in importances.items()
+            f"{name.replace('_', ' ').replace('+', ', ')} {decimal(share, 2)}" for name, share in importances.items()
         )
         yield f"Importances by Optuna's fANOVA, without intervals: {shares}."
 
@@ -159,7 +161,8 @@ def _runs(path: Path, trials: Trials, variance: Variance, note: str) -> None:
             panel.vlines(values.mean(), place - 0.38, place + 0.38, color="black", linewidth=2, zorder=4)
             sd = variance.by_learning_rate[float(rate)].sd
             words = (
-                f"{values.mean():.1f} ± {'–' if sd is None else f'{sd.value / trials.point:.1f}'}  (n = {len(values)})"
+                f"{decimal(values.mean(), 1)} ± {'–' if sd is None else decimal(sd.value / trials.point, 1)}  "
+                f"(n = {len(values)})"
             )
             panel.annotate(words, (1.03, place), xycoords=("axes fraction", "data"), va="center", fontsize=9)
         panel.set_yticks(range(len(rates)), [f"{rate:g}" for rate in rates])

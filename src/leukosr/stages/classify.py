@@ -29,7 +29,7 @@ from leukosr.evaluate.arms.pairs import Run
 from leukosr.evaluate.classification import METRICS, Classification, class_means, mean_and_sd, score
 from leukosr.files import new_folder, write_json
 from leukosr.pretrained.named import weights_facts
-from leukosr.quoting import counted
+from leukosr.quoting import counted, meant
 from leukosr.report.charts import confusion_figure
 from leukosr.report.curves import classifier_curves
 from leukosr.report.style import budget_note, experiment_looks
@@ -51,10 +51,11 @@ def run(context: Context, name: str, seeds: list[int] | None = None) -> None:
     """
     params, layout, processes = context.params, context.layout, context.processes
     if not params.study.classifies:
-        raise LeukoError("classify: study.measures names no classification, so this study trains no classifiers")
+        raise LeukoError("study.measures names no classification, so this study trains no classifiers")
     if name not in params.classify:
+        known = params.classify
         raise LeukoError(
-            f"classify: this study has no arm or experiment '{name}'; it classifies {', '.join(params.classify)}"
+            f"this study has no arm or experiment '{name}'; it classifies {', '.join(known)}{meant(name, known)}"
         )
     recipe = resolve_precision(params.classify[name].classifier, choose_device(params.runtime.device), processes)
     context = replace(context, params=params.with_classifier(name, recipe))

@@ -9,7 +9,9 @@ from rich.console import Console
 
 from leukosr.config import Params
 from leukosr.engine.processes import ALONE, Processes
+from leukosr.errors import LeukoError
 from leukosr.layout import Layout
+from leukosr.quoting import meant
 
 
 @dataclass(frozen=True)
@@ -25,3 +27,9 @@ class Context:
     console: Console
     out: Path | None = None
     processes: Processes = ALONE
+
+    def check_arm(self, arm: str) -> None:
+        """Raise LeukoError for an arm that the study does not make."""
+        known = self.params.upscale
+        if arm not in known:
+            raise LeukoError(f"unknown arm '{arm}'; the arms of this study are {', '.join(known)}{meant(arm, known)}")

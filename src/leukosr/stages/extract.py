@@ -22,7 +22,7 @@ from leukosr.images.listing import TABLES, list_files
 from leukosr.images.masks import read_mask
 from leukosr.images.reading import read_rgb
 from leukosr.layout import BRING_BACK, image_file, of_network, require, require_all, stage_again
-from leukosr.quoting import counted, require_folder
+from leukosr.quoting import counted, listed, meant, require_folder
 from leukosr.stages.context import Context
 from leukosr.stages.image_files import write_image
 from leukosr.tables import write_table
@@ -39,7 +39,8 @@ def run(context: Context, name: str) -> None:
     """
     params, layout = context.params, context.layout
     if name not in params.extract:
-        raise LeukoError(f"extract: unknown cells '{name}'; params.extract has {', '.join(params.extract) or 'none'}")
+        known = listed(list(params.extract))
+        raise LeukoError(f"unknown cells '{name}'; params.extract has {known}{meant(name, params.extract)}")
     settings, networks = params.extract[name], params.networks_of(name)
     rows = arm_rows(read_manifest(layout.manifest), params.study)
     if isinstance(params.source_arm(name), ByClass):

@@ -66,7 +66,7 @@ def run(context: Context, name: str) -> None:
     _refuse_out(Path(params.prepare.root), out)
     if name not in params.provenance:
         raise LeukoError(
-            f"provenance: this study has no search '{name}': its protocol is {params.study.protocol_name}; set "
+            f"this study has no search '{name}': its protocol is {params.study.protocol_name}; set "
             f"study.protocol to one of find_sources, {', '.join(params.sought_protocols)}, or name a folder to search"
         )
     settings = params.provenance[name]

@@ -20,6 +20,7 @@ from leukosr.files import new_folder, write_json
 from leukosr.images.reading import read_hr, read_rgb_of
 from leukosr.images.resampling import brought_to
 from leukosr.layout import BRING_BACK, image_file, of_network, require, require_all, stage_again
+from leukosr.quoting import decimal
 from leukosr.stages.context import Context
 from leukosr.stages.image_comparison import Compared, Comparison, compare
 from leukosr.tables import write_table
@@ -40,9 +41,8 @@ def run(context: Context, arm: str) -> None:
     """
     params, layout, processes = context.params, context.layout, context.processes
     if "image_quality" not in params.study.measures:
-        raise LeukoError("quality: study.measures names no image_quality, so this study compares no images")
-    if arm not in params.upscale:
-        raise LeukoError(f"quality: unknown arm '{arm}'; the arms of this study are {', '.join(params.upscale)}")
+        raise LeukoError("study.measures names no image_quality, so this study compares no images")
+    context.check_arm(arm)
     rows = compared_rows(read_manifest(layout.manifest), params.study)
     images, low = require(layout.arm(arm), f"upscale@{arm}"), require(layout.lr, "degrade")
     networks = params.networks_of(arm)
@@ -85,8 +85,9 @@ def run(context: Context, arm: str) -> None:
         )
         write_table(folder / "per_image.csv", ("image", "class", "role", *nested, *figures), cells)
         write_json(folder / "metrics.json", metrics)
-    shown = "–" if metrics["psnr"] is None else f"{metrics['psnr']:.2f}"
-    context.console.print(f"quality {arm}: PSNR {shown} dB, SSIM {metrics['ssim']:.4f}, n {metrics['n']} -> {target}")
+    shown = "–" if metrics["psnr"] is None else decimal(metrics["psnr"], 2)
+    ssim = decimal(metrics["ssim"], 4)
+    context.console.print(f"quality {arm}: PSNR {shown} dB, SSIM {ssim}, n {metrics['n']} -> {target}")
 
 
 def _metrics(found: Mapping[int | None, Sequence[Compared]], figures: Sequence[str]) -> dict[str, Any]:

@@ -122,7 +122,7 @@ def _refuse_failures(finished: Sequence[Finished], plan: Plan) -> None:
     least = min(2, plan.count) if plan.cells else 1
     if len(finished) - len(errors) < least:
         many = "every trial" if len(errors) == len(finished) else f"{len(errors)} of {len(finished)} trials"
-        raise LeukoError(f"sweep: {many} failed, the first one so: {errors[0]}")
+        raise LeukoError(f"{many} failed, the first one so: {errors[0]}")
 
 
 def join(context: Context, name: str, parent_id: str | None) -> None:
@@ -134,7 +134,7 @@ def join(context: Context, name: str, parent_id: str | None) -> None:
     plan = plan_sweep(params, layout)
     if plan.name != name:
         raise LeukoError(
-            f"sweep: parameters, images, code or precision are those of {plan.name}, not of {name}: start it again"
+            f"parameters, images, code or precision are those of {plan.name}, not of {name}: start it again"
         )
     record = SweepRecord(params, layout.sweep)
     work(params, layout, plan, _open(params, plan), record, tracking.existing_run(parent_id))

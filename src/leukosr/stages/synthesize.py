@@ -7,7 +7,7 @@ from pathlib import Path
 from leukosr.data.synthetic.smears import CLASSES, write_demo
 from leukosr.engine.progress import progress
 from leukosr.errors import LeukoError
-from leukosr.quoting import counted
+from leukosr.quoting import counted, meant
 from leukosr.stages.context import Context
 
 
@@ -16,7 +16,7 @@ def run(context: Context, name: str) -> None:
     sets = context.params.synthesize
     if name not in sets:
         known = ", ".join(sets) or "none in this study"
-        raise LeukoError(f"synthesize: unknown set '{name}'; known are {known}")
+        raise LeukoError(f"unknown set '{name}'; known are {known}{meant(name, sets)}")
     wanted = sets[name]
     folder = context.out or Path(wanted.folder)
     sources = len(CLASSES) * (wanted.train_sources + wanted.test_sources)

@@ -23,6 +23,7 @@ from leukosr.errors import LeukoError
 from leukosr.files import new_folder, write_json
 from leukosr.layout import of_network
 from leukosr.pretrained.named import weights_facts
+from leukosr.quoting import decimal, meant
 from leukosr.report.curves import sr_curves
 from leukosr.report.grids import sample_grid
 from leukosr.report.style import budget_note, training_look
@@ -48,7 +49,7 @@ def run(context: Context, name: str) -> None:
     params = context.params
     if name not in params.train_sr:
         known = ", ".join(params.train_sr) or "none in this study"
-        raise LeukoError(f"train_sr: this study has no training '{name}'; it trains {known}")
+        raise LeukoError(f"this study has no training '{name}'; it trains {known}{meant(name, params.train_sr)}")
     target = context.out or context.layout.sr(name)
     networks, remedy = params.trained_networks, SYNC if context.out is None else ""
     if networks == (None,):
@@ -139,7 +140,7 @@ def _run_network(
 
 
 def _shown(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
+    return "–" if value is None else decimal(value, 2)
 
 
 def _train(training: SRTraining, resume: Resume, record: TrainingRecord, tracked: tracking.Run) -> None:
@@ -148,7 +149,7 @@ def _train(training: SRTraining, resume: Resume, record: TrainingRecord, tracked
 
         def report(iteration: int, row: dict[str, Any] | None) -> None:
             nonlocal shown
-            note = "" if row is None or row["val_psnr"] is None else f"val PSNR {row['val_psnr']:.2f} dB"
+            note = "" if row is None or row["val_psnr"] is None else f"val PSNR {decimal(row['val_psnr'], 2)} dB"
             advance(iteration - shown, note)
             shown = iteration
             if row is not None:

@@ -38,8 +38,7 @@ def run(context: Context, arm: str) -> None:
     they own.
     """
     params, processes = context.params, context.processes
-    if arm not in params.upscale:
-        raise LeukoError(f"upscale: unknown arm '{arm}'; the arms of this study are {', '.join(params.upscale)}")
+    context.check_arm(arm)
     manifest = read_manifest(context.layout.manifest)
     rows = arm_rows(manifest, params.study)
     target = context.out or context.layout.arm(arm)
@@ -150,7 +149,7 @@ def _colour_map(context: Context, settings: Recoloured, manifest: list[Row]) -> 
     refuse_trained_tests(manifest, params.study)
     rows = with_role(manifest, params.study.sr_protocol, "sr_train")
     if not rows:
-        raise LeukoError(f"upscale: no image has the role sr_train under {params.study.sr_protocol}, to fit colours to")
+        raise LeukoError(f"no image has the role sr_train under {params.study.sr_protocol}, to fit colours to")
     low = _enlarged(params.image, settings, given_images(context, settings, rows))
     high = (read_hr(Path(params.prepare.root) / row.path, params.image) for row in rows)
     return fit_colour_map(track(zip(low, high, strict=True), len(rows), "fitting the colour map"))

@@ -44,7 +44,7 @@ def taught(
     would need the teacher again.
     """
     if train.degrade is not None:
-        raise LeukoError("train_sr: a teacher enlarges each LR image once: set degrade.on_the_fly to false to distil")
+        raise LeukoError("a teacher enlarges each LR image once: set degrade.on_the_fly to false to distil")
     teacher = _teacher(weights, train.scale, only_class, device)
     work = ["teacher", how.precision, device.type]
     folder = Resume(work_digest(work, [weights]), float("inf"), cache).folder

@@ -69,7 +69,7 @@ def sync(params: Params, params_file: Path, layout: Layout) -> Synced:
             with run(record.name, experiment=params.study.name, tags=tags, watched="none") as tracked:
                 replace(record, params=params.computed_in(precision)).replay(tracked)
             if tracked.lost:
-                raise LeukoError(f"sync: {record.name} is not logged completely, as MLflow failed: run it again later")
+                raise LeukoError(f"{record.name} is not logged completely, as MLflow failed: run it again later")
             synced.logged.append(record.name)
     return synced
 
@@ -100,7 +100,7 @@ def _is_held(record: Record, experiment: str) -> bool:
     except Exception as error:
         uri = mlflow.get_tracking_uri()
         raise LeukoError(
-            f"sync: MLflow at {without_password(uri)} failed ({error_line(error, uri)}): run it again once it answers"
+            f"MLflow at {without_password(uri)} failed ({error_line(error, uri)}): run it again once it answers"
         ) from None
     finally:
         caller.close()

@@ -59,7 +59,7 @@ def make_trials(store: TrialStore, workers: int, params_file: Path, parent_id: s
     killed = {number for number in failed if processes[number].returncode < 0 or not lines[number]}
     words = ["it was killed" if number in killed else lines[number][-1].removeprefix("error: ") for number in failed]
     if len(failed) == workers:
-        raise LeukoError(f"sweep: every process failed; the first error was: {words[0]}")
+        raise LeukoError(f"every process failed; the first error was: {words[0]}")
     for number, word in zip(failed, words, strict=True):
         print(f"sweep: process {number + 1} ended early: {word}", file=sys.stderr)
 

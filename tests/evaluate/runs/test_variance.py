@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from shutil import copyfile
 
 import numpy as np
 import pandas as pd
@@ -139,6 +141,14 @@ def test_other_metrics_may_lie_on_both_sides_of_one(tmp_path: Path) -> None:
     frame = table()
     frame["loss"] = [0.8, 1.2] * (len(frame) // 2)
     assert read_trials(written(tmp_path, frame), "loss").table["value"].max() == 1.2
+
+
+def test_a_mean_just_below_0_is_not_minus_zero(tmp_path: Path) -> None:
+    frame = table().assign(learning_rate=0.01, split=range(64), init=range(64), gain=[-0.10004, 0.1] * 32)
+    tables = [str(written(tmp_path, frame)), str(copyfile(tmp_path / "trials.csv", tmp_path / "again.csv"))]
+    for files in (tables[:1], tables):
+        printed = CliRunner().invoke(app, ["variance", *files, "--metric", "gain"]).output
+        assert " 0.0" in printed and not re.search(r"[-−]0\.0+\b", printed)
 
 
 def test_few_runs_say_that_they_are_few(tmp_path: Path) -> None:

@@ -43,8 +43,8 @@ class Pair:
     """Two arms on the same images.
 
     runs, other_runs: the runs of the first and of the second arm; where `paired`, runs of the same place share a seed.
-    strata: a number for each source; those of one number are a sample of their own (`strata_of`). known: whether every
-    image names its source; one that does not counts as a source of its own. left_out: how many predictions only one of
+    strata: a number for each source; those of one number are a sample of their own (`strata_of`). without_source:
+    how many images name no source; each counts as a source of its own. left_out: how many predictions only one of
     the two arms has. shared: the smaller of the two shares of an arm's images that both have.
     """
 
@@ -57,7 +57,7 @@ class Pair:
     paired: bool
     strata: np.ndarray
     images: int
-    known: bool
+    without_source: int
     left_out: int
     shared: float
 
@@ -65,6 +65,11 @@ class Pair:
     def sources(self) -> int:
         """Number of sources."""
         return len(self.strata)
+
+    @property
+    def known(self) -> bool:
+        """Whether every image names its source."""
+        return self.without_source == 0
 
     @property
     def networks(self) -> int | None:
@@ -128,7 +133,7 @@ def _refuse_unlike(a: Predictions, b: Predictions, both: pd.DataFrame) -> None:
 
 
 def _counted(a: Predictions, b: Predictions, rows: list[pd.DataFrame], paired: bool, left_out: int) -> Pair:
-    known = all(bool((side["source"] != "").all()) for side in rows)
+    without_source = len({image for side in rows for image in side["image"][side["source"] == ""]})
     rows = [side.assign(source=side["source"].where(side["source"] != "", "image:" + side["image"])) for side in rows]
     names, images = sorted(set(rows[0]["source"])), rows[0]["image"].nunique()
     counts, runs = [], []
@@ -157,7 +162,7 @@ def _counted(a: Predictions, b: Predictions, rows: list[pd.DataFrame], paired: b
         paired=paired,
         strata=strata_of(counts[0].true.sum(0)),
         images=images,
-        known=known,
+        without_source=without_source,
         left_out=left_out,
         shared=images / max(arm.table["image"].nunique() for arm in (a, b)),
     )

@@ -72,7 +72,7 @@ def components(pair: Pair, metric: Metric) -> Components:
     """Take the variance of a pilot's difference apart. Raises LeukoError for less than two paired runs and sources."""
     if not pair.paired or len(pair.runs) < 2 or pair.sources < 2 or not pair.known:
         raise LeukoError(
-            f"plan: {pair.a} and {pair.b} cannot be a pilot: it takes two runs with the same seeds in both, or more, "
+            f"{pair.a} and {pair.b} cannot be a pilot: it takes two runs with the same seeds in both, or more, "
             "and images of two or more known sources"
         )
     images = pair.first.true.sum((0, 2)) / len(pair.runs)

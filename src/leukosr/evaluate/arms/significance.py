@@ -50,6 +50,7 @@ class Comparison:
     p_holm: corrected for the family; None with one run. smallest_margin: gains as
     large as this are excluded (ci90_high, at least 0). frequency: share of pairs of runs in which a is higher;
     p_improvement: with ties as one half.
+    sources: an image that names none counts as one of its own; without_source: how many images do so.
     declared: whether the comparison was declared before the first run; None where nothing says.
     Conditional figures, which decide nothing: p_runs (sign flips over paired runs, these sources given), p_source (over
     known sources, by accuracy, these runs given), p_mcnemar (exact, for one run and one image of each known source).
@@ -81,6 +82,7 @@ class Comparison:
     images: int
     sources: int
     declared: bool | None = None
+    without_source: int = 0
 
 
 @dataclass(frozen=True)
@@ -201,6 +203,7 @@ def _figures(pair: Pair, metric: Metric, primary: bool, margin: float) -> tuple[
         networks=pair.networks,
         images=pair.images,
         sources=pair.sources,
+        without_source=pair.without_source,
     )
     return found, estimate if runs > 1 else None
 

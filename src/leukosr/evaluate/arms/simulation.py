@@ -112,7 +112,7 @@ def draw(design: Design, metric: Metric, difference: float, count: int, rng: np.
         second = Counts(*(part[:, design.same_seed] for part in (second.hits, second.predicted, second.true)))
     return Pair(
         a="first", b="second", first=first, second=second, runs=design.all_runs, other_runs=design.all_runs,
-        paired=True, strata=labels, images=int(design.images.sum()), known=True, left_out=0, shared=1.0,
+        paired=True, strata=labels, images=int(design.images.sum()), without_source=0, left_out=0, shared=1.0,
     )  # fmt: skip
 
 
