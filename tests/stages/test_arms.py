@@ -153,7 +153,9 @@ def test_two_weight_sets_of_one_training_and_two_scales_give_different_arms(mixe
         for name, image in images(mixed, arm).items():
             settings = mixed.params.upscale[arm]
             assert isinstance(settings, Generated)
-            assert np.array_equal(image, upscale_batch(model, [lr[name]], settings, torch.device("cpu"))[0])
+            (alone,) = upscale_batch(model, [lr[name]], settings, torch.device("cpu"))
+            # the stage makes several in a batch, where some processors round a pixel differently
+            assert np.abs(image.astype(int) - alone).max() <= 1
     for name, image in images(mixed, "x8").items():
         assert np.array_equal(image, resize(images(mixed, "x8_full")[name], (64, 64), "area"))
 

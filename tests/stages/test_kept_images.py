@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from leukosr.config import Params
+from leukosr.config import Generated, Params
 from leukosr.data.manifest import Row
 from leukosr.engine.resume import ROOT
 from leukosr.layout import Layout
@@ -52,15 +52,22 @@ def with_size(params: Params, arm: str, size: tuple[int, int]) -> Params:
     return params.model_copy(update={"upscale": {**params.upscale, arm: changed}})
 
 
+def batch_of(params: Params, arm: str) -> int:
+    settings = params.upscale[arm]
+    assert isinstance(settings, Generated)
+    return settings.batch
+
+
 def bytes_of(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_cut_arm_makes_only_what_is_missing_and_the_same_bytes(
+def test_a_cut_arm_goes_on_with_the_batch_that_was_cut_and_makes_the_same_bytes(
     study: Study, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    batch = batch_of(study.params, "srgan")
     with monkeypatch.context() as patch:
-        first = cut_after(2, patch)
+        first = cut_after(batch + 2, patch)
         with pytest.raises(KeyboardInterrupt):
             upscale.run(context, "srgan")
     assert not context.layout.arm("srgan").exists(), "nothing half-made under its name"
@@ -68,8 +75,9 @@ def test_a_cut_arm_makes_only_what_is_missing_and_the_same_bytes(
     upscale.run(context, "srgan")
     made, whole = bytes_of(context.layout.arm("srgan")), bytes_of(study.outputs / "arms" / "srgan")
     assert made == whole
-    assert sorted([*first, *second]) == sorted(name.removesuffix(".png") for name in made if name.endswith(".png"))
-    assert f"2 of {len(first) + len(second)} images are there already" in context.console.file.getvalue()  # type: ignore[attr-defined]
+    every = sorted(name.removesuffix(".png") for name in made if name.endswith(".png"))
+    assert sorted([*first[:batch], *second]) == every
+    assert f"{batch} of {len(every)} images are there already" in context.console.file.getvalue()  # type: ignore[attr-defined]
     assert not any(ROOT.iterdir()), "the state is gone when the arm is there"
 
 

@@ -21,11 +21,16 @@ class KeptImages:
         """`given` are the files that the images are made from. Only the same work in the same precision is resumed."""
         digest = work_digest([settings.model_dump(), image.model_dump()], [weights, *given])
         self._resume = Resume(digest, seconds=0)
-        self._file = settings.file
+        self._file, self._batch = settings.file, settings.batch
 
-    def missing(self, rows: Sequence[Row]) -> list[Row]:
-        """The rows whose image is still to be made."""
-        return [row for row in rows if not files_of(self._resume.folder, row.id, self._file)[-1].is_file()]
+    def missing(self, rows: list[Row]) -> list[Row]:
+        """The rows from the first batch on that lacks an image.
+
+        That batch is made again as a whole: in a smaller one some processors round a pixel differently.
+        """
+        needed = (files_of(self._resume.folder, row.id, self._file)[-1] for row in rows)
+        kept = next((place for place, file in enumerate(needed) if not file.is_file()), len(rows))
+        return rows[kept - kept % self._batch if kept < len(rows) else kept :]
 
     def keep(self, row: Row, image: np.ndarray) -> None:
         """Save one image, whole or not at all."""
