@@ -31,6 +31,11 @@ COMMANDS = {
     "compare outputs/mine/a.csv b.csv": "outputs/mine/a.csv does not exist: name the predictions.csv of an arm",
     "compare outputs/case1/classify/raw/paper/predictions.csv b.csv": r"outputs/case1/.*\.csv does not exist: run `dvc "
     r"exp run -S study=case1`, .* \(results/ holds tables of published studies\)",
+    "compare outputs/case2/clasify/raw/paper/predictions.csv b.csv": r"outputs/case2/.*\.csv does not exist: run `dvc "
+    r"exp run -S study=case2`, .*; did you mean classify\?",
+    f"compare outputs/{'x' * 300}/p.csv b.csv": "outputs/x+/p.csv does not exist: name the predictions.csv of an arm",
+    f"enhance cells out --weights {'x' * 300}": "x+ does not exist: name a weight file",
+    f"predict cells --model {'x' * 300}": "x+ does not exist: name a weight file, .*",
 }
 SCRIPT = """
 import json, sys
@@ -50,7 +55,8 @@ def test_a_path_that_is_not_there_is_said_before_anything_heavy_is_loaded(tmp_pa
         (tmp_path / folder).mkdir()
     (tmp_path / "README.md").write_text("# LeukoSR\n")
     (tmp_path / "conf/study").mkdir(parents=True)
-    for study in ("demo", "case1"):
+    (tmp_path / "outputs/case2/classify").mkdir(parents=True)
+    for study in ("demo", "case1", "case2"):
         (tmp_path / "conf/study" / f"{study}.yaml").touch()
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, json.dumps(list(COMMANDS))],

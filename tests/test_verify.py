@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from leukosr.cli import app
 from leukosr.errors import LeukoError
-from leukosr.verify import named_outputs, remedies, verify
+from leukosr.verify import Copy, Output, Verified, missing_remedies, named_outputs, remedies, verify
 
 STAGES = {
     "shrink": {
@@ -275,3 +275,13 @@ def test_outside_a_project_it_says_so() -> None:
     result = CliRunner().invoke(app, ["verify"])
     assert isinstance(result.exception, LeukoError)
     assert "is not inside a DVC project: run the command inside your clone" in str(result.exception)
+
+
+def test_a_stage_is_not_committed_for_one_output_while_another_is_bad() -> None:
+    lost, other = Output("outputs/a", "0", "both"), Output("outputs/b", "1", "both")
+    here, cached = (Copy(lost, "", Path("a"), "0", cached=each) for each in (False, True))
+    bad = Copy(other, "", Path("b"), "1", cached=False)
+    (advice,) = missing_remedies(Verified([here], {bad: "2"}, [cached], []))
+    assert advice.startswith("results of stages: make them by `make repro`")
+    (advice,) = missing_remedies(Verified([here], {}, [cached], []))
+    assert "`dvc commit both`" in advice

@@ -57,14 +57,17 @@ def meant(name: str, known: Iterable[str], before: str = "") -> str:
 def absent(path: Path, remedy: str) -> LeukoError:
     """`PATH does not exist: REMEDY; did you mean NAME?` for a path that somebody gave, by what lies beside it.
 
-    What a study of this project is yet to make has the command for a remedy that makes it, unless it seems misspelt.
+    What a study of this project is yet to make has the command for a remedy that makes it.
     """
     try:
         first = next((each for each in reversed((path, *path.parents)) if not each.exists()), path)
         near = meant(first.name, [each.name for each in first.parent.iterdir()])
     except OSError:  # a name that is too long, a file where a folder should be, or one that may not be listed
+        first, near = path, ""
+    command = _how_made(path)
+    if command and first.parent.name in ("outputs", "reports"):  # the study is well spelt, it has not run
         near = ""
-    return LeukoError(f"{path} does not exist: {(near and remedy) or _how_made(path) or remedy}{near}")
+    return LeukoError(f"{path} does not exist: {command or remedy}{near}")
 
 
 def _how_made(path: Path) -> str:
@@ -74,7 +77,7 @@ def _how_made(path: Path) -> str:
     if len(parts) < 2 or parts[0] not in ("outputs", "reports"):
         return ""
     study = parts[1]
-    if not Path("conf/study", f"{study}.yaml").is_file():
+    if not os.path.isfile(Path("conf/study", f"{study}.yaml")):  # False, too, for a name that is too long
         return ""
     if study == "demo":
         return "run `make repro`, or `make demo` where params.yaml holds another study"

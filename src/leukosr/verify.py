@@ -171,7 +171,6 @@ def _digest(place: Path) -> str:
 def remedies(verified: Verified) -> list[str]:
     """For every output with bad copies, how to restore it once these are removed."""
     good = {(copy.output, copy.name, copy.cached) for copy in verified.good}
-    gone = {copy.output for copy in verified.missing if not copy.cached}
     bad: dict[Output, list[Copy]] = defaultdict(list)
     for copy in verified.bad:
         bad[copy.output].append(copy)
@@ -181,7 +180,7 @@ def remedies(verified: Verified) -> list[str]:
         places = {copy.cached for copy in copies}
         if not lost and places == {False}:
             then = f"`dvc checkout {output.path}`, as the cache is good"
-        elif not lost and places == {True} and output not in gone:
+        elif not lost and places == {True} and _whole_in_workspace(output, verified):
             then = f"`dvc commit --force {output.target}`, as the workspace is good"
         else:
             dvc_file = output.target.endswith(".dvc")
@@ -217,10 +216,10 @@ def missing_remedies(verified: Verified) -> list[str]:
 
 
 def _whole_in_workspace(output: Output, verified: Verified) -> bool:
-    """Whether only the cache lacks copies, so that `dvc commit` makes them; it would record what else has changed."""
-    good = {copy.name for copy in verified.good if copy.output == output and not copy.cached}
-    others = [copy for copy in (*verified.bad, *verified.missing) if copy.output == output]
-    return all(copy.cached and copy.name in good for copy in others)
+    """Whether `dvc commit` makes what the cache lacks: it takes all outputs of a stage, and would record a bad one."""
+    good = {(copy.output, copy.name) for copy in verified.good if not copy.cached}
+    others = [copy for copy in (*verified.bad, *verified.missing) if copy.output.target == output.target]
+    return all(copy.cached and (copy.output, copy.name) in good for copy in others)
 
 
 def _again(path: str, target: str) -> str:

@@ -1,4 +1,4 @@
-"""Gradients of weights in bf16 where maps are narrower than a convolution's stride, which torch leaves unwritten."""
+"""Convolutions in bf16 that torch computes wrongly on the CPU: those of images no wider than their stride."""
 
 from __future__ import annotations
 
@@ -18,6 +18,37 @@ def poison_freed_memory() -> None:
     """Fill memory that the next tensors will be given with NaN."""
     pieces = [torch.full((size,), float("nan")) for size in SIZES for _ in range(6)]
     del pieces
+
+
+def test_gradients_of_a_transposed_convolution_are_those_of_fp32() -> None:
+    torch.manual_seed(0)
+    weight, images = torch.randn(64, 64, 3, 3), torch.randn(4, 64, 3, 1)
+    exact, found = weight.clone().requires_grad_(), weight.clone().requires_grad_()
+    F.conv_transpose2d(images, exact, stride=2, padding=1).square().sum().backward()
+    poison_freed_memory()
+    with autocast(CPU, "bf16"):
+        maps = F.conv_transpose2d(images, found, stride=2, padding=1)
+    poison_freed_memory()
+    maps.float().square().sum().backward()
+    assert exact.grad is not None and found.grad is not None
+    torch.testing.assert_close(found.grad, exact.grad, rtol=0, atol=0.03 * float(exact.grad.abs().max()))
+
+
+@pytest.mark.parametrize(("kernel", "channels"), [(4, 16), (6, 16), (8, 8), (16, 4)])
+def test_the_one_pixel_that_a_kernel_as_large_as_the_image_makes_is_that_of_fp32(kernel: int, channels: int) -> None:
+    torch.manual_seed(0)
+    images, weight = torch.randn(2, channels, kernel, kernel), torch.randn(16, channels, kernel, kernel)
+    images, weight = (each.contiguous(memory_format=torch.channels_last) for each in (images, weight))
+    exact = F.conv2d(images, weight, stride=kernel)
+    with torch.inference_mode(), autocast(CPU, "bf16"):
+        found = F.conv2d(images, weight, stride=(kernel,))
+    torch.testing.assert_close(found.float(), exact, rtol=0, atol=0.03 * float(exact.abs().max()))
+
+
+def test_where_autocast_is_off_within_bf16_nothing_changes() -> None:
+    images, weight = torch.randn(1, 4, 1, 1), torch.randn(4, 4, 3, 3)
+    with autocast(CPU, "bf16"), torch.autocast("cpu", enabled=False):
+        assert F.conv2d(images, weight, stride=2, padding=1).dtype == torch.float32
 
 
 def gradients(images: Tensor, weight: Tensor, stride: int, padding: int, groups: int) -> Tensor:

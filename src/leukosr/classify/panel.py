@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,9 +108,9 @@ def weight_files(model: Path) -> list[Path]:
 
     Raises LeukoError where there is none, and for an experiment under several protocols.
     """
-    if not model.exists():
+    if not os.path.exists(model):  # False, too, for a name that is too long
         raise absent(model, "name a weight file, or the folder of an experiment, outputs/STUDY/classify/EXPERIMENT")
-    if not model.is_dir():
+    if not os.path.isdir(model):
         return [model]
     folders = [each for each in (model, model / "weights", *sorted(model.glob("*/weights"))) if _weights_in(each)]
     if not folders:

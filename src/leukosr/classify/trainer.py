@@ -249,9 +249,10 @@ def probabilities_of(logits: Tensor, precision: Precision) -> np.ndarray:
     Raises Diverged where a logit is not finite: the first class would be named, whatever the image.
     """
     if not logits.isfinite().all():
+        other = "" if precision == "fp32" else "; or set precision to fp32"
         raise Diverged(
             f"the classifier gives values that are not finite in {precision}: its weights are damaged or have "
-            "diverged, use others; or set precision to fp32"
+            f"diverged, use others{other}"
         )
     return np.asarray(torch.softmax(logits.double(), 1).cpu().numpy())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,7 +75,7 @@ def predict(
     _check_table(out)
     _check_given(source, sr)
     check_there([model], "name a weight file, or the folder of an experiment, outputs/STUDY/classify/EXPERIMENT")
-    if not model.is_dir():
+    if not os.path.isdir(model):
         require_weights(model, OWN_WEIGHTS)
     from leukosr.classify.predict import predict_path, write_predictions
 
@@ -94,7 +95,7 @@ def _check_given(source: Path, weights: Path | None) -> None:
     if weights is None:
         return
     file = weight_file(weights)
-    if not file.is_file():
+    if not os.path.isfile(file):  # False, too, for a name that is too long
         from leukosr.pretrained.named import find_weights
 
         file = find_weights(weights)
@@ -103,11 +104,11 @@ def _check_given(source: Path, weights: Path | None) -> None:
 
 def _check_table(path: Path) -> None:
     """Raise LeukoError where `path` is a folder, not a .csv, or a file that `predict` did not write."""
-    if path.is_dir():
+    if os.path.isdir(path):
         raise LeukoError(f"{path} is a folder: name the table to write with --out")
     if path.suffix.lower() != ".csv":
         raise LeukoError(f"{path}: predictions are written as CSV, name the table .csv")
-    if path.is_file():
+    if os.path.isfile(path):
         with path.open("rb") as file:
             if file.read(len(PREDICTIONS)) != PREDICTIONS:
                 raise LeukoError(f"{path} is a file that `leukosr predict` did not write: name another with --out")

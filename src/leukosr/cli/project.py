@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -37,7 +38,7 @@ def which(params: ParamsFile = PARAMS) -> None:
     settings = load_params(params)
     console.print(f"study {settings.study.name} ({settings.study.title}), budget {settings.budget.name}")
     root = settings.prepare.root
-    if Path(root).is_dir():
+    if os.path.isdir(root):
         console.print(f"images: in {root}")
     elif root in {wanted.folder for wanted in settings.synthesize.values()}:
         console.print(f"images: not in {root} yet; `make repro` draws them")

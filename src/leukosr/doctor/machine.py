@@ -91,7 +91,7 @@ def _hardware(diagnosis: Diagnosis, params: Params | None) -> None:
     slower = diagnosis.facts["bf16_speedup"]
     if slower is not None and slower < NO_GAIN and asked - {"fp32"}:
         diagnosis.problem(
-            f"bf16, which precision auto means here, computes a convolution at {slower} times the speed of fp32",
+            f"bf16 computes a convolution at {slower} times the speed of fp32 on this processor",
             "add -S budget.precision=fp32 to `dvc exp run`",
         )
     if "bf16" in asked and not native:
@@ -102,7 +102,7 @@ def _hardware(diagnosis: Diagnosis, params: Params | None) -> None:
 
 
 def _bf16_speedup() -> float:
-    """How many times faster a step of training is in bf16 than in fp32, forth and back through a convolution.
+    """How many times faster a convolution is in bf16 than in fp32, forward and backward.
 
     It has 64 channels, as those of SR networks do; large matrix products gain more. Not every processor with bf16
     instructions gains by them. Both are measured in turn, the best of seven each, so that another program that takes
@@ -114,7 +114,7 @@ def _bf16_speedup() -> float:
     from leukosr.engine.precision import Resolved
 
     layer = torch.nn.Conv2d(64, 64, 3, padding=1).to(memory_format=torch.channels_last)
-    images = torch.ones(4, 64, 48, 48).to(memory_format=torch.channels_last)
+    images = torch.ones(4, 64, 48, 48).to(memory_format=torch.channels_last).requires_grad_()
     seconds: dict[Resolved, list[float]] = {"fp32": [], "bf16": []}
     for _ in range(8):
         for precision, times in seconds.items():

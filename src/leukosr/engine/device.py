@@ -52,8 +52,8 @@ def autocast(device: torch.device, precision: Precision) -> Iterator[None]:
     if precision == "fp32":
         yield
         return
-    trains_on_cpu = device.type == "cpu" and torch.is_grad_enabled()
-    with torch.autocast(device.type, dtype=torch.bfloat16), NarrowMapsInFp32() if trains_on_cpu else nullcontext():
+    on_cpu = device.type == "cpu"
+    with torch.autocast(device.type, dtype=torch.bfloat16), NarrowMapsInFp32() if on_cpu else nullcontext():
         yield
 
 

@@ -1,8 +1,10 @@
-"""A fault of the CPU's bf16 convolutions, stepped around.
+"""Faults of the CPU's bf16 convolutions, stepped around.
 
-In torch 2.15 the gradient of a convolution's weights is never written, and holds what was in memory, where bf16 images
-are narrower than the convolution's stride: numbers of any size, or NaN. A ResNet meets it at images up to 16 pixels
-wide, whose last maps are one pixel. These convolutions are small; computed in fp32 they are right.
+In torch 2.15 the gradient of a convolution's weights is never written, and holds what was in memory (numbers of any
+size, or NaN) where bf16 images are narrower than the convolution's stride. A ResNet meets it at images up to 16 pixels
+wide, whose last maps are one pixel. A transposed convolution of images one pixel wide does the same. And the result is
+wrong where stride, kernel and image are equally wide, for some numbers of channels. These convolutions are small;
+computed in fp32 they are right.
 """
 
 from __future__ import annotations
@@ -17,7 +19,10 @@ from torch.overrides import TorchFunctionMode
 
 
 class NarrowMapsInFp32(TorchFunctionMode):
-    """Within it, a convolution whose images are lower or narrower than its stride computes in fp32 (see above)."""
+    """Within it, and within bf16 autocast on the CPU, convolutions of such images compute in fp32 (see above).
+
+    Activation checkpointing, which nothing here uses, would compute its part of the backward pass outside of it.
+    """
 
     def __torch_function__(
         self,
@@ -27,20 +32,37 @@ class NarrowMapsInFp32(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         """Call `func`, a function of torch; a convolution's result has the type that autocast would give it."""
-        kwargs = kwargs or {}
-        if func is not F.conv2d or not _is_narrow(args, kwargs):
+        kwargs, narrow = kwargs or {}, _NARROW.get(func)
+        if narrow is None or not torch.is_autocast_enabled("cpu") or not narrow(*args, **kwargs):
             return func(*args, **kwargs)
         with torch.autocast("cpu", enabled=False):
             exact: Tensor = func(*(_fp32(each) for each in args), **{key: _fp32(kwargs[key]) for key in kwargs})
         return exact.to(torch.get_autocast_dtype("cpu"))
 
 
-def _is_narrow(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
-    height, width = (args[0] if args else kwargs["input"]).shape[-2:]
-    stride = args[3] if len(args) > 3 else kwargs.get("stride", 1)
-    down, across = stride if isinstance(stride, (tuple, list)) else (stride, stride)
-    return bool(height < down or width < across)
+def _is_narrow(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,  # noqa: ARG001
+    stride: Any = 1,
+    *_: Any,
+    **__: Any,
+) -> bool:
+    strides = stride if isinstance(stride, (tuple, list)) else (stride,)
+    both = strides if len(strides) == 2 else (*strides, *strides)
+    sides = zip(input.shape[-2:], weight.shape[-2:], both, strict=True)
+    return any(step > 1 and (side < step or side == kernel == step) for side, kernel, step in sides)
+
+
+def _is_one_wide(input: Tensor, *_: Any, **__: Any) -> bool:
+    return 1 in input.shape[-2:]
 
 
 def _fp32(given: Any) -> Any:
     return given.float() if isinstance(given, Tensor) else given
+
+
+_NARROW: Mapping[Callable[..., Any], Callable[..., bool]] = {
+    F.conv2d: _is_narrow,
+    F.conv_transpose2d: _is_one_wide,
+}

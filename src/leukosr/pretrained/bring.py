@@ -45,7 +45,7 @@ def fetch(name: str, given: Path | None = None) -> Brought:
     known = published()
     if name not in known:
         raise LeukoError(
-            f"no weights are known as '{name}': known are {', '.join(known)}; `leukosr weights add` brings any file"
+            f"no weights are known as '{name}': known are {', '.join(known)}; `leukosr weights add` brings others"
             f"{meant(name, known)}"
         )
     given = given and given.absolute()

@@ -89,9 +89,8 @@ def _pip() -> list[str]:
 
 
 def _from_url(source: FromUrl, path: Path) -> None:
-    part = path.with_name(
-        f"{path.name}.part"
-    )  # not a `new_file`, which is removed when it is cut: the next one goes on
+    # not a `new_file`, which is removed when it is cut: the next download goes on from this one
+    part = path.with_name(f"{path.name}.part")
     have = part.stat().st_size if part.is_file() else 0
     request = urllib.request.Request(source.url, headers={"Range": f"bytes={have}-"} if have else {})
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from leukosr.errors import LeukoError
@@ -20,10 +21,10 @@ def find_weights(word: str | Path) -> Path:
     """
     path = weight_file(word)
     if path.parent != PRETRAINED:
-        if path.parent == Path() and not path.suffix and not path.exists() and (near := _meant(path)):
+        if path.parent == Path() and not path.suffix and not os.path.exists(path) and (near := _meant(path)):
             raise LeukoError(f"{path} does not exist, and weights by name are pretrained/NAME{near}")
         return path
-    if not path.is_file():
+    if not os.path.isfile(path):  # False, too, for a name that is too long
         near = "" if path.stem in published() else _meant(path)
         raise LeukoError(f"{path} is not here: {how_to_bring(path)}{near}")
     record = read_record(path)

@@ -55,9 +55,10 @@ def upscale_batch(
         with autocast(device, how.precision):
             upscaled = model(*seen)
         if not upscaled.isfinite().all():
+            other = "" if how.precision == "fp32" else "; or set precision to fp32"
             raise Diverged(
                 f"the network gives values that are not finite in {how.precision}: its weights are damaged or have "
-                "diverged, use others; or set precision to fp32"
+                f"diverged, use others{other}"
             )
         finish = to_grey_levels if exact else to_uint8
         return list(finish(output_of(model, upscaled, batch)).numpy())
