@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import chdir, nullcontext
 from copy import deepcopy
 from functools import cache, partial
 from pathlib import Path
@@ -48,12 +48,11 @@ def compose_params(compose_raw: Callable[..., Any]) -> Callable[..., Params]:
 
 
 @pytest.fixture
-def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def outside(tmp_path: Path) -> Iterator[Path]:
     """A folder outside every project as the working directory, also where TMPDIR lies inside a clone."""
     inside = any((folder / ".dvc").is_dir() for folder in tmp_path.parents)
     other = TemporaryDirectory(dir="/tmp") if inside else nullcontext(str(tmp_path))
-    with other as folder:
-        monkeypatch.chdir(folder)
+    with other as folder, chdir(folder):
         yield Path(folder)
 
 
