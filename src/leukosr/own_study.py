@@ -83,8 +83,8 @@ class OwnStudy:
         """What was chosen, how many images are tested, and what these can show."""
         image, protocol = self.params.image, self.params.study.protocols[0]
         yield (
-            f"{study_file(self.params.study.name)}: HR {image.width}x{image.height} ({self.sizes}), "
-            f"LR {image.width // image.scale}x{image.height // image.scale}, protocol {protocol} "
+            f"{study_file(self.params.study.name)}: HR {image.height}x{image.width} ({self.sizes}), "
+            f"LR {image.height // image.scale}x{image.width // image.scale}, protocol {protocol} "
             f"({SPLITS[protocol].words})"
         )
         yield from (f"not under {sentence}" for sentence in self.refused)
@@ -238,7 +238,7 @@ def _sizes(items: Sequence[Candidate]) -> str:
     """How many images have the commonest size, and what was done to it."""
     height, width = _commonest(items)
     count = sum((item.height, item.width) == (height, width) for item in items)
-    size = f"{count} of {counted(len(items), 'image')} {'has' if count == 1 else 'have'} {width}x{height} pixels"
+    size = f"{count} of {counted(len(items), 'image')} {'has' if count == 1 else 'have'} {height}x{width} pixels"
     if max(height, width) > LONGEST:
         return f"{size}, shrunk to {LONGEST} at the longer side and rounded down to multiples of {SCALE}"
     rounded = (height, width) != _size(items)

@@ -13,6 +13,7 @@ from pathlib import Path
 from leukosr.errors import LeukoError
 
 LONGEST = 60  # characters of one name
+LIKE = 0.75  # of two files' names, from 0 to 1, below which one is not the other misspelt
 MINUS = "−"  # the true minus sign, U+2212
 
 
@@ -61,13 +62,18 @@ def absent(path: Path, remedy: str) -> LeukoError:
     """
     try:
         first = next((each for each in reversed((path, *path.parents)) if not each.exists()), path)
-        near = meant(first.name, [each.name for each in first.parent.iterdir()])
+        near = meant(first.name, [each.name for each in first.parent.iterdir() if _like(first, each)])
     except OSError:  # a name that is too long, a file where a folder should be, or one that may not be listed
         first, near = path, ""
     command = _how_made(path)
     if command and first.parent.name in ("outputs", "reports"):  # the study is well spelt, it has not run
         near = ""
     return LeukoError(f"{path} does not exist: {command or remedy}{near}")
+
+
+def _like(path: Path, other: Path) -> bool:
+    """Whether one name may be the other misspelt: without their endings, which make any two images alike."""
+    return difflib.SequenceMatcher(None, path.stem, other.stem).ratio() >= LIKE
 
 
 def _how_made(path: Path) -> str:

@@ -87,7 +87,7 @@
       part("refused").append(element("li", `${file.name} has more than the ${most} MB that are taken here`));
       return;
     }
-    const taken = await step(file.name, `images?original=${chosen("original")[0].value}`, file);
+    const taken = await step(file.name, `images?original=${chosen("original")[0].value}&file=${encodeURIComponent(file.name)}`, file);
     if (mine !== latest) return;
     if (!taken) {
       end("");
@@ -112,14 +112,17 @@
     showImages(shown, taken.ratio);
     showAnswers(answers);
     const unlike = (each) => each.unlike.map((text) => ({ of: each.label, text: `unlike the training images: ${text}` }));
-    showNotes([...[...shown, ...answers].flatMap((each) => each.notes), ...shown.flatMap(unlike)]);
+    showNotes("notes", [...[...shown, ...answers].flatMap((each) => each.notes), ...shown.flatMap(unlike)]);
+    const warned = (each) => each.row.warnings.split("; ").concat(each.no_map).filter(Boolean)
+      .map((text) => ({ of: each.label, text }));
+    showNotes("warnings", answers.flatMap(warned));
   }
 
   // each phrase once, behind all that it is about
-  function showNotes(notes) {
+  function showNotes(list, notes) {
     const about = new Map();
     notes.forEach(({ of, text }) => about.set(text, (about.get(text) || new Set()).add(of)));
-    part("notes").replaceChildren(...[...about].map(([text, labels]) => element("li", `${[...labels].join("; ")}: ${text}`)));
+    part(list).replaceChildren(...[...about].map(([text, labels]) => element("li", `${[...labels].join("; ")}: ${text}`)));
   }
 
   function showImages(shown, ratio) {
@@ -143,14 +146,14 @@
     part("answers").hidden = !answers.length;
     if (!answers.length) return;
     const classes = Object.keys(answers[0].row).filter((key) => key.startsWith("p_"));
-    const names = ["classifiers", "image", "named", "sure", "warnings", ...classes.map((key) => key.slice(2)), "Grad-CAM"];
+    const names = ["classifiers", "named", "probability", "sure", "Grad-CAM", ...classes.map((key) => key.slice(2))];
     const rows = answers.map((each) => {
       const sure = { true: "sure", false: "not sure" }[each.row.sure] || "cannot be said";
-      const words = element("td", each.row.warnings);
-      words.className = "words";
-      const said = [each.arm, each.row.predicted, sure].map((cell) => element("td", cell));
-      const rest = [...classes.map((key) => each.row[key].toFixed(3)), heat(each)].map((cell) => element("td", cell));
-      return element("tr", element("th", each.label), ...said, words, ...rest);
+      const named = each.row.predicted, chances = classes.map((key) => each.row[key].toFixed(3));
+      const cells = [named, each.row[`p_${named}`].toFixed(3), sure, heat(each), ...chances];
+      const asked = element("th", each.label);
+      asked.title = `on the image of ${each.arm}`;
+      return element("tr", asked, ...cells.map((cell) => element("td", cell)));
     });
     const head = element("thead", element("tr", ...names.map((name) => element("th", name))));
     const table = element("table", head, element("tbody", ...rows));
@@ -159,7 +162,7 @@
   }
 
   function heat(answer) {
-    if (!answer.map) return answer.no_map;
+    if (!answer.map) return "–";
     const image = new Image();
     image.src = answer.map;
     image.alt = `Grad-CAM of ${answer.row.predicted}, ${answer.label}`;

@@ -61,13 +61,13 @@ class Given:
         return self.file, self.high
 
 
-def given_image(params: Params, content: bytes, original: bool, most_pixels: int) -> Given:
+def given_image(params: Params, content: bytes, original: bool, most_pixels: int, name: str | None = None) -> Given:
     """The image in the bytes of a file: low-resolution as it is or, if it is an `original`, degraded as in the study.
 
-    most_pixels: of the low-resolution image, which is what networks see. Raises LeukoError for a file that cannot be
-    used.
+    most_pixels: of the low-resolution image, which is what networks see. name: of the file, if it is known. Raises
+    LeukoError for a file that cannot be used.
     """
-    file = large_enough(read_bytes(content, MAX_PIXELS if original else most_pixels), "the image")
+    file = large_enough(read_bytes(content, MAX_PIXELS if original else most_pixels, name), "the image")
     if not original:
         return Given(file, file, None)
     cut = to_degrade(file, params.image)
@@ -76,7 +76,7 @@ def given_image(params: Params, content: bytes, original: bool, most_pixels: int
     height, width = low.shape[:2]
     if height * width > most_pixels:
         raise LeukoError(
-            f"the study reduces originals to {width}x{height} pixels, more than the {most_pixels:,} that are taken "
+            f"the study reduces originals to {height}x{width} pixels, more than the {most_pixels:,} that are taken "
             f"here: start the app with --max-pixels {height * width}"
         )
     return Given(file, as_stored(low, params.degrade.file), as_hr(cut, params.image))

@@ -14,10 +14,7 @@ from leukosr.errors import LeukoError
 from leukosr.layout import weight_file
 from leukosr.superres.announced import announced
 from leukosr.superres.enhance import How
-from leukosr.superres.tiles import Tiles
-
-PIECE = 32  # side in pixels of the piece of an image by which a network is timed on a CPU
-QUICK = 16 * PIECE**2  # pixels: the time of smaller images is not worth asking for
+from leukosr.superres.pace import QUICK, computed, pace_of
 
 
 class Networks:
@@ -58,10 +55,7 @@ class Networks:
         if _pixels(image) < QUICK:
             return 0.0
         if weights not in self._pace:
-            side = PIECE if self._device.type == "cpu" else TILE  # a GPU takes as long for a small piece as for a tile
-            network, piece = self._network(weights), image[:side, :side]
-            network(piece)  # the first time takes longer
-            _, self._pace[weights] = _clocked(network, piece)
+            self._pace[weights] = pace_of(self._network(weights), image, self._device)
         return self._pace[weights] * _pixels(image)
 
     def _network(self, weights: Path) -> SuperResolution:
@@ -79,5 +73,4 @@ def _clocked(network: SuperResolution, image: np.ndarray) -> tuple[np.ndarray, f
 
 def _pixels(image: np.ndarray) -> int:
     """How many are computed for an LR image, in tiles that overlap."""
-    tiles = Tiles((image.shape[0], image.shape[1]), 1, TILE, OVERLAP).low(image)
-    return sum(tile.shape[0] * tile.shape[1] for tile in tiles)
+    return computed(image, TILE, OVERLAP)

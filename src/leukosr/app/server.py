@@ -150,7 +150,7 @@ class _Handlers:
         return HTMLResponse(shown, headers={"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer"})
 
     async def take(self, request: Request) -> JSONResponse:
-        """Take an image: its id, and width over height."""
+        """Take an image: its id, and width over height; `file` is its name."""
         if request.headers.get("content-type") != BYTES:
             raise LeukoError(f"an image is sent as {BYTES}, by the page itself")
         content, most = bytearray(), self._limits.megabytes * 10**6
@@ -159,15 +159,16 @@ class _Handlers:
             if len(content) > most:
                 raise LeukoError(f"the image has more than the {self._limits.megabytes} MB that are taken here")
         original = request.query_params.get("original") == "true"
+        file = request.query_params.get("file")
         given = await self._in_turn(
-            request, lambda: given_image(self._models.params, bytes(content), original, self._limits.pixels)
+            request, lambda: given_image(self._models.params, bytes(content), original, self._limits.pixels, file)
         )
         name = secrets.token_urlsafe(16)
         self._kept[name] = given
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
         height, width = given.low.shape[:2]
-        return JSONResponse({"id": name, "ratio": width / height, "size": f"{width}×{height}"})
+        return JSONResponse({"id": name, "ratio": width / height, "size": f"{height}×{width}"})
 
     async def seconds(self, request: Request) -> JSONResponse:
         """About how long networks take for the arms and experiments of these names, in seconds by name."""
@@ -179,7 +180,7 @@ class _Handlers:
         given, name = self._given(request), request.query_params.get("name", "")
         made = await self._in_turn(request, lambda: self._models.version(given, name))
         height, width = made.image.shape[:2]
-        said = {"src": _picture(request, "version", name), "size": f"{width}×{height}"}
+        said = {"src": _picture(request, "version", name), "size": f"{height}×{width}"}
         return JSONResponse({**said, "notes": [asdict(note) for note in made.notes], "unlike": made.unlike})
 
     async def answer(self, request: Request) -> JSONResponse:

@@ -22,7 +22,8 @@ from leukosr.errors import LeukoError
 from leukosr.files import new_file
 from leukosr.images.appearance import TrainingImages, cautions
 from leukosr.images.reading import write_png
-from leukosr.superres.enhance import Enhanced, How, device_of, found_images, readable
+from leukosr.superres.enhance import Enhanced, How, device_of, found_images, noted, readable
+from leukosr.superres.pace import Waiting
 from leukosr.superres.upscaler import upscale_images
 from leukosr.superres.weights import LoadedGenerator, load_generator
 from leukosr.tables import write_frame
@@ -55,9 +56,9 @@ class Predicted:
 
     @staticmethod
     def _answer(row: pd.Series) -> str:
-        unsure = "" if row["sure"] == "" or row["sure"] else ", not sure"
+        sure = "" if row["sure"] == "" else ", sure" if row["sure"] else ", not sure"
         warnings = row["warnings"] and f" ({row['warnings']})"
-        return f"{row['image']}: {row['predicted']} {100 * row['p_' + row['predicted']]:.0f} %{unsure}{warnings}"
+        return f"{row['image']}: {row['predicted']} {100 * row['p_' + row['predicted']]:.0f} %{sure}{warnings}"
 
 
 @dataclass(frozen=True)
@@ -162,12 +163,16 @@ def predict_path(
     predictor = Predictor.load(weight_files(model), how, device, threshold=threshold, most_errors=most_errors)
     files = found_images(source, without=explain)
     superres = None if sr is None else SuperResolution.load(sr, how, device)
+    waiting = None if superres is None else Waiting(superres, device, TILE, OVERLAP)
     names: deque[Path] = deque()
-    rows = []
+    rows, sizes = [], []
     fields: list[tuple[int, ...]] = []
     for image in track(readable(files, names), len(files.pairs), "predicting"):
         name, before = names.popleft(), [] if superres is None else superres.unlike(image)
+        if waiting is not None:
+            waiting.announce(image, str(name))
         shown = image if superres is None else superres(image)
+        sizes.append(shown.shape[:2])
         row = predictor.row(shown, before)
         rows.append({"image": name.as_posix(), **row})
         if explain is not None:
@@ -178,10 +183,13 @@ def predict_path(
     if files.failed and not source.is_dir():
         raise LeukoError(files.failed[0])
     columns = ["image", "predicted", *(f"p_{name}" for name in predictor.panel.classes), "sure", "warnings"]
-    notes = [f"{model}: {each}" for each in predictor.notes]
+    notes = noted(model, predictor.notes)
     if predictor.threshold is None:
         notes.append("--threshold sets the probability from which on answers are called sure")
-    notes += [] if superres is None else [f"{sr}: {each}" for each in superres.notes]
+    if sr is not None and superres is not None:
+        notes += noted(sr, superres.notes)
+    else:
+        notes += on_size(predictor.panel.seen, sizes)
     notes += on_fields(min(fields, key=min)) if fields else []
     done = Enhanced(len(rows), files.failed, files.left_out, notes)
     return Predicted(pd.DataFrame(rows, columns=columns), done)
@@ -220,8 +228,21 @@ def on_fields(fields: tuple[int, ...]) -> list[str]:
     if min(height, width) >= COARSE:
         return []
     return [
-        f"the overlays show {width}x{height} fields, the size of the classifier's last feature map: they tell sides of "
+        f"the overlays show {height}x{width} fields, the size of the classifier's last feature map: they tell sides of "
         "an image apart, not parts of a cell; classifiers of larger images, such as super-resolved ones, show more"
+    ]
+
+
+def on_size(seen: TrainingImages | None, sizes: Sequence[tuple[int, ...]]) -> list[str]:
+    """What to do about images (height, width) of which each has at most half the sides of the training images."""
+    if seen is None or not sizes:
+        return []
+    height, width = (max(sides) for sides in zip(*sizes, strict=True))
+    if 2 * height > seen.height[0] or 2 * width > seen.width[0]:
+        return []
+    return [
+        "the images have at most half the height and width of the training images: if those were enlarged by a "
+        "network, name it with --sr"
     ]
 
 

@@ -40,13 +40,12 @@ COMMANDS: dict[str, dict[Callable[..., None], str]] = {
         project.which: "",
         project.show: "",
         browser.app: "--port 8000",
-        verify: "",
-        project.sync: "",
     },
     "Your images": {
         images.predict: "cells/ --model outputs/case1/classify/raw --explain maps",
         images.enhance: "cells/ enhanced/ --weights outputs/demo/sr/srgan/last.safetensors",
         images.segment: "cells/ --weights outputs/geometry_prior_x4/sr/geometry_prior/last.safetensors --out maps",
+        stages.extract: "cells/ --out cropped",
     },
     "Claims": {
         statistics.compare: "real_esrgan.csv bicubic.csv raw.csv --margin 0.02",
@@ -65,11 +64,12 @@ COMMANDS: dict[str, dict[Callable[..., None], str]] = {
         stages.degrade: "",
         stages.train_sr: "--training srgan",
         stages.upscale: "--arm srgan",
-        stages.extract: "cells/ --out cropped",
         stages.quality: "--arm srgan",
         stages.classify: "--experiment srgan --seed 3 --out seed-3",
         stages.sweep: "--workers 2",
         stages.report: "",
+        verify: "",
+        project.sync: "",
     },
 }
 GROUPS: dict[str, tuple[str, dict[Callable[..., None], str]]] = {

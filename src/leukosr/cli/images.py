@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -78,15 +79,18 @@ def predict(
     if not os.path.isdir(model):
         require_weights(model, OWN_WEIGHTS)
     from leukosr.classify.predict import predict_path, write_predictions
+    from leukosr.cli.own_arm import on_arm
 
     done = predict_path(
         source, model, sr=sr, explain=explain, threshold=threshold, most_errors=most_errors,
         precision=precision, device_name=device,
     )  # fmt: skip
+    notes = [f"{out} held an earlier table of `leukosr predict`, which was replaced"] if out.exists() else []
     write_predictions(out, done.table)
     for answer in done.answers:
         console.print(answer)
-    _print_done("predict", "image", out, done.done, f" ({done.summary})")
+    notes = [*([] if sr is None else on_arm(model, sr)), *done.done.notes, *notes]
+    _print_done("predict", "image", out, replace(done.done, notes=notes), f" ({done.summary})")
 
 
 def _check_given(source: Path, weights: Path | None) -> None:

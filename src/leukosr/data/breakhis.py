@@ -79,7 +79,7 @@ def _sentences(known: Sequence[tuple[Checked, re.Match[str]]]) -> list[str]:
     if other := [image for image, _ in known if (image.width, image.height) not in SIZES]:
         first = other[0]
         sentences.append(
-            f"{len(other):,} of {len(known):,} images do not have the published sizes, 700x460 or 700x456 pixels, e.g. "
-            f"{first.file.path} ({first.width}x{first.height}): they were resampled or cropped"
+            f"{len(other):,} of {len(known):,} images do not have the published sizes, 460x700 or 456x700 pixels "
+            f"(height x width), e.g. {first.file.path} ({first.height}x{first.width}): they were resampled or cropped"
         )
     return sentences

@@ -71,6 +71,12 @@ def progress(total: int, description: str) -> Iterator[Callable[[int, str], None
         yield lambda steps, note: bar.update(task, advance=steps, note=note)
 
 
+def say(sentence: str) -> None:
+    """Print a line about work to come; a bar that is shown stays below it."""
+    if is_first():
+        print(sentence, file=sys.stderr, flush=True)
+
+
 def track(items: Iterable[Item], total: int, description: str) -> Iterator[Item]:
     """Iterate with progress."""
     with progress(total, description) as advance:

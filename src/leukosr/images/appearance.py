@@ -14,6 +14,7 @@ from leukosr.engine.header_note import HeaderNote
 from leukosr.settings import PositiveInt
 
 MOST = 500  # images that ranges are measured on
+FAINT = 1.0  # grey levels between channels, on average, below which an image is grey
 MARGIN = 0.25  # of a range's width, on each side of it
 
 Colour = Literal["mean red", "mean green", "mean blue", "sd of red", "sd of green", "sd of blue"]
@@ -30,6 +31,12 @@ def colours(image: np.ndarray) -> dict[Colour, float]:
     """Mean and sd of each channel in grey levels: how a smear is stained and lit."""
     means, sds = cv2.meanStdDev(image)
     return dict(zip(get_args(Colour), map(float, (*means[:, 0], *sds[:, 0])), strict=True))
+
+
+def is_grey(image: np.ndarray) -> bool:
+    """Whether an image, uint8 RGB, has no colour but what JPEG may add to grey."""
+    red, green, blue = cv2.split(image)
+    return max(cv2.mean(cv2.absdiff(*pair))[0] for pair in ((red, green), (green, blue))) < FAINT
 
 
 class TrainingImages(HeaderNote):
@@ -62,6 +69,12 @@ class TrainingImages(HeaderNote):
             colours={name: _range([each[name] for each in found]) for name in get_args(Colour)},
         )
 
+    @property
+    def grey(self) -> bool:
+        """Whether all of them were grey: then the ranges of all three channels are the same."""
+        low, high = np.array(list(self.colours.values())).reshape(2, 3, 2).transpose(2, 1, 0)
+        return bool(np.ptp(low, axis=0).max() < FAINT and np.ptp(high, axis=0).max() < FAINT)
+
     def unlike(self, image: np.ndarray) -> list[str]:
         """What sets an image, uint8 RGB, apart from the training images, as phrases; empty where nothing does.
 
@@ -70,8 +83,11 @@ class TrainingImages(HeaderNote):
         height, width = image.shape[:2]
         found = []
         if _outside(height, self.height) or _outside(width, self.width):
-            found.append(f"size {width}x{height}, trained on {_words(self.width)} x {_words(self.height)}")
+            trained = f"{_words(self.height)} x {_words(self.width)}"
+            found.append(f"size {height} x {width}, trained on {trained} (height x width)")
         own = colours(image)
+        if (grey := is_grey(image)) != self.grey:
+            found.append("grey, trained on coloured images" if grey else "coloured, trained on grey images")
         odd = [name for name, known in self.colours.items() if _outside(own[name], known)]
         if odd:
             found.append(f"stain or light ({odd[0]} {own[odd[0]]:.0f}, trained on {_words(self.colours[odd[0]])})")

@@ -67,7 +67,7 @@ def opened(path: Path) -> Iterator[tuple[ImageFile.ImageFile, BinaryIO]]:
             raise Unusable(f"is {status.st_size:,} bytes long, more than any image that is read")
         with path.open("rb") as file:
             image = _header(file, name)
-            size, pixels = f"{image.width}x{image.height}", image.width * image.height
+            size, pixels = f"{image.height}x{image.width}", image.width * image.height
             if pixels > MAX_PIXELS:
                 raise Unusable(f"has {size} pixels, more than the {MAX_PIXELS} that are read")
             if status.st_size > pixels * BYTES_PER_PIXEL + BESIDE_PIXELS:
@@ -158,7 +158,8 @@ def decode(image: ImageFile.ImageFile, content: bytes) -> np.ndarray:
     else:
         pixels = None
     if pixels is None or image.mode != "RGB":
-        pixels = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+        # a copy: torch warns of memory that is Pillow's
+        pixels = np.array(image if image.mode == "RGB" else image.convert("RGB"))
     turn = _TURNS.get(_orientation(image))
     return pixels if turn is None else np.ascontiguousarray(turn(pixels))
 

@@ -30,7 +30,7 @@ def read_mask(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
             if (mode := stored_mode(image)) != "L":
                 raise Unusable(f"has mode {mode}, not 8-bit grey; write {_legend()} instead of colours")
             if (image.height, image.width) != size:
-                raise Unusable(f"is {image.width}x{image.height}, its image {size[1]}x{size[0]}; make them one size")
+                raise Unusable(f"is {image.height}x{image.width}, its image {size[0]}x{size[1]}; make them one size")
             mask = np.asarray(Image.Image.convert(image, "L"))
         _check_values(mask)
     except Unusable as error:

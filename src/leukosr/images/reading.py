@@ -14,7 +14,17 @@ import numpy as np
 from PIL.ImageFile import ImageFile
 
 from leukosr.errors import LeukoError
-from leukosr.images.decoding import FORMATS, MAX_PIXELS, Unusable, decode, format_of, opened, stored_mode, whole
+from leukosr.images.decoding import (
+    FORMATS,
+    MAX_PIXELS,
+    SUFFIXES,
+    Unusable,
+    decode,
+    format_of,
+    opened,
+    stored_mode,
+    whole,
+)
 from leukosr.images.resampling import Kernel, brought_to, resize
 from leukosr.images.settings import Image
 
@@ -40,7 +50,7 @@ def inspect_image(path: Path, max_pixels: int, least: tuple[int, int] | None = N
             height, width = decode(image, content).shape[:2]
         if least is not None and (height < least[0] or width < least[1]):
             raise Unusable(
-                f"is {width}x{height}, smaller than prepare.least_size {least[1]}x{least[0]} (width x height)"
+                f"is {height}x{width}, smaller than prepare.least_size {least[0]}x{least[1]} (height x width)"
             )
     except Unusable as error:
         return ImageFacts(0, 0, "", str(error))
@@ -50,10 +60,10 @@ def inspect_image(path: Path, max_pixels: int, least: tuple[int, int] | None = N
 def _refuse_for_studies(image: ImageFile, max_pixels: int) -> None:
     width, height = image.size
     if width * height > max_pixels:
-        raise Unusable(f"has {width}x{height} pixels, more than prepare.max_pixels {max_pixels} allows")
+        raise Unusable(f"has {height}x{width} pixels, more than prepare.max_pixels {max_pixels} allows")
     _refuse_other_mode(image)
     if min(width, height) < MIN_SIDE:
-        raise Unusable(f"is {width}x{height}, smaller than {MIN_SIDE} pixels on a side")
+        raise Unusable(f"is {height}x{width}, smaller than {MIN_SIDE} pixels on a side")
 
 
 def _refuse_other_mode(image: ImageFile) -> None:
@@ -73,7 +83,7 @@ def read_rgb_of(path: Path, size: tuple[int, int], remedy: str) -> np.ndarray:
     image = read_rgb(path)
     if image.shape[:2] != size:
         height, width = image.shape[:2]
-        raise LeukoError(f"{path} is {width}x{height} (width x height), not {size[1]}x{size[0]}: {remedy}")
+        raise LeukoError(f"{path} is {height}x{width} (height x width), not {size[0]}x{size[1]}: {remedy}")
     return image
 
 
@@ -84,16 +94,17 @@ def read_as_rgb(path: Path, most_pixels: int = MAX_PIXELS) -> np.ndarray:
     """
     with _naming(path), opened(path) as (image, file):
         if (width := image.width) * (height := image.height) > most_pixels:
-            raise Unusable(f"has {width}x{height} pixels, more than the {most_pixels:,} that are taken here")
+            raise Unusable(f"has {height}x{width} pixels, more than the {most_pixels:,} that are taken here")
         mode = stored_mode(image)
         if mode in ("I", "F") or ";16" in mode:
             raise Unusable(f"has more than 8 bits per channel (mode {mode}); scale and convert it to 8 bits")
         return decode(image, whole(file))
 
 
-def read_bytes(content: bytes, most_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """As `read_as_rgb`, from the bytes of a file of any of its formats."""
-    suffix = next(iter(FORMATS.get(format_of(content[:16]), ())), "")
+def read_bytes(content: bytes, most_pixels: int = MAX_PIXELS, name: str | None = None) -> np.ndarray:
+    """As `read_as_rgb`, from the bytes of a file of any of its formats, or, by its `name`, of the one that it says."""
+    own = FORMATS.get(format_of(content[:16]), ()) if name is None else SUFFIXES & {Path(name).suffix.lower()}
+    suffix = next(iter(own), "")
     with tempfile.TemporaryDirectory() as folder:  # what decodes untrusted bytes reads files
         path = Path(folder) / f"image{suffix}"
         path.write_bytes(content)

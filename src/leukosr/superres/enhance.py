@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self, get_args
@@ -22,6 +22,7 @@ from leukosr.images.listing import list_files
 from leukosr.images.reading import read_as_rgb, write_png
 from leukosr.quoting import absent, counted, visible
 from leukosr.settings import Precision
+from leukosr.superres.pace import Waiting
 from leukosr.superres.upscaler import upscale_images
 from leukosr.superres.weights import load_generator
 
@@ -79,27 +80,39 @@ def enhance_path(
     files = images_below(source, target)
     loaded = load_generator(weights, device)
     model = place(loaded.model, device, channels_last=True)
-    outputs: deque[Path] = deque()
+    outputs, input_of = deque[Path](), {output: file for file, output in files.pairs}
     seen, odd = TrainingImages.read(loaded.header, weights), dict[Path, str]()
+
+    def enlarged(images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        return upscale_images(model, images, loaded.scale, how, device, batch=1, tile=tile, overlap=overlap)
+
+    waiting = Waiting(lambda image: next(enlarged([image])), device, tile, overlap)
 
     def images() -> Iterator[np.ndarray]:
         for image in readable(files, outputs):
+            file = input_of[outputs[-1]]
             if seen is not None and (phrases := seen.unlike(image)):
-                odd[outputs[-1]] = "; ".join(phrases)
+                odd[file] = "; ".join(phrases)
+            waiting.announce(image, str(file))
             yield image
 
-    upscaled = upscale_images(model, images(), loaded.scale, how, device, batch=1, tile=tile, overlap=overlap)
     written = 0
-    for image in track(upscaled, len(files.pairs), "enhancing"):
+    for image in track(enlarged(images()), len(files.pairs), "enhancing"):
         with new_file(outputs.popleft()) as temporary:
             write_png(temporary, image)
         written += 1
     if files.failed and not source.is_dir():
         raise LeukoError(files.failed[0])
-    notes = [f"{weights}: {each}" for each in cautions(loaded.header, weights)]
-    for output, phrases in list(odd.items())[:1]:
-        notes.append(f"{len(odd)} of {written} images are unlike the training images, e.g. that of {output}: {phrases}")
+    notes = noted(weights, cautions(loaded.header, weights))
+    for file, phrases in list(odd.items())[:1]:
+        which = f"{len(odd)} of {written} images are unlike the training images, e.g. {file}"
+        notes.append(f"{which if written > 1 else f'{file} is unlike the training images'}: {phrases}")
     return Enhanced(written, files.failed, files.left_out, notes)
+
+
+def noted(weights: Path, phrases: Sequence[str]) -> list[str]:
+    """What is said of one network, in one sentence that names its weights once; none where there is nothing."""
+    return [f"{weights}: {'; '.join(phrases)}"] if phrases else []
 
 
 def device_of(name: str) -> torch.device:
@@ -124,7 +137,7 @@ def readable(files: Files, outputs: deque[Path]) -> Iterator[np.ndarray]:
 def large_enough(image: np.ndarray, name: str) -> np.ndarray:
     """The image. Raises LeukoError that calls it `name` where networks cannot take so few pixels."""
     if min(image.shape[:2]) < 2:
-        raise LeukoError(f"{name} is {image.shape[1]}x{image.shape[0]}; networks need 2 pixels a side")
+        raise LeukoError(f"{name} is {image.shape[0]}x{image.shape[1]}; networks need 2 pixels a side")
     return image
 
 

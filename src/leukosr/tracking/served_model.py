@@ -18,6 +18,8 @@ import mlflow
 import numpy as np
 import pandas as pd
 import torch
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
 from leukosr.classify.panel import Panel
@@ -51,7 +53,16 @@ class ServedModel(PythonModel):
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """The answer for each image, in the order of the input. Raises LeukoError for anything but an image."""
+        """The answer for each image, in the order of the input.
+
+        Raises MlflowException, which a server answers with its sentence, for anything but an image.
+        """
+        try:
+            return self._answers(model_input)
+        except LeukoError as error:
+            raise MlflowException(str(error), INVALID_PARAMETER_VALUE) from None
+
+    def _answers(self, model_input: pd.DataFrame) -> pd.DataFrame:
         images = [image_of(cell) for cell in model_input["image"]]
         if self.panel is not None:
             return pd.DataFrame([self.panel.answer(image) for image in images])
