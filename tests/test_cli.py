@@ -123,6 +123,8 @@ def test_help_groups_the_commands(leukosr_cli: Callable[..., Outcome]) -> None:
     places = [out.index(f"─ {panel} ─") for panel in ("Start here", "Your images", "Claims", "Pipeline")]
     assert places == sorted(places)
     assert places[0] < out.index("doctor") < places[1] < out.index(" data ") < places[2] < out.index("compare")
+    assert places[1] < out.index(" extract ") < places[2]
+    assert places[3] < out.index(" verify ") and places[3] < out.index(" sync ")
 
 
 def test_missing_parameters_are_named(

@@ -19,6 +19,8 @@ COMMANDS = {
     "segment cells --out out --weights cells": "cells is a folder: name a weight file",
     "predict cels --model classify": r"cels does not exist: name an image .*; did you mean cells\?",
     "predict cells --model clasify": r"clasify does not exist: name a weight file, .*; did you mean classify\?",
+    "predict b3mono.png --model classify": "b3mono.png does not exist: name an image or a folder of images",
+    "predict cell1.png --model classify": r"cell1.png does not exist: name an image .*; did you mean cell.png\?",
     "predict cells --model outputs/case1/classify/raw": "outputs/case1/classify/raw does not exist: run `dvc exp run "
     "-S study=case1`, or `dvc repro` where params.yaml holds that study",
     "predict cells --model README.md": "README.md is not a weight file that can be used here: name one that ends in "
@@ -53,6 +55,8 @@ print(*sorted({"torch", "torchvision", "matplotlib", "scipy", "mlflow", "uvicorn
 def test_a_path_that_is_not_there_is_said_before_anything_heavy_is_loaded(tmp_path: Path) -> None:
     for folder in ("cells", "classify"):
         (tmp_path / folder).mkdir()
+    for image in ("cell.png", "b12poly.png"):
+        (tmp_path / image).touch()
     (tmp_path / "README.md").write_text("# LeukoSR\n")
     (tmp_path / "conf/study").mkdir(parents=True)
     (tmp_path / "outputs/case2/classify").mkdir(parents=True)

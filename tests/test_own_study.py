@@ -123,7 +123,7 @@ def test_a_study_is_written_by_what_the_set_holds_and_can_be_prepared(
     assert set(params.prepare.classes or ()) == set(first)
     for words in (
         f"({counts})", f": {tested}\n", said, f"{protocol} (", "next: dvc exp run -S study=my_cells -S ",
-        "HR 64x48 (", "have 66x50 pixels, rounded down to multiples of 4)",
+        "HR 48x64 (", "have 50x66 pixels, rounded down to multiples of 4)",
         "git add datasets/My-cells.dvc conf/study/my_cells.yaml\n",
     ):  # fmt: skip
         assert words in result.output
@@ -143,10 +143,10 @@ def test_images_without_classes_get_a_study_of_image_quality(project: Path) -> N
 @pytest.mark.parametrize(
     ("sizes", "expected", "said"),
     [
-        ([(1030, 515)], (512, 256), "10 of 10 images have 1030x515 pixels, shrunk to 512 at the longer side"),
-        ([(1388, 1040)], (512, 380), "10 of 10 images have 1388x1040 pixels, shrunk to 512 at the longer side"),
-        ([(60, 80)] * 4 + [(80, 60)] * 3 + [(120, 120)] * 3, (60, 80), "4 of 10 images have 60x80"),
-        ([(40, 48), (120, 100), (300, 260)] * 3 + [(600, 600)], (120, 100), "3 of 10 images have 120x100"),
+        ([(1030, 515)], (512, 256), "10 of 10 images have 515x1030 pixels, shrunk to 512 at the longer side"),
+        ([(1388, 1040)], (512, 380), "10 of 10 images have 1040x1388 pixels, shrunk to 512 at the longer side"),
+        ([(60, 80)] * 4 + [(80, 60)] * 3 + [(120, 120)] * 3, (60, 80), "4 of 10 images have 80x60"),
+        ([(40, 48), (120, 100), (300, 260)] * 3 + [(600, 600)], (120, 100), "3 of 10 images have 100x120"),
     ],
 )
 def test_hr_is_the_commonest_size_or_is_shrunk_in_its_shape(

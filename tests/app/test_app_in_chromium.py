@@ -107,9 +107,12 @@ def test_an_image_is_compared_named_and_saved(shown: Tab) -> None:
     )
     assert [row[0] for row in rows] == ["raw LR, paper", "SRGAN, paper"]
     for row in rows:
-        assert row[2] in ("eosinophil", "monocyte", "neutrophil") and row[3] in ("sure", "not sure")
+        assert row[1] in ("eosinophil", "monocyte", "neutrophil") and row[3] in ("sure", "not sure")
         assert sum(map(float, row[5:8])) == pytest.approx(1, abs=0.002)
+        assert row[2] == max(row[5:8])
     assert shown.run("document.querySelectorAll('#answers td img').length") == 2
+    answer = "document.querySelector('#table tbody tr').cells[2].getBoundingClientRect().right"
+    assert shown.run(f"{answer} <= innerWidth"), "the probability is out of sight"
     saved = shown.run(
         "(async () => { const link = [...document.querySelectorAll('#downloads a')].pop();"
         " const bytes = new Uint8Array(await (await fetch(link.href)).arrayBuffer());"
@@ -122,7 +125,7 @@ def test_an_image_is_compared_named_and_saved(shown: Tab) -> None:
 def test_a_hostile_file_is_refused_with_its_sentence_and_the_next_image_is_shown(shown: Tab) -> None:
     drop(shown, "cell.png", b"%!PS-Adobe-3.0 EPSF-3.0\n(/tmp/owned) (w) file closefile\n")
     assert shown.run("document.getElementById('refused').textContent") == (
-        "cell.png: the image is not an image file; accepted are .bmp, .jpeg, .jpg, .png, .tif, .tiff"
+        "cell.png: the image is not a PNG: it holds EPS"
     )
     assert shown.run("document.getElementById('result').hidden")
     drop(shown, "next.png", picture_bytes(24, 24))
@@ -152,7 +155,7 @@ def test_a_long_wait_is_announced_and_can_be_stopped(shown: Tab) -> None:
     shown.run(SLOW)
     drop(shown, "photo.png", picture_bytes(), lambda status: "now SRGAN" in status)
     assert text(shown, "long") == (
-        "Enlarging 40×32 pixels takes about 2 min on this machine. For less, stop, and choose fewer arms or cut out a "
+        "Enlarging 32×40 pixels takes about 2 min on this machine. For less, stop, and choose fewer arms or cut out a "
         "smaller image; if the image is an original, say so above."
     )
     assert re.fullmatch(r"\d+ s of about 2 min", text(shown, "elapsed"))

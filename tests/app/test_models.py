@@ -152,7 +152,8 @@ def test_waiting_is_estimated_by_the_pixels_of_all_tiles(monkeypatch: pytest.Mon
         return image
 
     monkeypatch.setattr(SuperResolution, "load", lambda *_: network)
-    monkeypatch.setattr("leukosr.app.networks.time", SimpleNamespace(monotonic=lambda: now))
+    for module in ("app.networks", "superres.pace"):
+        monkeypatch.setattr(f"leukosr.{module}.time", SimpleNamespace(monotonic=lambda: now))
     networks = Networks(How("fp32"), torch.device("cpu"))
     photo = np.zeros((360, 360, 3), np.uint8)
     assert networks.seconds(Path("w"), photo[:100, :100]) == now == 0

@@ -26,7 +26,7 @@ from leukosr.app.models import StudyModels
 from leukosr.app.server import BYTES, KEPT, Limits, site
 from leukosr.app.waiting import Abandoned, while_wanted
 from leukosr.errors import LeukoError
-from leukosr.images.reading import png_bytes, read_bytes
+from leukosr.images.reading import png_bytes, read_as_rgb, read_bytes
 
 from .conftest import picture, picture_bytes
 
@@ -67,7 +67,7 @@ def test_the_page_asks_no_other_server_and_runs_its_own_scripts_alone(client: Te
 def test_an_image_goes_from_the_drop_to_pictures_and_answers(client: TestClient) -> None:
     image = sent(client, picture_bytes())
     version = client.post(f"/images/{image}/version?name=srgan").json()
-    assert version["size"] == "160×128" and [
+    assert version["size"] == "128×160" and [
         note["of"] for note in version["notes"] if "no ranges stored" in note["text"]
     ] == ["SRGAN"]
     shown = client.get(f"/{version['src']}")
@@ -136,6 +136,16 @@ def test_hostile_files_are_refused_with_the_sentence_of_the_opener(client: TestC
         else:
             assert sent(client, hostile.content)
     assert refused > 20
+
+
+@pytest.mark.parametrize("name", ["cell.jpg", "cell.PNG", "cell.webp", "cell"])
+def test_a_file_is_refused_in_the_words_of_enhance(name: str, client: TestClient, tmp_path: Path) -> None:
+    for content in (b"no image", b"BM no image"):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(LeukoError) as refused:
+            read_as_rgb(tmp_path / name)
+        answer = client.post("/images", params={"file": name}, content=content, headers=BINARY)
+        assert answer.json()["sentence"] == str(refused.value).replace(str(tmp_path / name), "the image")
 
 
 def test_images_are_decoded_one_at_a_time(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,13 +225,13 @@ def test_work_that_nobody_waits_for_any_more_ends(
     assert answers[0]["status"] == 503 and json.loads(answers[1]["body"]) == {"sentence": "leukosr app was stopped"}
     monkeypatch.undo()
     client.app.state.ending.clear()  # type: ignore[attr-defined]
-    assert client.post(f"/images/{image}/version?name=raw").json()["size"] == "40×32"
+    assert client.post(f"/images/{image}/version?name=raw").json()["size"] == "32×40"
 
 
 def test_too_many_bytes_and_too_many_pixels_are_refused(client: TestClient) -> None:
     assert refusal(client, bytes(1_000_001)) == "the image has more than the 1 MB that are taken here"
     large = png_bytes(np.zeros((250, 201, 3), np.uint8))
-    assert refusal(client, large) == "the image has 201x250 pixels, more than the 50,000 that are taken here"
+    assert refusal(client, large) == "the image has 250x201 pixels, more than the 50,000 that are taken here"
 
 
 def test_other_names_and_forms_of_other_sites_are_refused(client: TestClient, models: StudyModels) -> None:

@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
+from PIL import Image
 from torch import nn
 
 from leukosr import cli
@@ -22,6 +24,7 @@ from leukosr.classify.panel import weight_files
 from leukosr.classify.predict import Predicted, predict_path
 from leukosr.classify.settings import Architecture
 from leukosr.classify.weights import save_classifier
+from leukosr.cli.own_arm import on_arm
 from leukosr.errors import LeukoError
 from leukosr.images.appearance import TrainingImages
 from leukosr.images.reading import read_rgb, write_jpeg, write_png
@@ -85,7 +88,8 @@ def test_one_classifier_without_validation_says_its_softmax_and_that_nothing_is_
     expected = softmax_of(model, image)
     assert [row["p_eosinophil"], row["p_monocyte"]] == pytest.approx(expected.tolist(), abs=1e-6)
     assert (row["image"], row["predicted"], row["sure"]) == ("a.png", CLASSES[int(expected.argmax())], "")
-    assert ["no ranges stored" in found.done.notes[0], "not calibrated" in found.done.notes[1]] == [True, True]
+    on_model, _ = found.done.notes
+    assert "no ranges stored" in on_model and "not calibrated" in on_model and on_model.count("w.safetensors") == 1
 
 
 def test_the_seeds_of_an_experiment_answer_by_the_mean_of_their_calibrated_probabilities(
@@ -106,6 +110,7 @@ def test_an_answer_is_sure_from_the_threshold_on(experiment: Path, tmp_path: Pat
     draw(tmp_path / "a.png")
     strict, loose = (predict(tmp_path / "a.png", experiment, threshold=each) for each in (0.999, 0.5))
     assert (strict.table["sure"].tolist(), loose.table["sure"].tolist()) == ([False], [True])
+    assert strict.answers[0].endswith(" %, not sure") and loose.answers[0].endswith(" %, sure")
     never = predict(tmp_path / "a.png", experiment, most_errors=0.001)
     assert never.table["sure"].tolist() == [False] and "no answer is sure" in never.done.notes[0]
 
@@ -126,8 +131,11 @@ def test_a_validation_that_may_show_training_cells_is_said_to_promise_too_much(
 def test_an_image_unlike_the_training_images_is_marked(experiment: Path, tmp_path: Path) -> None:
     draw(tmp_path / "in" / "a.png")
     draw(tmp_path / "in" / "small.png", 20, 24)
-    found = predict(tmp_path / "in", experiment).table.set_index("image")["warnings"]
-    assert found["a.png"] == "" and "size 24x20, trained on 48 x 40" in found["small.png"]
+    mixed = predict(tmp_path / "in", experiment)
+    found = mixed.table.set_index("image")["warnings"]
+    assert found["a.png"] == "" and "size 20 x 24, trained on 40 x 48 (height x width)" in found["small.png"]
+    small = predict(tmp_path / "in" / "small.png", experiment)
+    assert mixed.done.notes == [] and "name it with --sr" in small.done.notes[0]
 
 
 def test_with_sr_the_enlarged_image_is_classified(experiment: Path, tmp_path: Path) -> None:
@@ -138,6 +146,46 @@ def test_with_sr_the_enlarged_image_is_classified(experiment: Path, tmp_path: Pa
     found = predict(tmp_path / "small.png", experiment, sr=tmp_path / "sr.safetensors")
     assert "size" not in found.table["warnings"][0]
     assert "sr.safetensors: no ranges stored" in found.done.notes[0]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P"])
+def test_an_image_of_another_mode_is_classified_without_a_warning_of_torch(
+    mode: str, experiment: Path, tmp_path: Path
+) -> None:
+    image = draw(tmp_path / "a.png")
+    Image.fromarray(image).convert(mode).save(tmp_path / "a.png")
+    found = predict(tmp_path / "a.png", experiment).table["warnings"][0]
+    assert ("grey, trained on coloured images" in found) == (mode == "L")
+
+
+def test_classifiers_of_another_arm_than_the_network_makes_are_said_to_be(
+    small_resnet: None, compose_raw: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for experiment in ("raw", "srgan", "mixed"):
+        note = {"study": "demo", "experiment": experiment}
+        save_classifier(Path(f"{experiment}.safetensors"), network(1), PLAIN, CLASSES, None, note)
+    made = SRGANGenerator(2, 4, 1)
+    for study, training in (("demo", "srgan"), ("demo", "real_esrgan"), ("demo_sr", "srgan")):
+        file = Path("outputs", study, "sr", training, "seed-1", "last.safetensors")
+        save_generator(file, made, "srgan", 2, {"features": 4, "blocks": 1}, {"study": study})
+
+    def said(experiment: str, training: str, study: str = "demo") -> list[str]:
+        return on_arm(
+            Path(f"{experiment}.safetensors"), Path("outputs", study, "sr", training, "seed-1/last.safetensors")
+        )
+
+    assert said("srgan", "srgan") == []
+    (other,), (none,) = said("srgan", "real_esrgan"), said("raw", "srgan")
+    assert "meant for images of the arm srgan, given images enlarged by real_esrgan" in other
+    assert "meant for images of the arm raw, given images enlarged by srgan" in none
+    assert "enlarged by srgan of the study demo_sr" in said("srgan", "srgan", "demo_sr")[0]
+    raw = compose_raw("study=demo", "budget=smoke")
+    raw["classify"]["mixed"] = raw["classify"]["srgan"] | {"train": ["raw", "srgan"], "reads": "outputs/demo/arms"}
+    Path("params.yaml").write_text(yaml.safe_dump(raw))
+    assert said("mixed", "srgan") == []
+    assert "meant for images of the arm srgan, given" in said("mixed", "real_esrgan")[0]
 
 
 def test_overlays_are_written_for_each_image_and_always_the_same(experiment: Path, tmp_path: Path) -> None:
@@ -177,7 +225,7 @@ def test_overlays_of_few_fields_are_said_to_tell_little(experiment: Path, tmp_pa
     draw(tmp_path / "in" / "small.png", 6, 20)
     draw(tmp_path / "in" / "large.png", 48, 40)
     notes = predict(tmp_path / "in", experiment, explain=tmp_path / "maps").done.notes
-    assert [note for note in notes if note.startswith("the overlays show 10x3 fields")]
+    assert [note for note in notes if note.startswith("the overlays show 3x10 fields")]
     found = predict(tmp_path / "in" / "large.png", experiment, explain=tmp_path / "maps")
     assert not [note for note in found.done.notes if "fields" in note]
 
@@ -251,9 +299,12 @@ def test_few_answers_are_printed_and_many_counted(
     else:
         for line, row in zip(lines, table.to_dict("records"), strict=True):
             percent = f"{100 * row['p_' + row['predicted']]:.0f} %"
-            answer = f"{row['image']}: {row['predicted']} {percent}{'' if row['sure'] else ', not sure'}"
+            answer = f"{row['image']}: {row['predicted']} {percent}{', sure' if row['sure'] else ', not sure'}"
             assert line in (answer, f"{answer} ({row['warnings']})")
     assert last.startswith(f"predict: {count} image{'s' * (count > 1)} (")
+    with pytest.raises(SystemExit):
+        on_the_command_line(monkeypatch, "predict", tmp_path / "in" / "00.png", "--model", experiment, "--out", out)
+    assert "out.csv held an earlier table of `leukosr predict`, which was replaced" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,9 @@ def test_training_images_and_most_of_their_kind_are_like_them(seen: TrainingImag
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        (lambda image: cv2.resize(image, (96, 64)), "size 96x64, trained on 64 x 64"),
+        (lambda image: cv2.resize(image, (96, 64)), "size 64 x 96, trained on 64 x 64 (height x width)"),
         (lambda image: image[..., [2, 0, 1]], "stain or light"),
+        (lambda image: np.repeat(image.mean(2, keepdims=True), 3, 2).astype(np.uint8), "grey, trained on"),
         (lambda image: (image * 0.4).astype(np.uint8), "stain or light"),
         (lambda image: cv2.GaussianBlur(image, (0, 0), 3), "blurrier"),
         (lambda image: np.random.default_rng(0).integers(0, 256, image.shape, dtype=np.uint8), "sharper"),
@@ -42,6 +43,12 @@ def test_training_images_and_most_of_their_kind_are_like_them(seen: TrainingImag
 )
 def test_what_sets_an_image_apart_is_named(seen: TrainingImages, change, word: str) -> None:
     assert any(word in phrase for phrase in seen.unlike(np.ascontiguousarray(change(cell(3)))))
+
+
+def test_colour_is_named_where_all_training_images_were_grey() -> None:
+    grey = TrainingImages.of(20, lambda number: np.repeat(cell(number)[..., :1], 3, 2), drawn=True)
+    assert "coloured, trained on grey images" in grey.unlike(cell(3))
+    assert grey.unlike(np.repeat(cell(3)[..., :1], 3, 2)) == []
 
 
 def test_of_very_many_images_an_even_part_is_measured() -> None:

@@ -36,7 +36,7 @@ def smeared(mask: np.ndarray) -> Image.Image:
 @pytest.mark.parametrize(
     ("image", "said"),
     [
-        (Image.fromarray(drawn(48)), "is 56x48, its image 72x64"),
+        (Image.fromarray(drawn(48)), "is 48x56, its image 64x72"),
         (Image.fromarray(np.dstack([drawn()] * 3)), "has mode RGB, not 8-bit grey; write 0 for the rest, 128 for"),
         (Image.fromarray(drawn().astype(np.uint16) * 256), "has mode I;16, not 8-bit grey"),
         (smeared(drawn()), r"holds \d+ other values, such as 1 .it has been a JPEG or was resampled"),

@@ -110,9 +110,9 @@ BAD: list[tuple[str, Callable[[], bytes], str]] = [
     ("palette.png", lambda: encoded("PNG", converted("P")), "mode P"),
     ("bits.png", lambda: encoded("PNG", converted("1")), "mode 1"),
     ("dot.png", lambda: encoded("PNG", Image.new("RGB", (1, 1))), "is 1x1, smaller than 32 pixels"),
-    ("strip.png", lambda: encoded("PNG", Image.new("RGB", (400, 31))), "is 400x31, smaller than 32 pixels"),
-    ("large.png", lambda: encoded("PNG", Image.new("RGB", (1001, 1000))), "1001x1000 pixels, more than"),
-    ("bomb.png", lambda: png_that_claims(10_000, 9_000), "10000x9000 pixels, more than"),
+    ("strip.png", lambda: encoded("PNG", Image.new("RGB", (400, 31))), "is 31x400, smaller than 32 pixels"),
+    ("large.png", lambda: encoded("PNG", Image.new("RGB", (1001, 1000))), "1000x1001 pixels, more than"),
+    ("bomb.png", lambda: png_that_claims(10_000, 9_000), "9000x10000 pixels, more than"),
     ("huge.png", lambda: png_that_claims(60_000, 60_000), "has 60000x60000 pixels, more than"),
     ("endless.png", lambda: png_that_claims(2**31 - 1, 2**31 - 1), "has 2147483647x2147483647 pixels, more than"),
     ("other.png", lambda: encoded("JPEG"), "is not a PNG: it holds JPEG"),
@@ -310,7 +310,7 @@ def test_a_file_too_large_for_its_pixels_is_refused_by_its_header(
     path.write_bytes(encoded("PNG"))
     os.truncate(path, 17 * 2**20)  # a sparse file: takes no room on the disk
     monkeypatch.setattr("leukosr.images.reading.whole", lambda _: pytest.fail("was read whole"))
-    assert inspect_image(path, MAX_PIXELS).reason == "is 17,825,792 bytes long, more than its 48x40 pixels can need"
+    assert inspect_image(path, MAX_PIXELS).reason == "is 17,825,792 bytes long, more than its 40x48 pixels can need"
     os.truncate(path, 12 * 2**30)
     assert "bytes long, more than any image that is read" in str(inspect_image(path, MAX_PIXELS).reason)
 

@@ -265,7 +265,7 @@ def test_low_resolution_images_of_another_size_are_refused(
 ) -> None:
     params = changed("seen")
     params = params.model_copy(update={"image": params.image.model_copy(update={"scale": 8})})
-    with pytest.raises(LeukoError, match=r"is 16x16 \(width x height\), not 8x8: .*degrade"):
+    with pytest.raises(LeukoError, match=r"is 16x16 \(height x width\), not 8x8: .*degrade"):
         upscale.run(Context(params, Layout("demo"), quiet, tmp_path / "arm"), "seen")
 
 

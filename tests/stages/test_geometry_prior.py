@@ -96,7 +96,7 @@ def finished(
 def test_images_that_are_smaller_than_the_crop_are_listed(finished: Context) -> None:
     assert len(read_manifest(finished.layout.manifest)) == IMAGES
     listed = finished.layout.rejected.read_text()
-    assert "00.png,is 48x40, smaller than prepare.least_size 64x64 (width x height)" in listed.replace('"', "")
+    assert "00.png,is 40x48, smaller than prepare.least_size 64x64 (height x width)" in listed.replace('"', "")
 
 
 def test_psnr_is_that_of_the_unrounded_luminance(finished: Context) -> None:

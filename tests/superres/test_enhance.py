@@ -78,9 +78,28 @@ def test_images_unlike_those_of_the_training_are_counted_and_one_is_named(
     save_generator(tmp_path / "w.safetensors", generator, "srgan", 2, {"features": 4, "blocks": 1}, note)
     draw(tmp_path / "in" / "large.png", 20, 28)
     done = enhance(tmp_path / "in", tmp_path / "out", tmp_path / "w.safetensors")
-    assert done.written == 5 and len(done.notes) == 3
-    assert "drawn images" in done.notes[0] and "smoke budget" in done.notes[1]
-    assert "1 of 5 images are unlike" in done.notes[2] and "large.png: size 28x20, trained on 14 x 10" in done.notes[2]
+    on_weights, on_images = done.notes
+    assert done.written == 5 and on_weights.count("w.safetensors") == 1
+    assert "drawn images" in on_weights and "smoke budget" in on_weights
+    odd = (
+        f"1 of 5 images are unlike the training images, e.g. {tmp_path / 'in' / 'large.png'}: size 20 x 28, trained on "
+    )
+    assert on_images.startswith(f"{odd}10 x 14 (height x width)")
+
+
+def test_a_long_wait_is_announced_once(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a", "b"):
+        draw(tmp_path / "in" / f"{name}.png", 130, 140)
+    monkeypatch.setattr("leukosr.superres.pace.pace_of", lambda *_: 0.0005)  # seconds per pixel: not long
+    enhance(tmp_path / "in", tmp_path / "quick", weights)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("leukosr.superres.pace.pace_of", lambda *_: 0.01)
+    enhance(tmp_path / "in", tmp_path / "slow", weights)
+    assert capsys.readouterr().err == (
+        f"{tmp_path / 'in' / 'a.png'}: enlarging 130x140 pixels takes about 3 min on this machine\n"
+    )
 
 
 def test_weights_without_ranges_say_so(weights: Path, tmp_path: Path) -> None:
@@ -197,7 +216,7 @@ def test_one_bad_image_is_named_and_does_not_stop_the_others(weights: Path, tmp_
     assert [sentence.removeprefix(f"{source}/")[:20] for sentence in done.failed] == [
         "b.png is corrupt or ",
         "c.png is not a PNG: ",
-        "e.png is 14x1; netwo",
+        "e.png is 1x14; netwo",
     ]
     assert sorted(path.name for path in target.rglob("*")) == ["a.png", "d.png"]
 
@@ -224,7 +243,7 @@ def test_an_image_of_very_many_pixels_is_refused(
 ) -> None:
     draw(tmp_path / "cell.png", 40, 50)
     monkeypatch.setattr("leukosr.images.decoding.MAX_PIXELS", 40 * 50 - 1)
-    with pytest.raises(LeukoError, match=r"cell\.png has 50x40 pixels, more than the 1999 that are read"):
+    with pytest.raises(LeukoError, match=r"cell\.png has 40x50 pixels, more than the 1999 that are read"):
         enhance(tmp_path / "cell.png", tmp_path / "big.png", weights)
 
 

@@ -23,6 +23,7 @@ import pandas as pd
 import pytest
 import torch
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from leukosr import tracking
 from leukosr.classify.backbones import ClassifierNetwork
@@ -144,8 +145,10 @@ def test_what_is_no_image_is_refused_in_one_sentence(
     cell: object, message: str, classifier: Path, mlflow_store: str
 ) -> None:
     model = mlflow.pyfunc.load_model(log(classifier, "classifier-raw-seed-1"))
-    with pytest.raises(Exception, match=message):
+    with pytest.raises(MlflowException, match=message) as refused:  # a server answers any other with a stack trace
         model.predict(pd.DataFrame({"image": [cell]}))
+    assert refused.value.get_http_status_code() == 400
+    assert "stack_trace" not in json.loads(refused.value.serialize_as_json())
 
 
 @pytest.mark.parametrize(("seeds", "registered"), [([1, 2], True), ([2], False)])

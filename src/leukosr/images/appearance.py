@@ -15,6 +15,7 @@ from leukosr.settings import PositiveInt
 
 MOST = 500  # images that ranges are measured on
 FAINT = 1.0  # grey levels between channels, on average, below which an image is grey
+SAME = 0.3  # the same between ranges of channels: JPEG's rounding lies below it
 MARGIN = 0.25  # of a range's width, on each side of it
 
 Colour = Literal["mean red", "mean green", "mean blue", "sd of red", "sd of green", "sd of blue"]
@@ -73,7 +74,7 @@ class TrainingImages(HeaderNote):
     def grey(self) -> bool:
         """Whether all of them were grey: then the ranges of all three channels are the same."""
         low, high = np.array(list(self.colours.values())).reshape(2, 3, 2).transpose(2, 1, 0)
-        return bool(np.ptp(low, axis=0).max() < FAINT and np.ptp(high, axis=0).max() < FAINT)
+        return bool(max(np.ptp(low, axis=0).max(), np.ptp(high, axis=0).max()) < SAME)
 
     def unlike(self, image: np.ndarray) -> list[str]:
         """What sets an image, uint8 RGB, apart from the training images, as phrases; empty where nothing does.
