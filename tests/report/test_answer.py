@@ -18,7 +18,7 @@ from leukosr.evaluate.estimate import Estimate, says_nothing
 from leukosr.layout import Layout
 from leukosr.report.answer import HEADLINES, sr_experiments, study_answer, verdict_answer
 from leukosr.report.block import percent_with_interval, points_with_interval
-from leukosr.report.comparisons import heads, row
+from leukosr.report.comparisons import HEADS, row
 from leukosr.report.results import ArmResults, StudyResults, load_results
 from leukosr.report.style import Look
 from leukosr.report.verdicts import judge
@@ -149,7 +149,7 @@ def test_an_interval_that_covers_more_than_half_of_what_is_possible_is_not_shown
     assert points_with_interval(Estimate(0.04, -0.97, 1.0)) == "+4.0 (too wide to say anything)"
     assert points_with_interval(Estimate(0.04, -0.1, 0.2)) == "+4.0 (−10.0 … +20.0)"
     assert percent_with_interval(Estimate(0.04, 0.0, 0.9)) == "4.0 (too wide to say anything)"
-    wide = dict(zip(heads([FOUND]), row(replace(FOUND, ci_low=-0.97, ci_high=1.0)), strict=True))
+    wide = dict(zip(HEADS, row(replace(FOUND, ci_low=-0.97, ci_high=1.0)), strict=True))
     assert wide["difference, points\n(95 % interval)"] == "+7.7 (too wide to say anything)"
 
 
@@ -158,7 +158,7 @@ def test_an_interval_that_covers_more_than_half_of_what_is_possible_is_not_shown
     [(0.0, 0.5, "all tie"), (0.25, 0.5, "25 % (50 % tie)"), (0.75, 0.75, "75 %"), (0.0, 0.0, "0 %")],
 )
 def test_runs_that_tie_are_not_called_lost(frequency: float, with_ties: float, words: str) -> None:
-    cells = dict(zip(heads([FOUND]), row(replace(FOUND, frequency=frequency, p_improvement=with_ties)), strict=True))
+    cells = dict(zip(HEADS, row(replace(FOUND, frequency=frequency, p_improvement=with_ties)), strict=True))
     assert cells["first wins in\n… of runs"] == words
 
 

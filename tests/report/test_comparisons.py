@@ -16,10 +16,20 @@ from leukosr.cli.options import console
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.declared import Origin, write_sidecar
 from leukosr.evaluate.arms.pairs import pair
+from leukosr.evaluate.arms.sample_size import SampleSize
 from leukosr.evaluate.arms.significance import compare
 from leukosr.evaluate.arms.simulation import Design, draw, one
 from leukosr.evaluate.claims import Claim, Claims
-from leukosr.report.comparisons import about, heads, images_text, row, sentences
+from leukosr.report.comparisons import (
+    HEADS,
+    about,
+    conditional_row,
+    difference_text,
+    images_text,
+    row,
+    sentences,
+    worth_sentence,
+)
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "results" / "case1-leakage" / "plots" / "confusion"
 
@@ -108,14 +118,35 @@ def test_tables_of_other_names_are_judged_and_planned_alike_and_a_loss_excludes_
     assert "raw – bicubic: compared on 300 shared images of unknown sources, 8 paired runs" in unknown
 
 
-def test_a_head_says_what_p_is_adjusted_for_and_images_that_name_no_source_are_counted() -> None:
+def test_a_sentence_says_what_p_is_adjusted_for_and_images_that_name_no_source_are_counted() -> None:
     (found, _) = compare([one(draw(Design(runs=6), "accuracy", 0.0, 1, np.random.default_rng(0)), 0)])
-    assert heads([found])[-1] == "p, adjusted for all pairs\nof the same metric (Holm)"
-    assert "for all claims or all\nexploratory pairs of" in heads([replace(found, declared=False)])[-1]
+    said, declared = (" ".join(sentences([replace(found, primary=True, declared=each)])) for each in (None, False))
+    assert "p (Holm) is p after Holm's correction for all pairs of the same metric." in said
+    assert "correction for all claims, or all exploratory pairs, of the same" in declared
     cells = row(replace(found, difference=-0.0004, ci_low=-0.07, ci_high=0.0004, ci90_low=-0.05, ci90_high=-0.0001))
     assert cells[2:4] == ["0.0 (−7.0 … 0.0)", "−5.0 … 0.0"]
     part = replace(found, images=1400, without_source=1200)
     assert images_text(part) == "1,400 images, 1,200 of them of unknown sources"
+
+
+@pytest.mark.parametrize("runs", [1, 2, 5, 6])
+def test_too_few_runs_for_a_verdict_give_no_interval_and_no_p(runs: int) -> None:
+    both = one(draw(Design(runs=runs), "accuracy", 0.1, 1, np.random.default_rng(0)), 0)
+    found = next(each for each in compare([both]) if each.primary)
+    assert found.ci_low is not None and (found.p_value is None) == (runs == 1)  # as JSON has them
+    cells = dict(zip(HEADS, row(found), strict=True))
+    words = "1 run: no interval" if runs == 1 else f"{runs} runs: no interval"
+    enough = runs == 6
+    assert (words not in difference_text(found)) == enough
+    assert all((cells[name] != "–") == enough for name in ("90 % interval", "p", "p (Holm)"))
+    assert (conditional_row(found)[1] != "–") == enough
+    assert any("Holm" in each for each in sentences([found])) == enough
+
+
+def test_two_runs_of_an_arm_give_no_interval() -> None:
+    size = SampleSize("raw", 20, 16, True, 2, 0.2, 0.068, 0.459, None, None)
+    assert worth_sentence(size) == "20 test images of 16 sources; 2 runs give no interval."
+    assert "6.8 to 45.9 %" in worth_sentence(replace(size, runs=3))
 
 
 def test_an_interval_beside_0_that_holm_denies_a_word_is_explained() -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from PIL import Image
 
 from leukosr.config import Params
 from leukosr.report.cells import help_block
@@ -38,3 +41,31 @@ def test_few_sources_are_warned_of_beside_cells_helped_and_harmed(
     results = cast(StudyResults, SimpleNamespace(experiments=arms, classes=("a", "b")))
     block = help_block(tmp_path, results, [("one", "other")], "", "")
     assert any("share their fate" in sentence for sentence in block.sentences) == warned
+
+
+@pytest.mark.parametrize("runs", [2, 3])
+def test_two_runs_show_shares_of_cells_without_intervals_and_say_so_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: int
+) -> None:
+    texts: list[str] = []
+
+    def save(figure: Figure, path: Path, **options: Any) -> None:
+        texts.extend(each.get_text() for each in figure.findobj(Text) if isinstance(each, Text))
+        Image.new("RGB", (1, 1)).save(path, format="png")
+
+    monkeypatch.setattr(Figure, "savefig", save)
+    rows = [(str(image), f"s{image}", seed, "a") for seed in range(runs) for image in range(8)]
+    table = pd.DataFrame(rows, columns=["image", "source", "seed", "true"])
+    worse = table.assign(predicted=["b" if image == "1" else "a" for image in table["image"]])
+    arms = {
+        name: SimpleNamespace(
+            look=SimpleNamespace(label=name), predictions=said, scores=SimpleNamespace(n_test_sources=8)
+        )
+        for name, said in (("one", table.assign(predicted="a")), ("other", worse))
+    }
+    results = cast(StudyResults, SimpleNamespace(experiments=arms, classes=("a", "b")))
+    block = help_block(tmp_path, results, [("one", "other")] * 2, "", "")
+    said = " ".join([*block.sentences, *(each.label for each in block.tables)])
+    assert "(–)" not in str(block)
+    assert said.count("two runs") == (runs == 2) and said.count("95 %") == (3 if runs == 3 else 0)
+    assert any("lines: 95 % intervals" in text for text in texts) == (runs == 3)

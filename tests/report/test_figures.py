@@ -24,7 +24,7 @@ from leukosr.report.charts import (
 from leukosr.report.curves import classifier_curves, sr_curves
 from leukosr.report.grids import CELL_PIXELS, arm_grid, degradation_grid, read_cell, sample_grid
 from leukosr.report.results import StudyResults, load_results
-from leukosr.report.style import SEQUENCE, Look, arm_looks, budget_note, experiment_looks, training_look
+from leukosr.report.style import SEQUENCE, Look, arm_looks, budget_note, budget_words, experiment_looks, training_look
 
 from .conftest import ARMS
 
@@ -185,3 +185,15 @@ def test_an_experiment_that_is_not_that_of_an_arm_has_its_own_name_and_colour(
 def test_budget_note_always_names_its_budget(compose_params: Callable[..., Params]) -> None:
     assert budget_note(compose_params("budget=smoke").budget).startswith("smoke budget: a few images")
     assert budget_note(compose_params("study=case2", "budget=paper").budget).startswith("paper budget: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "note", "words"),
+    [
+        ("cpu", "CPU budget: few images", "CPU budget: few images"),
+        ("probe", "CPU budget: few images", "probe: CPU budget: few images"),
+        ("probe", "few images: a small budget", "probe budget: few images: a small budget"),
+    ],
+)
+def test_a_note_that_speaks_of_a_budget_is_not_told_so_again(name: str, note: str, words: str) -> None:
+    assert budget_words(name, note) == words

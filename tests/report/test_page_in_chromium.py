@@ -76,6 +76,9 @@ def test_the_filter_leaves_the_cells_about_which_the_arms_disagree(shown: Tab) -
     shown.run(f"{part('second')}.value = '{a}'; {part('second')}.dispatchEvent(new Event('change'))")
     assert shown.run(f"{part('cell')}.options.length") == 0, "an arm agrees with itself"
     assert shown.run(f"{part('views')}.hidden") and everything > 0
+    words = f"name all {everything} cells alike, so there is none to show."
+    assert words in shown.run(f"{part('count')}.textContent")
+    assert shown.run(f"{part('cell')}.disabled")
 
 
 def test_a_click_on_a_head_sorts_and_a_second_one_turns_it_round(shown: Tab) -> None:
@@ -107,6 +110,21 @@ def test_the_verdict_can_be_read_beside_the_names(shown: Tab) -> None:
     verdict = "[...document.querySelectorAll('#results td')].find(cell => cell.textContent.startsWith('inconclusive'))"
     assert shown.run(f"{verdict}.cellIndex") == 1
     assert shown.run(f"{verdict}.getBoundingClientRect().right <= innerWidth")
+
+
+def test_the_table_of_verdicts_fits_a_desktop_and_a_wider_one_shows_that_it_scrolls(tab: Tab, page: Path) -> None:
+    tab.open(page, 1366, 900)
+    boxes = "[...document.querySelectorAll('.scroll')]"
+    tab.run(
+        "document.querySelectorAll('#results td:nth-child(2)').forEach(e => { e.textContent += ' (exploratory)'; })"
+    )
+    wider = tab.run(
+        f"{boxes}.filter(box => box.scrollWidth > box.clientWidth).map(box => box.getAttribute('aria-label'))"
+    )
+    assert wider == []
+    assert "gradient" in tab.run(f"getComputedStyle({boxes}[0]).backgroundImage")
+    bar = "getComputedStyle(document.querySelector('.scroll'), '::-webkit-scrollbar').height"
+    assert float(tab.run(bar).removesuffix("px")) > 8
 
 
 def test_the_first_column_stays_where_a_phone_scrolls_a_table(tab: Tab, page: Path) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# two runs that lie together by chance hide how far others lie apart: of 300 sources, with runs apart by a few points,
+# intervals by two runs held the truth in 80 % of simulations, those by three or more in 90 % and more
+TOO_FEW = 2
 TOO_WIDE = "too wide to say anything"  # shown in place of an interval that says nothing
 
 

@@ -32,7 +32,7 @@ class Block:
 
 
 def percent_with_interval(share: Estimate) -> str:
-    """`8.8 (5.5 … 13.7)`, in percent, of a share in [0, 1]."""
+    """`8.8 (5.5 … 13.7)`, in percent, of a share in [0, 1]; `8.8` where there is no interval."""
     return _with_interval(share, "", 1)
 
 
@@ -42,14 +42,15 @@ def points_with_interval(difference: Estimate) -> str:
 
 
 def ratio_with_interval(ratio: Estimate) -> str:
-    """`40 (−20 … 130)`, in percent, of a ratio that may take any value."""
-    return _with_interval(ratio, "", inf)
+    """`40 (−20 … 130)`, in percent, of a ratio that may take any value; `40 (–)` where any other is as likely."""
+    shown = _with_interval(ratio, "", inf)
+    return shown if "(" in shown else f"{shown} ({UNDEFINED})"
 
 
 def _with_interval(found: Estimate, sign: str, possible: float) -> str:
     mean = decimal(100 * found.value, 1, sign)
     if found.ci_low is None or found.ci_high is None:
-        return f"{mean} ({UNDEFINED})"
+        return mean
     if says_nothing(found.ci_low, found.ci_high, possible):
         return f"{mean} ({TOO_WIDE})"
     return f"{mean} ({decimal(100 * found.ci_low, 1, sign)} … {decimal(100 * found.ci_high, 1, sign)})"

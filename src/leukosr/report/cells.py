@@ -16,6 +16,8 @@ from leukosr.report.style import Look, new_figure
 from leukosr.report.tables import UNDEFINED, mean_sd, number, percent
 
 HELPED, HARMED = "#009E73", "#D55E00"
+WITH_INTERVALS = "In brackets are 95 % intervals over runs and sources."
+WITHOUT = "Without brackets there is no interval: two runs, or images of one source, give none."
 FEW_SOURCES = 100
 FEW = (
     f"With fewer than {FEW_SOURCES} sources the upper ends are too low where the cells of a source share their fate: "
@@ -25,14 +27,15 @@ FEW = (
 
 def help_block(folder: Path, results: StudyResults, pairs: Sequence[tuple[str, str]], suffix: str, note: str) -> Block:
     """Cells that the first experiment of each pair corrects and breaks against the second; draws a figure a pair."""
-    sentences, tables, pictures = [], [], {}
+    sentences, tables, pictures, drawn = [], [], {}, []
     for a, b in pairs:
         first, second = (results.experiments[name] for name in (a, b))
         whole, *parts = help_and_harm(first.predictions, second.predictions, results.classes)
         one, other = first.look.label, second.look.label
+        drawn.append(whole.helped.ci_low is not None)
         sentences.append(
             f"Against {other}, {one} corrects {percent_with_interval(whole.helped)} % of all test cells and breaks "
-            f"{percent_with_interval(whole.harmed)} % (95 % intervals over runs and sources; two runs give none)."
+            f"{percent_with_interval(whole.harmed)} %."
         )
         if not parts:
             continue
@@ -44,9 +47,11 @@ def help_block(folder: Path, results: StudyResults, pairs: Sequence[tuple[str, s
             for each in parts
         ]
         head = ("true class / mistaken for", "corrected, %", "broken, %")
-        tables.append(TableOfBlock(f"{one} against {other}, % of all test cells (95 % interval)", head, rows))
+        interval = " (95 % interval)" if drawn[-1] else ""
+        tables.append(TableOfBlock(f"{one} against {other}, % of all test cells{interval}", head, rows))
+    sentences += [WITH_INTERVALS] * any(drawn) + [WITHOUT] * (not all(drawn))
     counts = [results.experiments[name].scores.n_test_sources for name, _ in pairs]
-    if any(count is not None and count < FEW_SOURCES for count in counts):
+    if any(drawn) and any(count is not None and count < FEW_SOURCES for count in counts):
         sentences.append(FEW)
     return Block("Cells helped and harmed", [*sentences, *_flip_sentences(results)], tables, pictures)
 
@@ -66,6 +71,7 @@ def _flip_sentences(results: StudyResults) -> list[str]:
 
 def _changes_figure(path: Path, changes: Sequence[Change], names: tuple[str, str], note: str) -> None:
     """Cells broken to the left, corrected to the right, a row a pair of classes; lines are 95 % intervals."""
+    lines = False
     with new_figure(path, 6.4, 0.34 * len(changes) + 1.6, note) as figure:
         panel = figure.subplots()
         for place, change in enumerate(changes):
@@ -77,6 +83,7 @@ def _changes_figure(path: Path, changes: Sequence[Change], names: tuple[str, str
                 panel.barh(place, side * 100 * share.value, color=colour, height=0.6, label=label)
                 low, high = share.ci_low, share.ci_high
                 if low is not None and high is not None and not says_nothing(low, high, 1):
+                    lines = True
                     panel.hlines(place, side * 100 * low, side * 100 * high, color="black", linewidth=1.2)
         panel.axvline(0, color="black", linewidth=0.8)
         panel.set_yticks(range(len(changes)), [f"{each.true} / {each.mistaken}" for each in changes])
@@ -84,7 +91,7 @@ def _changes_figure(path: Path, changes: Sequence[Change], names: tuple[str, str
         panel.tick_params(axis="y", length=0)
         panel.xaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
         panel.grid(True, axis="x")
-        panel.set_xlabel("% of all test cells (lines: 95 % intervals)")
+        panel.set_xlabel(f"% of all test cells{' (lines: 95 % intervals)' if lines else ''}")
         panel.set_ylabel("true class / mistaken for")
         panel.set_title(f"{names[0]} against {names[1]}")
         figure.legend(loc="outside upper left", ncols=2)

@@ -10,8 +10,9 @@ from rich.console import Console
 
 from leukosr.evaluate.arms.sample_size import SampleSize
 from leukosr.evaluate.arms.significance import METHOD_NETWORKS, Comparison
-from leukosr.evaluate.estimate import TOO_WIDE, says_nothing
-from leukosr.quoting import decimal
+from leukosr.evaluate.estimate import TOO_FEW, TOO_WIDE, says_nothing
+from leukosr.quoting import counted, decimal
+from leukosr.report.tables import UNDEFINED
 from leukosr.terminal import print_table
 
 NAMES = {"accuracy": "accuracy", "macro_f1": "macro F1"}
@@ -22,18 +23,12 @@ HEADS = (
     "90 % interval",
     "first wins in\n… of runs",
     "p",
+    "p (Holm)",
 )
-ADJUSTED = "p, adjusted for all pairs\nof the same metric (Holm)"
-ADJUSTED_BY_CLAIMS = "p, adjusted for all claims or all\nexploratory pairs of the same metric (Holm)"
 CONDITIONAL = (
     "p over runs holds for these sources alone, p over sources for these runs alone: each is below .05 far more often "
     "than in 5 % of equal arms, so neither decides anything."
 )
-
-
-def heads(found: Sequence[Comparison]) -> tuple[str, ...]:
-    """Those of the cells that `row` gives; the last names the family that Holm's correction is for."""
-    return (*HEADS, ADJUSTED if all(each.declared is None for each in found) else ADJUSTED_BY_CLAIMS)
 
 
 def as_json(found: Sequence[Comparison]) -> str:
@@ -47,7 +42,7 @@ def print_comparisons(
     """Print what was compared, the differences in points with their verdicts, and what these can mean."""
     for size in sizes:
         console.print(size_sentence(size))
-    print_table(console, ("arms", *heads(found)), [[f"{each.a} – {each.b}", *row(each)] for each in found], left=3)
+    print_table(console, ("arms", *HEADS), [[f"{each.a} – {each.b}", *row(each)] for each in found], left=3)
     for sentence in sentences(found):
         console.print(sentence)
     if details:
@@ -59,19 +54,18 @@ def print_comparisons(
 def print_without_conflicts(found: Sequence[Comparison], images: int, console: Console) -> None:
     """Print the same comparisons without images whose source has two labels."""
     console.print(f"Without the {images} images of sources that have two labels:")
-    print_table(console, ("arms", *heads(found)), [[f"{each.a} – {each.b}", *row(each)] for each in found], left=3)
+    print_table(console, ("arms", *HEADS), [[f"{each.a} – {each.b}", *row(each)] for each in found], left=3)
 
 
 def row(found: Comparison) -> list[str]:
-    """The cells under `heads`."""
+    """The cells under `HEADS`."""
     return [
         found.verdict + (" (exploratory)" if found.declared is False else ""),
         NAMES[found.metric] + (" (primary)" if found.primary else ""),
         difference_text(found),
-        "–" if _too_wide(found) else _bounds(found.ci90_low, found.ci90_high) or "–",
+        (not _too_wide(found) and _bounds(found, found.ci90_low, found.ci90_high)) or UNDEFINED,
         _wins_text(found),
-        p_text(found.p_value),
-        p_text(found.p_holm),
+        *(p_text(p if found.enough_runs else None) for p in (found.p_value, found.p_holm)),
     ]
 
 
@@ -88,22 +82,28 @@ def _tied(found: Comparison) -> float:
 
 def conditional_row(found: Comparison) -> list[str]:
     """The metric, and the p values that hold for these sources or these runs alone."""
-    return [NAMES[found.metric], *(p_text(p) for p in (found.p_runs, found.p_source, found.p_mcnemar))]
+    over_runs = found.p_runs if found.enough_runs else None  # which could not be small
+    return [NAMES[found.metric], *(p_text(p) for p in (over_runs, found.p_source, found.p_mcnemar))]
 
 
 def difference_text(found: Comparison, unit: str = "") -> str:
-    """`+1.2 (−0.3 … +2.7)`, in points."""
-    bounds = _bounds(found.ci_low, found.ci_high) or "one source: no interval"
-    mark = ", of this one run" if found.runs == 1 and found.ci_low is not None else ""
-    return f"{_points(found.difference)}{unit} ({bounds}{mark})"
+    """`+1.2 (−0.3 … +2.7)`, in points; `+1.2 (2 runs: no interval)` where there are too few."""
+    why = "one source" if found.ci_low is None else counted(found.runs, "run")
+    bounds = _bounds(found, found.ci_low, found.ci_high) or f"{why}: no interval"
+    return f"{_points(found.difference)}{unit} ({bounds})"
+
+
+def has_interval(found: Comparison) -> bool:
+    """Whether the interval of a difference is shown."""
+    return found.enough_runs and found.ci_low is not None and not _too_wide(found)
 
 
 def _too_wide(found: Comparison) -> bool:
     return found.ci_low is not None and found.ci_high is not None and says_nothing(found.ci_low, found.ci_high, 2)
 
 
-def _bounds(low: float | None, high: float | None) -> str:
-    if low is None or high is None:
+def _bounds(found: Comparison, low: float | None, high: float | None) -> str:
+    if low is None or high is None or not found.enough_runs:
         return ""
     return TOO_WIDE if says_nothing(low, high, 2) else f"{_points(low)} … {_points(high)}"
 
@@ -114,14 +114,17 @@ def _points(fraction: float) -> str:
 
 def p_text(p: float | None) -> str:
     """A p value with two significant digits; an en dash where there is none."""
-    return "–" if p is None else "< 0.0001" if p < 0.0001 else f"{p:.2g}"
+    return UNDEFINED if p is None else "< 0.0001" if p < 0.0001 else f"{p:.2g}"
 
 
 def sentences(found: Sequence[Comparison]) -> Iterator[str]:
-    """On what the arms were compared, what an inconclusive primary comparison excludes, and what verdicts are about."""
+    """On what arms were compared, what an inconclusive primary comparison excludes, what p and verdicts are about."""
     primary = [each for each in found if each.primary]
     for each in primary:
         yield f"{each.a} – {each.b}: {compared_on(each)}.{_left_open(each)}"
+    if any(each.enough_runs for each in primary):
+        family = "pairs" if all(each.declared is None for each in found) else "claims, or all exploratory pairs,"
+        yield f"p (Holm) is p after Holm's correction for all {family} of the same metric."
     yield about(primary)
     if any(each.declared is False for each in found):
         yield "Exploratory: not among the claims that the study declared, or asked by another metric or margin."
@@ -220,10 +223,12 @@ def worth_sentence(size: SampleSize) -> str:
             f"The sources of the {size.images} test images are not all known, so copies of one micrograph may count as "
             "many: intervals may be too narrow, and every verdict is inconclusive."
         )
-    counted = f"{size.images} test images of {size.sources} sources{worth}"
+    worth = f"{size.images} test images of {size.sources} sources{worth}"
     if size.low is None or size.high is None:
-        return f"{counted}; one source gives no interval."
+        return f"{worth}; one source gives no interval."
+    if size.runs == TOO_FEW:
+        return f"{worth}; {TOO_FEW} runs give no interval."
     which = "of this one run" if size.runs == 1 else "over runs and sources"
     if says_nothing(size.low, size.high, 1):
-        return f"{counted}; the 95 % interval {which} is {TOO_WIDE}."
-    return f"{counted}; 95 % interval {which}: {decimal(100 * size.low, 1)} to {decimal(100 * size.high, 1)} %."
+        return f"{worth}; the 95 % interval {which} is {TOO_WIDE}."
+    return f"{worth}; 95 % interval {which}: {decimal(100 * size.low, 1)} to {decimal(100 * size.high, 1)} %."

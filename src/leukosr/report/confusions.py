@@ -14,7 +14,7 @@ from leukosr.evaluate.arms.pairs import pair
 from leukosr.evaluate.arms.significance import compare
 from leukosr.quoting import decimal
 from leukosr.report.block import Block, TableOfBlock
-from leukosr.report.comparisons import images_text, row
+from leukosr.report.comparisons import difference_text, has_interval, images_text
 from leukosr.report.published import PublishedConfusions, published_confusions
 from leukosr.report.results import StudyResults
 from leukosr.report.style import Look, new_figure
@@ -110,8 +110,9 @@ def _our_sentence(params: Params, results: StudyResults, printed: PublishedConfu
     both = pair(predictions_of(results, changed), predictions_of(results, base))
     found = next(each for each in compare([both], "accuracy", params.study.margin) if each.primary)
     names = f"{results.experiments[changed].look.label} – {results.experiments[base].look.label}"
+    level = "95 % over runs and sources; " if has_interval(found) else ""
     return (
-        f"Here, under {results.protocol}: {names} {row(found)[2]} points of accuracy (95 % over runs and sources; "
+        f"Here, under {results.protocol}: {names} {difference_text(found)} points of accuracy ({level}"
         f"{found.runs} runs, {images_text(found)}): {found.verdict}, taken by itself."
     )
 

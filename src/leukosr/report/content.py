@@ -84,7 +84,7 @@ class Page:
     claims: str
     evidence: Sequence[tuple[str, Sequence[Block]]]
     split_effects: Rows
-    split_names: Sequence[str]
+    split_head: Sequence[str]
     split_words: str
     sweep: SweepPart | None
     published: PublishedStudy | None

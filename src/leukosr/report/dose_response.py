@@ -18,7 +18,7 @@ from leukosr.evaluate.arms.significance import Comparison, compare
 from leukosr.evaluate.arms.two_way import METRICS, Metric, scored
 from leukosr.files import new_file
 from leukosr.quoting import listed, require_folder
-from leukosr.report.comparisons import NAMES, heads, row
+from leukosr.report.comparisons import HEADS, NAMES, has_interval, row
 from leukosr.report.content import Figure
 from leukosr.report.pictures import data_uri
 from leukosr.report.style import SEQUENCE, new_figure, size_text
@@ -76,7 +76,7 @@ def write_dose_response(
         title=study["title"],
         sentences=sentences,
         figure=picture,
-        head=("dose", *heads([each.found for each in responses])),
+        head=("dose", *HEADS),
         rows=rows,
         results=[path.name for path in results],
     )
@@ -232,7 +232,7 @@ def _words(each: Response) -> str:
 
 
 def _figure(path: Path, responses: Sequence[Response], baseline: str, bound: str) -> None:
-    """Above, scores against the LR side, one panel per noise level; below, differences with 95 % intervals."""
+    """Above, scores against the LR side, one panel per noise level; below, differences with 95 % intervals, if any."""
     noises = sorted({each.dose.noise for each in responses})
     names = list(dict.fromkeys(each.name for each in responses))
     others = [name for name in names if name != bound]
@@ -240,7 +240,8 @@ def _figure(path: Path, responses: Sequence[Response], baseline: str, bound: str
         zip(others, cycle((*SEQUENCE[1::-1], *SEQUENCE[3:])), strict=False)
     )
     metric = NAMES[responses[0].found.metric]
-    note = f"means over runs, {responses[0].found.images} test images; bars: 95 % intervals over runs and sources"
+    note = f"means over runs, {responses[0].found.images} test images"
+    note += "; bars: 95 % intervals over runs and sources" if any(has_interval(e.found) for e in responses) else ""
     with new_figure(path, 2.9 * len(noises) + 1.2, 5.2, note) as figure:
         panels = figure.subplots(2, len(noises), sharex=True, sharey="row", squeeze=False)
         for column, noise in enumerate(noises):
@@ -272,7 +273,7 @@ def _differences(panel: Axes, responses: Sequence[Response], colours: Mapping[st
         own = [each for each in responses if each.name == name]
         panel.plot(*_points(own, [each.found.difference for each in own]), color=colours[name], marker="o")
         for each in own:
-            if each.found.ci_low is not None and each.found.ci_high is not None:
+            if has_interval(each.found) and each.found.ci_low is not None and each.found.ci_high is not None:
                 panel.vlines(each.dose.lr[0], 100 * each.found.ci_low, 100 * each.found.ci_high, color=colours[name])
     sides = sorted({each.dose.lr[0] for each in responses})
     panel.set_xscale("log", base=2)

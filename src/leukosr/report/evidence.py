@@ -15,7 +15,7 @@ from leukosr.evaluate.arms.significance import Comparison, compare
 from leukosr.report.averages import average_blocks
 from leukosr.report.block import Block, TableOfBlock, ratio_with_interval
 from leukosr.report.cells import help_block, reliability_block
-from leukosr.report.comparisons import NAMES, heads, row
+from leukosr.report.comparisons import HEADS, NAMES, difference_text, has_interval
 from leukosr.report.confusions import confusion_blocks
 from leukosr.report.extraction import extraction_blocks
 from leukosr.report.quality_blocks import quality_blocks
@@ -127,7 +127,7 @@ def _assay_block(params: Params, results: StudyResults, found: tuple[str, str], 
     for name in beside(params, results, found):
         each, arm = results.experiments[name], predictions_of(results, name)
         gain, share = _compared(params, arm, bicubic), recovered_share(arm, originals, bicubic, room.metric)
-        rows.append([each.look.label, row(gain)[2], ratio_with_interval(share)])
+        rows.append([each.look.label, difference_text(gain), ratio_with_interval(share)])
     head = ("experiment", f"– {names[1]}, points", "recovered share, %")
     table = TableOfBlock("Recovered share of what was lost (95 % intervals)", head, rows)
     words = f"The recovered share is (arm – {names[1]}) / ({names[0]} – {names[1]}), with Fieller's interval."
@@ -136,7 +136,8 @@ def _assay_block(params: Params, results: StudyResults, found: tuple[str, str], 
 
 def assay_sentences(room: Comparison) -> list[str]:
     """Whether a design that gave this verdict on originals against bicubic could show an effect of SR."""
-    size = f"{room.a} – {room.b}: {row(room)[2]} points of {NAMES[room.metric]} (95 %), {room.verdict}."
+    level = " (95 %)" if has_interval(room) else ""
+    size = f"{room.a} – {room.b}: {difference_text(room)} points of {NAMES[room.metric]}{level}, {room.verdict}."
     if room.verdict in SENSITIVE:
         return [f"Yes, {room.a} is better than {room.b}.", size]
     return [f"{CANNOT}: even {room.a} is not told from {room.b} as the better one.", size]
@@ -167,7 +168,7 @@ def conflict_blocks(params: Params, results: StudyResults) -> list[Block]:
     pairs, protocols = [pair(left[a], left[b]) for a, b in asked], [results.protocol] * len(asked)
     found = named(compare_in_families(params, pairs, asked, protocols), labels_of(results))
     label = f"Verdicts without the {images} test images of such sources"
-    table = TableOfBlock(label, ("experiments", *heads(found)), verdict_rows(found), 3)
+    table = TableOfBlock(label, ("experiments", *HEADS), verdict_rows(found), 3)
     return [Block("Label conflicts", sentences, [table])]
 
 

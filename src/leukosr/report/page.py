@@ -24,7 +24,14 @@ from leukosr.report.published import published_figures
 from leukosr.report.quality_blocks import psnr_differences
 from leukosr.report.results import StudyResults
 from leukosr.report.sheet import sheet, sheet_markdown
-from leukosr.report.split_effect import compared_protocols, effect_figure, effect_rows, split_effects
+from leukosr.report.split_effect import (
+    compared_protocols,
+    effect_figure,
+    effect_heads,
+    effect_rows,
+    effect_words,
+    split_effects,
+)
 from leukosr.report.style import budget_note
 from leukosr.report.tables import comparison_table, summary
 from leukosr.report.template import template
@@ -70,8 +77,8 @@ def write_report(
             names = shown_name(compared[0].protocol), shown_name(compared[1].protocol)
             looks = {name: each.look for name, each in compared[0].experiments.items()}
             effect_figure(work / "figures" / "split_effect.png", effects, names, looks, note)
-            words = f"Test accuracy of every experiment under both protocols with 95 % intervals. {note}"
-            pictures["split_effect"] = Figure(data_uri(work / "figures" / "split_effect.png", False), words)
+            uri = data_uri(work / "figures" / "split_effect.png", False)
+            pictures["split_effect"] = Figure(uri, f"{effect_words(effects)} {note}")
         blocks = []
         for each in everything:
             blocks.append(evidence(work / "figures", params, each, note))
@@ -104,7 +111,7 @@ def write_report(
             claims=params.claims.digest if params.claims else "",
             evidence=list(zip([shown_name(each.protocol) for each in everything], blocks, strict=True)),
             split_effects=effect_rows(effects, labels_of(compared[0])) if compared else [],
-            split_names=[shown_name(each.protocol).replace("_", " ") for each in compared or ()],
+            split_head=effect_heads(effects, [shown_name(each.protocol) for each in compared or ()]),
             split_words=sections.split_words(*compared) if compared else "",
             sweep=swept,
             published=published,

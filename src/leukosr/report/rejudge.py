@@ -13,7 +13,9 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+from leukosr.config import parse_params
 from leukosr.errors import LeukoError
+from leukosr.evaluate.arms.declared import SIDECAR, Origin, compare_declared, place_in_family, read_sidecar
 from leukosr.evaluate.arms.pairs import pair
 from leukosr.evaluate.arms.predictions import Predictions, read_predictions
 from leukosr.evaluate.arms.sample_size import sample_size
@@ -21,13 +23,13 @@ from leukosr.evaluate.arms.significance import MARGIN, Comparison, compare
 from leukosr.evaluate.arms.split_effect import split_effect
 from leukosr.evaluate.arms.two_way import METRICS
 from leukosr.files import new_file
-from leukosr.quoting import require_folder
-from leukosr.report.answer import Answer, verdict_answer
+from leukosr.quoting import MINUS, require_folder
+from leukosr.report.answer import Answer, sr_experiments, verdict_answer
 from leukosr.report.comparisons import NAMES
 from leukosr.report.evidence import assay_sentences
 from leukosr.report.pictures import data_uri
-from leukosr.report.split_effect import effect_figure, effect_rows
-from leukosr.report.style import SEQUENCE, Look
+from leukosr.report.split_effect import effect_figure, effect_heads, effect_rows, effect_words
+from leukosr.report.style import SEQUENCE, Look, budget_words
 from leukosr.report.template import FOLDER, page_script, template
 from leukosr.report.verdicts import Verdicts, named, verdict_part
 from leukosr.versions import git_commit
@@ -37,7 +39,14 @@ END = r'(?=<h3>|<p class="soft">(?:Accuracy and macro F1: mean|The study declare
 TABLE = r'<div class="scroll" role="region" aria-label="{}" tabindex="0">.*?</div>\n'
 VERDICT = re.compile(r'<th scope="row">([^<]*) – ([^<]*)</th><td>([^<]*)</td><td>([^<]*)</td>')
 PRIMARY = " (primary)"
+DECLARED = re.compile(r'<p class="soft">The comparisons without the mark .*?</p>\n')
 NOTE = re.compile(r"<p><strong>Judged again .*?</strong></p>\n", re.DOTALL)
+RULE = re.compile(
+    r"Differences are paired by seed, .*?<em>inconclusive</em>\.( Fewer than six [^<]*? lie apart\.)?", re.DOTALL
+)
+BADGE = r'<p class="badge">([^<]*)</p>'
+MINUS_SIGN = re.compile(r"(?<![^\s(])-(?=\d)")
+MINUS_ZERO = re.compile(r"(?<![^\s(])[-+−](?=0(?:\.0+)?(?![.\d]))")
 PLAIN = ("raw", "bicubic", "ground_truth")  # the arms of published studies that no network made
 ASSAY = ("ground_truth", "bicubic")  # the arms of published studies whose difference an arm by SR could win
 
@@ -70,8 +79,19 @@ class Snapshot:
 
     @property
     def of_sr(self) -> set[str]:
-        """What the page calls the experiments on images that a network made."""
-        return {label for each in self.protocols for name, label in self.labels(each).items() if name not in PLAIN}
+        """What the page calls the experiments on images that SR made; parameters of old editions do not say."""
+        labels = {name: label for each in self.protocols for name, label in self.labels(each).items()}
+        try:
+            made = sr_experiments(parse_params(self.params, f"{self.folder}/params.yaml"))
+        except LeukoError:
+            made = set(labels) - set(PLAIN)
+        return {label for name, label in labels.items() if name in made}
+
+    @property
+    def badge(self) -> str:
+        """What today's pages say of its budget."""
+        about = json.loads((self.folder / "about.json").read_text(encoding="utf-8"))
+        return budget_words(about["budget"], about["budget_note"])
 
     def labels(self, protocol: str) -> dict[str, str]:
         """What the page calls each experiment, in the order of summary.json."""
@@ -85,17 +105,29 @@ class Snapshot:
 
     def predictions(self, protocol: str) -> dict[str, Predictions]:
         """What the classifiers of each experiment said."""
-        folder, several = self.folder / "plots" / "confusion", len(self.protocols) > 1
-        return {
-            name: read_predictions(folder / f"{name}{f'_{protocol}' if several else ''}.csv", name)
-            for name in self.labels(protocol)
-        }
+        return {name: read_predictions(self.table(name, protocol), name) for name in self.labels(protocol)}
+
+    def table(self, name: str, protocol: str) -> Path:
+        """The predictions of an experiment; what was declared before its run may lie beside them."""
+        suffix = f"_{protocol}" if len(self.protocols) > 1 else ""
+        return self.folder / "plots" / "confusion" / f"{name}{suffix}.csv"
+
+    def origin(self, name: str, protocol: str) -> Origin | None:
+        """What was declared before an experiment ran; None where the study declares nothing."""
+        if not self.params.get("claims"):
+            return None
+        table = self.table(name, protocol)
+        if (found := read_sidecar(table)) is None:
+            missing = table.with_name(f"{table.stem}.{SIDECAR}")
+            raise LeukoError(f"{self.folder} declares claims, but {missing} is not there: publish the study again")
+        return found
 
 
 def judge_again(folder: Path, today: date) -> list[str]:
     """Bring the verdicts and the effect of the split on a snapshot's page up to the rules of today.
 
-    The page gets its answer at the top, and today's style and script; all else stays. It says when it was judged again
+    The page gets its answer at the top, today's style and script, the words of today for its budget, and true minus
+    signs; all else stays. It says when it was judged again
     and what it said before. Returns the verdicts that changed, a sentence each. Raises LeukoError for a folder that is
     no snapshot of a study with verdicts.
     """
@@ -103,8 +135,6 @@ def judge_again(folder: Path, today: date) -> list[str]:
     snapshot = Snapshot(folder)
     if not (folder / "index.html").is_file() or not snapshot.protocols:
         raise LeukoError(f"{folder} has no page with verdicts: name a snapshot that `leukosr publish` wrote")
-    if snapshot.params.get("claims"):
-        raise LeukoError(f"{folder} declares claims, which need its whole study: make it again and publish it")
     page, changed, judged = snapshot.page, [], {}
     for protocol in snapshot.protocols:
         block = re.compile(rf'<div[^>]*aria-label="Differences between \w+, {protocol}".*?{END}', re.DOTALL)
@@ -115,12 +145,13 @@ def judge_again(folder: Path, today: date) -> list[str]:
         page = page.replace(old, new)
         changed += [f"{folder.name}, {protocol}: {each}" for each in differing]
     words = template("verdicts.html.j2").module.rule().strip()  # type: ignore[attr-defined]
-    page = re.sub(r"Differences are paired by seed, .*?<em>inconclusive</em>\.", lambda _: words, page, flags=re.DOTALL)
+    page = RULE.sub(lambda _: words, page)
     if "Scores under both protocols" in page:
         page = _with_split_effects(snapshot, page)
+    page = page.replace(re.findall(BADGE, page)[0], html.escape(snapshot.badge))
     page = _with_answer(page, verdict_answer(judged, snapshot.of_sr, snapshot.params["study"].get("caveat")))
     with new_file(folder / "index.html") as path:
-        path.write_text(page, encoding="utf-8")
+        path.write_text(_with_minus_signs(page), encoding="utf-8")
     return changed
 
 
@@ -130,7 +161,13 @@ def _compared(snapshot: Snapshot, protocol: str, old: str) -> list[Comparison]:
     primary = next(metric for *_, metric, first, _ in _rows(old) if first)
     metric = next(each for each in METRICS if NAMES[each] == primary)
     asked = list(dict.fromkeys((names[a], names[b]) for a, b, *_ in _rows(old)))
-    return compare([pair(arms[a], arms[b]) for a, b in asked], metric, snapshot.margin)
+    pairs = [pair(arms[a], arms[b]) for a, b in asked]
+    origins = {name: snapshot.origin(name, protocol) for both in asked for name in both}
+    first = next(iter(origins.values()))
+    if first is None:
+        return compare(pairs, metric, snapshot.margin)
+    places = [place_in_family(origins[a], origins[b]) for a, b in asked]
+    return compare_declared(pairs, places, first.claims, metric, snapshot.margin)
 
 
 def _judged(
@@ -142,12 +179,16 @@ def _judged(
     metric = next(each.metric for each in found if each.primary)
     part = verdict_part(protocol, Verdicts(tuple(found), tuple(map(sample_size, arms.values()))), labels)
     shown = str(template("verdicts.html.j2").module.verdicts(part))  # type: ignore[attr-defined]
-    if set(ASSAY) <= set(arms):
+    if set(ASSAY) <= set(arms) and ("<h3>Could this design show" not in snapshot.page or "effect of SR?" in old):
         pairs = [pair(*(arms[name] for name in ASSAY))]
         room = next(each for each in compare(pairs, metric, snapshot.margin) if each.primary)
         sentences = assay_sentences(replace(room, a=labels[room.a], b=labels[room.b]))
         shown += f"<p>Could this design show an effect of SR? {html.escape(' '.join(sentences))}</p>\n"
-    shown += "<p>The study declared no claims before its first run, so every verdict is exploratory.</p>\n"
+    declared = DECLARED.search(old)
+    if declared is not None:
+        shown += declared[0]
+    elif "The study declares no claims" not in snapshot.page:
+        shown += "<p>The study declared no claims before its first run, so every verdict is exploratory.</p>\n"
     now = {(a, b, metric): word for a, b, metric, _, word in _rows(shown)}
     changed = [
         f"{a} – {b}, {metric}: {said[a, b, metric]} -> {word}"
@@ -177,6 +218,14 @@ def _with_answer(page: str, answer: Answer) -> str:
     return page.replace("</main>\n", f"</main>\n<script>{script.text}</script>\n")
 
 
+def _with_minus_signs(page: str) -> str:
+    """The page with true minus signs before numbers in text, none before zero; what is code, or within a tag, stays."""
+    parts = re.split(r"(<(?:style|script|pre|code)\b.*?</(?:style|script|pre|code)>|<[^>]*>)", page, flags=re.DOTALL)
+    return "".join(
+        MINUS_SIGN.sub(MINUS, MINUS_ZERO.sub("", part)) if i % 2 == 0 else part for i, part in enumerate(parts)
+    )
+
+
 def _rows(part: str) -> Iterator[tuple[str, ...]]:
     """First and second experiment, metric, whether it is primary, and verdict of each row of a table of verdicts."""
     for row in VERDICT.findall(part):
@@ -197,7 +246,7 @@ def _with_split_effects(snapshot: Snapshot, page: str) -> str:
     first, second = snapshot.protocols
     labels, mixed, disjoint = snapshot.labels(first), snapshot.predictions(first), snapshot.predictions(second)
     effects = [effect for name in mixed if name in disjoint for effect in split_effect(mixed[name], disjoint[name])]
-    alt = re.search(r'src="([^"]*)" alt="(Test accuracy of [^"]* under both protocols with 95 % intervals\. )', page)
+    alt = re.search(r'src="([^"]*)" alt="(Test accuracy of [^"]* under both protocols[^.]*\. )', page)
     if alt is None:
         raise LeukoError(f"{snapshot.folder}: its page has no figure of what the split alone does")
     note = html.unescape(page[alt.end() : page.index('"', alt.end())])
@@ -205,9 +254,8 @@ def _with_split_effects(snapshot: Snapshot, page: str) -> str:
     looks = {name: Look(label, known.get(name, {}).get("colour") or next(free)) for name, label in labels.items()}
     figure = snapshot.folder / "figures" / "split_effect.png"
     effect_figure(figure, effects, (first, second), looks, note)
-    head = ["experiment", "metric", *(f"{name.replace('_', ' ')}, %" for name in (first, second))]
     table = template("verdicts.html.j2").module.table(  # type: ignore[attr-defined]
-        [*head, "difference, points (95 % interval)"], effect_rows(effects, labels), "Scores under both protocols", 2
+        effect_heads(effects, (first, second)), effect_rows(effects, labels), "Scores under both protocols", 2
     )
-    page = page.replace(alt[1], data_uri(figure, False))
+    page = page.replace(alt[1], data_uri(figure, False)).replace(alt[2], f"{effect_words(effects)} ")
     return re.sub(TABLE.format("Scores under both protocols"), lambda _: str(table), page, flags=re.DOTALL)

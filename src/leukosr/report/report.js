@@ -55,7 +55,10 @@ function comparer(box, data) {
     const before = cell.value;
     cell.replaceChildren(...kept.map((index) => option(data.cells[index].label, index)));
     if (kept.includes(Number(before)) && before !== "") cell.value = before;
-    part("count").textContent = `${kept.length} of ${data.cells.length} cells`;
+    cell.disabled = kept.length === 0;
+    part("count").textContent = kept.length
+      ? `${kept.length} of ${data.cells.length} cells`
+      : `The classifiers of the two sides name all ${data.cells.length} cells alike, so there is none to show.`;
     show();
   }
 

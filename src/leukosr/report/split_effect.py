@@ -34,6 +34,23 @@ def split_effects(mixed: StudyResults, disjoint: StudyResults) -> list[SplitEffe
     ]
 
 
+def effect_heads(effects: Sequence[SplitEffect], protocols: Sequence[str]) -> list[str]:
+    """Those of the cells that `effect_rows` gives."""
+    interval = " (95 % interval)" if any(each.difference.ci_low is not None for each in effects) else ""
+    return [
+        "experiment",
+        "metric",
+        *(f"{name.replace('_', ' ')}, %" for name in protocols),
+        f"difference, points{interval}",
+    ]
+
+
+def effect_words(effects: Sequence[SplitEffect]) -> str:
+    """What stands for the figure of the split's effect."""
+    interval = " with 95 % intervals" if any(each.mixed.ci_low is not None for each in effects) else ""
+    return f"Test accuracy of every experiment under both protocols{interval}."
+
+
 def effect_rows(effects: Sequence[SplitEffect], label: Mapping[str, str]) -> list[list[str]]:
     """One row per experiment and metric, percent and points with intervals."""
     return [
@@ -55,8 +72,9 @@ def effect_figure(
     looks: Mapping[str, Look],
     note: str,
 ) -> None:
-    """Accuracy of every experiment under both protocols, side by side with 95 % intervals over runs and sources."""
+    """Accuracy of every experiment under both protocols, side by side; lines: 95 % intervals over runs and sources."""
     shown = [effect for effect in effects if effect.metric == "accuracy"]
+    lines = "lines: 95 % intervals;\n" if any(e.mixed.ci_low is not None for e in shown) else ""
     names = [each.replace("_", " ") for each in protocols]
     with new_figure(path, 5.8, 0.55 * len(shown) + 1.2, note) as figure:
         panel = figure.subplots()
@@ -82,4 +100,4 @@ def effect_figure(
             )
         figure.legend(loc="outside upper left", ncols=2)
         label_rows(panel, [looks[effect.arm].label for effect in shown])
-        panel.set_xlabel(f"test accuracy, % (lines: 95 % intervals;\nright: what {names[0]} adds)")
+        panel.set_xlabel(f"test accuracy, % ({lines}right: what {names[0]} adds)")

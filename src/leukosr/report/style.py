@@ -91,9 +91,15 @@ def size_text(height: int, width: int) -> str:
 
 
 def budget_note(budget: Budget) -> str:
-    """The sentence under every figure: `<name> budget: <note>`."""
-    named = budget.note.lower().startswith(f"{budget.name.lower()} budget")
-    return budget.note if named else f"{budget.name} budget: {budget.note}"
+    """The sentence under every figure: `<name> budget: <note>`, or `<name>: <note>` where the note says "budget"."""
+    return budget_words(budget.name, budget.note)
+
+
+def budget_words(name: str, note: str) -> str:
+    """What `budget_note` says of a budget, e.g. of one that about.json names."""
+    if note.lower().startswith(f"{name.lower()} budget"):
+        return note
+    return f"{name}{'' if ' budget' in note.partition(':')[0] else ' budget'}: {note}"
 
 
 def training_words(recipe: Classifier) -> Iterator[str]:

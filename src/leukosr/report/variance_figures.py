@@ -15,6 +15,7 @@ from leukosr.evaluate.runs.trials import Trials
 from leukosr.evaluate.runs.variance import Variance
 from leukosr.quoting import counted, decimal
 from leukosr.report.style import SEQUENCE, new_figure, plain_numbers
+from leukosr.report.tables import UNDEFINED
 from leukosr.terminal import print_table
 
 FEWEST_RUNS = 6  # of one learning rate: the sd of fewer may be a third of what it looks like, or three times as much
@@ -34,7 +35,7 @@ def print_variance(variance: Variance, trials: Trials, console: Console) -> None
     found = _parts(variance)
     if len(found) > 1 or len(variance.by_learning_rate) > 1:  # else the one sd stands above, with its interval
         parts = [
-            [name, sd, f"{low} … {high}"]
+            [name, sd, f"{low} … {high}" if _enough(variance) else UNDEFINED]
             for name, part in found.items()
             for sd, low, high in [[decimal(each / point, 2) for each in (part.sd, part.ci_low, part.ci_high)]]
         ]
@@ -78,9 +79,8 @@ def sentences(variance: Variance, point: float, unit: str) -> list[str]:
         lines.append("No stream is shown to carry more than another.")
     lines += _streams_at_once(variance, point, unit)
     lines += importance_words(variance.importances)
-    runs = max(spread.runs for spread in variance.by_learning_rate.values())
-    if runs < FEWEST_RUNS:
-        few = f"{counted(runs, 'run')} of one configuration cannot say how far runs lie apart"
+    if not _enough(variance):
+        few = f"{counted(_most_runs(variance), 'run')} of one configuration cannot say how far runs lie apart"
         return [*lines, f"{few}: {FEWEST_RUNS} or more can."]
     if variance.two_runs_differ_by:
         shares = ", ".join(
@@ -94,6 +94,16 @@ def sentences(variance: Variance, point: float, unit: str) -> list[str]:
             f"{_many(points, unit)} (80 % power); with the sources that there are, ask `leukosr plan`."
         )
     return lines
+
+
+def _most_runs(variance: Variance) -> int:
+    """Runs of the configuration that has most."""
+    return max(spread.runs for spread in variance.by_learning_rate.values())
+
+
+def _enough(variance: Variance) -> bool:
+    """Whether runs say how far they lie apart; with fewer no interval and no share of pairs is shown."""
+    return _most_runs(variance) >= FEWEST_RUNS
 
 
 def _streams_at_once(variance: Variance, point: float, unit: str) -> Iterator[str]:
@@ -140,10 +150,13 @@ def _parts(variance: Variance) -> dict[str, Component]:
 
 
 def variance_figures(folder: Path, trials: Trials, variance: Variance, note: str) -> list[Path]:
-    """runs.png, components.png and differences.png in `folder`."""
+    """runs.png, components.png and, where there are enough runs, differences.png in `folder`."""
     files = [folder / name for name in ("runs.png", "components.png", "differences.png")]
     _runs(files[0], trials, variance, note)
     _components(files[1], trials, variance, note)
+    if not _enough(variance):
+        files.pop().unlink(missing_ok=True)  # of an earlier call, by more runs
+        return files
     _differences(files[2], trials, note)
     return files
 
@@ -173,18 +186,20 @@ def _runs(path: Path, trials: Trials, variance: Variance, note: str) -> None:
 
 
 def _components(path: Path, trials: Trials, variance: Variance, note: str) -> None:
-    """The sd of every stream with its interval."""
-    parts = _parts(variance)
+    """The sd of every stream with its interval, where there are enough runs."""
+    parts, lines = _parts(variance), _enough(variance)
     with new_figure(path, 5.8, 0.45 * max(1, len(parts)) + 1.1, note) as figure:
         panel = figure.subplots()
         for place, (name, part) in enumerate(parts.items()):
             colour = SEQUENCE[6] if name == "residual" else SEQUENCE[0]
             panel.barh(place, part.sd / trials.point, height=0.6, color=colour)
-            panel.hlines(place, part.ci_low / trials.point, part.ci_high / trials.point, color="black", linewidth=1.6)
+            low, high = part.ci_low / trials.point, part.ci_high / trials.point
+            if lines:
+                panel.hlines(place, low, high, color="black", linewidth=1.6)
         panel.set_yticks(range(len(parts)), [name.replace("+", " + ") for name in parts])
         panel.invert_yaxis()
         panel.grid(True, axis="x")
-        panel.set_xlabel(f"standard deviation, {trials.unit} (lines: 95 % intervals)")
+        panel.set_xlabel(f"standard deviation, {trials.unit}{' (lines: 95 % intervals)' if lines else ''}")
 
 
 def _differences(path: Path, trials: Trials, note: str) -> None:

@@ -103,7 +103,7 @@ def verdict_part(protocol: str, found: Verdicts, label: Mapping[str, str]) -> Ve
     compared = named(found.comparisons, label)
     return VerdictPart(
         name=protocol,
-        head=list(comparisons.heads(compared)),
+        head=list(comparisons.HEADS),
         rows=verdict_rows(compared),
         sentences=list(comparisons.sentences(compared)) if compared else [],
         conditional=conditional_rows(compared),

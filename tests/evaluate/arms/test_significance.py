@@ -167,7 +167,7 @@ def test_one_run_is_marked_as_this_one() -> None:
     found = compare([pair(*simulate(replace(SMALL, runs=1), 0.3))])
     assert {(each.verdict, each.reason, each.p_value) for each in found} == {("inconclusive", "one run", None)}
     assert all(each.ci_low is not None for each in found)
-    assert all("of this one run" in difference_text(each) for each in found)
+    assert all("(1 run: no interval)" in difference_text(each) for each in found)
     assert "sources, 1 run." in next(sentences(found))
 
 

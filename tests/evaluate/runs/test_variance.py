@@ -10,6 +10,7 @@ from shutil import copyfile
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -17,6 +18,8 @@ from leukosr.cli import app
 from leukosr.errors import LeukoError
 from leukosr.evaluate.runs.components import components
 from leukosr.evaluate.runs.trials import Trials, read_trials
+from leukosr.evaluate.runs.variance import analyse
+from leukosr.report.variance_figures import variance_figures
 
 
 def table(count: int = 64) -> pd.DataFrame:
@@ -151,13 +154,25 @@ def test_a_mean_just_below_0_is_not_minus_zero(tmp_path: Path) -> None:
         assert " 0.0" in printed and not re.search(r"[-−]0\.0+\b", printed)
 
 
-def test_few_runs_say_that_they_are_few(tmp_path: Path) -> None:
+def test_few_runs_say_that_they_are_few_and_draw_no_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = pd.DataFrame({"trial": range(6), "learning_rate": 0.001, "init": range(6), "accuracy": [0.5, 0.7] * 3})
     few, enough = (
         CliRunner().invoke(app, ["variance", str(written(tmp_path, runs[:count]))]).output for count in (5, 6)
     )
     assert "5 runs of one configuration cannot say how far runs lie apart: 6 or more can." in few
     assert "paired runs" not in few
+    folder = tmp_path / "figures"
+    two_streams = pd.DataFrame(
+        {"trial": range(8), "learning_rate": [0.001] * 4 + [0.01] * 4, "init": [0, 0, 1, 1] * 2, "order": [0, 1] * 4}
+    ).assign(accuracy=[0.5, 0.55, 0.6, 0.62] * 2)
+    trials = read_trials(written(tmp_path, two_streams), "accuracy")
+    folder.mkdir()
+    (folder / "differences.png").touch()  # of an earlier call
+    drawn: list[int] = []
+    monkeypatch.setattr(Axes, "hlines", lambda panel, *args, **options: drawn.append(1))
+    files = variance_figures(folder, trials, analyse(trials), "note")
+    assert {path.name for path in files} == {path.name for path in folder.iterdir()} == {"runs.png", "components.png"}
+    assert not drawn, "an interval"
     assert "paired runs" in enough
     assert "cannot say" not in enough
 

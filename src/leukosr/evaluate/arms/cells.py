@@ -13,12 +13,9 @@ from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.pairs import Run
 from leukosr.evaluate.arms.score import bounded
 from leukosr.evaluate.arms.two_way import Side, agreement, estimated, variance_left
-from leukosr.evaluate.estimate import Estimate
+from leukosr.evaluate.estimate import TOO_FEW, Estimate
 
 RUN = ("sr_seed", "seed")  # what tells runs apart, where predictions have such columns
-# two runs that lie together by chance hide how far others lie apart: of 300 sources, with runs apart by a few points,
-# intervals by two runs held the truth in 80 % of simulations, those by three or more in 90 % and more
-TOO_FEW = 2
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,11 @@ class Predictions:
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
+    @property
+    def runs(self) -> int:
+        """How many runs there are: of each seed, under each SR seed."""
+        return len(self.table[[name for name in ("seed", "sr_seed") if name in self.table]].drop_duplicates())
+
 
 def read_predictions(path: Path, name: str, columns: Mapping[str, str] | None = None) -> Predictions:
     """Read one predictions.csv; `columns` says what the file calls those of `COLUMNS` and `OPTIONAL`, where it differs.

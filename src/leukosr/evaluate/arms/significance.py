@@ -84,6 +84,16 @@ class Comparison:
     declared: bool | None = None
     without_source: int = 0
 
+    @property
+    def enough_runs(self) -> bool:
+        """Whether there are as many runs as a verdict takes; the interval and p of fewer are not to be shown."""
+        return enough_runs(self.runs)
+
+
+def enough_runs(runs: int) -> bool:
+    """Whether a verdict is possible by so many runs, of each arm where they are not paired."""
+    return runs >= LEAST_RUNS
+
 
 @dataclass(frozen=True)
 class PTests:
@@ -219,7 +229,7 @@ def _reason(pair: Pair, runs: int) -> str | None:
         )
     if pair.sources < 2:
         return "all images are of one source"
-    if runs < LEAST_RUNS:
+    if not enough_runs(runs):
         kind = "paired runs" if pair.paired else "runs of one arm"
         return "one run" if runs == 1 else f"{runs} {kind}, and a verdict takes {LEAST_RUNS}"
     return None

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from leukosr.evaluate.arms.predictions import Predictions
 from leukosr.evaluate.arms.score import score_with_interval
 from leukosr.evaluate.arms.two_way import METRICS, Metric
-from leukosr.evaluate.estimate import Estimate
+from leukosr.evaluate.estimate import TOO_FEW, Estimate
 
 
 @dataclass(frozen=True)
 class SplitEffect:
     """One arm by one metric under both protocols. `difference` is mixed - disjoint.
 
-    Its interval takes the two test sets for independent; where they share sources it is too wide, never too narrow,
-    as the same sources move both scores the same way.
+    Two runs give no intervals. That of the difference takes the two test sets for independent; where they share sources
+    it is too wide, never too narrow, as the same sources move both scores the same way.
     """
 
     arm: str
@@ -29,9 +29,14 @@ def split_effect(mixed: Predictions, disjoint: Predictions) -> list[SplitEffect]
     """How much higher an arm scores where copies of its test images were trained on; by both metrics."""
     effects = []
     for metric in METRICS:
-        first, second = score_with_interval(mixed, metric), score_with_interval(disjoint, metric)
+        first, second = _score(mixed, metric), _score(disjoint, metric)
         effects.append(SplitEffect(mixed.name, metric, first, second, _difference(first, second)))
     return effects
+
+
+def _score(predictions: Predictions, metric: Metric) -> Estimate:
+    found = score_with_interval(predictions, metric)
+    return Estimate(found.value, None, None) if predictions.runs == TOO_FEW else found
 
 
 def _difference(first: Estimate, second: Estimate) -> Estimate:
