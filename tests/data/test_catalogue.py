@@ -276,7 +276,7 @@ def test_good_images_carry_their_size(tmp_path: Path) -> None:
     assert check_images(tmp_path, [found], MAX_PIXELS) == ([Checked(found, width=50, height=40)], [])
     assert check_images(tmp_path, [found], 1999) == (
         [],
-        [Rejected("1.png", "has 50x40 pixels, more than prepare.max_pixels 1999 allows")],
+        [Rejected("1.png", "has 40x50 pixels, more than prepare.max_pixels 1999 allows")],
     )
 
 

@@ -463,7 +463,7 @@ def jpeg_smeared() -> Image.Image:
 @pytest.mark.parametrize(
     ("mask", "said"),
     [
-        (Image.new("L", (40, 48)), r"1\.png is 40x48, its image 48x40; make them one size"),
+        (Image.new("L", (40, 48)), r"1\.png is 48x40, its image 40x48; make them one size"),
         (Image.new("L", (48, 40), 7), r"1\.png holds 1 other values, such as 7 .*; write 0 for the rest"),
         (Image.new("RGB", (48, 40)), r"1\.png has mode RGB, not 8-bit grey; write 0 for the rest"),
         (jpeg_smeared(), r"1\.png holds \d+ other values, .*it has been a JPEG or was resampled"),
