@@ -138,7 +138,9 @@ def _sweep(images: int, trials: int) -> tuple[float, list[float], list[float]]:
     from leukosr.stages import sweep
     from leukosr.stages.context import Context
 
-    params = published_params("arms=[raw]", "sweep.learning_rates=[0.001]", f"sweep.runs={trials}", "sweep.epochs=1")
+    params = published_params(
+        "arms=[raw]", "claims=null", "sweep.learning_rates=[0.001]", f"sweep.runs={trials}", "sweep.epochs=1"
+    )
     layout = Layout(params.study.name)
     files = image_set(Path("set"), images)
     rows = []
