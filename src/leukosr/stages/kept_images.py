@@ -28,9 +28,10 @@ class KeptImages:
 
         That batch is made again as a whole: in a smaller one some processors round a pixel differently.
         """
-        needed = (files_of(self._resume.folder, row.id, self._file)[-1] for row in rows)
-        kept = next((place for place, file in enumerate(needed) if not file.is_file()), len(rows))
-        return rows[kept - kept % self._batch if kept < len(rows) else kept :]
+        for place, row in enumerate(rows):
+            if not files_of(self._resume.folder, row.id, self._file)[-1].is_file():
+                return rows[place - place % self._batch :]
+        return []
 
     def keep(self, row: Row, image: np.ndarray) -> None:
         """Save one image, whole or not at all."""
