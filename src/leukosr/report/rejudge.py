@@ -19,13 +19,14 @@ from leukosr.evaluate.arms.declared import SIDECAR, Origin, compare_declared, pl
 from leukosr.evaluate.arms.pairs import pair
 from leukosr.evaluate.arms.predictions import Predictions, read_predictions
 from leukosr.evaluate.arms.sample_size import sample_size
-from leukosr.evaluate.arms.significance import MARGIN, Comparison, compare
+from leukosr.evaluate.arms.significance import MARGIN, Comparison, compare, enough_runs
 from leukosr.evaluate.arms.split_effect import split_effect
 from leukosr.evaluate.arms.two_way import METRICS
 from leukosr.files import new_file
 from leukosr.quoting import MINUS, require_folder
 from leukosr.report.answer import Answer, sr_experiments, verdict_answer
 from leukosr.report.comparisons import NAMES
+from leukosr.report.drawing import SWEEP_FIGURES
 from leukosr.report.evidence import assay_sentences
 from leukosr.report.pictures import data_uri
 from leukosr.report.split_effect import effect_figure, effect_heads, effect_rows, effect_words
@@ -47,6 +48,7 @@ RULE = re.compile(
 BADGE = r'<p class="badge">([^<]*)</p>'
 MINUS_SIGN = re.compile(r"(?<![^\s(])-(?=\d)")
 MINUS_ZERO = re.compile(r"(?<![^\s(])[-+−](?=0(?:\.0+)?(?![.\d]))")
+TRIALS = re.compile(r'<section id="chance">\n<h2>[^<]*</h2>\n<p>(\d+) trials')
 PLAIN = ("raw", "bicubic", "ground_truth")  # the arms of published studies that no network made
 ASSAY = ("ground_truth", "bicubic")  # the arms of published studies whose difference an arm by SR could win
 
@@ -127,9 +129,9 @@ def judge_again(folder: Path, today: date) -> list[str]:
     """Bring the verdicts and the effect of the split on a snapshot's page up to the rules of today.
 
     The page gets its answer at the top, today's style and script, the words of today for its budget, and true minus
-    signs; all else stays. It says when it was judged again
-    and what it said before. Returns the verdicts that changed, a sentence each. Raises LeukoError for a folder that is
-    no snapshot of a study with verdicts.
+    signs; it loses the figures of a sweep of too few trials. All else stays. It says when it was judged again and what
+    it said before. Returns the verdicts that changed, a sentence each. Raises LeukoError for a folder that is no
+    snapshot of a study with verdicts.
     """
     require_folder(folder, "name a snapshot, e.g. results/case1-leakage")
     snapshot = Snapshot(folder)
@@ -148,6 +150,7 @@ def judge_again(folder: Path, today: date) -> list[str]:
     page = RULE.sub(lambda _: words, page)
     if "Scores under both protocols" in page:
         page = _with_split_effects(snapshot, page)
+    page = _without_intervals_of_few_trials(snapshot, page)
     page = page.replace(re.findall(BADGE, page)[0], html.escape(snapshot.badge))
     page = _with_answer(page, verdict_answer(judged, snapshot.of_sr, snapshot.params["study"].get("caveat")))
     with new_file(folder / "index.html") as path:
@@ -216,6 +219,23 @@ def _with_answer(page: str, answer: Answer) -> str:
     page = re.sub(r"style-src 'unsafe-inline'[^\"]*", f"style-src 'unsafe-inline'; script-src {script.source}", page)
     page = page.replace("</h1>\n", f"</h1>\n{box}", 1)
     return page.replace("</main>\n", f"</main>\n<script>{script.text}</script>\n")
+
+
+def _without_intervals_of_few_trials(snapshot: Snapshot, page: str) -> str:
+    """The page without the figures of a sweep that has too few trials for their intervals; their files go, too.
+
+    The trials are not in the snapshot, so the figures cannot be drawn anew. Pages of today draw no intervals of few
+    trials, and no differences.
+    """
+    trials = TRIALS.search(page)
+    if trials is None or enough_runs(int(trials[1])) or SWEEP_FIGURES["differences"] not in page:
+        return page
+    for name in ("components", "differences"):
+        caption = re.escape(SWEEP_FIGURES[name])
+        figure = rf'<figure>\n<img src="[^"]*" alt="{caption}[^"]*">\n<figcaption>[^<]*</figcaption>\n</figure>\n*'
+        page = re.sub(figure, "", page)
+        (snapshot.folder / "figures" / f"sweep_{name}.png").unlink(missing_ok=True)
+    return page
 
 
 def _with_minus_signs(page: str) -> str:
