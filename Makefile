@@ -25,7 +25,7 @@ setup: $(VENV)/.ready ## Make the environment in .venv from the pinned requireme
 $(VENV)/.ready: requirements.in requirements.txt pyproject.toml
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "LeukoSR needs Python 3.11 or newer; name one with PYTHON=python3.11"; exit 1; }
 	@echo "Setting up $(VENV) with $$("$(PYTHON)" --version) and $(if $(UV),uv,pip (silent while it unpacks)): up to 2.8 GB to download and 6.6 GB" \
-	  "on disk with PyTorch's CUDA libraries (README: without them), 1 to 10 minutes. If it is cut, run it again."
+	  "on disk with PyTorch's CUDA libraries (docs/install.md: without them), 1 to 10 minutes. If it is cut, run it again."
 	@for info in $(VENV)/lib/python*/site-packages/*.dist-info; do [ -e "$$info/INSTALLER" ] || rm -rf "$$info"; done
 	@whole='import importlib.metadata, sys; importlib.metadata.version("pip"); print(sys.version)'; \
 	if [ "$$($(VENV)/bin/python -c "$$whole" 2>&1)" != "$$("$(PYTHON)" -c 'import sys; print(sys.version)')" ]; then "$(PYTHON)" -m venv --clear $(VENV); fi
