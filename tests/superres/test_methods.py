@@ -79,7 +79,7 @@ def test_a_method_has_sizes_for_every_budget(method: str, column: str, compose_p
     settings = compose_params(*chosen).train_sr["one"]
     sizes = settings.sizes
     assert settings.batch == sizes["batch"]
-    fixed = {"channels", "conditions", "residual"}  # by no budget
+    fixed = {"channels", "conditions"}  # by no budget
     assert settings.generator.model_dump(exclude=fixed).items() <= sizes.items()
     assert compose_params(*chosen, "train_sr.one.batch=3").train_sr["one"].batch == 3
 
@@ -159,6 +159,19 @@ def test_fine_tuning_is_the_gan_stage_alone_of_the_published_network(
     with torch.device("meta"):
         parameters = sum(each.numel() for each in tuned.build_generator(4).parameters())
     assert (parameters == GENERATORS["real_esrgan"].parameters) is published_size
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_fine_tuning_for_psnr_is_l1_alone_towards_targets_that_are_not_sharpened(
+    column: str, compose_params: Callable[..., Params]
+) -> None:
+    tuned = compose_params(f"budget={column}", "arms=[real_esrnet_finetuned]").train_sr["real_esrnet_finetuned"]
+    assert [each.model_dump()["loss"] for each in tuned.stages] == ["l1"]
+    assert not tuned.model_dump()["sharpen_target"]
+    assert (tuned.start is None) is (column == "smoke"), "narrow networks cannot take published weights"
+    with torch.device("meta"):
+        parameters = sum(each.numel() for each in tuned.build_generator(4).parameters())
+    assert (parameters == GENERATORS["real_esrgan"].parameters) is (column != "smoke")
 
 
 def test_fine_tuning_takes_the_generator_from_the_file_and_the_discriminator_from_nowhere(
