@@ -44,7 +44,7 @@ COMMANDS: dict[str, dict[Callable[..., None], str]] = {
     "Your images": {
         images.predict: "cells/ --model outputs/case1/classify/raw --explain maps",
         images.enhance: "cells/ enhanced/ --weights outputs/demo/sr/srgan/last.safetensors",
-        images.segment: "cells/ --weights outputs/geometry_prior_x4/sr/geometry_prior/last.safetensors --out maps",
+        images.segment: "cells/ --weights outputs/geometry_prior/sr/geometry_prior/last.safetensors --out maps",
         stages.extract: "cells/ --out cropped",
     },
     "Claims": {
@@ -54,7 +54,7 @@ COMMANDS: dict[str, dict[Callable[..., None], str]] = {
         statistics.calibrate: "--out calibration",
         project.publish: "--name case1-cpu",
         project.rejudge: "results/case1-leakage",
-        project.side_by_side: "reports/geometry_prior_x4 reports/geometry_prior_x8 --out scales",
+        project.side_by_side: "reports/geometry_prior reports/geometry_prior_x8 --out scales",
         project.dose_response: "results/dose-8 results/dose-25 --out doses",
     },
     "Pipeline": {
