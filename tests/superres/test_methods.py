@@ -79,7 +79,7 @@ def test_a_method_has_sizes_for_every_budget(method: str, column: str, compose_p
     settings = compose_params(*chosen).train_sr["one"]
     sizes = settings.sizes
     assert settings.batch == sizes["batch"]
-    fixed = {"channels", "conditions"}  # by no budget
+    fixed = {"channels", "conditions", "residual"}  # by no budget
     assert settings.generator.model_dump(exclude=fixed).items() <= sizes.items()
     assert compose_params(*chosen, "train_sr.one.batch=3").train_sr["one"].batch == 3
 
