@@ -69,8 +69,6 @@ def finished(
     params = compose_params(
         "study=geometry_prior_seeds", "budget=smoke", "arms=[bicubic,geometry_prior,ground_truth]",
         "study.comparisons=[[geometry_prior,bicubic]]", f"study.sr_seeds={list(SEEDS)}", "prepare.root=set",
-        "~upscale.none_prior", "~upscale.geometry_prior_no_map", "~upscale.oracle_prior",
-        "~upscale.oracle_prior_shuffled",
         "image.height=64", "image.width=64", "prepare.least_size=[64,64]", "budget.per_class.sr_train=8",
         "budget.per_class.classifier=null", "runtime.device=cpu", "runtime.workers=1", "runtime.log_models=false",
         *(f"train_sr.geometry_prior.{key}={value}" for key, value in sizes.items()),
