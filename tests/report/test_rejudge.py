@@ -14,7 +14,7 @@ from leukosr.errors import LeukoError
 from leukosr.report.rejudge import judge_again
 
 ROOT = Path(__file__).resolve().parents[2]
-SNAPSHOTS = sorted(path.parent for path in (ROOT / "results").glob("*/index.html"))
+SNAPSHOTS = sorted(path.parents[1] for path in (ROOT / "results").glob("*/plots/confusion"))
 DECLARED = [each for each in SNAPSHOTS if yaml.safe_load((each / "params.yaml").read_text()).get("claims")]
 
 
@@ -46,7 +46,9 @@ def test_a_page_with_declared_claims_is_judged_within_its_family(copy: Path) -> 
     text = page.read_text(encoding="utf-8")
     assert text.count("were declared before the first run, as one family") == 1
     assert "no claims" not in text and "Judged again on 20" in text
-    assert "(exploratory)</td>" not in text.split('id="evidence"')[0]
+    rows = re.findall(r"<tr>.*?</tr>", text.split('id="evidence"')[0], flags=re.DOTALL)
+    judged = [row for row in rows if re.search(r"</th><td>[^<]+</td><td>(accuracy|macro F1)( \(primary\))?</td>", row)]
+    assert judged and all(("(exploratory)</td>" in row) != ("(primary)" in row) for row in judged)
     assert '<p class="badge">answer_probe: CPU budget: SR networks' in text
     shown = re.sub(r"<(style|script|pre)\b.*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL)
     assert not re.search(r"[\s(]-\d", shown) and not re.search(r"[-+−]0\.0+\b(?!\d)", shown)

@@ -127,14 +127,15 @@ def dose_response(
 
 
 def rejudge(
-    snapshots: Annotated[list[Path] | None, typer.Argument(help="Folders of results/; by default all studies.")] = None,
+    snapshots: Annotated[list[Path] | None, typer.Argument(help="Folders of results/; by default all with verdicts.")] = None,
 ) -> None:
     """Judge published studies again by today's rules, from the predictions stored with them."""
     from datetime import date
 
     from leukosr.report.rejudge import judge_again
 
-    folders = snapshots or sorted(path.parent for path in Path("results").glob("*/index.html"))
+    judged = (path.parents[1] for path in Path("results").glob("*/plots/confusion"))  # others have no verdicts
+    folders = snapshots or sorted(folder for folder in judged if (folder / "index.html").is_file())
     changed = [sentence for folder in folders for sentence in judge_again(folder, date.today())]
     for sentence in changed:
         console.print(sentence)

@@ -112,7 +112,7 @@ def _our_sentence(params: Params, results: StudyResults, printed: PublishedConfu
     names = f"{results.experiments[changed].look.label} – {results.experiments[base].look.label}"
     level = "95 % over runs and sources; " if has_interval(found) else ""
     return (
-        f"Here, under {results.protocol}: {names} {difference_text(found)} points of accuracy ({level}"
+        f"Here, under {results.protocol}: {names} {difference_text(found, ' points of accuracy')} ({level}"
         f"{found.runs} runs, {images_text(found)}): {found.verdict}, taken by itself."
     )
 

@@ -39,6 +39,7 @@ from leukosr.yaml_file import read_yaml
 END = r'(?=<h3>|<p class="soft">(?:Accuracy and macro F1: mean|The study declares))'
 TABLE = r'<div class="scroll" role="region" aria-label="{}" tabindex="0">.*?</div>\n'
 VERDICT = re.compile(r'<th scope="row">([^<]*) – ([^<]*)</th><td>([^<]*)</td><td>([^<]*)</td>')
+EXPLORATORY = " (exploratory)"  # says what is asked, not what is found
 PRIMARY = " (primary)"
 DECLARED = re.compile(r'<p class="soft">The comparisons without the mark .*?</p>\n')
 NOTE = re.compile(r"<p><strong>Judged again .*?</strong></p>\n", re.DOTALL)
@@ -196,7 +197,7 @@ def _judged(
     changed = [
         f"{a} – {b}, {metric}: {said[a, b, metric]} -> {word}"
         for (a, b, metric), word in now.items()
-        if said[a, b, metric] != word
+        if said[a, b, metric].removesuffix(EXPLORATORY) != word.removesuffix(EXPLORATORY)
     ]
     note = NOTE.search(old)
     if note is not None and not changed:

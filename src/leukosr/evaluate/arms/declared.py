@@ -89,7 +89,7 @@ def compare_declared(
 
     A claim whose predictions are not here counts as one that fails, which makes no verdict easier. What was not
     declared (`places` None), was run with other seeds, or is asked by another metric or margin, is marked as such and a
-    family of its own.
+    family of its own; so is the metric beside the declared one.
     """
     as_asked = (metric, margin) == (claims.metric, claims.margin)
     declared = [
@@ -101,7 +101,7 @@ def compare_declared(
         unseen = len(claims.family) - len(chosen) if side else 0
         compared = compare([pairs[i] for i in chosen], metric, margin, unseen)
         for key, each in zip(product(METRICS, chosen), compared, strict=True):
-            found[key] = replace(each, declared=side)
+            found[key] = replace(each, declared=side and each.primary)
     return [found[key] for key in product(METRICS, range(len(pairs)))]
 
 
