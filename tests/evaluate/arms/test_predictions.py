@@ -27,6 +27,21 @@ def test_a_file_is_read_with_its_classes(tmp_path: Path) -> None:
     assert list(found.table["seed"]) == [1, 1, 2, 2]
 
 
+def test_a_folder_is_refused_with_the_tables_in_it(tmp_path: Path) -> None:
+    with pytest.raises(LeukoError, match=r"is a folder: name the predictions\.csv of an arm"):
+        read_predictions(tmp_path, "arm")
+    (tmp_path / "raw" / "paper").mkdir(parents=True)
+    (tmp_path / "raw" / "paper" / "predictions.csv").write_text(GOOD)
+    with pytest.raises(LeukoError, match=r"is a folder: name a table in it, e\.g\. .*raw.paper.predictions\.csv"):
+        read_predictions(tmp_path, "arm")
+    confusion = tmp_path / "plots" / "confusion"
+    confusion.mkdir(parents=True)
+    for name in ("raw", "bicubic"):
+        (confusion / f"{name}.csv").write_text(GOOD)
+    with pytest.raises(LeukoError, match=r"of its experiments are .*confusion.NAME\.csv \(bicubic, raw\)"):
+        read_predictions(tmp_path, "arm")
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -11,7 +11,7 @@ import pandas as pd
 
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.labels import agreed_labels
-from leukosr.quoting import short
+from leukosr.quoting import listed, short
 from leukosr.tables import LackingColumns, integral, read_table
 
 COLUMNS = ("image", "seed", "true", "predicted")
@@ -44,6 +44,8 @@ def read_predictions(path: Path, name: str, columns: Mapping[str, str] | None = 
 
     Raises LeukoError that names the file and what is wrong with it.
     """
+    if path.is_dir():
+        raise LeukoError(f"{path} is a folder: {_tables_in(path)}")
     called = {**{column: column for column in COLUMNS}, **(columns or {})}
     remedy = "; say what yours are called, e.g. --columns true=label,image=file"
     try:
@@ -82,6 +84,17 @@ def read_predictions(path: Path, name: str, columns: Mapping[str, str] | None = 
             f"{path} has the label '{min(occurring - set(named))}' but no column p_{min(occurring - set(named))}"
         )
     return Predictions(name, table[kept], named or tuple(sorted(occurring)), notes)
+
+
+def _tables_in(folder: Path) -> str:
+    """What to name instead of a folder of predictions."""
+    snapshot = folder / "plots" / "confusion"
+    tables = sorted(snapshot.glob("*.csv") if snapshot.is_dir() else folder.rglob("predictions.csv"))
+    if not tables:
+        return "name the predictions.csv of an arm"
+    if snapshot.is_dir():
+        return f"the predictions of its experiments are {snapshot}/NAME.csv ({listed([each.stem for each in tables])})"
+    return f"name a table in it, e.g. {tables[0]}"
 
 
 def column_names(texts: Sequence[str]) -> dict[str, str]:
