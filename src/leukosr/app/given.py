@@ -13,11 +13,10 @@ from leukosr.degradation import DEGRADATIONS, image_rng
 from leukosr.engine.seeding import stream_seed
 from leukosr.errors import LeukoError
 from leukosr.images.decoding import MAX_PIXELS
-from leukosr.images.reading import as_hr, read_bytes, read_rgb, to_degrade
+from leukosr.images.reading import as_hr, large_enough, read_bytes, read_rgb, to_degrade
 from leukosr.layout import image_file
 from leukosr.stages.degrade import degradation_settings
 from leukosr.stages.image_files import Format, write_image
-from leukosr.superres.enhance import large_enough
 
 
 @dataclass(frozen=True)

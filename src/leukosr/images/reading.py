@@ -192,3 +192,10 @@ def _write(path: Path, kind: str, image: np.ndarray, options: list[int]) -> None
 
 def _encoded(kind: str, image: np.ndarray, options: list[int]) -> bytes:
     return cv2.imencode(kind, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)[1].tobytes()
+
+
+def large_enough(image: np.ndarray, name: str) -> np.ndarray:
+    """The image. Raises LeukoError that calls it `name` where networks cannot take so few pixels."""
+    if min(image.shape[:2]) < 2:
+        raise LeukoError(f"{name} is {image.shape[0]}x{image.shape[1]}; networks need 2 pixels a side")
+    return image

@@ -19,7 +19,7 @@ from leukosr.files import new_file
 from leukosr.images.appearance import TrainingImages, cautions
 from leukosr.images.decoding import NO_IMAGE, SUFFIXES
 from leukosr.images.listing import list_files
-from leukosr.images.reading import read_as_rgb, write_png
+from leukosr.images.reading import large_enough, read_as_rgb, write_png
 from leukosr.quoting import absent, counted, visible
 from leukosr.settings import Precision
 from leukosr.superres.pace import Waiting
@@ -132,13 +132,6 @@ def readable(files: Files, outputs: deque[Path]) -> Iterator[np.ndarray]:
             continue
         outputs.append(output)
         yield image
-
-
-def large_enough(image: np.ndarray, name: str) -> np.ndarray:
-    """The image. Raises LeukoError that calls it `name` where networks cannot take so few pixels."""
-    if min(image.shape[:2]) < 2:
-        raise LeukoError(f"{name} is {image.shape[0]}x{image.shape[1]}; networks need 2 pixels a side")
-    return image
 
 
 def images_below(source: Path, target: Path) -> Files:

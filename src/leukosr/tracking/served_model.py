@@ -25,7 +25,7 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 from leukosr.classify.panel import Panel
 from leukosr.engine.weights import read_tensors
 from leukosr.errors import LeukoError
-from leukosr.images.reading import png_bytes, read_bytes
+from leukosr.images.reading import large_enough, png_bytes, read_bytes
 from leukosr.settings import Precision
 from leukosr.superres.upscaler import upscale_images
 from leukosr.superres.weights import load_generator
@@ -63,7 +63,7 @@ class ServedModel(PythonModel):
             raise MlflowException(str(error), INVALID_PARAMETER_VALUE) from None
 
     def _answers(self, model_input: pd.DataFrame) -> pd.DataFrame:
-        images = [image_of(cell) for cell in model_input["image"]]
+        images = [large_enough(image_of(cell), "the image") for cell in model_input["image"]]
         if self.panel is not None:
             return pd.DataFrame([self.panel.answer(image) for image in images])
         assert self.generator is not None
