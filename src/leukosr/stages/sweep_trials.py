@@ -18,7 +18,7 @@ from leukosr.data.sr_folds import seen_from
 from leukosr.engine.progress import progress
 from leukosr.engine.seeding import StreamRoots
 from leukosr.layout import Layout
-from leukosr.quoting import counted
+from leukosr.quoting import counted, decimal
 from leukosr.stages.sweep_plan import Plan, arm_folders, swept_training, values
 from leukosr.stages.training_inputs import training_pairs
 from leukosr.tracking.sweep_record import SweepRecord
@@ -59,7 +59,7 @@ def work(
             if tracked.lost:
                 attempt.note(mlflow_run_id=None)  # so that `leukosr sync` logs it
             done = len(store.finished()) + 1
-            advance(max(0, done - shown), f"{params.sweep.objective} {metrics[params.sweep.objective]:.3f}")
+            advance(max(0, done - shown), f"{params.sweep.objective} {decimal(metrics[params.sweep.objective], 3)}")
             shown = max(done, shown)
             return metrics
 

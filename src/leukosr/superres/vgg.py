@@ -49,7 +49,7 @@ class VGGFeatures(nn.Module):
         every_layer, names = _vgg_layers(network)
         wanted = tuple(layers)
         if unknown := [layer for layer in wanted if layer not in names]:
-            raise LeukoError(f"{network} has no layer {unknown[0]!r}; it has {', '.join(names)}.")
+            raise LeukoError(f"{network} has no layer {unknown[0]!r}; it has {', '.join(names)}")
         depth = 1 + max(names.index(layer) for layer in wanted)
         self.features = every_layer[:depth].to_empty(device="cpu")
         if weights == "imagenet":

@@ -55,7 +55,7 @@ def draw_source(cell_class: str, size: tuple[int, int], rng: np.random.Generator
     that is not in `CLASSES` or a side below 64.
     """
     if cell_class not in LEUKOCYTES:
-        raise LeukoError(f"unknown class {cell_class!r}; choose one of {', '.join(CLASSES)}.")
+        raise LeukoError(f"unknown class {cell_class!r}; choose one of {', '.join(CLASSES)}")
     if min(size) < SMALLEST_SIDE:
         raise LeukoError(
             f"synthetic smears: size is {size[0]}x{size[1]} (height x width); each side must be at least "
