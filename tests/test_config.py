@@ -19,7 +19,7 @@ from omegaconf.errors import InterpolationResolutionError
 from pydantic import ValidationError
 from tests.conftest import compose_from
 
-from leukosr.config import Filtered, Jpeg, Params, load_params, parse_params
+from leukosr.config import Filtered, Jpeg, Params, Trained, load_params, parse_params
 from leukosr.data.splits import SEVERAL, SPLITS
 from leukosr.degradation import DEGRADATIONS, CapstoneSettings, SecondOrderSettings
 from leukosr.errors import LeukoError
@@ -27,6 +27,7 @@ from leukosr.images.filters import FILTERS
 from leukosr.stages.degrade import degradation_settings
 from leukosr.stages.sweep import _own_epochs
 from leukosr.superres.methods import METHODS
+from leukosr.superres.networks import GENERATORS
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 STUDIES = sorted(path.stem for path in (CONF / "study").glob("*.yaml"))
@@ -195,6 +196,19 @@ def test_a_study_takes_any_classifier_and_arm(compose_params: Callable[..., Para
     params = compose_params(f"classifier={recipe}", f"arms=[{','.join(arms)}]", "budget=paper")
     assert sorted(params.arms) == arms
     assert all(params.classify[arm].classifier == params.classifier for arm in arms)
+
+
+def test_arms_on_luminance_enlarge_in_fp32(compose_params: Callable[..., Params]) -> None:
+    arms = {path.stem for path in (CONF / "arms").glob("*.yaml")} - {*VARIANTS, "srgan_keras_classes"}
+    params = compose_params(f"arms=[{','.join(sorted(arms))}]", "budget=paper")
+    trained = {name: arm for name, arm in params.upscale.items() if isinstance(arm, Trained)}
+    settings = {name: params.train_sr[arm.training] for name, arm in trained.items()}
+    on_luminance = {
+        name
+        for name, own in settings.items()
+        if GENERATORS[own.architecture].contract.channels == "luminance" or getattr(own.generator, "channels", 3) == 1
+    }
+    assert {name for name, arm in trained.items() if arm.precision == "fp32"} == on_luminance
 
 
 @pytest.mark.parametrize(("file", "arm"), VARIANTS.items())

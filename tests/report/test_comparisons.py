@@ -103,6 +103,12 @@ def test_without_label_conflicts_the_declared_family_is_the_same(tmp_path: Path)
         assert part.count("(exploratory)") == 3  # all but the declared pair by the declared metric
 
 
+def test_a_published_study_is_answered_with_its_tables() -> None:
+    refused = CliRunner().invoke(app, ["compare", str(PUBLISHED.parents[1])]).exception
+    assert isinstance(refused, LeukoError)
+    assert "confusion/NAME.csv (bicubic_" in str(refused)
+
+
 def test_tables_of_other_names_are_judged_and_planned_alike_and_a_loss_excludes_no_gain_of_0(tmp_path: Path) -> None:
     arms = []
     for arm in ("raw", "bicubic"):
@@ -122,7 +128,7 @@ def test_a_sentence_says_what_p_is_adjusted_for_and_images_that_name_no_source_a
     (found, _) = compare([one(draw(Design(runs=6), "accuracy", 0.0, 1, np.random.default_rng(0)), 0)])
     said, declared = (" ".join(sentences([replace(found, primary=True, declared=each)])) for each in (None, False))
     assert "p (Holm) is p after Holm's correction for all pairs of the same metric." in said
-    assert "correction for all claims, or all exploratory pairs, of the same" in declared
+    assert "correction for all declared pairs, or all other pairs, of the same" in declared
     cells = row(replace(found, difference=-0.0004, ci_low=-0.07, ci_high=0.0004, ci90_low=-0.05, ci90_high=-0.0001))
     assert cells[2:4] == ["0.0 (−7.0 … 0.0)", "−5.0 … 0.0"]
     part = replace(found, images=1400, without_source=1200)

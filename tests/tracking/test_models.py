@@ -139,7 +139,7 @@ print(*{known[top][0].lower() for name in names if (top := name.split(".")[0]) i
         (np.zeros((4, 4)), "has shape"),
         ([], "has shape"),
         ([[[1, 2, 3]], [[1, 2, 3], [4, 5, 6]]], "not a table of pixels"),
-        (np.zeros((1, 9, 3), np.uint8), "the image is 1x9; networks need 2 pixels a side"),
+        (np.zeros((1, 9, 3), np.uint8), "the image is 1x9; networks need at least 2 pixels a side"),
     ],
 )
 def test_what_is_no_image_is_refused_in_one_sentence(

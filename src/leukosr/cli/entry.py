@@ -44,7 +44,7 @@ COMMANDS: dict[str, dict[Callable[..., None], str]] = {
     "Your images": {
         images.predict: "cells/ --model outputs/case1/classify/raw --explain maps",
         images.enhance: "cells/ enhanced/ --weights outputs/demo/sr/srgan/last.safetensors",
-        images.segment: "cells/ --weights outputs/geometry_prior/sr/geometry_prior/last.safetensors --out maps",
+        images.segment: "cells/ --weights outputs/geometry_prior/sr/geometry_prior/seed-1/last.safetensors --out maps",
         stages.extract: "cells/ --out cropped",
     },
     "Claims": {

@@ -44,13 +44,15 @@ def compare(
     from leukosr.evaluate.arms.conflicts import without_conflicts
     from leukosr.evaluate.arms.declared import compare_declared, place_in_family, read_sidecar
     from leukosr.evaluate.arms.pairs import pair
-    from leukosr.evaluate.arms.predictions import column_names, names_of, read_predictions
+    from leukosr.evaluate.arms.predictions import column_names, names_of, read_predictions, refuse_folder
     from leukosr.evaluate.arms.sample_size import sample_size
     from leukosr.evaluate.arms.significance import MARGIN
     from leukosr.evaluate.arms.significance import compare as compare_pairs
     from leukosr.evaluate.arms.two_way import METRICS
     from leukosr.report import comparisons
 
+    for path in files:
+        refuse_folder(path)
     if len(files) < 2:
         raise LeukoError("name the predictions.csv of two arms or more")
     origins = [read_sidecar(path) for path in files]

@@ -197,5 +197,5 @@ def _encoded(kind: str, image: np.ndarray, options: list[int]) -> bytes:
 def large_enough(image: np.ndarray, name: str) -> np.ndarray:
     """The image. Raises LeukoError that calls it `name` where networks cannot take so few pixels."""
     if min(image.shape[:2]) < 2:
-        raise LeukoError(f"{name} is {image.shape[0]}x{image.shape[1]}; networks need 2 pixels a side")
+        raise LeukoError(f"{name} is {image.shape[0]}x{image.shape[1]}; networks need at least 2 pixels a side")
     return image

@@ -30,8 +30,8 @@ def resize(image: npt.NDArray[Any], size: tuple[int, int], kernel: Kernel) -> np
         raise LeukoError(f"the resampling kernel is {kernel!r}, expected one of {', '.join(RESAMPLING)}")
     if image.dtype not in (np.uint8, np.float32) or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise LeukoError(
-            f"Resampling takes a uint8 or float32 image of shape (height, width, 3), "
-            f"found {image.dtype} {image.shape}; convert it first."
+            "resampling takes a uint8 or float32 image of shape (height, width, 3), "
+            f"found {image.dtype} {image.shape}: convert it first"
         )
     if len(size) != 2 or min(size) < 1:
         raise LeukoError(f"the size to resample to is {size}, expected (height, width) of at least 1 each")

@@ -86,11 +86,14 @@ def conditional_row(found: Comparison) -> list[str]:
     return [NAMES[found.metric], *(p_text(p) for p in (over_runs, found.p_source, found.p_mcnemar))]
 
 
-def difference_text(found: Comparison, unit: str = "") -> str:
-    """`+1.2 (−0.3 … +2.7)`, in points; `+1.2 (2 runs: no interval)` where there are too few."""
+def difference_text(found: Comparison, unit: str = "", level: str = "") -> str:
+    """`+1.2 (−0.3 … +2.7)`, in points; `+1.2 (2 runs: no interval)` where there are too few.
+
+    unit: what follows the number. level: what follows the bounds.
+    """
     why = "one source" if found.ci_low is None else counted(found.runs, "run")
     bounds = _bounds(found, found.ci_low, found.ci_high) or f"{why}: no interval"
-    return f"{_points(found.difference)}{unit} ({bounds})"
+    return f"{_points(found.difference)}{unit} ({bounds}{level})"
 
 
 def has_interval(found: Comparison) -> bool:
@@ -123,7 +126,7 @@ def sentences(found: Sequence[Comparison]) -> Iterator[str]:
     for each in primary:
         yield f"{each.a} – {each.b}: {compared_on(each)}.{_left_open(each)}"
     if any(each.enough_runs for each in primary):
-        family = "pairs" if all(each.declared is None for each in found) else "claims, or all exploratory pairs,"
+        family = "pairs" if all(each.declared is None for each in found) else "declared pairs, or all other pairs,"
         yield f"p (Holm) is p after Holm's correction for all {family} of the same metric."
     yield about(primary)
     if any(each.declared is False for each in found):

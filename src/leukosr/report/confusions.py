@@ -110,10 +110,10 @@ def _our_sentence(params: Params, results: StudyResults, printed: PublishedConfu
     both = pair(predictions_of(results, changed), predictions_of(results, base))
     found = next(each for each in compare([both], "accuracy", params.study.margin) if each.primary)
     names = f"{results.experiments[changed].look.label} – {results.experiments[base].look.label}"
-    level = "95 % over runs and sources; " if has_interval(found) else ""
+    level = ", 95 % over runs and sources" if has_interval(found) else ""
     return (
-        f"Here, under {results.protocol}: {names} {difference_text(found, ' points of accuracy')} ({level}"
-        f"{found.runs} runs, {images_text(found)}): {found.verdict}, taken by itself."
+        f"Here, under {results.protocol}: {names} {difference_text(found, ' points of accuracy', level)}, "
+        f"{found.runs} runs, {images_text(found)}: {found.verdict}, taken by itself."
     )
 
 

@@ -136,9 +136,9 @@ def _assay_block(params: Params, results: StudyResults, found: tuple[str, str], 
 
 def assay_sentences(room: Comparison) -> list[str]:
     """Whether a design that gave this verdict on originals against bicubic could show an effect of SR."""
-    level = " (95 %)" if has_interval(room) else ""
-    difference = difference_text(room, f" points of {NAMES[room.metric]}")
-    size = f"{room.a} – {room.b}: {difference}{level}, {room.verdict}."
+    level = ", 95 %" if has_interval(room) else ""
+    difference = difference_text(room, f" points of {NAMES[room.metric]}", level)
+    size = f"{room.a} – {room.b}: {difference}, {room.verdict}."
     if room.verdict in SENSITIVE:
         return [f"Yes, {room.a} is better than {room.b}.", size]
     return [f"{CANNOT}: even {room.a} is not told from {room.b} as the better one.", size]

@@ -152,6 +152,8 @@ def judge_again(folder: Path, today: date) -> list[str]:
     if "Scores under both protocols" in page:
         page = _with_split_effects(snapshot, page)
     page = _without_intervals_of_few_trials(snapshot, page)
+    if snapshot.params.get("claims"):
+        page = VERDICT.sub(_marked, page)
     page = page.replace(re.findall(BADGE, page)[0], html.escape(snapshot.badge))
     page = _with_answer(page, verdict_answer(judged, snapshot.of_sr, snapshot.params["study"].get("caveat")))
     with new_file(folder / "index.html") as path:
@@ -208,6 +210,14 @@ def _judged(
         f"{git_commit()[:7]}; {len(changed)} of {len(now)} verdicts changed. Before: {html.escape(before)}."
         "</strong></p>\n"
     ), changed
+
+
+def _marked(row: re.Match[str]) -> str:
+    """A verdict by the metric that was not declared, with its mark, wherever on the page it stands."""
+    first, second, word, metric = row.groups()
+    if metric not in NAMES.values() or word.endswith(EXPLORATORY):
+        return row[0]
+    return row[0].replace(f"<td>{word}</td>", f"<td>{word}{EXPLORATORY}</td>")
 
 
 def _with_answer(page: str, answer: Answer) -> str:

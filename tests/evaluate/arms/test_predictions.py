@@ -28,7 +28,8 @@ def test_a_file_is_read_with_its_classes(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_refused_with_the_tables_in_it(tmp_path: Path) -> None:
-    with pytest.raises(LeukoError, match=r"is a folder: name the predictions\.csv of an arm"):
+    (tmp_path / "mine.csv").write_text(GOOD)
+    with pytest.raises(LeukoError, match=r"is a folder: name a CSV file in it, which has mine\.csv"):
         read_predictions(tmp_path, "arm")
     (tmp_path / "raw" / "paper").mkdir(parents=True)
     (tmp_path / "raw" / "paper" / "predictions.csv").write_text(GOOD)
@@ -38,7 +39,9 @@ def test_a_folder_is_refused_with_the_tables_in_it(tmp_path: Path) -> None:
     confusion.mkdir(parents=True)
     for name in ("raw", "bicubic"):
         (confusion / f"{name}.csv").write_text(GOOD)
-    with pytest.raises(LeukoError, match=r"of its experiments are .*confusion.NAME\.csv \(bicubic, raw\)"):
+    with pytest.raises(LeukoError, match=r"is a folder: name a CSV file in it, which has bicubic\.csv, raw\.csv"):
+        read_predictions(confusion, "arm")
+    with pytest.raises(LeukoError, match=r"its experiments' predictions are .*confusion.NAME\.csv \(bicubic, raw\)"):
         read_predictions(tmp_path, "arm")
 
 

@@ -89,7 +89,7 @@ def compare_declared(
 
     A claim whose predictions are not here counts as one that fails, which makes no verdict easier. What was not
     declared (`places` None), was run with other seeds, or is asked by another metric or margin, is marked as such and a
-    family of its own; so is the metric beside the declared one.
+    family of its own. The other metric of a declared pair keeps its family, but is marked, too.
     """
     as_asked = (metric, margin) == (claims.metric, claims.margin)
     declared = [

@@ -44,8 +44,7 @@ def read_predictions(path: Path, name: str, columns: Mapping[str, str] | None = 
 
     Raises LeukoError that names the file and what is wrong with it.
     """
-    if path.is_dir():
-        raise LeukoError(f"{path} is a folder: {_tables_in(path)}")
+    refuse_folder(path)
     called = {**{column: column for column in COLUMNS}, **(columns or {})}
     remedy = "; say what yours are called, e.g. --columns true=label,image=file"
     try:
@@ -86,15 +85,14 @@ def read_predictions(path: Path, name: str, columns: Mapping[str, str] | None = 
     return Predictions(name, table[kept], named or tuple(sorted(occurring)), notes)
 
 
-def _tables_in(folder: Path) -> str:
-    """What to name instead of a folder of predictions."""
-    snapshot = folder / "plots" / "confusion"
-    tables = sorted(snapshot.glob("*.csv") if snapshot.is_dir() else folder.rglob("predictions.csv"))
-    if not tables:
-        return "name the predictions.csv of an arm"
+def refuse_folder(path: Path) -> None:
+    """Raise LeukoError for a folder of a study or a snapshot, with the tables of predictions in it."""
+    snapshot = path / "plots" / "confusion"
     if snapshot.is_dir():
-        return f"the predictions of its experiments are {snapshot}/NAME.csv ({listed([each.stem for each in tables])})"
-    return f"name a table in it, e.g. {tables[0]}"
+        tables = [each.stem for each in sorted(snapshot.glob("*.csv"))]
+        raise LeukoError(f"{path} is a folder: its experiments' predictions are {snapshot}/NAME.csv ({listed(tables)})")
+    if (inside := next(path.rglob("predictions.csv"), None)) is not None:
+        raise LeukoError(f"{path} is a folder: name a table in it, e.g. {inside}")
 
 
 def column_names(texts: Sequence[str]) -> dict[str, str]:

@@ -51,7 +51,7 @@ class Comparison:
     large as this are excluded (ci90_high, at least 0). frequency: share of pairs of runs in which a is higher;
     p_improvement: with ties as one half.
     sources: an image that names none counts as one of its own; without_source: how many images do so.
-    declared: whether the comparison was declared before the first run; None where nothing says.
+    declared: whether the comparison was declared before the first run, by this metric; None where nothing says.
     Conditional figures, which decide nothing: p_runs (sign flips over paired runs, these sources given), p_source (over
     known sources, by accuracy, these runs given), p_mcnemar (exact, for one run and one image of each known source).
     """
