@@ -102,7 +102,9 @@ def _maps(folder: Path, params: Params, results: StudyResults, note: str) -> lis
         ]
         for name, arm in arms.items()
     ]
-    _draw_maps(folder / "maps.png", params, results, arms, note)
+    fitted = {name: arm for name, arm in arms.items() if name not in free}
+    if fitted:
+        _draw_maps(folder / "maps.png", params, results, fitted, note)
     words = [
         "Dice of the map that a network predicts from the low-resolution image, against the mask of the original: mean "
         "over images. A map that is good on its own need not be what improves the image; the rows with shuffled and "
@@ -116,9 +118,9 @@ def _maps(folder: Path, params: Params, results: StudyResults, note: str) -> lis
     table = TableOfBlock("Dice, mean ± sd over images", ("arm", *parts), rows)
     caption = (
         "The first test images by name, their low resolution, which the networks see, their masks, and the maps of "
-        "networks: nucleus white, cytoplasm grey."
+        "networks that learnt them: nucleus white, cytoplasm grey."
     )
-    return [Block("Predicted maps", words, [table], {"maps": caption})]
+    return [Block("Predicted maps", words, [table], {"maps": caption} if fitted else {})]
 
 
 def _has_free_map(params: Params, arm: str) -> bool:
