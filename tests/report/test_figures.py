@@ -133,6 +133,16 @@ def test_large_images_are_reduced_for_the_grid(outputs: Path) -> None:
     assert view.size == (512, 1024)
 
 
+def test_a_long_title_of_an_arm_stays_above_its_column(results: StudyResults, tmp_path: Path, shown: list[str]) -> None:
+    cell = read_cell(results.layout, "TEST/eosinophil/2", ARMS, crop=0.4, label="eosinophil", captions={})
+    looks = {arm: Look("RealESRGAN_x4plus, trained further with L1", "#7F7F7F") for arm in ARMS}
+    arm_grid(tmp_path / "grid.png", [cell], looks, NOTE)
+    titles = [text.split("\n") for text in shown if text.startswith("RealESRGAN")]
+    assert len(titles) == len(ARMS) and all(
+        title[:-1] == ["RealESRGAN_x4plus,", "trained further with L1"] for title in titles
+    )
+
+
 def test_a_missing_image_of_the_grid_names_its_stage(outputs: Path) -> None:
     (outputs / "demo/arms/srgan/TEST/eosinophil/2.png").unlink()
     with pytest.raises(LeukoError, match="dvc repro upscale@srgan"):

@@ -127,7 +127,9 @@ def dose_response(
 
 
 def rejudge(
-    snapshots: Annotated[list[Path] | None, typer.Argument(help="Folders of results/; by default all with verdicts.")] = None,
+    snapshots: Annotated[
+        list[Path] | None, typer.Argument(help="Folders of results/; by default all with verdicts.")
+    ] = None,
 ) -> None:
     """Judge published studies again by today's rules, from the predictions stored with them."""
     from datetime import date

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,6 +21,7 @@ from leukosr.report.style import Look, new_figure, size_text
 
 RGB = NDArray[np.uint8]
 
+LETTERS = 12.5  # of a title, to an inch
 CELL_PIXELS = 360  # more than a cell of the grid shows; larger images are reduced to it first
 
 
@@ -82,7 +84,9 @@ def arm_grid(path: Path, cells: Sequence[GridCell], looks: Mapping[str, Look], n
     height, width = cells[0].views[arms[-1]].whole.shape[:2]
     side = min(2.0, 10.0 / len(arms))
     tall = side * height / width
-    left, head, gap, between = 0.42, 0.46, 0.04, 0.3
+    titles = {arm: wrap(looks[arm].label, int(side * LETTERS), break_long_words=False) for arm in arms}
+    lines = max(map(len, titles.values()))
+    left, head, gap, between = 0.42, 0.29 + 0.17 * lines, 0.04, 0.3
     block = 2 * tall + gap + between
     with new_figure(
         path, left + len(arms) * (side + gap), head + len(cells) * block, note, dpi=130, photo=True
@@ -98,7 +102,8 @@ def arm_grid(path: Path, cells: Sequence[GridCell], looks: Mapping[str, Look], n
                 _mark(above, view, looks[arm].colour)
                 below.set_xlabel(cell.captions.get(arm, ""), fontsize=8.5, labelpad=2)
                 if row == 0:
-                    above.set_title(f"{looks[arm].label}\n{size_text(*view.size)}", fontsize=10, loc="center", pad=4)
+                    title = "\n".join((*titles[arm], size_text(*view.size)))
+                    above.set_title(title, fontsize=10, loc="center", pad=4)
                 if column == 0:
                     above.set_ylabel(cell.label, fontsize=9)
                     below.set_ylabel("zoomed", fontsize=8.5, color="#555555")
