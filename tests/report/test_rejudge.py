@@ -14,7 +14,7 @@ from leukosr.errors import LeukoError
 from leukosr.report.rejudge import judge_again
 
 ROOT = Path(__file__).resolve().parents[2]
-SNAPSHOTS = sorted(path.parents[1] for path in (ROOT / "results").glob("*/plots/confusion"))
+SNAPSHOTS = sorted({path.parents[2] for path in (ROOT / "results").glob("*/plots/confusion/*.csv")})
 DECLARED = [each for each in SNAPSHOTS if yaml.safe_load((each / "params.yaml").read_text()).get("claims")]
 
 

@@ -136,7 +136,7 @@ def rejudge(
 
     from leukosr.report.rejudge import judge_again
 
-    judged = (path.parents[1] for path in Path("results").glob("*/plots/confusion"))  # others have no verdicts
+    judged = {path.parents[2] for path in Path("results").glob("*/plots/confusion/*.csv")}  # others have no verdicts
     folders = snapshots or sorted(folder for folder in judged if (folder / "index.html").is_file())
     changed = [sentence for folder in folders for sentence in judge_again(folder, date.today())]
     for sentence in changed:

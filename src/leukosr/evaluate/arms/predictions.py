@@ -88,8 +88,7 @@ def read_predictions(path: Path, name: str, columns: Mapping[str, str] | None = 
 def refuse_folder(path: Path) -> None:
     """Raise LeukoError for a folder of a study or a snapshot, with the tables of predictions in it."""
     snapshot = path / "plots" / "confusion"
-    if snapshot.is_dir():
-        tables = [each.stem for each in sorted(snapshot.glob("*.csv"))]
+    if tables := [each.stem for each in sorted(snapshot.glob("*.csv"))]:
         raise LeukoError(f"{path} is a folder: its experiments' predictions are {snapshot}/NAME.csv ({listed(tables)})")
     if (inside := next(path.rglob("predictions.csv"), None)) is not None:
         raise LeukoError(f"{path} is a folder: name a table in it, e.g. {inside}")
