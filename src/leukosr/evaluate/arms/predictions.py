@@ -87,6 +87,8 @@ def read_predictions(path: Path, name: str, columns: Mapping[str, str] | None = 
 
 def refuse_folder(path: Path) -> None:
     """Raise LeukoError for a folder of a study or a snapshot, with the tables of predictions in it."""
+    if not os.path.isdir(path):  # False, too, for a name that no file can have
+        return
     snapshot = path / "plots" / "confusion"
     if tables := [each.stem for each in sorted(snapshot.glob("*.csv"))]:
         raise LeukoError(f"{path} is a folder: its experiments' predictions are {snapshot}/NAME.csv ({listed(tables)})")
