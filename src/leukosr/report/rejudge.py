@@ -214,7 +214,7 @@ def _judged(
 
 def _marked(row: re.Match[str]) -> str:
     """A verdict by the metric that was not declared, with its mark, wherever on the page it stands."""
-    first, second, word, metric = row.groups()
+    *_, word, metric = row.groups()
     if metric not in NAMES.values() or word.endswith(EXPLORATORY):
         return row[0]
     return row[0].replace(f"<td>{word}</td>", f"<td>{word}{EXPLORATORY}</td>")
