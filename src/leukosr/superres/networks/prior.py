@@ -2,8 +2,8 @@
 
 The paper's figure is only partly legible and its code is not public. Read here as follows, and pinned in a test: the
 concatenated features are fused by a conv3 with LeakyReLU to `features` channels before the decoder's blocks; in a block
-LeakyReLU follows both convolutions, before the skip; nothing is added to the output (`residual` 1, as in the cpu
-column, adds the enlarged input); each channel of the map is a probability of its own, by a sigmoid.
+LeakyReLU follows both convolutions, before the skip; nothing is added to the output (`residual` 1 adds the enlarged
+input); each channel of the map is a probability of its own, by a sigmoid.
 """
 
 from itertools import pairwise
