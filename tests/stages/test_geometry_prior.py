@@ -127,7 +127,7 @@ def test_the_page_compares_arms_and_names_no_classifier(finished: Context) -> No
     page = (finished.layout.report / "index.html").read_text()
     said = (
         "Differences of PSNR", "Predicted maps", "luminance (Y of BT.601, 16 to 235)", "not rounded to 8 bits",
-        "published, other data", "36.68",
+        "published, other data", "36.68", "the first of each source by name",
     )  # fmt: skip
     for words in said:
         assert words in page

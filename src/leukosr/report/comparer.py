@@ -98,7 +98,10 @@ def comparer(params: Params, results: StudyResults, room: int) -> Comparer | Non
     height, width = params.image.height, params.image.width
     data = {"arms": shown, "cells": cells, "start": _start(params, arms), "ratio": width / height}
     beyond = len(cells) > len(chosen_images(results, FIRST))
-    return Comparer(data, _words(params, len(cells), bool(said), beyond), bool(said))
+    group = "class" if results.experiments else "source"
+    return Comparer(
+        data, _words(params, f"the first of each {group} by name", len(cells), bool(said), beyond), bool(said)
+    )
 
 
 def _read_all(params: Params, results: StudyResults, arms: Sequence[str], image: str) -> dict[str, RGB]:
@@ -140,8 +143,8 @@ def _start(params: Params, arms: Sequence[str]) -> list[str]:
     return [plain[-1], made[-1]] if plain and made else list(arms[:2])
 
 
-def _words(params: Params, count: int, classified: bool, beyond: bool) -> str:
-    """What is shown; `beyond`: also cells that were chosen because the arms' classifiers disagree."""
+def _words(params: Params, first: str, count: int, classified: bool, beyond: bool) -> str:
+    """What is shown; `first`: what comes first. `beyond`: cells follow about which the arms' classifiers disagree."""
     disputed = ", then those that the arms' classifiers disagree about most" if beyond else ""
     larger = max(params.image.height, params.image.width) > LARGEST
     part = f" Of each the part around the nucleus, {LARGEST} pixels of the original long, is shown." if larger else ""
@@ -150,7 +153,7 @@ def _words(params: Params, count: int, classified: bool, beyond: bool) -> str:
         if classified
         else ""
     )
-    return f"{counted(count, 'test image')}, pixel for pixel: the first of each class by name{disputed}.{part}{named}"
+    return f"{counted(count, 'test image')}, pixel for pixel: {first}{disputed}.{part}{named}"
 
 
 def galleries(params: Params, results: StudyResults) -> list[Gallery]:
