@@ -2,9 +2,14 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import Future
 from itertools import islice
+from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
@@ -70,6 +75,31 @@ def test_stopping_early_leaves_the_rest_undone(tmp_path: Path) -> None:
     next(results)
     results.close()  # type: ignore[attr-defined]
     assert 1 <= len(list(tmp_path.iterdir())) < 1000
+
+
+def test_an_end_that_reaches_the_workers_too_prints_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    cancel, failures = Future.cancel, []
+
+    def cancel_slowly(future: Future[object]) -> bool:
+        cancelled = cancel(future)
+        if cancelled and threading.current_thread() is threading.main_thread():
+            time.sleep(0.05)  # long enough for the pool to find its workers dead
+        return cancelled
+
+    monkeypatch.setattr(Future, "cancel", cancel_slowly)
+    monkeypatch.setattr(threading, "excepthook", failures.append)
+    results = ordered_map(eval, ["__import__('time').sleep(0.05)"] * 100, 2)
+    next(results)
+
+    def end_all() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        for worker in active_children():
+            worker.terminate()
+
+    threading.Timer(0.2, end_all).start()
+    with pytest.raises(KeyboardInterrupt):
+        list(results)
+    assert failures == []
 
 
 def test_nothing_gives_nothing() -> None:

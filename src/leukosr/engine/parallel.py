@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -50,16 +51,25 @@ def ordered_map(function: Callable[[Item], Result], items: Sequence[Item], worke
     if workers <= 1 or len(items) < 4 * workers:
         yield from map(function, items)
         return
-    chunk = max(1, min(64, len(items) // (workers * 4)))
+    size = max(1, min(64, len(items) // (workers * 4)))
     # spawn: the same behaviour on every system, and no copy of torch's threads
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         try:
             with without_interrupts(), _worker_environment():
-                results = pool.map(function, items, chunksize=chunk)
-            yield from results
+                # not pool.map: it cancels what is left from this thread, and where the workers received SIGTERM too,
+                # Python 3.11's own thread finds cancelled work and ends with a traceback
+                starts = range(0, len(items), size)
+                waiting = deque(pool.submit(_apply, function, items[start : start + size]) for start in starts)
+            while waiting:
+                yield from waiting.popleft().result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _apply(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """What one task of a worker is: several items, as sending each one singly would cost more than most take."""
+    return [function(item) for item in items]
 
 
 @contextmanager
