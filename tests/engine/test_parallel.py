@@ -78,7 +78,8 @@ def test_stopping_early_leaves_the_rest_undone(tmp_path: Path) -> None:
 
 
 def test_an_end_that_reaches_the_workers_too_prints_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    cancel, failures = Future.cancel, []
+    cancel = Future.cancel
+    failures: list[threading.ExceptHookArgs] = []
 
     def cancel_slowly(future: Future[object]) -> bool:
         cancelled = cancel(future)
