@@ -88,12 +88,14 @@ def sync(params: ParamsFile = PARAMS) -> None:
 def publish(
     name: Annotated[str, typer.Option(help="The folder below results/ to write.")], params: ParamsFile = PARAMS
 ) -> None:
-    """Copy the report and metrics of a finished study to results/NAME, for git."""
+    """Copy the report and metrics of a finished study to results/NAME, for git; an earlier snapshot is replaced."""
     from leukosr.report.publish import publish_results
 
     settings = load_params(params)
-    folder = publish_results(settings, params, Layout(settings.study.name), Path("results") / name)
-    console.print(f"publish: {folder}; commit it with git")
+    target = Path("results") / name
+    replaced = ", in place of the earlier snapshot" if target.exists() else ""
+    publish_results(settings, params, Layout(settings.study.name), target)
+    console.print(f"publish: {target}{replaced}; commit it with git")
 
 
 def side_by_side(

@@ -141,7 +141,7 @@ def assay_sentences(room: Comparison) -> list[str]:
     size = f"{room.a} – {room.b}: {difference}, {room.verdict}."
     if room.verdict in SENSITIVE:
         return [f"Yes, {room.a} is better than {room.b}.", size]
-    return [f"{CANNOT}: even {room.a} is not told from {room.b} as the better one.", size]
+    return [f"{CANNOT}: it does not even show {room.a} to be better than {room.b}.", size]
 
 
 def _compared(params: Params, first: Predictions, second: Predictions) -> Comparison:

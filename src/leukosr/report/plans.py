@@ -62,7 +62,9 @@ def components_sentence(found: Components) -> str:
 
 
 def needed_sentence(found: Plan) -> str:
-    """How many runs it takes, or that no number of them suffices."""
+    """How many runs it takes, or that no number of them suffices. Where there is no gain to find: to show as much."""
+    if found.difference == 0:
+        return _none_to_find(found)
     aim, smallest = f"{100 * found.aim:.0f} %", found.smallest_difference_with_infinite_runs
     size, more, per = f"{found.at.sources} sources", "more sources", ""
     if found.at.sr_seeds > 1:
@@ -78,6 +80,14 @@ def needed_sentence(found: Plan) -> str:
         f"{found.runs_needed:,} runs{per} show {_points(found.difference)} with {aim} power at {size}; endless runs "
         f"would show {_points(smallest)}."
     )
+
+
+def _none_to_find(found: Plan) -> str:
+    at, aim = (found.at.sources, found.at.sr_seeds), f"{100 * found.aim:.0f} %"
+    here = [each for each in found.grid if (each.size.sources, each.size.sr_seeds) == at]
+    enough = [each.size.runs for each in here if each.power["equivalent"] >= found.aim]
+    runs = f"{min(enough):,} runs show" if enough else "no number of runs in this table shows"
+    return f"There is no gain to find; {runs} that arms are equivalent with {aim} power at {found.at.sources} sources."
 
 
 def _points(fraction: float) -> str:

@@ -85,7 +85,7 @@ def _reproducibility(params: Params, versions: Mapping[str, str], command: str) 
         Item("REFORMS 2a, CLAIM 7", "the data, with a link or DOI", _said(params, "data_origin")),
         Item("REFORMS 2b, CLAIM 23", "the code and its version; software", packages),
         Item("REFORMS 2c", "the computing infrastructure", "Device, precision, threads: metrics.json of stages."),
-        Item("REFORMS 2d, 2e", "instructions and a script that make the results again", f"`{command}`"),
+        Item("REFORMS 2d, 2e", "instructions and a script that makes the results again", f"`{command}`"),
     ]
 
 

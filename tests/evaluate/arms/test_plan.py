@@ -92,6 +92,13 @@ def test_few_sources_show_no_difference_however_large() -> None:
     assert "even endless runs show no difference" in needed_sentence(found)
 
 
+@pytest.mark.parametrize(("sources", "said"), [(60, "6 runs show that arms are equivalent"), (6, "no number of runs")])
+def test_where_there_is_no_gain_it_says_what_shows_as_much(sources: int, said: str) -> None:
+    sizes = [Size(runs, sources) for runs in (6, 8)]
+    found = plan(KNOWN, Question(0.0, 0.05), sizes, sizes[0])
+    assert said in needed_sentence(found) and "80 % power" in needed_sentence(found)
+
+
 def test_power_of_equal_arms_is_split_between_equivalent_no_gain_and_inconclusive() -> None:
     expected, found = power(components_of(PILOT, 0.0), Size(8, 60), Question(0.0, 0.05)), simulated(PILOT, 0.0, 0.05)
     assert found["equivalent"] > 0.3 and found["inconclusive"] > 0.02
