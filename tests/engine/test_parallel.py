@@ -91,9 +91,12 @@ def test_an_end_that_reaches_the_workers_too_prints_no_traceback(monkeypatch: py
     monkeypatch.setattr(threading, "excepthook", failures.append)
     results = ordered_map(eval, ["__import__('time').sleep(0.05)"] * 100, 2)
     next(results)
+    main = threading.main_thread().ident
+    assert main is not None
 
     def end_all() -> None:
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.pthread_kill(main, signal.SIGINT)
+        time.sleep(0.01)  # this process is the first to know
         for worker in active_children():
             worker.terminate()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from glob import glob
 from pathlib import Path
 
 import pandas as pd
@@ -92,8 +93,10 @@ def refuse_folder(path: Path) -> None:
     snapshot = path / "plots" / "confusion"
     if tables := [each.stem for each in sorted(snapshot.glob("*.csv"))]:
         raise LeukoError(f"{path} is a folder: its experiments' predictions are {snapshot}/NAME.csv ({listed(tables)})")
-    if (inside := next(path.rglob("predictions.csv"), None)) is not None:
-        raise LeukoError(f"{path} is a folder: name a table in it, e.g. {inside}")
+    # no deeper than a study's outputs go, as the folder may be anyone's home; glob skips what vanishes meanwhile
+    for above in ("", "*/", "*/*/", "*/*/*/"):
+        if inside := sorted(glob(f"{above}predictions.csv", root_dir=path)):
+            raise LeukoError(f"{path} is a folder: name a table in it, e.g. {path / inside[0]}")
 
 
 def column_names(texts: Sequence[str]) -> dict[str, str]:
