@@ -112,8 +112,8 @@ def _streams_at_once(variance: Variance, point: float, unit: str) -> Iterator[st
         return
     if variance.components.residual is not None:
         apart = variance.components.residual.sd / point
-        differ = f"differ by an sd of {apart:.2f} {unit}" if apart else "are equal"
-        yield f"Exact repeats {differ}: that much is the hardware."
+        differ = f"differ by an sd of {apart:.2f} {unit}: that is the hardware"
+        yield f"Exact repeats {differ if apart else 'are equal, so the hardware adds nothing'}."
     added, (spread, *others) = variance.added_sd, variance.by_learning_rate.values()
     if others or spread.sd is None or spread.sd.ci_low is None or spread.sd.ci_high is None:
         return

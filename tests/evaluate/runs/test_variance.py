@@ -97,7 +97,7 @@ def one_at_a_time(tmp_path: Path, interaction: float, noise: float) -> list[str]
 @pytest.mark.slow
 def test_streams_that_do_not_add_up_are_told(tmp_path: Path) -> None:
     adding = "\n".join(one_at_a_time(tmp_path, 0.0, 0.0))
-    assert "Exact repeats are equal: that is the hardware." in adding
+    assert "Exact repeats are equal, so the hardware adds nothing." in adding
     assert "if the streams added up it would be" in adding and ", which the interval does not exclude." in adding
     assert "They do more together than by themselves." in "\n".join(one_at_a_time(tmp_path, 0.15, 0.0))
     assert "Exact repeats differ by an sd of 0." in "\n".join(one_at_a_time(tmp_path, 0.0, 0.002))
