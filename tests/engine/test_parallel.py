@@ -100,9 +100,14 @@ def test_an_end_that_reaches_the_workers_too_prints_no_traceback(monkeypatch: py
         for worker in active_children():
             worker.terminate()
 
-    threading.Timer(0.2, end_all).start()
-    with pytest.raises(KeyboardInterrupt):
-        list(results)
+    # a shell's background jobs, and so this test in one, ignore SIGINT
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        threading.Timer(0.2, end_all).start()
+        with pytest.raises(KeyboardInterrupt):
+            list(results)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert failures == []
 
 
