@@ -112,6 +112,21 @@ def test_what_is_frozen_stays_as_it_was_and_all_else_trains(name: str, frozen: s
         assert {key.rpartition(".")[0] for key in changed} <= parts
 
 
+@pytest.mark.parametrize("head", [Head(), Head(dropout=0.2), Head(hidden=(8,))])
+def test_a_head_may_start_as_any_linear_layer(head: Head) -> None:
+    architecture = Architecture(backbone="timm/tf_efficientnet_lite0", head=head)
+    drawn = build(architecture, head_start="linear")
+    last = [part for part in drawn.network.get_submodule(drawn.head).modules() if isinstance(part, nn.Linear)][-1]
+    most = last.in_features**-0.5
+    assert 0.8 * most < last.weight.abs().max() <= most
+    assert last.bias.abs().max() <= most
+    wide = build(architecture)
+    assert torch.equal(wide.network.conv_stem.weight, drawn.network.conv_stem.weight), "the backbone starts alike"
+    if not head.hidden:
+        library = [part for part in wide.network.get_submodule(wide.head).modules() if isinstance(part, nn.Linear)][-1]
+        assert 0.45 < library.weight.abs().max() <= 0.5, "timm: 1/√classes"
+
+
 def test_the_last_stage_of_a_resnet_is_its_fourth() -> None:
     network = build(RESNET50, frozen="all_but_last_stage")
     trained = {name.split(".")[1] for name, parameter in network.named_parameters() if parameter.requires_grad}

@@ -13,13 +13,14 @@ import torch
 import torchvision.models
 from torch import Tensor, nn
 
-from leukosr.classify.parts import freeze, last_stages, pool, replace_batch_norm, replace_head
+from leukosr.classify.parts import freeze, last_stages, pool, replace_batch_norm, replace_head, restart_head
 from leukosr.classify.pretrained import load_pretrained
 from leukosr.classify.settings import Architecture
 from leukosr.errors import LeukoError
 from leukosr.quoting import meant, short
 
 Frozen = Literal["none", "backbone", "all_but_last_stage"]
+HeadStart = Literal["backbone", "linear"]
 
 # what is taken off an image in 0 … 1, and what it is divided by, channel by channel
 NORMALISATIONS: dict[str, tuple[Sequence[float], Sequence[float]]] = {
@@ -44,15 +45,21 @@ class ClassifierNetwork(nn.Module):
     """A backbone with a head of its own: N x 3 x H x W RGB in [0, 1] to N x `classes` logits.
 
     `weights` are those of everything but the head: none (random, from torch's global generator), imagenet (the newest
-    that torchvision or timm has), imagenet_v1 and imagenet_v2 (torchvision's), or pretrained/NAME (a file). Raises
-    LeukoError for an unknown backbone, and for weights that cannot be fetched or are those of another network.
+    that torchvision or timm has), imagenet_v1 and imagenet_v2 (torchvision's), or pretrained/NAME (a file). The head's
+    are random: `head_start` says whose. Raises LeukoError for an unknown backbone, and for weights that cannot be
+    fetched or are those of another network.
     """
 
     mean: Tensor
     sd: Tensor
 
     def __init__(
-        self, architecture: Architecture, classes: int, weights: str = "none", frozen: Frozen = "none"
+        self,
+        architecture: Architecture,
+        classes: int,
+        weights: str = "none",
+        frozen: Frozen = "none",
+        head_start: HeadStart = "backbone",
     ) -> None:
         super().__init__()
         self.network = build_backbone(architecture.backbone, classes, weights)
@@ -63,6 +70,8 @@ class ClassifierNetwork(nn.Module):
         if architecture.norm_layers != "batch":
             replace_batch_norm(self.network, groups=GROUPS if architecture.norm_layers == "group" else 1)
         replace_head(self.network, self.head, architecture.head, classes)
+        if head_start == "linear":
+            restart_head(self.network, self.head)
         mean, sd = (torch.tensor(values).view(1, 3, 1, 1) for values in NORMALISATIONS[architecture.normalisation])
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("sd", sd, persistent=False)

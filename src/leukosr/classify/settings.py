@@ -82,6 +82,11 @@ class Classifier(Architecture):
         description="what the backbone starts from; none: random weights; imagenet…: downloaded once"
     )
     reads: str = Field(description="internal: file of `weights`, which DVC watches")
+    head_start: Literal["backbone", "linear"] = Field(
+        default="backbone",
+        description="initial weights of the last layer; backbone: as its library draws them, timm's EfficientNets widely; "
+        "linear: uniform in ±1/√inputs",
+    )
     frozen: Literal["none", "backbone", "all_but_last_stage"] = Field(
         description="part of the backbone that keeps its weights"
     )

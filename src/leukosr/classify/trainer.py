@@ -78,7 +78,9 @@ class ClassifierTraining:
         self.compiling: Compiling = compiling
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(seed, "init", *self.own))
-            self.model: nn.Module = ClassifierNetwork(settings, num_classes, settings.weights, settings.frozen)
+            self.model: nn.Module = ClassifierNetwork(
+                settings, num_classes, settings.weights, settings.frozen, settings.head_start
+            )
         place(processes.synchronised(self.model), device, settings.channels_last)
         if processes.count > 1:
             _check_synchronised(self.model, settings.backbone)
