@@ -93,9 +93,10 @@ class Params(Section):
         check_sr_folds(self)
         for name, extraction in self.extract.items():
             check_extraction(name, extraction, self)
-        if unknown := [name for name in self.report.looks if name not in self.arms]:
+        if unknown := [name for name in self.report.looks if name not in (*self.arms, *self.classify)]:
             raise ValueError(
-                f"report.looks: unknown arm '{unknown[0]}'; the arms of this study are {', '.join(self.arms)}"
+                f"report.looks: '{unknown[0]}' is neither an arm nor an experiment of this study; they are "
+                f"{', '.join(dict.fromkeys((*self.arms, *self.classify)))}"
             )
         for name, train in self.train_sr.items():
             check_patch(name, train, self.image)

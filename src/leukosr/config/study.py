@@ -63,9 +63,9 @@ class FindSources(Section):
 
 
 class ArmLook(Section):
-    """How reports show an arm."""
+    """How reports show an arm, or an experiment that has no arm of its name."""
 
-    title: str | None = Field(default=None, description="title in tables and figures; null: the name of the arm")
+    title: str | None = Field(default=None, description="title in tables and figures; null: its name")
     colour: Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}$")] | None = Field(
         default=None, description="colour in figures, e.g. #56B4E9; null: the next free one"
     )

@@ -36,7 +36,10 @@ class Study(Section):
         description="pairs of experiments that are compared; null: those by a network with those of other LR images"
     )
     published: (
-        Literal["case1", "case2", "geometry_prior_x4", "geometry_prior_x8", "histopathology", "enhancement"] | None
+        Literal[
+            "case1", "case2", "geometry_prior_x4", "geometry_prior_x8", "histopathology", "enhancement", "srgan_vgg19"
+        ]
+        | None
     ) = Field(description="paper whose printed figures the report sets beside its own; null: none")
     caveat: str | None = Field(description="sentence that the report sets under its results; null: none")
 

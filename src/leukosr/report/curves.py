@@ -50,7 +50,8 @@ def sr_curves(path: Path, look: Look, history: pd.DataFrame, note: str) -> None:
 def classifier_curves(path: Path, look: Look, history: pd.DataFrame, note: str) -> None:
     """Training loss and accuracy of one experiment by epoch: a thin line per training, a thick one for their mean.
 
-    `history` has the columns of classify/<experiment>/<protocol>/history.csv; accuracy is a fraction, shown in percent.
+    A dashed line is the mean on validation images, where there are any. `history` has the columns of
+    classify/<experiment>/<protocol>/history.csv; accuracy is a fraction, shown in percent.
     """
     with new_figure(path, 5.6, 2.7, note) as figure:
         panels = figure.subplots(1, 2)
@@ -63,6 +64,9 @@ def classifier_curves(path: Path, look: Look, history: pd.DataFrame, note: str) 
                 panel.plot(run["epoch"], factor * run[column], color=look.colour, linewidth=0.9, marker=".", alpha=0.6)
             mean = factor * history.groupby("epoch")[column].mean()
             panel.plot(mean.index, mean, color="black", linewidth=1.8, marker=".", label=f"mean of {runs}")
+            if f"val_{column}" in history:
+                seen = factor * history.groupby("epoch")[f"val_{column}"].mean()
+                panel.plot(seen.index, seen, color="black", linewidth=1.4, linestyle="--", label="on validation images")
             panel.set_xlabel("epoch")
             panel.set_ylabel(label)
             panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

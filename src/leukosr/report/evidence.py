@@ -18,6 +18,7 @@ from leukosr.report.cells import help_block, reliability_block
 from leukosr.report.comparisons import HEADS, NAMES, difference_text, has_interval
 from leukosr.report.confusions import confusion_blocks
 from leukosr.report.extraction import extraction_blocks
+from leukosr.report.networks import network_blocks
 from leukosr.report.quality_blocks import quality_blocks
 from leukosr.report.results import StudyResults
 from leukosr.report.tables import mean_sd
@@ -40,6 +41,7 @@ def evidence(folder: Path, params: Params, results: StudyResults, note: str) -> 
     blocks = []
     if results.experiments:
         blocks += confusion_blocks(folder, params, results, suffix, note)
+        blocks += network_blocks(params.study.published, results)
         blocks += assay_blocks(params, results)
         pairs = [each for each in _pairs(params, results) if set(each) <= set(results.experiments)]
         if pairs:

@@ -62,6 +62,40 @@ class PublishedConfusions:
     facts: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class PublishedNetwork:
+    """What was printed for one classification network, in training, validation and test: accuracy in percent, loss."""
+
+    accuracy: tuple[float, float, float]
+    loss: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class PublishedNetworks:
+    """Scores of networks that a study printed, by the names of our experiments; `per_class` are those of one of them.
+
+    The values of `per_class` are precision, recall and F1 as fractions, and the number of test images.
+    """
+
+    source: str
+    networks: Mapping[str, PublishedNetwork]
+    per_class_of: str
+    per_class: Mapping[str, tuple[float, float, float, int]]
+    facts: tuple[str, ...]
+
+
+def published_networks(key: str | None) -> PublishedNetworks | None:
+    """The scores by network of the published study `key`; None where it printed none."""
+    entry = published_facts()[key] if key else {}
+    if "networks" not in entry:
+        return None
+    networks = {
+        name: PublishedNetwork(tuple(each["accuracy"]), tuple(each["loss"])) for name, each in entry["networks"].items()
+    }
+    classes = {name: tuple(each) for name, each in entry["per_class"].items()}
+    return PublishedNetworks(entry["source"], networks, entry["per_class_of"], classes, tuple(entry["facts"]))
+
+
 def published_confusions(key: str | None) -> PublishedConfusions | None:
     """The confusion matrices of the published study `key`; None where it printed none."""
     entry = published_facts()[key] if key else {}

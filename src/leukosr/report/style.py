@@ -59,13 +59,17 @@ def arm_looks(params: Params) -> dict[str, Look]:
 
 
 def experiment_looks(params: Params) -> dict[str, Look]:
-    """The look of every experiment: its arm's if that is alone and has its name; else its name and the next colour."""
+    """The look of every experiment: its arm's if that is alone and has its name; else as an arm's look is found."""
     arms = arm_looks(params)
-    free = _free({look.colour for look in arms.values()})
-    return {
-        name: arms[name] if each.arms == (name,) else Look(_words(name), next(free))
+    looks = params.report.looks
+    given = {
+        name: ArmLook() if name in arms else looks.get(name, ArmLook())
         for name, each in params.classify.items()
+        if each.arms != (name,)
     }
+    free = _free({look.colour for look in arms.values()} | {look.colour for look in given.values()})
+    own = {name: Look(look.title or _words(name), look.colour or next(free)) for name, look in given.items()}
+    return {name: own[name] if name in own else arms[name] for name in params.classify}
 
 
 def training_look(params: Params, training: str) -> Look:
