@@ -10,6 +10,7 @@ from leukosr.errors import LeukoError
 from leukosr.layout import Layout
 from leukosr.report.curves import classifier_curves
 from leukosr.report.results import load_results
+from leukosr.report.sections import experiment_rows
 
 from .conftest import ARMS, CLASSES
 
@@ -78,3 +79,15 @@ def test_a_cell_that_is_no_number_is_an_error(params: Params, outputs: Path) -> 
     path.write_text(path.read_text().replace("0.001", "fast", 1))
     with pytest.raises(LeukoError, match="column 'learning_rate' holds no number"):
         load_results(Layout("demo", outputs), params, "paper")
+
+
+def test_a_row_of_an_experiment_says_its_rate_and_how_its_last_layer_starts(params: Params, outputs: Path) -> None:
+    results = load_results(Layout("demo", outputs), params, "paper")
+    first = params.classify["raw"]
+    changed = first.classifier.model_copy(update={"learning_rate": 0.0003, "head_start": "linear"})
+    others = params.model_copy(
+        update={"classify": {**params.classify, "raw": first.model_copy(update={"classifier": changed})}}
+    )
+    how, plain = (experiment_rows(each, results)[0][3] for each in (others, params))
+    assert ", learning rate 0.0003, " in how and ", last layer from ±1/√inputs" in how
+    assert ", learning rate 0.001, " in plain and "last layer" not in plain

@@ -71,9 +71,11 @@ def test_trials_and_runs_find_each_other(inside: Study) -> None:
                 "warm_up": 0.1,
                 "ema": 0.9,
                 "ensemble": 4,
+                "head_start": "linear",
                 "augmentations": [FlipsAndLight(kind="flips_and_light", strength=0.5)],
             },
-            "1 epoch, cosine decay, warm-up, flips and light 0.5, averaged weights, 4 classifiers per run",
+            "1 epoch, cosine decay, warm-up, last layer from ±1/√inputs, flips and light 0.5, averaged weights, "
+            "4 classifiers per run",
         ),
     ],
 )

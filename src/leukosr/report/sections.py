@@ -108,7 +108,9 @@ def experiment_rows(params: Params, results: StudyResults) -> list[list[str]]:
     rows, looks = [], arm_looks(params)
     for name, result in results.experiments.items():
         experiment, scores = params.classify[name], result.scores
-        how = ", ".join((*_network_words(experiment.classifier), *training_words(experiment.classifier)))
+        recipe = experiment.classifier
+        rate = f"learning rate {recipe.learning_rate:g}"
+        how = ", ".join((*_network_words(recipe), rate, *training_words(recipe)))
         arms, tested = " + ".join(looks[arm].label for arm in experiment.train), looks[experiment.test].label
         rows.append([result.look.label, arms, tested, how, str(scores.n_train), str(scores.n_runs)])
     return rows

@@ -116,6 +116,8 @@ def training_words(recipe: Classifier) -> Iterator[str]:
         yield "warm-up"
     if recipe.head.hidden:
         yield f"MLP head of {'-'.join(map(str, recipe.head.hidden))}"
+    if recipe.head_start == "linear":
+        yield "last layer from ±1/√inputs"
     if recipe.frozen != "none":
         yield f"{recipe.frozen.replace('_', ' ')} frozen"
     if recipe.normalisation != "imagenet":
