@@ -35,6 +35,7 @@ from leukosr.report.split_effect import (
 from leukosr.report.style import budget_note
 from leukosr.report.tables import comparison_table, summary
 from leukosr.report.template import template
+from leukosr.report.twins import twins_sentence
 from leukosr.report.verdicts import Verdicts, judge, labels_of, leakage, verdict_part
 from leukosr.versions import installed_versions
 
@@ -124,7 +125,7 @@ def write_report(
             rejected=list(results.rejected.head(LISTED).itertuples(index=False)),
             degradation=sections.degradation_rows(params),
             caveat=params.study.caveat,
-            idle=idle_sentence(list(results.arms.values())),
+            idle=" ".join(filter(None, (idle_sentence(list(results.arms.values())), twins_sentence(everything)))),
             images=next((each.quality.n for each in results.arms.values()), 0),
             quality_words=sections.quality_words(params),
             wrapped=getattr(params.degrade, "noise", "") == "wrapped",
