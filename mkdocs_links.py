@@ -17,7 +17,7 @@ OUTSIDE = re.compile(r"(?P<text>\[[^\]]*\])\(\.\./(?P<target>[^)\s#]+)[^)\s]*\)"
 
 def readme() -> str:
     """README.md with its links as seen from docs/."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = (ROOT / "README.md").read_text(encoding="utf-8").replace('src="docs/', 'src="')
     return re.sub(r"\]\((?!https?:|#)(?:docs/)?(?P<target>[^)]+)\)", _seen_from_docs, text)
 
 
