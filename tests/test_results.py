@@ -70,7 +70,8 @@ PREDICTIONS = sorted(RESULTS.glob("*/plots/confusion/*.csv"))
 @pytest.mark.parametrize("file", PREDICTIONS, ids=lambda file: f"{file.parents[2].name}-{file.stem}")
 def test_published_scores_follow_from_the_published_predictions(file: Path) -> None:
     summary = json.loads((file.parents[2] / "summary.json").read_text(encoding="utf-8"))
-    arm = file.stem.removesuffix("_source_disjoint").removesuffix("_paper")
+    protocols = [name for name in SPLITS if file.stem.endswith(f"_{name}")]
+    arm = file.stem.removesuffix(f"_{max(protocols, key=len)}") if protocols else file.stem
     said = summary[arm] if arm in summary else summary[file.stem.removeprefix(f"{arm}_")][arm]
     found = read_predictions(file, arm).table
     runs = [
