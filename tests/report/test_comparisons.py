@@ -84,7 +84,7 @@ def test_what_a_verdict_is_about_is_said_by_comparison() -> None:
     )
     found = compare([replace(plain, a="truth"), replace(nested, a="srgan")])
     words = about([each for each in found if each.primary])
-    assert "truth – second: runs differ in what their seeds drive alone" in words
+    assert "truth – second: runs differ only in what their seeds drive" in words
     assert "srgan – second: the intervals include the SR seed, so a verdict is about this method" in words
 
 
@@ -127,8 +127,8 @@ def test_tables_of_other_names_are_judged_and_planned_alike_and_a_loss_excludes_
 def test_a_sentence_says_what_p_is_adjusted_for_and_images_that_name_no_source_are_counted() -> None:
     (found, _) = compare([one(draw(Design(runs=6), "accuracy", 0.0, 1, np.random.default_rng(0)), 0)])
     said, declared = (" ".join(sentences([replace(found, primary=True, declared=each)])) for each in (None, False))
-    assert "p (Holm) is p after Holm's correction for all pairs of the same metric." in said
-    assert "correction for all declared pairs, or all other pairs, of the same" in declared
+    assert "p (Holm) is corrected for all pairs of the same metric." in said
+    assert "corrected for all declared pairs, or all other pairs, of the same" in declared
     cells = row(replace(found, difference=-0.0004, ci_low=-0.07, ci_high=0.0004, ci90_low=-0.05, ci90_high=-0.0001))
     assert cells[2:4] == ["0.0 (−7.0 … 0.0)", "−5.0 … 0.0"]
     part = replace(found, images=1400, without_source=1200)

@@ -122,7 +122,7 @@ def test_arms_are_compared_and_what_their_runs_cannot_show_is_said(page: Path) -
     assert text.count("Inconclusive whatever the figures: ") == 4
     assert text.count("(2 runs: no interval)</td>") == 8 and "(–)" not in text
     assert "Below each" not in text or "first. Below each" in " ".join(text.split())
-    assert "so a verdict is about this network, not about its method" in text
+    assert "so a verdict on SR is about this network, not about its method" in text
     folded = text.index("<details><summary>p values that hold for these sources or these runs alone")
     assert text.index("p over runs") > folded  # audit, row 8: never beside the verdict
 

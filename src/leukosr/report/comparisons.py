@@ -127,7 +127,11 @@ def sentences(found: Sequence[Comparison]) -> Iterator[str]:
         yield f"{each.a} – {each.b}: {compared_on(each)}.{_left_open(each)}"
     if any(each.enough_runs for each in primary):
         family = "pairs" if all(each.declared is None for each in found) else "declared pairs, or all other pairs,"
-        yield f"p (Holm) is p after Holm's correction for all {family} of the same metric."
+        yield (
+            "p is that of the test behind the word: against a gain as large as the margin for no gain, against a "
+            "difference as large as the margin for equivalent, else against no difference. So a small p beside no gain "
+            f"does not mean that the first is worse. p (Holm) is corrected for all {family} of the same metric."
+        )
     yield about(primary)
     if any(each.declared is False for each in found):
         yield "Exploratory: not among the claims that the study declared, or asked by another metric or margin."
@@ -197,8 +201,8 @@ def about(found: Sequence[Comparison]) -> str:
 def _scope(networks: int | None) -> str:
     if networks is None:
         return (
-            "Runs differ in what their seeds drive alone: the degradation, the split and the SR network were drawn "
-            "once, so a verdict is about this network, not about its method."
+            "Runs differ only in what their seeds drive: images, split, degradation and any SR network were chosen "
+            "once, so a verdict on SR is about this network, not about its method."
         )
     if networks < METHOD_NETWORKS:
         which = "this network" if networks == 1 else f"these {networks} networks"
