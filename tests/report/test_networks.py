@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,17 @@ def test_the_rows_of_a_network_stand_under_the_printed_ones(
     assert by_class.rows[1][-1] == str(scores.support)
     assert by_class.rows[2:] == [["basophil", "printed", "100", "100", "100", "5"]], "a class that is not here"
     assert block.sentences[-1] == "A fact."
+
+
+def test_a_training_that_stopped_early_counts_with_its_own_last_epoch(
+    results: StudyResults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = pd.DataFrame({"seed": [1, 1, 2], "epoch": [1, 2, 1], "loss": [9.0, 0.25, 0.75], "accuracy": [0, 0.5, 1]})
+    raw = replace(results.experiments["raw"], history=history)
+    monkeypatch.setattr(networks, "published_networks", lambda key: of_networks("raw", of="none"))
+    (block,) = network_blocks("any", replace(results, experiments={"raw": raw}))
+    (table,) = block.tables
+    assert table.rows[1][2:4] == ["75.00", "–"] and table.rows[1][5:7] == ["0.5000", "–"]
 
 
 @pytest.mark.parametrize("key", [None, "case1", "srgan_vgg19"])

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from leukosr.config import Params
+from leukosr.config import ArmLook, Params
 from leukosr.errors import LeukoError
 from leukosr.layout import Layout
 from leukosr.report.curves import classifier_curves
 from leukosr.report.results import load_results
 from leukosr.report.sections import experiment_rows
+from leukosr.report.style import Look, arm_looks, experiment_looks
 
 from .conftest import ARMS, CLASSES
 
@@ -91,3 +92,28 @@ def test_a_row_of_an_experiment_says_its_rate_and_how_its_last_layer_starts(para
     how, plain = (experiment_rows(each, results)[0][3] for each in (others, params))
     assert ", learning rate 0.0003, " in how and ", last layer from ±1/√inputs" in how
     assert ", learning rate 0.001, " in plain and "last layer" not in plain
+
+
+def test_validation_is_drawn_where_there_is_any(params: Params, outputs: Path, tmp_path: Path) -> None:
+    raw = load_results(Layout("demo", outputs), params, "paper").experiments["raw"]
+    watched = raw.history.assign(val_loss=2 * raw.history["loss"], val_accuracy=0.25)
+    for name, history in (("plain", raw.history), ("watched", watched)):
+        classifier_curves(tmp_path / f"{name}.png", raw.look, history, "smoke budget")
+    plain, seen = ((tmp_path / f"{name}.png").read_bytes() for name in ("plain", "watched"))
+    assert plain != seen
+
+
+def test_an_experiment_has_its_title_and_colour_unless_its_name_is_that_of_an_arm(params: Params) -> None:
+    both = params.classify["raw"].model_copy(update={"train": ("raw", "bicubic")})
+    given = {"both": ArmLook(title="raw and bicubic", colour="#123456"), "raw": ArmLook(title="LR", colour="#654321")}
+    shown = experiment_looks(
+        params.model_copy(
+            update={
+                "classify": {"both": both, "raw": both, "srgan": params.classify["srgan"]},
+                "report": params.report.model_copy(update={"looks": {**params.report.looks, **given}}),
+            }
+        )
+    )
+    assert shown["both"] == Look("raw and bicubic", "#123456")
+    assert shown["raw"].label == "raw", "the title is the arm's"
+    assert shown["srgan"] == arm_looks(params)["srgan"]

@@ -84,8 +84,8 @@ class Classifier(Architecture):
     reads: str = Field(description="internal: file of `weights`, which DVC watches")
     head_start: Literal["backbone", "linear"] = Field(
         default="backbone",
-        description="initial weights of the last layer; backbone: as its library draws them, widely for timm's "
-        "EfficientNets; linear: uniform in ±1/√inputs",
+        description="initial weights of the last layer; backbone: as its library draws them (timm's EfficientNets: "
+        "±1/√classes, which is wide); linear: uniform in ±1/√inputs",
     )
     frozen: Literal["none", "backbone", "all_but_last_stage"] = Field(
         description="part of the backbone that keeps its weights"

@@ -57,16 +57,16 @@ def classifier_curves(path: Path, look: Look, history: pd.DataFrame, note: str) 
         panels = figure.subplots(1, 2)
         runs = len(history[[name for name in ("seed", "sr_seed") if name in history]].drop_duplicates())
         for panel, column, factor, label in zip(
-            panels, ("loss", "accuracy"), (1, 100), ("training loss", "training accuracy, %"), strict=True
+            panels, ("loss", "accuracy"), (1, 100), ("loss", "accuracy, %"), strict=True
         ):
             for _, run in history.groupby([name for name in ("seed", "sr_seed", "fold", "member") if name in history]):
                 # a marker, as one epoch makes no line
                 panel.plot(run["epoch"], factor * run[column], color=look.colour, linewidth=0.9, marker=".", alpha=0.6)
             mean = factor * history.groupby("epoch")[column].mean()
-            panel.plot(mean.index, mean, color="black", linewidth=1.8, marker=".", label=f"mean of {runs}")
+            panel.plot(mean.index, mean, color="black", linewidth=1.8, marker=".", label=f"training, mean of {runs}")
             if f"val_{column}" in history:
                 seen = factor * history.groupby("epoch")[f"val_{column}"].mean()
-                panel.plot(seen.index, seen, color="black", linewidth=1.4, linestyle="--", label="on validation images")
+                panel.plot(seen.index, seen, color="black", linewidth=1.4, linestyle="--", label="validation, mean")
             panel.set_xlabel("epoch")
             panel.set_ylabel(label)
             panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

@@ -52,11 +52,14 @@ def _network_table(printed: PublishedNetworks, results: StudyResults) -> TableOf
         else:
             rows.append([name, PRINTED, *shown[0], *shown[1]])
     head = ["network", "whose", *(f"{part} accuracy, %" for part in PARTS), *(f"{part} loss" for part in PARTS)]
-    return TableOfBlock("Table 6: accuracy and loss by network; ours of the last epoch", head, rows, 2)
+    return TableOfBlock(
+        "Table 6: accuracy and loss by network; ours in training and validation of each last epoch", head, rows, 2
+    )
 
 
 def _own_scores(ours: ExperimentResults) -> Sequence[str]:
-    last = ours.history[ours.history["epoch"] == ours.history["epoch"].max()].mean(numeric_only=True)
+    trainings = [name for name in ("seed", "sr_seed", "fold", "member") if name in ours.history]
+    last = ours.history.sort_values("epoch").groupby(trainings).tail(1).mean(numeric_only=True)
     accuracy = [number(percent(last.get(name, np.nan)), 2) for name in ("accuracy", "val_accuracy")]
     tested = mean_sd(percent(ours.scores.accuracy), percent(ours.scores.accuracy_sd), 2)
     loss = [number(last.get(name, np.nan), 4) for name in ("loss", "val_loss")]

@@ -59,7 +59,10 @@ def arm_looks(params: Params) -> dict[str, Look]:
 
 
 def experiment_looks(params: Params) -> dict[str, Look]:
-    """The look of every experiment: its arm's if that is alone and has its name; else as an arm's look is found."""
+    """The look of every experiment: its arm's if that is alone and has its name; else as an arm's look is found.
+
+    A title in params.report that an arm takes is not that of an experiment of its name on other arms.
+    """
     arms = arm_looks(params)
     looks = params.report.looks
     given = {

@@ -12,7 +12,8 @@ from leukosr.report.results import ExperimentResults, StudyResults
 def twins_sentence(everything: Sequence[StudyResults]) -> str:
     """Names experiments on the same images that gave the same predictions in every run; empty where none did.
 
-    A limit that no class reaches does so. Under several protocols they must agree under each that both run under.
+    This happens, for example, where `limit` is larger than every class. Under several protocols they must agree under
+    each that both run under.
     """
     names = dict.fromkeys(name for results in everything for name in results.experiments)
     groups: list[list[str]] = []
@@ -24,8 +25,8 @@ def twins_sentence(everything: Sequence[StudyResults]) -> str:
             group.append(name)
     looks = {name: each.look for results in everything for name, each in results.experiments.items()}
     sentences = [
-        f"{' and '.join(looks[name].label for name in group)} gave the same predictions in every run, so they may be "
-        "one experiment by several names, which the verdicts count several times."
+        f"{_joined([looks[name].label for name in group])} gave the same predictions in every run, so they may be one "
+        "experiment under several names, counted once for each in the verdicts."
         for group in groups
         if len(group) > 1
     ]
@@ -40,4 +41,9 @@ def _alike(everything: Sequence[StudyResults], first: str, second: str) -> bool:
 
 
 def _rows(result: ExperimentResults) -> pd.DataFrame:
-    return result.predictions.sort_values(["seed", "image"], ignore_index=True)
+    keys = [name for name in ("sr_seed", "seed", "image") if name in result.predictions]
+    return result.predictions.sort_values(keys, ignore_index=True)
+
+
+def _joined(labels: Sequence[str]) -> str:
+    return " and ".join([", ".join(labels[:-1]), labels[-1]])
