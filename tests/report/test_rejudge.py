@@ -11,10 +11,11 @@ import pytest
 import yaml
 
 from leukosr.errors import LeukoError
-from leukosr.report.rejudge import judge_again
+from leukosr.report.rejudge import Snapshot, judge_again
 
 ROOT = Path(__file__).resolve().parents[2]
-SNAPSHOTS = sorted({path.parents[2] for path in (ROOT / "results").glob("*/plots/confusion/*.csv")})
+PUBLISHED = sorted({path.parents[2] for path in (ROOT / "results").glob("*/plots/confusion/*.csv")})
+SNAPSHOTS = [each for each in PUBLISHED if Snapshot(each).protocols]  # a study may compare nothing
 DECLARED = [each for each in SNAPSHOTS if yaml.safe_load((each / "params.yaml").read_text()).get("claims")]
 
 

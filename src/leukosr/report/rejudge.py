@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from leukosr.config import parse_params
+from leukosr.data.splits import SPLITS
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.declared import SIDECAR, Origin, compare_declared, place_in_family, read_sidecar
 from leukosr.evaluate.arms.pairs import pair
@@ -274,7 +275,9 @@ def _first_edition_looks() -> dict[str, Any]:
 
 def _with_split_effects(snapshot: Snapshot, page: str) -> str:
     """The page with today's intervals of what the split alone does; draws their figure anew."""
-    first, second = snapshot.protocols
+    first, second = (
+        next(each for each in snapshot.protocols if SPLITS[each].disjoint is kept) for kept in (False, True)
+    )
     labels, mixed, disjoint = snapshot.labels(first), snapshot.predictions(first), snapshot.predictions(second)
     effects = [effect for name in mixed if name in disjoint for effect in split_effect(mixed[name], disjoint[name])]
     alt = re.search(r'src="([^"]*)" alt="(Test accuracy of [^"]* under both protocols[^.]*\. )', page)
