@@ -75,7 +75,13 @@ def test_a_test_image_without_a_cell_is_kept_whole_counted_and_classified(prepar
         prepared.layout.report, prepared.params, load_results(prepared.layout, prepared.params, "paper")
     )
     assert "Extracted cells" in page.read_text(encoding="utf-8")  # of a study without any other arm
-    (block,) = extraction_blocks(prepared.params, prepared.layout, "paper")
+    results = load_results(prepared.layout, prepared.params, "paper")
+    (block,) = extraction_blocks(prepared.layout.report, prepared.params, results, "", "smoke")
+    assert list(block.pictures) == ["samples_cells"]
+    assert (prepared.layout.report / "figures" / "samples_cells.png").is_file()
+    assert 'src="data:image/jpeg' in page.read_text(encoding="utf-8"), "a photograph"
+    (later,) = extraction_blocks(prepared.layout.report, prepared.params, results, "_official", "smoke")
+    assert (later.tables, later.pictures) == (block.tables, {}), "one protocol shows them"
     assert block.tables[0].rows == [
         ["cells", "original files", "otsu", f"1 of {len(table)}", f"1 of {len(tested)}", f"{missed['class'].iloc[0]} 1"]
     ]

@@ -25,7 +25,7 @@ IMAGES = [f"{label}/{label.lower()}{number}.png" for label in "AB" for number in
 
 @pytest.fixture
 def made(compose_params: Callable[..., Params], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """Write sources.csv beside two classes of twenty images, prepare the set and return what was said."""
+    """Write two classes of twenty images, with sources.csv if it has rows, prepare the set and return what was said."""
     for number, name in enumerate(IMAGES):
         (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
         pixels = np.random.default_rng(number).integers(0, 256, (32, 32, 3), dtype=np.uint8)
@@ -34,7 +34,8 @@ def made(compose_params: Callable[..., Params], tmp_path: Path, monkeypatch: pyt
 
     def run(rows: list[tuple[str, str]], protocol: str = "source_disjoint", *changes: str) -> str:
         lines = ["path,source", *(f"{path},{source}" for path, source in rows)]
-        Path("set/sources.csv").write_text("\n".join(lines) + "\n")
+        if rows:
+            Path("set/sources.csv").write_text("\n".join(lines) + "\n")
         console = Console(width=500)
         with console.capture() as said:
             params = compose_params(*OVERRIDES, f"study.protocol={protocol}", *changes)
@@ -82,3 +83,18 @@ def test_protocols_that_test_what_sr_trains_on_are_refused_before_anything_is_tr
     assert not Path("out").exists()
     made(rows, protocols, "arms=[raw,bicubic]")  # nothing trains SR
     assert Path("out/manifest.csv").is_file()
+
+
+@pytest.mark.parametrize("protocol", ["paper", "random_80_10_10"])
+def test_sources_found_elsewhere_are_read_under_protocols_that_do_not_need_them(
+    made: Callable[..., str], protocol: str
+) -> None:
+    made([], protocol)
+    roles = {row.id: row.role(protocol) for row in read_manifest(Path("out/manifest.csv"))}
+    Path("found").mkdir()
+    rows = ["image,source", *(f"{name},P{number // 2}" for number, name in enumerate(IMAGES))]
+    Path("found/sources.csv").write_text("\n".join(rows) + "\n")
+    assert "no source" not in made([], protocol, "prepare.sources=found")
+    manifest = read_manifest(Path("out/manifest.csv"))
+    assert len({row.source for row in manifest if row.source}) == 20
+    assert {row.id: row.role(protocol) for row in manifest} == roles, "they change no role"

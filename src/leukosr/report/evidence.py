@@ -48,7 +48,7 @@ def evidence(folder: Path, params: Params, results: StudyResults, note: str) -> 
             blocks.append(help_block(folder, results, pairs, suffix, note))
         blocks += conflict_blocks(params, results)
         blocks.append(reliability_block(folder, results, params.report.reliability_bins, suffix, note))
-        blocks += extraction_blocks(params, results.layout, results.protocol)
+        blocks += extraction_blocks(folder, params, results, suffix, note)
     if results.arms and not results.experiments:
         blocks += average_blocks(params, results)
     if results.arms and not suffix:

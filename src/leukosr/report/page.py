@@ -84,7 +84,8 @@ def write_report(
         for each in everything:
             blocks.append(evidence(work / "figures", params, each, note))
             for name, caption in (item for block in blocks[-1] for item in block.pictures.items()):
-                pictures[name] = Figure(data_uri(work / "figures" / f"{name}.png", False), f"{caption} {note}")
+                photo = name.startswith("samples_")
+                pictures[name] = Figure(data_uri(work / "figures" / f"{name}.png", photo), f"{caption} {note}")
         with new_file(work / "comparison.csv") as path:
             named = [
                 t if not others else t.assign(protocol=r.protocol) for t, r in zip(tables, everything, strict=True)

@@ -10,9 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from leukosr.config import ByClass
-from leukosr.data.manifest import Row, arm_rows, is_tested, read_manifest
-from leukosr.data.separation import untested_rows
+from leukosr.config.extracted import cut_out_of, extracted_rows
+from leukosr.data.manifest import Row, is_tested, read_manifest
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.evaluate.extraction import Agreement, ExtractorScores, agreement, extractor_scores
@@ -21,7 +20,7 @@ from leukosr.images.extraction import EXTRACTORS, Cell
 from leukosr.images.listing import TABLES, list_files
 from leukosr.images.masks import read_mask
 from leukosr.images.reading import read_rgb
-from leukosr.layout import BRING_BACK, image_file, of_network, require, require_all, stage_again
+from leukosr.layout import of_network
 from leukosr.quoting import counted, listed, meant, require_folder
 from leukosr.stages.context import Context
 from leukosr.stages.image_files import write_image
@@ -42,9 +41,7 @@ def run(context: Context, name: str) -> None:
         known = listed(list(params.extract))
         raise LeukoError(f"unknown cells '{name}'; params.extract has {known}{meant(name, params.extract)}")
     settings, networks = params.extract[name], params.networks_of(name)
-    rows = arm_rows(read_manifest(layout.manifest), params.study)
-    if isinstance(params.source_arm(name), ByClass):
-        rows = untested_rows(rows, params.study.protocols, name)
+    rows = extracted_rows(params, read_manifest(layout.manifest), name)
     target = context.out or layout.arm(name)
     table: list[tuple[Any, ...]] = []
     missed: dict[int | None, list[Row]] = {}
@@ -52,7 +49,7 @@ def run(context: Context, name: str) -> None:
         for network in networks:
             below = folder if network is None else folder / f"seed-{network}"
             shown = track(rows, len(rows), f"extract {of_network(name, network)}")
-            for row, path in zip(shown, _files(context, name, rows, network), strict=True):
+            for row, path in zip(shown, cut_out_of(params, layout, name, rows, network), strict=True):
                 image = read_rgb(path)
                 cell = settings.extractor.cell(image)
                 write_image(below, row.id, settings.extractor.shown(image, cell), settings.file)
@@ -87,15 +84,6 @@ def run(context: Context, name: str) -> None:
 def found_cells(cell: Cell | None) -> tuple[Any, ...]:
     """A row of extraction.csv from `status` on: pixels of the image, empty without a cell."""
     return ("not_found", "", "", "", "", "") if cell is None else ("found", *cell.box, cell.area)
-
-
-def _files(context: Context, name: str, rows: Sequence[Row], network: int | None) -> Sequence[Path]:
-    params, layout, arm = context.params, context.layout, context.params.extract[name].arm
-    if arm is None:
-        return require_all([Path(params.prepare.root) / row.path for row in rows], BRING_BACK)
-    stage = params.stage_of(arm)
-    folder = require(layout.arm(params.version(arm, network)), stage)
-    return require_all([image_file(folder, row.id) for row in rows], stage_again(stage))
 
 
 def _tested(rows: Sequence[Row], missed: Sequence[Row], protocol: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from leukosr.data.manifest import make_rows, write_manifest, write_rejected
 from leukosr.data.mask_files import masks_of
 from leukosr.data.separation import refuse_trained_tests
 from leukosr.data.sources import read_sources
-from leukosr.data.splits import SPLITS, check_claims, study_roles
+from leukosr.data.splits import check_claims, study_roles
 from leukosr.data.splits.shares import candidates
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.progress import track
@@ -51,8 +51,7 @@ def run(context: Context) -> None:
     _refuse(rejected, settings)
     if not processes.first:
         return
-    needed = settings.pool is not None or any(SPLITS[protocol].disjoint for protocol in study.protocols)
-    sources = read_sources(root, good, Path(settings.sources) if needed else None, settings.source_pattern)
+    sources = read_sources(root, good, Path(settings.sources), settings.source_pattern)
     for note in sources.notes:
         console.print(f"prepare: {note}")
     items = candidates(good, sources.by_image, masks_of(root, good))
