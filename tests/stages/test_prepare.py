@@ -86,7 +86,7 @@ def test_protocols_that_test_what_sr_trains_on_are_refused_before_anything_is_tr
 
 
 @pytest.mark.parametrize("protocol", ["paper", "random_80_10_10"])
-def test_sources_found_elsewhere_are_read_under_protocols_that_do_not_need_them(
+def test_sources_that_the_study_finds_are_read_under_protocols_that_do_not_need_them(
     made: Callable[..., str], protocol: str
 ) -> None:
     made([], protocol)
@@ -94,7 +94,10 @@ def test_sources_found_elsewhere_are_read_under_protocols_that_do_not_need_them(
     Path("found").mkdir()
     rows = ["image,source", *(f"{name},P{number // 2}" for number, name in enumerate(IMAGES))]
     Path("found/sources.csv").write_text("\n".join(rows) + "\n")
-    assert "no source" not in made([], protocol, "prepare.sources=found")
+    made([], protocol, "prepare.sources=found")
+    assert not any(row.source for row in read_manifest(Path("out/manifest.csv"))), "the study does not find any"
+    finds = "provenance=${find_sources.source_disjoint.stage}"
+    assert "no source" not in made([], protocol, "prepare.sources=found", finds)
     manifest = read_manifest(Path("out/manifest.csv"))
     assert len({row.source for row in manifest if row.source}) == 20
     assert {row.id: row.role(protocol) for row in manifest} == roles, "they change no role"

@@ -12,7 +12,7 @@ from leukosr.data.manifest import make_rows, write_manifest, write_rejected
 from leukosr.data.mask_files import masks_of
 from leukosr.data.separation import refuse_trained_tests
 from leukosr.data.sources import read_sources
-from leukosr.data.splits import check_claims, study_roles
+from leukosr.data.splits import SPLITS, check_claims, study_roles
 from leukosr.data.splits.shares import candidates
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.progress import track
@@ -51,7 +51,10 @@ def run(context: Context) -> None:
     _refuse(rejected, settings)
     if not processes.first:
         return
-    sources = read_sources(root, good, Path(settings.sources), settings.source_pattern)
+    keeps_apart = any(SPLITS[protocol].disjoint for protocol in study.protocols)
+    # a study that neither finds nor needs sources must not stop at the table of another set, left by an edited root
+    used = bool(params.provenance) or settings.pool is not None or keeps_apart
+    sources = read_sources(root, good, Path(settings.sources) if used else None, settings.source_pattern)
     for note in sources.notes:
         console.print(f"prepare: {note}")
     items = candidates(good, sources.by_image, masks_of(root, good))
