@@ -65,6 +65,25 @@ def test_the_largest_resolution_at_which_sr_pays_is_named(tmp_path: Path) -> Non
     assert float(at_64["score"]) - float(at_64["baseline_score"]) == pytest.approx(float(at_64["difference"]))
 
 
+def test_the_page_can_be_made_again_from_what_it_keeps(tmp_path: Path) -> None:
+    hits = {"bicubic": 0.7, "sr": 0.85, "ground_truth": 0.95}
+    out = tmp_path / "out"
+    page, sentences = write_dose_response(out, [result(tmp_path, scale, hits) for scale in (2, 4)])
+    before = {name: (out / name).read_bytes() for name in ("index.html", "dose_response.csv")}
+    kept = sorted((out / "doses").iterdir())
+    assert [each.name for each in kept] == ["x2-n25", "x4-n25"]
+    assert write_dose_response(out, kept) == (page, sentences)
+    assert {name: (out / name).read_bytes() for name in before} == before
+    assert sorted((out / "doses").iterdir()) == kept
+
+
+def test_two_results_of_one_name_are_refused(tmp_path: Path) -> None:
+    hits = {"bicubic": 0.9, "ground_truth": 0.95}
+    first, second = result(tmp_path, 2, hits), result(tmp_path / "two", 4, hits)
+    with pytest.raises(LeukoError, match="two of the results have one name"):
+        write_dose_response(tmp_path / "out", [first, second.rename(second.with_name(first.name))])
+
+
 def test_where_no_gain_is_shown_the_page_says_so_at_each_noise_level(tmp_path: Path) -> None:
     same = {"bicubic": 0.9, "sr": 0.9, "ground_truth": 0.95}
     results = [result(tmp_path, scale, same, noise) for scale in (2, 4) for noise in (0.0, 10.0)]

@@ -22,7 +22,9 @@ def plan(
     ] = None,
     difference: Annotated[float, typer.Option(help="The true difference, a fraction.")] = 0.02,
     margin: Annotated[float, typer.Option(help="The difference that matters, a fraction.")] = 0.02,
-    primary: Annotated[str, typer.Option(help="The metric: macro_f1 or accuracy.")] = "macro_f1",
+    primary: Annotated[
+        str, typer.Option("--primary", "--metric", help="The metric: macro_f1 or accuracy.")
+    ] = "macro_f1",
     family: Annotated[int, typer.Option(min=1, help="Comparisons that Holm corrects for.")] = 1,
     aim: Annotated[float, typer.Option(min=0.05, max=0.99, help="The power that is wanted.")] = 0.8,
     runs: Annotated[

@@ -26,7 +26,11 @@ def compare(
     ] = None,
     primary: Annotated[
         str | None,
-        typer.Option(help="The primary metric: macro_f1 or accuracy; by default as declared, else macro_f1."),
+        typer.Option(
+            "--primary",
+            "--metric",
+            help="The primary metric: macro_f1 or accuracy; by default as declared, else macro_f1.",
+        ),
     ] = None,
     margin: Annotated[
         float | None,

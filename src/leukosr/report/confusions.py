@@ -15,14 +15,13 @@ from leukosr.evaluate.arms.significance import compare
 from leukosr.quoting import decimal
 from leukosr.report.block import Block, TableOfBlock
 from leukosr.report.comparisons import difference_text, has_interval, images_text
-from leukosr.report.published import PublishedConfusions, published_confusions
+from leukosr.report.published import OURS, PRINTED, PublishedConfusions, published_confusions
 from leukosr.report.results import StudyResults
 from leukosr.report.style import Look, new_figure
 from leukosr.report.tables import number
 from leukosr.report.verdicts import predictions_of
 
 SCORES = ("precision", "recall", "F1")
-PRINTED, OURS = "printed", "this study"
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,8 @@ def classifier_curves(path: Path, look: Look, history: pd.DataFrame, note: str) 
             panel.plot(mean.index, mean, color="black", linewidth=1.8, marker=".", label=f"training, mean of {runs}")
             if f"val_{column}" in history:
                 seen = factor * history.groupby("epoch")[f"val_{column}"].mean()
-                panel.plot(seen.index, seen, color="black", linewidth=1.4, linestyle="--", label="validation, mean")
+                style = {"linestyle": "--", "marker": "o", "markersize": 3.5, "markerfacecolor": "white"}
+                panel.plot(seen.index, seen, color="black", linewidth=1.4, label="validation, mean", **style)
             panel.set_xlabel("epoch")
             panel.set_ylabel(label)
             panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

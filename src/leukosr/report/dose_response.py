@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import pandas as pd
@@ -13,10 +14,10 @@ from matplotlib.axes import Axes
 
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.pairs import Pair, pair
-from leukosr.evaluate.arms.predictions import read_predictions
+from leukosr.evaluate.arms.predictions import Predictions, read_predictions
 from leukosr.evaluate.arms.significance import Comparison, compare
 from leukosr.evaluate.arms.two_way import METRICS, Metric, scored
-from leukosr.files import new_file
+from leukosr.files import new_file, new_folder
 from leukosr.quoting import listed, require_folder
 from leukosr.report.comparisons import HEADS, NAMES, has_interval, row
 from leukosr.report.content import Figure
@@ -50,10 +51,11 @@ class Response:
 def write_dose_response(
     folder: Path, results: Sequence[Path], baseline: str = "bicubic", bound: str = "ground_truth"
 ) -> tuple[Path, list[str]]:
-    """Write index.html, dose_response.csv and dose_response.png of published results to `folder`.
+    """Write index.html, dose_response.csv, dose_response.png and doses/ of published results to `folder`.
 
     Every other experiment of each with the same classifier is compared with `baseline`; all comparisons are one family
-    for Holm's correction.
+    for Holm's correction. doses/ holds the labels that were compared and the parameters of each result, enough to write
+    the same page from.
     `bound` is the experiment on originals, which is what SR could win. Returns the page and its sentences. Raises
     LeukoError for fewer than two results, two of one dose, and results that differ in more than the dose.
     """
@@ -62,7 +64,8 @@ def write_dose_response(
     _refuse_unlike(params, doses, baseline, bound)
     study = next(iter(params.values()))["study"]
     metric = next(each for each in METRICS if each == study["primary"])
-    responses = _responses(params, doses, baseline, metric, float(study["margin"]))
+    arms = {path: _predictions(path, each, baseline) for path, each in params.items()}
+    responses = _responses(arms, doses, metric, float(study["margin"]))
     names = [name for name in dict.fromkeys(each.name for each in responses) if name != bound]
     sentences = [sentence for name in names for sentence in _sentences(name, baseline, responses)]
     sentences += _left_out(params, baseline)
@@ -82,7 +85,25 @@ def write_dose_response(
     )
     with new_file(folder / "index.html") as path:
         path.write_text(page, encoding="utf-8")
+    _keep_what_was_compared(folder / "doses", arms)
     return folder / "index.html", sentences
+
+
+def _predictions(result: Path, params: Mapping[str, Any], baseline: str) -> list[Predictions]:
+    """What the baseline said, then what every experiment with its classifier said."""
+    names = [baseline, *_alike(params, baseline)]
+    return [read_predictions(result / f"plots/confusion/{name}.csv", name) for name in names]
+
+
+def _keep_what_was_compared(folder: Path, arms: Mapping[Path, Sequence[Predictions]]) -> None:
+    """Write params.yaml and plots/confusion/NAME.csv, without probabilities, of each result."""
+    with new_folder(folder) as temporary:
+        for result, predictions in arms.items():
+            kept = temporary / result.name / "plots/confusion"
+            kept.mkdir(parents=True)
+            copyfile(result / "params.yaml", kept.parents[1] / "params.yaml")
+            for each in predictions:
+                each.table.to_csv(kept / f"{each.name}.csv", index=False, lineterminator="\n")
 
 
 def _params(result: Path) -> Mapping[str, Any]:
@@ -116,6 +137,8 @@ def _refuse_unlike(
             "name two results or more of different doses (image.scale, degrade.noise_sigma), got "
             f"{listed([path.name for path in doses]) if doses else 'none'}"
         )
+    if len({path.name for path in doses}) < len(doses):
+        raise LeukoError(f"two of the results have one name: {listed([str(path) for path in doses])}; rename one")
     (first, kept), *others = ((path, dict(_beside_the_dose(each, baseline))) for path, each in params.items())
     for path, each in params.items():
         if missing := [name for name in (baseline, bound) if name not in each["classify"]]:
@@ -157,16 +180,11 @@ def _left_out(params: Mapping[Path, Mapping[str, Any]], baseline: str) -> list[s
 
 
 def _responses(
-    params: Mapping[Path, Mapping[str, Any]],
-    doses: Mapping[Path, Dose],
-    baseline: str,
-    metric: Metric,
-    margin: float,
+    arms: Mapping[Path, Sequence[Predictions]], doses: Mapping[Path, Dose], metric: Metric, margin: float
 ) -> list[Response]:
     asked: list[tuple[Dose, str, Pair]] = []
-    for path in sorted(params, key=doses.__getitem__):
-        names = [baseline, *_alike(params[path], baseline)]
-        first, *others = (read_predictions(path / f"plots/confusion/{name}.csv", name) for name in names)
+    for path in sorted(arms, key=doses.__getitem__):
+        first, *others = arms[path]
         asked += [(doses[path], each.name, pair(each, first)) for each in others]
     found = [each for each in compare([pairs for *_, pairs in asked], metric, margin) if each.metric == metric]
     return [

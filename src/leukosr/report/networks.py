@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 
 from leukosr.report.block import Block, TableOfBlock
-from leukosr.report.published import PublishedNetworks, published_networks
+from leukosr.report.published import OURS, PRINTED, PublishedNetworks, published_networks
 from leukosr.report.results import ExperimentResults, StudyResults
 from leukosr.report.tables import mean_sd, number, percent
 
-PRINTED, OURS = "printed", "this study"
 PARTS = ("training", "validation", "test")
 
 

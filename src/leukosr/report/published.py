@@ -15,6 +15,8 @@ from numpy.typing import ArrayLike
 from leukosr.config import Image
 from leukosr.errors import LeukoError
 
+PRINTED, OURS = "printed", "this study"  # whose figures a row or bar shows
+
 
 @dataclass(frozen=True)
 class PublishedArm:
