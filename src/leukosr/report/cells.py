@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 
@@ -19,6 +20,7 @@ HELPED, HARMED = "#009E73", "#D55E00"
 WITH_INTERVALS = "In brackets are 95 % intervals over runs and sources."
 WITHOUT = "Without brackets there is no interval: two runs, or images of one source, give none."
 FEW_SOURCES = 100
+TITLE_WIDTH = 44  # characters of a line above a figure
 FEW = (
     f"With fewer than {FEW_SOURCES} sources the upper ends are too low where the cells of a source share their fate: "
     "of simulated intervals with 14 to 68 sources, of shares of 2 to 11 %, 69 to 94 % held the truth."
@@ -93,7 +95,7 @@ def _changes_figure(path: Path, changes: Sequence[Change], names: tuple[str, str
         panel.grid(True, axis="x")
         panel.set_xlabel(f"% of all test cells{' (lines: 95 % intervals)' if lines else ''}")
         panel.set_ylabel("true class / mistaken for")
-        panel.set_title(f"{names[0]} against {names[1]}")
+        panel.set_title(fill(f"{names[0]} against {names[1]}", TITLE_WIDTH))
         figure.legend(loc="outside upper left", ncols=2)
 
 
