@@ -95,7 +95,7 @@ def _changes_figure(path: Path, changes: Sequence[Change], names: tuple[str, str
         panel.grid(True, axis="x")
         panel.set_xlabel(f"% of all test cells{' (lines: 95 % intervals)' if lines else ''}")
         panel.set_ylabel("true class / mistaken for")
-        panel.set_title(fill(f"{names[0]} against {names[1]}", TITLE_WIDTH))
+        panel.set_title(fill(f"{names[0]} against {names[1]}", TITLE_WIDTH, break_on_hyphens=False))
         figure.legend(loc="outside upper left", ncols=2)
 
 
