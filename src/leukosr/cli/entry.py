@@ -55,7 +55,7 @@ COMMANDS: dict[str, dict[Callable[..., None], str]] = {
         project.publish: "--name case1-cpu",
         project.rejudge: "results/case1-leakage",
         project.side_by_side: "reports/geometry_prior reports/geometry_prior_x8 --out scales",
-        project.dose_response: "results/dose-8 results/dose-25 --out doses",
+        project.dose_response: "results/pbc-dose-x2-n10 results/pbc-dose-x4-n10 --out results/pbc-dose",
     },
     "Pipeline": {
         stages.synthesize: "--set demo",

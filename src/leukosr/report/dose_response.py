@@ -96,14 +96,15 @@ def _predictions(result: Path, params: Mapping[str, Any], baseline: str) -> list
 
 
 def _keep_what_was_compared(folder: Path, arms: Mapping[Path, Sequence[Predictions]]) -> None:
-    """Write params.yaml and plots/confusion/NAME.csv, without probabilities, of each result."""
+    """Write params.yaml and plots/confusion/NAME.csv, its probabilities left empty, of each result."""
     with new_folder(folder) as temporary:
         for result, predictions in arms.items():
-            kept = temporary / result.name / "plots/confusion"
+            kept = temporary / result.resolve().name / "plots/confusion"
             kept.mkdir(parents=True)
             copyfile(result / "params.yaml", kept.parents[1] / "params.yaml")
             for each in predictions:
-                each.table.to_csv(kept / f"{each.name}.csv", index=False, lineterminator="\n")
+                classes = {f"p_{name}": "" for name in each.classes}  # the head says which there are
+                each.table.assign(**classes).to_csv(kept / f"{each.name}.csv", index=False, lineterminator="\n")
 
 
 def _params(result: Path) -> Mapping[str, Any]:
@@ -137,7 +138,7 @@ def _refuse_unlike(
             "name two results or more of different doses (image.scale, degrade.noise_sigma), got "
             f"{listed([path.name for path in doses]) if doses else 'none'}"
         )
-    if len({path.name for path in doses}) < len(doses):
+    if len({path.resolve().name for path in doses}) < len(doses):
         raise LeukoError(f"two of the results have one name: {listed([str(path) for path in doses])}; rename one")
     (first, kept), *others = ((path, dict(_beside_the_dose(each, baseline))) for path, each in params.items())
     for path, each in params.items():
