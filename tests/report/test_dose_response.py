@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from leukosr.errors import LeukoError
-from leukosr.report.dose_response import write_dose_response
+from leukosr.report.dose_response import ONE_NETWORK, write_dose_response
 from leukosr.tables import read_own_table
 
 IMAGES, SEEDS, CLASSES = 400, range(1, 9), ("a", "b")
@@ -33,7 +33,7 @@ def result(folder: Path, scale: int, hits: dict[str, float], noise: float = 25.0
         table.to_csv(path / f"plots/confusion/{name}.csv", index=False)
     params = {
         "study": {"title": "T", "protocol": "official", "primary": "macro_f1", "margin": 0.02, "seeds": [1],
-                  "sr_seeds": None},
+                  "sr_seeds": [1, 2, 3]},
         "budget": {"name": "answer"},
         "prepare": {"root": "datasets/pbc"},
         "image": {"height": 256, "width": 256, "scale": scale},
@@ -79,6 +79,13 @@ def test_the_page_can_be_made_again_from_what_it_keeps(tmp_path: Path) -> None:
     assert sorted((out / "doses").iterdir()) == kept
 
 
+def test_one_network_at_each_dose_is_said_to_be_one(tmp_path: Path) -> None:
+    hits, study = {"bicubic": 0.9, "ground_truth": 0.95}, {"title": "T", "protocol": "official", "primary": "macro_f1"}
+    one = study | {"margin": 0.02, "seeds": [1], "sr_seeds": None}
+    page, sentences = write_dose_response(tmp_path, [result(tmp_path, scale, hits, study=one) for scale in (2, 4)])
+    assert sentences[-1] == ONE_NETWORK and "answer budget" in page.read_text(encoding="utf-8")
+
+
 def test_two_results_of_one_name_are_refused(tmp_path: Path) -> None:
     hits = {"bicubic": 0.9, "ground_truth": 0.95}
     first, second = result(tmp_path, 2, hits), result(tmp_path / "two", 4, hits)
@@ -91,7 +98,7 @@ def test_where_no_gain_is_shown_the_page_says_so_at_each_noise_level(tmp_path: P
     results = [result(tmp_path, scale, same, noise) for scale in (2, 4) for noise in (0.0, 10.0)]
     _, sentences = write_dose_response(tmp_path, results)
     assert sentences == [
-        f"Noise {noise}: sr was not shown to be better than bicubic at any resolution: a gain of the margin of 2 "
+        f"Noise {noise}: sr was not shown to be better than bicubic at any resolution; a gain of the margin of 2 "
         "points is excluded at LR 128×128, 64×64."
         for noise in (0, 10)
     ]
@@ -108,7 +115,18 @@ def test_an_experiment_with_another_classifier_than_the_baseline_is_left_out_and
 
 def test_a_worse_network_does_not_pay(tmp_path: Path) -> None:
     results = [result(tmp_path, scale, {"bicubic": 0.9, "sr": 0.7, "ground_truth": 0.95}) for scale in (2, 4)]
-    assert "was not shown to be better" in write_dose_response(tmp_path, results)[1][0]
+    assert write_dose_response(tmp_path, results)[1] == [
+        "Noise 25: sr was not shown to be better than bicubic at any resolution; it is clearly worse at LR 128×128, "
+        "64×64."
+    ]
+
+
+def test_a_network_may_pay_at_one_resolution_and_harm_at_another(tmp_path: Path) -> None:
+    results = [
+        result(tmp_path, scale, {"bicubic": 0.8, "sr": hits, "ground_truth": 0.95})
+        for scale, hits in ((2, 0.9), (8, 0.6))
+    ]
+    assert write_dose_response(tmp_path, results)[1][0].endswith("; it is clearly worse at LR 32×32.")
 
 
 @pytest.mark.parametrize(

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import cycle
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
 
 import pandas as pd
-from matplotlib.axes import Axes
 
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.pairs import Pair, pair
 from leukosr.evaluate.arms.predictions import Predictions, read_predictions
-from leukosr.evaluate.arms.significance import Comparison, compare
+from leukosr.evaluate.arms.significance import Comparison, Verdict, compare
 from leukosr.evaluate.arms.two_way import METRICS, Metric, scored
 from leukosr.files import new_file, new_folder
 from leukosr.quoting import listed, require_folder
-from leukosr.report.comparisons import HEADS, NAMES, has_interval, row
+from leukosr.report.comparisons import HEADS, NAMES, row
 from leukosr.report.content import Figure
+from leukosr.report.dose_figure import dose_figure
 from leukosr.report.pictures import data_uri
-from leukosr.report.style import SEQUENCE, new_figure, size_text
+from leukosr.report.style import budget_words, size_text
 from leukosr.report.template import template
 from leukosr.yaml_file import read_yaml
 
-BETTER, SURELY = ("better", "clearly better"), "clearly better"
+SURELY: Verdict = "clearly better"
+BETTER: tuple[Verdict, ...] = ("better", SURELY)
+ONE_NETWORK = "There is one SR network at each dose, so this is about these networks, not about their method."
+WORSE: tuple[Verdict, ...] = ("clearly worse", "worse")
 
 
 @dataclass(frozen=True, order=True)
@@ -67,16 +69,21 @@ def write_dose_response(
     arms = {path: _predictions(path, each, baseline) for path, each in params.items()}
     responses = _responses(arms, doses, metric, float(study["margin"]))
     names = [name for name in dict.fromkeys(each.name for each in responses) if name != bound]
-    sentences = [sentence for name in names for sentence in _sentences(name, baseline, responses)]
+    budget = _budget(next(iter(params.values())))
+    titles = _titles(next(iter(params.values())), {baseline, *(each.name for each in responses)})
+    sentences = [sentence for name in names for sentence in _sentences(name, titles, baseline, responses)]
     sentences += _left_out(params, baseline)
+    if study["sr_seeds"] is None:
+        sentences.append(ONE_NETWORK)
     with new_file(folder / "dose_response.csv") as path:
         pd.DataFrame(map(_record, responses)).to_csv(path, index=False, lineterminator="\n")
-    _figure(folder / "dose_response.png", responses, baseline, bound)
-    rows = [[f"{_words(each)}, {each.name} – {baseline}", *row(each.found)] for each in responses]
-    alt = f"{NAMES[metric]} against resolution, and the difference from {baseline}, by noise level"
+    dose_figure(folder / "dose_response.png", responses, titles, baseline, bound, budget)
+    rows = [[f"{_words(each)}, {titles[each.name]} – {titles[baseline]}", *row(each.found)] for each in responses]
+    alt = f"{NAMES[metric]} against resolution, and the difference from {titles[baseline]}, by noise level"
     picture = Figure(data_uri(folder / "dose_response.png", False), alt)
     page = template("dose_response.html.j2").render(
         title=study["title"],
+        budget=budget,
         sentences=sentences,
         figure=picture,
         head=("dose", *HEADS),
@@ -87,6 +94,16 @@ def write_dose_response(
         path.write_text(page, encoding="utf-8")
     _keep_what_was_compared(folder / "doses", arms)
     return folder / "index.html", sentences
+
+
+def _titles(params: Mapping[str, Any], names: Iterable[str]) -> dict[str, str]:
+    """How the page calls each experiment."""
+    looks = params.get("report", {}).get("looks", {})
+    return {name: looks.get(name, {}).get("title") or name.replace("_", " ") for name in names}
+
+
+def _budget(params: Mapping[str, Any]) -> str:
+    return budget_words(params["budget"]["name"], params["budget"].get("note", ""))
 
 
 def _predictions(result: Path, params: Mapping[str, Any], baseline: str) -> list[Predictions]:
@@ -209,33 +226,36 @@ def _record(each: Response) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _sentences(name: str, baseline: str, responses: Sequence[Response]) -> Iterator[str]:
+def _sentences(name: str, titles: Mapping[str, str], baseline: str, responses: Sequence[Response]) -> Iterator[str]:
     """At each noise level: the resolution at which an experiment begins to pay, or that none was found."""
-    own = [each for each in responses if each.name == name]
+    own, other = [each for each in responses if each.name == name], titles[baseline]
     for noise in sorted({each.dose.noise for each in own}):
         level = sorted((each for each in own if each.dose.noise == noise), key=lambda each: each.dose.lr, reverse=True)
         margin = f"the margin of {100 * level[0].found.margin:g} points"
-        paying = [each for each in level if each.found.verdict == SURELY]
-        gaining = [each for each in level if each.found.verdict in BETTER]
-        head = f"Noise {noise:g}: {name.replace('_', ' ')}"
+        paying = _judged(level, SURELY)
+        gaining = _judged(level, *BETTER)
         if paying:
-            yield (
-                f"{head} begins to pay at LR {size_text(*paying[0].dose.lr)}: it is better than {baseline} by more "
-                f"than {margin} there{_also(paying[1:])}."
-            )
-        elif gaining:
-            yield (
-                f"{head} is better than {baseline} at LR {_sizes(gaining)}, but at no resolution was it shown to pay "
-                f"more than {margin}."
-            )
-        else:
-            below = [
-                each for each in level if each.found.verdict in ("equivalent", "no gain", "worse", "clearly worse")
+            said = [
+                f"begins to pay at LR {size_text(*paying[0].dose.lr)}: it is better than {other} by more than "
+                f"{margin} there{_also(paying[1:])}"
             ]
-            open_ = [each for each in level if each.found.verdict == "inconclusive"]
-            said = [f"a gain of {margin} is excluded at LR {_sizes(below)}"] if below else []
-            said += [f"LR {_sizes(open_)} is inconclusive"] if open_ else []
-            yield f"{head} was not shown to be better than {baseline} at any resolution: {'; '.join(said)}."
+        elif gaining:
+            said = [
+                f"is better than {other} at LR {_sizes(gaining)}, but at no resolution was it shown to pay more "
+                f"than {margin}"
+            ]
+        else:
+            said = [f"was not shown to be better than {other} at any resolution"]
+        said += [f"it is {word} at LR {_sizes(at)}" for word in WORSE if (at := _judged(level, word))]
+        if not gaining and (below := _judged(level, "equivalent", "no gain")):
+            said.append(f"a gain of {margin} is excluded at LR {_sizes(below)}")
+        if not gaining and (unclear := _judged(level, "inconclusive")):
+            said.append(f"LR {_sizes(unclear)} {'is' if len(unclear) == 1 else 'are'} inconclusive")
+        yield f"Noise {noise:g}: {titles[name]} {'; '.join(said)}."
+
+
+def _judged(responses: Sequence[Response], *words: Verdict) -> list[Response]:
+    return [each for each in responses if each.found.verdict in words]
 
 
 def _sizes(responses: Sequence[Response]) -> str:
@@ -248,57 +268,3 @@ def _also(others: Sequence[Response]) -> str:
 
 def _words(each: Response) -> str:
     return f"noise {each.dose.noise:g}, LR {size_text(*each.dose.lr)}"
-
-
-def _figure(path: Path, responses: Sequence[Response], baseline: str, bound: str) -> None:
-    """Above, scores against the LR side, one panel per noise level; below, differences with 95 % intervals, if any."""
-    noises = sorted({each.dose.noise for each in responses})
-    names = list(dict.fromkeys(each.name for each in responses))
-    others = [name for name in names if name != bound]
-    colours = {baseline: SEQUENCE[4], bound: SEQUENCE[2]} | dict(
-        zip(others, cycle((*SEQUENCE[1::-1], *SEQUENCE[3:])), strict=False)
-    )
-    metric = NAMES[responses[0].found.metric]
-    note = f"means over runs, {responses[0].found.images} test images"
-    note += "; bars: 95 % intervals over runs and sources" if any(has_interval(e.found) for e in responses) else ""
-    with new_figure(path, 2.9 * len(noises) + 1.2, 5.2, note) as figure:
-        panels = figure.subplots(2, len(noises), sharex=True, sharey="row", squeeze=False)
-        for column, noise in enumerate(noises):
-            own = [each for each in responses if each.dose.noise == noise]
-            _scores(panels[0, column], own, baseline, colours)
-            _differences(panels[1, column], own, colours)
-            panels[0, column].set_title(f"noise {noise:g}")
-            panels[1, column].set_xlabel("height of LR images, pixels")
-        panels[0, 0].set_ylabel(f"{metric}, %")
-        panels[1, 0].set_ylabel(f"difference from {baseline}, points")
-        panels[0, -1].legend(loc="best")
-
-
-def _scores(panel: Axes, responses: Sequence[Response], baseline: str, colours: Mapping[str, str]) -> None:
-    lines = {name: [e for e in responses if e.name == name] for name in colours if name != baseline}
-    first = next(each for each in lines.values() if each)
-    panel.plot(*_points(first, [e.baseline_score for e in first]), color=colours[baseline], label=baseline, marker="o")
-    for name, own in lines.items():
-        label = name.replace("_", " ")
-        panel.plot(*_points(own, [e.score for e in own]), color=colours[name], label=label, marker="o")
-    panel.grid(True, axis="y")
-
-
-def _differences(panel: Axes, responses: Sequence[Response], colours: Mapping[str, str]) -> None:
-    margin = 100 * responses[0].found.margin
-    panel.axhspan(-margin, margin, color="#EEEEEE", zorder=0)
-    panel.axhline(0, color="#555555", linewidth=0.8)
-    for name in dict.fromkeys(each.name for each in responses):
-        own = [each for each in responses if each.name == name]
-        panel.plot(*_points(own, [each.found.difference for each in own]), color=colours[name], marker="o")
-        for each in own:
-            if has_interval(each.found) and each.found.ci_low is not None and each.found.ci_high is not None:
-                panel.vlines(each.dose.lr[0], 100 * each.found.ci_low, 100 * each.found.ci_high, color=colours[name])
-    sides = sorted({each.dose.lr[0] for each in responses})
-    panel.set_xscale("log", base=2)
-    panel.set_xticks(sides, [str(side) for side in sides])
-    panel.grid(True, axis="y")
-
-
-def _points(responses: Sequence[Response], values: Sequence[float]) -> tuple[list[int], list[float]]:
-    return [each.dose.lr[0] for each in responses], [100 * value for value in values]
