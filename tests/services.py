@@ -32,9 +32,10 @@ def command_of(service: str, port: int, database: str) -> list[str]:
     """The command of a service in compose.yaml, with another address, port and database."""
     asked = SERVICES[service]["command"]
     own = {"mlflow": "5000", "optuna-dashboard": "8080"}[asked[0]]
-    changed = [re.sub(r"postgresql://\S+", database, each).replace("0.0.0.0", "127.0.0.1") for each in asked]
-    program = Path(sys.executable).with_name(changed[0])
-    return [str(program), *(each.replace(own, str(port)) for each in changed[1:])]
+    ported = [re.sub(rf"\b{own}\b", str(port), each).replace("0.0.0.0", "127.0.0.1") for each in asked[1:]]
+    program = Path(sys.executable).with_name(asked[0])
+    # last, as the database's own port may hold the digits of the service's
+    return [str(program), *(re.sub(r"postgresql://\S+", database, each) for each in ported)]
 
 
 @contextmanager
