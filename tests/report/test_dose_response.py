@@ -70,6 +70,7 @@ def test_the_page_can_be_made_again_from_what_it_keeps(tmp_path: Path) -> None:
     out, results = tmp_path / "out", [result(tmp_path, scale, hits) for scale in (2, 4)]
     for path in (path for each in results for path in each.glob("plots/confusion/*.csv")):  # a class that no image has
         pd.read_csv(path).assign(p_a=0.5, p_b=0.5, p_c=0.0).to_csv(path, index=False)
+    (results[0] / "about.json").write_text("{}")
     page, sentences = write_dose_response(out, results)
     before = {name: (out / name).read_bytes() for name in ("index.html", "dose_response.csv")}
     kept = sorted((out / "doses").iterdir())
@@ -77,6 +78,7 @@ def test_the_page_can_be_made_again_from_what_it_keeps(tmp_path: Path) -> None:
     assert write_dose_response(out, kept) == (page, sentences)
     assert {name: (out / name).read_bytes() for name in before} == before
     assert sorted((out / "doses").iterdir()) == kept
+    assert [(each / "about.json").is_file() for each in kept] == [True, False]
 
 
 def test_one_network_at_each_dose_is_said_to_be_one(tmp_path: Path) -> None:

@@ -113,12 +113,14 @@ def _predictions(result: Path, params: Mapping[str, Any], baseline: str) -> list
 
 
 def _keep_what_was_compared(folder: Path, arms: Mapping[Path, Sequence[Predictions]]) -> None:
-    """Write params.yaml and plots/confusion/NAME.csv, its probabilities left empty, of each result."""
+    """Write params.yaml, about.json and plots/confusion/NAME.csv, its probabilities left empty, of each result."""
     with new_folder(folder) as temporary:
         for result, predictions in arms.items():
             kept = temporary / result.resolve().name / "plots/confusion"
             kept.mkdir(parents=True)
-            copyfile(result / "params.yaml", kept.parents[1] / "params.yaml")
+            for name in ("params.yaml", "about.json"):  # results put together by hand may lack the latter
+                if (result / name).is_file():
+                    copyfile(result / name, kept.parents[1] / name)
             for each in predictions:
                 classes = {f"p_{name}": "" for name in each.classes}  # the head says which there are
                 each.table.assign(**classes).to_csv(kept / f"{each.name}.csv", index=False, lineterminator="\n")
