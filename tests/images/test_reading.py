@@ -286,6 +286,21 @@ def test_other_modes_of_8_bits_are_converted_where_that_is_asked_for(tmp_path: P
         assert np.array_equal(read_as_rgb(path), np.asarray(image.convert("RGB")))
 
 
+@pytest.mark.parametrize("mode", ["LA", "RGBA", "P", "RGB"])
+def test_transparent_pixels_are_refused_as_their_colour_is_unknown(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "cell.png"
+    image = converted(mode)
+    if mode in ("LA", "RGBA"):
+        veil = Image.new("L", image.size, 255)
+        veil.putpixel((3, 2), 200)
+        image.putalpha(veil)
+        image.save(path)
+    else:
+        image.save(path, transparency=image.getpixel((3, 2)))
+    with pytest.raises(LeukoError, match=r"cell\.png has transparent pixels"):
+        read_as_rgb(path)
+
+
 @pytest.mark.parametrize("name", ["gray16.png", "rgb16.png", "planar.tif", "deep.tif", "alpha16.tif"])
 def test_more_than_8_bits_are_never_cut_off(tmp_path: Path, name: str) -> None:
     path = tmp_path / name

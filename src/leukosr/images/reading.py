@@ -88,9 +88,10 @@ def read_rgb_of(path: Path, size: tuple[int, int], remedy: str) -> np.ndarray:
 
 
 def read_as_rgb(path: Path, most_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Read any 8-bit image as uint8 RGB, upright: grey, palette and CMYK are converted, transparency is dropped.
+    """Read any 8-bit image as uint8 RGB, upright: grey, palette and CMYK are converted, an opaque alpha is dropped.
 
-    Raises LeukoError that names a bad file, one of more than 8 bits per channel or of more than `most_pixels`.
+    Raises LeukoError that names a bad file, one with transparent pixels, of more than 8 bits per channel or of more
+    than `most_pixels`.
     """
     with _naming(path), opened(path) as (image, file):
         if (width := image.width) * (height := image.height) > most_pixels:
@@ -98,7 +99,10 @@ def read_as_rgb(path: Path, most_pixels: int = MAX_PIXELS) -> np.ndarray:
         mode = stored_mode(image)
         if mode in ("I", "F") or ";16" in mode:
             raise Unusable(f"has more than 8 bits per channel (mode {mode}); scale and convert it to 8 bits")
-        return decode(image, whole(file))
+        pixels = decode(image, whole(file))
+        if image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255:
+            raise Unusable("has transparent pixels, whose colour is unknown; save it as RGB")
+        return pixels
 
 
 def read_bytes(content: bytes, most_pixels: int = MAX_PIXELS, name: str | None = None) -> np.ndarray:
