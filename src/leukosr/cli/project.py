@@ -128,6 +128,22 @@ def dose_response(
     console.print(f"dose-response: {len(results)} results -> {page}")
 
 
+def forest(
+    results: Annotated[list[Path], typer.Argument(help="Folders of results/ of studies that declare claims.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder for forest.csv and forest.png.")],
+) -> None:
+    """Draw a forest plot of the claims of several published studies, with the verdict on each."""
+    from leukosr.outputs import claimed
+    from leukosr.report.forest import write_forest
+
+    with claimed(out, "forest"):
+        findings = write_forest(out, results)
+    for each in findings:
+        console.print(each.sentence)
+    claims, studies = counted(len(findings), "claim"), counted(len(results), "result")
+    console.print(f"forest: {claims} of {studies} -> {out}")
+
+
 def rejudge(
     snapshots: Annotated[
         list[Path] | None, typer.Argument(help="Folders of results/; by default all with verdicts.")

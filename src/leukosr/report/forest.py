@@ -1,0 +1,150 @@
+"""A forest plot: what published studies had declared before their first runs, and what they found, in one figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from leukosr.errors import LeukoError
+from leukosr.evaluate.arms.declared import Origin, compare_declared, place_in_family, read_sidecar
+from leukosr.evaluate.arms.pairs import pair
+from leukosr.evaluate.arms.predictions import read_predictions
+from leukosr.evaluate.arms.significance import Comparison
+from leukosr.evaluate.claims import Claim, Claims
+from leukosr.files import new_file
+from leukosr.quoting import listed, require_folder
+from leukosr.report.comparisons import NAMES, difference_text, has_interval
+from leukosr.report.style import SEQUENCE, budget_words, new_figure, titles
+from leukosr.yaml_file import read_yaml
+
+REMEDY = "name a folder that `leukosr publish` wrote of a study with claims"
+COLUMNS = ("metric", "difference", "ci_low", "ci_high", "margin", "p_holm", "verdict", "runs", "sources", "images")
+COLOURS = {"clearly better": SEQUENCE[2], "better": SEQUENCE[2], "worse": SEQUENCE[1], "clearly worse": SEQUENCE[1]}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A declared comparison: which published result it is of, what is compared, as a page says it, and the verdict."""
+
+    result: str
+    what: str
+    protocol: str
+    found: Comparison
+
+    @property
+    def sentence(self) -> str:
+        """`pbc-answer-probe: Real-ESRNet – bicubic: no gain, −1.8 (−4.1 … +0.6)`."""
+        return f"{self.result}: {self.what}: {self.found.verdict}, {difference_text(self.found)}"
+
+
+def write_forest(folder: Path, results: Sequence[Path]) -> list[Finding]:
+    """Write forest.csv and forest.png of every comparison that published results declared to `folder`.
+
+    Each study's claims are a family of their own, so verdicts are those of its page. Raises LeukoError for results of
+    one name, without claims or the predictions that these name, and with different metrics or margins.
+    """
+    names = [result.resolve().name for result in results]
+    if len(set(names)) < len(names):
+        raise LeukoError(f"two of the results have one name: {listed([str(each) for each in results])}; rename one")
+    params = {result: _params(result) for result in results}
+    claims = {result: Claims.model_validate(each["claims"]) for result, each in params.items()}
+    (first, kept), *others = claims.items()
+    for result, each in others:
+        if (each.metric, each.margin) != (kept.metric, kept.margin):
+            raise LeukoError(f"{result} and {first} declare different metrics or margins: draw them apart")
+    findings = [finding for result in results for finding in _findings(result, params[result], claims[result])]
+    rows = [
+        {"result": each.result, "protocol": each.protocol, "first": each.found.a, "second": each.found.b}
+        | {column: asdict(each.found)[column] for column in COLUMNS}
+        for each in findings
+    ]
+    with new_file(folder / "forest.csv") as path:
+        pd.DataFrame(rows).to_csv(path, index=False, lineterminator="\n")
+    budgets = [budget_words(each["budget"]["name"], each["budget"].get("note", "")) for each in params.values()]
+    _draw(folder / "forest.png", findings, "; ".join(dict.fromkeys(budgets)))
+    return findings
+
+
+def _params(result: Path) -> Mapping[str, Any]:
+    file = require_folder(result, REMEDY) / "params.yaml"
+    params = dict(read_yaml(file)) if file.is_file() else {}
+    if not params.get("claims"):
+        raise LeukoError(f"{result} declares no claims: {REMEDY}")
+    return params
+
+
+def _findings(result: Path, params: Mapping[str, Any], claims: Claims) -> list[Finding]:
+    asked = [(_table(result, claim, claim.first), _table(result, claim, claim.second)) for claim in claims.family]
+    tables = {table: name for both, claim in zip(asked, claims.family, strict=True)
+              for table, name in zip(both, (claim.first, claim.second), strict=True)}  # fmt: skip
+    arms = {table: read_predictions(table, name) for table, name in tables.items()}
+    origins: dict[Path, Origin | None] = {table: read_sidecar(table) for table in tables}
+    pairs = [pair(arms[one], arms[two]) for one, two in asked]
+    places = [place_in_family(origins[one], origins[two]) for one, two in asked]
+    if None in places:
+        raise LeukoError(f"{result}: the claims beside its predictions are not those of its params.yaml: publish again")
+    found = compare_declared(pairs, places, claims, claims.metric, claims.margin)
+    called = titles(params, set(tables.values()))
+    several = len({claim.protocol for claim in claims.family}) > 1
+    return [
+        Finding(
+            result.resolve().name,
+            f"{called[claim.first]} – {called[claim.second]}" + (f", {claim.protocol}" if several else ""),
+            claim.protocol,
+            each,
+        )
+        for claim, each in zip(claims.family, (each for each in found if each.primary), strict=True)
+    ]
+
+
+def _table(result: Path, claim: Claim, name: str) -> Path:
+    """The published predictions of an experiment; their names say the protocol where a study has several."""
+    folder = result / "plots/confusion"
+    names = (f"{name}_{claim.protocol}.csv", f"{name}.csv")
+    found = next((folder / each for each in names if (folder / each).is_file()), None)
+    if found is None:
+        raise LeukoError(f"{folder / names[1]} is not there, but {name} is among the claims: publish the study again")
+    return found
+
+
+def _draw(path: Path, findings: Sequence[Finding], budgets: str) -> None:
+    metric, margin = NAMES[findings[0].found.metric], 100 * findings[0].found.margin
+    results = list(dict.fromkeys(each.result for each in findings))
+    sizes = sorted({each.found.images for each in findings})
+    images = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
+    note = (
+        "points: means over runs; bars: 95 % intervals over runs and sources; words: after Holm over the claims of "
+        f"each result; band: the margin of {margin:g} points; {images} test images. {budgets}"
+    )
+    lines: list[Finding | str] = []
+    for name in results:
+        lines += [name, *(each for each in findings if each.result == name)]
+    with new_figure(path, 8.6, 0.27 * len(lines) + 0.9, note) as figure:
+        panel = figure.subplots()
+        panel.axvspan(-margin, margin, color="#EEEEEE", zorder=0)
+        panel.axvline(0, color="#555555", linewidth=0.8)
+        for row, line in enumerate(lines):
+            if isinstance(line, Finding):
+                _draw_row(panel, row, line.found)
+        panel.set_yticks(range(len(lines)), [each.what if isinstance(each, Finding) else each for each in lines])
+        for line, label in zip(lines, panel.get_yticklabels(), strict=True):
+            if isinstance(line, str):
+                label.set_fontweight("bold")
+        panel.tick_params(axis="y", length=0)
+        panel.set_ylim(len(lines) - 0.5, -0.5)
+        panel.set_xlabel(f"difference of {metric}, points")
+        panel.grid(True, axis="x")
+
+
+def _draw_row(panel: Axes, row: int, found: Comparison) -> None:
+    colour = COLOURS.get(found.verdict, SEQUENCE[0])
+    panel.plot([100 * found.difference], [row], marker="o", color=colour)
+    if has_interval(found) and found.ci_low is not None and found.ci_high is not None:
+        panel.hlines(row, 100 * found.ci_low, 100 * found.ci_high, color=colour)
+    words = f"{found.verdict}, {difference_text(found)}"
+    panel.text(1.02, row, words, transform=panel.get_yaxis_transform(), va="center", fontsize=9)

@@ -1,0 +1,72 @@
+"""`leukosr forest`: the declared comparisons of published studies in one figure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+import yaml
+
+from leukosr.errors import LeukoError
+from leukosr.report.comparisons import difference_text
+from leukosr.report.forest import write_forest
+from leukosr.tables import read_own_table
+
+RESULTS = Path(__file__).parents[2] / "results"
+PROBE, UNTRAINED = RESULTS / "pbc-answer-probe", RESULTS / "pbc-answer-published"
+
+
+def copied(folder: Path, original: Path = UNTRAINED) -> Path:
+    """A published result that a test may change."""
+    return copytree(original, folder / original.name, ignore=lambda _, names: {"figures"} & {*names})
+
+
+def changed(result: Path, **claims: object) -> Path:
+    """The result with other claims in its params.yaml."""
+    params = yaml.safe_load((result / "params.yaml").read_text())
+    params["claims"] = params["claims"] | claims
+    (result / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    return result
+
+
+def test_every_claim_has_the_verdict_of_its_page(tmp_path: Path) -> None:
+    findings = write_forest(tmp_path, [PROBE, UNTRAINED])
+    assert [each.found.verdict for each in findings] == [
+        "no gain", "clearly better", "inconclusive", "equivalent", "clearly better"
+    ]  # fmt: skip
+    for each in findings:
+        page = (RESULTS / each.result / "index.html").read_text(encoding="utf-8")
+        assert f'<th scope="row">{each.what}</th><td>{each.found.verdict}</td>' in page
+        assert difference_text(each.found) in page
+    table = read_own_table(tmp_path / "forest.csv")
+    assert table["result"].tolist() == ["pbc-answer-probe"] * 3 + ["pbc-answer-published"] * 2
+    assert [float(each) for each in table["difference"]] == [each.found.difference for each in findings]
+    assert (tmp_path / "forest.png").stat().st_size > 10_000
+
+
+def test_the_same_results_give_the_same_files(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write_forest(tmp_path / name, [UNTRAINED])
+    for name in ("forest.csv", "forest.png"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_results_that_cannot_stand_in_one_figure_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(LeukoError, match="declares no claims: name a folder"):
+        write_forest(tmp_path, [RESULTS / "case1-leakage"])
+    with pytest.raises(LeukoError, match="two of the results have one name"):
+        write_forest(tmp_path, [UNTRAINED, copied(tmp_path)])
+    with pytest.raises(LeukoError, match="different metrics or margins"):
+        write_forest(tmp_path, [PROBE, changed(tmp_path / UNTRAINED.name, margin=0.05)])
+    assert not list(tmp_path.glob("forest.*"))
+
+
+def test_a_result_that_lacks_what_it_claims_is_refused(tmp_path: Path) -> None:
+    result = copied(tmp_path)
+    (result / "plots/confusion/bicubic.claims.json").unlink()
+    with pytest.raises(LeukoError, match="the claims beside its predictions are not those"):
+        write_forest(tmp_path, [result])
+    (result / "plots/confusion/bicubic.csv").unlink()
+    with pytest.raises(LeukoError, match=r"bicubic\.csv is not there, but bicubic is among the claims"):
+        write_forest(tmp_path, [result])
