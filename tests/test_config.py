@@ -106,7 +106,7 @@ def test_the_published_studies_have_five_arms(compose_params: Callable[..., Para
 
 
 def test_the_answer_fine_tunes_the_published_network_on_a_cpu_too(compose_params: Callable[..., Params]) -> None:
-    """docs/answer.md: 23 blocks, 250 steps of 8 patches."""
+    """docs/answer_in_detail.md: 23 blocks, 250 steps of 8 patches."""
     train = compose_params("study=pbc_answer", "budget=answer").train_sr["real_esrgan"]
     assert train.start == "pretrained/realesrgan_x4plus" and train.generator.model_dump()["blocks"] == 23
     assert (train.stages[0].iterations, train.batch, train.patch) == (250, 8, 128)
