@@ -36,7 +36,14 @@ QUICK = ("smoke",)  # all others with the slow tests
 EVERY_BUDGET = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in BUDGETS]
 DEGRADATION_FILES = sorted(path.stem for path in (CONF / "degrade").glob("*.yaml"))
 ALL_ARMS = ("raw", "bicubic", "srgan", "real_esrgan", "ground_truth")
-VARIANTS = {"real_esrgan_finetuned": "real_esrgan", "srgan_whole": "srgan"}  # files of arms, and the arms they give
+VARIANTS = {  # files of arms by another training, and the arms they give
+    "denoise_narrow": "denoise",
+    "real_esrgan_finetuned": "real_esrgan",
+    "real_esrnet_narrow": "real_esrnet",
+    "srgan_whole": "srgan",
+}
+# of an arm by one network per class no image is compared, which its study must say; unsharp_enlarged gives the arm unsharp
+APART = {*VARIANTS, "srgan_keras_classes", "unsharp_enlarged"}
 MISSING = object()
 
 
@@ -191,15 +198,14 @@ RECIPES = sorted(path.stem for path in (CONF / "classifier").glob("*.yaml"))
 
 @pytest.mark.parametrize("recipe", [RECIPES[0], *(pytest.param(name, marks=pytest.mark.slow) for name in RECIPES[1:])])
 def test_a_study_takes_any_classifier_and_arm(compose_params: Callable[..., Params], recipe: str) -> None:
-    # of an arm by one network per class no image is compared, which its study must say
-    arms = sorted({path.stem for path in (CONF / "arms").glob("*.yaml")} - {*VARIANTS, "srgan_keras_classes"})
+    arms = sorted({path.stem for path in (CONF / "arms").glob("*.yaml")} - APART)
     params = compose_params(f"classifier={recipe}", f"arms=[{','.join(arms)}]", "budget=paper")
     assert sorted(params.arms) == arms
     assert all(params.classify[arm].classifier == params.classifier for arm in arms)
 
 
 def test_arms_on_luminance_enlarge_in_fp32(compose_params: Callable[..., Params]) -> None:
-    arms = {path.stem for path in (CONF / "arms").glob("*.yaml")} - {*VARIANTS, "srgan_keras_classes"}
+    arms = {path.stem for path in (CONF / "arms").glob("*.yaml")} - APART
     params = compose_params(f"arms=[{','.join(sorted(arms))}]", "budget=paper")
     trained = {name: arm for name, arm in params.upscale.items() if isinstance(arm, Trained)}
     settings = {name: params.train_sr[arm.training] for name, arm in trained.items()}
@@ -215,7 +221,7 @@ def test_arms_on_luminance_enlarge_in_fp32(compose_params: Callable[..., Params]
 def test_a_variant_gives_the_arm_and_another_training(
     compose_params: Callable[..., Params], file: str, arm: str
 ) -> None:
-    plain, variant = compose_params(f"arms=[{arm}]"), compose_params(f"arms=[{file}]")
+    plain, variant = (compose_params(f"arms=[{name}]", "budget=cpu") for name in (arm, file))
     assert (variant.upscale, variant.classify) == (plain.upscale, plain.classify)
     assert variant.train_sr[arm].method == plain.train_sr[arm].method
     assert variant.train_sr[arm] != plain.train_sr[arm]
