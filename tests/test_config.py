@@ -41,8 +41,9 @@ VARIANTS = {  # files of arms by another training, and the arms they give
     "real_esrgan_finetuned": "real_esrgan",
     "real_esrnet_narrow": "real_esrnet",
     "srgan_whole": "srgan",
+    "task_driven_narrow": "task_driven",
 }
-# of an arm by one network per class no image is compared, which its study must say; unsharp_enlarged gives the arm unsharp
+# of an arm by one network per class no image is compared, which its study must say; the other gives the arm unsharp
 APART = {*VARIANTS, "srgan_keras_classes", "unsharp_enlarged"}
 MISSING = object()
 
@@ -221,10 +222,23 @@ def test_arms_on_luminance_enlarge_in_fp32(compose_params: Callable[..., Params]
 def test_a_variant_gives_the_arm_and_another_training(
     compose_params: Callable[..., Params], file: str, arm: str
 ) -> None:
-    plain, variant = (compose_params(f"arms=[{name}]", "budget=cpu") for name in (arm, file))
+    plain, variant = (compose_params(f"arms=[{name}]", "budget=gpu") for name in (arm, file))
     assert (variant.upscale, variant.classify) == (plain.upscale, plain.classify)
     assert variant.train_sr[arm].method == plain.train_sr[arm].method
     assert variant.train_sr[arm] != plain.train_sr[arm]
+
+
+def test_a_narrow_network_is_narrow_at_every_budget(compose_params: Callable[..., Params]) -> None:
+    for budget in ("smoke", "cpu", "gpu", "paper"):
+        params = compose_params("arms=[denoise_narrow,real_esrnet_narrow,task_driven_narrow]", f"budget={budget}")
+        sizes = [each.generator.model_dump() for each in params.train_sr.values()]
+        assert [(each["features"], each["blocks"]) for each in sizes] == [(32, 3)] * 3
+
+
+def test_unsharp_masking_may_be_enlarged(compose_params: Callable[..., Params]) -> None:
+    plain, enlarged = (compose_params("study=demo", f"arms=[{name}]") for name in ("unsharp", "unsharp_enlarged"))
+    size = (plain.image.height, plain.image.width)
+    assert enlarged.upscale["unsharp"] == plain.upscale["unsharp"].model_copy(update={"size": size})
 
 
 def test_the_published_recipe_is_a_set_of_switches(compose_params: Callable[..., Params]) -> None:

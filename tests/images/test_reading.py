@@ -299,6 +299,10 @@ def test_transparent_pixels_are_refused_as_their_colour_is_unknown(tmp_path: Pat
         image.save(path, transparency=image.getpixel((3, 2)))
     with pytest.raises(LeukoError, match=r"cell\.png has transparent pixels"):
         read_as_rgb(path)
+    if mode == "RGB":  # studies take no other mode
+        with pytest.raises(LeukoError, match=r"cell\.png has transparent pixels"):
+            read_rgb(path)
+        assert "has transparent pixels" in str(inspect_image(path, 10**6).reason)
 
 
 @pytest.mark.parametrize("name", ["gray16.png", "rgb16.png", "planar.tif", "deep.tif", "alpha16.tif"])

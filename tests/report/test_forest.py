@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from shutil import copytree
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -37,8 +39,9 @@ def test_every_claim_has_the_verdict_of_its_page(tmp_path: Path) -> None:
     ]  # fmt: skip
     for each in findings:
         page = (RESULTS / each.result / "index.html").read_text(encoding="utf-8")
-        assert f'<th scope="row">{each.what}</th><td>{each.found.verdict}</td>' in page
-        assert difference_text(each.found) in page
+        cells = (each.found.verdict, "macro F1 (primary)", difference_text(each.found))
+        row = "".join(rf"<td[^>]*>{re.escape(cell)}</td>" for cell in cells)
+        assert re.search(f'<th scope="row">{re.escape(each.what)}</th>{row}', page)
     table = read_own_table(tmp_path / "forest.csv")
     assert table["result"].tolist() == ["pbc-answer-probe"] * 3 + ["pbc-answer-published"] * 2
     assert [float(each) for each in table["difference"]] == [each.found.difference for each in findings]
@@ -57,9 +60,43 @@ def test_results_that_cannot_stand_in_one_figure_are_refused(tmp_path: Path) -> 
         write_forest(tmp_path, [RESULTS / "case1-leakage"])
     with pytest.raises(LeukoError, match="two of the results have one name"):
         write_forest(tmp_path, [UNTRAINED, copied(tmp_path)])
+    probe = copied(tmp_path, PROBE)
+    for table in (tmp_path / UNTRAINED.name / "plots/confusion").glob("*.claims.json"):
+        table.unlink()
     with pytest.raises(LeukoError, match="different metrics or margins"):
-        write_forest(tmp_path, [PROBE, changed(tmp_path / UNTRAINED.name, margin=0.05)])
+        write_forest(tmp_path, [probe, changed(tmp_path / UNTRAINED.name, margin=0.05)])
     assert not list(tmp_path.glob("forest.*"))
+
+
+@pytest.mark.parametrize("change", [{"margin": 0.05}, {"seeds": [1, 2]}, {"family": "the first alone"}])
+def test_claims_that_were_changed_after_the_run_are_refused(tmp_path: Path, change: dict[str, object]) -> None:
+    result = copied(tmp_path)
+    if "family" in change:
+        declared = yaml.safe_load((result / "params.yaml").read_text())["claims"]["family"]
+        change = {"family": declared[:1]}
+    with pytest.raises(LeukoError, match="the claims beside its predictions are not those"):
+        write_forest(tmp_path, [changed(result, **change)])
+
+
+def test_claims_that_are_none_are_named_with_their_file(tmp_path: Path) -> None:
+    with pytest.raises(LeukoError, match=r"params\.yaml: its claims cannot be read"):
+        write_forest(tmp_path, [changed(copied(tmp_path), family=[])])
+
+
+def test_fewer_runs_than_were_declared_are_refused(tmp_path: Path) -> None:
+    table = copied(tmp_path) / "plots/confusion/realesrgan_x4plus.csv"
+    kept = pd.read_csv(table)
+    kept[kept["seed"] < 5].to_csv(table, index=False)
+    with pytest.raises(LeukoError, match="realesrgan_x4plus and bicubic have other runs than were declared"):
+        write_forest(tmp_path, [table.parents[2]])
+
+
+def test_tables_may_be_named_by_their_protocol(tmp_path: Path) -> None:
+    result = copied(tmp_path)
+    for path in (result / "plots/confusion").iterdir():
+        name, _, rest = path.name.partition(".")
+        path.rename(path.with_name(f"{name}_official_sr_apart.{rest}"))
+    assert write_forest(tmp_path / "one", [result]) == write_forest(tmp_path / "two", [UNTRAINED])
 
 
 def test_a_result_that_lacks_what_it_claims_is_refused(tmp_path: Path) -> None:

@@ -41,7 +41,9 @@ class Study(Section):
         ]
         | None
     ) = Field(description="paper whose printed figures the report sets beside its own; null: none")
-    caveat: str | None = Field(description="sentence that the report sets under its results; null: none")
+    caveat: str | None = Field(
+        description="sentence under the results, but for protocols that alone keep sources apart; null: none"
+    )
 
     @property
     def protocols(self) -> tuple[Protocol, ...]:

@@ -69,6 +69,12 @@ def _refuse_for_studies(image: ImageFile, max_pixels: int) -> None:
 def _refuse_other_mode(image: ImageFile) -> None:
     if (mode := stored_mode(image)) != "RGB":
         raise Unusable(f"has mode {mode}; convert it to 8-bit RGB")
+    _refuse_transparent(image)
+
+
+def _refuse_transparent(image: ImageFile) -> None:
+    if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
+        raise Unusable("has transparent pixels, whose colour is unknown; save it without transparency")
 
 
 def read_rgb(path: Path) -> np.ndarray:
@@ -99,10 +105,8 @@ def read_as_rgb(path: Path, most_pixels: int = MAX_PIXELS) -> np.ndarray:
         mode = stored_mode(image)
         if mode in ("I", "F") or ";16" in mode:
             raise Unusable(f"has more than 8 bits per channel (mode {mode}); scale and convert it to 8 bits")
-        pixels = decode(image, whole(file))
-        if image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255:
-            raise Unusable("has transparent pixels, whose colour is unknown; save it as RGB")
-        return pixels
+        _refuse_transparent(image)
+        return decode(image, whole(file))
 
 
 def read_bytes(content: bytes, most_pixels: int = MAX_PIXELS, name: str | None = None) -> np.ndarray:

@@ -91,8 +91,9 @@ def verdict_answer(
 ) -> Answer:
     """The answer that the comparisons under each protocol give; those of SR alone, where `of_sr` names any as first.
 
-    `caveat` is what a reader must know of protocols under which sources may be in two parts. `idle`: experiments on
-    images of which a network did not train; those of which none did have no part in the headline.
+    `caveat` is what a reader must know of the study; where some protocols keep sources apart and others do not, it is
+    about the latter. `idle`: experiments on images of which a network did not train; those of which none did have no
+    part in the headline.
     """
     asked = {name: [each for each in own if each.primary] for name, own in found.items()}
     sr = {name: [each for each in own if each.a in of_sr and each.b not in of_sr] for name, own in asked.items()}
@@ -100,11 +101,12 @@ def verdict_answer(
     shown = {name: own for name, own in (sr if about_sr else asked).items() if own}
     if not shown:
         return Answer(SR_QUESTION, [Part("", "No answer", ["The study compares no two arms."])])
+    mixed = [name for name in found if not SPLITS[name].disjoint]
     parts = [
         _part(
             f"Protocol {shown_name(name)}" if len(found) > 1 else "",
             own,
-            None if SPLITS[name].disjoint else caveat,
+            None if mixed and SPLITS[name].disjoint else caveat,
             idle,
         )
         for name, own in sorted(shown.items(), key=lambda each: not SPLITS[each[0]].disjoint)

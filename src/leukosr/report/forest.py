@@ -9,9 +9,10 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
+from pydantic import ValidationError
 
 from leukosr.errors import LeukoError
-from leukosr.evaluate.arms.declared import Origin, compare_declared, place_in_family, read_sidecar
+from leukosr.evaluate.arms.declared import compare_declared, place_in_family, read_sidecar
 from leukosr.evaluate.arms.pairs import pair
 from leukosr.evaluate.arms.predictions import read_predictions
 from leukosr.evaluate.arms.significance import Comparison
@@ -23,13 +24,16 @@ from leukosr.report.style import SEQUENCE, budget_words, new_figure, titles
 from leukosr.yaml_file import read_yaml
 
 REMEDY = "name a folder that `leukosr publish` wrote of a study with claims"
-COLUMNS = ("metric", "difference", "ci_low", "ci_high", "margin", "p_holm", "verdict", "runs", "sources", "images")
+COLUMNS = (
+    "metric", "difference", "ci_low", "ci_high", "ci90_low", "ci90_high", "margin", "p_holm", "verdict", "runs",
+    "sources", "images",
+)  # fmt: skip
 COLOURS = {"clearly better": SEQUENCE[2], "better": SEQUENCE[2], "worse": SEQUENCE[1], "clearly worse": SEQUENCE[1]}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A declared comparison: which published result it is of, what is compared, as a page says it, and the verdict."""
+    """A declared comparison: the published result it is of, what is compared, in words, and the verdict."""
 
     result: str
     what: str
@@ -46,28 +50,28 @@ def write_forest(folder: Path, results: Sequence[Path]) -> list[Finding]:
     """Write forest.csv and forest.png of every comparison that published results declared to `folder`.
 
     Each study's claims are a family of their own, so verdicts are those of its page. Raises LeukoError for results of
-    one name, without claims or the predictions that these name, and with different metrics or margins.
+    one name, without claims or the predictions that these name, for claims or runs that are not those declared, and for
+    different metrics or margins.
     """
-    names = [result.resolve().name for result in results]
-    if len(set(names)) < len(names):
-        raise LeukoError(f"two of the results have one name: {listed([str(each) for each in results])}; rename one")
+    if len({result.resolve().name for result in results}) < len(results):
+        raise LeukoError(f"two of the results have one name: {listed([str(each) for each in results])}; name each once")
     params = {result: _params(result) for result in results}
-    claims = {result: Claims.model_validate(each["claims"]) for result, each in params.items()}
+    claims = {result: _claims(result, each) for result, each in params.items()}
     (first, kept), *others = claims.items()
     for result, each in others:
         if (each.metric, each.margin) != (kept.metric, kept.margin):
             raise LeukoError(f"{result} and {first} declare different metrics or margins: draw them apart")
-    findings = [finding for result in results for finding in _findings(result, params[result], claims[result])]
+    findings = {result: _findings(result, params[result], claims[result]) for result in results}
     rows = [
         {"result": each.result, "protocol": each.protocol, "first": each.found.a, "second": each.found.b}
         | {column: asdict(each.found)[column] for column in COLUMNS}
-        for each in findings
+        for own in findings.values()
+        for each in own
     ]
     with new_file(folder / "forest.csv") as path:
         pd.DataFrame(rows).to_csv(path, index=False, lineterminator="\n")
-    budgets = [budget_words(each["budget"]["name"], each["budget"].get("note", "")) for each in params.values()]
-    _draw(folder / "forest.png", findings, "; ".join(dict.fromkeys(budgets)))
-    return findings
+    _draw(folder / "forest.png", {_heading(result, params[result]): own for result, own in findings.items()}, params)
+    return [each for own in findings.values() for each in own]
 
 
 def _params(result: Path) -> Mapping[str, Any]:
@@ -78,18 +82,32 @@ def _params(result: Path) -> Mapping[str, Any]:
     return params
 
 
+def _claims(result: Path, params: Mapping[str, Any]) -> Claims:
+    try:
+        return Claims.model_validate(params["claims"])
+    except ValidationError as error:
+        raise LeukoError(
+            f"{result}/params.yaml: its claims cannot be read ({error}): publish the study again"
+        ) from None
+
+
 def _findings(result: Path, params: Mapping[str, Any], claims: Claims) -> list[Finding]:
     asked = [(_table(result, claim, claim.first), _table(result, claim, claim.second)) for claim in claims.family]
-    tables = {table: name for both, claim in zip(asked, claims.family, strict=True)
-              for table, name in zip(both, (claim.first, claim.second), strict=True)}  # fmt: skip
-    arms = {table: read_predictions(table, name) for table, name in tables.items()}
-    origins: dict[Path, Origin | None] = {table: read_sidecar(table) for table in tables}
+    names = {
+        table: name
+        for claim, both in zip(claims.family, asked, strict=True)
+        for table, name in zip(both, (claim.first, claim.second), strict=True)
+    }
+    arms = {table: read_predictions(table, name) for table, name in names.items()}
+    origins = {table: read_sidecar(table) for table in names}
+    if any(origin is None or origin.claims.digest != claims.digest for origin in origins.values()):
+        raise LeukoError(f"{result}: the claims beside its predictions are not those of its params.yaml: publish again")
     pairs = [pair(arms[one], arms[two]) for one, two in asked]
     places = [place_in_family(origins[one], origins[two]) for one, two in asked]
-    if None in places:
-        raise LeukoError(f"{result}: the claims beside its predictions are not those of its params.yaml: publish again")
-    found = compare_declared(pairs, places, claims, claims.metric, claims.margin)
-    called = titles(params, set(tables.values()))
+    found = [each for each in compare_declared(pairs, places, claims, claims.metric, claims.margin) if each.primary]
+    if other := next((each for each in found if not each.declared), None):
+        raise LeukoError(f"{result}: {other.a} and {other.b} have other runs than were declared: publish it again")
+    called = titles(params, {name for claim in claims.family for name in (claim.first, claim.second)})
     several = len({claim.protocol for claim in claims.family}) > 1
     return [
         Finding(
@@ -98,7 +116,7 @@ def _findings(result: Path, params: Mapping[str, Any], claims: Claims) -> list[F
             claim.protocol,
             each,
         )
-        for claim, each in zip(claims.family, (each for each in found if each.primary), strict=True)
+        for claim, each in zip(claims.family, found, strict=True)
     ]
 
 
@@ -112,18 +130,26 @@ def _table(result: Path, claim: Claim, name: str) -> Path:
     return found
 
 
-def _draw(path: Path, findings: Sequence[Finding], budgets: str) -> None:
-    metric, margin = NAMES[findings[0].found.metric], 100 * findings[0].found.margin
-    results = list(dict.fromkeys(each.result for each in findings))
-    sizes = sorted({each.found.images for each in findings})
+def _heading(result: Path, params: Mapping[str, Any]) -> str:
+    """`pbc-answer-mild: ×2, noise 10`: the name of a result, and what was done to its images."""
+    degrade = params["degrade"]
+    how = f"noise {degrade['noise_sigma']:g}" if "noise_sigma" in degrade else degrade["method"].replace("_", " ")
+    return f"{result.resolve().name}: ×{params['image']['scale']}, {how}"
+
+
+def _draw(path: Path, findings: Mapping[str, Sequence[Finding]], params: Mapping[Path, Mapping[str, Any]]) -> None:
+    comparisons = [each.found for own in findings.values() for each in own]
+    margin, sizes = 100 * comparisons[0].margin, sorted({each.images for each in comparisons})
     images = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
+    budgets = [budget_words(each["budget"]["name"], each["budget"].get("note", "")) for each in params.values()]
     note = (
         "points: means over runs; bars: 95 % intervals over runs and sources; words: after Holm over the claims of "
-        f"each result; band: the margin of {margin:g} points; {images} test images. {budgets}"
-    )
+        f"each result; band: the margin of {margin:g} points; {images} test images. "
+        + "; ".join(dict.fromkeys(budgets))
+    )  # fmt: skip
     lines: list[Finding | str] = []
-    for name in results:
-        lines += [name, *(each for each in findings if each.result == name)]
+    for heading, own in findings.items():
+        lines += [heading, *own]
     with new_figure(path, 8.6, 0.27 * len(lines) + 0.9, note) as figure:
         panel = figure.subplots()
         panel.axvspan(-margin, margin, color="#EEEEEE", zorder=0)
@@ -137,7 +163,7 @@ def _draw(path: Path, findings: Sequence[Finding], budgets: str) -> None:
                 label.set_fontweight("bold")
         panel.tick_params(axis="y", length=0)
         panel.set_ylim(len(lines) - 0.5, -0.5)
-        panel.set_xlabel(f"difference of {metric}, points")
+        panel.set_xlabel(f"difference of {NAMES[comparisons[0].metric]}, points")
         panel.grid(True, axis="x")
 
 
