@@ -152,10 +152,9 @@ def rejudge(
     """Judge published studies again by today's rules, from the predictions stored with them."""
     from datetime import date
 
-    from leukosr.report.rejudge import judge_again
+    from leukosr.report.rejudge import judge_again, with_verdicts
 
-    judged = {path.parents[2] for path in Path("results").glob("*/plots/confusion/*.csv")}  # others have no verdicts
-    folders = snapshots or sorted(folder for folder in judged if (folder / "index.html").is_file())
+    folders = snapshots or with_verdicts(Path("results"))
     changed = [sentence for folder in folders for sentence in judge_again(folder, date.today())]
     for sentence in changed:
         console.print(sentence)

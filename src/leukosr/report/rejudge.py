@@ -127,12 +127,18 @@ class Snapshot:
         return found
 
 
+def with_verdicts(results: Path) -> list[Path]:
+    """The snapshots below a folder whose pages show verdicts: a study may compare nothing."""
+    classified = {path.parents[2] for path in results.glob("*/plots/confusion/*.csv")}
+    return sorted(each for each in classified if (each / "index.html").is_file() and Snapshot(each).protocols)
+
+
 def judge_again(folder: Path, today: date) -> list[str]:
     """Bring the verdicts and the effect of the split on a snapshot's page up to the rules of today.
 
     The page gets its answer at the top, today's style and script, the words of today for its budget, and true minus
-    signs; it loses the figures of a sweep of too few trials. All else stays. It says when it was judged again and what
-    it said before. Returns the verdicts that changed, a sentence each. Raises LeukoError for a folder that is no
+    signs; it loses the figures of a sweep of too few trials. All else stays. Where a verdict or one of its figures
+    differs, the page says when it was judged again and what it said before. Returns the verdicts that changed, a sentence each. Raises LeukoError for a folder that is no
     snapshot of a study with verdicts.
     """
     require_folder(folder, "name a snapshot, e.g. results/case1-leakage")
@@ -180,12 +186,17 @@ def _compared(snapshot: Snapshot, protocol: str, old: str) -> list[Comparison]:
 def _judged(
     snapshot: Snapshot, protocol: str, old: str, found: Sequence[Comparison], today: date
 ) -> tuple[str, list[str]]:
-    """The verdicts of one protocol as a part of the page, and which differ from those in the part `old`."""
+    """The verdicts of one protocol as a part of the page, and which differ from those in the part `old`.
+
+    A part whose tables say the same to the last digit is left as it is.
+    """
     labels, arms = snapshot.labels(protocol), snapshot.predictions(protocol)
     said = {(a, b, metric): word for a, b, metric, _, word in _rows(old)}
     metric = next(each.metric for each in found if each.primary)
     part = verdict_part(protocol, Verdicts(tuple(found), tuple(map(sample_size, arms.values()))), labels)
     shown = str(template("verdicts.html.j2").module.verdicts(part))  # type: ignore[attr-defined]
+    if _verdict_rows(shown) == _verdict_rows(old):
+        return old, []
     if set(ASSAY) <= set(arms) and ("<h3>Could this design show" not in snapshot.page or "effect of SR?" in old):
         pairs = [pair(*(arms[name] for name in ASSAY))]
         room = next(each for each in compare(pairs, metric, snapshot.margin) if each.primary)
@@ -213,6 +224,12 @@ def _judged(
     ), changed
 
 
+def _verdict_rows(part: str) -> list[list[str]]:
+    """The words and figures of every row about two experiments."""
+    rows = re.findall(r'<tr><th scope="row">[^<]* – .*?</tr>', part, re.DOTALL)
+    return [re.sub(r"(?:<[^>]*>)+", "|", _with_minus_signs(row)).split("|") for row in rows]
+
+
 def _marked(row: re.Match[str]) -> str:
     """A verdict by the metric that was not declared, with its mark, wherever on the page it stands."""
     *_, word, metric = row.groups()
@@ -227,7 +244,8 @@ def _with_answer(page: str, answer: Answer) -> str:
     style, script = (FOLDER / "page.css").read_text(encoding="utf-8"), page_script()
     page = re.sub(r'<section id="answer".*?</section>\n', "", page, flags=re.DOTALL)
     page = re.sub(r"<script>.*?</script>\n", "", page, flags=re.DOTALL)
-    page = re.sub(r"<style>.*?</style>", lambda _: f"<style>\n{style}</style>", page, count=1, flags=re.DOTALL)
+    sheet = f"<style>\n{style.rstrip()}"
+    page = re.sub(r"<style>.*?(\s*</style>)", lambda old: sheet + old[1], page, count=1, flags=re.DOTALL)
     page = re.sub(r"style-src 'unsafe-inline'[^\"]*", f"style-src 'unsafe-inline'; script-src {script.source}", page)
     page = page.replace("</h1>\n", f"</h1>\n{box}", 1)
     return page.replace("</main>\n", f"</main>\n<script>{script.text}</script>\n")
