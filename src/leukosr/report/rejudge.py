@@ -138,8 +138,8 @@ def judge_again(folder: Path, today: date) -> list[str]:
 
     The page gets its answer at the top, today's style and script, the words of today for its budget, and true minus
     signs; it loses the figures of a sweep of too few trials. All else stays. Where a verdict or one of its figures
-    differs, the page says when it was judged again and what it said before. Returns the verdicts that changed, a sentence each. Raises LeukoError for a folder that is no
-    snapshot of a study with verdicts.
+    differs, the page says when it was judged again and what it said before. Returns the verdicts that changed, a
+    sentence each. Raises LeukoError for a folder that is no snapshot of a study with verdicts.
     """
     require_folder(folder, "name a snapshot, e.g. results/case1-leakage")
     snapshot = Snapshot(folder)
