@@ -201,6 +201,13 @@ def test_whole_images_of_any_shape_train(published: Callable[[str], TrainSR], tm
     assert (training.patch, training.progress.iteration) == (None, 1)
 
 
+def test_the_classifier_rests_while_pixels_alone_are_learnt(compose_params: Callable[..., Params]) -> None:
+    training = compose_params("arms=[bicubic,task_driven_narrow]").train_sr["task_driven"]
+    device = torch.device("cpu")
+    learns = {stage.name: training.objective(stage, 0, device).trains_discriminator for stage in training.stages}
+    assert learns == {"pixels": False, "warm_up": True, "task": True}
+
+
 def test_a_task_driven_training_refuses_patches(compose_params: Callable[..., Params]) -> None:
     with pytest.raises(LeukoError, match=r"train_sr\.task_driven\.patch = 64: only null"):
         compose_params("arms=[bicubic,task_driven]", "train_sr.task_driven.patch=64")

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
 
 class TaskStage(TrainStage):
-    """A stage of SR4IR; the classifier learns in both."""
+    """A stage of SR4IR; the paper has the two in which the classifier learns, too."""
 
-    loss: Literal["l1", "task"] = Field(description="L1 alone, to warm up, or also the features of the classifier")
+    loss: Literal["pixels", "l1", "task"] = Field(
+        description="pixels: L1, the classifier rests; l1: L1 while it learns, to warm up; task: also its features"
+    )
 
 
 class TaskLosses(Section):
@@ -92,12 +94,14 @@ class TaskDriven(TrainSR):
     def objective(self, stage: TrainStage, seed: int, device: torch.device) -> Objective:
         """image: mean absolute error; features: that of the classifier's last feature map, in evaluation mode.
 
-        The classifier then minimises the cross-entropy of generated images, of the originals and of their mixtures.
+        The classifier then minimises the cross-entropy of generated images, of the originals and of their mixtures, but
+        in a stage of pixels alone.
         """
         import torch
         from torch.nn.functional import cross_entropy, l1_loss
 
-        weights, driven = self.losses, isinstance(stage, TaskStage) and stage.loss == "task"
+        assert isinstance(stage, TaskStage)
+        weights, driven = self.losses, stage.loss == "task"
 
         def judge(classifier: Any, generated: Tensor, target: Tensor) -> tuple[Tensor, Tensor] | None:
             if not driven:
@@ -114,4 +118,4 @@ class TaskDriven(TrainSR):
             labels = (target[:, 3, 0, 0] * 255).round().long().repeat(3)
             return 3 * weights.classes * cross_entropy(classifier(target[:, :3], generated).float(), labels)
 
-        return Objective(generator, judge=judge, teach=teach)
+        return Objective(generator, judge=judge, teach=None if stage.loss == "pixels" else teach)
