@@ -20,7 +20,7 @@ from leukosr.evaluate.claims import Claim, Claims
 from leukosr.files import new_file
 from leukosr.quoting import listed, require_folder
 from leukosr.report.comparisons import NAMES, difference_text, has_interval
-from leukosr.report.style import SEQUENCE, budget_words, new_figure, titles
+from leukosr.report.style import SEQUENCE, new_figure, titles
 from leukosr.yaml_file import read_yaml
 
 REMEDY = "name a folder that `leukosr publish` wrote of a study with claims"
@@ -141,11 +141,13 @@ def _draw(path: Path, findings: Mapping[str, Sequence[Finding]], params: Mapping
     comparisons = [each.found for own in findings.values() for each in own]
     margin, sizes = 100 * comparisons[0].margin, sorted({each.images for each in comparisons})
     images = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
-    budgets = [budget_words(each["budget"]["name"], each["budget"].get("note", "")) for each in params.values()]
+    budgets: dict[str, list[str]] = {}
+    for result, each in params.items():
+        budgets.setdefault(each["budget"].get("note") or each["budget"]["name"], []).append(result.resolve().name)
     note = (
         "points: means over runs; bars: 95 % intervals over runs and sources; words: after Holm over the claims of "
         f"each result; band: the margin of {margin:g} points; {images} test images. "
-        + "; ".join(dict.fromkeys(budgets))
+        + "; ".join(f"{', '.join(names)}: {budget}" for budget, names in budgets.items())
     )  # fmt: skip
     lines: list[Finding | str] = []
     for heading, own in findings.items():

@@ -55,7 +55,9 @@ class TaskDriven(TrainSR):
     stages: Annotated[Sequence[TaskStage], Field(min_length=1)]
     losses: TaskLosses
     classes: int = Field(ge=2, description="classes of the classifier, at least as many as the set has")
-    backbone: Backbone = Field(description="backbone of the classifier, which is not among those that are tested")
+    backbone: Backbone = Field(
+        description="backbone of the classifier that drives SR; it is not one of those tested, but SR may suit theirs"
+    )
     normalisation: Literal["imagenet", "efficientnet_lite"] = Field(
         description="scale of the pixels that the backbone gets"
     )
