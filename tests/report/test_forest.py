@@ -91,18 +91,10 @@ def test_fewer_runs_than_were_declared_are_refused(tmp_path: Path) -> None:
         write_forest(tmp_path, [table.parents[2]])
 
 
-def test_tables_may_be_named_by_their_protocol(tmp_path: Path) -> None:
-    result = copied(tmp_path)
-    for path in (result / "plots/confusion").iterdir():
-        name, _, rest = path.name.partition(".")
-        path.rename(path.with_name(f"{name}_official_sr_apart.{rest}"))
-    assert write_forest(tmp_path / "one", [result]) == write_forest(tmp_path / "two", [UNTRAINED])
-
-
 def test_a_result_that_lacks_what_it_claims_is_refused(tmp_path: Path) -> None:
     result = copied(tmp_path)
     (result / "plots/confusion/bicubic.claims.json").unlink()
-    with pytest.raises(LeukoError, match="the claims beside its predictions are not those"):
+    with pytest.raises(LeukoError, match=r"bicubic\.claims\.json is not there: publish the study again"):
         write_forest(tmp_path, [result])
     (result / "plots/confusion/bicubic.csv").unlink()
     with pytest.raises(LeukoError, match=r"bicubic\.csv is not there, but bicubic is among the claims"):

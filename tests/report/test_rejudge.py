@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from leukosr.errors import LeukoError
-from leukosr.report.rejudge import judge_again, with_verdicts
+from leukosr.report.rejudge import judge_again
+from leukosr.report.snapshot import with_verdicts
 
 ROOT = Path(__file__).resolve().parents[2]
 SNAPSHOTS = with_verdicts(ROOT / "results")

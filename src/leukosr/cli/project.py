@@ -152,7 +152,8 @@ def rejudge(
     """Judge published studies again by today's rules, from the predictions stored with them."""
     from datetime import date
 
-    from leukosr.report.rejudge import judge_again, with_verdicts
+    from leukosr.report.rejudge import judge_again
+    from leukosr.report.snapshot import with_verdicts
 
     folders = snapshots or with_verdicts(Path("results"))
     changed = [sentence for folder in folders for sentence in judge_again(folder, date.today())]

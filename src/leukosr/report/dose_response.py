@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copyfile
@@ -21,7 +21,7 @@ from leukosr.report.comparisons import HEADS, NAMES, row
 from leukosr.report.content import Figure
 from leukosr.report.dose_figure import dose_figure
 from leukosr.report.pictures import data_uri
-from leukosr.report.style import budget_words, size_text, titles
+from leukosr.report.style import budget_words, size_text
 from leukosr.report.template import template
 from leukosr.yaml_file import read_yaml
 
@@ -70,16 +70,16 @@ def write_dose_response(
     responses = _responses(arms, doses, metric, float(study["margin"]))
     names = [name for name in dict.fromkeys(each.name for each in responses) if name != bound]
     budget = _budget(next(iter(params.values())))
-    called = titles(next(iter(params.values())), {baseline, *(each.name for each in responses)})
-    sentences = [sentence for name in names for sentence in _sentences(name, called, baseline, responses)]
+    titles = _titles(next(iter(params.values())), {baseline, *(each.name for each in responses)})
+    sentences = [sentence for name in names for sentence in _sentences(name, titles, baseline, responses)]
     sentences += _left_out(params, baseline)
     if study["sr_seeds"] is None:
         sentences.append(ONE_NETWORK)
     with new_file(folder / "dose_response.csv") as path:
         pd.DataFrame(map(_record, responses)).to_csv(path, index=False, lineterminator="\n")
-    dose_figure(folder / "dose_response.png", responses, called, baseline, bound, budget)
-    rows = [[f"{_words(each)}, {called[each.name]} – {called[baseline]}", *row(each.found)] for each in responses]
-    alt = f"{NAMES[metric]} against resolution, and the difference from {called[baseline]}, by noise level"
+    dose_figure(folder / "dose_response.png", responses, titles, baseline, bound, budget)
+    rows = [[f"{_words(each)}, {titles[each.name]} – {titles[baseline]}", *row(each.found)] for each in responses]
+    alt = f"{NAMES[metric]} against resolution, and the difference from {titles[baseline]}, by noise level"
     picture = Figure(data_uri(folder / "dose_response.png", False), alt)
     page = template("dose_response.html.j2").render(
         title=study["title"],
@@ -94,6 +94,12 @@ def write_dose_response(
         path.write_text(page, encoding="utf-8")
     _keep_what_was_compared(folder / "doses", arms)
     return folder / "index.html", sentences
+
+
+def _titles(params: Mapping[str, Any], names: Iterable[str]) -> dict[str, str]:
+    """How the page calls each experiment."""
+    looks = params.get("report", {}).get("looks", {})
+    return {name: looks.get(name, {}).get("title") or name.replace("_", " ") for name in names}
 
 
 def _budget(params: Mapping[str, Any]) -> str:
@@ -222,9 +228,9 @@ def _record(each: Response) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _sentences(name: str, called: Mapping[str, str], baseline: str, responses: Sequence[Response]) -> Iterator[str]:
+def _sentences(name: str, titles: Mapping[str, str], baseline: str, responses: Sequence[Response]) -> Iterator[str]:
     """At each noise level: the resolution at which an experiment begins to pay, or that none was found."""
-    own, other = [each for each in responses if each.name == name], called[baseline]
+    own, other = [each for each in responses if each.name == name], titles[baseline]
     for noise in sorted({each.dose.noise for each in own}):
         level = sorted((each for each in own if each.dose.noise == noise), key=lambda each: each.dose.lr, reverse=True)
         margin = f"the margin of {100 * level[0].found.margin:g} points"
@@ -247,7 +253,7 @@ def _sentences(name: str, called: Mapping[str, str], baseline: str, responses: S
             said.append(f"a gain of {margin} is excluded at LR {_sizes(below)}")
         if not gaining and (unclear := _judged(level, "inconclusive")):
             said.append(f"LR {_sizes(unclear)} {'is' if len(unclear) == 1 else 'are'} inconclusive")
-        yield f"Noise {noise:g}: {called[name]} {'; '.join(said)}."
+        yield f"Noise {noise:g}: {titles[name]} {'; '.join(said)}."
 
 
 def _judged(responses: Sequence[Response], *words: Verdict) -> list[Response]:

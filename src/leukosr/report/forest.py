@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from pydantic import ValidationError
 
 from leukosr.errors import LeukoError
-from leukosr.evaluate.arms.declared import compare_declared, place_in_family, read_sidecar
+from leukosr.evaluate.arms.declared import compare_declared, place_in_family
 from leukosr.evaluate.arms.pairs import pair
 from leukosr.evaluate.arms.predictions import read_predictions
 from leukosr.evaluate.arms.significance import Comparison
-from leukosr.evaluate.claims import Claim, Claims
+from leukosr.evaluate.claims import Claims
 from leukosr.files import new_file
 from leukosr.quoting import listed, require_folder
 from leukosr.report.comparisons import NAMES, difference_text, has_interval
-from leukosr.report.style import SEQUENCE, new_figure, titles
-from leukosr.yaml_file import read_yaml
+from leukosr.report.snapshot import Snapshot
+from leukosr.report.style import SEQUENCE, new_figure
 
 REMEDY = "name a folder that `leukosr publish` wrote of a study with claims"
 COLUMNS = (
@@ -55,64 +54,69 @@ def write_forest(folder: Path, results: Sequence[Path]) -> list[Finding]:
     """
     if len({result.resolve().name for result in results}) < len(results):
         raise LeukoError(f"two of the results have one name: {listed([str(each) for each in results])}; name each once")
-    params = {result: _params(result) for result in results}
-    claims = {result: _claims(result, each) for result, each in params.items()}
-    (first, kept), *others = claims.items()
-    for result, each in others:
-        if (each.metric, each.margin) != (kept.metric, kept.margin):
-            raise LeukoError(f"{result} and {first} declare different metrics or margins: draw them apart")
-    findings = {result: _findings(result, params[result], claims[result]) for result in results}
+    snapshots = [_snapshot(result) for result in results]
+    claims = [_claims(snapshot) for snapshot in snapshots]
+    for snapshot, each in zip(snapshots, claims, strict=True):
+        if (each.metric, each.margin) != (claims[0].metric, claims[0].margin):
+            raise LeukoError(
+                f"{snapshot.folder} and {results[0]} declare different metrics or margins: draw them apart"
+            )
+    findings = [_findings(snapshot, each) for snapshot, each in zip(snapshots, claims, strict=True)]
     rows = [
         {"result": each.result, "protocol": each.protocol, "first": each.found.a, "second": each.found.b}
         | {column: asdict(each.found)[column] for column in COLUMNS}
-        for own in findings.values()
+        for own in findings
         for each in own
     ]
     with new_file(folder / "forest.csv") as path:
         pd.DataFrame(rows).to_csv(path, index=False, lineterminator="\n")
-    _draw(folder / "forest.png", {_heading(result, params[result]): own for result, own in findings.items()}, params)
-    return [each for own in findings.values() for each in own]
+    parts = [(_heading(snapshot), own) for snapshot, own in zip(snapshots, findings, strict=True)]
+    _draw(folder / "forest.png", parts, _budgets(snapshots))
+    return [each for own in findings for each in own]
 
 
-def _params(result: Path) -> Mapping[str, Any]:
-    file = require_folder(result, REMEDY) / "params.yaml"
-    params = dict(read_yaml(file)) if file.is_file() else {}
-    if not params.get("claims"):
+def _snapshot(result: Path) -> Snapshot:
+    snapshot = Snapshot(require_folder(result, REMEDY))
+    files = [result / name for name in ("index.html", "params.yaml")]
+    if not all(file.is_file() for file in files) or not snapshot.params.get("claims"):
         raise LeukoError(f"{result} declares no claims: {REMEDY}")
-    return params
+    return snapshot
 
 
-def _claims(result: Path, params: Mapping[str, Any]) -> Claims:
+def _claims(snapshot: Snapshot) -> Claims:
     try:
-        return Claims.model_validate(params["claims"])
+        return Claims.model_validate(snapshot.params["claims"])
     except ValidationError as error:
-        raise LeukoError(
-            f"{result}/params.yaml: its claims cannot be read ({error}): publish the study again"
-        ) from None
+        file = snapshot.folder / "params.yaml"
+        raise LeukoError(f"{file}: its claims cannot be read ({error}): publish the study again") from None
 
 
-def _findings(result: Path, params: Mapping[str, Any], claims: Claims) -> list[Finding]:
-    asked = [(_table(result, claim, claim.first), _table(result, claim, claim.second)) for claim in claims.family]
-    names = {
-        table: name
-        for claim, both in zip(claims.family, asked, strict=True)
-        for table, name in zip(both, (claim.first, claim.second), strict=True)
-    }
-    arms = {table: read_predictions(table, name) for table, name in names.items()}
-    origins = {table: read_sidecar(table) for table in names}
+def _findings(snapshot: Snapshot, claims: Claims) -> list[Finding]:
+    asked = [((each.first, each.protocol), (each.second, each.protocol)) for each in claims.family]
+    keys = list(dict.fromkeys(key for both in asked for key in both))
+    for name, protocol in keys:
+        if not (table := snapshot.table(name, protocol)).is_file():
+            raise LeukoError(f"{table} is not there, but {name} is among the claims: publish the study again")
+    arms = {key: read_predictions(snapshot.table(*key), key[0]) for key in keys}
+    origins = {key: snapshot.origin(*key) for key in keys}
     if any(origin is None or origin.claims.digest != claims.digest for origin in origins.values()):
-        raise LeukoError(f"{result}: the claims beside its predictions are not those of its params.yaml: publish again")
+        raise LeukoError(
+            f"{snapshot.folder}: the claims beside its predictions are not those of its params.yaml: publish again"
+        )
     pairs = [pair(arms[one], arms[two]) for one, two in asked]
     places = [place_in_family(origins[one], origins[two]) for one, two in asked]
     found = [each for each in compare_declared(pairs, places, claims, claims.metric, claims.margin) if each.primary]
     if other := next((each for each in found if not each.declared), None):
-        raise LeukoError(f"{result}: {other.a} and {other.b} have other runs than were declared: publish it again")
-    called = titles(params, {name for claim in claims.family for name in (claim.first, claim.second)})
+        raise LeukoError(
+            f"{snapshot.folder}: {other.a} and {other.b} have other runs than were declared: publish it again"
+        )
     several = len({claim.protocol for claim in claims.family}) > 1
+    called = {protocol: snapshot.labels(protocol) for _, protocol in keys}
     return [
         Finding(
-            result.resolve().name,
-            f"{called[claim.first]} – {called[claim.second]}" + (f", {claim.protocol}" if several else ""),
+            snapshot.folder.resolve().name,
+            f"{called[claim.protocol][claim.first]} – {called[claim.protocol][claim.second]}"
+            + (f", {claim.protocol}" if several else ""),
             claim.protocol,
             each,
         )
@@ -120,37 +124,32 @@ def _findings(result: Path, params: Mapping[str, Any], claims: Claims) -> list[F
     ]
 
 
-def _table(result: Path, claim: Claim, name: str) -> Path:
-    """The published predictions of an experiment; their names say the protocol where a study has several."""
-    folder = result / "plots/confusion"
-    names = (f"{name}_{claim.protocol}.csv", f"{name}.csv")
-    found = next((folder / each for each in names if (folder / each).is_file()), None)
-    if found is None:
-        raise LeukoError(f"{folder / names[1]} is not there, but {name} is among the claims: publish the study again")
-    return found
-
-
-def _heading(result: Path, params: Mapping[str, Any]) -> str:
+def _heading(snapshot: Snapshot) -> str:
     """`pbc-answer-mild: ×2, noise 10`: the name of a result, and what was done to its images."""
-    degrade = params["degrade"]
+    degrade, scale = snapshot.params["degrade"], snapshot.params["image"]["scale"]
     how = f"noise {degrade['noise_sigma']:g}" if "noise_sigma" in degrade else degrade["method"].replace("_", " ")
-    return f"{result.resolve().name}: ×{params['image']['scale']}, {how}"
+    return f"{snapshot.folder.resolve().name}: ×{scale}, {how}"
 
 
-def _draw(path: Path, findings: Mapping[str, Sequence[Finding]], params: Mapping[Path, Mapping[str, Any]]) -> None:
-    comparisons = [each.found for own in findings.values() for each in own]
+def _budgets(snapshots: Sequence[Snapshot]) -> str:
+    """The note of every budget, after the names of the results that had it."""
+    names: dict[str, list[str]] = {}
+    for snapshot in snapshots:
+        budget = snapshot.params["budget"]
+        names.setdefault(budget.get("note") or budget["name"], []).append(snapshot.folder.resolve().name)
+    return "; ".join(f"{', '.join(own)}: {note}" for note, own in names.items())
+
+
+def _draw(path: Path, parts: Sequence[tuple[str, Sequence[Finding]]], budgets: str) -> None:
+    comparisons = [each.found for _, own in parts for each in own]
     margin, sizes = 100 * comparisons[0].margin, sorted({each.images for each in comparisons})
     images = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
-    budgets: dict[str, list[str]] = {}
-    for result, each in params.items():
-        budgets.setdefault(each["budget"].get("note") or each["budget"]["name"], []).append(result.resolve().name)
     note = (
         "points: means over runs; bars: 95 % intervals over runs and sources; words: after Holm over the claims of "
-        f"each result; band: the margin of {margin:g} points; {images} test images. "
-        + "; ".join(f"{', '.join(names)}: {budget}" for budget, names in budgets.items())
-    )  # fmt: skip
+        f"each result; band: the margin of {margin:g} points; {images} test images. {budgets}"
+    )
     lines: list[Finding | str] = []
-    for heading, own in findings.items():
+    for heading, own in parts:
         lines += [heading, *own]
     with new_figure(path, 8.6, 0.27 * len(lines) + 0.9, note) as figure:
         panel = figure.subplots()

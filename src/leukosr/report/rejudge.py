@@ -3,42 +3,38 @@
 from __future__ import annotations
 
 import html
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date
-from functools import cached_property
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from leukosr.config import parse_params
 from leukosr.data.splits import SPLITS
 from leukosr.errors import LeukoError
-from leukosr.evaluate.arms.declared import SIDECAR, Origin, compare_declared, place_in_family, read_sidecar
+from leukosr.evaluate.arms.declared import compare_declared, place_in_family
 from leukosr.evaluate.arms.pairs import pair
-from leukosr.evaluate.arms.predictions import Predictions, read_predictions
 from leukosr.evaluate.arms.sample_size import sample_size
-from leukosr.evaluate.arms.significance import MARGIN, Comparison, compare, enough_runs
+from leukosr.evaluate.arms.significance import Comparison, compare, enough_runs
 from leukosr.evaluate.arms.split_effect import split_effect
 from leukosr.evaluate.arms.two_way import METRICS
 from leukosr.files import new_file
 from leukosr.quoting import MINUS, require_folder
-from leukosr.report.answer import Answer, sr_experiments, verdict_answer
+from leukosr.report.answer import Answer, verdict_answer
 from leukosr.report.comparisons import NAMES
 from leukosr.report.drawing import SWEEP_FIGURES
 from leukosr.report.evidence import assay_sentences
 from leukosr.report.pictures import data_uri
+from leukosr.report.snapshot import TABLE, Snapshot
 from leukosr.report.split_effect import effect_figure, effect_heads, effect_rows, effect_words
-from leukosr.report.style import SEQUENCE, Look, budget_words
+from leukosr.report.style import SEQUENCE, Look
 from leukosr.report.template import FOLDER, page_script, template
 from leukosr.report.verdicts import Verdicts, named, verdict_part
 from leukosr.versions import git_commit
 from leukosr.yaml_file import read_yaml
 
 END = r'(?=<h3>|<p class="soft">(?:Accuracy and macro F1: mean|The study declares))'
-TABLE = r'<div class="scroll" role="region" aria-label="{}" tabindex="0">.*?</div>\n'
 VERDICT = re.compile(r'<th scope="row">([^<]*) – ([^<]*)</th><td>([^<]*)</td><td>([^<]*)</td>')
 EXPLORATORY = " (exploratory)"  # says what is asked, not what is found
 PRIMARY = " (primary)"
@@ -51,86 +47,7 @@ BADGE = r'<p class="badge">([^<]*)</p>'
 MINUS_SIGN = re.compile(r"(?<![^\s(])-(?=\d)")
 MINUS_ZERO = re.compile(r"(?<![^\s(])[-+−](?=0(?:\.0+)?(?![.\d]))")
 TRIALS = re.compile(r'<section id="chance">\n<h2>[^<]*</h2>\n<p>(\d+) trials')
-PLAIN = ("raw", "bicubic", "ground_truth")  # the arms of published studies that no network made
 ASSAY = ("ground_truth", "bicubic")  # the arms of published studies whose difference an arm by SR could win
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A published study: its folder, and the protocols that its page shows verdicts of."""
-
-    folder: Path
-
-    @cached_property
-    def page(self) -> str:
-        """The page as it is."""
-        return (self.folder / "index.html").read_text(encoding="utf-8")
-
-    @cached_property
-    def params(self) -> Mapping[str, Any]:
-        """Its parameters, of whichever edition."""
-        return dict(read_yaml(self.folder / "params.yaml"))
-
-    @property
-    def protocols(self) -> list[str]:
-        """The protocols with verdicts, in the order of the page."""
-        return re.findall(r'aria-label="Differences between \w+, (\w+)"', self.page)
-
-    @property
-    def margin(self) -> float:
-        """The difference that matters."""
-        return float(self.params["study"].get("margin", MARGIN))
-
-    @property
-    def of_sr(self) -> set[str]:
-        """What the page calls the experiments on images that SR made; parameters of old editions do not say."""
-        labels = {name: label for each in self.protocols for name, label in self.labels(each).items()}
-        try:
-            made = sr_experiments(parse_params(self.params, f"{self.folder}/params.yaml"))
-        except LeukoError:
-            made = set(labels) - set(PLAIN)
-        return {label for name, label in labels.items() if name in made}
-
-    @property
-    def badge(self) -> str:
-        """What today's pages say of its budget."""
-        about = json.loads((self.folder / "about.json").read_text(encoding="utf-8"))
-        return budget_words(about["budget"], about["budget_note"])
-
-    def labels(self, protocol: str) -> dict[str, str]:
-        """What the page calls each experiment, in the order of summary.json."""
-        summary = json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))
-        found = re.search(TABLE.format(rf"Comparison of the \w+, {protocol}"), self.page, re.DOTALL)
-        rows = re.findall(r'<tr><th scope="row">(.*?)</th>', found[0] if found else "")
-        names = summary.get(protocol, summary)
-        if len(rows) != len(names):
-            raise LeukoError(f"{self.folder}: index.html shows {len(rows)} experiments, summary.json has {len(names)}")
-        return {name: html.unescape(row) for name, row in zip(names, rows, strict=True)}
-
-    def predictions(self, protocol: str) -> dict[str, Predictions]:
-        """What the classifiers of each experiment said."""
-        return {name: read_predictions(self.table(name, protocol), name) for name in self.labels(protocol)}
-
-    def table(self, name: str, protocol: str) -> Path:
-        """The predictions of an experiment; what was declared before its run may lie beside them."""
-        suffix = f"_{protocol}" if len(self.protocols) > 1 else ""
-        return self.folder / "plots" / "confusion" / f"{name}{suffix}.csv"
-
-    def origin(self, name: str, protocol: str) -> Origin | None:
-        """What was declared before an experiment ran; None where the study declares nothing."""
-        if not self.params.get("claims"):
-            return None
-        table = self.table(name, protocol)
-        if (found := read_sidecar(table)) is None:
-            missing = table.with_name(f"{table.stem}.{SIDECAR}")
-            raise LeukoError(f"{self.folder} declares claims, but {missing} is not there: publish the study again")
-        return found
-
-
-def with_verdicts(results: Path) -> list[Path]:
-    """The snapshots below a folder whose pages show verdicts: a study may compare nothing."""
-    classified = {path.parents[2] for path in results.glob("*/plots/confusion/*.csv")}
-    return sorted(each for each in classified if (each / "index.html").is_file() and Snapshot(each).protocols)
 
 
 def judge_again(folder: Path, today: date) -> list[str]:

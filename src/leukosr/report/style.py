@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle
@@ -81,12 +81,6 @@ def training_look(params: Params, training: str) -> Look:
         if isinstance(arm, Trained) and training in arm.used_trainings:
             return arm_looks(params)[name]
     return Look(_words(training), SEQUENCE[0])
-
-
-def titles(params: Mapping[str, Any], names: Iterable[str]) -> dict[str, str]:
-    """What the pages of a published study, whose params.yaml is `params`, call its experiments."""
-    looks = params.get("report", {}).get("looks", {})
-    return {name: looks.get(name, {}).get("title") or _words(name) for name in names}
 
 
 def _free(taken: Set[str | None]) -> Iterator[str]:
