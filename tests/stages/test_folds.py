@@ -74,7 +74,7 @@ def test_every_image_is_tested_once_by_a_classifier_of_the_other_folds(
     history = pd.read_csv(folder / "history.csv")
     assert list(history["fold"]) == 2 * ["fold_1", "fold_2"]
     classifier_curves(tmp_path / "curves.png", Look("raw", "#7F7F7F"), history, "")
-    training = leakage(rows, "source_disjoint", params.study)[0]
+    training = leakage(rows, "source_disjoint", params)[0]
     assert training.startswith(f"0 of {len(folds)} test images")
     mixed = [replace(row, source=folds[-1].source) if row.source == folds[0].source else row for row in rows]
-    assert not leakage(mixed, "source_disjoint", params.study)[0].startswith("0 of ")
+    assert not leakage(mixed, "source_disjoint", params)[0].startswith("0 of ")

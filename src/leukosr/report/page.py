@@ -157,7 +157,7 @@ def _protocol(params: Params, results: StudyResults, table: pd.DataFrame, found:
         experiments=[] if sections.alike(params, results) else sections.experiment_rows(params, results),
         published="published_psnr" in table,
         percentiles=sections.percentile_rows(table, results),
-        leakage=leakage(results.manifest, results.protocol, params.study),
+        leakage=leakage(results.manifest, results.protocol, params),
         judged=verdict_part(results.protocol, found, labels_of(results)),
         accuracy="accuracy" if main else f"accuracy_{results.protocol}",
         confusion={}

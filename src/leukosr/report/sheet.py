@@ -161,7 +161,7 @@ def _modelling(params: Params, results: Sequence[StudyResults]) -> list[Item]:
 
 
 def _leakage(params: Params, results: Sequence[StudyResults]) -> list[Item]:
-    found = {each.protocol: leakage(each.manifest, each.protocol, params.study) for each in results}
+    found = {each.protocol: leakage(each.manifest, each.protocol, params) for each in results}
     shared = " ".join(f"{name}: {' '.join(said)}" for name, said in found.items() if said)
     return [
         Item(

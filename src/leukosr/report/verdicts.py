@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
-from leukosr.config import Generated, Params, Study
+from leukosr.config import Generated, Params, Recoloured
 from leukosr.data.manifest import CLASSIFIER_ROLES, FOLD, SR_ROLES, Row, is_tested, with_role
 from leukosr.data.provenance.facts import Shared
 from leukosr.data.splits import SPLITS
@@ -128,11 +128,12 @@ def conditional_rows(found: Sequence[Comparison]) -> list[list[str]]:
     return [[f"{each.a} – {each.b}", *comparisons.conditional_row(each)] for each in found]
 
 
-def leakage(rows: Sequence[Row], protocol: str, study: Study) -> list[str]:
+def leakage(rows: Sequence[Row], protocol: str, params: Params) -> list[str]:
     """How many test images share a source with the classifier's or with SR's training images, in plain words.
 
-    Of the sources nothing is said where a test image has no known one.
+    Of the sources nothing is said where a test image has no known one, of SR's where no arm learns from its images.
     """
+    study = params.study
     folds: dict[str, set[str]] = defaultdict(set)
     for each in rows:
         if each.role(protocol).startswith(FOLD):
@@ -151,7 +152,9 @@ def leakage(rows: Sequence[Row], protocol: str, study: Study) -> list[str]:
     trained |= {source for source, several in folds.items() if len(several) > 1}
     seen_by_sr = {row.source for row in with_role(rows, study.sr_protocol, *SR_ROLES)}
     trainings = {"the classifiers' training": trained} if study.classifies else {}
-    for name, sources in {**trainings, "SR training": seen_by_sr}.items():
+    if params.train_sr or any(isinstance(each, Recoloured) for each in params.upscale.values()):
+        trainings["SR training"] = seen_by_sr
+    for name, sources in trainings.items():
         sentence = Shared("test", name, sum(row.source in sources for row in test), len(test)).sentence
         claim = " The split forbids it, by the sources known." if SPLITS[protocol].disjoint else ""
         sentences.append(sentence + claim)

@@ -44,7 +44,7 @@ def _print(context: Context, results: list[StudyResults]) -> None:
     params, console = context.params, context.console
     for each in results:
         print_summary(each, budget_note(params.budget), console)
-        for sentence in leakage(each.manifest, each.protocol, params.study):
+        for sentence in leakage(each.manifest, each.protocol, params):
             console.print(f"{each.protocol}: {sentence}")
     for sentence in study_answer(params, results, judge(params, results)).sentences:
         console.print(sentence)

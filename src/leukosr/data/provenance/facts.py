@@ -32,7 +32,10 @@ class Shared:
     @property
     def sentence(self) -> str:
         """`412 of 498 test images (83 %) share a micrograph with training images.`"""
-        share = f" ({100 * self.count / self.images:.0f} %)" if self.images else ""
+        share = ""
+        if self.images:
+            percent = 100 * self.count / self.images
+            share = f" ({percent:.{1 if 0 < percent < 1 else 0}f} %)"  # never 0 % of some
         return (
             f"{self.count:,} of {self.images:,} {self.one} images{share} share a micrograph with {self.other} images."
         )
