@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -51,6 +54,40 @@ def test_without_a_signal_everything_comes_through(error: BaseException) -> None
     with pytest.raises(type(error)) as end, stopped_like_ctrl_c():
         raise error
     assert end.value is error
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, *ENDING])
+def test_a_signal_in_a_destructor_where_python_drops_exceptions_is_not_lost(
+    number: signal.Signals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Closing:
+        def __del__(self) -> None:
+            signal.raise_signal(number)
+
+    before = sys.unraisablehook
+    went_on: list[bool] = []
+    with pytest.raises((SystemExit, KeyboardInterrupt)) as end, stopped_like_ctrl_c():
+        Closing()
+        went_on.append(True)
+        time.sleep(20)
+        went_on.append(False)
+    assert went_on == [True]
+    assert getattr(end.value, "code", 128 + signal.SIGINT) == 128 + number
+    assert capsys.readouterr().err == ""
+    assert sys.unraisablehook is before
+
+
+def test_other_errors_in_destructors_go_where_they_went(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: told.append(unraisable.exc_value))
+
+    class Broken:
+        def __del__(self) -> None:
+            raise ValueError("mine")
+
+    with stopped_like_ctrl_c():
+        Broken()
+    assert [str(error) for error in told] == ["mine"]
 
 
 def test_a_signal_that_is_ignored_as_under_nohup_stays_ignored() -> None:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+import sys
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
+from typing import Any
 
 # Windows has no SIGHUP
 ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 # what shells expect of a process that a signal has ended
 INTERRUPTED = tuple(128 + number for number in (signal.SIGINT, *ENDING))
+# until a signal that was lost is sent again, so that the function it was lost in has ended
+AGAIN_AFTER_S = 0.01
 
 _received: int | None = None
 
@@ -25,12 +31,15 @@ def stopped_like_ctrl_c() -> Iterator[None]:
     """Interrupt the work inside at the first SIGTERM or SIGHUP, and then exit with 128 + the signal's number.
 
     Errors that follow from it (other processes may have got the signal, the terminal may be gone) are suppressed.
-    An ignored signal, as under nohup, stays ignored.
+    An ignored signal, as under nohup, stays ignored. A signal that comes while Python runs a destructor or a weak
+    reference's callback, where it drops every exception, Ctrl-C's too, interrupts right after it.
     """
     global _received
     taken = [number for number in ENDING if signal.getsignal(number) == signal.SIG_DFL]
     for number in taken:
         signal.signal(number, _interrupt)
+    hook = sys.unraisablehook
+    sys.unraisablehook = partial(_send_again_if_dropped, hook)
     try:
         yield
     except BaseException as error:
@@ -38,6 +47,7 @@ def stopped_like_ctrl_c() -> Iterator[None]:
             raise
         raise SystemExit(128 + _received) from error
     finally:
+        sys.unraisablehook = hook
         for number in taken:
             signal.signal(number, signal.SIG_DFL)
         _received = None
@@ -48,3 +58,12 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     if _received is None:  # a second one would interrupt the clean-up
         _received = number
         raise KeyboardInterrupt
+
+
+def _send_again_if_dropped(hook: Callable[[Any], Any], unraisable: Any) -> None:
+    global _received
+    if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+        hook(unraisable)
+        return
+    number, _received = _received or signal.SIGINT, None
+    threading.Timer(AGAIN_AFTER_S, signal.raise_signal, (number,)).start()
