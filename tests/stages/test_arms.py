@@ -50,6 +50,7 @@ ARMS: dict[str, dict[str, Any]] = {
     },
     "srgan_last": {**OWN_WEIGHTS, "weights": "last"},
     "srgan_best": {**OWN_WEIGHTS, "weights": "best"},
+    "srgan_restored": {**OWN_WEIGHTS, "weights": "last", "without_new_pixels": True},
     "x4": {**LOW, "reads": "x4.safetensors", "by": "file", "network": "srgan", "scale": 4, **BY_NETWORK},
     "x8": {**LOW, "reads": "x8.safetensors", "by": "file", **BY_NETWORK},
     "x8_full": {**LOW, "reads": "x8.safetensors", "by": "file", "size": [128, 128], **BY_NETWORK},
@@ -160,6 +161,16 @@ def test_two_weight_sets_of_one_training_and_two_scales_give_different_arms(mixe
         assert np.array_equal(image, resize(images(mixed, "x8_full")[name], (64, 64), "area"))
 
 
+def test_without_new_pixels_a_networks_images_are_shrunk_to_low_resolution_and_enlarged_by_the_bicubic_kernel(
+    mixed: Study,
+) -> None:
+    restored, last = images(mixed, "srgan_restored"), images(mixed, "srgan_last")
+    assert mixed.params.image.enlarging == "opencv_bicubic"
+    for name, image in last.items():
+        assert np.array_equal(restored[name], resize(resize(image, (16, 16), "area"), (64, 64), "opencv_bicubic"))
+    assert any(not np.array_equal(restored[name], image) for name, image in last.items())
+
+
 def test_what_is_made_of_originals_is_made_of_them(mixed: Study) -> None:
     truth, sharpened, small = originals(mixed), images(mixed, "sharpened"), images(mixed, "small")
     for name, image in truth.items():
@@ -196,7 +207,7 @@ def test_quality_enlarges_small_images_bilinearly_and_shrinks_large_ones(mixed: 
 def test_generated_arms_are_compared_with_the_others_of_low_resolution_images(
     mixed: Study, compose_params: Callable[..., Params]
 ) -> None:
-    generated = ("srgan_last", "srgan_best", "x4", "x8", "x8_full", "enhanced")
+    generated = ("srgan_last", "srgan_best", "srgan_restored", "x4", "x8", "x8_full", "enhanced")
     assert study_pairs(mixed.params) == [(arm, plain) for arm in generated for plain in ("seen", "recoloured")]
     assert study_pairs(compose_params("study=demo")) == [
         ("srgan", "raw"), ("srgan", "bicubic"), ("real_esrgan", "raw"), ("real_esrgan", "bicubic"),

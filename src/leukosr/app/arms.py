@@ -12,7 +12,6 @@ from leukosr.app.networks import Networks
 from leukosr.config import Arm, ByClass, ByFile, ByTraining, Generated, Image, Params, Recoloured
 from leukosr.engine.weights import SUFFIX
 from leukosr.errors import LeukoError
-from leukosr.images.resampling import brought_to
 from leukosr.layout import Layout, of_network, require, require_file, weight_file
 from leukosr.pretrained.named import find_weights
 from leukosr.stages.upscale import made_plainly
@@ -79,9 +78,8 @@ class StudyArms:
         source = _source(given, arm)
         if isinstance(arm, Generated):
             made = self._networks.enlarged(self._weights(arm), source, self._labels[name])
-            shown = brought_to(made.image, arm.shape(image), image.kernel)
             notes = made.notes + self._one_of_several(arm, self._labels[name])
-            return Version(as_stored(shown, arm.file), notes, made.unlike)
+            return Version(as_stored(arm.finished(made.image, image), arm.file), notes, made.unlike)
         colours = self._colours(name) if isinstance(arm, Recoloured) else None
         (plain,) = made_plainly(arm, image, [source], colours)
         return Version(as_stored(plain, arm.file))

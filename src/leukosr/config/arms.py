@@ -7,12 +7,13 @@ from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, Union, get_type_hints
 
+import numpy.typing as npt
 from pydantic import ConfigDict, Field, create_model, model_validator
 
 from leukosr.images.extraction import AnyExtractor
 from leukosr.images.file_format import ArmFormat, FileFormat
 from leukosr.images.filters import FILTERS, Filter
-from leukosr.images.resampling import Kernel
+from leukosr.images.resampling import Kernel, brought_to, resize
 from leukosr.images.settings import Image
 from leukosr.layout import weight_file
 from leukosr.settings import Count, Name, PositiveInt, Precision, Section, Side
@@ -107,6 +108,18 @@ class Generated(Arm):
     batch: PositiveInt = Field(description="images per pass")
     precision: Precision = Field(description="as `classifier.precision`")
     channels_last: bool = Field(description="as `classifier.channels_last`")
+    without_new_pixels: bool = Field(
+        default=False,
+        exclude_if=lambda without: not without,
+        description="shrink the network's images to LR size by area means and enlarge these by `image.enlarging`: what "
+        "it restored, without the pixels it added",
+    )
+
+    def finished(self, made: npt.NDArray[Any], image: Image) -> npt.NDArray[Any]:
+        """The arm's image of one that its network made: (height, width, 3), of the same dtype."""
+        if self.without_new_pixels:
+            return resize(brought_to(made, image.lr_size, image.kernel), self.shape(image), image.enlarging)
+        return brought_to(made, self.shape(image), image.kernel)
 
 
 class Trained(Generated):

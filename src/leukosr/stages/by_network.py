@@ -16,7 +16,6 @@ from leukosr.engine.device import choose_device, place
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.images.masks import write_mask
-from leukosr.images.resampling import brought_to
 from leukosr.layout import new_image_file, of_network, require
 from leukosr.stages.context import Context
 from leukosr.stages.given_images import given_files, given_images
@@ -90,7 +89,7 @@ def _made(
         exact=settings.file == "npy",
     )
     for row, each in zip(missing, track(made, len(missing), f"upscale {name}"), strict=True):
-        kept.keep(row, brought_to(each, settings.shape(image), image.kernel))
+        kept.keep(row, settings.finished(each, image))
     if isinstance(model, GeometryPrior) and loaded.scale == image.scale:  # of another size it could not be compared
         low = given_images(context, settings, rows)
         predicted = predicted_masks(model, low, settings, device, settings.tile, settings.overlap)
