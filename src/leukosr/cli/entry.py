@@ -132,6 +132,10 @@ EXTRAS = {
 }
 
 
+NO_MEMORY = ("not enough memory", "out of memory", "allocate memory")  # as torch says it, on a CPU or a GPU
+OUT_OF_MEMORY = "out of memory: lower the batch size or set a tile, then run again"
+
+
 def main() -> None:
     """Run the command line.
 
@@ -149,7 +153,7 @@ def main() -> None:
     except LeukoError as error:
         _fail(str(error))
     except MemoryError:
-        _fail("out of memory: lower the batch size or set a tile, then run again")
+        _fail(OUT_OF_MEMORY)
     except BrokenPipeError:
         discard_output()
         sys.exit(BROKEN_PIPE)
@@ -177,6 +181,8 @@ def _report(error: Exception) -> NoReturn:
     module = str(error.name).partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     if module in EXTRAS:
         _fail(f"this command needs {module}, which is not installed: run `pip install 'leukosr[{EXTRAS[module]}]'`")
+    if any(words in str(error) for words in NO_MEMORY):
+        _fail(OUT_OF_MEMORY)
     first_line = without_credentials((str(error).strip().splitlines() or [""])[0][:200])
     try:
         saved = f"please report it with the file {save_report(error)}"

@@ -49,9 +49,12 @@ def segment(
 ) -> None:
     """Map nucleus and cytoplasm of any image, at the size that the network enlarges it to."""
     _check_given(source, weights)
+    from leukosr.outputs import claimed
     from leukosr.superres.segment import segment_path
 
-    _print_done("segment", "map", out, segment_path(source, out, weights, precision, device))
+    with claimed(out, "segment"):
+        done = segment_path(source, out, weights, precision, device)
+    _print_done("segment", "map", out, done)
 
 
 def predict(

@@ -155,7 +155,11 @@ def rejudge(
     from leukosr.report.rejudge import judge_again
     from leukosr.report.snapshot import with_verdicts
 
-    folders = snapshots or with_verdicts(Path("results"))
+    if not (folders := snapshots or with_verdicts(Path("results"))):
+        raise LeukoError(
+            "there are no published studies with verdicts in results/: name their folders, or run the command in the "
+            "root of the project"
+        )
     changed = [sentence for folder in folders for sentence in judge_again(folder, date.today())]
     for sentence in changed:
         console.print(sentence)

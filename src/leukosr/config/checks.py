@@ -116,8 +116,12 @@ def check_comparisons(params: Params) -> None:
     """Each pair are two experiments that meet or, where nothing is classified, two arms that have a PSNR."""
     classifies = params.study.classifies
     known, noun = (params.classify, "experiments") if classifies else (params.compared, "arms")
+    seen: set[frozenset[str]] = set()
     for pair in params.study.comparisons or ():
         key = f"study.comparisons: {list(pair)}"
+        if frozenset(pair) in seen:
+            raise ValueError(f"{key} is named twice, in either order: name each pair once, or p is corrected for both")
+        seen.add(frozenset(pair))
         if len(set(pair)) != 2 or not set(pair) <= set(known):
             raise ValueError(f"{key} must be two different {noun} of {', '.join(known)}")
         if classifies and not params.comparable(*pair):

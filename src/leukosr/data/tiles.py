@@ -39,7 +39,7 @@ def cut_folder(source: Path, target: Path, size: tuple[int, int]) -> Cut:
     y and x are the tile's first row and column. Raises LeukoError for a file that is no 8-bit RGB image, for an image
     smaller than a tile, and for two that differ only in their suffix; then nothing is written.
     """
-    files = list_files(require_folder(source, "name a folder of images to cut"))
+    files = list_files(require_folder(source, "name a folder of images to cut"), without=target)
     if not files:
         raise LeukoError(f"{source} holds no images: name a folder of images to cut")
     done: dict[str, Path] = {}

@@ -98,6 +98,8 @@ def _findings(snapshot: Snapshot, claims: Claims) -> list[Finding]:
         if not (table := snapshot.table(name, protocol)).is_file():
             raise LeukoError(f"{table} is not there, but {name} is among the claims: publish the study again")
     arms = {key: read_predictions(snapshot.table(*key), key[0]) for key in keys}
+    if cut := next((key for key, arm in arms.items() if arm.uneven), None):
+        raise LeukoError(f"{snapshot.table(*cut)} lacks images in some runs: publish the study again")
     origins = {key: snapshot.origin(*key) for key in keys}
     if any(origin is None or origin.claims.digest != claims.digest for origin in origins.values()):
         raise LeukoError(

@@ -11,7 +11,14 @@ import pytest
 from pydantic import ValidationError
 
 from leukosr.errors import LeukoError
-from leukosr.evaluate.arms.declared import Origin, compare_declared, place_in_family, read_sidecar, write_sidecar
+from leukosr.evaluate.arms.declared import (
+    Origin,
+    _has_seeds,
+    compare_declared,
+    place_in_family,
+    read_sidecar,
+    write_sidecar,
+)
 from leukosr.evaluate.arms.significance import compare, holm
 from leukosr.evaluate.arms.simulation import Design, draw, one
 from leukosr.evaluate.claims import Claims
@@ -116,3 +123,13 @@ def test_runs_of_other_seeds_or_sr_seeds_than_declared_are_exploratory() -> None
         claims = CLAIMS.model_copy(update={"seeds": list(seeds), "sr_seeds": sr_seeds})
         found = compare_declared([pair], [0], claims, "accuracy", 0.02)
         assert {each.declared for each in found if each.primary} == {declared}
+
+
+def test_a_choice_among_the_declared_runs_is_exploratory() -> None:
+    nested = one(draw(Design(sr_seeds=2, recurring=True), "accuracy", 0.03, 1, np.random.default_rng(0)), 0)
+    claims = CLAIMS.model_copy(update={"sr_seeds": [0, 1]})
+    # every seed and every SR seed is still there, but each network with half of the seeds
+    kept = [place for place, run in enumerate(nested.runs) if run.seed % 2 == run.sr_seed]
+    chosen = replace(nested, runs=tuple(nested.runs[place] for place in kept))
+    assert {run.seed for run in chosen.runs} == set(claims.seeds) and {run.sr_seed for run in chosen.runs} == {0, 1}
+    assert not _has_seeds(chosen, claims) and _has_seeds(nested, claims)

@@ -222,3 +222,17 @@ def test_names_tell_the_files_apart(tmp_path: Path) -> None:
     with pytest.raises(LeukoError, match="not all different"):
         names_of([deep[0], deep[0]])
     assert len(set(names_of([Path("/"), Path(".")]))) == 2
+
+
+def test_runs_that_lack_images_are_told(tmp_path: Path) -> None:
+    whole = "image,seed,true,predicted\n" + "".join(f"i{i},{seed},a,a\n" for seed in (1, 2) for i in range(4))
+    (tmp_path / "whole.csv").write_text(whole)
+    (tmp_path / "cut.csv").write_text(whole[: whole.index("i1,2")])
+    assert not read_predictions(tmp_path / "whole.csv", "whole").uneven
+    cut = read_predictions(tmp_path / "cut.csv", "cut")
+    assert cut.uneven and "1 of 2 runs lack some of the 4 images (the shortest has 1)" in cut.notes[-1]
+
+
+def test_sources_written_as_nan_are_not_known(tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text("image,source,seed,true,predicted\ni,nan,1,a,a\nj,s,1,b,b\n")
+    assert read_predictions(tmp_path / "own.csv", "own").table["source"].tolist() == ["", "s"]

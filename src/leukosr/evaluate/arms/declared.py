@@ -106,7 +106,9 @@ def compare_declared(
 
 
 def _has_seeds(pair: Pair, claims: Claims) -> bool:
-    """Whether the runs are those declared; arms that no SR network made name no SR seed."""
-    runs = (*pair.runs, *pair.other_runs)
-    networks = {run.sr_seed for run in runs} - {None}
-    return {run.seed for run in runs} == set(claims.seeds) and networks in (set(), set(claims.sr_seeds or ()))
+    """Whether the runs are all those declared, none left out; arms that no SR network made name no SR seed."""
+    plain = {(seed, None) for seed in claims.seeds}
+    of_networks = {(seed, network) for seed in claims.seeds for network in claims.sr_seeds or ()}
+    return all(
+        {(run.seed, run.sr_seed) for run in runs} in (plain, of_networks) for runs in (pair.runs, pair.other_runs)
+    )

@@ -26,13 +26,15 @@ class Predictions:
 
     table: the columns of `COLUMNS` and `source` ("" where it is not known), all text but the integer `seed`; where
     several SR networks made the images also the integer `sr_seed`. classes: those of the file's `p_<class>` columns, or
-    the labels that occur. notes: what was understood that is not written so.
+    the labels that occur. notes: what was understood that is not written so, and what to beware of. uneven: whether
+    some run lacks images that others have.
     """
 
     name: str
     table: pd.DataFrame
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    uneven: bool = False
 
     @property
     def runs(self) -> int:
@@ -72,6 +74,7 @@ def read_predictions(path: Path, name: str, columns: Mapping[str, str] | None = 
         table[column] = _seeds(path, table[column], column)
     if "source" not in table:
         table["source"] = ""
+    table.loc[table["source"].str.lower() == "nan", "source"] = ""
     named = tuple(column.removeprefix("p_").strip() for column in table.columns if column.startswith("p_"))
     spelling, notes = agreed_labels(path, table["true"], table["predicted"], named)
     for column in ("true", "predicted"):
@@ -83,7 +86,8 @@ def read_predictions(path: Path, name: str, columns: Mapping[str, str] | None = 
         raise LeukoError(
             f"{path} has the label '{min(occurring - set(named))}' but no column p_{min(occurring - set(named))}"
         )
-    return Predictions(name, table[kept], named or tuple(sorted(occurring)), notes)
+    uneven = _uneven_runs(path, table[kept])
+    return Predictions(name, table[kept], named or tuple(sorted(occurring)), (*notes, *uneven), bool(uneven))
 
 
 def refuse_folder(path: Path) -> None:
@@ -138,6 +142,18 @@ def _refuse_contradictions(path: Path, table: pd.DataFrame) -> None:
         different = table.groupby("image")[column].nunique() > 1
         if different.any():
             raise LeukoError(f"{path} gives image {different.idxmax()} more than one value of {column}")
+
+
+def _uneven_runs(path: Path, table: pd.DataFrame) -> list[str]:
+    """A sentence where some runs lack images that others have."""
+    counts = table.groupby([name for name in ("seed", "sr_seed") if name in table])["image"].nunique()
+    images = table["image"].nunique()
+    if (lacking := int((counts < images).sum())) == 0:
+        return []
+    return [
+        f"{path}: {lacking} of {len(counts)} runs lack some of the {images} images (the shortest has {counts.min()}), "
+        "and every run counts alike: give each run all images, unless they were drawn so"
+    ]
 
 
 def names_of(paths: Sequence[Path]) -> list[str]:

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 from scipy import optimize
 
+from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.pairs import Counts, Pair, Run
 from leukosr.evaluate.arms.two_way import Metric
 
@@ -154,6 +155,9 @@ def constants(design: Design, metric: Metric, difference: float) -> tuple[float,
     )
     spreads = ((shared + 2 * network**2) ** 0.5, shared**0.5)
     wanted = (design.accuracy, design.accuracy - difference)
+    for spread, score in zip(spreads, wanted, strict=True):
+        if _missing(design, metric, spread, score, -20) * _missing(design, metric, spread, score, 20) > 0:
+            raise LeukoError(f"an expected {metric} of {score:g} is out of reach with these sds: lower the sds, or it")
     return tuple(  # type: ignore[return-value]
         float(optimize.brentq(partial(_missing, design, metric, spread, score), -20, 20))
         for spread, score in zip(spreads, wanted, strict=True)

@@ -66,7 +66,7 @@ def as_record(found: Variance) -> dict[str, Any]:
     parts = record.pop("components")
     return {
         **record,
-        "by_learning_rate": {f"{rate:g}": asdict(spread) for rate, spread in found.by_learning_rate.items()},
+        "by_learning_rate": {str(float(rate)): asdict(spread) for rate, spread in found.by_learning_rate.items()},
         "components": {**parts["by_stream"], "residual": parts["residual"]},
         "left_out": parts["left_out"],
         "carries_more": parts["carries_more"],
