@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 import leukosr
@@ -279,6 +280,8 @@ def test_text_in_brackets_survives_in_an_error(leukosr_cli: Callable[..., Outcom
     [
         (KeyboardInterrupt(), 130, "interrupted; nothing half-written is left"),
         (MemoryError(), 1, "error: out of memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), 1, "error: out of memory"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"), 1, "error: out of memory"),
     ],
 )
 def test_interruption_and_lack_of_memory_are_said_in_one_line(

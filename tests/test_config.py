@@ -743,6 +743,10 @@ def test_a_sweep_trains_as_long_as_the_recipe_says_unless_asked_otherwise(
             ["study=demo_sr", "study.comparisons=[[srgan,ground_truth]]"],
             "ground_truth shows the originals, whose PSNR is undefined: leave the pair out",
         ),
+        (
+            ["study.comparisons=[[srgan,raw],[raw,srgan]]"],
+            "study.comparisons: ['raw', 'srgan'] is named twice, in either order: name each pair once",
+        ),
         (["study.measures=[classification]", "compared=[raw]"], "compared: must list nothing, by study.measures"),
         (["compared=[raw]"], "compared: must list raw, bicubic, srgan, real_esrgan, ground_truth, by"),
         (["prepare.source_pattern='('"], "'(' is not a regular expression"),

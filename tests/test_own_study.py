@@ -199,3 +199,30 @@ def test_a_set_is_not_blamed_for_a_project_without_a_configuration(project: Path
     assert added.exit_code == 0 and (project / "datasets/mine").is_dir()
     assert "was not tried on this set: " in added.output and why in added.output
     assert "would refuse" not in added.output
+
+
+def test_of_two_copies_the_one_in_a_class_folder_is_kept(project: Path, tmp_path: Path) -> None:
+    source = draw(tmp_path / "mine", {"_old": 1, "dark": 2, "light": 2})
+    shutil.copyfile(source / "light/1.png", source / "_old/again.png")
+    shutil.copyfile(source / "light/0.png", source / "dark/0.png")
+    done = add("mine", source, "--leave-out")
+    assert done.exit_code == 0, done.output
+    assert "left out: _old/again.png is a duplicate of light/1.png (same bytes" in done.output
+    assert "light/0.png is a duplicate of dark/0.png (same bytes, another class: remove the one" in done.output
+
+
+def test_empty_folders_are_named(project: Path, tmp_path: Path) -> None:
+    source = draw(tmp_path / "mine", {"dark": 2, "light": 2})
+    for name in ("none", "light/deep", ".hidden"):
+        (source / name).mkdir()
+    done = add("mine", source)
+    assert done.exit_code == 0, done.output
+    assert "not used, for they are empty: light/deep, none" in done.output
+
+
+def test_an_error_says_how_many_files_it_does_not_name(project: Path, tmp_path: Path) -> None:
+    source = draw(tmp_path / "mine", {"dark": 2, "light": 2})
+    for number in range(22):
+        (source / f"dark/{number}.txt").write_text("no image")
+    done = add("mine", source)
+    assert done.exit_code == 1 and "; and 2 more. Mend or remove them, or add --leave-out" in str(done.exception)

@@ -29,6 +29,12 @@ def test_tiles_are_the_pixels_of_the_image_under_its_name_and_what_is_left_is_co
     assert (cut.images, cut.tiles, cut.left_over) == (1, 4, {"a/one.tif": 70 * 100 - 4 * 32 * 48})
 
 
+def test_tiles_of_an_earlier_run_inside_the_folder_are_not_cut_again(tmp_path: Path) -> None:
+    saved(tmp_path / "in/one.png", 70, 100)
+    cuts = [cut_folder(tmp_path / "in", tmp_path / "in/tiles", (32, 48)) for _ in range(2)]
+    assert cuts[0] == cuts[1]
+
+
 @pytest.mark.parametrize(
     ("files", "what"),
     [

@@ -91,6 +91,13 @@ def test_fewer_runs_than_were_declared_are_refused(tmp_path: Path) -> None:
         write_forest(tmp_path, [table.parents[2]])
 
 
+def test_a_run_that_lacks_images_is_refused(tmp_path: Path) -> None:
+    table = copied(tmp_path) / "plots/confusion/bicubic.csv"
+    table.write_text(table.read_text().rstrip("\n").rpartition("\n")[0] + "\n")
+    with pytest.raises(LeukoError, match=r"bicubic\.csv lacks images in some runs: publish the study again"):
+        write_forest(tmp_path, [table.parents[2]])
+
+
 def test_a_result_that_lacks_what_it_claims_is_refused(tmp_path: Path) -> None:
     result = copied(tmp_path)
     (result / "plots/confusion/bicubic.claims.json").unlink()

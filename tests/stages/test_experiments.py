@@ -186,3 +186,10 @@ def test_published_weights_are_named_with_their_digest_in_metrics_and_mlflow(
         assert {name: held[name] for name in wanted} == wanted
     of_random_ones = study.outputs / "classify" / "raw" / "paper" / "metrics.json"
     assert not wanted.keys() & json.loads(of_random_ones.read_text()).keys()
+
+
+def test_two_experiments_are_compared_once_however_they_are_named(compose_raw: Callable[..., Any]) -> None:
+    raw = compose_raw("study=demo", "study.comparisons=[[bicubic,srgan],[real_esrgan,bicubic]]")
+    family = [{"first": "srgan", "second": "bicubic", "protocol": raw["study"]["protocol"]}]
+    raw["claims"] = {"metric": "macro_f1", "margin": 0.02, "seeds": raw["study"]["seeds"], "family": family}
+    assert study_pairs(parse_params(raw, "params.yaml")) == [("srgan", "bicubic"), ("real_esrgan", "bicubic")]

@@ -151,6 +151,10 @@ def test_any_folder_gives_the_agreement_of_every_extractor_with_its_masks(tmp_pa
     assert list(table["status"]) == ["found", "not_found"] * len(EXTRACTORS)
     assert (table.loc[table["status"] == "found", "coverage"] == "1.0000").all()
     assert sum(1 for _ in out.rglob("*.png")) == 2 * len(EXTRACTORS)
+    inside = ["extract", str(tmp_path / "in"), "--out", str(tmp_path / "in/cut")]
+    for _ in range(2):  # the second time the folder holds the cells of the first
+        done = CliRunner().invoke(app, inside)
+        assert done.exit_code == 0 and "2 images" in done.output, done.output
 
 
 def test_a_folder_without_matching_masks_is_refused(tmp_path: Path) -> None:

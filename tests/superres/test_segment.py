@@ -51,6 +51,21 @@ def test_weights_without_a_prior_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_an_earlier_result_inside_the_folder_is_not_read_again(tmp_path: Path) -> None:
+    draw(tmp_path / "in/a.png")
+    for _ in range(2):
+        done = segment_path(tmp_path / "in", tmp_path / "in/maps", Path(weights_of("geometry_prior", 4)), "fp32", "cpu")
+        assert (done.written, done.failed) == (1, [])
+    assert {path.name for path in (tmp_path / "in/maps").rglob("*.png")} == {"a.png"}
+
+
+def test_maps_are_not_written_beside_the_images_themselves(tmp_path: Path) -> None:
+    draw(tmp_path / "in/a.png")
+    with pytest.raises(LeukoError, match="holds the images themselves: choose another place"):
+        segment_path(tmp_path / "in", tmp_path / "in", Path(weights_of("geometry_prior", 4)), "fp32", "cpu")
+    assert [path.name for path in (tmp_path / "in").iterdir()] == ["a.png"]
+
+
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     image = draw(tmp_path / "a.png")
     with pytest.raises(LeukoError, match="is a file: name a folder"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,10 +33,12 @@ from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.files import explained_os_errors, new_folder
 from leukosr.images.decoding import SUFFIXES
-from leukosr.images.listing import list_files
+from leukosr.images.listing import left_by_system, list_files
 from leukosr.images.reading import inspect_image
 from leukosr.project import project_root, run_dvc
-from leukosr.quoting import counted, require_folder
+from leukosr.quoting import counted, listed, require_folder
+
+SHOWN = 20  # files that an error names one by one
 
 
 @dataclass(frozen=True)
@@ -97,10 +100,14 @@ def _checked(
     masks = find_masks(path, good, beside)
     rejected += [*contradicting, *masks.others]
     if rejected and not leave_out:
-        named = "; ".join(f"{item.path} {item.reason}" for item in rejected[:20])
+        named = "; ".join(f"{item.path} {item.reason}" for item in rejected[:SHOWN])
+        more = f"; and {len(rejected) - SHOWN} more" if len(rejected) > SHOWN else ""
         raise LeukoError(
-            f"{counted(len(rejected), 'file')} of {path} cannot be used: {named}. Fix them or add --leave-out"
+            f"{counted(len(rejected), 'file')} of {path} cannot be used: {named}{more}. Mend or remove them, or add "
+            "--leave-out"
         )
+    if empty := _empty_folders(path):
+        facts = (*facts, f"not used, for they are empty: {listed(empty)}")
     return good, rejected, masks, facts
 
 
@@ -180,4 +187,15 @@ def _walk(path: Path, classes: bool) -> list[SetFile]:
     in_folders = [
         SetFile(file.path.relative_to(path).as_posix(), file.path.parent.name, "all", file.reason) for file in files
     ]
-    return loose_images(path, path) + in_folders
+    # `prepare` takes a folder _NAME for no class: of two copies the one in a class folder is to be kept
+    return loose_images(path, path) + sorted(in_folders, key=lambda item: item.path.startswith("_"))
+
+
+def _empty_folders(path: Path) -> list[str]:
+    """The folders below `path` that hold nothing at all, by their paths in it."""
+    empty = [Path(here) for here, folders, files in os.walk(path) if not folders and not files]
+    return sorted(
+        name.as_posix()
+        for name in (folder.relative_to(path) for folder in empty)
+        if not any(left_by_system(part) for part in name.parts)
+    )

@@ -234,23 +234,26 @@ def check_images(
     facts = dict(zip(paths, inspected, strict=True))
     good: list[Checked] = []
     rejected: list[Rejected] = []
-    first_with: dict[str, str] = {}
-    first_id: dict[str, str] = {}
+    first_with: dict[str, SetFile] = {}
+    first_id: dict[str, SetFile] = {}
     for item in found:
         fact = facts[root / item.path] if item.reason is None else ImageFacts(0, 0, "", item.reason)
         if (reason := fact.reason or _copy_of(item, fact, first_with, first_id)) is None:
-            first_with[fact.digest] = item.path
-            first_id[item.image_id] = item.path
+            first_with[fact.digest] = item
+            first_id[item.image_id] = item
             good.append(Checked(item, fact.width, fact.height))
         else:
             rejected.append(Rejected(visible(item.path), reason))
     return good, rejected
 
 
-def _copy_of(item: SetFile, fact: ImageFacts, first_with: dict[str, str], first_id: dict[str, str]) -> str | None:
+def _copy_of(
+    item: SetFile, fact: ImageFacts, first_with: dict[str, SetFile], first_id: dict[str, SetFile]
+) -> str | None:
     """Why this good image cannot be part of the set beside the ones before it."""
-    if fact.digest in first_with:
-        return f"is a duplicate of {first_with[fact.digest]} (same bytes)"
-    if item.image_id in first_id:
-        return f"has the name of {first_id[item.image_id]} apart from the suffix; rename one"
+    if (first := first_with.get(fact.digest)) is not None:
+        contradicts = "" if item.label == first.label else ", another class: remove the one whose class is wrong"
+        return f"is a duplicate of {first.path} (same bytes{contradicts})"
+    if (first := first_id.get(item.image_id)) is not None:
+        return f"has the name of {first.path} apart from the suffix; rename one"
     return None

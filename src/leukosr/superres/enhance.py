@@ -134,10 +134,13 @@ def readable(files: Files, outputs: deque[Path]) -> Iterator[np.ndarray]:
         yield image
 
 
-def images_below(source: Path, target: Path) -> Files:
-    """One image and the PNG `target`, or all images below a folder and their places below the folder `target`."""
+def images_below(source: Path, target: Path, without: Path | None = None) -> Files:
+    """One image and the PNG `target`, or all images below a folder and their places below the folder `target`.
+
+    What lies below `target`, or below `without`, is no input but an earlier result.
+    """
     if source.is_dir():
-        files = _place_folder(source, target)
+        files = _place_folder(source, target, without or target)
     else:
         found_images(source)
         if target.is_dir():
@@ -151,12 +154,12 @@ def images_below(source: Path, target: Path) -> Files:
     return files
 
 
-def _place_folder(source: Path, target: Path) -> Files:
+def _place_folder(source: Path, target: Path, without: Path) -> Files:
     if target.exists() and not target.is_dir():
         raise LeukoError(f"{target} is a file, but {source} is a folder: name a folder to write to")
-    if target.resolve() == source.resolve():
-        raise LeukoError(f"{target} holds the images themselves: choose another place for the results")
-    found, input_of = found_images(source, without=target), dict[Path, Path]()
+    if source.resolve() in (target.resolve(), without.resolve()):
+        raise LeukoError(f"{source} holds the images themselves: choose another place for the results")
+    found, input_of = found_images(source, without=without), dict[Path, Path]()
     for file, name in found.pairs:
         output = (target / name).with_suffix(".png")
         if (other := input_of.setdefault(output, file)) != file:

@@ -75,7 +75,8 @@ def segment_path(source: Path, target: Path, weights: Path, precision: str, devi
     device = device_of(device_name)
     loaded = load_generator(weights, device)
     model, how = place(with_prior(loaded.model, weights), device, channels_last=True), How.of(precision, device)
-    files = images_below(source, target / "masks" if source.is_dir() else target / "masks" / f"{source.stem}.png")
+    masks = target / "masks"
+    files = images_below(source, masks if source.is_dir() else masks / f"{source.stem}.png", without=target)
     outputs: deque[Path] = deque()
     shown: deque[NDArray[np.uint8]] = deque()
 
@@ -89,7 +90,7 @@ def segment_path(source: Path, target: Path, weights: Path, precision: str, devi
         output = outputs.popleft()
         with new_file(output) as temporary:
             write_mask(temporary, mask)
-        with new_file(target / "overlays" / output.relative_to(target / "masks")) as temporary:
+        with new_file(target / "overlays" / output.relative_to(masks)) as temporary:
             write_png(temporary, overlay(shown.popleft(), mask))
         written += 1
     if files.failed and not source.is_dir():

@@ -52,7 +52,7 @@ def test_a_folder_is_refused_with_the_tables_in_it(tmp_path: Path) -> None:
         (HEADER, "holds no predictions"),
         (
             "image,source,true,predicted\nx,s,a,a\n",
-            "lacks the column seed .*; say what yours are called, e.g. --columns",
+            "lacks the column seed .*; say what yours are called, e.g. --columns .*; or, if it is of a single run, add a column",
         ),
         (
             "image,predicted,p_a,p_b,sure,warnings\nx,a,0.9,0.1,True,\n",
@@ -60,7 +60,8 @@ def test_a_folder_is_refused_with_the_tables_in_it(tmp_path: Path) -> None:
         ),
         (HEADER + "x,s,one,a,a,1,0\n", "the seed 'one', line 2; seeds are whole numbers"),
         (HEADER + "x,s,1,a,a,1,0\nx,s,1,a,b,0,1\n", "image x twice for seed 1"),
-        (HEADER + "x,s,1,a,a,1,0\nx,s,2,b,a,1,0\n", "image x more than one value of true"),
+        (HEADER + "x,s,1,a,a,1,0\nx,s,2,b,a,1,0\n", "image x more than one value of true; .*are the two swapped"),
+        (HEADER + "x,s,1,a,a,1,0\nx,s,2,b,b,1,0\n", "image x more than one value of true$"),
         (HEADER + "x,s,1,a,a,1,0\nx,t,2,a,a,1,0\n", "image x more than one value of source"),
         (HEADER + "x,s,1,a,c,1,0\n", "the label 'c' but no column p_c"),
         (HEADER + f"x,s,{2**64},a,a,1,0\n", "the seed '18446744073709551616', line 2; seeds are .* of at most 64 bits"),

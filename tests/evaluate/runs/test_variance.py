@@ -52,6 +52,12 @@ def test_json_names_rates_streams_and_points(tmp_path: Path) -> None:
     assert found["range"] == pytest.approx(max(by_rate))
 
 
+def test_learning_rates_that_agree_in_six_digits_stay_apart(tmp_path: Path) -> None:
+    close = table(32).replace({"learning_rate": {0.01: 0.00100000001}})
+    result = CliRunner().invoke(app, ["variance", str(written(tmp_path, close)), "--json"])
+    assert set(json.loads(result.output)["by_learning_rate"]) == {"0.001", "0.00100000001"}
+
+
 @pytest.mark.slow
 def test_folder_gets_the_record_and_figures(tmp_path: Path) -> None:
     out = tmp_path / "new" / "folder"

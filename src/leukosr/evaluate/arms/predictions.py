@@ -58,6 +58,8 @@ def read_predictions(path: Path, name: str, columns: Mapping[str, str] | None = 
                 f"{path} was written by `leukosr predict`, which does not know the true classes: add the columns true "
                 "and seed, or name predictions of a study, outputs/STUDY/classify/EXPERIMENT/PROTOCOL/predictions.csv"
             ) from None
+        if set(called.values()) - set(error.named) == {called["seed"]}:
+            raise LeukoError(f"{error}; or, if it is of a single run, add a column seed that is 1 throughout") from None
         raise
     if table.empty:
         raise LeukoError(f"{path} holds no predictions")
@@ -141,7 +143,9 @@ def _refuse_contradictions(path: Path, table: pd.DataFrame) -> None:
     for column in ("true", "source"):
         different = table.groupby("image")[column].nunique() > 1
         if different.any():
-            raise LeukoError(f"{path} gives image {different.idxmax()} more than one value of {column}")
+            swapped = column == "true" and (table.groupby("image")["predicted"].nunique() == 1).all()
+            hint = "; the column predicted has one for each image: are the two swapped?" if swapped else ""
+            raise LeukoError(f"{path} gives image {different.idxmax()} more than one value of {column}{hint}")
 
 
 def _uneven_runs(path: Path, table: pd.DataFrame) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import Annotated, Self
 
 import numpy as np
@@ -154,18 +153,18 @@ def constants(design: Design, metric: Metric, difference: float) -> tuple[float,
         + design.source_of_run_sd**2
     )
     spreads = ((shared + 2 * network**2) ** 0.5, shared**0.5)
-    wanted = (design.accuracy, design.accuracy - difference)
-    for spread, score in zip(spreads, wanted, strict=True):
-        if _missing(design, metric, spread, score, -20) * _missing(design, metric, spread, score, 20) > 0:
-            raise LeukoError(f"an expected {metric} of {score:g} is out of reach with these sds: lower the sds, or it")
-    return tuple(  # type: ignore[return-value]
-        float(optimize.brentq(partial(_missing, design, metric, spread, score), -20, 20))
-        for spread, score in zip(spreads, wanted, strict=True)
-    )
+    scores = (design.accuracy, design.accuracy - difference)
+    first, second = (_constant(design, metric, *each) for each in zip(spreads, scores, strict=True))
+    return first, second
 
 
-def _missing(design: Design, metric: Metric, spread: float, wanted: float, centre: float) -> float:
-    return expected_score(design, metric, centre, spread) - wanted
+def _constant(design: Design, metric: Metric, spread: float, score: float) -> float:
+    def missing(centre: float) -> float:
+        return expected_score(design, metric, centre, spread) - score
+
+    if missing(-20) * missing(20) > 0:
+        raise LeukoError(f"an expected {metric} of {score:g} is out of reach with these sds: lower the sds, or it")
+    return float(optimize.brentq(missing, -20, 20))
 
 
 def expected_score(design: Design, metric: Metric, centre: float, spread: float) -> float:
