@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from tests.patience import PATIENCE
 from tests.postgresql import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"]
 KEYS = {"AWS_ACCESS_KEY_ID": "leukosr", "AWS_SECRET_ACCESS_KEY": "leukosr-test", "AWS_DEFAULT_REGION": "us-east-1"}
-PATIENCE = 240
 
 
 def get(url: str, **headers: str) -> bytes:

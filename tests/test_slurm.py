@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[1]
 JOBS = sorted((ROOT / "slurm").glob("*.sbatch"))
@@ -51,7 +52,7 @@ def project(tmp_path: Path) -> Path:
 def start(job: str, project: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a job file as SLURM's first node would, in another folder."""
     process = begin(job, project, *arguments, **environment)
-    output, errors = process.communicate(timeout=30)
+    output, errors = process.communicate(timeout=PATIENCE)
     return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.patience import PATIENCE
 from tests.report.chromium import CHROMIUM, Tab, chromium_tab
 
 from .conftest import picture_bytes
@@ -83,7 +84,7 @@ def drop(
 ) -> None:
     """Drop a file on the page and wait until its status is as expected: by default, until the last step has ended."""
     tab.run(DROP.format(content=base64.b64encode(content).decode(), name=name))
-    latest = time.monotonic() + 60
+    latest = time.monotonic() + PATIENCE
     while not until(said := text(tab, "status")):
         assert time.monotonic() < latest, said
         time.sleep(0.05)
@@ -168,5 +169,5 @@ def test_ctrl_c_ends_it_without_an_error(study: Path) -> None:
     with running_app(study) as (process, address):
         urllib.request.urlopen(address).close()  # it answers, so it listens to signals, too
         process.send_signal(signal.SIGINT)
-        rest, _ = process.communicate(timeout=30)
+        rest, _ = process.communicate(timeout=PATIENCE)
         assert (process.returncode, rest.strip()) == (0, "app: ended; no image was kept")

@@ -23,6 +23,7 @@ import pytest
 import torch
 from rich.console import Console
 from safetensors.torch import load_file
+from tests.patience import PATIENCE
 from torch import nn
 
 from leukosr.config import Params
@@ -169,7 +170,7 @@ def test_torchrun_trains_by_the_command_line(
 ) -> None:
     params = compose_params(*TINY)
     process = start(study, *TORCHRUN, *TRAIN, write_params(study, params), "--out", "two")
-    output, errors = process.communicate(timeout=120)
+    output, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
     assert output.count("train_sr srgan: 4 iterations") == 1, "one process speaks"
     monkeypatch.chdir(study)
@@ -199,7 +200,7 @@ def test_data_stages_share_the_images_out_and_write_the_same_bytes(
         for launcher in (LEUKOSR, TORCHRUN):
             out = f"{stage} {len(launcher)}"
             process = start(study, *launcher, stage, *arguments, "--params", params, "--out", out)
-            output, errors = process.communicate(timeout=120)
+            output, errors = process.communicate(timeout=PATIENCE)
             assert process.returncode == 0, errors
             said.append(output.count(f"{stage}"))
         one, two = (digests(study / f"{stage} {len(launcher)}") for launcher in (LEUKOSR, TORCHRUN))
@@ -212,7 +213,7 @@ def test_data_stages_share_the_images_out_and_write_the_same_bytes(
 def test_params_start_the_processes_of_a_classifier(study: Path, compose_params: Callable[..., Params]) -> None:
     params = write_params(study, compose_params(*TINY), devices=2)
     process = start(study, *LEUKOSR, "classify", "--arm", "raw", "--params", params, "--out", "classified")
-    output, errors = process.communicate(timeout=120)
+    output, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
     assert output.count("classify raw (paper): accuracy") == 1
     assert "Traceback" not in errors
@@ -228,7 +229,7 @@ def test_mistake_is_told_once_and_ends_all(devices: int, study: Path, compose_pa
     params = write_params(study, compose_params(*TINY, "train_sr.srgan.batch=3"), devices=devices)
     launcher = TORCHRUN if devices == 1 else LEUKOSR
     process = start(study, *launcher, *TRAIN, params, "--out", "failed")
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode != 0
     assert errors.count("error: train_sr.srgan.batch = 3: ") == 1, errors
     assert not re.search(r"File \".*src/leukosr/", errors), "no traceback of ours"
@@ -242,7 +243,7 @@ def test_the_first_process_cleans_up_after_another_has_failed(
 ) -> None:
     params = write_params(tmp_path, compose_params(*TINY), devices=2)
     process = start(tmp_path, sys.executable, str(SCRIPT.with_name("failing.py")), params)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1, errors
     assert errors.count("RuntimeError: out of luck") == 1
     assert (tmp_path / "cleaned").exists()
@@ -259,13 +260,13 @@ def test_a_signal_to_end_ends_all_processes_and_is_answered_once(
         study, compose_params(*TINY, "train_sr.srgan.stages.0.iterations=100000"), devices=2, checkpoint_seconds=0
     )
     process = start(study, *LEUKOSR, *TRAIN, params, "--out", "cut")
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + PATIENCE
     while not list(study.glob(".leukosr/resume/*/sr.pt")) and time.monotonic() < deadline:
         time.sleep(0.05)
     others = psutil.Process(process.pid).children()
     assert len(others) == 1
     os.killpg(process.pid, number)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == code, errors
     assert errors.count("interrupted") == 1
     assert "Traceback" not in errors

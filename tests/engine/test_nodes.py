@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
+from tests.patience import PATIENCE
 from tests.postgresql import free_port
 
 from leukosr.config import Params
@@ -71,11 +72,11 @@ def test_two_nodes_train_as_one_process(
 ) -> None:
     params = write_params(study, compose_params(*TINY))
     started = train_on(nodes, study, params, "nodes")
-    said = [process.communicate(timeout=200) for process in started]
+    said = [process.communicate(timeout=PATIENCE) for process in started]
     assert [process.returncode for process in started] == [0, 0], said
     assert [output.count("train_sr srgan: 4 iterations") for output, _ in said] == [1, 0], "one node speaks"
     alone = start(study, *LEUKOSR, *TRAIN, params, "--out", "alone")
-    _, errors = alone.communicate(timeout=120)
+    _, errors = alone.communicate(timeout=PATIENCE)
     assert alone.returncode == 0, errors
     two, one = (metrics_of(study / name) for name in ("nodes", "alone"))
     assert (one["processes"], two["processes"]) == (1, 2)
@@ -88,13 +89,13 @@ def test_when_a_node_dies_the_other_ends_and_the_state_is_kept(
     endless = compose_params(*TINY, "train_sr.srgan.stages.0.iterations=100000")
     params = write_params(study, endless, checkpoint_seconds=0)
     first, second = train_on(nodes, study, params, "cut")
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE
     while not list(study.glob(".leukosr/resume/*/sr.pt")) and time.monotonic() < deadline:
         time.sleep(0.1)
     for process in (*psutil.Process(second.pid).children(recursive=True), psutil.Process(second.pid)):
         process.kill()
-    second.communicate(timeout=60)
-    _, errors = first.communicate(timeout=120)
+    second.communicate(timeout=PATIENCE)
+    _, errors = first.communicate(timeout=PATIENCE)
     assert first.returncode != 0, errors
     assert errors.count("error: another process of this stage was killed") == 1 and "bug" not in errors, errors
     assert not (study / "cut").exists()

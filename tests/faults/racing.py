@@ -11,6 +11,7 @@ from typing import Any
 
 import mlflow
 from rich.console import Console
+from tests.patience import PATIENCE
 
 from leukosr import tracking
 from leukosr.tracking.trial_attempt import Attempt
@@ -23,7 +24,6 @@ for name in ("alembic.command", "optuna.storages._rdb.models", "mlflow.store.tra
 # a server of processes is free of the threads of the process that tests
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload([__name__])
-PATIENCE = 120
 
 
 def at_once(count: int, function: Callable[..., Any], *arguments: Any) -> list[Any]:

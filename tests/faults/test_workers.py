@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 from optuna.trial import TrialState
 from tests.faults.racing import at_once, log, sweep
 from tests.faults.tally import Tally
+from tests.patience import PATIENCE
 from tests.small_study import SMALL, make_study
 
 from leukosr.config import Params
@@ -67,7 +68,7 @@ def test_sweep_commands_that_start_at_once_share_the_work(
         subprocess.Popen([sys.executable, "-m", "leukosr", "sweep"], cwd=tmp_path, env=environment, text=True,
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for _ in range(COMMANDS)
     ]  # fmt: skip
-    said = [process.communicate(timeout=500)[0] for process in started]
+    said = [process.communicate(timeout=PATIENCE)[0] for process in started]
     with tally.trial("in a new database"):
         assert [process.returncode for process in started] == [0] * COMMANDS, said
         assert not any(word in text for text in said for word in ("ended early", "warning", "Traceback")), said

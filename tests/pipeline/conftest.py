@@ -21,6 +21,7 @@ import pytest
 import yaml
 from dvc.repo import Repo
 from PIL import Image
+from tests.patience import PATIENCE
 
 REPO = Path(__file__).resolve().parents[2]
 ARMS = ("raw", "bicubic", "srgan", "real_esrgan", "ground_truth")
@@ -81,7 +82,7 @@ class Clone:
     def run(self, *command: str, fails: bool = False, before: Sequence[str] = ()) -> str:
         """Run a command to its end; its output. The exit code must be 0, or another one if it `fails`."""
         process = self.start(*command, before=before)
-        output, _ = process.communicate(timeout=500)
+        output, _ = process.communicate(timeout=PATIENCE)
         assert (process.returncode != 0) is fails, f"{command} ended with {process.returncode}:\n{output}"
         return output
 
@@ -93,12 +94,12 @@ class Clone:
     def interrupted(self, *command: str, when: Callable[[int], bool], by: signal.Signals) -> tuple[int, str]:
         """Start a command, send `by` to its process group once `when(pid)` holds; exit code and output."""
         process = self.start(*command)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + PATIENCE
         while process.poll() is None and time.monotonic() < deadline and not when(process.pid):
             time.sleep(0.01)
         if process.poll() is None:
             os.killpg(process.pid, by)
-        output, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=PATIENCE)
         return process.returncode, output
 
     def edit_params(self, changes: Mapping[str, Any]) -> None:
@@ -205,9 +206,7 @@ def clone(finished: Clone, tmp_path: Path) -> Iterator[Clone]:
 def _environment(home: Path, root: Path) -> dict[str, str]:
     """This environment with the venv's commands and the clone's own code, and nothing of the user's settings."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "DVC_", "PYTEST_"))}
-    if kept.pop("PYTHONDONTWRITEBYTECODE", None):
-        # dozens of processes that each compile torch and mlflow anew would take most of the time
-        kept["PYTHONPYCACHEPREFIX"] = str(home / "pycache")
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)  # dozens of processes would each compile the clone's code anew
     return kept | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(root / "src"),

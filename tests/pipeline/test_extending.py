@@ -92,9 +92,6 @@ def status(clone: Clone) -> dict[str, str]:
 def empty(tmp_path: Path) -> Iterator[Clone]:
     """A clone in which nothing was run."""
     clone = fresh_clone(tmp_path)
-    if clone.env.get("PYTHONPYCACHEPREFIX"):  # compiling all libraries anew takes longer than this test
-        kept = {key: value for key, value in clone.env.items() if key != "PYTHONPYCACHEPREFIX"}
-        clone = Clone(clone.root, {**kept, "PYTHONDONTWRITEBYTECODE": "1"})
     yield clone
     shutil.rmtree(clone.root)
 

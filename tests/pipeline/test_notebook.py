@@ -10,6 +10,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+from tests.patience import PATIENCE
 
 from .conftest import ARMS, REPO, Clone
 
@@ -53,7 +54,7 @@ def execute(notebook: nbformat.NotebookNode, root: Path) -> list[nbformat.Notebo
     """Run all cells as Jupyter does: in the notebook's own folder. All outputs."""
     (root / "notebooks").mkdir(exist_ok=True)
     resources = {"metadata": {"path": str(root / "notebooks")}}
-    NotebookClient(notebook, timeout=120, kernel_name="python3", resources=resources).execute()
+    NotebookClient(notebook, timeout=PATIENCE, kernel_name="python3", resources=resources).execute()
     return [output for cell in code_cells(notebook) for output in cell.outputs]
 
 

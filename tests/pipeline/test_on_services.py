@@ -17,8 +17,9 @@ import psycopg
 import pytest
 from mlflow import MlflowClient
 from optuna.trial import TrialState
+from tests.patience import PATIENCE
 from tests.postgresql import free_port, postgresql_server
-from tests.services import KEYS, PATIENCE, command_of, get, s3_server, serving
+from tests.services import KEYS, command_of, get, s3_server, serving
 
 from leukosr.images.reading import png_bytes
 from leukosr.tracking.served_model import image_of
@@ -135,7 +136,7 @@ def test_two_machines_share_a_sweep_and_one_that_dies_leaves_its_trial_to_the_ot
     first, second = (machine.start("leukosr", "sweep") for machine in machines)
     wait_for_trials(storage, 2)
     os.killpg(first.pid, signal.SIGKILL)
-    first.communicate(timeout=60)
+    first.communicate(timeout=PATIENCE)
     said, _ = second.communicate(timeout=PATIENCE)
     assert second.returncode == 0, said
     trials = optuna.load_study(study_name=None, storage=storage).trials

@@ -7,13 +7,13 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.patience import PATIENCE
 
 from .conftest import fresh_clone, tiny
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 
 STUDY = (*tiny([]), "-S", "study=demo_sr", "-S", "arms=[bicubic]")
-PATIENCE = 300
 
 
 def test_a_queued_study_runs_beside_the_folder_and_is_applied_to_it(tmp_path: Path) -> None:

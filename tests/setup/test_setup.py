@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.patience import PATIENCE
 
 from .backend import write_wheel
 
@@ -32,7 +33,7 @@ def set_up(project: Path) -> str:
     if not python.exists():
         python.symlink_to(sys.executable)
     command = ["make", "setup", f"PYTHON={python}", "UV=", "EXTRA_PIP_ARGS=--no-index --find-links wheels"]
-    done = subprocess.run(command, cwd=project, env=kept, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, cwd=project, env=kept, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

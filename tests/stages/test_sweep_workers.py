@@ -20,6 +20,7 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 from optuna.trial import TrialState
+from tests.patience import PATIENCE
 from tests.postgresql import postgresql_server
 
 from leukosr.config import Params
@@ -32,7 +33,6 @@ CHANGES = (
     "classifier.backbone=resnet18", "sweep.learning_rates=[0.001]", f"sweep.runs={CELLS}", "sweep.epochs=6",
     "runtime.heartbeat_seconds=2",
 )  # fmt: skip
-PATIENCE = 240
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,7 @@ import pytest
 import torch
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from tests.patience import PATIENCE
 
 from leukosr import tracking
 from leukosr.classify.backbones import ClassifierNetwork
@@ -199,7 +200,7 @@ def test_the_champion_is_served_with_its_own_code_and_answers_a_posted_image(mlf
 def post(url: str, body: object, server: subprocess.Popen[bytes]) -> dict[str, Any]:
     """The answer of a server that may still be starting."""
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    for _ in range(120):
+    for _ in range(PATIENCE):
         assert server.poll() is None, "the server has ended"
         try:
             with urllib.request.urlopen(request, timeout=60) as reply:
@@ -208,4 +209,4 @@ def post(url: str, body: object, server: subprocess.Popen[bytes]) -> dict[str, A
             raise AssertionError(error.read().decode()) from error
         except OSError:
             time.sleep(1)
-    raise AssertionError("the server did not answer in two minutes")
+    raise AssertionError("the server does not answer")
