@@ -346,6 +346,23 @@ def test_a_wrong_value_is_named_with_its_key_and_what_is_allowed(
     assert "unknown key" not in message  # one mistake, one complaint
 
 
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["upscale.srgan.tile=16", "upscale.srgan.overlap=15"], "overlap 15 must be smaller than tile 16 by 2 pixels"),
+        (
+            [f"train_sr.real_esrgan.losses.{name}=0" for name in ("image", "adversarial", "perceptual")],
+            "image, adversarial, perceptual are all 0, so nothing would be learned: give one a weight above 0",
+        ),
+    ],
+)
+def test_settings_that_cannot_be_together_are_refused_before_anything_runs(
+    compose_raw: Callable[..., Any], overrides: list[str], message: str
+) -> None:
+    with pytest.raises(LeukoError, match=rf"(upscale\.srgan|train_sr\.real_esrgan\.losses).*{message}"):
+        parse_params(compose_raw(*overrides), "conf")
+
+
 def test_an_experiment_under_an_unknown_protocol_is_refused_by_its_key(demo: Any) -> None:
     assert refusal(changed(demo, "classify.raw.protocols", ["random"])) == (
         "params.yaml: classify.raw.protocols: 'random' is none of the study's, paper"

@@ -120,6 +120,7 @@ def test_cells_of_an_arm_with_sr_seeds_are_cut_out_once_per_network(
         (["extract.cells.arm=raw"], "extract.cells.reads = set: must be outputs/demo/arms/raw"),
         (["extract.cells.extractor.dilate=-1"], "extract.cells.extractor.*dilate"),
         (["extract.cells.extractor.method=magic"], "extract.cells.extractor"),
+        (["+extract.cells.extractor.lower=[80,180,180]"], r"lower = \(80, 180, 180\) must not exceed upper"),
         (["+extract.raw=${extract.cells}"], "upscale has an arm of this name, too"),
     ],
 )

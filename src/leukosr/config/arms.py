@@ -115,6 +115,12 @@ class Generated(Arm):
         "it restored, without the pixels it added",
     )
 
+    @model_validator(mode="after")
+    def _tiles_advance(self) -> Self:
+        if self.tile and self.tile - self.overlap < 2:
+            raise ValueError(f"overlap {self.overlap} must be smaller than tile {self.tile} by 2 pixels or more")
+        return self
+
     def finished(self, made: npt.NDArray[Any], image: Image) -> npt.NDArray[Any]:
         """The arm's image of one that its network made: (height, width, 3), of the same dtype."""
         if self.without_new_pixels:

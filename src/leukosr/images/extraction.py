@@ -9,12 +9,12 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from leukosr.images.resampling import Kernel, resize
 from leukosr.settings import Count, Fraction, Section, Side
@@ -82,6 +82,12 @@ class Stained(Extractor):
     canny: tuple[Count, Count] = Field(
         default=(100, 400), description="thresholds of Canny's edges of the mask, which are closed and outlined"
     )
+
+    @model_validator(mode="after")
+    def _some_colour_is_stained(self) -> Self:
+        if any(low > high for low, high in zip(self.lower, self.upper, strict=True)):
+            raise ValueError(f"lower = {self.lower} must not exceed upper = {self.upper} in any channel")
+        return self
 
     def outlines(self, image: RGB, scale: float) -> tuple[list[NDArray[Any]], RGB, int]:
         """The outlines of what has the colours, smallest area first; the padded image they lie in, and by how much."""

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -187,6 +187,13 @@ class LossWeights(Section):
     image: NonNegative = Field(description="weight of the difference of pixels")
     adversarial: NonNegative = Field(description="weight of the adversarial loss")
     perceptual: NonNegative = Field(description="weight of the perceptual loss")
+
+    @model_validator(mode="after")
+    def _something_is_minimised(self) -> Self:
+        weights = self.model_dump()
+        if not any(weights.values()):
+            raise ValueError(f"{', '.join(weights)} are all 0, so nothing would be learned: give one a weight above 0")
+        return self
 
 
 class TrainGAN(TrainSR):
