@@ -83,6 +83,25 @@ def test_claims_that_are_none_are_named_with_their_file(tmp_path: Path) -> None:
         write_forest(tmp_path, [changed(copied(tmp_path), family=[])])
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("params.yaml", b"", r"params\.yaml lacks study, degrade, image, report, budget, so it is not whole"),
+        ("params.yaml", b"study: {}\nclaims: {}\n", r"params\.yaml lacks degrade, image, report, budget, so it"),
+        ("index.html", b"\x80\xff", r"index\.html is not UTF-8 text"),
+        ("index.html", b"", r"index\.html shows 0 experiments, summary\.json has 4"),
+        ("summary.json", b'{"raw": ', r"summary\.json is no JSON"),
+        ("summary.json", b"[]", r"summary\.json holds no names with values"),
+    ],
+)
+def test_a_damaged_result_is_named(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+    result = copied(tmp_path)
+    (result / name).write_bytes(content)
+    with pytest.raises(LeukoError, match=f"{said}.*: restore it from version control, or publish the study again"):
+        write_forest(tmp_path, [result])
+    assert not list(tmp_path.glob("forest.*"))
+
+
 def test_fewer_runs_than_were_declared_are_refused(tmp_path: Path) -> None:
     table = copied(tmp_path) / "plots/confusion/realesrgan_x4plus.csv"
     kept = pd.read_csv(table)

@@ -21,6 +21,8 @@ from leukosr.report.style import budget_words
 from leukosr.yaml_file import read_yaml
 
 TABLE = r'<div class="scroll" role="region" aria-label="{}" tabindex="0">.*?</div>\n'
+SECTIONS = ("study", "degrade", "image", "report", "budget")  # which parameters of every edition have
+REMEDY = "restore it from version control, or publish the study again"
 PLAIN = ("raw", "bicubic", "ground_truth")  # the arms of published studies that no network made
 
 
@@ -33,12 +35,17 @@ class Snapshot:
     @cached_property
     def page(self) -> str:
         """The page as it is."""
-        return (self.folder / "index.html").read_text(encoding="utf-8")
+        return self._text("index.html")
 
     @cached_property
     def params(self) -> Mapping[str, Any]:
         """Its parameters, of whichever edition."""
-        return dict(read_yaml(self.folder / "params.yaml"))
+        file = self.folder / "params.yaml"
+        params = read_yaml(file)
+        lacking = [name for name in SECTIONS if not isinstance(params, dict) or name not in params]
+        if lacking:
+            raise LeukoError(f"{file} lacks {', '.join(lacking)}, so it is not whole: {REMEDY}")
+        return dict(params)
 
     @property
     def protocols(self) -> list[str]:
@@ -63,18 +70,36 @@ class Snapshot:
     @property
     def badge(self) -> str:
         """What today's pages say of its budget."""
-        about = json.loads((self.folder / "about.json").read_text(encoding="utf-8"))
+        about = self._json("about.json")
         return budget_words(about["budget"], about["budget_note"])
 
     def labels(self, protocol: str) -> dict[str, str]:
         """What the page calls each experiment, in the order of summary.json."""
-        summary = json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))
+        summary = self._json("summary.json")
         found = re.search(TABLE.format(rf"Comparison of the \w+, {protocol}"), self.page, re.DOTALL)
         rows = re.findall(r'<tr><th scope="row">(.*?)</th>', found[0] if found else "")
         names = summary.get(protocol, summary)
         if len(rows) != len(names):
-            raise LeukoError(f"{self.folder}: index.html shows {len(rows)} experiments, summary.json has {len(names)}")
+            shown = f"{self.folder}: index.html shows {len(rows)} experiments, summary.json has {len(names)}"
+            raise LeukoError(f"{shown}: {REMEDY}")
         return {name: html.unescape(row) for name, row in zip(names, rows, strict=True)}
+
+    def _text(self, name: str) -> str:
+        try:
+            return (self.folder / name).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise LeukoError(f"{self.folder / name} is not there: {REMEDY}") from None
+        except UnicodeDecodeError:
+            raise LeukoError(f"{self.folder / name} is not UTF-8 text: {REMEDY}") from None
+
+    def _json(self, name: str) -> dict[str, Any]:
+        try:
+            content = json.loads(self._text(name))
+        except json.JSONDecodeError as error:
+            raise LeukoError(f"{self.folder / name} is no JSON ({error}): {REMEDY}") from None
+        if not isinstance(content, dict):
+            raise LeukoError(f"{self.folder / name} holds no names with values: {REMEDY}")
+        return content
 
     def predictions(self, protocol: str) -> dict[str, Predictions]:
         """What the classifiers of each experiment said."""
