@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -15,8 +16,8 @@ from typing import Any
 ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 # what shells expect of a process that a signal has ended
 INTERRUPTED = tuple(128 + number for number in (signal.SIGINT, *ENDING))
-# until a signal that was lost is sent again, so that the function it was lost in has ended
-AGAIN_AFTER_S = 0.01
+# until a signal that was lost is sent again, so that what it was lost in has ended, on a busy machine, too
+AGAIN_AFTER_S = 0.1
 
 _received: int | None = None
 
@@ -66,4 +67,17 @@ def _send_again_if_dropped(hook: Callable[[Any], Any], unraisable: Any) -> None:
         hook(unraisable)
         return
     number, _received = _received or signal.SIGINT, None
-    threading.Timer(AGAIN_AFTER_S, signal.raise_signal, (number,)).start()
+    left = threading.Event()
+    threading.Thread(target=_send_to_main_thread, args=(number, left), daemon=True).start()
+    left.set()  # last: a signal that came during this function would be lost once more
+
+
+def _send_to_main_thread(number: int, left: threading.Event) -> None:
+    """There alone it also ends a wait: one that another thread gets is seen only after it."""
+    left.wait()
+    time.sleep(AGAIN_AFTER_S)
+    main = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main is not None:
+        signal.pthread_kill(main, number)
+    else:  # Windows
+        signal.raise_signal(number)
