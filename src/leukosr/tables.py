@@ -226,4 +226,6 @@ def _fit(header: str, delimiter: str, needed: Sequence[str]) -> tuple[int, int]:
 
 
 def _clean(cell: str) -> str:
+    if cell.isascii() and cell.isalnum():  # most of the millions of cells of a study have nothing to clean
+        return cell
     return unescape_cell(unicodedata.normalize("NFC", cell.strip().strip(INVISIBLE).strip()))

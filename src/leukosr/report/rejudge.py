@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from itertools import cycle
@@ -15,6 +15,7 @@ from leukosr.data.splits import SPLITS
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.declared import compare_declared, place_in_family
 from leukosr.evaluate.arms.pairs import pair
+from leukosr.evaluate.arms.predictions import Predictions
 from leukosr.evaluate.arms.sample_size import sample_size
 from leukosr.evaluate.arms.significance import Comparison, compare, enough_runs
 from leukosr.evaluate.arms.split_effect import split_effect
@@ -65,9 +66,9 @@ def judge_again(folder: Path, today: date) -> list[str]:
     page, changed, judged = snapshot.page, [], {}
     for protocol in snapshot.protocols:
         block = re.compile(rf'<div[^>]*aria-label="Differences between \w+, {protocol}".*?{END}', re.DOTALL)
-        old = next(block.finditer(page))[0]
-        found = _compared(snapshot, protocol, old)
-        new, differing = _judged(snapshot, protocol, old, found, today)
+        old, arms = next(block.finditer(page))[0], snapshot.predictions(protocol)
+        found = _compared(snapshot, protocol, old, arms)
+        new, differing = _judged(snapshot, protocol, old, arms, found, today)
         judged[protocol] = named(found, snapshot.labels(protocol))
         page = page.replace(old, new)
         changed += [f"{folder.name}, {protocol}: {each}" for each in differing]
@@ -85,9 +86,9 @@ def judge_again(folder: Path, today: date) -> list[str]:
     return changed
 
 
-def _compared(snapshot: Snapshot, protocol: str, old: str) -> list[Comparison]:
+def _compared(snapshot: Snapshot, protocol: str, old: str, arms: Mapping[str, Predictions]) -> list[Comparison]:
     """What the part `old` of the page compares under one protocol, by today's rules."""
-    arms, names = snapshot.predictions(protocol), {label: name for name, label in snapshot.labels(protocol).items()}
+    names = {label: name for name, label in snapshot.labels(protocol).items()}
     primary = next(metric for *_, metric, first, _ in _rows(old) if first)
     metric = next(each for each in METRICS if NAMES[each] == primary)
     asked = list(dict.fromkeys((names[a], names[b]) for a, b, *_ in _rows(old)))
@@ -101,13 +102,18 @@ def _compared(snapshot: Snapshot, protocol: str, old: str) -> list[Comparison]:
 
 
 def _judged(
-    snapshot: Snapshot, protocol: str, old: str, found: Sequence[Comparison], today: date
+    snapshot: Snapshot,
+    protocol: str,
+    old: str,
+    arms: Mapping[str, Predictions],
+    found: Sequence[Comparison],
+    today: date,
 ) -> tuple[str, list[str]]:
     """The verdicts of one protocol as a part of the page, and which differ from those in the part `old`.
 
     A part whose tables say the same to the last digit is left as it is.
     """
-    labels, arms = snapshot.labels(protocol), snapshot.predictions(protocol)
+    labels = snapshot.labels(protocol)
     said = {(a, b, metric): word for a, b, metric, _, word in _rows(old)}
     metric = next(each.metric for each in found if each.primary)
     part = verdict_part(protocol, Verdicts(tuple(found), tuple(map(sample_size, arms.values()))), labels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from glob import glob
@@ -80,7 +81,7 @@ def read_predictions(path: Path, name: str, columns: Mapping[str, str] | None = 
     named = tuple(column.removeprefix("p_").strip() for column in table.columns if column.startswith("p_"))
     spelling, notes = agreed_labels(path, table["true"], table["predicted"], named)
     for column in ("true", "predicted"):
-        table[column] = table[column].map(lambda label: spelling.get(label, label))
+        table[column] = table[column].replace(spelling)
     kept = [*COLUMNS, "source", *(["sr_seed"] if nested else [])]
     _refuse_contradictions(path, table[kept])
     occurring = set(table["true"]) | set(table["predicted"])
@@ -121,16 +122,16 @@ def column_names(texts: Sequence[str]) -> dict[str, str]:
 
 def _seeds(path: Path, column: pd.Series, name: str) -> pd.Series:
     """Seeds as Python's integers: those of 64 bits fit into no column of numbers that pandas has."""
-    text = column.map(integral)
-    whole = text.str.fullmatch(r"-?[0-9]{1,20}")
-    seeds = text.where(whole, "-1").map(int).astype(object)
-    odd = ~whole | (seeds.abs() > LARGEST_SEED)
-    if odd.any():
-        raise LeukoError(
-            f"{path} has the {name} '{short(column[odd].iloc[0])}', line {odd.idxmax()}; seeds are whole numbers of at "
-            "most 64 bits"
-        )
-    return seeds
+    found: dict[str, int] = {}
+    for written in column.unique():
+        text = integral(written)
+        if not re.fullmatch(r"-?[0-9]{1,20}", text) or abs(int(text)) > LARGEST_SEED:
+            line = (column == written).idxmax()
+            raise LeukoError(
+                f"{path} has the {name} '{short(written)}', line {line}; seeds are whole numbers of at most 64 bits"
+            )
+        found[written] = int(text)
+    return column.map(found).astype(object)
 
 
 def _refuse_contradictions(path: Path, table: pd.DataFrame) -> None:

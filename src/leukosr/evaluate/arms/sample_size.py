@@ -39,11 +39,11 @@ def sample_size(predictions: Predictions) -> SampleSize:
     table = predictions.table
     correct = table["true"] == table["predicted"]
     source = table["source"].where(table["source"] != "", "image:" + table["image"])
-    runs = table[[name for name in ("seed", "sr_seed") if name in table]].apply(tuple, axis=1)
-    frame = pd.DataFrame({"run": runs, "image": table["image"], "source": source, "correct": correct})
+    runs = [name for name in ("seed", "sr_seed") if name in table]
+    frame = table[["image", *runs]].assign(source=source, correct=correct)
     accuracy = score_with_interval(predictions, "accuracy")
     counts = frame.drop_duplicates("image").groupby("source").size().to_numpy()
-    found = [intraclass(own["correct"], own["source"]) for _, own in frame.groupby("run")]
+    found = [intraclass(own["correct"], own["source"]) for _, own in frame.groupby(runs)]
     defined = [icc for icc in found if icc is not None]
     icc = float(np.mean(defined)) if defined else None
     images, together = int(counts.sum()), float((counts**2).sum() / counts.sum())
