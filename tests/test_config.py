@@ -346,6 +346,12 @@ def test_a_wrong_value_is_named_with_its_key_and_what_is_allowed(
     assert "unknown key" not in message  # one mistake, one complaint
 
 
+def test_a_value_that_experiments_copy_is_told_once(compose_raw: Callable[..., Any]) -> None:
+    with pytest.raises(LeukoError) as refused:
+        parse_params(compose_raw("classifier.learning_rate=-1"), "conf")
+    assert str(refused.value) == "conf: classifier.learning_rate = -1: input should be greater than 0"
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [

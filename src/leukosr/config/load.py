@@ -59,7 +59,13 @@ def parse_params(raw: Any, origin: str) -> Params:
     try:
         return Params.model_validate(raw)
     except ValidationError as error:
-        raise LeukoError(f"{origin}: " + "; ".join(explain(problem, raw) for problem in error.errors())) from None
+        told = _without_copies([explain(problem, raw) for problem in error.errors()])
+        raise LeukoError(f"{origin}: " + "; ".join(told)) from None
+
+
+def _without_copies(problems: list[str]) -> list[str]:
+    """Without those of classify.NAME.classifier.KEY that `classifier.KEY` has, too: the former copies the latter."""
+    return [each for each in problems if not any(each.endswith(f".{other}") for other in problems)]
 
 
 def explain(problem: Any, raw: Any) -> str:
