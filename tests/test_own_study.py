@@ -226,3 +226,11 @@ def test_an_error_says_how_many_files_it_does_not_name(project: Path, tmp_path: 
         (source / f"dark/{number}.txt").write_text("no image")
     done = add("mine", source)
     assert done.exit_code == 1 and "; and 2 more. Mend or remove them, or add --leave-out" in str(done.exception)
+
+
+def test_a_folder_around_the_class_folders_is_told(project: Path, tmp_path: Path) -> None:
+    draw(tmp_path / "download/archive", {"dark": 2, "light": 2})
+    done = add("mine", tmp_path / "download")
+    said = f"one folder alone, archive, with dark, light: where those are the classes name {tmp_path}/download/archive"
+    assert done.exit_code == 1 and said in str(done.exception)
+    assert add("mine", tmp_path / "download/archive").exit_code == 0

@@ -24,6 +24,7 @@ from leukosr.data.catalogue import (
     loose_images,
 )
 from leukosr.data.mask_files import FoundMasks, beside_images, find_masks
+from leukosr.data.parts import refuse_folder_around
 from leukosr.data.sources import NAME as SOURCES
 from leukosr.data.sources import read_sources
 from leukosr.data.split_table import NAME as SPLIT
@@ -178,6 +179,7 @@ def _walk(path: Path, classes: bool) -> list[SetFile]:
         if not files:
             raise LeukoError(f"{path} holds no images")
         return [SetFile(file.path.relative_to(path).as_posix(), "", "all", file.reason) for file in files]
+    refuse_folder_around(path)
     files = [file for file in files if file.path.parent != path]
     if not files:
         raise LeukoError(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from leukosr.data.parts import refuse_parts, subfolders
+from leukosr.data.parts import refuse_folder_around, refuse_parts, subfolders
 from leukosr.data.settings import Folders
 from leukosr.data.split_table import read_split
 from leukosr.errors import LeukoError
@@ -132,6 +132,7 @@ def _from_class_folders(root: Path, below: str, part: str, classes: list[str] | 
         raise LeukoError(f"{folder} holds no class folders: put the images of each class into a folder of its own")
     if not classes:
         refuse_parts(folder, names)
+        refuse_folder_around(folder)
     found = loose_images(root, folder)
     for name in names:
         own = next((written for written, meant in spelling.items() if meant == name), name)

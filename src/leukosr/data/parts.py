@@ -8,7 +8,7 @@ from pathlib import Path
 
 from leukosr.errors import LeukoError
 from leukosr.images.listing import is_utf8, left_by_system
-from leukosr.quoting import visible
+from leukosr.quoting import listed, visible
 
 _PART = re.compile(r"(train|test|val)(?:ing|id|idation)?(?:[-_ ].*|\d+)?", re.IGNORECASE)  # TEST_SIMPLE, Test-A, too
 
@@ -50,3 +50,14 @@ def refuse_parts(folder: Path, names: Sequence[str]) -> None:
     if not hold_classes:
         remedy = f"put the images of each class into a folder of its own in each, and {remedy}"
     raise LeukoError(f"{folder} holds {', '.join(sorted(parts))}: parts of a set, not classes; {remedy}")
+
+
+def refuse_folder_around(folder: Path) -> None:
+    """Raise LeukoError where `folder` holds one folder alone, in which the class folders seem to lie."""
+    names = subfolders(folder)
+    inner = subfolders(folder / names[0]) if len(names) == 1 else []
+    if len(inner) > 1:
+        raise LeukoError(
+            f"{folder} holds one folder alone, {names[0]}, with {listed(inner, 5)}: where those are the classes name "
+            f"{folder / names[0]}"
+        )
