@@ -23,6 +23,9 @@ from dvc.repo import Repo
 from PIL import Image
 from tests.patience import PATIENCE
 
+KEPT = (
+    "LEUKOSR_TEST_STUDY"  # names a folder, with a blank in it, that keeps the finished study for tests of the same code
+)
 REPO = Path(__file__).resolve().parents[2]
 ARMS = ("raw", "bicubic", "srgan", "real_esrgan", "ground_truth")
 NARROW = {
@@ -180,13 +183,20 @@ def fresh_clone(home: Path) -> Clone:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     """The demo study at a tiny size, finished by `dvc exp run`; not to be changed by tests."""
-    home = tmp_path_factory.mktemp("a study")
+    kept = os.environ.get(KEPT)
+    home = Path(kept) if kept else tmp_path_factory.mktemp("a study")
     assert " " in str(home)
+    if (home / "finished").exists():
+        yield Clone(home / "leuko sr", _environment(home, home / "leuko sr"))
+        return
+    home.mkdir(exist_ok=True)
     clone = fresh_clone(home)
     output = clone.run("dvc", "exp", "run", *TINY)
     assert "classify@ground_truth" in stages_run(output)
+    (home / "finished").touch()
     yield clone
-    shutil.rmtree(home)  # a gigabyte, mostly classifiers' weights
+    if not kept:
+        shutil.rmtree(home)  # a gigabyte, mostly classifiers' weights
 
 
 @pytest.fixture
