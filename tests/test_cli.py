@@ -1,5 +1,6 @@
 """The command line: results on stdout, one `error:` line and exit code 1 for a user's mistake."""
 
+import errno
 import json
 import os
 import re
@@ -281,6 +282,7 @@ def test_text_in_brackets_survives_in_an_error(leukosr_cli: Callable[..., Outcom
         (KeyboardInterrupt(), 130, "interrupted; nothing half-written is left"),
         (MemoryError(), 1, "error: out of memory"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), 1, "error: out of memory"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), 1, "error: out of memory"),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"), 1, "error: out of memory"),
     ],
 )

@@ -843,7 +843,7 @@ def test_claims_hold_for_experiments_with_the_declared_seeds_alone(compose_raw: 
 def test_weights_of_classifiers_are_words(compose_raw: Callable[..., Any]) -> None:
     raw = compose_raw("classifier.weights=imagenet1k")
     said = "none, imagenet, imagenet_v1, imagenet_v2 or pretrained/NAME (`leukosr weights list`)"
-    assert f"classify.raw.classifier.weights = 'imagenet1k': only {said}" in refusal(raw)
+    assert f"classifier.weights = 'imagenet1k': only {said}" in refusal(raw)
     (name,) = {each.classifier.weights for each in compose_weights(compose_raw, "pretrained/Mine-2")}
     assert name == "pretrained/Mine-2"  # as `leukosr weights add` takes it
 

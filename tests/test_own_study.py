@@ -207,8 +207,8 @@ def test_of_two_copies_the_one_in_a_class_folder_is_kept(project: Path, tmp_path
     shutil.copyfile(source / "light/0.png", source / "dark/0.png")
     done = add("mine", source, "--leave-out")
     assert done.exit_code == 0, done.output
-    assert "left out: _old/again.png is a duplicate of light/1.png (same bytes" in done.output
-    assert "light/0.png is a duplicate of dark/0.png (same bytes, another class: remove the one" in done.output
+    assert "left out: _old/again.png is a duplicate of light/1.png (same bytes)" in done.output
+    assert "light/0.png is a duplicate of dark/0.png (same bytes, but light here and dark there: remove" in done.output
 
 
 def test_empty_folders_are_named(project: Path, tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_empty_folders_are_named(project: Path, tmp_path: Path) -> None:
         (source / name).mkdir()
     done = add("mine", source)
     assert done.exit_code == 0, done.output
-    assert "not used, for they are empty: light/deep, none" in done.output
+    assert "empty folders, which are not used: light/deep, none" in done.output
 
 
 def test_an_error_says_how_many_files_it_does_not_name(project: Path, tmp_path: Path) -> None:
@@ -230,7 +230,10 @@ def test_an_error_says_how_many_files_it_does_not_name(project: Path, tmp_path: 
 
 def test_a_folder_around_the_class_folders_is_told(project: Path, tmp_path: Path) -> None:
     draw(tmp_path / "download/archive", {"dark": 2, "light": 2})
+    (tmp_path / "download/masks").mkdir()
     done = add("mine", tmp_path / "download")
-    said = f"one folder alone, archive, with dark, light: where those are the classes name {tmp_path}/download/archive"
+    said = (
+        f"only the folder archive, with dark, light in it: if those are the classes, name {tmp_path}/download/archive"
+    )
     assert done.exit_code == 1 and said in str(done.exception)
     assert add("mine", tmp_path / "download/archive").exit_code == 0

@@ -253,7 +253,7 @@ def test_of_files_with_the_same_bytes_the_first_is_kept(flat: Prepare, tmp_path:
     assert good == ["a/1.png", "b/3.png"]
     assert rejected == {
         "a/2.png": "is a duplicate of a/1.png (same bytes)",
-        "b/1.png": "is a duplicate of a/1.png (same bytes, another class: remove the one whose class is wrong)",
+        "b/1.png": "is a duplicate of a/1.png (same bytes, but b here and a there: remove the wrong one)",
     }
 
 

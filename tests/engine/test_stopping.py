@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from leukosr.engine.stopping import ENDING, asked_to_stop, stopped_like_ctrl_c
+from leukosr.engine.stopping import AGAIN_AFTER_S, ENDING, asked_to_stop, stopped_like_ctrl_c
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +77,40 @@ def test_a_signal_in_a_destructor_where_python_drops_exceptions_is_not_lost(
     assert getattr(end.value, "code", 128 + signal.SIGINT) == 128 + number
     assert capsys.readouterr().err == ""
     assert sys.unraisablehook is before
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_while_the_first_is_dropped_loses_neither(
+    second: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Closing:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    class Interrupted(threading.Thread):
+        def start(self) -> None:
+            monkeypatch.undo()
+            signal.raise_signal(second)
+            super().start()
+
+    monkeypatch.setattr(threading, "Thread", Interrupted)
+    started = time.monotonic()
+    with pytest.raises(SystemExit) as end, stopped_like_ctrl_c():
+        Closing()
+        time.sleep(60)
+    assert end.value.code == 128 + signal.SIGTERM and time.monotonic() - started < 30
+
+
+def test_work_that_ends_before_a_dropped_signal_comes_again_is_done() -> None:
+    class Closing:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    with stopped_like_ctrl_c():
+        Closing()
+        assert asked_to_stop()
+    time.sleep(3 * AGAIN_AFTER_S)
+    assert not asked_to_stop()
 
 
 def test_other_errors_in_destructors_go_where_they_went(monkeypatch: pytest.MonkeyPatch) -> None:

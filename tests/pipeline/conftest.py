@@ -184,12 +184,13 @@ def fresh_clone(home: Path) -> Clone:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     """The demo study at a tiny size, finished by `dvc exp run`; not to be changed by tests."""
     kept = os.environ.get(KEPT)
-    home = Path(kept) if kept else tmp_path_factory.mktemp("a study")
-    assert " " in str(home)
+    home = Path(kept).absolute() if kept else tmp_path_factory.mktemp("a study")
+    assert " " in str(home), f"{KEPT} must name a folder with a blank in its path"
     if (home / "finished").exists():
         yield Clone(home / "leuko sr", _environment(home, home / "leuko sr"))
         return
-    home.mkdir(exist_ok=True)
+    home.mkdir(exist_ok=True, parents=True)
+    shutil.rmtree(home / "leuko sr", ignore_errors=True)  # of a run that was cut
     clone = fresh_clone(home)
     output = clone.run("dvc", "exp", "run", *TINY)
     assert "classify@ground_truth" in stages_run(output)

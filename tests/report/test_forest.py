@@ -86,12 +86,16 @@ def test_claims_that_are_none_are_named_with_their_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("params.yaml", b"", r"params\.yaml lacks study, degrade, image, report, budget, so it is not whole"),
-        ("params.yaml", b"study: {}\nclaims: {}\n", r"params\.yaml lacks degrade, image, report, budget, so it"),
+        ("params.yaml", b"", r"params\.yaml lacks study, degrade, image, report, budget, so it is incomplete"),
+        (
+            "params.yaml",
+            b"study: {}\ndegrade:\nclaims: {}\n",
+            r"params\.yaml lacks degrade, image, report, budget",
+        ),
         ("index.html", b"\x80\xff", r"index\.html is not UTF-8 text"),
         ("index.html", b"", r"index\.html shows 0 experiments, summary\.json has 4"),
-        ("summary.json", b'{"raw": ', r"summary\.json is no JSON"),
-        ("summary.json", b"[]", r"summary\.json holds no names with values"),
+        ("summary.json", b'{"raw": ', r"summary\.json is not valid JSON"),
+        ("summary.json", b"[]", r"summary\.json is not a JSON object"),
     ],
 )
 def test_a_damaged_result_is_named(tmp_path: Path, name: str, content: bytes, said: str) -> None:

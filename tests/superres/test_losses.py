@@ -107,7 +107,7 @@ def test_srgan_perceptual_loss_is_the_squared_error_of_the_first_31_vgg16_layers
 
 
 def test_srgan_discriminator_loss_by_hand(objective: Make) -> None:
-    made = objective("srgan", {})
+    made = objective("srgan", {"image": 1.0})
     assert made.discriminator is not None
     assert made.discriminator_first
     found = made.discriminator(torch.tensor([[0.9], [0.7]]), torch.tensor([[0.1], [0.4]]))
@@ -130,7 +130,7 @@ def test_real_esrgan_adversarial_loss_is_cross_entropy_against_real(objective: M
 
 
 def test_real_esrgan_discriminator_loss_by_hand(objective: Make) -> None:
-    made = objective("real_esrgan", {})
+    made = objective("real_esrgan", {"image": 1.0})
     assert made.discriminator is not None
     assert not made.discriminator_first
     found = made.discriminator(torch.tensor([3.0]), torch.tensor([-1.0]))

@@ -179,7 +179,7 @@ def _report(error: Exception) -> NoReturn:
     module = str(error.name).partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     if module in EXTRAS:
         _fail(f"this command needs {module}, which is not installed: run `pip install 'leukosr[{EXTRAS[module]}]'`")
-    if isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY):
+    if isinstance(error, RuntimeError | OSError) and any(words in str(error).lower() for words in NO_MEMORY):
         _fail(OUT_OF_MEMORY)
     first_line = without_credentials((str(error).strip().splitlines() or [""])[0][:200])
     try:

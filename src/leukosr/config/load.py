@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,13 +60,20 @@ def parse_params(raw: Any, origin: str) -> Params:
     try:
         return Params.model_validate(raw)
     except ValidationError as error:
-        told = _without_copies([explain(problem, raw) for problem in error.errors()])
+        told = [explain(problem, raw) for problem in _without_copies(error.errors())]
         raise LeukoError(f"{origin}: " + "; ".join(told)) from None
 
 
-def _without_copies(problems: list[str]) -> list[str]:
-    """Without those of classify.NAME.classifier.KEY that `classifier.KEY` has, too: the former copies the latter."""
-    return [each for each in problems if not any(each.endswith(f".{other}") for other in problems)]
+def _without_copies(problems: Sequence[Any]) -> list[Any]:
+    """Without those of classify.NAME.classifier that `classifier` has, too: the former is a copy of the latter."""
+    own = [(each["loc"][1:], each["type"], each["input"]) for each in problems if each["loc"][:1] == ("classifier",)]
+    return [
+        each
+        for each in problems
+        if each["loc"][:1] != ("classify",)
+        or each["loc"][2:3] != ("classifier",)
+        or (each["loc"][3:], each["type"], each["input"]) not in own
+    ]
 
 
 def explain(problem: Any, raw: Any) -> str:

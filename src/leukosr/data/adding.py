@@ -108,7 +108,7 @@ def _checked(
             "--leave-out"
         )
     if empty := _empty_folders(path):
-        facts = (*facts, f"not used, for they are empty: {listed(empty)}")
+        facts = (*facts, f"empty folders, which are not used: {listed(empty)}")
     return good, rejected, masks, facts
 
 
@@ -179,7 +179,7 @@ def _walk(path: Path, classes: bool) -> list[SetFile]:
         if not files:
             raise LeukoError(f"{path} holds no images")
         return [SetFile(file.path.relative_to(path).as_posix(), "", "all", file.reason) for file in files]
-    refuse_folder_around(path)
+    refuse_folder_around(path, "for studies of super-resolution alone add --no-classes")
     files = [file for file in files if file.path.parent != path]
     if not files:
         raise LeukoError(
@@ -190,7 +190,7 @@ def _walk(path: Path, classes: bool) -> list[SetFile]:
         SetFile(file.path.relative_to(path).as_posix(), file.path.parent.name, "all", file.reason) for file in files
     ]
     # `prepare` takes a folder _NAME for no class: of two copies the one in a class folder is to be kept
-    return loose_images(path, path) + sorted(in_folders, key=lambda item: item.path.startswith("_"))
+    return loose_images(path, path) + sorted(in_folders, key=lambda item: "/_" in f"/{item.path}")
 
 
 def _empty_folders(path: Path) -> list[str]:

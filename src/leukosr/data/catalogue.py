@@ -132,7 +132,8 @@ def _from_class_folders(root: Path, below: str, part: str, classes: list[str] | 
         raise LeukoError(f"{folder} holds no class folders: put the images of each class into a folder of its own")
     if not classes:
         refuse_parts(folder, names)
-        refuse_folder_around(folder)
+        if part != "reference":  # which need not hold every class
+            refuse_folder_around(folder, f"if {', '.join(names)} is the only one, list it in prepare.classes")
     found = loose_images(root, folder)
     for name in names:
         own = next((written for written, meant in spelling.items() if meant == name), name)
@@ -253,8 +254,9 @@ def _copy_of(
 ) -> str | None:
     """Why this good image cannot be part of the set beside the ones before it."""
     if (first := first_with.get(fact.digest)) is not None:
-        contradicts = "" if item.label == first.label else ", another class: remove the one whose class is wrong"
-        return f"is a duplicate of {first.path} (same bytes{contradicts})"
+        differ = item.label != first.label and not any(each.label[:1] in ("", "_") for each in (item, first))
+        differently = f", but {item.label} here and {first.label} there: remove the wrong one" if differ else ""
+        return f"is a duplicate of {first.path} (same bytes{differently})"
     if (first := first_id.get(item.image_id)) is not None:
         return f"has the name of {first.path} apart from the suffix; rename one"
     return None

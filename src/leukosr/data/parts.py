@@ -52,12 +52,19 @@ def refuse_parts(folder: Path, names: Sequence[str]) -> None:
     raise LeukoError(f"{folder} holds {', '.join(sorted(parts))}: parts of a set, not classes; {remedy}")
 
 
-def refuse_folder_around(folder: Path) -> None:
-    """Raise LeukoError where `folder` holds one folder alone, in which the class folders seem to lie."""
-    names = subfolders(folder)
-    inner = subfolders(folder / names[0]) if len(names) == 1 else []
+def refuse_folder_around(folder: Path, otherwise: str) -> None:
+    """Raise LeukoError where `folder` holds one folder alone, in which the class folders seem to lie.
+
+    masks/ and folders that begin with _ do not count. `otherwise`: what to do where they are not the classes.
+    """
+    names = _possible_classes(folder)
+    inner = _possible_classes(folder / names[0]) if len(names) == 1 else []
     if len(inner) > 1:
         raise LeukoError(
-            f"{folder} holds one folder alone, {names[0]}, with {listed(inner, 5)}: where those are the classes name "
-            f"{folder / names[0]}"
+            f"{folder} holds only the folder {names[0]}, with {listed(inner, 5)} in it: if those are the classes, name "
+            f"{folder / names[0]}; {otherwise}"
         )
+
+
+def _possible_classes(folder: Path) -> list[str]:
+    return [name for name in subfolders(folder) if name != "masks" and not name.startswith("_")]

@@ -20,11 +20,12 @@ INTERRUPTED = tuple(128 + number for number in (signal.SIGINT, *ENDING))
 AGAIN_AFTER_S = 0.1
 
 _received: int | None = None
+_pending: int | None = None  # was dropped, and is sent again soon
 
 
 def asked_to_stop() -> bool:
     """Whether this process received SIGTERM or SIGHUP; errors that follow are consequences."""
-    return _received is not None
+    return _received is not None or _pending is not None
 
 
 @contextmanager
@@ -33,9 +34,9 @@ def stopped_like_ctrl_c() -> Iterator[None]:
 
     Errors that follow from it (other processes may have got the signal, the terminal may be gone) are suppressed.
     An ignored signal, as under nohup, stays ignored. A signal that comes while Python runs a destructor or a weak
-    reference's callback, where it drops every exception, Ctrl-C's too, interrupts right after it.
+    reference's callback, where it drops every exception, Ctrl-C's too, interrupts a tenth of a second later.
     """
-    global _received
+    global _received, _pending
     taken = [number for number in ENDING if signal.getsignal(number) == signal.SIG_DFL]
     for number in taken:
         signal.signal(number, _interrupt)
@@ -44,14 +45,15 @@ def stopped_like_ctrl_c() -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if _received is None:
+        number = _pending if _received is None else _received
+        if number is None:
             raise
-        raise SystemExit(128 + _received) from error
+        raise SystemExit(128 + number) from error
     finally:
         sys.unraisablehook = hook
         for number in taken:
             signal.signal(number, signal.SIG_DFL)
-        _received = None
+        _received = _pending = None
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -62,22 +64,29 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _send_again_if_dropped(hook: Callable[[Any], Any], unraisable: Any) -> None:
-    global _received
+    global _received, _pending
     if not issubclass(unraisable.exc_type, KeyboardInterrupt):
         hook(unraisable)
         return
-    number, _received = _received or signal.SIGINT, None
-    left = threading.Event()
-    threading.Thread(target=_send_to_main_thread, args=(number, left), daemon=True).start()
-    left.set()  # last: a signal that came during this function would be lost once more
+    while True:
+        try:
+            _pending, _received = _received or _pending or signal.SIGINT, None
+            left = threading.Event()
+            threading.Thread(target=_send_again, args=(left,), daemon=True).start()
+            left.set()
+            return
+        except KeyboardInterrupt:  # a second signal, which this function would swallow together with the first
+            continue
 
 
-def _send_to_main_thread(number: int, left: threading.Event) -> None:
-    """There alone it also ends a wait: one that another thread gets is seen only after it."""
+def _send_again(left: threading.Event) -> None:
+    """Once the hook has been left and unless the work has ended, send what is pending to the main thread."""
     left.wait()
     time.sleep(AGAIN_AFTER_S)
-    main = threading.main_thread().ident
-    if hasattr(signal, "pthread_kill") and main is not None:
+    main, number = threading.main_thread().ident, _pending
+    if number is None:
+        return
+    if hasattr(signal, "pthread_kill") and main is not None:  # only this wakes the main thread from a blocking wait
         signal.pthread_kill(main, number)
     else:  # Windows
         signal.raise_signal(number)

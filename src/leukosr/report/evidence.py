@@ -29,6 +29,7 @@ from leukosr.report.verdicts import (
     predictions_of,
     study_pairs,
     verdict_rows,
+    without_repeats,
 )
 
 SENSITIVE = ("better", "clearly better")
@@ -59,7 +60,7 @@ def evidence(folder: Path, params: Params, results: StudyResults, note: str) -> 
 
 def _pairs(params: Params, results: StudyResults) -> list[tuple[str, str]]:
     """The pairs that the study compares, and originals against bicubic."""
-    return list(dict.fromkeys([*study_pairs(params), *assay_pairs(params, results)]))
+    return without_repeats([*study_pairs(params), *assay_pairs(params, results)])
 
 
 def assay_pairs(params: Params, results: StudyResults) -> list[tuple[str, str]]:

@@ -41,10 +41,13 @@ class Snapshot:
     def params(self) -> Mapping[str, Any]:
         """Its parameters, of whichever edition."""
         file = self.folder / "params.yaml"
-        params = read_yaml(file)
-        lacking = [name for name in SECTIONS if not isinstance(params, dict) or name not in params]
+        try:
+            params = read_yaml(file)
+        except FileNotFoundError:
+            raise LeukoError(f"{file} is not there: {REMEDY}") from None
+        lacking = [name for name in SECTIONS if not isinstance(params, dict) or not isinstance(params.get(name), dict)]
         if lacking:
-            raise LeukoError(f"{file} lacks {', '.join(lacking)}, so it is not whole: {REMEDY}")
+            raise LeukoError(f"{file} lacks {', '.join(lacking)}, so it is incomplete: {REMEDY}")
         return dict(params)
 
     @property
@@ -96,9 +99,9 @@ class Snapshot:
         try:
             content = json.loads(self._text(name))
         except json.JSONDecodeError as error:
-            raise LeukoError(f"{self.folder / name} is no JSON ({error}): {REMEDY}") from None
+            raise LeukoError(f"{self.folder / name} is not valid JSON ({error}): {REMEDY}") from None
         if not isinstance(content, dict):
-            raise LeukoError(f"{self.folder / name} holds no names with values: {REMEDY}")
+            raise LeukoError(f"{self.folder / name} is not a JSON object: {REMEDY}")
         return content
 
     def predictions(self, protocol: str) -> dict[str, Predictions]:

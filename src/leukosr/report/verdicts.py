@@ -38,7 +38,7 @@ def study_pairs(params: Params) -> list[tuple[str, str]]:
     """
     declared = [] if params.claims is None else [(claim.first, claim.second) for claim in params.claims.family]
     if params.study.comparisons is not None:
-        return _without_repeats([*declared, *params.study.comparisons])
+        return without_repeats([*declared, *params.study.comparisons])
     tested = {name: params.source_arm(each.test) for name, each in params.classify.items()}
     generated = [name for name, arm in tested.items() if isinstance(arm, Generated)]
     plain = [name for name, arm in tested.items() if arm.made_from == "low" and name not in generated]
@@ -49,10 +49,10 @@ def study_pairs(params: Params) -> list[tuple[str, str]]:
         for second in plain
         if recipes[first] == recipes[second] and params.comparable(first, second)
     ]
-    return _without_repeats([*declared, *default])
+    return without_repeats([*declared, *default])
 
 
-def _without_repeats(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+def without_repeats(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """Each two experiments once, in the order in which they are named first."""
     found: dict[frozenset[str], tuple[str, str]] = {}
     for each in pairs:

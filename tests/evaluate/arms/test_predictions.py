@@ -52,7 +52,7 @@ def test_a_folder_is_refused_with_the_tables_in_it(tmp_path: Path) -> None:
         (HEADER, "holds no predictions"),
         (
             "image,source,true,predicted\nx,s,a,a\n",
-            "lacks the column seed .*; say what yours are called, e.g. --columns .*; or, if it is of a single run",
+            "lacks the column seed .*; say what yours are called, e.g. --columns .*; a table of a single run",
         ),
         (
             "image,predicted,p_a,p_b,sure,warnings\nx,a,0.9,0.1,True,\n",

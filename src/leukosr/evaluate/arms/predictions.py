@@ -60,7 +60,8 @@ def read_predictions(path: Path, name: str, columns: Mapping[str, str] | None = 
                 "and seed, or name predictions of a study, outputs/STUDY/classify/EXPERIMENT/PROTOCOL/predictions.csv"
             ) from None
         if set(called.values()) - set(error.named) == {called["seed"]}:
-            raise LeukoError(f"{error}; or, if it is of a single run, add a column seed that is 1 throughout") from None
+            seed = called["seed"]
+            raise LeukoError(f"{error}; a table of a single run needs a column {seed} that is 1 throughout") from None
         raise
     if table.empty:
         raise LeukoError(f"{path} holds no predictions")
