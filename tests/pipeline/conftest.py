@@ -23,9 +23,8 @@ from dvc.repo import Repo
 from PIL import Image
 from tests.patience import PATIENCE
 
-KEPT = (
-    "LEUKOSR_TEST_STUDY"  # names a folder, with a blank in it, that keeps the finished study for tests of the same code
-)
+# names a folder, with a blank in its path, that keeps the finished study for more tests of the same code
+KEPT = "LEUKOSR_TEST_STUDY"
 REPO = Path(__file__).resolve().parents[2]
 ARMS = ("raw", "bicubic", "srgan", "real_esrgan", "ground_truth")
 NARROW = {
