@@ -22,6 +22,7 @@ from leukosr.data.catalogue import (
     drawn_sets,
     from_split_csv,
     loose_images,
+    unusable,
 )
 from leukosr.data.mask_files import FoundMasks, beside_images, find_masks
 from leukosr.data.parts import refuse_folder_around
@@ -37,9 +38,7 @@ from leukosr.images.decoding import SUFFIXES
 from leukosr.images.listing import left_by_system, list_files
 from leukosr.images.reading import inspect_image
 from leukosr.project import project_root, run_dvc
-from leukosr.quoting import counted, listed, require_folder
-
-SHOWN = 20  # files that an error names one by one
+from leukosr.quoting import listed, require_folder
 
 
 @dataclass(frozen=True)
@@ -101,12 +100,7 @@ def _checked(
     masks = find_masks(path, good, beside)
     rejected += [*contradicting, *masks.others]
     if rejected and not leave_out:
-        named = "; ".join(f"{item.path} {item.reason}" for item in rejected[:SHOWN])
-        more = f"; and {len(rejected) - SHOWN} more" if len(rejected) > SHOWN else ""
-        raise LeukoError(
-            f"{counted(len(rejected), 'file')} of {path} cannot be used: {named}{more}. Mend or remove them, or add "
-            "--leave-out"
-        )
+        raise unusable(rejected, path, "add --leave-out")
     if empty := _empty_folders(path):
         facts = (*facts, f"empty folders, which are not used: {listed(empty)}")
     return good, rejected, masks, facts

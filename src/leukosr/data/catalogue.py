@@ -14,11 +14,12 @@ from leukosr.errors import LeukoError
 from leukosr.images.decoding import SUFFIXES
 from leukosr.images.listing import left_by_system, list_files
 from leukosr.images.reading import ImageFacts, inspect_image
-from leukosr.quoting import visible
+from leukosr.quoting import counted, visible
 from leukosr.tables import one_spelling
 from leukosr.yaml_file import read_yaml
 
 MASKS = "masks"  # the folder, in the root of a set, that holds the masks of its images
+SHOWN = 20  # files that an error names one by one
 MOST_PIXELS = 50_000_000  # of an image, as prepare.max_pixels, where no study says otherwise
 
 
@@ -55,6 +56,15 @@ class Rejected:
 
     path: str
     reason: str
+
+
+def unusable(rejected: Sequence[Rejected], root: Path | str, otherwise: str) -> LeukoError:
+    """The error that names files of a set that cannot be used; `otherwise`: how to go on without them."""
+    named = "; ".join(f"{item.path} {item.reason}" for item in rejected[:SHOWN])
+    more = f"; and {len(rejected) - SHOWN} more" if len(rejected) > SHOWN else ""
+    return LeukoError(
+        f"{counted(len(rejected), 'file')} of {root} cannot be used: {named}{more}. Mend or remove them, or {otherwise}"
+    )
 
 
 def fetch_command(root: str) -> str:

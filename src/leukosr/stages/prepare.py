@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from leukosr.config import Prepare
-from leukosr.data.catalogue import Rejected, check_images, find_images, unused_folders
+from leukosr.data.catalogue import Rejected, check_images, find_images, unusable, unused_folders
 from leukosr.data.manifest import make_rows, write_manifest, write_rejected
 from leukosr.data.mask_files import masks_of
 from leukosr.data.separation import refuse_trained_tests
@@ -16,14 +16,10 @@ from leukosr.data.splits import SPLITS, check_claims, study_roles
 from leukosr.data.splits.shares import candidates
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.progress import track
-from leukosr.errors import LeukoError
 from leukosr.images.reading import ImageFacts, inspect_image
-from leukosr.quoting import counted
 from leukosr.report.charts import class_distribution
 from leukosr.report.style import budget_note
 from leukosr.stages.context import Context
-
-SHOWN = 20
 
 
 def run(context: Context) -> None:
@@ -78,9 +74,4 @@ def _refuse(rejected: list[Rejected], settings: Prepare) -> None:
     """Stop on files that cannot be used, unless they may be left out."""
     if not rejected or settings.bad_images == "leave_out":
         return
-    first = "; ".join(f"{item.path} {item.reason}" for item in rejected[:SHOWN])
-    more = f"; and {len(rejected) - SHOWN} more" if len(rejected) > SHOWN else ""
-    raise LeukoError(
-        f"{counted(len(rejected), 'file')} of {settings.root} cannot be used: {first}{more}. Mend or remove them, or "
-        "set prepare.bad_images to leave_out"
-    )
+    raise unusable(rejected, settings.root, "set prepare.bad_images to leave_out")
