@@ -58,7 +58,6 @@ def test_learning_rates_that_agree_in_six_digits_stay_apart(tmp_path: Path) -> N
     assert set(json.loads(result.output)["by_learning_rate"]) == {"0.001", "0.00100000001"}
 
 
-@pytest.mark.slow
 def test_folder_gets_the_record_and_figures(tmp_path: Path) -> None:
     out = tmp_path / "new" / "folder"
     result = CliRunner().invoke(app, ["variance", str(written(tmp_path, table())), "--out", str(out)])
@@ -100,7 +99,6 @@ def one_at_a_time(tmp_path: Path, interaction: float, noise: float) -> list[str]
     return CliRunner().invoke(app, ["variance", str(path)]).output.splitlines()
 
 
-@pytest.mark.slow
 def test_streams_that_do_not_add_up_are_told(tmp_path: Path) -> None:
     adding = "\n".join(one_at_a_time(tmp_path, 0.0, 0.0))
     assert "Exact repeats are equal, so the hardware adds nothing." in adding
@@ -109,7 +107,6 @@ def test_streams_that_do_not_add_up_are_told(tmp_path: Path) -> None:
     assert "Exact repeats differ by an sd of 0." in "\n".join(one_at_a_time(tmp_path, 0.0, 0.002))
 
 
-@pytest.mark.slow
 def test_importances_rank_what_moves_the_value(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["variance", str(written(tmp_path, table())), "--json"])
     found = json.loads(result.output)["importances"]
