@@ -21,6 +21,7 @@ from leukosr.evaluate.runs.trials import Trials
 
 GRID = (np.arange(64) + 0.5) / 64  # probabilities: the two chi-squares of an interval meet in every combination
 TOLERANCE = 1e-9
+PRECISION, MOST_STEPS = 1e-12, 60  # of the bounds of an interval; five to ten steps reach it
 
 
 @dataclass(frozen=True)
@@ -153,17 +154,16 @@ def _component(weights: np.ndarray, contrasts: np.ndarray, squares: float, freed
 
 def _solve(weights: np.ndarray, total: np.ndarray, noise: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """For every draw the variance v >= 0 at which sum(total / (weight v + noise)) is `wanted`, 0 where none is."""
-
-    def missing(variance: np.ndarray) -> np.ndarray:
-        return np.asarray((total / (np.outer(variance, weights) + noise[:, None])).sum(1) - wanted)
-
-    low = np.zeros_like(noise)
-    high = (total / weights).sum() / wanted  # without noise the sum would be `wanted` here, with it it is less
-    for _ in range(60):
-        middle = (low + high) / 2
-        above = missing(middle) > 0
-        low, high = np.where(above, middle, low), np.where(above, high, middle)
-    return np.where(missing(np.zeros_like(noise)) > 0, (low + high) / 2, 0.0)
+    variance = np.zeros_like(noise)
+    for _ in range(MOST_STEPS if total.any() else 0):
+        terms = 1 / (np.outer(variance, weights) + noise[:, None])
+        here, falls = terms @ total, terms**2 @ (total * weights)
+        # Newton's method on 1 / here, which rises and is concave: from 0 it goes up to the root and never past it
+        step = np.maximum(0.0, (here / wanted - 1) * here / falls)
+        variance += step
+        if (step <= PRECISION * variance).all():
+            break
+    return variance
 
 
 def _residual(squares: float, freedom: int) -> Component | None:
