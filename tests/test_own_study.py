@@ -92,6 +92,16 @@ def few_sources(source: Path) -> None:
     (source / "sources.csv").write_text("path,source\n" + "\n".join(rows))
 
 
+def shared_sources(source: Path) -> None:
+    draw(source, {"a": 12, "b": 12})
+    rows = [f"{name}/{number}.png,{name}{number % 2}" for name in "ab" for number in range(12)]
+    (source / "sources.csv").write_text("path,source\n" + "\n".join(rows))
+
+
+def years(source: Path) -> None:
+    draw(source, {f"{year}/{name}": 6 for year in (2019, 2020) for name in ("eos", "lym")})
+
+
 def table(source: Path) -> None:
     draw(source, {"cells": 12})
     rows = [f"cells/{n}.png,{'ab'[n % 2]},{'test' if n > 7 else 'train'}" for n in range(12)]
@@ -105,6 +115,8 @@ def table(source: Path) -> None:
         (parts, "official", "a 12, b 12", "a 3 (3), b 4 (4)", "not used: TEST_SIMPLE"),
         (sources, "source_disjoint", "a 20, b 20", "a 4 (4), b 4 (4)", "with 4 test sources and 4 comparisons no diff"),
         (few_sources, "random_80_10_10", "a 12, b 12", "a 1 (1), b 1 (1)", "not under source_disjoint: class a has 3"),
+        (shared_sources, "random_80_10_10", "a 12, b 12", "a 1 (1), b 1 (1)", "2 of 2 test sources are trained on"),
+        (years, "random_80_10_10", "2019 12, 2020 12", "2019 1 (1), 2020 1 (1)", "the same folders (eos, lym)"),
         (one_tested, "official", "a 9, b 9", "a 3 (3), b 3 (3)", "one source; bring test images of more micrographs"),
         (table, "official", "a 6, b 6", "a 2 (2), b 2 (2)", "every verdict will be inconclusive: 4 of 4 test images"),
     ],
@@ -226,6 +238,13 @@ def test_an_error_says_how_many_files_it_does_not_name(project: Path, tmp_path: 
         (source / f"dark/{number}.txt").write_text("no image")
     done = add("mine", source)
     assert done.exit_code == 1 and "; and 2 more. Mend or remove them, or add --leave-out" in str(done.exception)
+
+
+@pytest.mark.parametrize("options", [(), ("--study",)])
+def test_a_class_in_two_spellings_is_refused(project: Path, tmp_path: Path, options: tuple[str, ...]) -> None:
+    found = add("own", draw(tmp_path / "source", {"Eos": 2, "eos": 2, "Lym": 2}), *options)
+    assert str(found.exception).endswith("writes the name of one folder as 'Eos' and 'eos': write it in one way")
+    assert not Path("datasets/own").exists()
 
 
 def test_a_folder_around_the_class_folders_is_told(project: Path, tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ from typing import Any
 from leukosr.config import Params
 from leukosr.config.load import parse_params
 from leukosr.data.adding import Added
-from leukosr.data.catalogue import Checked, find_images, unused_folders
+from leukosr.data.catalogue import Checked, find_images, folders_of_all, unused_folders
 from leukosr.data.manifest import Row, is_tested, make_rows
 from leukosr.data.parts import part_folders
-from leukosr.data.separation import refuse_trained_tests
+from leukosr.data.separation import refuse_trained_tests, trained_sources
 from leukosr.data.settings import Folders, Prepare
 from leukosr.data.splits import SPLITS, check_claims, study_roles
 from leukosr.data.splits.shares import Candidate, candidates
@@ -26,7 +26,7 @@ from leukosr.evaluate.arms.pilot import assumed
 from leukosr.evaluate.arms.plan import Question, Size, plan
 from leukosr.evaluate.arms.significance import LEAST_RUNS
 from leukosr.files import new_file
-from leukosr.quoting import counted
+from leukosr.quoting import counted, listed
 from leukosr.report.verdicts import study_pairs
 
 CONF = Path("conf")
@@ -62,7 +62,7 @@ class OwnStudy:
 
     rows: the images with their roles where the budget leaves none out. first: the same of the first run.
     sizes: how HR came about. refused: what keeps the images from stricter protocols. unused: folders that the study
-    does not use.
+    does not use. alike: the folders that every class folder holds, where all hold the same.
     """
 
     params: Params
@@ -72,6 +72,7 @@ class OwnStudy:
     sizes: str
     refused: Sequence[str]
     unused: Sequence[str]
+    alike: Sequence[str]
 
     @property
     def classes(self) -> str:
@@ -88,6 +89,9 @@ class OwnStudy:
             f"({SPLITS[protocol].words})"
         )
         yield from (f"not under {sentence}" for sentence in self.refused)
+        yield from trained_sources(self.rows, protocol)
+        if self.alike:
+            yield f"each class folder holds the same folders ({listed(self.alike, 5)}): should these be the classes?"
         if self.unused:
             yield f"not used: {', '.join(self.unused)} (a split.csv can say which images are train, val and test)"
         whole, first = (Counter(row.label for row in rows) for rows in (self._tested(), self._tested(self.first)))
@@ -182,8 +186,8 @@ def own_study(folder: str, added: Added, *, classifies: bool = True) -> OwnStudy
         except LeukoError as error:
             refused.append(f"{protocol}: {error}")
             continue
-        unused = unused_folders(folders, found.values())
-        return OwnStudy(params, text, rows, first, _sizes(items), refused, unused)
+        unused, alike = unused_folders(folders, found.values()), folders_of_all(found.values())
+        return OwnStudy(params, text, rows, first, _sizes(items), refused, unused, alike)
     raise LeukoError(refused[-1])
 
 

@@ -25,7 +25,7 @@ from leukosr.data.catalogue import (
     unusable,
 )
 from leukosr.data.mask_files import FoundMasks, beside_images, find_masks
-from leukosr.data.parts import refuse_folder_around
+from leukosr.data.parts import refuse_folder_around, subfolders
 from leukosr.data.sources import NAME as SOURCES
 from leukosr.data.sources import read_sources
 from leukosr.data.split_table import NAME as SPLIT
@@ -39,6 +39,7 @@ from leukosr.images.listing import left_by_system, list_files
 from leukosr.images.reading import inspect_image
 from leukosr.project import project_root, run_dvc
 from leukosr.quoting import listed, require_folder
+from leukosr.tables import one_spelling
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,7 @@ def _walk(path: Path, classes: bool) -> list[SetFile]:
         if not files:
             raise LeukoError(f"{path} holds no images")
         return [SetFile(file.path.relative_to(path).as_posix(), "", "all", file.reason) for file in files]
+    one_spelling(subfolders(path), f"{path} writes the name of one folder")
     refuse_folder_around(path, "for studies of super-resolution alone add --no-classes")
     files = [file for file in files if file.path.parent != path]
     if not files:

@@ -141,6 +141,7 @@ def _from_class_folders(root: Path, below: str, part: str, classes: list[str] | 
     if not names:
         raise LeukoError(f"{folder} holds no class folders: put the images of each class into a folder of its own")
     if not classes:
+        one_spelling(names, f"{folder} writes one class")
         refuse_parts(folder, names)
         if part != "reference":  # which need not hold every class
             refuse_folder_around(folder, f"if {', '.join(names)} is the only one, list it in prepare.classes")
@@ -182,6 +183,17 @@ def unused_folders(settings: Folders, found: Iterable[SetFile]) -> list[str]:
         if name != MASKS
     ]
     return [str(name) for name in names if str(name) not in used]
+
+
+def folders_of_all(found: Iterable[SetFile]) -> list[str]:
+    """The folders that every class folder holds, where there are several and in all the same: maybe the classes."""
+    below: dict[str, set[str]] = {}
+    for item in found:
+        folders = PurePosixPath(item.path).parent.parts
+        if item.label in folders:
+            below.setdefault(item.label, set()).update(folders[folders.index(item.label) + 1 :][:1])
+    same = set(map(frozenset, below.values()))
+    return sorted(*same) if len(below) > 1 and len(same) == 1 and len(min(same, key=len)) > 1 else []
 
 
 def _spellings(classes: Sequence[str], written: Iterable[str], where: Path) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from leukosr.data.manifest import BOTH, FOLD, SR_ROLES, Row, is_measured, is_tested, with_role
@@ -46,6 +46,17 @@ def refuse_trained_tests(rows: Iterable[Row], study: Study) -> None:
                 f"study.protocol: SR would train on {counted(len(tested), 'image')} under {study.sr_protocol}, tested "
                 f"under {protocol}, e.g. {tested[0].id}: run the protocols as studies of their own"
             )
+
+
+def trained_sources(rows: Sequence[Row], protocol: Protocol) -> Iterator[str]:
+    """A sentence on the sources that classifiers would see in training and in testing, where there are any."""
+    trained = {row.source for row in rows if row.plays(protocol, "classifier_train")} - {""}
+    tested = {row.source for row in rows if is_tested(row, protocol)} - {""}
+    if both := len(trained & tested):
+        yield (
+            f"{both} of {counted(len(tested), 'test source')} {'is' if both == 1 else 'are'} trained on, too: accuracy "
+            "will be too high for images of new sources (docs/leakage.md)"
+        )
 
 
 def check_disjoint(rows: Sequence[Row], protocol: Protocol) -> None:

@@ -30,8 +30,8 @@ def importances(trials: Trials, streams: Sequence[str]) -> dict[str, float]:
         study = optuna.create_study(direction="maximize")
     finally:
         optuna.logging.set_verbosity(before)
-    # as ranks of equal width: in categories a marginal would run over every product of one-hot columns, 4,096 for twelve
-    # seeds, nearly all of which are no seed
+    # as ranks of equal width: in categories a marginal would run over every product of one-hot columns, 4,096 for
+    # twelve seeds, nearly all of which are no seed
     kinds: dict[str, optuna.distributions.BaseDistribution] = {
         name: optuna.distributions.IntDistribution(0, len(options) - 1) for name, options in choices.items()
     }
