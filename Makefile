@@ -70,7 +70,7 @@ test-avx2: ## Run the pipeline's end-to-end tests as a processor without bf16 in
 	  tests/pipeline/test_finished.py tests/pipeline/test_mlflow_project.py tests/engine/test_precision.py
 
 test-slow: ## Run the tests that `make test` leaves out as too slow, those of the pipeline beside the others
-	$(call beside,slow,tests/pipeline tests/stages tests/test_config.py)
+	$(call beside,slow,tests/pipeline tests/test_config.py)
 
 campaign: ## Inject all faults of tests/faults and write docs/reliability.md (long)
 	@table=$$(mktemp); trap 'rm -f "$$table"' EXIT; export $(RUN); \

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[1]
 OWN = {"leukosr", "benchmarks", "tests", "release_check", "parameters_page"} | {
@@ -25,6 +26,7 @@ RUNTIME_BY_NAME = {
     "psycopg": ("src/leukosr/tracking/trial_storage.py", "postgresql://"),
     "ipykernel": ("README.md", "the kernel in `.venv`"),
     "setuptools": ("pyproject.toml", "setuptools.build_meta"),
+    "ruamel-yaml-clib": ("docs/design.md", "in C by ruamel.yaml.clib"),
     "onnxscript": ("src/leukosr/classify/onnx_export.py", "torch.onnx.export"),
 }
 DEV_BY_NAME = {
@@ -87,6 +89,10 @@ def used_by_name(table: dict[str, tuple[str, str]]) -> set[str]:
 
 def test_runtime_requirements_are_what_the_project_uses() -> None:
     assert direct("requirements.in") == imported("src") | used_by_name(RUNTIME_BY_NAME)
+
+
+def test_dvc_parses_yaml_in_c() -> None:
+    assert YAML(typ="safe").Parser.__module__ == "_ruamel_yaml"
 
 
 def test_development_requirements_are_what_tests_benchmarks_and_linting_use_besides() -> None:
