@@ -93,7 +93,7 @@ def test_every_module_of_an_extra_is_known_by_the_extra_that_brings_it() -> None
         assert OPTIONAL[extra] & {canonicalize_name(name) for name in brought_by[module]}, module
     optional = set().union(*OPTIONAL.values()) - CORE - {"leukosr"}
     known = {canonicalize_name(name) for module in EXTRAS for name in brought_by[module]}
-    assert optional - known == {"optuna-dashboard", "ipykernel", "ruamel-yaml-clib"}, "which no command of leukosr needs"
+    assert optional - known == {"optuna-dashboard", "ipykernel", "ruamel-yaml-clib"}, "which no command needs"
 
 
 def run(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -35,6 +35,7 @@ NORMALISATIONS: dict[str, tuple[Sequence[float], Sequence[float]]] = {
     "caffe_unscaled": ((0.5,) * 3, (29.1975, 28.56, 28.6875)),
     "efficientnet_lite_unscaled": ((64.0,) * 3, (64.0,) * 3),
 }
+TIMM = "timm/"
 FIXED_SIZE = ("vit_", "maxvit_")  # timm has these for images of other sizes
 TWO_HEADS = ("googlenet", "inception_")
 OLD_WEIGHTS = ("mnasnet",)  # which load from nothing but torch's own files
@@ -115,14 +116,25 @@ def build_backbone(name: str, classes: int, weights: str) -> nn.Module:
         network = build_backbone(name, classes, "none")
         load_pretrained(network, head_of(network, classes), weights)
         return network
-    if name.startswith("timm/"):
-        return _timm(name.removeprefix("timm/"), classes, weights)
-    if name not in BACKBONES:
+    refuse_unknown(name)
+    if name.startswith(TIMM):
+        return _timm(name.removeprefix(TIMM), classes, weights)
+    return BACKBONES[name](classes, weights)
+
+
+def refuse_unknown(name: str) -> None:
+    """Raise LeukoError where no network has the name of a backbone."""
+    if name.startswith(TIMM):
+        import timm  # takes seconds
+
+        if not timm.is_model(name.removeprefix(TIMM)):
+            close = meant(name.removeprefix(TIMM), timm.list_models(), TIMM)
+            raise LeukoError(f"'{short(name)}' is not a timm network{close}")
+    elif name not in BACKBONES:
         raise LeukoError(
             f"'{short(name)}' is not a supported classifier: use a torchvision network that takes images of any size, "
             f"such as resnet50, or timm/NAME for a network from timm{meant(name, BACKBONES)}"
         )
-    return BACKBONES[name](classes, weights)
 
 
 def head_of(network: nn.Module, classes: int) -> str:
@@ -170,12 +182,10 @@ def _torchvision(name: str, classes: int, weights: str) -> nn.Module:
 
 
 def _timm(name: str, classes: int, weights: str) -> nn.Module:
-    import timm  # takes seconds
+    import timm
 
     if weights in ("imagenet_v1", "imagenet_v2"):
         raise LeukoError(f"classifier.weights = {weights}: timm has one set for timm/{name}: use imagenet")
-    if not timm.is_model(name):
-        raise LeukoError(f"'timm/{short(name)}' is not a timm network{meant(name, timm.list_models(), 'timm/')}")
     config = timm.get_pretrained_cfg(name)
     # transformers cut images into patches: of any number, the last ones padded
     options: dict[str, Any] = {}

@@ -24,6 +24,8 @@ from leukosr.settings import (
     Seed,
 )
 
+# most of those that conf/ names: to know them, nobody has to load torchvision, which takes seconds
+SHIPPED_BACKBONES = frozenset({"efficientnet_b7", "efficientnet_lite0", "resnet18", "resnet50", "vgg16", "vgg19"})
 Normalisation = Literal[
     "imagenet",
     "efficientnet_lite",

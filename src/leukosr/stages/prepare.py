@@ -6,7 +6,8 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
-from leukosr.config import Prepare
+from leukosr.classify.settings import SHIPPED_BACKBONES
+from leukosr.config import Params, Prepare
 from leukosr.data.catalogue import Rejected, check_images, find_images, unusable, unused_folders
 from leukosr.data.manifest import make_rows, write_manifest, write_rejected
 from leukosr.data.mask_files import masks_of
@@ -28,6 +29,7 @@ def run(context: Context) -> None:
     Several processes each check the files that they own.
     """
     params, console, processes = context.params, context.console, context.processes
+    _refuse_unknown_backbones(params)
     settings = params.prepare
     root = Path(settings.root)
     study = params.study
@@ -68,6 +70,16 @@ def run(context: Context) -> None:
         shown = ", ".join(f"{count} {role}" for role, count in sorted(counts.items()))
         under = f"{protocol}: " if len(study.protocols) > 1 else ""
         console.print(f"prepare: {len(rows)} images ({under}{shown}), {len(rejected)} left out -> {manifest}")
+
+
+def _refuse_unknown_backbones(params: Params) -> None:
+    """Stop where no network has the name of a classifier, before hours of SR training."""
+    unknown = {each.classifier.backbone for each in params.classify.values()} - SHIPPED_BACKBONES
+    if unknown:
+        from leukosr.classify.backbones import refuse_unknown  # loads torchvision
+
+        for name in sorted(unknown):
+            refuse_unknown(name)
 
 
 def _refuse(rejected: list[Rejected], settings: Prepare) -> None:
