@@ -18,6 +18,7 @@ from leukosr import cli
 from leukosr.config import Params
 from leukosr.data.catalogue import check_images, find_images
 from leukosr.errors import LeukoError
+from leukosr.outputs import MARKER
 from leukosr.superres.enhance import Enhanced, enhance_path
 from leukosr.superres.networks.srgan import SRGANGenerator
 from leukosr.superres.weights import save_generator
@@ -74,7 +75,8 @@ def enhance(source: Path, target: Path, weights: Path) -> Enhanced:
 
 
 def written(folder: Path) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    return found - {MARKER}
 
 
 def test_odd_names_are_names(
@@ -130,6 +132,23 @@ def test_one_bad_image_is_exit_code_1_and_the_others_are_written(tmp_path: Path,
         cli.app, ["enhance", str(tmp_path / "in"), str(tmp_path / "out"), "--weights", str(weights)]
     )
     assert said.exit_code == 0
+
+
+def test_no_image_is_replaced_that_the_command_did_not_write(tmp_path: Path, weights: Path) -> None:
+    draw(tmp_path / "in", "a.png")
+    draw(tmp_path / "hr", "a.png")
+    before = (tmp_path / "hr" / "a.png").read_bytes()
+    for source, target, why in (
+        ("in", "hr", "hr holds files that this command did not write (a.png): name a new folder"),
+        ("in/a.png", "hr/a.png", "hr/a.png exists already: name another file for the result, or remove it"),
+        ("in/a.png", "hr", "hr/a.png exists already"),
+    ):
+        said = CliRunner().invoke(
+            cli.app, ["enhance", str(tmp_path / source), str(tmp_path / target), "--weights", str(weights)]
+        )
+        assert said.exit_code == 1 and why in str(said.exception)
+    assert (tmp_path / "hr" / "a.png").read_bytes() == before
+    assert written(tmp_path / "hr") == {"a.png"}
 
 
 def test_places_of_results(tally: Tally, tmp_path: Path, weights: Path) -> None:

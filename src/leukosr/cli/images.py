@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -34,9 +35,13 @@ def enhance(
 ) -> None:
     """Super-resolve any image or folder of images. An image that cannot be read is named, and the exit code is 1."""
     _check_given(source, weights)
+    from leukosr.outputs import claimed
     from leukosr.superres.enhance import enhance_path
 
-    done = enhance_path(source, target, weights, tile=tile, overlap=overlap, precision=precision, device_name=device)
+    with claimed(target, "enhance") if source.is_dir() else nullcontext():
+        done = enhance_path(
+            source, target, weights, tile=tile, overlap=overlap, precision=precision, device_name=device
+        )
     _print_done("enhance", "image", target, done)
 
 

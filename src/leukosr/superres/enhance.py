@@ -71,13 +71,16 @@ def enhance_path(
     """Upscale one image to the PNG `target`, or all images below a folder into the folder `target`.
 
     Each file appears complete or not at all, and an image that cannot be read does not stop the others. Raises
-    LeukoError for missing input, a target that is the input, unusable weights, and a single image that cannot be read.
+    LeukoError for missing input, a target that is the input or, for one image, exists, unusable weights, and a single
+    image that cannot be read.
     """
     if tile and tile - overlap < 2:
         raise LeukoError(f"--overlap {overlap} must be smaller than --tile {tile} by 2 pixels or more")
     device = device_of(device_name)
     how = How.of(precision, device)
     files = images_below(source, target)
+    if not source.is_dir() and (output := files.pairs[0][1]).exists():
+        raise LeukoError(f"{output} exists already: name another file for the result, or remove it")
     loaded = load_generator(weights, device)
     model = place(loaded.model, device, channels_last=True)
     outputs, input_of = deque[Path](), {output: file for file, output in files.pairs}
