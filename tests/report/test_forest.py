@@ -96,6 +96,7 @@ def test_claims_that_are_none_are_named_with_their_file(tmp_path: Path) -> None:
         ("index.html", b"", r"index\.html shows 0 experiments, summary\.json has 4"),
         ("summary.json", b'{"raw": ', r"summary\.json is not valid JSON"),
         ("summary.json", b"[]", r"summary\.json is not a JSON object"),
+        ("summary.json", b'{"official_sr_apart": []}', r"summary\.json names no experiments under offi"),
     ],
 )
 def test_a_damaged_result_is_named(tmp_path: Path, name: str, content: bytes, said: str) -> None:

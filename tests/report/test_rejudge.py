@@ -57,6 +57,11 @@ def test_a_page_with_declared_claims_is_judged_within_its_family(copy: Path) -> 
     assert '<p class="badge">answer_probe: CPU budget: SR networks' in text
     shown = re.sub(r"<(style|script|pre)\b.*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL)
     assert not re.search(r"[\s(]-\d", shown) and not re.search(r"[-+−]0\.0+\b(?!\d)", shown)
+    about = (copy / "about.json").read_bytes()
+    (copy / "about.json").write_text("{}")
+    with pytest.raises(LeukoError, match=r"about\.json lacks budget or budget_note: restore it"):
+        judge_again(copy, date(2030, 1, 1))
+    (copy / "about.json").write_bytes(about)
     (copy / "plots" / "confusion" / "bicubic.claims.json").unlink()
     with pytest.raises(LeukoError, match=r"bicubic\.claims\.json is not there: publish the study again"):
         judge_again(copy, date(2030, 1, 1))

@@ -74,7 +74,10 @@ class Snapshot:
     def badge(self) -> str:
         """What today's pages say of its budget."""
         about = self._json("about.json")
-        return budget_words(about["budget"], about["budget_note"])
+        name, note = about.get("budget"), about.get("budget_note")
+        if not isinstance(name, str) or not isinstance(note, str):
+            raise LeukoError(f"{self.folder / 'about.json'} lacks budget or budget_note: {REMEDY}")
+        return budget_words(name, note)
 
     def labels(self, protocol: str) -> dict[str, str]:
         """What the page calls each experiment, in the order of summary.json."""
@@ -82,6 +85,8 @@ class Snapshot:
         found = re.search(TABLE.format(rf"Comparison of the \w+, {protocol}"), self.page, re.DOTALL)
         rows = re.findall(r'<tr><th scope="row">(.*?)</th>', found[0] if found else "")
         names = summary.get(protocol, summary)
+        if not isinstance(names, dict):
+            raise LeukoError(f"{self.folder / 'summary.json'} names no experiments under {protocol}: {REMEDY}")
         if len(rows) != len(names):
             shown = f"{self.folder}: index.html shows {len(rows)} experiments, summary.json has {len(names)}"
             raise LeukoError(f"{shown}: {REMEDY}")
