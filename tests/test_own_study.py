@@ -102,6 +102,10 @@ def years(source: Path) -> None:
     draw(source, {f"{year}/{name}": 6 for year in (2019, 2020) for name in ("eos", "lym")})
 
 
+def parts_in_classes(source: Path) -> None:
+    draw(source, {f"{name}/{part}": 6 for name in "ab" for part in ("train", "test")})
+
+
 def table(source: Path) -> None:
     draw(source, {"cells": 12})
     rows = [f"cells/{n}.png,{'ab'[n % 2]},{'test' if n > 7 else 'train'}" for n in range(12)]
@@ -115,7 +119,14 @@ def table(source: Path) -> None:
         (parts, "official", "a 12, b 12", "a 3 (3), b 4 (4)", "not used: TEST_SIMPLE"),
         (sources, "source_disjoint", "a 20, b 20", "a 4 (4), b 4 (4)", "with 4 test sources and 4 comparisons no diff"),
         (few_sources, "random_80_10_10", "a 12, b 12", "a 1 (1), b 1 (1)", "not under source_disjoint: class a has 3"),
-        (shared_sources, "random_80_10_10", "a 12, b 12", "a 1 (1), b 1 (1)", "2 of 2 test sources are trained on"),
+        (shared_sources, "random_80_10_10", "a 12, b 12", "a 1 (1), b 1 (1)", "2 of 2 test sources are also in"),
+        (
+            parts_in_classes,
+            "random_80_10_10",
+            "a 12, b 12",
+            "a 1 (1), b 1 (1)",
+            "(test, train): a split.csv keeps these",
+        ),
         (years, "random_80_10_10", "2019 12, 2020 12", "2019 1 (1), 2020 1 (1)", "the same folders (eos, lym)"),
         (one_tested, "official", "a 9, b 9", "a 3 (3), b 3 (3)", "one source; bring test images of more micrographs"),
         (table, "official", "a 6, b 6", "a 2 (2), b 2 (2)", "every verdict will be inconclusive: 4 of 4 test images"),
@@ -241,8 +252,12 @@ def test_an_error_says_how_many_files_it_does_not_name(project: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("options", [(), ("--study",)])
-def test_a_class_in_two_spellings_is_refused(project: Path, tmp_path: Path, options: tuple[str, ...]) -> None:
-    found = add("own", draw(tmp_path / "source", {"Eos": 2, "eos": 2, "Lym": 2}), *options)
+@pytest.mark.parametrize("part", ["", "Train/"])
+def test_a_class_in_two_spellings_is_refused(
+    project: Path, tmp_path: Path, options: tuple[str, ...], part: str
+) -> None:
+    source = draw(tmp_path / "source", {f"{part}{name}": 2 for name in ("Eos", "eos", "Lym")} | {"Test/Eos": 2})
+    found = add("own", source, *options)
     assert str(found.exception).endswith("writes the name of one folder as 'Eos' and 'eos': write it in one way")
     assert not Path("datasets/own").exists()
 

@@ -26,7 +26,7 @@ RUNTIME_BY_NAME = {
     "psycopg": ("src/leukosr/tracking/trial_storage.py", "postgresql://"),
     "ipykernel": ("README.md", "the kernel in `.venv`"),
     "setuptools": ("pyproject.toml", "setuptools.build_meta"),
-    "ruamel-yaml-clib": ("docs/design.md", "in C by ruamel.yaml.clib"),
+    "ruamel-yaml-clib": ("docs/design.md", "with ruamel.yaml.clib it does so in C"),
     "onnxscript": ("src/leukosr/classify/onnx_export.py", "torch.onnx.export"),
 }
 DEV_BY_NAME = {

@@ -44,6 +44,14 @@ def claimed(out: Path, command: str, layout: Layout | None = None) -> Iterator[N
                 out.rmdir()
 
 
+def is_free_for(command: str, out: Path) -> bool:
+    """Whether a folder is there and empty, or an earlier result of `command` to which nobody has added anything."""
+    made_by, written = _marked(out)
+    if made_by is None:
+        return out.is_dir() and not files_below(out)
+    return made_by == command and (written is None or written >= set(files_below(out)))
+
+
 def _refuse_place(out: Path, layout: Layout | None) -> None:
     if out.is_symlink():
         raise LeukoError(f"{out} is a link: name the folder that it leads to, or a new one")

@@ -16,7 +16,7 @@ from leukosr.config.load import parse_params
 from leukosr.data.adding import Added
 from leukosr.data.catalogue import Checked, find_images, folders_of_all, unused_folders
 from leukosr.data.manifest import Row, is_tested, make_rows
-from leukosr.data.parts import part_folders
+from leukosr.data.parts import are_parts, part_folders
 from leukosr.data.separation import refuse_trained_tests, trained_sources
 from leukosr.data.settings import Folders, Prepare
 from leukosr.data.splits import SPLITS, check_claims, study_roles
@@ -91,7 +91,8 @@ class OwnStudy:
         yield from (f"not under {sentence}" for sentence in self.refused)
         yield from trained_sources(self.rows, protocol)
         if self.alike:
-            yield f"each class folder holds the same folders ({listed(self.alike, 5)}): should these be the classes?"
+            hint = "a split.csv keeps these parts" if are_parts(self.alike) else "should these be the classes?"
+            yield f"each class folder holds the same folders ({listed(self.alike, 5)}): {hint}"
         if self.unused:
             yield f"not used: {', '.join(self.unused)} (a split.csv can say which images are train, val and test)"
         whole, first = (Counter(row.label for row in rows) for rows in (self._tested(), self._tested(self.first)))
@@ -186,7 +187,7 @@ def own_study(folder: str, added: Added, *, classifies: bool = True) -> OwnStudy
         except LeukoError as error:
             refused.append(f"{protocol}: {error}")
             continue
-        unused, alike = unused_folders(folders, found.values()), folders_of_all(found.values())
+        unused, alike = unused_folders(folders, found.values()), folders_of_all(Path(folders.root), found.values())
         return OwnStudy(params, text, rows, first, _sizes(items), refused, unused, alike)
     raise LeukoError(refused[-1])
 

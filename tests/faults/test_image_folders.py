@@ -75,8 +75,8 @@ def enhance(source: Path, target: Path, weights: Path) -> Enhanced:
 
 
 def written(folder: Path) -> set[str]:
-    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    return found - {MARKER}
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != MARKER)
+    return {path.relative_to(folder).as_posix() for path in files}
 
 
 def test_odd_names_are_names(
@@ -151,13 +151,41 @@ def test_no_image_is_replaced_that_the_command_did_not_write(tmp_path: Path, wei
     assert written(tmp_path / "hr") == {"a.png"}
 
 
+def test_a_single_result_joins_those_of_a_folder(tmp_path: Path, weights: Path) -> None:
+    draw(tmp_path / "in", "a.png")
+    draw(tmp_path, "one.png")
+    (tmp_path / "empty").mkdir()
+    for target in ("empty", "new"):
+        sources = ("one.png", "in", "in") if target == "empty" else ("in", "one.png", "in")
+        for source in sources:
+            said = CliRunner().invoke(
+                cli.app, ["enhance", str(tmp_path / source), str(tmp_path / target), "--weights", str(weights)]
+            )
+            assert said.exit_code == 0, said.exception
+        assert written(tmp_path / target) == {"a.png", "one.png"}
+
+
+def test_wrong_options_leave_no_folder_and_an_input_is_named_as_such(tmp_path: Path, weights: Path) -> None:
+    draw(tmp_path / "in", "a.png")
+    for target, option, why in (
+        ("deep/out", "fp8", "--precision is 'fp8'"),
+        ("in", "fp32", "holds the images themselves"),
+    ):
+        said = CliRunner().invoke(
+            cli.app,
+            ["enhance", str(tmp_path / "in"), str(tmp_path / target), "--weights", str(weights), "--precision", option],
+        )
+        assert said.exit_code == 1 and why in str(said.exception)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
+
+
 def test_places_of_results(tally: Tally, tmp_path: Path, weights: Path) -> None:
     """Below the images, around them, at them, and by a link: results are no input, and no input is replaced."""
     tally.kind = "folders for results that overlap with the images"
     for name, allowed in (
         ("in/sr", True),
         ("in/a/deep", True),
-        (".", True),
+        (".", False),
         ("in", False),
         ("in/a/..", False),
         ("link", False),
@@ -170,7 +198,7 @@ def test_places_of_results(tally: Tally, tmp_path: Path, weights: Path) -> None:
                 if allowed:
                     assert enhance(tmp_path / "in", tmp_path / name, weights).written == 2
                 else:
-                    with pytest.raises(LeukoError, match="choose another place for the results"):
+                    with pytest.raises(LeukoError, match=r"choose another place for the results|did not write"):
                         enhance(tmp_path / "in", tmp_path / name, weights)
             assert {path: (tmp_path / "in" / path).read_bytes() for path in before} == before
             assert not (tmp_path / name / "sr").exists()

@@ -105,7 +105,10 @@ def test_sources_that_the_study_finds_are_read_under_protocols_that_do_not_need_
     assert {row.id: row.role(protocol) for row in manifest} == roles, "they change no role"
 
 
-@pytest.mark.parametrize(("name", "told"), [("resnet5", "resnet50"), ("timm/resnet5", "timm/resnet5")])
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("resnet5", "did you mean resnet50"), ("timm/resnet5", "did you mean"), ("timm/resnet18.x", "tag")],
+)
 def test_an_unknown_network_is_refused_before_anything_is_trained(
     made: Callable[..., str], name: str, told: str
 ) -> None:

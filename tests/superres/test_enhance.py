@@ -10,6 +10,7 @@ from PIL import Image
 
 from leukosr.errors import LeukoError
 from leukosr.images.appearance import TrainingImages
+from leukosr.outputs import MARKER
 from leukosr.superres.enhance import Enhanced, enhance_path
 from leukosr.superres.networks.real_esrgan import RRDBNet
 from leukosr.superres.networks.srgan import SRGANGenerator
@@ -127,7 +128,7 @@ def test_folder_keeps_its_subfolders_and_mixed_sizes(generator: SRGANGenerator, 
     assert [sentence.split(" is not an image file")[0] for sentence in done.left_out] == [
         str(source / name) for name in ("b.webp", "notes.txt")
     ]
-    written = sorted(path.relative_to(target).as_posix() for path in target.rglob("*.*"))
+    written = sorted(path.relative_to(target).as_posix() for path in target.rglob("*.*") if path.name != MARKER)
     assert written == ["b.png", "deep/c.png", "deep/er/a.png"]
     for name, image in images.items():
         assert_close(read((target / name).with_suffix(".png")), expected(generator, image))
@@ -218,7 +219,7 @@ def test_one_bad_image_is_named_and_does_not_stop_the_others(weights: Path, tmp_
         "c.png is not a PNG: ",
         "e.png is 1x14; netwo",
     ]
-    assert sorted(path.name for path in target.rglob("*")) == ["a.png", "d.png"]
+    assert sorted(path.name for path in target.rglob("[!.]*")) == ["a.png", "d.png"]
 
 
 def test_a_bad_image_alone_is_an_error(weights: Path, tmp_path: Path) -> None:

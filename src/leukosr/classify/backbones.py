@@ -127,9 +127,13 @@ def refuse_unknown(name: str) -> None:
     if name.startswith(TIMM):
         import timm  # takes seconds
 
-        if not timm.is_model(name.removeprefix(TIMM)):
-            close = meant(name.removeprefix(TIMM), timm.list_models(), TIMM)
-            raise LeukoError(f"'{short(name)}' is not a timm network{close}")
+        bare = name.removeprefix(TIMM)
+        if not timm.is_model(bare):
+            raise LeukoError(f"'{short(name)}' is not a timm network{meant(bare, timm.list_models(), TIMM)}")
+        try:
+            timm.get_pretrained_cfg(bare)
+        except RuntimeError as error:  # the tag behind a dot names its weights
+            raise LeukoError(f"'{short(name)}' is not a timm network: {error}") from None
     elif name not in BACKBONES:
         raise LeukoError(
             f"'{short(name)}' is not a supported classifier: use a torchvision network that takes images of any size, "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,7 +23,7 @@ PREDICTIONS = b"image,predicted,"  # how a table of `predict` begins
 
 def enhance(
     source: Annotated[Path, typer.Argument(metavar="IN", help="An image or a folder of images.")],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="The image (.png) or folder to write.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="The image (.png) to write, or a folder.")],
     weights: Annotated[
         Path, typer.Option(metavar="FILE", help="Generator weights: of a study, a published .pth, or pretrained/NAME.")
     ],
@@ -35,13 +34,9 @@ def enhance(
 ) -> None:
     """Super-resolve any image or folder of images. An image that cannot be read is named, and the exit code is 1."""
     _check_given(source, weights)
-    from leukosr.outputs import claimed
     from leukosr.superres.enhance import enhance_path
 
-    with claimed(target, "enhance") if source.is_dir() else nullcontext():
-        done = enhance_path(
-            source, target, weights, tile=tile, overlap=overlap, precision=precision, device_name=device
-        )
+    done = enhance_path(source, target, weights, tile=tile, overlap=overlap, precision=precision, device_name=device)
     _print_done("enhance", "image", target, done)
 
 

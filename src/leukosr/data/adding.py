@@ -6,10 +6,11 @@ import contextlib
 import os
 import re
 import shutil
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from leukosr.data.breakhis import check_breakhis
 from leukosr.data.catalogue import (
@@ -25,7 +26,7 @@ from leukosr.data.catalogue import (
     unusable,
 )
 from leukosr.data.mask_files import FoundMasks, beside_images, find_masks
-from leukosr.data.parts import refuse_folder_around, subfolders
+from leukosr.data.parts import refuse_folder_around
 from leukosr.data.sources import NAME as SOURCES
 from leukosr.data.sources import read_sources
 from leukosr.data.split_table import NAME as SPLIT
@@ -174,7 +175,6 @@ def _walk(path: Path, classes: bool) -> list[SetFile]:
         if not files:
             raise LeukoError(f"{path} holds no images")
         return [SetFile(file.path.relative_to(path).as_posix(), "", "all", file.reason) for file in files]
-    one_spelling(subfolders(path), f"{path} writes the name of one folder")
     refuse_folder_around(path, "for studies of super-resolution alone add --no-classes")
     files = [file for file in files if file.path.parent != path]
     if not files:
@@ -185,8 +185,20 @@ def _walk(path: Path, classes: bool) -> list[SetFile]:
     in_folders = [
         SetFile(file.path.relative_to(path).as_posix(), file.path.parent.name, "all", file.reason) for file in files
     ]
+    _refuse_two_spellings(path, in_folders)
     # `prepare` takes a folder _NAME for no class: of two copies the one in a class folder is to be kept
     return loose_images(path, path) + sorted(in_folders, key=lambda item: "/_" in f"/{item.path}")
+
+
+def _refuse_two_spellings(path: Path, files: Sequence[SetFile]) -> None:
+    """Raise LeukoError where two folders of images beside each other have one name but for case, blanks and `.0`."""
+    beside: dict[PurePosixPath, set[str]] = defaultdict(set)
+    for file in files:
+        for folder in PurePosixPath(file.path).parents[:-1]:
+            if not folder.name.startswith("_"):
+                beside[folder.parent].add(folder.name)
+    for folder, names in beside.items():
+        one_spelling(sorted(names), f"{path / folder} writes the name of one folder")
 
 
 def _empty_folders(path: Path) -> list[str]:

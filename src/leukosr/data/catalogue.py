@@ -185,8 +185,13 @@ def unused_folders(settings: Folders, found: Iterable[SetFile]) -> list[str]:
     return [str(name) for name in names if str(name) not in used]
 
 
-def folders_of_all(found: Iterable[SetFile]) -> list[str]:
-    """The folders that every class folder holds, where there are several and in all the same: maybe the classes."""
+def folders_of_all(root: Path, found: Iterable[SetFile]) -> list[str]:
+    """The folders that every class folder holds, where there are several and in all the same: maybe the classes.
+
+    Empty for a set with a `split.csv`, which says what the classes are.
+    """
+    if (root / "split.csv").is_file():
+        return []
     below: dict[str, set[str]] = {}
     for item in found:
         folders = PurePosixPath(item.path).parent.parts

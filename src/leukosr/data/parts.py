@@ -33,6 +33,11 @@ def _parts(names: Sequence[str]) -> dict[str, str]:
     return {name: match[1].lower() for name in sorted(names, key=len) if (match := _PART.fullmatch(name))}
 
 
+def are_parts(names: Sequence[str]) -> bool:
+    """Whether all these folders are parts of a set by their names."""
+    return len(_parts(names)) == len(names)
+
+
 def _train_and_test(parts: Mapping[str, str]) -> tuple[str | None, str | None]:
     train = next((name for name, part in parts.items() if part == "train"), None)
     test = next((name for wanted in ("test", "val") for name, part in parts.items() if part == wanted), None)

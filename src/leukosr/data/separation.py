@@ -54,8 +54,8 @@ def trained_sources(rows: Sequence[Row], protocol: Protocol) -> Iterator[str]:
     tested = {row.source for row in rows if is_tested(row, protocol)} - {""}
     if both := len(trained & tested):
         yield (
-            f"{both} of {counted(len(tested), 'test source')} {'is' if both == 1 else 'are'} trained on, too: accuracy "
-            "will be too high for images of new sources (docs/leakage.md)"
+            f"{both} of {counted(len(tested), 'test source')} {'is' if both == 1 else 'are'} also in the training set: "
+            "accuracy on new sources will be lower than measured (docs/leakage.md)"
         )
 
 

@@ -73,8 +73,10 @@ def run(context: Context) -> None:
 
 
 def _refuse_unknown_backbones(params: Params) -> None:
-    """Stop where no network has the name of a classifier, before hours of SR training."""
-    unknown = {each.classifier.backbone for each in params.classify.values()} - SHIPPED_BACKBONES
+    """Stop where no network has the name of a classifier or of what a loss reads, before hours of SR training."""
+    named = {each.classifier.backbone for each in params.classify.values()}
+    named |= {str(each.backbone) for each in params.train_sr.values() if hasattr(each, "backbone")}
+    unknown = named - SHIPPED_BACKBONES
     if unknown:
         from leukosr.classify.backbones import refuse_unknown  # loads torchvision
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self, get_args
@@ -20,11 +21,14 @@ from leukosr.images.appearance import TrainingImages, cautions
 from leukosr.images.decoding import NO_IMAGE, SUFFIXES
 from leukosr.images.listing import list_files
 from leukosr.images.reading import large_enough, read_as_rgb, write_png
+from leukosr.outputs import claimed, is_free_for
 from leukosr.quoting import absent, counted, visible
 from leukosr.settings import Precision
 from leukosr.superres.pace import Waiting
 from leukosr.superres.upscaler import upscale_images
 from leukosr.superres.weights import load_generator
+
+COMMAND = "enhance"
 
 
 @dataclass(frozen=True)
@@ -71,8 +75,8 @@ def enhance_path(
     """Upscale one image to the PNG `target`, or all images below a folder into the folder `target`.
 
     Each file appears complete or not at all, and an image that cannot be read does not stop the others. Raises
-    LeukoError for missing input, a target that is the input or, for one image, exists, unusable weights, and a single
-    image that cannot be read.
+    LeukoError for missing input, a target that is the input, a file that a single image would replace, a folder that
+    holds anything but earlier results, unusable weights, and a single image that cannot be read.
     """
     if tile and tile - overlap < 2:
         raise LeukoError(f"--overlap {overlap} must be smaller than --tile {tile} by 2 pixels or more")
@@ -81,6 +85,14 @@ def enhance_path(
     files = images_below(source, target)
     if not source.is_dir() and (output := files.pairs[0][1]).exists():
         raise LeukoError(f"{output} exists already: name another file for the result, or remove it")
+    own = source.is_dir() or is_free_for(COMMAND, target)
+    with claimed(target, COMMAND) if own else nullcontext():
+        return _enhance(files, weights, device, how, tile=tile, overlap=overlap, alone=not source.is_dir())
+
+
+def _enhance(
+    files: Files, weights: Path, device: torch.device, how: How, *, tile: int, overlap: int, alone: bool
+) -> Enhanced:
     loaded = load_generator(weights, device)
     model = place(loaded.model, device, channels_last=True)
     outputs, input_of = deque[Path](), {output: file for file, output in files.pairs}
@@ -104,7 +116,7 @@ def enhance_path(
         with new_file(outputs.popleft()) as temporary:
             write_png(temporary, image)
         written += 1
-    if files.failed and not source.is_dir():
+    if files.failed and alone:
         raise LeukoError(files.failed[0])
     notes = noted(weights, cautions(loaded.header, weights))
     for file, phrases in list(odd.items())[:1]:

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from leukosr.engine.seeding import Stream
-from leukosr.evaluate.runs.components import Component, Components, components
+from leukosr.evaluate.runs.components import Component, Components, _solve, components
 from leukosr.evaluate.runs.designs import factorial, streams_design
 from leukosr.evaluate.runs.trials import Trials
 
@@ -93,6 +93,19 @@ def test_intervals_keep_their_level_in_the_designs_of_sweeps(design: str) -> Non
         low += found.by_stream["order"].ci_low == 0
     assert all(0.92 <= count / DRAWS <= 0.98 for count in covered.values()), covered
     assert low / DRAWS >= 0.95
+
+
+def test_bounds_solve_their_equation_and_are_0_where_nothing_does() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        weights, total = 10 ** rng.uniform(-3, 3, 12), 10 ** rng.uniform(-6, 0, 12)
+        noise, wanted = 10 ** rng.uniform(-8, 2, 200), rng.chisquare(12, 200)
+        found = _solve(weights, total, noise, wanted)
+        none = (total / noise[:, None]).sum(1) <= wanted
+        assert (found[none] == 0).all() and (found[~none] > 0).all()
+        sums = (total / (found[:, None] * weights + noise[:, None])).sum(1)
+        assert sums[~none] == pytest.approx(wanted[~none], rel=1e-9)
+    assert (_solve(weights, np.zeros(12), noise, wanted) == 0).all()
 
 
 def test_a_balanced_one_way_table_gives_the_textbook_figures() -> None:

@@ -113,6 +113,12 @@ def test_importances_rank_what_moves_the_value(tmp_path: Path) -> None:
     assert set(found) == {"learning_rate", "split", "init"}
     assert sum(found.values()) == pytest.approx(1)
     assert max(found, key=found.get) == "split"
+    rows = [(rate, init) for rate in (0.1, 0.2, 0.3) for init in range(3)] * 3
+    alike = pd.DataFrame(rows, columns=["learning_rate", "init"])
+    value = 0.5 + 0.1 * ((alike["learning_rate"] == 0.1).to_numpy() + (alike["init"] == 1).to_numpy(float))
+    path = written(tmp_path, alike.assign(trial=range(len(rows)), accuracy=value))
+    found = json.loads(CliRunner().invoke(app, ["variance", str(path), "--json"]).output)["importances"]
+    assert found["init"] == pytest.approx(0.5, abs=0.03), "a level at the end weighs as much as one in the middle"
     shown = CliRunner().invoke(app, ["variance", str(written(tmp_path, table()))]).output
     assert "Importances by Optuna's fANOVA, without intervals: split" in shown
 

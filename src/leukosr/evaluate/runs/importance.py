@@ -30,13 +30,13 @@ def importances(trials: Trials, streams: Sequence[str]) -> dict[str, float]:
         study = optuna.create_study(direction="maximize")
     finally:
         optuna.logging.set_verbosity(before)
-    # as ranks of equal width: in categories a marginal would run over every product of one-hot columns, 4,096 for
-    # twelve seeds, nearly all of which are no seed
+    # as places of equal width on a line: in categories a marginal would run over every product of one-hot columns,
+    # 4,096 for twelve seeds, nearly all of which are no seed
     kinds: dict[str, optuna.distributions.BaseDistribution] = {
-        name: optuna.distributions.IntDistribution(0, len(options) - 1) for name, options in choices.items()
+        name: optuna.distributions.FloatDistribution(-0.5, len(options) - 0.5) for name, options in choices.items()
     }
     for place, value in enumerate(values):
-        given = {name: options.index(columns[name].iloc[place]) for name, options in choices.items()}
+        given = {name: float(options.index(columns[name].iloc[place])) for name, options in choices.items()}
         study.add_trial(optuna.create_trial(params=given, distributions=kinds, value=value))
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
     found = optuna.importance.get_param_importances(study, evaluator=evaluator)
