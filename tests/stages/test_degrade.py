@@ -80,3 +80,21 @@ def test_a_jpeg_that_lies_in_the_folder_does_not_take_the_png(tmp_path: Path) ->
     (tmp_path / "a.jpg").touch()
     write_image(tmp_path, "a", PIXELS, "png")
     assert np.array_equal(read_rgb(tmp_path / "a.png"), PIXELS)
+
+
+@pytest.mark.parametrize(("side", "told"), [(60, False), (64, True)])
+def test_images_smaller_than_hr_are_told(
+    compose_params: Callable[..., Params], tmp_path: Path, side: int, told: bool
+) -> None:
+    console = Console(width=500)
+    with console.capture() as said:
+        degraded(compose_params("study=demo", f"image.height={side}", "image.width=60"), tmp_path, console)
+    assert ("degrade: 1 of 1 images are smaller than the HR size of 64x60 and are enlarged" in said.get()) is told
+
+
+def test_a_crop_is_what_is_enlarged(compose_params: Callable[..., Params]) -> None:
+    image = compose_params("study=demo", "image.height=60", "image.width=60").image
+    assert not image.enlarges(60, 90) and image.enlarges(90, 59)
+    cropped = image.model_copy(update={"crop": (50, 90)})
+    assert cropped.enlarges(300, 300)
+    assert image.model_copy(update={"degraded_at": (61, 61)}).enlarges(60, 60)

@@ -43,6 +43,13 @@ class Image(Section):
         """Height and width of the low-resolution images."""
         return self.height // self.scale, self.width // self.scale
 
+    def enlarges(self, height: int, width: int) -> bool:
+        """Whether a file of that size has a side that is shorter than what its HR image is made at."""
+        sides = self.crop or (height, width)
+        return any(
+            side < wanted for side, wanted in zip(sides, self.degraded_at or (self.height, self.width), strict=True)
+        )
+
     @model_validator(mode="after")
     def _divisible(self) -> Image:
         for name, side in (("height", self.height), ("width", self.width)):

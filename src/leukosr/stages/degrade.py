@@ -55,6 +55,11 @@ def run(context: Context) -> None:
     if not processes.first:
         return
     _draw_grid(rows, params, out)
+    if small := sum(params.image.enlarges(row.height, row.width) for row in rows):
+        context.console.print(
+            f"degrade: {small} of {len(rows)} images are smaller than the HR size of {params.image.height}x"
+            f"{params.image.width} and are enlarged to it first, which adds no detail"
+        )
     height, width = params.image.lr_size
     context.console.print(f"degrade: {len(rows)} images of {height}x{width} ({params.degrade.method}) -> {out / 'lr'}")
 
