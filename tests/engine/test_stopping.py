@@ -18,6 +18,8 @@ from leukosr.engine.stopping import AGAIN_AFTER_S, ENDING, asked_to_stop, stoppe
 @pytest.fixture(autouse=True)
 def as_a_shell_starts_commands() -> Iterator[None]:
     before = {number: signal.signal(number, signal.SIG_DFL) for number in ENDING}
+    # which tests ignore that a shell started in the background
+    before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
