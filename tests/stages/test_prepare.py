@@ -112,7 +112,9 @@ def test_sources_that_the_study_finds_are_read_under_protocols_that_do_not_need_
 def test_an_unknown_network_is_refused_before_anything_is_trained(
     made: Callable[..., str], name: str, told: str
 ) -> None:
-    with pytest.raises(LeukoError, match=rf"'{name}' is not a .*{told}"):
+    with pytest.raises(
+        LeukoError, match=rf"params\.yaml: classify\.\w+\.classifier\.backbone: '{name}' is not a .*{told}"
+    ):
         made([], "paper", f"classifier.backbone={name}")
     assert not Path("out").exists()
 

@@ -17,6 +17,7 @@ from leukosr.data.splits import SPLITS, check_claims, study_roles
 from leukosr.data.splits.shares import candidates
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.progress import track
+from leukosr.errors import LeukoError
 from leukosr.images.reading import ImageFacts, inspect_image
 from leukosr.report.charts import class_distribution
 from leukosr.report.style import budget_note
@@ -74,14 +75,19 @@ def run(context: Context) -> None:
 
 def _refuse_unknown_backbones(params: Params) -> None:
     """Stop where no network has the name of a classifier or of what a loss reads, before hours of SR training."""
-    named = {each.classifier.backbone for each in params.classify.values()}
-    named |= {str(each.backbone) for each in params.train_sr.values() if hasattr(each, "backbone")}
-    unknown = named - SHIPPED_BACKBONES
-    if unknown:
+    named: dict[str, str | None] = {
+        **{f"classify.{name}.classifier": each.classifier.backbone for name, each in params.classify.items()},
+        **{f"train_sr.{name}": getattr(each, "backbone", None) for name, each in params.train_sr.items()},
+    }
+    for section, name in named.items():
+        if name is None or name in SHIPPED_BACKBONES:
+            continue
         from leukosr.classify.backbones import refuse_unknown  # loads torchvision
 
-        for name in sorted(unknown):
+        try:
             refuse_unknown(name)
+        except LeukoError as error:
+            raise LeukoError(f"params.yaml: {section}.backbone: {error}") from None
 
 
 def _refuse(rejected: list[Rejected], settings: Prepare) -> None:
