@@ -92,6 +92,13 @@ def few_sources(source: Path) -> None:
     (source / "sources.csv").write_text("path,source\n" + "\n".join(rows))
 
 
+def patients(source: Path) -> None:
+    """Who show every class, as patients do."""
+    draw(source, {"a": 40, "b": 40})
+    rows = [f"{name}/{number}.png,P{number // 2}" for name in "ab" for number in range(40)]
+    (source / "sources.csv").write_text("path,source\n" + "\n".join(rows))
+
+
 def shared_sources(source: Path) -> None:
     draw(source, {"a": 12, "b": 12})
     rows = [f"{name}/{number}.png,{name}{number % 2}" for name in "ab" for number in range(12)]
@@ -118,7 +125,14 @@ def table(source: Path) -> None:
         (class_folders, "random_80_10_10", "1 # é 30, no 60", "1 # é 3 (3), no 6 (4)", "9 of 9 test"),
         (parts, "official", "a 12, b 12", "a 3 (3), b 4 (4)", "not used: TEST_SIMPLE"),
         (sources, "source_disjoint", "a 20, b 20", "a 4 (4), b 4 (4)", "with 4 test sources and 4 comparisons no diff"),
-        (few_sources, "random_80_10_10", "a 12, b 12", "a 1 (1), b 1 (1)", "not under source_disjoint: class a has 3"),
+        (few_sources, "patient_disjoint", "a 12, b 12", "a 4 (4), b 4 (4)", "not under source_disjoint: class a has 3"),
+        (
+            patients,
+            "patient_disjoint",
+            "a 40, b 40",
+            "a 4 (4), b 4 (4)",
+            "class b has 0 sources to share out beside 20",
+        ),
         (shared_sources, "random_80_10_10", "a 12, b 12", "a 1 (1), b 1 (1)", "2 of 2 test sources are also in"),
         (
             parts_in_classes,
@@ -152,7 +166,7 @@ def test_a_study_is_written_by_what_the_set_holds_and_can_be_prepared(
         assert words in result.output
     alone = [name for name, count in re.findall(r"(\w+) (\d+) \(", tested) if count == "1"]
     assert re.findall(r"one image too few: class (\w+) is tested on one", result.output) == alone
-    assert ("one source too few: class a is tested on one" in result.output) == (brings is one_tested)
+    assert ("one source too few: class a is tested on one" in result.output) == (brings in (one_tested, few_sources))
 
 
 def test_images_without_classes_get_a_study_of_image_quality(project: Path) -> None:

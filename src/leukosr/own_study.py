@@ -136,9 +136,9 @@ class OwnStudy:
         family = len(study_pairs(self.params))
         question, at = Question(self.params.study.margin, self.params.study.margin, family), Size(LEAST_RUNS, sources)
         found = plan(assumed(sources=DISAGREE, seen=sources), question, [at], at).smallest_difference_with_infinite_runs
-        size = "however large," if found is None else f"below {100 * found:.0f} points of accuracy"
+        size = ", however large," if found is None else f" below {100 * found:.0f} points of accuracy"
         return (
-            f"with {sources} test sources and {counted(family, 'comparison')} no difference {size} is found with "
+            f"with {sources} test sources and {counted(family, 'comparison')} no difference{size} is found with "
             f"{100 * question.aim:.0f} % power, if two arms disagree on one cell in {1 / DISAGREE:.0f}; after a first "
             "run `leukosr plan` says it by your own figures"
         )
@@ -171,8 +171,9 @@ def own_study(folder: str, added: Added, *, classifies: bool = True) -> OwnStudy
     """The study of a set in datasets/FOLDER, under the strictest protocol that its images allow.
 
     A set with training and test parts keeps them (official); one whose sources are known keeps these apart
-    (source_disjoint); any other is split at random (random_80_10_10). Raises LeukoError where `prepare` would refuse
-    the images, and Uncomposed outside a clone of LeukoSR.
+    (source_disjoint, or patient_disjoint where they show several classes or are few); any other is split at random
+    (random_80_10_10). Raises LeukoError where `prepare` would refuse the images, and Uncomposed outside a clone of
+    LeukoSR.
     """
     train, test = part_folders(Path("datasets", folder)) or (None, None)
     folders = Folders(root=f"datasets/{folder}", train=train, test=test, reference=None, classes=None)
@@ -198,6 +199,7 @@ def _protocols(items: Sequence[Candidate]) -> Iterator[str]:
         yield "official"
     if all(item.source for item in items):
         yield "source_disjoint"
+        yield "patient_disjoint"  # sources may show several classes
     yield "random_80_10_10"
 
 

@@ -220,6 +220,7 @@ def _same_classes(root: Path, settings: Folders, found: Iterable[SetFile]) -> No
     labels: dict[str, set[str]] = {"train": set(), "test": set(), "loose": set()}
     for item in found:
         labels[item.part].add(item.label)
+    one_spelling(sorted(labels["train"] | labels["test"]), f"{root} writes one class")
     if labels["train"] != labels["test"]:
         odd = ", ".join(sorted(labels["train"] ^ labels["test"]))
         raise LeukoError(

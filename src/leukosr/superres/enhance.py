@@ -161,7 +161,9 @@ def images_below(source: Path, target: Path, without: Path | None = None) -> Fil
         if target.is_dir():
             target = target / f"{source.stem}.png"
         if target.suffix.lower() != ".png":
-            raise LeukoError(f"{target}: results are written as PNG, name the file .png")
+            raise LeukoError(
+                f"{target} is no folder, and results are written as PNG: name the file .png, or make the folder"
+            )
         files = Files([(source, target)])
     for file, output in files.pairs:
         if file.resolve() == output.resolve():

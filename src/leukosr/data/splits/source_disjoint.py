@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from leukosr.data.manifest import CLASSIFIER_ROLES, FOLD
 from leukosr.data.settings import Prepare
@@ -46,7 +46,7 @@ def source_disjoint(
             by_class[item.label].add(item.source)
     role_of_source = dict.fromkeys(official, "classifier_test")
     for label, members in sorted(by_class.items()):
-        role_of_source |= _cut_sources(label, sorted(members - role_of_source.keys()), shares, seed)
+        role_of_source |= _cut_sources(label, members, role_of_source.keys(), shares, seed)
     roles = {item.id: _role_of(item, role_of_source, bool(official)) for item in known}
     limits = most_per_role(settings)
     if fractions.folds is None:
@@ -108,19 +108,24 @@ def _limited(
     return roles
 
 
-def _cut_sources(label: str, members: list[str], shares: Mapping[str, float], seed: int) -> dict[str, str]:
+def _cut_sources(
+    label: str, known: Set[str], given: Set[str], shares: Mapping[str, float], seed: int
+) -> dict[str, str]:
+    members = sorted(known - given)
     alone = ["sr_val"] if "sr_train" in shares else []
     needed = len(shares) + len(alone)
     if len(members) < needed:
+        shared = f" beside {len(known & given)} that are given to other classes, too" if known & given else ""
+        remedy = "take the protocol patient_disjoint" if shared else "choose a protocol that needs none"
         raise LeukoError(
-            f"{of_class(label)} has {counted(len(members), 'source')} to share out, at least {needed} are needed, one "
-            f"each for {', '.join([*alone, *shares])}: add images of more sources, or choose a protocol that needs none"
+            f"{of_class(label)} has {counted(len(members), 'source')} to share out{shared}, at least {needed} are "
+            f"needed, one each for {', '.join([*alone, *shares])}: add images of more sources, or {remedy}"
         )
     order = stream_rng(seed, "split", "source_disjoint", label).permutation(len(members))
-    given = {members[i]: "sr_val" for i in order[len(members) - len(alone) :]}
+    cut = {members[i]: "sr_val" for i in order[len(members) - len(alone) :]}
     start = 0
     counts = whole_shares(len(members) - len(alone), list(shares.values()))
     for role, count in zip(shares, counts, strict=True):
-        given |= {members[i]: role for i in order[start : start + count]}
+        cut |= {members[i]: role for i in order[start : start + count]}
         start += count
-    return given
+    return cut

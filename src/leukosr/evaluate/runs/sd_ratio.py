@@ -58,7 +58,9 @@ def _values(name: str, trials: Trials) -> np.ndarray:
     table = trials.table[trials.runs]
     rates = table["learning_rate"].nunique()
     if rates > 1:
-        raise LeukoError(f"{name} has {rates} learning rates: tables that are compared hold the runs of one each")
+        raise LeukoError(
+            f"{name} has {rates} learning rates: give one table alone, or keep the runs of one rate in each"
+        )
     if len(table) < LEAST_RUNS:
         raise LeukoError(f"{name} has {counted(len(table), 'run')}: comparing sds takes {LEAST_RUNS} or more")
     if not independent(trials):
