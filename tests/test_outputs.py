@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from leukosr.errors import LeukoError
-from leukosr.files import new_folder
+from leukosr.files import new_file, new_folder
 from leukosr.layout import Layout
 from leukosr.outputs import MARKER, claimed
 
@@ -59,6 +59,33 @@ def test_an_earlier_result_of_the_command_is_replaced(tmp_path: Path) -> None:
     write(tmp_path / "out", "3.png")
     write(tmp_path / "out", "4.png")
     assert results(tmp_path / "out") == {"4.png": "new"}
+
+
+def rewritten(out: Path, *files: str) -> None:
+    """What a command does that writes file by file."""
+    with claimed(out, "enhance"):
+        for file in files:
+            with new_file(out / file) as temporary:
+                temporary.write_text("new")
+
+
+def test_files_that_an_earlier_run_left_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    rewritten(out, "1.png", "2.png", "3.png")
+    rewritten(out, "1.png", "2.png", "3.png")
+    assert capsys.readouterr().err == ""
+    rewritten(out, "1.png", "4.png")
+    assert capsys.readouterr().err == f"{out} also holds 2 files of an earlier run (2.png, 3.png)\n"
+    assert results(out).keys() == {"1.png", "2.png", "3.png", "4.png"}
+    with pytest.raises(ValueError, match="stopped"), claimed(out, "enhance"):
+        raise ValueError("stopped")
+    assert capsys.readouterr().err == "", "of a command that failed nobody reads on"
+
+
+def test_a_folder_that_is_replaced_holds_nothing_earlier(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path / "out", "1.png", "2.png")
+    write(tmp_path / "out", "2.png")
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("marker", [None, "", "[]", "{}", '{"command": "upscale"}', "[" * 100_000])

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from leukosr.engine.progress import say
 from leukosr.engine.this_process import is_first
 from leukosr.errors import LeukoError
 from leukosr.files import explained_os_errors, write_json
 from leukosr.layout import Layout
-from leukosr.quoting import listed
+from leukosr.quoting import counted, listed, visible
 
 MARKER = ".leukosr-output"  # names the command and the files that it wrote
 LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # what desktops leave in folders that were opened
@@ -22,8 +23,9 @@ LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # what desktops l
 def claimed(out: Path, command: str, layout: Layout | None = None) -> Iterator[None]:
     """Let `command` write into `out`, a new or empty folder or an earlier result of it, and mark what it wrote.
 
-    Raises LeukoError, and nothing is touched, where `out` is a link, a file, the project's folder or a parent of it,
-    holds anything else, or belongs to DVC (`layout`). Of several processes only the first checks and marks.
+    Files of an earlier run that this one does not write stay, and are told. Raises LeukoError, and nothing is touched,
+    where `out` is a link, a file, the project's folder or a parent of it, holds anything else, or belongs to DVC
+    (`layout`). Of several processes only the first checks and marks.
     """
     if not is_first():
         yield
@@ -32,6 +34,7 @@ def claimed(out: Path, command: str, layout: Layout | None = None) -> Iterator[N
         _refuse_place(out, layout)
         _refuse_content(out, command)
         new = not out.exists()
+        earlier = {file: _state(out / file) for file in files_below(out)}
         write_json(out / MARKER, {"command": command, "files": None})  # what a killed command leaves is also its own
     try:
         yield
@@ -42,6 +45,8 @@ def claimed(out: Path, command: str, layout: Layout | None = None) -> Iterator[N
             (out / MARKER).unlink(missing_ok=True)
             if new and out.is_dir():
                 out.rmdir()
+    if left := [file for file, state in earlier.items() if _state(out / file) == state]:
+        say(visible(f"{out} also holds {counted(len(left), 'file')} of an earlier run ({listed(left, 3)})"))
 
 
 def is_free_for(command: str, out: Path) -> bool:
@@ -50,6 +55,15 @@ def is_free_for(command: str, out: Path) -> bool:
     if made_by is None:
         return out.is_dir() and not files_below(out)
     return made_by == command and (written is None or written >= set(files_below(out)))
+
+
+def _state(file: Path) -> tuple[int, int] | None:
+    """Another value once a file has been written again, also by renaming; None where it is gone."""
+    try:
+        found = file.lstat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def _refuse_place(out: Path, layout: Layout | None) -> None:

@@ -11,8 +11,6 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from leukosr.classify.backbones import BACKBONES
-from leukosr.classify.settings import SHIPPED_BACKBONES
 from leukosr.config import Params
 from leukosr.data.manifest import read_manifest
 from leukosr.errors import LeukoError
@@ -103,21 +101,3 @@ def test_sources_that_the_study_finds_are_read_under_protocols_that_do_not_need_
     manifest = read_manifest(Path("out/manifest.csv"))
     assert len({row.source for row in manifest if row.source}) == 20
     assert {row.id: row.role(protocol) for row in manifest} == roles, "they change no role"
-
-
-@pytest.mark.parametrize(
-    ("name", "told"),
-    [("resnet5", "did you mean resnet50"), ("timm/resnet5", "did you mean"), ("timm/resnet18.x", "tag")],
-)
-def test_an_unknown_network_is_refused_before_anything_is_trained(
-    made: Callable[..., str], name: str, told: str
-) -> None:
-    with pytest.raises(
-        LeukoError, match=rf"params\.yaml: classify\.\w+\.classifier\.backbone: '{name}' is not a .*{told}"
-    ):
-        made([], "paper", f"classifier.backbone={name}")
-    assert not Path("out").exists()
-
-
-def test_networks_that_need_no_check_are_known() -> None:
-    assert BACKBONES.keys() >= SHIPPED_BACKBONES

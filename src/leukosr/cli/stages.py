@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from leukosr.classify.named_backbones import refuse_unknown_backbones
 from leukosr.cli.options import PARAMS, Arm, Out, ParamsFile, console
 from leukosr.config import Params, Runtime, load_params
 from leukosr.engine.processes import ALONE, Processes, launcher_number
@@ -85,7 +86,9 @@ def _target(name: str, params: Params, layout: Layout, out: Path | None) -> Iter
 def _load(params_file: Path) -> Params:
     """The parameters. Among several processes the first alone says what is wrong with them."""
     try:
-        return load_params(params_file)
+        params = load_params(params_file)
+        refuse_unknown_backbones(params)
+        return params
     except LeukoError:
         if launcher_number("RANK", 0):
             sys.exit(1)

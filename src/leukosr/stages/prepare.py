@@ -6,8 +6,7 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
-from leukosr.classify.settings import SHIPPED_BACKBONES
-from leukosr.config import Params, Prepare
+from leukosr.config import Prepare
 from leukosr.data.catalogue import Rejected, check_images, find_images, unusable, unused_folders
 from leukosr.data.manifest import make_rows, write_manifest, write_rejected
 from leukosr.data.mask_files import masks_of
@@ -17,7 +16,6 @@ from leukosr.data.splits import SPLITS, check_claims, study_roles
 from leukosr.data.splits.shares import candidates
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.progress import track
-from leukosr.errors import LeukoError
 from leukosr.images.reading import ImageFacts, inspect_image
 from leukosr.report.charts import class_distribution
 from leukosr.report.style import budget_note
@@ -30,7 +28,6 @@ def run(context: Context) -> None:
     Several processes each check the files that they own.
     """
     params, console, processes = context.params, context.console, context.processes
-    _refuse_unknown_backbones(params)
     settings = params.prepare
     root = Path(settings.root)
     study = params.study
@@ -71,23 +68,6 @@ def run(context: Context) -> None:
         shown = ", ".join(f"{count} {role}" for role, count in sorted(counts.items()))
         under = f"{protocol}: " if len(study.protocols) > 1 else ""
         console.print(f"prepare: {len(rows)} images ({under}{shown}), {len(rejected)} left out -> {manifest}")
-
-
-def _refuse_unknown_backbones(params: Params) -> None:
-    """Stop where no network has the name of a classifier or of what a loss reads, before hours of SR training."""
-    named: dict[str, str | None] = {
-        **{f"classify.{name}.classifier": each.classifier.backbone for name, each in params.classify.items()},
-        **{f"train_sr.{name}": getattr(each, "backbone", None) for name, each in params.train_sr.items()},
-    }
-    for section, name in named.items():
-        if name is None or name in SHIPPED_BACKBONES:
-            continue
-        from leukosr.classify.backbones import refuse_unknown  # loads torchvision
-
-        try:
-            refuse_unknown(name)
-        except LeukoError as error:
-            raise LeukoError(f"params.yaml: {section}.backbone: {error}") from None
 
 
 def _refuse(rejected: list[Rejected], settings: Prepare) -> None:
