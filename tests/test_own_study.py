@@ -119,9 +119,22 @@ def table(source: Path) -> None:
     (source / "split.csv").write_text("path,label,split\n" + "\n".join(rows))
 
 
+def table_without_test(source: Path) -> None:
+    draw(source, {"a": 12, "b": 12})
+    rows = [f"{name}/{n}.png,{name},{'val' if n > 7 else 'train'}" for name in "ab" for n in range(12)]
+    (source / "split.csv").write_text("path,label,split\n" + "\n".join(rows))
+
+
 @pytest.mark.parametrize(
     ("brings", "protocol", "counts", "tested", "said"),
     [
+        (
+            table_without_test,
+            "random_80_10_10",
+            "a 12, b 12",
+            "a 1 (1), b 1 (1)",
+            "not under official: the set has parts for train and val but none for test, so they are not followed",
+        ),
         (class_folders, "random_80_10_10", "1 # é 30, no 60", "1 # é 3 (3), no 6 (4)", "9 of 9 test"),
         (parts, "official", "a 12, b 12", "a 3 (3), b 4 (4)", "not used: TEST_SIMPLE"),
         (sources, "source_disjoint", "a 20, b 20", "a 4 (4), b 4 (4)", "with 4 test sources and 4 comparisons no diff"),

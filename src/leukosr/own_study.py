@@ -21,6 +21,7 @@ from leukosr.data.separation import refuse_trained_tests, trained_sources
 from leukosr.data.settings import Folders, Prepare
 from leukosr.data.splits import SPLITS, check_claims, study_roles
 from leukosr.data.splits.shares import Candidate, candidates
+from leukosr.data.splits.suited import not_followed, suited
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.pilot import assumed
 from leukosr.evaluate.arms.plan import Question, Size, plan
@@ -179,8 +180,9 @@ def own_study(folder: str, added: Added, *, classifies: bool = True) -> OwnStudy
     folders = Folders(root=f"datasets/{folder}", train=train, test=test, reference=None, classes=None)
     found = {item.path: item for item in find_images(folders, classifies)}
     good = [Checked(found[each.file.path], each.width, each.height) for each in added.good if each.file.path in found]
-    items, refused = candidates(good, added.sources), list[str]()
-    for protocol in _protocols(items):
+    items = candidates(good, added.sources)
+    refused = not_followed(items)
+    for protocol in suited(items):
         text = _text(folder, folders, items, protocol, classifies)
         params = composed(study_name(folder), text)
         try:
@@ -191,16 +193,6 @@ def own_study(folder: str, added: Added, *, classifies: bool = True) -> OwnStudy
         unused, alike = unused_folders(folders, found.values()), folders_of_all(Path(folders.root), found.values())
         return OwnStudy(params, text, rows, first, _sizes(items), refused, unused, alike)
     raise LeukoError(refused[-1])
-
-
-def _protocols(items: Sequence[Candidate]) -> Iterator[str]:
-    """The protocols that suit the images, the strictest first."""
-    if {"train", "test"} <= {item.part for item in items}:
-        yield "official"
-    if all(item.source for item in items):
-        yield "source_disjoint"
-        yield "patient_disjoint"  # sources may show several classes
-    yield "random_80_10_10"
 
 
 def _text(folder: str, folders: Folders, items: Sequence[Candidate], protocol: str, classifies: bool) -> str:

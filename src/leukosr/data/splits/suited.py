@@ -1,0 +1,29 @@
+"""Which protocols suit a set that somebody brought."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from leukosr.data.splits.shares import Candidate
+
+NEEDED = ("train", "test")  # the parts that `official` follows
+
+
+def suited(items: Sequence[Candidate]) -> Iterator[str]:
+    """The protocols that suit the images, the strictest first."""
+    if {item.part for item in items}.issuperset(NEEDED):
+        yield "official"
+    if all(item.source for item in items):
+        yield "source_disjoint"
+        yield "patient_disjoint"  # sources may show several classes
+    yield "random_80_10_10"
+
+
+def not_followed(items: Sequence[Candidate]) -> list[str]:
+    """Why the parts of a set are not kept, in a sentence, where it has some of those needed; else nothing."""
+    parts = {item.part for item in items} - {"all", "reference"}
+    missing = [part for part in NEEDED if part not in parts]
+    if not parts or not missing:
+        return []
+    found = " and ".join(sorted(parts))
+    return [f"official: the set has parts for {found} but none for {' or '.join(missing)}, so they are not followed"]
