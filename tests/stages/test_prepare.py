@@ -101,3 +101,13 @@ def test_sources_that_the_study_finds_are_read_under_protocols_that_do_not_need_
     manifest = read_manifest(Path("out/manifest.csv"))
     assert len({row.source for row in manifest if row.source}) == 20
     assert {row.id: row.role(protocol) for row in manifest} == roles, "they change no role"
+
+
+def test_labels_that_contradict_folders_are_told(made: Callable[..., str]) -> None:
+    rows = [f"{name},{'A' if name == IMAGES[-1] else name[0]},test" for name in IMAGES]
+    Path("set/split.csv").write_text("path,label,split\n" + "\n".join(rows) + "\n")
+    said = made([], "paper")
+    assert (
+        f"prepare: 1 image lies in the folder of another class than split.csv says, which counts ({IMAGES[-1]}: A)"
+        in said
+    )

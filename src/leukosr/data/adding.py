@@ -25,6 +25,7 @@ from leukosr.data.catalogue import (
     loose_images,
     unusable,
 )
+from leukosr.data.contradictions import other_than_folders
 from leukosr.data.mask_files import FoundMasks, beside_images, find_masks
 from leukosr.data.parts import refuse_folder_around
 from leukosr.data.sources import NAME as SOURCES
@@ -105,6 +106,7 @@ def _checked(
         raise unusable(rejected, path, "add --leave-out")
     if empty := _empty_folders(path):
         facts = (*facts, f"empty folders, which are not used: {listed(empty)}")
+    facts = (*facts, *other_than_folders([image.file for image in good]))
     return good, rejected, masks, facts
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from leukosr.config import Prepare
 from leukosr.data.catalogue import Rejected, check_images, find_images, unusable, unused_folders
+from leukosr.data.contradictions import other_than_folders
 from leukosr.data.manifest import make_rows, write_manifest, write_rejected
 from leukosr.data.mask_files import masks_of
 from leukosr.data.separation import refuse_trained_tests
@@ -51,7 +52,7 @@ def run(context: Context) -> None:
     # a study that neither finds nor needs sources must not stop at the table of another set, left by an edited root
     used = bool(params.provenance) or settings.pool is not None or keeps_apart
     sources = read_sources(root, good, Path(settings.sources) if used else None, settings.source_pattern)
-    for note in sources.notes:
+    for note in (*sources.notes, *other_than_folders([image.file for image in good])):
         console.print(f"prepare: {note}")
     items = candidates(good, sources.by_image, masks_of(root, good))
     rows = make_rows(items, study_roles(items, settings, study.seed, study.protocols, study.classifies))

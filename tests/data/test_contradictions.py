@@ -1,0 +1,36 @@
+"""Labels of split.csv against the folders of images."""
+
+from __future__ import annotations
+
+import pytest
+
+from leukosr.data.catalogue import SetFile
+from leukosr.data.contradictions import other_than_folders
+
+
+def files(*rows: tuple[str, str]) -> list[SetFile]:
+    return [SetFile(path, label, "train") for path, label in rows]
+
+
+def test_an_image_in_the_folder_of_another_class_is_told() -> None:
+    found = other_than_folders(files(("eos/1.png", "lym"), ("eos/2.png", "eos"), ("lym/3.png", "lym")))
+    assert found == ["1 image lies in the folder of another class than split.csv says, which counts (eos/1.png: lym)"]
+
+
+def test_only_the_first_are_named() -> None:
+    (found,) = other_than_folders(files(*((f"eos/{n}.png", "lym") for n in range(5)), ("eos/9.png", "eos")))
+    assert found.startswith("5 images lie in") and found.endswith("eos/2.png: lym and 2 more)")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [("EOS/1.png", "eos"), ("Lym/2.png", "lym")],
+        [("train/eos/1.png", "eos"), ("test/lym/2.png", "lym")],
+        [("cells/1.png", "eos"), ("cells/2.png", "lym")],
+        [("1.png", "eos"), ("2.png", "lym")],
+        [("slides/1.png", "")],
+    ],
+)
+def test_other_folders_contradict_nothing(rows: list[tuple[str, str]]) -> None:
+    assert other_than_folders(files(*rows)) == []
