@@ -74,6 +74,10 @@ def parts(source: Path) -> None:
     draw(source, {"Train/a": 9, "Train/b": 8, "TEST/a": 3, "TEST/b": 4, "TEST_SIMPLE/a": 1})
 
 
+def three_parts(source: Path) -> None:
+    draw(source, {f"{part}/{name}": n for part, n in (("train", 8), ("valid", 4), ("test", 3)) for name in "ab"})
+
+
 def sources(source: Path) -> None:
     draw(source, {"a": 20, "b": 20})
     rows = [f"{name}/{number}.png,{name}{number // 2}" for name in "ab" for number in range(20)]
@@ -137,6 +141,13 @@ def table_without_test(source: Path) -> None:
         ),
         (class_folders, "random_80_10_10", "1 # é 30, no 60", "1 # é 3 (3), no 6 (4)", "9 of 9 test"),
         (parts, "official", "a 12, b 12", "a 3 (3), b 4 (4)", "not used: TEST_SIMPLE"),
+        (
+            three_parts,
+            "official",
+            "a 15, b 15",
+            "a 3 (3), b 3 (3)",
+            "split.csv was written by the folders test, train, valid",
+        ),
         (sources, "source_disjoint", "a 20, b 20", "a 4 (4), b 4 (4)", "with 4 test sources and 4 comparisons no diff"),
         (few_sources, "patient_disjoint", "a 12, b 12", "a 4 (4), b 4 (4)", "not under source_disjoint: class a has 3"),
         (

@@ -19,6 +19,7 @@ from leukosr.data.manifest import Row, is_tested, make_rows
 from leukosr.data.parts import are_parts, part_folders
 from leukosr.data.separation import refuse_trained_tests, trained_sources
 from leukosr.data.settings import Folders, Prepare
+from leukosr.data.split_table import NAME as SPLIT
 from leukosr.data.splits import SPLITS, check_claims, study_roles
 from leukosr.data.splits.shares import Candidate, candidates
 from leukosr.data.splits.suited import not_followed, suited
@@ -176,7 +177,8 @@ def own_study(folder: str, added: Added, *, classifies: bool = True) -> OwnStudy
     (random_80_10_10). Raises LeukoError where `prepare` would refuse the images, and Uncomposed outside a clone of
     LeukoSR.
     """
-    train, test = part_folders(Path("datasets", folder)) or (None, None)
+    root = Path("datasets", folder)
+    train, test = (not (root / SPLIT).exists() and part_folders(root)) or (None, None)
     folders = Folders(root=f"datasets/{folder}", train=train, test=test, reference=None, classes=None)
     found = {item.path: item for item in find_images(folders, classifies)}
     good = [Checked(found[each.file.path], each.width, each.height) for each in added.good if each.file.path in found]

@@ -27,11 +27,11 @@ from leukosr.data.catalogue import (
 )
 from leukosr.data.contradictions import other_than_folders
 from leukosr.data.mask_files import FoundMasks, beside_images, find_masks
-from leukosr.data.parts import refuse_folder_around
+from leukosr.data.parts import refuse_folder_around, with_validation
 from leukosr.data.sources import NAME as SOURCES
 from leukosr.data.sources import read_sources
 from leukosr.data.split_table import NAME as SPLIT
-from leukosr.data.split_table import copy_split
+from leukosr.data.split_table import copy_split, split_by_folders
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
@@ -41,7 +41,7 @@ from leukosr.images.listing import left_by_system, list_files
 from leukosr.images.reading import inspect_image
 from leukosr.project import project_root, run_dvc
 from leukosr.quoting import listed, require_folder
-from leukosr.tables import one_spelling
+from leukosr.tables import one_spelling, write_frame
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,8 @@ def adding(name: str, path: Path, *, leave_out: bool, classes: bool = True) -> I
 
     The body runs in the project's root with the copies in their place; an error in it undoes them.
     Without `classes` images may lie in any folders, or directly in this one. A split.csv comes without the rows of
-    files that are left out: `prepare` refuses rows without a file. The mask of a/1.jpg is masks/a/1.png, or a/1.png
+    files that are left out: `prepare` refuses rows without a file. One is written where training, validation and test
+    folders hold the class folders. The mask of a/1.jpg is masks/a/1.png, or a/1.png
     itself where that is not RGB, and becomes the former. The notes say what a folder of BreakHis holds and lacks.
     Raises LeukoError when an image cannot be used or a mask has no image (unless `leave_out`), when a mask is
     damaged, when the folder has no class folders (unless it needs none), or when datasets/NAME or its .dvc file
@@ -82,7 +83,7 @@ def adding(name: str, path: Path, *, leave_out: bool, classes: bool = True) -> I
         sources = read_sources(path, good)  # refuse a table of other names before anything is copied
         with _undone(target):
             split_rows = _copy(path, target, {image.file.path for image in good}, masks.of)
-            notes = (*facts, *sources.notes, *masks.notes)
+            notes = (*facts, *sources.notes, *masks.notes, *(_write_split(target, good) if classes else ()))
             yield Added(len(good), rejected, split_rows, len(masks.of), notes, good, sources.by_image)
             run_dvc("add", str(target))
 
@@ -120,6 +121,16 @@ def _copy(path: Path, target: Path, kept: set[str], masks: Mapping[str, Path]) -
         if (path / SOURCES).is_file():
             shutil.copyfile(path / SOURCES, folder / SOURCES)
         return copy_split(path, folder, kept) if (path / SPLIT).is_file() else 0
+
+
+def _write_split(target: Path, good: Sequence[Checked]) -> tuple[str, ...]:
+    """Write split.csv where a validation folder lies beside a training and a test folder: these two alone need none."""
+    folders = None if (target / SPLIT).exists() else with_validation(target)
+    table = split_by_folders(folders, [image.file.path for image in good]) if folders else None
+    if folders is None or table is None:
+        return ()
+    write_frame(target / SPLIT, table)
+    return (f"{target / SPLIT} was written by the folders {', '.join(sorted(folders))}",)
 
 
 def _refuse_known(target: Path) -> None:

@@ -33,6 +33,16 @@ def _parts(names: Sequence[str]) -> dict[str, str]:
     return {name: match[1].lower() for name in sorted(names, key=len) if (match := _PART.fullmatch(name))}
 
 
+def with_validation(root: Path) -> dict[str, str] | None:
+    """The part that each folder is, by their names, where a set is a training, a validation and a test folder; or None.
+
+    masks/ beside them does not count.
+    """
+    names = [name for name in subfolders(root) if name != "masks"]
+    parts = _parts(names)
+    return parts if len(names) == 3 and sorted(parts.values()) == ["test", "train", "val"] else None
+
+
 def are_parts(names: Sequence[str]) -> bool:
     """Whether all these folders are parts of a set by their names."""
     return len(_parts(names)) == len(names)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Container
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from leukosr.data.paths import find_file, stays_below
 from leukosr.errors import LeukoError
 from leukosr.quoting import short
 from leukosr.tables import read_table, write_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NAME = "split.csv"
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -65,3 +69,20 @@ def copy_split(root: Path, target: Path, kept: Container[str]) -> int:
     else:
         write_frame(target / NAME, table[kept_rows])
     return kept_rows.count(False)
+
+
+def split_by_folders(folders: Mapping[str, str], images: Iterable[str]) -> pd.DataFrame | None:
+    """The `split.csv` of a set that is a training, a validation and a test folder, each with class folders.
+
+    `folders` says which part each is; `images` are paths with slashes. None where an image lies in no class folder, or
+    in one that is hidden from `prepare` by its underscore.
+    """
+    import pandas as pd
+
+    rows = []
+    for image in sorted(images):
+        part, *inner = PurePosixPath(image).parts
+        if part not in folders or len(inner) < 2 or any(name.startswith("_") for name in inner[:-1]):
+            return None
+        rows.append((image, inner[0], folders[part]))
+    return pd.DataFrame(rows, columns=["path", "label", "split"])
