@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -104,6 +105,38 @@ def test_a_partial_folder_is_completed_later_but_a_whole_one_never_shrinks(
     assert sorted(path for path in ROOT.rglob("*")) == before
 
 
+@pytest.fixture
+def manifest(files: list[PublishedFile], tmp_path: Path) -> Path:
+    """A study had three of the eight files."""
+    table = tmp_path / "manifest.csv"
+    table.write_text("id,path\n" + "".join(f"{file.path[:-4]},{file.path}\n" for file in files[1:4]))
+    return table
+
+
+def test_only_the_images_of_a_published_study_come(
+    files: list[PublishedFile], repository: tuple[str, str], manifest: Path, tmp_path: Path
+) -> None:
+    done = fetch_pbc(None, manifest, url=repository[0], commit=repository[1])
+    assert done.sentence.startswith("3 files in datasets/pbc, each with its published MD5: train whole (2)")
+    assert [row[0] for row in read_own_rows(ROOT / "split.csv")[1:]] == [file.path for file in files[1:4]]
+    assert sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.jpg")) == [f.path for f in files[1:4]]
+    shutil.rmtree(ROOT)
+    said = fetch("pbc", laid_out(tmp_path / "part", files[2:], as_repository=False), manifest)
+    assert said == (
+        "2 files in datasets/pbc, each with its published MD5: train whole (2); test 0 of 1, 1 missing; 4 other files "
+        "there were not taken"
+    )
+
+
+def test_a_manifest_of_another_set_is_refused(files: list[PublishedFile], manifest: Path, tmp_path: Path) -> None:
+    manifest.write_text(manifest.read_text() + "b,TRAIN/b.jpg\n")
+    with pytest.raises(LeukoError, match=r"names 1 file that is not of PBC \(TRAIN/b.jpg\): name the manifest.csv"):
+        fetch("pbc", laid_out(tmp_path / "source", files, as_repository=False), manifest)
+    with pytest.raises(LeukoError, match="--only is for pbc"):
+        fetch("bccd", None, manifest)
+    assert not ROOT.exists()
+
+
 def test_a_changed_byte_is_found_and_nothing_is_left_behind(files: list[PublishedFile], tmp_path: Path) -> None:
     source = laid_out(tmp_path / "source", files, as_repository=False)
     (source / files[4].path).write_bytes(b"another")
@@ -120,7 +153,7 @@ def test_a_folder_of_other_things_is_refused(files: list[PublishedFile], tmp_pat
 def test_the_folders_of_the_five_classes_come_from_the_commit(
     files: list[PublishedFile], repository: tuple[str, str]
 ) -> None:
-    done = fetch_pbc(None, *repository)
+    done = fetch_pbc(None, url=repository[0], commit=repository[1])
     assert done.brought == done.published
     assert sorted(path.name for path in ROOT.iterdir()) == [*sorted(PARTS), "split.csv"]
     assert [path.name for path in ROOT.parent.iterdir()] == ["pbc"]
@@ -129,7 +162,7 @@ def test_the_folders_of_the_five_classes_come_from_the_commit(
 def test_a_repository_that_lacks_files_is_refused(files: list[PublishedFile], repository: tuple[str, str]) -> None:
     files.append(PublishedFile("basophil/9.jpg", "train", "0" * 32))
     with pytest.raises(LeukoError, match="holds 8 of the 9 files"):
-        fetch_pbc(None, *repository)
+        fetch_pbc(None, url=repository[0], commit=repository[1])
     assert not ROOT.exists()
 
 
@@ -140,7 +173,7 @@ def test_without_the_internet_or_the_commit_one_sentence_says_what_to_do(
     url, commit = repository
     url, commit = ("https://127.0.0.1:9/none.git", commit) if wrong == "url" else (url, "0" * 40)
     with pytest.raises(LeukoError, match=r"could not be reached, or lacks the commit .*--from PATH") as error:
-        fetch_pbc(None, url, commit)
+        fetch_pbc(None, url=url, commit=commit)
     assert "\n" not in str(error.value)
     assert list(ROOT.parent.iterdir()) == []
 

@@ -143,11 +143,15 @@ def data_fetch(
             "--from", metavar="FOLDER", help="A folder already on disk, instead of a download; of PBC it may be a part."
         ),
     ] = None,
+    only: Annotated[
+        Path | None,
+        typer.Option(metavar="TABLE", help="Of PBC only the images that this manifest.csv of a published study names."),
+    ] = None,
 ) -> None:
     """Fetch BCCD into data/, or PBC into datasets/pbc, and check it against the published hashes."""
     from leukosr.data.fetch import fetch
 
-    console.print(f"data fetch {name}: {fetch(name, source)}")
+    console.print(f"data fetch {name}: {fetch(name, source, only)}")
 
 
 def data_add(

@@ -23,22 +23,26 @@ POINTER = Path("data.dvc")
 FETCHED = {"bccd": "TRAIN, TEST and TEST_SIMPLE", "pbc": "the class folders"}  # by name: what a folder on disk holds
 
 
-def fetch(name: str, source: Path | None) -> str:
+def fetch(name: str, source: Path | None, only: Path | None = None) -> str:
     """Fetch a set that the project knows by name, from its public repository or from a folder on disk.
 
     BCCD comes into data/ and must have the hash that data.dvc holds; PBC comes into datasets/pbc, each file by its hash
-    (data/pbc.py). Returns what came, in words. Raises LeukoError otherwise, or where files of the target would be lost;
-    the target stays as it was.
+    (data/pbc.py), of which a manifest.csv chooses some (`only`). Returns what came, in words. Raises LeukoError
+    otherwise, or where files of the target would be lost; the target stays as it was.
     """
     if name not in FETCHED:
         raise LeukoError(
             f"data fetch knows {' and '.join(FETCHED)}, not '{name}'; any folder comes in by `leukosr data add`"
         )
+    if only is not None:
+        if name != "pbc":
+            raise LeukoError(f"--only is for pbc: of {name} everything comes, or nothing")
+        only = only.absolute()
     if source is not None:
         source = require_folder(source, f"name the folder that holds {FETCHED[name]} with --from").absolute()
     with contextlib.chdir(project_root()):
         if name == "pbc":
-            brought = fetch_pbc(source)
+            brought = fetch_pbc(source, only)
             run_dvc("add", str(ROOT))
             return brought.sentence
         return f"{_fetch_bccd(source)} files in data/, hash as in data.dvc"

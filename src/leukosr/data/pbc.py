@@ -25,7 +25,7 @@ from leukosr.errors import LeukoError
 from leukosr.files import explained_os_errors, new_folder
 from leukosr.outputs import files_below
 from leukosr.quoting import counted, listed, short
-from leukosr.tables import write_table
+from leukosr.tables import read_table, write_table
 
 ROOT = Path("datasets/pbc")
 URL = "https://github.com/kylewang1999/PBC_dataset"
@@ -55,7 +55,7 @@ class PublishedFile:
 
 @dataclass(frozen=True)
 class Assembled:
-    """How many files of each part were brought and published, and how many files of the source are not of the set."""
+    """How many files of each part were brought and published, and how many files of the source were not taken."""
 
     brought: Counter[str]
     published: Counter[str]
@@ -70,8 +70,9 @@ class Assembled:
             else f"{part} {self.brought[part]} of {total}, {total - self.brought[part]} missing"
             for part in PARTS
             for total in [self.published[part]]
+            if total
         ]
-        ignored = f"; {self.others} other files there are not of the set" if self.others else ""
+        ignored = f"; {self.others} other files there were not taken" if self.others else ""
         files = counted(self.brought.total(), "file")
         return f"{files} in {ROOT}, each with its published MD5: {'; '.join(words)}{ignored}"
 
@@ -82,19 +83,21 @@ def published_files() -> list[PublishedFile]:
     return [PublishedFile(*line.split(",")) for line in text.splitlines()[1:]]
 
 
-def fetch_pbc(source: Path | None, url: str = URL, commit: str = COMMIT) -> Assembled:
+def fetch_pbc(source: Path | None, only: Path | None = None, *, url: str = URL, commit: str = COMMIT) -> Assembled:
     """Assemble the class folders and split.csv in datasets/pbc.
 
     From the public repository, of which every file must come, or from a folder on disk, laid out as datasets/pbc or as
-    the repository, which may lack some. Raises LeukoError for a damaged file, a source without any, and where
-    datasets/pbc holds files that would be lost; then it stays as it was.
+    the repository, which may lack some. `only`: the manifest.csv of a study that had a part of the set; no other file
+    comes. Raises LeukoError for a damaged file, a source without any, a manifest of another set, and where datasets/pbc
+    holds files that would be lost; then it stays as it was.
     """
+    published = published_files() if only is None else _named(only)
     if source is not None:
-        return _assemble(source, whole=False)
+        return _assemble(source, published, whole=False)
     ROOT.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=ROOT.parent, prefix=".pbc-") as clone:
         _check_out(Path(clone), url, commit)
-        return _assemble(Path(clone), whole=True)
+        return _assemble(Path(clone), published, whole=True)
 
 
 def _check_out(clone: Path, url: str, commit: str) -> None:
@@ -125,8 +128,19 @@ def _check_out(clone: Path, url: str, commit: str) -> None:
             )
 
 
-def _assemble(source: Path, *, whole: bool) -> Assembled:
-    published = published_files()
+def _named(manifest: Path) -> list[PublishedFile]:
+    """The published files that a manifest names."""
+    names = set(read_table(manifest, ("path",), "the manifest.csv of a study (path)")["path"])
+    found = [file for file in published_files() if file.path in names]
+    if others := sorted(names - {file.path for file in found}):
+        raise LeukoError(
+            f"{manifest} names {counted(len(others), 'file')} that {'is' if len(others) == 1 else 'are'} not of PBC "
+            f"({listed(others, 3)}): name the manifest.csv of a study of PBC"
+        )
+    return found
+
+
+def _assemble(source: Path, published: Sequence[PublishedFile], *, whole: bool) -> Assembled:
     found = {file: path for file in published if (path := _found(source, file)) is not None}
     if whole and len(found) < len(published):
         raise LeukoError(
