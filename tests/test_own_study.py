@@ -193,6 +193,41 @@ def test_a_study_is_written_by_what_the_set_holds_and_can_be_prepared(
     assert ("one source too few: class a is tested on one" in result.output) == (brings in (one_tested, few_sources))
 
 
+@pytest.mark.parametrize("brings", [class_folders, parts, three_parts, table, patients])
+def test_a_set_gets_the_same_study_later(project: Path, brings: Brings) -> None:
+    source = project.parent / "set"
+    brings(source)
+    assert add("first", source, "--study").exit_code == 0
+    result = add("later", source)
+    assert "next: `leukosr data study later`, or write" in result.output.replace("\n", " ")
+    made = CliRunner().invoke(app, ["data", "study", "later"])
+    assert made.exit_code == 0 and "next: dvc exp run -S study=later" in made.output, made.output
+    first, later = ((project / f"conf/study/{name}.yaml").read_text() for name in ("first", "later"))
+    assert first.replace("first", "later") == later
+    again = CliRunner().invoke(app, ["data", "study", "later"])
+    assert "later.yaml exists already: remove it" in str(again.exception)
+
+
+def test_a_set_without_classes_gets_its_study_later(project: Path) -> None:
+    result = add("crops", draw(project.parent / "set", {".": 12}), "--no-classes")
+    assert "`leukosr data study crops --no-classes`" in result.output.replace("\n", " ")
+    made = CliRunner().invoke(app, ["data", "study", "crops", "--no-classes"])
+    assert made.exit_code == 0 and "data study crops: 12 images in datasets/crops\n" in made.output
+    assert composed(project, "crops").study.measures == ["image_quality"]
+
+
+@pytest.mark.parametrize(
+    ("pointer", "remedy"), [(True, "dvc checkout datasets/mine.dvc"), (False, "data add mine PATH")]
+)
+def test_a_set_that_is_not_here_gets_no_study(project: Path, pointer: bool, remedy: str) -> None:
+    if pointer:
+        (project / "datasets").mkdir()
+        (project / "datasets/mine.dvc").touch()
+    result = CliRunner().invoke(app, ["data", "study", "mine"])
+    assert isinstance(result.exception, LeukoError) and remedy in str(result.exception)
+    assert not (project / "conf/study/mine.yaml").exists()
+
+
 def test_images_without_classes_get_a_study_of_image_quality(project: Path) -> None:
     result = add("crops", draw(project.parent / "set", {".": 12}), "--no-classes", "--study")
     assert result.exit_code == 0 and "images 1 (1)\n" in result.output

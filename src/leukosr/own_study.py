@@ -39,7 +39,7 @@ BUDGET = "smoke"  # of the first run
 
 TEXT = """\
 # @package _global_
-# Written by `leukosr data add {folder} --study` by what it found; change what you like (docs/studies.md).
+# Written by LeukoSR for the images in datasets/{folder}; change what you like (docs/studies.md).
 defaults:
   - /degrade: capstone_gaussian   # or second_order, bicubic
   - /arms: [raw, bicubic, srgan, real_esrgan, ground_truth]
@@ -166,7 +166,7 @@ def study_file(study: str) -> Path:
 def refuse_known_study(study: str) -> None:
     """Raise LeukoError where there is a study of that name."""
     if study_file(study).exists():
-        raise LeukoError(f"{study_file(study)} exists already: choose another name, or leave out --study")
+        raise LeukoError(f"{study_file(study)} exists already: remove it, or choose another name")
 
 
 def own_study(folder: str, added: Added, *, classifies: bool = True) -> OwnStudy:

@@ -79,6 +79,7 @@ GROUPS: dict[str, tuple[str, dict[Callable[..., None], str]]] = {
         {
             images.data_fetch: "bccd",
             images.data_add: "mine /path/to/folder --study",
+            images.data_study: "mine",
             images.data_tiles: "slides/ --out tiles --height 456 --width 700",
             images.data_shift: "datasets/pbc_parts other_laboratory/ --out shifted",
         },

@@ -188,6 +188,7 @@ def data_add(
                 errors.print(f"{said}: {error}")
         if proposed is not None and study:
             proposed.write()
+    _print_notes(added)
     _print_added(name, added, "" if proposed is None else proposed.classes)
     if proposed is not None and study:
         for sentence in proposed.sentences():
@@ -198,14 +199,42 @@ def data_add(
     parts = "" if proposed is None else parts_text(proposed.params.prepare)
     file = study_file(study_name(name))
     console.print(f"to keep it: git add datasets/{name}.dvc")
-    console.print(f"next: write {file} with prepare.root datasets/{name}{parts} (docs/studies.md, Your own images)")
+    options = " --no-classes" if no_classes else ""
+    console.print(
+        f"next: `leukosr data study {name}{options}`, or write {file} with prepare.root datasets/{name}{parts} "
+        "(docs/studies.md, Your own images)"
+    )
 
 
-def _print_added(name: str, added: Added, classes: str) -> None:
+def data_study(
+    name: Annotated[str, typer.Argument(help="The name below datasets/.")],
+    no_classes: Annotated[bool, typer.Option("--no-classes", help="The images have no class.")] = False,
+) -> None:
+    """Write conf/study/NAME.yaml for a set that was added, and say what its test images can show."""
+    from leukosr.data.adding import already_added
+    from leukosr.own_study import own_study, refuse_known_study, study_name
+    from leukosr.project import at_project_root
+
+    with at_project_root():
+        refuse_known_study(study_name(name))
+        added = already_added(name, classes=not no_classes)
+        _print_notes(added)
+        proposed = own_study(name, added, classifies=not no_classes)
+        proposed.write()
+    classes = f" ({proposed.classes})" if proposed.classes else ""
+    console.print(f"data study {name}: {counted(added.images, 'image')} in datasets/{name}{classes}")
+    for sentence in proposed.sentences():
+        console.print(sentence)
+
+
+def _print_notes(added: Added) -> None:
     for item in added.left_out:
         errors.print(f"left out: {item.path} {item.reason}")
     for note in added.notes:
         errors.print(note)
+
+
+def _print_added(name: str, added: Added, classes: str) -> None:
     rows = f", {counted(added.split_rows, 'row')} of theirs taken out of split.csv" if added.split_rows else ""
     masks = f" with {counted(added.masks, 'mask')}" if added.masks else ""
     brought = f"{counted(added.images, 'image')}{masks} in datasets/{name}{classes and f' ({classes})'}"

@@ -88,6 +88,22 @@ def adding(name: str, path: Path, *, leave_out: bool, classes: bool = True) -> I
             run_dvc("add", str(target))
 
 
+def already_added(name: str, *, classes: bool = True) -> Added:
+    """Check every image of datasets/NAME in the current folder, as `adding` does, and change nothing.
+
+    Raises LeukoError where there is no such set, or an image of it cannot be used.
+    """
+    target = Path("datasets") / name
+    if not target.is_dir():
+        known = _pointer_of(target).exists()
+        remedy = f"dvc checkout {_pointer_of(target)}" if known else f"leukosr data add {name} PATH --study"
+        raise LeukoError(f"{target} does not exist: run `{remedy}`")
+    good, rejected, masks, facts = _checked(target, leave_out=False, classes=classes)
+    sources = read_sources(target, good)
+    notes = (*facts, *sources.notes, *masks.notes)
+    return Added(len(good), rejected, 0, len(masks.of), notes, good, sources.by_image)
+
+
 def _checked(
     path: Path, leave_out: bool, classes: bool
 ) -> tuple[list[Checked], list[Rejected], FoundMasks, tuple[str, ...]]:
