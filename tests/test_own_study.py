@@ -335,12 +335,13 @@ def test_a_class_in_two_spellings_is_refused(
     assert not Path("datasets/own").exists()
 
 
-def test_a_folder_around_the_class_folders_is_told(project: Path, tmp_path: Path) -> None:
-    draw(tmp_path / "download/archive", {"dark": 2, "light": 2})
+@pytest.mark.parametrize("inner", ["archive", "archive/images/cells"])
+def test_a_folder_around_the_class_folders_is_told(project: Path, tmp_path: Path, inner: str) -> None:
+    draw(tmp_path / "download" / inner, {"dark": 2, "light": 2})
     (tmp_path / "download/masks").mkdir()
     done = add("mine", tmp_path / "download")
     said = (
-        f"only the folder archive, with dark, light in it: if those are the classes, name {tmp_path}/download/archive"
+        f"only the folder {inner}, with dark, light in it: if those are the classes, name {tmp_path}/download/{inner};"
     )
     assert done.exit_code == 1 and said in str(done.exception)
-    assert add("mine", tmp_path / "download/archive").exit_code == 0
+    assert add("mine", tmp_path / "download" / inner).exit_code == 0

@@ -68,16 +68,18 @@ def refuse_parts(folder: Path, names: Sequence[str]) -> None:
 
 
 def refuse_folder_around(folder: Path, otherwise: str) -> None:
-    """Raise LeukoError where `folder` holds one folder alone, in which the class folders seem to lie.
+    """Raise LeukoError where `folder` holds one folder alone, in which the class folders seem to lie, at any depth.
 
     masks/ and folders that begin with _ do not count. `otherwise`: what to do where they are not the classes.
     """
-    names = _possible_classes(folder)
-    inner = _possible_classes(folder / names[0]) if len(names) == 1 else []
-    if len(inner) > 1:
+    around, names = folder, _possible_classes(folder)
+    while len(names) == 1:
+        around = around / names[0]
+        names = _possible_classes(around)
+    if around != folder and names:
         raise LeukoError(
-            f"{folder} holds only the folder {names[0]}, with {listed(inner, 5)} in it: if those are the classes, name "
-            f"{folder / names[0]}; {otherwise}"
+            f"{folder} holds only the folder {around.relative_to(folder).as_posix()}, with {listed(names, 5)} in it: "
+            f"if those are the classes, name {around}; {otherwise}"
         )
 
 
