@@ -69,7 +69,7 @@ def rewritten(out: Path, *files: str) -> None:
                 temporary.write_text("new")
 
 
-def test_files_that_an_earlier_run_left_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_that_an_earlier_run_left_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     rewritten(out, "1.png", "2.png", "3.png")
     rewritten(out, "1.png", "2.png", "3.png")
@@ -79,7 +79,10 @@ def test_files_that_an_earlier_run_left_are_told(tmp_path: Path, capsys: pytest.
     assert results(out).keys() == {"1.png", "2.png", "3.png", "4.png"}
     with pytest.raises(ValueError, match="stopped"), claimed(out, "enhance"):
         raise ValueError("stopped")
-    assert capsys.readouterr().err == "", "of a command that failed nobody reads on"
+    assert capsys.readouterr().err == "", "the error is enough"
+    with claimed(out, "enhance", adds=True):
+        (out / "5.png").write_text("new")
+    assert capsys.readouterr().err == ""
 
 
 def test_a_folder_that_is_replaced_holds_nothing_earlier(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

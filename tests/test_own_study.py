@@ -137,7 +137,7 @@ def table_without_test(source: Path) -> None:
             "random_80_10_10",
             "a 12, b 12",
             "a 1 (1), b 1 (1)",
-            "not under official: the set has parts for train and val but none for test, so they are not followed",
+            "not under official: the set has parts for train and val but none for test, so this split is ignored",
         ),
         (class_folders, "random_80_10_10", "1 # é 30, no 60", "1 # é 3 (3), no 6 (4)", "9 of 9 test"),
         (parts, "official", "a 12, b 12", "a 3 (3), b 4 (4)", "not used: TEST_SIMPLE"),
@@ -146,7 +146,7 @@ def table_without_test(source: Path) -> None:
             "official",
             "a 15, b 15",
             "a 3 (3), b 3 (3)",
-            "split.csv was written by the folders test, train, valid",
+            "split.csv was written from the folders test, train, valid",
         ),
         (sources, "source_disjoint", "a 20, b 20", "a 4 (4), b 4 (4)", "with 4 test sources and 4 comparisons no diff"),
         (few_sources, "patient_disjoint", "a 12, b 12", "a 4 (4), b 4 (4)", "not under source_disjoint: class a has 3"),
@@ -200,17 +200,62 @@ def test_a_set_gets_the_same_study_later(project: Path, brings: Brings) -> None:
     assert add("first", source, "--study").exit_code == 0
     result = add("later", source)
     assert "next: `leukosr data study later`, or write" in result.output.replace("\n", " ")
+    (project / "datasets/later.dvc").touch()
     made = CliRunner().invoke(app, ["data", "study", "later"])
     assert made.exit_code == 0 and "next: dvc exp run -S study=later" in made.output, made.output
     first, later = ((project / f"conf/study/{name}.yaml").read_text() for name in ("first", "later"))
     assert first.replace("first", "later") == later
     again = CliRunner().invoke(app, ["data", "study", "later"])
-    assert "later.yaml exists already: remove it" in str(again.exception)
+    assert "later.yaml exists already: move it away" in str(again.exception)
+
+
+@pytest.mark.parametrize(
+    ("valid", "said"),
+    [
+        ({"valid/c": 4, "valid/a": 4}, "not used: valid"),
+        ({"valid/A": 4, "valid/b": 4}, "not used: valid"),
+        ({"valid/u\u0308": 4}, "not used: valid"),
+    ],
+)
+def test_a_validation_folder_of_other_classes_leaves_the_parts_as_they_were(
+    project: Path, valid: dict[str, int], said: str
+) -> None:
+    draw(project.parent / "set", {f"{part}/{name}": 6 for part in ("train", "test") for name in "ab"} | valid)
+    result = add("mine", project.parent / "set", "--study")
+    assert result.exit_code == 0 and said in result.output and "protocol official" in result.output, result.output
+    assert not (project / "datasets/mine/split.csv").exists()
+
+
+def test_names_in_two_unicode_forms_get_no_split(project: Path) -> None:
+    names = ["e\u0301/\u00fc", "b"]
+    draw(project.parent / "set", {f"{part}/{name}": 6 for part in ("train", "test", "val") for name in names})
+    result = add("mine", project.parent / "set", "--study")
+    assert result.exit_code == 0 and "protocol official" in result.output, result.output
+    assert not (project / "datasets/mine/split.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("../hand", "cannot be the name"), ("hand/", "cannot be the name"), ("hand", "run `dvc add datasets/hand`")],
+)
+def test_a_folder_that_was_not_added_gets_no_study(project: Path, name: str, why: str) -> None:
+    draw(project / "datasets/hand", {"a": 12, "b": 12})
+    result = CliRunner().invoke(app, ["data", "study", name])
+    assert isinstance(result.exception, LeukoError) and why in str(result.exception)
+
+
+def test_a_damaged_image_of_a_set_is_named_with_what_can_be_done(project: Path) -> None:
+    draw(project / "datasets/hand", {"a": 12, "b": 12})
+    (project / "datasets/hand.dvc").touch()
+    (project / "datasets/hand/a/0.png").write_bytes(b"no image")
+    result = CliRunner().invoke(app, ["data", "study", "hand"])
+    assert "a/0.png" in str(result.exception) and "with prepare.bad_images: leave_out" in str(result.exception)
 
 
 def test_a_set_without_classes_gets_its_study_later(project: Path) -> None:
     result = add("crops", draw(project.parent / "set", {".": 12}), "--no-classes")
     assert "`leukosr data study crops --no-classes`" in result.output.replace("\n", " ")
+    (project / "datasets/crops.dvc").touch()
     made = CliRunner().invoke(app, ["data", "study", "crops", "--no-classes"])
     assert made.exit_code == 0 and "data study crops: 12 images in datasets/crops\n" in made.output
     assert composed(project, "crops").study.measures == ["image_quality"]

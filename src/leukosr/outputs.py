@@ -20,12 +20,12 @@ LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # what desktops l
 
 
 @contextmanager
-def claimed(out: Path, command: str, layout: Layout | None = None) -> Iterator[None]:
+def claimed(out: Path, command: str, layout: Layout | None = None, *, adds: bool = False) -> Iterator[None]:
     """Let `command` write into `out`, a new or empty folder or an earlier result of it, and mark what it wrote.
 
-    Files of an earlier run that this one does not write stay, and are told. Raises LeukoError, and nothing is touched,
-    where `out` is a link, a file, the project's folder or a parent of it, holds anything else, or belongs to DVC
-    (`layout`). Of several processes only the first checks and marks.
+    Files of an earlier run that this one does not write stay, and are reported unless the command `adds` to a folder.
+    Raises LeukoError, and nothing is touched, where `out` is a link, a file, the project's folder or a parent of it,
+    holds anything else, or belongs to DVC (`layout`). Of several processes only the first checks and marks.
     """
     if not is_first():
         yield
@@ -45,7 +45,8 @@ def claimed(out: Path, command: str, layout: Layout | None = None) -> Iterator[N
             (out / MARKER).unlink(missing_ok=True)
             if new and out.is_dir():
                 out.rmdir()
-    if left := [file for file, state in earlier.items() if _state(out / file) == state]:
+    left = [file for file, state in earlier.items() if _state(out / file) == state]
+    if left and not adds:
         say(visible(f"{out} also holds {counted(len(left), 'file')} of an earlier run ({listed(left, 3)})"))
 
 

@@ -163,10 +163,10 @@ def study_file(study: str) -> Path:
     return CONF / "study" / f"{study}.yaml"
 
 
-def refuse_known_study(study: str) -> None:
+def refuse_known_study(study: str, remedy: str = "choose another name, or leave out --study") -> None:
     """Raise LeukoError where there is a study of that name."""
     if study_file(study).exists():
-        raise LeukoError(f"{study_file(study)} exists already: remove it, or choose another name")
+        raise LeukoError(f"{study_file(study)} exists already: {remedy}")
 
 
 def own_study(folder: str, added: Added, *, classifies: bool = True) -> OwnStudy:

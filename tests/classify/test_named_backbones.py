@@ -19,7 +19,7 @@ from leukosr.errors import LeukoError
 
 DEMO = ("study=demo", "budget=smoke")
 STAGES = ("synthesize", "provenance", "prepare", "degrade", "train-sr --training srgan", "upscale --arm raw",
-          "quality --arm raw", "classify --experiment raw", "sweep", "report")  # fmt: skip
+          "extract --cells raw", "classify --experiment raw", "sweep")  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,9 @@ def test_the_key_of_an_unknown_network_is_named(compose_params: Callable[..., Pa
 
 
 @pytest.mark.parametrize("command", STAGES)
-def test_every_stage_refuses_an_unknown_network(compose_raw: Callable[..., Any], outside: Path, command: str) -> None:
+def test_every_stage_that_training_follows_refuses_an_unknown_network(
+    compose_raw: Callable[..., Any], outside: Path, command: str
+) -> None:
     Path("params.yaml").write_text(yaml.safe_dump(compose_raw(*DEMO, "classifier.backbone=resnet5")))
     result = CliRunner().invoke(app, command.split())
     assert "classifier.backbone: 'resnet5' is not a supported classifier" in str(result.exception), result.output

@@ -117,14 +117,14 @@ def test_only_the_images_of_a_published_study_come(
     files: list[PublishedFile], repository: tuple[str, str], manifest: Path, tmp_path: Path
 ) -> None:
     done = fetch_pbc(None, manifest, url=repository[0], commit=repository[1])
-    assert done.sentence.startswith("3 files in datasets/pbc, each with its published MD5: train whole (2)")
+    assert done.sentence.startswith("3 files in datasets/pbc, each with its published MD5: train all 2 named")
     assert [row[0] for row in read_own_rows(ROOT / "split.csv")[1:]] == [file.path for file in files[1:4]]
     assert sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.jpg")) == [f.path for f in files[1:4]]
     shutil.rmtree(ROOT)
     said = fetch("pbc", laid_out(tmp_path / "part", files[2:], as_repository=False), manifest)
     assert said == (
-        "2 files in datasets/pbc, each with its published MD5: train whole (2); test 0 of 1, 1 missing; 4 other files "
-        "there were not taken"
+        "2 files in datasets/pbc, each with its published MD5: train all 2 named; test 0 of 1, 1 missing; "
+        "4 other files there were not taken"
     )
 
 
@@ -132,6 +132,9 @@ def test_a_manifest_of_another_set_is_refused(files: list[PublishedFile], manife
     manifest.write_text(manifest.read_text() + "b,TRAIN/b.jpg\n")
     with pytest.raises(LeukoError, match=r"names 1 file that is not of PBC \(TRAIN/b.jpg\): name the manifest.csv"):
         fetch("pbc", laid_out(tmp_path / "source", files, as_repository=False), manifest)
+    manifest.write_text("id,path\n")
+    with pytest.raises(LeukoError, match="names no image"):
+        fetch("pbc", None, manifest)
     with pytest.raises(LeukoError, match="--only is for pbc"):
         fetch("bccd", None, manifest)
     assert not ROOT.exists()
@@ -154,7 +157,7 @@ def test_the_folders_of_the_five_classes_come_from_the_commit(
     files: list[PublishedFile], repository: tuple[str, str]
 ) -> None:
     done = fetch_pbc(None, url=repository[0], commit=repository[1])
-    assert done.brought == done.published
+    assert done.brought == done.wanted
     assert sorted(path.name for path in ROOT.iterdir()) == [*sorted(PARTS), "split.csv"]
     assert [path.name for path in ROOT.parent.iterdir()] == ["pbc"]
 

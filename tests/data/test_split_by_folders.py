@@ -10,18 +10,37 @@ from leukosr.data.parts import with_validation
 from leukosr.data.split_table import split_by_folders
 
 PARTS = {"train": "train", "valid": "val", "Test": "test"}
+WHOLE = ["train/a/1.png", "train/b/1.png", "valid/a/1.png", "Test/a/1.png", "Test/b/1.png"]
 
 
 def test_each_image_has_its_class_and_part() -> None:
-    table = split_by_folders(PARTS, ["valid/b/2.png", "train/a/1.png", "Test/a/more/3.png"])
+    table = split_by_folders(PARTS, [*WHOLE, "valid/b/2.png", "Test/a/more/3.png"])
     assert table is not None
-    rows = [("Test/a/more/3.png", "a", "test"), ("train/a/1.png", "a", "train"), ("valid/b/2.png", "b", "val")]
-    assert list(table.itertuples(index=False, name=None)) == rows
+    rows = {row[0]: row[1:] for row in table.itertuples(index=False, name=None)}
+    assert list(rows) == sorted(rows) and len(rows) == len(WHOLE) + 2
+    assert rows["Test/a/more/3.png"] == ("a", "test") and rows["valid/b/2.png"] == ("b", "val")
 
 
-@pytest.mark.parametrize("image", ["train/1.png", "1.png", "extra/a/1.png", "train/_a/1.png"])
-def test_a_set_with_other_images_gets_none(image: str) -> None:
-    assert split_by_folders(PARTS, ["train/a/1.png", image]) is None
+@pytest.mark.parametrize(
+    "image",
+    [
+        "train/1.png",
+        "1.png",
+        "extra/a/1.png",
+        "train/_a/1.png",
+        "valid/c/1.png",
+        "valid/A/1.png",
+        "train/c/1.png",
+        "Test/c/1.png",
+    ],
+)
+def test_a_set_with_other_images_or_classes_gets_none(image: str) -> None:
+    assert split_by_folders(PARTS, WHOLE) is not None
+    assert split_by_folders(PARTS, [*WHOLE, image]) is None
+
+
+def test_one_folder_in_each_part_is_no_class() -> None:
+    assert split_by_folders(PARTS, [f"{part}/images/{name}/1.png" for part in PARTS for name in "ab"]) is None
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,6 @@ def test_labels_that_contradict_folders_are_told(made: Callable[..., str]) -> No
     Path("set/split.csv").write_text("path,label,split\n" + "\n".join(rows) + "\n")
     said = made([], "paper")
     assert (
-        f"prepare: 1 image lies in the folder of another class than split.csv says, which counts ({IMAGES[-1]}: A)"
+        f"prepare: 1 image lies in the folder of one class, but split.csv gives another ({IMAGES[-1]}: A); split.csv is"
         in said
     )

@@ -216,7 +216,7 @@ def data_study(
     from leukosr.project import at_project_root
 
     with at_project_root():
-        refuse_known_study(study_name(name))
+        refuse_known_study(study_name(name), "move it away to have another")
         added = already_added(name, classes=not no_classes)
         _print_notes(added)
         proposed = own_study(name, added, classifies=not no_classes)

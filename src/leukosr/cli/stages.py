@@ -54,7 +54,7 @@ def _stage(name: str, params_file: Path, out: Path | None = None, sharing: Shari
 
     if sharing is _alone and launcher_number("WORLD_SIZE", 1) > 1 and launcher_number("RANK", 0):
         sys.exit()
-    params = _load(params_file)
+    params = _load(params_file, trains_later=name not in ("quality", "report"))
     layout = Layout(params.study.name)
     with _target(name, params, layout, out) as target, sharing(params.runtime) as processes:
         yield Context(params, layout, console, target, processes)
@@ -83,11 +83,15 @@ def _target(name: str, params: Params, layout: Layout, out: Path | None) -> Iter
                 tracked.folder(target)
 
 
-def _load(params_file: Path) -> Params:
-    """The parameters. Among several processes the first alone says what is wrong with them."""
+def _load(params_file: Path, *, trains_later: bool) -> Params:
+    """The parameters; `trains_later`: hours of work may follow.
+
+    Among several processes the first alone says what is wrong with them.
+    """
     try:
         params = load_params(params_file)
-        refuse_unknown_backbones(params)
+        if trains_later:
+            refuse_unknown_backbones(params)
         return params
     except LeukoError:
         if launcher_number("RANK", 0):

@@ -31,7 +31,7 @@ from leukosr.data.parts import refuse_folder_around, with_validation
 from leukosr.data.sources import NAME as SOURCES
 from leukosr.data.sources import read_sources
 from leukosr.data.split_table import NAME as SPLIT
-from leukosr.data.split_table import copy_split, split_by_folders
+from leukosr.data.split_table import copy_split, read_split, split_by_folders
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
@@ -73,9 +73,7 @@ def adding(name: str, path: Path, *, leave_out: bool, classes: bool = True) -> I
     damaged, when the folder has no class folders (unless it needs none), or when datasets/NAME or its .dvc file
     exists; then nothing is left behind.
     """
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-        raise LeukoError(f"'{name}' cannot be the name of a folder below datasets/: use letters, digits, - and _")
-    path, target = path.absolute(), Path("datasets") / name
+    path, target = path.absolute(), _place(name)
     with contextlib.chdir(project_root()):
         _refuse_known(target)
         require_folder(path, "name the folder that holds the class folders")
@@ -91,21 +89,32 @@ def adding(name: str, path: Path, *, leave_out: bool, classes: bool = True) -> I
 def already_added(name: str, *, classes: bool = True) -> Added:
     """Check every image of datasets/NAME in the current folder, as `adding` does, and change nothing.
 
-    Raises LeukoError where there is no such set, or an image of it cannot be used.
+    Raises LeukoError where there is no such set under DVC, where a study draws it, or an image cannot be used.
     """
-    target = Path("datasets") / name
+    target = _place(name)
+    _refuse_drawn(target)
     if not target.is_dir():
         known = _pointer_of(target).exists()
         remedy = f"dvc checkout {_pointer_of(target)}" if known else f"leukosr data add {name} PATH --study"
         raise LeukoError(f"{target} does not exist: run `{remedy}`")
-    good, rejected, masks, facts = _checked(target, leave_out=False, classes=classes)
+    if not _pointer_of(target).exists():
+        raise LeukoError(f"{target} is unknown to DVC: run `dvc add {target}`")
+    by_hand = "write the study by hand, with prepare.bad_images: leave_out (docs/studies.md, Your own images)"
+    good, rejected, masks, facts = _checked(target, False, classes, otherwise=by_hand)
     sources = read_sources(target, good)
     notes = (*facts, *sources.notes, *masks.notes)
     return Added(len(good), rejected, 0, len(masks.of), notes, good, sources.by_image)
 
 
+def _place(name: str) -> Path:
+    """The folder of a set. Raises LeukoError for what cannot be its name."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        raise LeukoError(f"'{name}' cannot be the name of a folder below datasets/: use letters, digits, - and _")
+    return Path("datasets") / name
+
+
 def _checked(
-    path: Path, leave_out: bool, classes: bool
+    path: Path, leave_out: bool, classes: bool, otherwise: str = "add --leave-out"
 ) -> tuple[list[Checked], list[Rejected], FoundMasks, tuple[str, ...]]:
     """The usable images of a folder, what cannot be used, the masks, and what there is to say of the set."""
     found = from_split_csv(path, labelled=classes) if (path / SPLIT).is_file() else _walk(path, classes)
@@ -120,7 +129,7 @@ def _checked(
     masks = find_masks(path, good, beside)
     rejected += [*contradicting, *masks.others]
     if rejected and not leave_out:
-        raise unusable(rejected, path, "add --leave-out")
+        raise unusable(rejected, path, otherwise)
     if empty := _empty_folders(path):
         facts = (*facts, f"empty folders, which are not used: {listed(empty)}")
     facts = (*facts, *other_than_folders([image.file for image in good]))
@@ -146,14 +155,16 @@ def _write_split(target: Path, good: Sequence[Checked]) -> tuple[str, ...]:
     if folders is None or table is None:
         return ()
     write_frame(target / SPLIT, table)
-    return (f"{target / SPLIT} was written by the folders {', '.join(sorted(folders))}",)
+    if {row.path for row in read_split(target)} != set(table["path"]):  # names in mixed Unicode forms
+        (target / SPLIT).unlink()
+        return ()
+    return (f"{target / SPLIT} was written from the folders {', '.join(sorted(folders))}",)
 
 
 def _refuse_known(target: Path) -> None:
     """Raise LeukoError where a study draws this set, DVC tracks it already, or its place is taken."""
     pointer = _pointer_of(target)
-    if target.as_posix() in drawn_sets():
-        raise LeukoError(f"{target} is drawn by `leukosr synthesize` for a study: choose another name")
+    _refuse_drawn(target)
     if pointer.exists():
         raise LeukoError(
             f"{pointer} exists already: `dvc pull {pointer}` or `dvc checkout {pointer}` restores the set that it "
@@ -162,6 +173,11 @@ def _refuse_known(target: Path) -> None:
         )
     if target.exists() or target.is_symlink():
         raise LeukoError(_EXISTS.format(target))
+
+
+def _refuse_drawn(target: Path) -> None:
+    if target.as_posix() in drawn_sets():
+        raise LeukoError(f"{target} is drawn by `leukosr synthesize` for a study: choose another name")
 
 
 _EXISTS = "{} exists already, unknown to DVC: move it away, or choose another name"

@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from leukosr.data.catalogue import SetFile
 from leukosr.quoting import listed
+from leukosr.tables import spelling_key
 
 
 def other_than_folders(files: Sequence[SetFile]) -> list[str]:
-    """A sentence on the images that lie in a folder with the name of another class than theirs; else nothing.
+    """A sentence on the images that lie in the folder of one class and have the label of another; else nothing.
 
-    The labels count, in any case; names of folders and classes are compared without regard to case.
+    Of several folders the innermost that is named like a class counts. A label that has the words of the folder's name
+    (`band_neutrophil` in `neutrophil`) is finer, not another.
     """
-    classes = {file.label.casefold() for file in files if file.label}
+    classes = {_plain(file.label) for file in files if file.label}
     other = []
     for file in files:
-        folders = {name.casefold() for name in PurePosixPath(file.path).parent.parts}
-        if file.label and file.label.casefold() not in folders and folders & classes:
+        folders = [_plain(name) for name in PurePosixPath(file.path).parent.parts]
+        within = next((name for name in reversed(folders) if name in classes), None)
+        if file.label and within is not None and not _words(within) <= _words(_plain(file.label)):
             other.append(f"{file.path}: {file.label}")
     if not other:
         return []
     lie = "image lies" if len(other) == 1 else "images lie"
-    return [f"{len(other)} {lie} in the folder of another class than split.csv says, which counts ({listed(other, 3)})"]
+    return [
+        f"{len(other)} {lie} in the folder of one class, but split.csv gives another ({listed(other, 3)}); "
+        "split.csv is used"
+    ]
+
+
+def _plain(name: str) -> str:
+    """A name in a table and that of its folder, in whatever Unicode form, are the same."""
+    return spelling_key(unicodedata.normalize("NFC", name))
+
+
+def _words(name: str) -> set[str]:
+    return set(re.split(r"[\W_]+", name))

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -55,26 +55,29 @@ class PublishedFile:
 
 @dataclass(frozen=True)
 class Assembled:
-    """How many files of each part were brought and published, and how many files of the source were not taken."""
+    """How many files of each part were brought and wanted, and how many files of the source were not taken.
+
+    Wanted are those published, or those of a study (`named`).
+    """
 
     brought: Counter[str]
-    published: Counter[str]
+    wanted: Counter[str]
     others: int
+    named: bool = False
 
     @property
     def sentence(self) -> str:
         """What came, which parts are whole, and how many files of the others are missing."""
-        words = [
-            f"{part} whole ({total})"
-            if self.brought[part] == total
-            else f"{part} {self.brought[part]} of {total}, {total - self.brought[part]} missing"
-            for part in PARTS
-            for total in [self.published[part]]
-            if total
-        ]
+        words = [self._part(part) for part in PARTS if self.wanted[part]]
         ignored = f"; {self.others} other files there were not taken" if self.others else ""
         files = counted(self.brought.total(), "file")
         return f"{files} in {ROOT}, each with its published MD5: {'; '.join(words)}{ignored}"
+
+    def _part(self, part: str) -> str:
+        brought, wanted = self.brought[part], self.wanted[part]
+        if brought < wanted:
+            return f"{part} {brought} of {wanted}, {wanted - brought} missing"
+        return f"{part} all {wanted} named" if self.named else f"{part} whole ({wanted})"
 
 
 def published_files() -> list[PublishedFile]:
@@ -93,11 +96,12 @@ def fetch_pbc(source: Path | None, only: Path | None = None, *, url: str = URL, 
     """
     published = published_files() if only is None else _named(only)
     if source is not None:
-        return _assemble(source, published, whole=False)
+        done = _assemble(source, published, whole=False)
+        return replace(done, named=only is not None)
     ROOT.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=ROOT.parent, prefix=".pbc-") as clone:
         _check_out(Path(clone), url, commit)
-        return _assemble(Path(clone), published, whole=True)
+        return replace(_assemble(Path(clone), published, whole=True), named=only is not None)
 
 
 def _check_out(clone: Path, url: str, commit: str) -> None:
@@ -131,6 +135,8 @@ def _check_out(clone: Path, url: str, commit: str) -> None:
 def _named(manifest: Path) -> list[PublishedFile]:
     """The published files that a manifest names."""
     names = set(read_table(manifest, ("path",), "the manifest.csv of a study (path)")["path"])
+    if not names:
+        raise LeukoError(f"{manifest} names no image: name the manifest.csv of a study of PBC")
     found = [file for file in published_files() if file.path in names]
     if others := sorted(names - {file.path for file in found}):
         raise LeukoError(

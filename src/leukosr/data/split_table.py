@@ -75,14 +75,18 @@ def split_by_folders(folders: Mapping[str, str], images: Iterable[str]) -> pd.Da
     """The `split.csv` of a set that is a training, a validation and a test folder, each with class folders.
 
     `folders` says which part each is; `images` are paths with slashes. None where an image lies in no class folder, or
-    in one that is hidden from `prepare` by its underscore.
+    in one that is hidden from `prepare` by its underscore; where training and test have not the same classes, two or
+    more, or validation has another.
     """
     import pandas as pd
 
-    rows = []
+    rows, classes = [], dict[str, set[str]]((part, set()) for part in folders.values())
     for image in sorted(images):
         part, *inner = PurePosixPath(image).parts
         if part not in folders or len(inner) < 2 or any(name.startswith("_") for name in inner[:-1]):
             return None
         rows.append((image, inner[0], folders[part]))
+        classes[folders[part]].add(inner[0])
+    if len(classes["train"]) < 2 or classes["train"] != classes["test"] or not classes["val"] <= classes["train"]:
+        return None
     return pd.DataFrame(rows, columns=["path", "label", "split"])

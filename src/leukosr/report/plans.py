@@ -37,8 +37,9 @@ def print_plan(found: Plan, components: Components, console: Console) -> None:
     console.print(f"Probability of each verdict where the true difference is {_points(found.difference)}, %:")
     print_table(console, ("sources", "SR seeds", "runs", "trainings", "found", *words), rows)
     console.print(
-        "Runs are those of the classifier on the images of each SR network, trainings those of both arms if both have SR "
-        "networks (an arm without one has its runs once); SR trainings come on top, one per SR seed. Found is better or clearly better"
+        "Runs are those of the classifier on the images of each SR network, trainings those of both arms if both have "
+        "SR networks (an arm without one has its runs once); SR trainings come on top, one per SR seed. Found is "
+        "better or clearly better"
         + (", in brackets what the pilot, itself a sample, does not exclude (roughly)." if components.pilot else ".")
     )
     console.print(needed_sentence(found))

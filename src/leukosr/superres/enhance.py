@@ -86,7 +86,7 @@ def enhance_path(
     if not source.is_dir() and (output := files.pairs[0][1]).exists():
         raise LeukoError(f"{output} exists already: name another file for the result, or remove it")
     own = source.is_dir() or is_free_for(COMMAND, target)
-    with claimed(target, COMMAND) if own else nullcontext():
+    with claimed(target, COMMAND, adds=not source.is_dir()) if own else nullcontext():
         return _enhance(files, weights, device, how, tile=tile, overlap=overlap, alone=not source.is_dir())
 
 
