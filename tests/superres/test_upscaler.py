@@ -1,5 +1,7 @@
 """Upscaling in batches and in tiles gives the images that one call for each whole image would give."""
 
+import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -16,6 +18,7 @@ from leukosr.errors import LeukoError
 from leukosr.superres.networks import Generator
 from leukosr.superres.networks.real_esrgan import RRDBNet
 from leukosr.superres.networks.srgan import SRGANGenerator
+from leukosr.superres.tiles import Tiles
 from leukosr.superres.upscaler import upscale_batch, upscale_images, upscale_tiled
 
 CPU = torch.device("cpu")
@@ -135,6 +138,26 @@ def test_half_an_overlap_is_thrown_away_at_every_inner_edge(
     assert np.array_equal(tiled[inside, inside], enlarged(image, 2)[inside, inside])
 
 
+@given(size=st.integers(1, 400), tile=st.integers(2, 128), data=st.data())
+def test_tiles_share_at_least_the_overlap_and_are_no_larger_than_their_number_needs(
+    size: int, tile: int, data: st.DataObject
+) -> None:
+    overlap = data.draw(st.integers(0, tile - 2), label="overlap")
+    read = list(Tiles((size, 1), 1, tile, overlap).low(np.arange(size)[:, None]))
+    assert (read[0][0], read[-1][-1]) == (0, size - 1)
+    assert all(before[-1] + 1 - after[0] >= overlap for before, after in itertools.pairwise(read))
+    longest = max(len(part) for part in read)
+    assert longest <= tile
+    step = (tile - overlap) // 2 * 2
+    assert len(read) == 1 + max(0, math.ceil((size - tile) / step))
+    if len(read) > 1 and longest - 1 - overlap >= 2:  # one pixel less would need another tile
+        assert len(read) < 1 + math.ceil((size - (longest - 1)) / ((longest - 1 - overlap) // 2 * 2))
+
+
+def test_balanced_tiles_compute_less() -> None:
+    assert [part.shape for part in Tiles((512, 512), 4, 256, 64).low(np.zeros((512, 512)))] == 9 * [(214, 214)]
+
+
 def test_side_as_long_as_the_overlap_is_one_tile() -> None:
     image = noise(32, 300)
     tiled = upscale_tiled(Nearest(4), image, 4, How(), CPU, tile=256, overlap=32)
@@ -154,7 +177,7 @@ def test_mixed_sizes_come_back_in_order_and_are_batched_by_size() -> None:
     results = list(upscale_images(model, images, 2, How(), CPU, batch=2, tile=20, overlap=4))
     assert len(results) == len(images)
     assert all(np.array_equal(result, enlarged(image, 2)) for result, image in zip(results, images, strict=True))
-    tiles = [(2, 20, 20), (2, 20, 20)]
+    tiles = [(2, 18, 18), (2, 18, 18)]
     assert model.seen == [(2, 8, 8), (1, 8, 8), (1, 6, 9), (1, 8, 8), *tiles, (2, 8, 8)]
 
 

@@ -27,7 +27,7 @@ def enhance(
     weights: Annotated[
         Path, typer.Option(metavar="FILE", help="Generator weights: of a study, a published .pth, or pretrained/NAME.")
     ],
-    tile: Annotated[int, typer.Option(min=0, help="Side of a tile in LR pixels; 0: whole images.")] = 256,
+    tile: Annotated[int, typer.Option(min=0, help="Largest side of a tile in LR pixels; 0: whole images.")] = 256,
     overlap: Annotated[int, typer.Option(min=0, help="LR pixels that tiles share.")] = 64,
     precision: Precision = "fp32",
     device: Device = "auto",

@@ -102,7 +102,7 @@ class Generated(Arm):
     """Images that a network made, resampled to `size` or else to the high-resolution size if they have another."""
 
     tile: Count = Field(
-        description="side of the tiles that large images are computed in, in input pixels; 0: whole images"
+        description="largest side of the tiles that large images are computed in, in input pixels; 0: whole images"
     )
     overlap: Count = Field(description="input pixels that neighbouring tiles share")
     batch: PositiveInt = Field(description="images per pass")

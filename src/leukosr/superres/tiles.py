@@ -13,8 +13,9 @@ from leukosr.errors import LeukoError
 
 @dataclass(frozen=True)
 class Tiles:
-    """Tiles of `tile` LR pixels of an image of `size` (height, width); neighbours share `overlap` pixels.
+    """Tiles of at most `tile` LR pixels of an image of `size` (height, width); neighbours share at least `overlap`.
 
+    They lie in as few rows and columns as possible and are no larger than that needs: what is shared is computed twice.
     Raises LeukoError for an overlap that leaves nothing of a tile.
     """
 
@@ -79,11 +80,29 @@ def _spans(size: int, tile: int, overlap: int) -> Iterator[_Span]:
     Even starts, because the x2 network folds pairs of pixels into channels; the last tile may be one pixel shorter
     for it.
     """
-    length = min(tile, size)
-    step = (tile - overlap) // 2 * 2
+    if size <= tile:
+        yield _Span(0, size, 0, size)
+        return
+    length = _length(size, tile, overlap)
+    step = _step(length, overlap)
     starts = [*range(0, size - length, step), (size - length + 1) // 2 * 2]
     for number, start in enumerate(starts):
         keep_from = 0 if number == 0 else (starts[number - 1] + length + start + 1) // 2
         last = number == len(starts) - 1
         keep_to = size if last else (start + length + starts[number + 1] + 1) // 2
         yield _Span(start, size if last else start + length, keep_from, keep_to)
+
+
+def _length(size: int, tile: int, overlap: int) -> int:
+    """The shortest tiles that are no more than those of `tile` pixels."""
+    fewest = _inner(size, tile, overlap)
+    return next(length for length in range(overlap + 2, tile + 1) if _inner(size, length, overlap) == fewest)
+
+
+def _inner(size: int, length: int, overlap: int) -> int:
+    """How many tiles there are beside the last."""
+    return -(-(size - length) // _step(length, overlap))
+
+
+def _step(length: int, overlap: int) -> int:
+    return (length - overlap) // 2 * 2
