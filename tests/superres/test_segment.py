@@ -88,7 +88,7 @@ def test_each_tile_of_a_large_image_has_the_map_of_that_tile() -> None:
         for parameter in model.prior.parameters():  # so that its map has all three parts
             parameter.normal_(0, 0.3, generator=torch.Generator().manual_seed(parameter.numel()))
     image = np.random.default_rng(0).integers(0, 256, (24, 16, 3), np.uint8)
-    (joined,) = predicted_masks(model, [image], How(), CPU, tile=16, overlap=4)
+    (joined,) = predicted_masks(model, [image], How(), CPU, tile=16, overlap=8)
     upper, lower = predicted_masks(model, [image[:16], image[8:]], How(), CPU)
     assert joined.shape == (96, 64)
     assert np.array_equal(joined, np.concatenate([upper[:48], lower[16:]]))
