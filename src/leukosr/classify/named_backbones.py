@@ -10,7 +10,7 @@ from leukosr.errors import LeukoError
 def refuse_unknown_backbones(params: Params) -> None:
     """Stop where no network has the name of a classifier or of what a loss reads.
 
-    Every stage asks this that hours of training may follow, as `prepare` may come from DVC's cache. Raises LeukoError
+    Every stage that may come before hours of training checks this: `prepare` can come from DVC's cache. Raises LeukoError
     with the key in params.yaml.
     """
     named: dict[str, str | None] = {

@@ -64,11 +64,11 @@ def judge_again(folder: Path, today: date) -> list[str]:
     if not (folder / "index.html").is_file() or not snapshot.protocols:
         raise LeukoError(f"{folder} has no page with verdicts: name a snapshot that `leukosr publish` wrote")
     page, changed, judged = snapshot.page, [], {}
-    for protocol in snapshot.protocols:
-        block = re.compile(rf'<div[^>]*aria-label="Differences between \w+, {protocol}".*?{END}', re.DOTALL)
-        old, arms = next(block.finditer(page))[0], snapshot.predictions(protocol)
-        found = _compared(snapshot, protocol, old, arms)
-        new, differing = _judged(snapshot, protocol, old, arms, found, today)
+    blocks = {each: _block(page, each) for each in snapshot.protocols}
+    said = {each: snapshot.predictions(each) for each in snapshot.protocols}
+    for protocol, found in _compared(snapshot, blocks, said).items():
+        old = blocks[protocol]
+        new, differing = _judged(snapshot, protocol, old, said[protocol], found, today)
         judged[protocol] = named(found, snapshot.labels(protocol))
         page = page.replace(old, new)
         changed += [f"{folder.name}, {protocol}: {each}" for each in differing]
@@ -86,19 +86,39 @@ def judge_again(folder: Path, today: date) -> list[str]:
     return changed
 
 
-def _compared(snapshot: Snapshot, protocol: str, old: str, arms: Mapping[str, Predictions]) -> list[Comparison]:
-    """What the part `old` of the page compares under one protocol, by today's rules."""
-    names = {label: name for name, label in snapshot.labels(protocol).items()}
-    primary = next(metric for *_, metric, first, _ in _rows(old) if first)
+def _block(page: str, protocol: str) -> str:
+    """The part of the page that holds the verdicts of one protocol."""
+    block = re.compile(rf'<div[^>]*aria-label="Differences between \w+, {protocol}".*?{END}', re.DOTALL)
+    return next(block.finditer(page))[0]
+
+
+def _compared(
+    snapshot: Snapshot, blocks: Mapping[str, str], said: Mapping[str, Mapping[str, Predictions]]
+) -> dict[str, list[Comparison]]:
+    """What the page compares under each protocol, by today's rules; declared claims are one family across protocols."""
+    primary = next(metric for *_, metric, first, _ in _rows(next(iter(blocks.values()))) if first)
     metric = next(each for each in METRICS if NAMES[each] == primary)
-    asked = list(dict.fromkeys((names[a], names[b]) for a, b, *_ in _rows(old)))
-    pairs = [pair(arms[a], arms[b]) for a, b in asked]
-    origins = {name: snapshot.origin(name, protocol) for both in asked for name in both}
-    first = next(iter(origins.values()))
+    asked = [(protocol, a, b) for protocol, old in blocks.items() for a, b in _asked(snapshot, protocol, old)]
+    pairs = [pair(said[protocol][a], said[protocol][b]) for protocol, a, b in asked]
+    origins = [(snapshot.origin(a, protocol), snapshot.origin(b, protocol)) for protocol, a, b in asked]
+    first = origins[0][0]
+    owners = [protocol for protocol, _, _ in asked]
     if first is None:
-        return compare(pairs, metric, snapshot.margin)
-    places = [place_in_family(origins[a], origins[b]) for a, b in asked]
-    return compare_declared(pairs, places, first.claims, metric, snapshot.margin)
+        return {
+            own: compare(
+                [each for each, owner in zip(pairs, owners, strict=True) if owner == own], metric, snapshot.margin
+            )
+            for own in blocks
+        }
+    found = compare_declared(pairs, [place_in_family(*both) for both in origins], first.claims, metric, snapshot.margin)
+    each_owner = owners * len(METRICS)
+    return {own: [each for each, owner in zip(found, each_owner, strict=True) if owner == own] for own in blocks}
+
+
+def _asked(snapshot: Snapshot, protocol: str, old: str) -> list[tuple[str, str]]:
+    """The pairs of experiments in the tables of one protocol."""
+    names = {label: name for name, label in snapshot.labels(protocol).items()}
+    return list(dict.fromkeys((names[a], names[b]) for a, b, *_ in _rows(old)))
 
 
 def _judged(
@@ -128,7 +148,7 @@ def _judged(
     declared = DECLARED.search(old)
     if declared is not None:
         shown += declared[0]
-    elif "The study declares no claims" not in snapshot.page:
+    elif not snapshot.params.get("claims") and "The study declares no claims" not in snapshot.page:
         shown += "<p>The study declared no claims before its first run, so every verdict is exploratory.</p>\n"
     now = {(a, b, metric): word for a, b, metric, _, word in _rows(shown)}
     changed = [
