@@ -10,8 +10,8 @@ from leukosr.errors import LeukoError
 def refuse_unknown_backbones(params: Params) -> None:
     """Stop where no network has the name of a classifier or of what a loss reads.
 
-    Every stage that may come before hours of training checks this: `prepare` can come from DVC's cache. Raises LeukoError
-    with the key in params.yaml.
+    Every stage that may come before hours of training checks this, as `prepare` can come from DVC's cache. Raises
+    LeukoError with the key in params.yaml.
     """
     named: dict[str, str | None] = {
         **{f"classify.{name}.classifier": each.classifier.backbone for name, each in params.classify.items()},
