@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from leukosr.classify.named_backbones import refuse_unknown_backbones
 from leukosr.cli.options import PARAMS, Arm, Out, ParamsFile, console
 from leukosr.config import Params, Runtime, load_params
 from leukosr.engine.processes import ALONE, Processes, launcher_number
 from leukosr.errors import LeukoError
 from leukosr.layout import Layout
 from leukosr.outputs import claimed
+from leukosr.stages.named_backbones import refuse_unknown_backbones
 
 if TYPE_CHECKING:
     from leukosr.stages.context import Context

@@ -11,11 +11,11 @@ import yaml
 from typer.testing import CliRunner
 
 from leukosr.classify.backbones import BACKBONES
-from leukosr.classify.named_backbones import refuse_unknown_backbones
 from leukosr.classify.settings import SHIPPED_BACKBONES
 from leukosr.cli import app
 from leukosr.config import Params
 from leukosr.errors import LeukoError
+from leukosr.stages.named_backbones import refuse_unknown_backbones
 
 DEMO = ("study=demo", "budget=smoke")
 STAGES = ("synthesize", "provenance", "prepare", "degrade", "train-sr --training srgan", "upscale --arm raw",
