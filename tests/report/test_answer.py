@@ -59,9 +59,14 @@ def test_every_verdict_has_its_headline_and_only_gains_answer_yes(word: Verdict)
 def test_an_undeclared_gain_is_exploratory_and_a_gain_in_one_comparison_is_in_part() -> None:
     gain = replace(FOUND, verdict="clearly better")
     (alone,) = verdict_answer({"paper": [gain]}, SR, None).parts
-    (mixed,) = verdict_answer({"paper": [gain, replace(FOUND, b="bicubic", declared=True)]}, SR, None).parts
+    other = replace(FOUND, b="bicubic")
+    (mixed,) = verdict_answer({"paper": [gain, replace(other, declared=True)]}, SR, None).parts
     assert alone.headline == "Yes (exploratory: not declared before the first run)"
     assert mixed.headline == "In part (exploratory: not declared before the first run)"
+    assert "clearly better (exploratory), " in mixed.lines[0] and "(exploratory)" not in mixed.lines[1]
+    (declared,) = verdict_answer({"paper": [replace(gain, declared=True), other]}, SR, None).parts
+    assert declared.headline == "In part"
+    assert [" (exploratory), " in line for line in declared.lines] == [False, True]
     (harmful,) = verdict_answer({"paper": [replace(FOUND, verdict="worse"), FOUND]}, SR, None).parts
     assert harmful.headline == "Not shown"
 

@@ -19,6 +19,7 @@ SR_QUESTION = "Does super-resolution help here?"
 QUALITY_QUESTION = "Does super-resolution raise the PSNR here?"
 OTHER_QUESTION = "Is the first of each pair better?"
 NO_VERDICT = "No verdict is possible"
+UNDECLARED = " (exploratory: not declared before the first run)"
 HELPS: tuple[Verdict, ...] = ("clearly better", "better")
 NO_GAIN: tuple[Verdict, ...] = ("equivalent", "no gain", "worse", "clearly worse")  # each excludes a gain that matters
 HEADLINES: dict[Verdict, str] = {
@@ -125,26 +126,36 @@ def _part(
         return Part(where, f"{NO_VERDICT}: {'; '.join(str(reason) for reason in reasons)}", notes)
     untrained = {name for name, arms in idle.items() if any(map(all_idle, arms))}
     trained = [each for each in found if not untrained & {each.a, each.b}]
-    return Part(where, _headline(trained) if trained else HEADLINES["inconclusive"], [*map(_line, found), *notes])
+    mixed = any(each.declared for each in found) and not all(each.declared for each in found)
+    lines = [_line(each, mixed) for each in found]
+    return Part(where, _headline(trained) if trained else HEADLINES["inconclusive"], [*lines, *notes])
 
 
 def _headline(found: Sequence[Comparison]) -> str:
+    """What all say together; it is exploratory where nothing declared before the first run carries it."""
     words = {each.verdict for each in found}
-    several = "In part" if words & set(HELPS) else "Not shown"
-    if words <= set(HELPS):
-        several = HEADLINES["better"]
-    elif words <= set(NO_GAIN):
-        several = HEADLINES["no gain"]
-    headline = several if len(words) > 1 else HEADLINES[found[0].verdict]
-    exploratory = headline != "Not shown" and not all(each.declared for each in found)
-    return headline + (" (exploratory: not declared before the first run)" if exploratory else "")
+    helped = [each for each in found if each.verdict in HELPS]
+    if words <= set(HELPS) and len(words) > 1:
+        headline = HEADLINES["better"]
+    elif words <= set(NO_GAIN) and len(words) > 1:
+        headline = HEADLINES["no gain"]
+    elif len(words) > 1:
+        headline = "In part" if helped else "Not shown"
+    else:
+        headline = HEADLINES[found[0].verdict]
+    carried = any(each.declared for each in helped) if headline == "In part" else all(each.declared for each in found)
+    return headline + ("" if carried or headline == "Not shown" else UNDECLARED)
 
 
-def _line(found: Comparison) -> str:
-    """`Real-ESRGAN – raw LR: inconclusive, +7.7 points of macro F1 (-0.8 … +16.2), 8 paired runs`."""
+def _line(found: Comparison, mixed: bool) -> str:
+    """`Real-ESRGAN – raw LR: inconclusive, +7.7 points of macro F1 (-0.8 … +16.2), 8 paired runs`.
+
+    `mixed`: it stands among declared and undeclared comparisons, so an undeclared one says so.
+    """
     what = f"{difference_text(found, f' points of {NAMES[found.metric]}')}, {runs_text(found)}"
+    asked = " (exploratory)" if mixed and not found.declared else ""
     why = f"; no verdict is possible: {found.reason}" if found.reason else ""
-    return f"{found.a} – {found.b}: {found.verdict}, {what}{why}"
+    return f"{found.a} – {found.b}: {found.verdict}{asked}, {what}{why}"
 
 
 def _of_quality(params: Params, results: StudyResults) -> Answer:

@@ -34,9 +34,10 @@ def lead_sentence(params: Params, results: StudyResults) -> str:
     scores = next(iter(results.experiments.values())).scores
     sources = "" if scores.n_test_sources is None else f" from {scores.n_test_sources} sources"
     folds = "" if scores.folds is None else f" ({scores.folds} folds, each tested by the classifiers of the others)"
+    one = f"{100 / max(scores.n_test, 1):.2g}"
     return (
         f"{_trained(params, results)}, and tested on {scores.n_test} other images{folds}{sources}, so that one image "
-        f"is {100 / max(scores.n_test, 1):.2g} points of accuracy; {sizes}"
+        f"is {one} point{'' if one == '1' else 's'} of accuracy; {sizes}"
     )
 
 
