@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from leukosr.report.evidence import assay_sentences
 from leukosr.report.pictures import data_uri
 from leukosr.report.snapshot import TABLE, Snapshot
 from leukosr.report.split_effect import effect_figure, effect_heads, effect_rows, effect_words
-from leukosr.report.style import SEQUENCE, Look
+from leukosr.report.style import Look, free_colours
 from leukosr.report.template import FOLDER, page_script, template
 from leukosr.report.verdicts import Verdicts, named, verdict_part
 from leukosr.versions import git_commit
@@ -234,6 +233,15 @@ def _first_edition_looks() -> dict[str, Any]:
     return {name: look for each in looks for name, look in each.items()}
 
 
+def _looks(labels: Mapping[str, str], arms: Sequence[str], known: Mapping[str, Any]) -> dict[str, Look]:
+    """The colours that the report gives: first to arms, then, of what is left, to experiments of other names."""
+    given = {name: known.get(name, {}).get("colour") for name in (*arms, *labels)}
+    free = free_colours({given[name] for name in arms})
+    given |= {name: given[name] or next(free) for name in arms}
+    free = free_colours(set(given.values()))
+    return {name: Look(label, given[name] or next(free)) for name, label in labels.items()}
+
+
 def _with_split_effects(snapshot: Snapshot, page: str) -> str:
     """The page with today's intervals of what the split alone does; draws their figure anew."""
     first, second = (
@@ -245,8 +253,8 @@ def _with_split_effects(snapshot: Snapshot, page: str) -> str:
     if alt is None:
         raise LeukoError(f"{snapshot.folder}: its page has no figure of what the split alone does")
     note = html.unescape(page[alt.end() : page.index('"', alt.end())])
-    known, free = {**_first_edition_looks(), **snapshot.params["report"].get("looks", {})}, cycle(SEQUENCE)
-    looks = {name: Look(label, known.get(name, {}).get("colour") or next(free)) for name, label in labels.items()}
+    known = {**_first_edition_looks(), **snapshot.params["report"].get("looks", {})}
+    looks = _looks(labels, list(snapshot.params.get("upscale", {})), known)
     figure = snapshot.folder / "figures" / "split_effect.png"
     effect_figure(figure, effects, (first, second), looks, note)
     table = template("verdicts.html.j2").module.table(  # type: ignore[attr-defined]

@@ -54,7 +54,7 @@ class Look:
 def arm_looks(params: Params) -> dict[str, Look]:
     """The look of every arm: its title and colour in params.report, else its name and the next colour not taken."""
     given = {name: params.report.looks.get(name, ArmLook()) for name in params.arms}
-    free = _free({look.colour for look in given.values()})
+    free = free_colours({look.colour for look in given.values()})
     return {name: Look(look.title or _words(name), look.colour or next(free)) for name, look in given.items()}
 
 
@@ -70,7 +70,7 @@ def experiment_looks(params: Params) -> dict[str, Look]:
         for name, each in params.classify.items()
         if each.arms != (name,)
     }
-    free = _free({look.colour for look in arms.values()} | {look.colour for look in given.values()})
+    free = free_colours({look.colour for look in arms.values()} | {look.colour for look in given.values()})
     own = {name: Look(look.title or _words(name), look.colour or next(free)) for name, look in given.items()}
     return {name: own[name] if name in own else arms[name] for name in params.classify}
 
@@ -83,8 +83,8 @@ def training_look(params: Params, training: str) -> Look:
     return Look(_words(training), SEQUENCE[0])
 
 
-def _free(taken: Set[str | None]) -> Iterator[str]:
-    """The free colours, cyclically."""
+def free_colours(taken: Set[str | None]) -> Iterator[str]:
+    """The colours that nothing has taken, cyclically; all of them where none is left."""
     return cycle([colour for colour in SEQUENCE if colour not in taken] or SEQUENCE)
 
 
