@@ -137,7 +137,7 @@ def table_without_test(source: Path) -> None:
             "random_80_10_10",
             "a 12, b 12",
             "a 1 (1), b 1 (1)",
-            "not under official: the set has parts for train and val but none for test, so this split is ignored",
+            "not under official: the set has parts for train and val but none for test",
         ),
         (class_folders, "random_80_10_10", "1 # é 30, no 60", "1 # é 3 (3), no 6 (4)", "9 of 9 test"),
         (parts, "official", "a 12, b 12", "a 3 (3), b 4 (4)", "not used: TEST_SIMPLE"),
@@ -206,7 +206,10 @@ def test_a_set_gets_the_same_study_later(project: Path, brings: Brings) -> None:
     first, later = ((project / f"conf/study/{name}.yaml").read_text() for name in ("first", "later"))
     assert first.replace("first", "later") == later
     again = CliRunner().invoke(app, ["data", "study", "later"])
-    assert "later.yaml exists already: move it away" in str(again.exception)
+    assert "later.yaml exists already: run it with -S study=later, or move it away" in str(again.exception)
+    brings(other := project.parent / "other")
+    (project / "conf/study/more.yaml").touch()
+    assert "data study" not in add("more", other).output, "it has a study already"
 
 
 @pytest.mark.parametrize(
@@ -236,7 +239,12 @@ def test_names_in_two_unicode_forms_get_no_split(project: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "why"),
-    [("../hand", "cannot be the name"), ("hand/", "cannot be the name"), ("hand", "run `dvc add datasets/hand`")],
+    [
+        ("../hand", "cannot be the name"),
+        ("../arms/raw", "cannot be the name"),
+        ("hand/", "cannot be the name"),
+        ("hand", "run `dvc add datasets/hand`"),
+    ],
 )
 def test_a_folder_that_was_not_added_gets_no_study(project: Path, name: str, why: str) -> None:
     draw(project / "datasets/hand", {"a": 12, "b": 12})
@@ -327,6 +335,7 @@ def test_what_prepare_would_refuse_is_said_and_no_study_made(project: Path, coun
     added = add("mine", source)
     assert added.exit_code == 0 and (project / "datasets/mine").is_dir()
     assert "`prepare` would refuse this set: " in added.output and why in added.output
+    assert "next: write conf/study/mine.yaml" in added.output.replace("\n", " "), "`data study` would refuse it, too"
 
 
 @pytest.mark.parametrize(("missing", "why"), [("conf", "holds no config.yaml"), ("conf/degrade", "cannot be composed")])

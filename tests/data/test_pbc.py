@@ -149,7 +149,7 @@ def test_a_changed_byte_is_found_and_nothing_is_left_behind(files: list[Publishe
 
 
 def test_a_folder_of_other_things_is_refused(files: list[PublishedFile], tmp_path: Path) -> None:
-    with pytest.raises(LeukoError, match="holds none of the 8 files of PBC: name the folder"):
+    with pytest.raises(LeukoError, match="holds none of the 8 files wanted: name the folder"):
         fetch("pbc", tmp_path)
 
 

@@ -59,16 +59,34 @@ def test_every_verdict_has_its_headline_and_only_gains_answer_yes(word: Verdict)
 def test_an_undeclared_gain_is_exploratory_and_a_gain_in_one_comparison_is_in_part() -> None:
     gain = replace(FOUND, verdict="clearly better")
     (alone,) = verdict_answer({"paper": [gain]}, SR, None).parts
-    other = replace(FOUND, b="bicubic")
-    (mixed,) = verdict_answer({"paper": [gain, replace(other, declared=True)]}, SR, None).parts
+    (some,) = verdict_answer({"paper": [gain, replace(FOUND, b="bicubic")]}, SR, None).parts
     assert alone.headline == "Yes (exploratory: not declared before the first run)"
-    assert mixed.headline == "In part (exploratory: not declared before the first run)"
-    assert "clearly better (exploratory), " in mixed.lines[0] and "(exploratory)" not in mixed.lines[1]
-    (declared,) = verdict_answer({"paper": [replace(gain, declared=True), other]}, SR, None).parts
-    assert declared.headline == "In part"
-    assert [" (exploratory), " in line for line in declared.lines] == [False, True]
+    assert some.headline == "In part (exploratory: not declared before the first run)"
+    assert not any("(exploratory)" in line for line in (*alone.lines, *some.lines)), "the headline says it of all"
     (harmful,) = verdict_answer({"paper": [replace(FOUND, verdict="worse"), FOUND]}, SR, None).parts
     assert harmful.headline == "Not shown"
+
+
+@pytest.mark.parametrize(
+    ("declared", "other", "headline"),
+    [
+        ("clearly better", "inconclusive", "Yes"),
+        ("clearly better", "clearly better", "Yes"),
+        ("clearly better", "worse", "Yes"),
+        ("worse", "clearly better", HEADLINES["worse"]),
+        ("inconclusive", "clearly better", "Not shown"),
+    ],
+)
+def test_declared_claims_alone_give_the_headline_and_others_are_marked(
+    declared: Verdict, other: Verdict, headline: str
+) -> None:
+    found = [
+        replace(FOUND, verdict=declared, declared=True),
+        replace(FOUND, b="bicubic", verdict=other, declared=False),
+    ]
+    (part,) = verdict_answer({"paper": found}, SR, None).parts
+    assert part.headline == headline
+    assert f": {declared}, " in part.lines[0] and f": {other} (exploratory), " in part.lines[1]
 
 
 def test_the_split_by_source_answers_first_and_the_other_one_with_its_caveat() -> None:

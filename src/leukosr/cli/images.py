@@ -52,7 +52,7 @@ def segment(
     from leukosr.outputs import claimed
     from leukosr.superres.segment import segment_path
 
-    with claimed(out, "segment"):
+    with claimed(out, "segment", adds=not source.is_dir()):
         done = segment_path(source, out, weights, precision, device)
     _print_done("segment", "map", out, done)
 
@@ -199,11 +199,9 @@ def data_add(
     parts = "" if proposed is None else parts_text(proposed.params.prepare)
     file = study_file(study_name(name))
     console.print(f"to keep it: git add datasets/{name}.dvc")
-    options = " --no-classes" if no_classes else ""
-    console.print(
-        f"next: `leukosr data study {name}{options}`, or write {file} with prepare.root datasets/{name}{parts} "
-        "(docs/studies.md, Your own images)"
-    )
+    by_hand = f"write {file} with prepare.root datasets/{name}{parts} (docs/studies.md, Your own images)"
+    by_command = f"`leukosr data study {name}{' --no-classes' if no_classes else ''}`, or "
+    console.print(f"next: {by_command if proposed is not None and not file.exists() else ''}{by_hand}")
 
 
 def data_study(
@@ -216,7 +214,9 @@ def data_study(
     from leukosr.project import at_project_root
 
     with at_project_root():
-        refuse_known_study(study_name(name), "move it away to have another")
+        refuse_known_study(
+            study_name(name), f"run it with -S study={study_name(name)}, or move it away to have another"
+        )
         added = already_added(name, classes=not no_classes)
         _print_notes(added)
         proposed = own_study(name, added, classifies=not no_classes)

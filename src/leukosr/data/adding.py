@@ -67,8 +67,8 @@ def adding(name: str, path: Path, *, leave_out: bool, classes: bool = True) -> I
     The body runs in the project's root with the copies in their place; an error in it undoes them.
     Without `classes` images may lie in any folders, or directly in this one. A split.csv comes without the rows of
     files that are left out: `prepare` refuses rows without a file. One is written where training, validation and test
-    folders hold the class folders. The mask of a/1.jpg is masks/a/1.png, or a/1.png
-    itself where that is not RGB, and becomes the former. The notes say what a folder of BreakHis holds and lacks.
+    folders hold the class folders. The mask of a/1.jpg is masks/a/1.png, or a/1.png itself where that is not RGB, and
+    becomes the former. The notes say what a folder of BreakHis holds and lacks.
     Raises LeukoError when an image cannot be used or a mask has no image (unless `leave_out`), when a mask is
     damaged, when the folder has no class folders (unless it needs none), or when datasets/NAME or its .dvc file
     exists; then nothing is left behind.
@@ -106,10 +106,15 @@ def already_added(name: str, *, classes: bool = True) -> Added:
     return Added(len(good), rejected, 0, len(masks.of), notes, good, sources.by_image)
 
 
-def _place(name: str) -> Path:
-    """The folder of a set. Raises LeukoError for what cannot be its name."""
+def refuse_set_name(name: str) -> None:
+    """Raise LeukoError for what cannot be the name of a set."""
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise LeukoError(f"'{name}' cannot be the name of a folder below datasets/: use letters, digits, - and _")
+
+
+def _place(name: str) -> Path:
+    """The folder of a set."""
+    refuse_set_name(name)
     return Path("datasets") / name
 
 
@@ -132,7 +137,7 @@ def _checked(
         raise unusable(rejected, path, otherwise)
     if empty := _empty_folders(path):
         facts = (*facts, f"empty folders, which are not used: {listed(empty)}")
-    facts = (*facts, *other_than_folders([image.file for image in good]))
+    facts = (*facts, *other_than_folders(path, [image.file for image in good]))
     return good, rejected, masks, facts
 
 

@@ -5,19 +5,22 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from leukosr.data.catalogue import SetFile
+from leukosr.data.split_table import NAME as SPLIT
 from leukosr.quoting import listed
 from leukosr.tables import spelling_key
 
 
-def other_than_folders(files: Sequence[SetFile]) -> list[str]:
-    """A sentence on the images that lie in the folder of one class and have the label of another; else nothing.
+def other_than_folders(root: Path, files: Sequence[SetFile]) -> list[str]:
+    """A sentence on images of a set with a split.csv that lie in the folder of another class than theirs; else nothing.
 
     Of several folders the innermost that is named like a class counts. A label that has the words of the folder's name
     (`band_neutrophil` in `neutrophil`) is finer, not another.
     """
+    if not (root / SPLIT).is_file():
+        return []
     classes = {_plain(file.label) for file in files if file.label}
     other = []
     for file in files:

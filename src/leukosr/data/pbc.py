@@ -150,13 +150,13 @@ def _assemble(source: Path, published: Sequence[PublishedFile], *, whole: bool) 
     found = {file: path for file in published if (path := _found(source, file)) is not None}
     if whole and len(found) < len(published):
         raise LeukoError(
-            f"the repository holds {len(found)} of the {len(published)} files of PBC: take a folder on disk with "
+            f"the repository holds {len(found)} of the {len(published)} files wanted: take a folder on disk with "
             "`leukosr data fetch pbc --from PATH`"
         )
     if not found:
         raise LeukoError(
-            f"{source} holds none of the {len(published)} files of PBC: name the folder that holds the class folders "
-            "basophil, eosinophil, lymphocyte, monocyte and neutrophil"
+            f"{source} holds none of the {counted(len(published), 'file')} wanted: name the folder that holds the "
+            "class folders basophil, eosinophil, lymphocyte, monocyte and neutrophil"
         )
     _refuse_to_lose({file.path for file in found})
     with new_folder(ROOT) as folder:

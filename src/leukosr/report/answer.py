@@ -132,19 +132,21 @@ def _part(
 
 
 def _headline(found: Sequence[Comparison]) -> str:
-    """What all say together; it is exploratory where nothing declared before the first run carries it."""
+    """What those say together that were declared before the first run; without any it is all, and exploratory."""
+    declared = [each for each in found if each.declared]
+    headline = _together(declared or found)
+    return headline + ("" if declared or headline == "Not shown" else UNDECLARED)
+
+
+def _together(found: Sequence[Comparison]) -> str:
     words = {each.verdict for each in found}
-    helped = [each for each in found if each.verdict in HELPS]
-    if words <= set(HELPS) and len(words) > 1:
-        headline = HEADLINES["better"]
-    elif words <= set(NO_GAIN) and len(words) > 1:
-        headline = HEADLINES["no gain"]
-    elif len(words) > 1:
-        headline = "In part" if helped else "Not shown"
-    else:
-        headline = HEADLINES[found[0].verdict]
-    carried = any(each.declared for each in helped) if headline == "In part" else all(each.declared for each in found)
-    return headline + ("" if carried or headline == "Not shown" else UNDECLARED)
+    if len(words) == 1:
+        return HEADLINES[found[0].verdict]
+    if words <= set(HELPS):
+        return HEADLINES["better"]
+    if words <= set(NO_GAIN):
+        return HEADLINES["no gain"]
+    return "In part" if words & set(HELPS) else "Not shown"
 
 
 def _line(found: Comparison, mixed: bool) -> str:

@@ -233,13 +233,13 @@ def _first_edition_looks() -> dict[str, Any]:
     return {name: look for each in looks for name, look in each.items()}
 
 
-def _looks(labels: Mapping[str, str], arms: Sequence[str], known: Mapping[str, Any]) -> dict[str, Look]:
-    """The colours that the report gives: first to arms, then, of what is left, to experiments of other names."""
-    given = {name: known.get(name, {}).get("colour") for name in (*arms, *labels)}
-    free = free_colours({given[name] for name in arms})
-    given |= {name: given[name] or next(free) for name in arms}
-    free = free_colours(set(given.values()))
-    return {name: Look(label, given[name] or next(free)) for name, label in labels.items()}
+def _colours(arms: Sequence[str], experiments: Sequence[str], known: Mapping[str, Any]) -> dict[str, str]:
+    """Colours by name as the report gives them: first to arms, then, of what is left, to experiments of other names."""
+    own = {name: known.get(name, {}).get("colour") for name in (*arms, *experiments)}
+    free = free_colours({own[name] for name in arms})
+    own |= {name: own[name] or next(free) for name in arms}
+    free = free_colours(set(own.values()))
+    return {name: colour or next(free) for name, colour in own.items()}
 
 
 def _with_split_effects(snapshot: Snapshot, page: str) -> str:
@@ -254,7 +254,9 @@ def _with_split_effects(snapshot: Snapshot, page: str) -> str:
         raise LeukoError(f"{snapshot.folder}: its page has no figure of what the split alone does")
     note = html.unescape(page[alt.end() : page.index('"', alt.end())])
     known = {**_first_edition_looks(), **snapshot.params["report"].get("looks", {})}
-    looks = _looks(labels, list(snapshot.params.get("upscale", {})), known)
+    arms = [*snapshot.params.get("upscale", {}), *snapshot.params.get("extract", {})]
+    given = _colours(arms, [*snapshot.params.get("classify", {}), *labels], known)
+    looks = {name: Look(label, given[name]) for name, label in labels.items()}
     figure = snapshot.folder / "figures" / "split_effect.png"
     effect_figure(figure, effects, (first, second), looks, note)
     table = template("verdicts.html.j2").module.table(  # type: ignore[attr-defined]

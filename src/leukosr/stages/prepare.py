@@ -52,7 +52,7 @@ def run(context: Context) -> None:
     # a study that neither finds nor needs sources must not stop at the table of another set, left by an edited root
     used = bool(params.provenance) or settings.pool is not None or keeps_apart
     sources = read_sources(root, good, Path(settings.sources) if used else None, settings.source_pattern)
-    for note in (*sources.notes, *other_than_folders([image.file for image in good])):
+    for note in (*sources.notes, *other_than_folders(root, [image.file for image in good])):
         console.print(f"prepare: {note}")
     items = candidates(good, sources.by_image, masks_of(root, good))
     rows = make_rows(items, study_roles(items, settings, study.seed, study.protocols, study.classifies))

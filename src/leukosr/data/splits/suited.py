@@ -26,4 +26,4 @@ def not_followed(items: Sequence[Candidate]) -> list[str]:
     if not parts or not missing:
         return []
     found = " and ".join(sorted(parts))
-    return [f"official: the set has parts for {found} but none for {' or '.join(missing)}, so this split is ignored"]
+    return [f"official: the set has parts for {found} but none for {' or '.join(missing)}"]
