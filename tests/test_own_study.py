@@ -117,6 +117,16 @@ def parts_in_classes(source: Path) -> None:
     draw(source, {f"{name}/{part}": 6 for name in "ab" for part in ("train", "test")})
 
 
+def validated(source: Path) -> None:
+    draw(source, {f"{part}/{name}": 6 for name in "ab" for part in ("train", "val")})
+
+
+def gaps(source: Path) -> None:
+    draw(source, {"a": 20, "b": 20})
+    rows = [f"{name}/{number}.png,{name}{number // 2}" for name in "ab" for number in range(15)]
+    (source / "sources.csv").write_text("path,source\n" + "\n".join(rows))
+
+
 def table(source: Path) -> None:
     draw(source, {"cells": 12})
     rows = [f"cells/{n}.png,{'ab'[n % 2]},{'test' if n > 7 else 'train'}" for n in range(12)]
@@ -139,6 +149,21 @@ def table_without_test(source: Path) -> None:
             "a 1 (1), b 1 (1)",
             "not under official: the set has parts for train and val but none for test",
         ),
+        (
+            validated,
+            "official",
+            "a 12, b 12",
+            "a 6 (4), b 6 (4)",
+            "tested on the folder val, as there is none for test",
+        ),
+        (
+            gaps,
+            "random_80_10_10",
+            "a 20, b 20",
+            "a 2 (2), b 2 (2)",
+            "not under source_disjoint: 10 of 40 images name no",
+        ),
+        (gaps, "random_80_10_10", "a 20, b 20", "a 2 (2), b 2 (2)", "fill the empty cells of sources.csv"),
         (class_folders, "random_80_10_10", "1 # é 30, no 60", "1 # é 3 (3), no 6 (4)", "9 of 9 test"),
         (parts, "official", "a 12, b 12", "a 3 (3), b 4 (4)", "not used: TEST_SIMPLE"),
         (
@@ -155,7 +180,7 @@ def table_without_test(source: Path) -> None:
             "patient_disjoint",
             "a 40, b 40",
             "a 4 (4), b 4 (4)",
-            "class b has 0 sources to share out beside 20",
+            "class b has 0 sources to share out that no other class has (20 show several classes); at least 5 are",
         ),
         (shared_sources, "random_80_10_10", "a 12, b 12", "a 1 (1), b 1 (1)", "2 of 2 test sources are also in"),
         (
@@ -267,6 +292,22 @@ def test_a_set_without_classes_gets_its_study_later(project: Path) -> None:
     made = CliRunner().invoke(app, ["data", "study", "crops", "--no-classes"])
     assert made.exit_code == 0 and "data study crops: 12 images in datasets/crops\n" in made.output
     assert composed(project, "crops").study.measures == ["image_quality"]
+
+
+def test_parts_without_classes_that_hold_images_themselves_are_told(project: Path) -> None:
+    source = draw(project.parent / "set", {"train": 12, "test": 6})
+    result = add("crops", source, "--no-classes", "--study")
+    assert "not under official: test, train hold images themselves; a split.csv" in result.output.replace("\n", " ")
+
+
+def test_a_set_that_is_left_out_whole_is_not_added(project: Path) -> None:
+    source = project.parent / "set"
+    for name in "ab":
+        (source / name).mkdir(parents=True)
+        (source / name / "1.png").write_bytes(b"no image")
+    result = add("mine", source, "--leave-out")
+    assert "none of the 2 files of" in str(result.exception) and "a/1.png" in str(result.exception)
+    assert not (project / "datasets").exists()
 
 
 @pytest.mark.parametrize(

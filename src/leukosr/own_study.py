@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median_low, multimode
 from typing import Any
 
 from leukosr.config import Params
@@ -16,13 +15,15 @@ from leukosr.config.load import parse_params
 from leukosr.data.adding import Added, refuse_set_name
 from leukosr.data.catalogue import Checked, find_images, folders_of_all, unused_folders
 from leukosr.data.manifest import Row, is_tested, make_rows
-from leukosr.data.parts import are_parts, part_folders
+from leukosr.data.parts import are_parts, flat_parts, is_validation, part_folders
 from leukosr.data.separation import refuse_trained_tests, trained_sources
 from leukosr.data.settings import Folders, Prepare
+from leukosr.data.sizes import size_words, study_size
+from leukosr.data.sources import NAME as SOURCES
 from leukosr.data.split_table import NAME as SPLIT
 from leukosr.data.splits import SPLITS, check_claims, study_roles
 from leukosr.data.splits.shares import Candidate, candidates
-from leukosr.data.splits.suited import not_followed, suited
+from leukosr.data.splits.suited import RANDOM, not_followed, suited, without_source
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.pilot import assumed
 from leukosr.evaluate.arms.plan import Question, Size, plan
@@ -90,10 +91,16 @@ class OwnStudy:
             f"LR {image.height // image.scale}x{image.width // image.scale}, protocol {protocol} "
             f"({SPLITS[protocol].words})"
         )
+        if (tested := self.params.prepare.test) is not None and is_validation(tested):
+            yield f"tested on the folder {tested}, as there is none for test"
         yield from (f"not under {sentence}" for sentence in self.refused)
         yield from trained_sources(self.rows, protocol)
         if self.alike:
-            hint = "a split.csv keeps these parts" if are_parts(self.alike) else "should these be the classes?"
+            hint = (
+                "a split.csv keeps these parts"
+                if are_parts(self.alike)
+                else "should these be the classes? Name patients in a sources.csv"
+            )
             yield f"each class folder holds the same folders ({listed(self.alike, 5)}): {hint}"
         if self.unused:
             yield f"not used: {', '.join(self.unused)} (a split.csv can say which images are train, val and test)"
@@ -127,8 +134,7 @@ class OwnStudy:
         if unknown:
             return (
                 f"every verdict will be inconclusive: {unknown} of {len(tested)} test images name no source, so copies "
-                "of one may count as many; name micrographs or patients in a sources.csv, or let the study find copies "
-                "with -S study.protocol=source_disjoint"
+                f"of one may count as many; {self._name_sources()}"
             )
         if sources < 2:
             return (
@@ -143,6 +149,15 @@ class OwnStudy:
             f"with {sources} test sources and {counted(family, 'comparison')} no difference{size} is found with "
             f"{100 * question.aim:.0f} % power, if two arms disagree on one cell in {1 / DISAGREE:.0f}; after a first "
             "run `leukosr plan` says it by your own figures"
+        )
+
+    def _name_sources(self) -> str:
+        """What to do where test images name no source; beside a sources.csv none are found."""
+        if Path(self.params.prepare.root, SOURCES).is_file():
+            return f"fill the empty cells of {SOURCES}, or bring the set without it"
+        return (
+            f"name micrographs or patients in a {SOURCES}, or let the study find copies with "
+            "-S study.protocol=source_disjoint"
         )
 
     def write(self) -> None:
@@ -187,8 +202,10 @@ def own_study(folder: str, added: Added, *, classifies: bool = True) -> OwnStudy
     found = {item.path: item for item in find_images(folders, classifies)}
     good = [Checked(found[each.file.path], each.width, each.height) for each in added.good if each.file.path in found]
     items = candidates(good, added.sources)
-    refused = not_followed(items)
+    refused = [*not_followed(items), *([] if classifies else flat_parts(root))]
     for protocol in suited(items):
+        if protocol == RANDOM:
+            refused += without_source(items)
         text = _text(folder, folders, items, protocol, classifies)
         params = composed(study_name(folder), text)
         try:
@@ -197,14 +214,14 @@ def own_study(folder: str, added: Added, *, classifies: bool = True) -> OwnStudy
             refused.append(f"{protocol}: {error}")
             continue
         unused, alike = unused_folders(folders, found.values()), folders_of_all(Path(folders.root), found.values())
-        return OwnStudy(params, text, rows, first, _sizes(items), refused, unused, alike)
+        return OwnStudy(params, text, rows, first, size_words(items, LONGEST, SCALE), refused, unused, alike)
     raise LeukoError(refused[-1])
 
 
 def _text(folder: str, folders: Folders, items: Sequence[Candidate], protocol: str, classifies: bool) -> str:
     labels = sorted({item.label for item in items}) if classifies else []
     kinds = f"{counted(len(labels), 'class', 'classes')}, " if classifies else ""
-    height, width = _size(items)
+    height, width = study_size(items, LONGEST, SCALE)
     text = TEXT.format(
         folder=folder,
         name=_quoted(study_name(folder)),
@@ -216,7 +233,7 @@ def _text(folder: str, folders: Folders, items: Sequence[Candidate], protocol: s
         height=height,
         width=width,
         scale=SCALE,
-        sizes=_sizes(items),
+        sizes=size_words(items, LONGEST, SCALE),
     )
     return text if classifies else text + SR_ALONE
 
@@ -229,30 +246,6 @@ def parts_text(folders: Folders) -> str:
 def _quoted(value: Any) -> str:
     """A value as YAML, which takes no name of a folder for a number, a truth value or a comment."""
     return json.dumps(value, ensure_ascii=False)
-
-
-def _size(items: Sequence[Candidate]) -> tuple[int, int]:
-    """Height and width of the commonest size, shrunk where it is too large, as multiples of the scale."""
-    sides = _commonest(items)
-    longest = max(sides)
-    height, width = (side * min(LONGEST, longest) // longest // SCALE * SCALE for side in sides)
-    return height, width
-
-
-def _sizes(items: Sequence[Candidate]) -> str:
-    """How many images have the commonest size, and what was done to it."""
-    height, width = _commonest(items)
-    count = sum((item.height, item.width) == (height, width) for item in items)
-    size = f"{count} of {counted(len(items), 'image')} {'has' if count == 1 else 'have'} {height}x{width} pixels"
-    if max(height, width) > LONGEST:
-        return f"{size}, shrunk to {LONGEST} at the longer side and rounded down to multiples of {SCALE}"
-    rounded = (height, width) != _size(items)
-    return f"{size}, rounded down to multiples of {SCALE}" if rounded else size
-
-
-def _commonest(items: Sequence[Candidate]) -> tuple[int, int]:
-    """The height and width that most images have; of sizes that are as common, the one in the middle."""
-    return median_low(multimode((item.height, item.width) for item in items))
 
 
 def _without_limits(settings: Prepare) -> Prepare:

@@ -314,7 +314,7 @@ def test_a_class_with_too_few_sources_is_named(case1: Prepare, parts: dict[str, 
         if "/b/" in image_id:
             sources[image_id] = f"{image_id.split('/')[0]}-{int(image_id.rsplit('/', 1)[1]) % (needed - 1)}"
     with pytest.raises(
-        LeukoError, match=f"class b has {counted(needed - 1, 'source')} to share out, at least {needed}"
+        LeukoError, match=f"class b has {counted(needed - 1, 'source')} to share out; at least {needed}"
     ):
         source_disjoint_roles(images, sources, case1, seed=0)
 

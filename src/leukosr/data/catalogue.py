@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -235,7 +236,9 @@ def from_split_csv(root: Path, classes: list[str] | None = None, labelled: bool 
     if classes is None:
         one_spelling((row.label for row in rows), f"{root / 'split.csv'} writes one class")
     spelling = _spellings(classes or [], (row.label for row in rows), root / "split.csv")
-    found = [SetFile(row.path, spelling.get(row.label, row.label), row.split) for row in rows]
+    found = [
+        SetFile(row.path, spelling.get(row.label, row.label), row.split, _not_there(root / row.path)) for row in rows
+    ]
     listed = {item.path for item in found}
     for path in (item.path for item in list_files(root)):
         name = path.relative_to(root).as_posix()
@@ -246,6 +249,10 @@ def from_split_csv(root: Path, classes: list[str] | None = None, labelled: bool 
             raise LeukoError(f"{root / 'split.csv'} has no label {name}, which prepare.classes lists")
     used = [item for item in found if not classes or item.part == "unlisted" or item.label in classes]
     return sorted(used, key=lambda item: item.path)
+
+
+def _not_there(path: Path) -> str | None:
+    return None if os.path.lexists(path) else "does not exist, but split.csv lists it"
 
 
 def check_images(

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from leukosr.data.split_table import NAME as SPLIT
 from leukosr.errors import LeukoError
 from leukosr.images.listing import is_utf8, left_by_system
 from leukosr.quoting import listed, visible
@@ -26,6 +27,22 @@ def part_folders(root: Path) -> tuple[str, str] | None:
     """The folders of the training and the test part of a set, by their names; None where it has not both."""
     train, test = _train_and_test(_parts([name for name in subfolders(root) if subfolders(root / name)]))
     return None if train is None or test is None else (train, test)
+
+
+def is_validation(name: str) -> bool:
+    """Whether a folder is the validation part of a set by its name."""
+    return _parts([name]).get(name) == "val"
+
+
+def flat_parts(root: Path) -> list[str]:
+    """Why folders of images that seem to be parts of a set without classes are not kept apart; else nothing.
+
+    Only parts that hold folders are followed.
+    """
+    flat = [name for name in _parts(subfolders(root)) if not subfolders(root / name)]
+    if len(flat) < 2 or (root / SPLIT).exists():
+        return []
+    return [f"official: {listed(sorted(flat))} hold images themselves; a split.csv (path,split) keeps them apart"]
 
 
 def _parts(names: Sequence[str]) -> dict[str, str]:

@@ -37,7 +37,7 @@ def read_split(root: Path, labelled: bool = True) -> list[SplitRow]:
     """
     table = root / NAME
     columns = ("path", "label", "split") if labelled else ("path", "split")
-    frame = read_table(table, columns, f"the split of a set ({', '.join(columns)})")
+    frame = read_table(table, columns, f"a split ({', '.join(columns)})", "; rename yours")
     if not labelled:
         frame["label"] = ""
     rows: list[SplitRow] = []
@@ -46,8 +46,12 @@ def read_split(root: Path, labelled: bool = True) -> list[SplitRow]:
         where = f"{table} line {line}"
         if split.casefold() not in SPLITS:
             raise LeukoError(f"{where}: split is '{short(split)}', allowed are {', '.join(SPLITS)}")
-        if (labelled and not label) or not stays_below(path):
-            raise LeukoError(f"{where}: needs a path below the folder and a label")
+        if not path:
+            raise LeukoError(f"{where}: needs a path")
+        if not stays_below(path):
+            raise LeukoError(f"{where}: the path '{short(path)}' does not lie below {root}: write it from there on")
+        if labelled and not label:
+            raise LeukoError(f"{where}: {short(path)} has no label")
         row = SplitRow(find_file(root, path), label, SPLITS[split.casefold()])
         if (earlier := line_of.setdefault(row.path, line)) != line:
             raise LeukoError(f"{where}: {row.path} is already in line {earlier}; keep one of the two")
@@ -62,7 +66,7 @@ def copy_split(root: Path, target: Path, kept: Container[str]) -> int:
 
     Returns how many rows that were; all other cells stay, and a table that loses none stays byte for byte.
     """
-    table = read_table(root / NAME, ("path", "split"), "the split of a set (path, split)")
+    table = read_table(root / NAME, ("path", "split"), "a split (path, split)", "; rename yours")
     kept_rows = [find_file(root, path) in kept for path in table["path"]]
     if all(kept_rows):
         shutil.copyfile(root / NAME, target / NAME)

@@ -28,7 +28,11 @@ def examine(params_file: Path = Path("params.yaml")) -> Diagnosis:
     try:
         params = load_params(params_file)
     except LeukoError as error:
-        diagnosis.problem(str(error), "correct it, or take the committed one with `git checkout params.yaml`")
+        there = params_file.exists()
+        taken = "take the committed one with `git checkout params.yaml`"
+        diagnosis.problem(
+            str(error), f"correct it, or {taken}" if there else f"run it there; if you are there, {taken}"
+        )
     examine_machine(diagnosis, params)
     examine_project(diagnosis, params, params_file)
     return diagnosis

@@ -199,9 +199,10 @@ def test_sources_of_several_classes_are_one_sample(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (HEADER + "z,s,1,a,a,1,0\n", "no common images"),
+        (HEADER + "z,s,1,a,a,1,0\n", "no common images.* write them alike in both"),
         (HEADER + "x,s,1,b,a,1,0\n", "disagree about the label of image x"),
         (HEADER + "x,t,1,a,a,1,0\n", "disagree about the source of image x"),
+        (HEADER.replace(",source", "") + "x,1,a,a,1,0\n", "arm names sources and other does not: add the column"),
         (HEADER.replace("p_b", "p_c") + "x,s,1,a,a,1,0\n", "different classes"),
     ],
 )

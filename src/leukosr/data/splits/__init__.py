@@ -150,7 +150,10 @@ def _given_roles(
 def _refuse_set(items: Sequence[Candidate], settings: Prepare, protocols: Sequence[str], classifies: bool) -> None:
     classes = by_class(items)
     if classifies and len(classes) < 2:
-        raise LeukoError(f"the set has one class only ({', '.join(classes) or 'none'}): a classifier needs two or more")
+        raise LeukoError(
+            f"the set has one class only ({', '.join(classes) or 'none'}): a classifier needs two or more; "
+            "image quality alone needs none (--no-classes)"
+        )
     needing = [name for name in protocols if SPLITS[name].disjoint]
     if needing and not any(item.source for item in items):
         raise LeukoError(

@@ -115,10 +115,10 @@ def _cut_sources(
     alone = ["sr_val"] if "sr_train" in shares else []
     needed = len(shares) + len(alone)
     if len(members) < needed:
-        shared = f" beside {len(known & given)} that are given to other classes, too" if known & given else ""
+        shared = f" that no other class has ({len(known & given)} show several classes)" if known & given else ""
         remedy = "take the protocol patient_disjoint" if shared else "choose a protocol that needs none"
         raise LeukoError(
-            f"{of_class(label)} has {counted(len(members), 'source')} to share out{shared}, at least {needed} are "
+            f"{of_class(label)} has {counted(len(members), 'source')} to share out{shared}; at least {needed} are "
             f"needed, one each for {', '.join([*alone, *shares])}: add images of more sources, or {remedy}"
         )
     order = stream_rng(seed, "split", "source_disjoint", label).permutation(len(members))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from leukosr.data.splits.shares import Candidate
 
+RANDOM = "random_80_10_10"  # suits every set
 NEEDED = ("train", "test")  # the parts that `official` follows
 
 
@@ -16,7 +17,15 @@ def suited(items: Sequence[Candidate]) -> Iterator[str]:
     if all(item.source for item in items):
         yield "source_disjoint"
         yield "patient_disjoint"  # sources may show several classes
-    yield "random_80_10_10"
+    yield RANDOM
+
+
+def without_source(items: Sequence[Candidate]) -> list[str]:
+    """Why sources are not kept apart, in a sentence, where some images name theirs and others do not; else nothing."""
+    missing = sum(not item.source for item in items)
+    if missing in (0, len(items)):
+        return []
+    return [f"source_disjoint: {missing} of {len(items)} images name no source"]
 
 
 def not_followed(items: Sequence[Candidate]) -> list[str]:

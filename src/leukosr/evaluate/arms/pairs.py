@@ -113,11 +113,17 @@ def _nothing_common(a: Predictions, b: Predictions) -> LeukoError:
     shared = "image" if set(a.table["image"]).isdisjoint(b.table["image"]) else "seed"
     return LeukoError(
         f"{a.name} and {b.name} have no common {shared}s, so they cannot be compared: theirs are e.g. "
-        f"'{a.table[shared].iloc[0]}' and '{b.table[shared].iloc[0]}'"
+        f"'{a.table[shared].iloc[0]}' and '{b.table[shared].iloc[0]}'; write them alike in both tables"
     )
 
 
 def _refuse_unlike(a: Predictions, b: Predictions, both: pd.DataFrame) -> None:
+    for one, other_one in ((a, b), (b, a)):
+        if (one.table["source"] == "").all() and (other_one.table["source"] != "").any():
+            raise LeukoError(
+                f"{other_one.name} names sources and {one.name} does not: add the column source to the table of "
+                f"{one.name}, or take it out of the other"
+            )
     for column, word in (("true", "label"), ("source", "source")):
         other = both[column] != both[f"{column}_b"]
         if other.any():

@@ -51,6 +51,8 @@ def read_predictions(path: Path, name: str, columns: Mapping[str, str] | None = 
     refuse_folder(path)
     called = {**{column: column for column in COLUMNS}, **(columns or {})}
     remedy = "; say what yours are called, e.g. --columns true=label,image=file"
+    if columns:
+        remedy = "; --columns holds for every table: rename columns where tables call them differently"
     try:
         table = read_table(path, tuple(called.values()), "the predictions.csv of an arm", remedy)
     except LackingColumns as error:
