@@ -300,6 +300,22 @@ def test_parts_without_classes_that_hold_images_themselves_are_told(project: Pat
     assert "not under official: test, train hold images themselves; a split.csv" in result.output.replace("\n", " ")
 
 
+def test_a_table_that_names_no_file_of_its_folder_is_named(project: Path) -> None:
+    source = draw(project.parent / "set", {"a": 6, "b": 6})
+    (source / "split.csv").write_text("path,label,split\nset/a/0.png,a,train\nset/b/0.png,b,test\n")
+    result = add("mine", source, "--leave-out")
+    assert str(result.exception) == (
+        f"no row of {source / 'split.csv'} names a file in its folder, e.g. set/a/0.png: paths begin there"
+    )
+
+
+@pytest.mark.parametrize("name", ["${oc.env:HOME}", "a${b"])
+def test_the_name_of_a_folder_is_no_interpolation(project: Path, name: str) -> None:
+    refused = add("mine", draw(project.parent / "set", {name: 12, "other": 12}), "--study")
+    assert name in str(refused.exception) and "rename the folder" in str(refused.exception)
+    assert not (project / "datasets").exists()
+
+
 def test_a_set_that_is_left_out_whole_is_not_added(project: Path) -> None:
     source = project.parent / "set"
     for name in "ab":

@@ -244,8 +244,14 @@ def parts_text(folders: Folders) -> str:
 
 
 def _quoted(value: Any) -> str:
-    """A value as YAML, which takes no name of a folder for a number, a truth value or a comment."""
-    return json.dumps(value, ensure_ascii=False)
+    """A value as YAML, which takes no name of a folder for a number, a truth value or a comment.
+
+    Raises LeukoError for an interpolation: resolved twice on the way to params.yaml, it cannot be escaped.
+    """
+    text = json.dumps(value, ensure_ascii=False)
+    if "${" in text:
+        raise LeukoError(f"{text} holds ${{, which a study reads as a reference: rename the folder")
+    return text
 
 
 def _without_limits(settings: Prepare) -> Prepare:

@@ -233,12 +233,15 @@ def _same_classes(root: Path, settings: Folders, found: Iterable[SetFile]) -> No
 def from_split_csv(root: Path, classes: list[str] | None = None, labelled: bool = True) -> list[SetFile]:
     """The files that `split.csv` lists, and those that it leaves out with that reason; see `find_images`."""
     rows = read_split(root, labelled)
+    reasons = [(row, _not_there(root / row.path)) for row in rows]
+    if all(reason for _, reason in reasons):
+        raise LeukoError(
+            f"no row of {root / 'split.csv'} names a file in its folder, e.g. {rows[0].path}: paths begin there"
+        )
     if classes is None:
         one_spelling((row.label for row in rows), f"{root / 'split.csv'} writes one class")
     spelling = _spellings(classes or [], (row.label for row in rows), root / "split.csv")
-    found = [
-        SetFile(row.path, spelling.get(row.label, row.label), row.split, _not_there(root / row.path)) for row in rows
-    ]
+    found = [SetFile(row.path, spelling.get(row.label, row.label), row.split, reason) for row, reason in reasons]
     listed = {item.path for item in found}
     for path in (item.path for item in list_files(root)):
         name = path.relative_to(root).as_posix()
