@@ -297,7 +297,7 @@ def test_a_set_without_classes_gets_its_study_later(project: Path) -> None:
 def test_parts_without_classes_that_hold_images_themselves_are_told(project: Path) -> None:
     source = draw(project.parent / "set", {"train": 12, "test": 6})
     result = add("crops", source, "--no-classes", "--study")
-    assert "not under official: test, train hold images themselves; a split.csv" in result.output.replace("\n", " ")
+    assert "not under official: test and train hold no folders; a split.csv" in result.output.replace("\n", " ")
 
 
 def test_a_table_that_names_no_file_of_its_folder_is_named(project: Path) -> None:
@@ -322,7 +322,7 @@ def test_a_set_that_is_left_out_whole_is_not_added(project: Path) -> None:
         (source / name).mkdir(parents=True)
         (source / name / "1.png").write_bytes(b"no image")
     result = add("mine", source, "--leave-out")
-    assert "none of the 2 files of" in str(result.exception) and "a/1.png" in str(result.exception)
+    assert "none is left" in str(result.exception) and "a/1.png" in str(result.exception)
     assert not (project / "datasets").exists()
 
 

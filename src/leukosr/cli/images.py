@@ -213,10 +213,9 @@ def data_study(
     from leukosr.own_study import own_study, refuse_known_study, study_name
     from leukosr.project import at_project_root
 
+    study = study_name(name)
     with at_project_root():
-        refuse_known_study(
-            study_name(name), f"run it with -S study={study_name(name)}, or move it away to have another"
-        )
+        refuse_known_study(study, f"run it with -S study={study}, or move it away to have another")
         added = already_added(name, classes=not no_classes)
         _print_notes(added)
         proposed = own_study(name, added, classifies=not no_classes)

@@ -40,7 +40,7 @@ from leukosr.images.decoding import SUFFIXES
 from leukosr.images.listing import left_by_system, list_files
 from leukosr.images.reading import inspect_image
 from leukosr.project import project_root, run_dvc
-from leukosr.quoting import counted, listed, require_folder
+from leukosr.quoting import listed, require_folder
 from leukosr.tables import one_spelling, write_frame
 
 
@@ -136,15 +136,11 @@ def _checked(
     if rejected and not leave_out:
         raise unusable(rejected, path, otherwise)
     if not good:
-        raise LeukoError(f"none of the {counted(len(rejected), 'file')} of {path} can be used: {_reasons(rejected)}")
+        raise unusable(rejected, path, "bring others, as none is left")
     if empty := _empty_folders(path):
         facts = (*facts, f"empty folders, which are not used: {listed(empty)}")
     facts = (*facts, *other_than_folders(path, [image.file for image in good]))
     return good, rejected, masks, facts
-
-
-def _reasons(rejected: Sequence[Rejected]) -> str:
-    return listed([f"{item.path} {item.reason}" for item in rejected], 3)
 
 
 def _copy(path: Path, target: Path, kept: set[str], masks: Mapping[str, Path]) -> int:

@@ -42,7 +42,7 @@ def flat_parts(root: Path) -> list[str]:
     flat = [name for name in _parts(subfolders(root)) if not subfolders(root / name)]
     if len(flat) < 2 or (root / SPLIT).exists():
         return []
-    return [f"official: {listed(sorted(flat))} hold images themselves; a split.csv (path,split) keeps them apart"]
+    return [f"official: {' and '.join(sorted(flat))} hold no folders; a split.csv (path,split) would keep them apart"]
 
 
 def _parts(names: Sequence[str]) -> dict[str, str]:

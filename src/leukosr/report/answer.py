@@ -9,7 +9,7 @@ from types import MappingProxyType
 from leukosr.config import Generated, Params, Trained
 from leukosr.data.splits import SPLITS, shown_name
 from leukosr.evaluate.arms.significance import Comparison, Verdict
-from leukosr.report.comparisons import NAMES, difference_text, runs_text
+from leukosr.report.comparisons import NAMES, difference_text, runs_text, verdict_text
 from leukosr.report.idle import all_idle, idle_experiments, idle_sentence
 from leukosr.report.quality_blocks import DIFFERENCES, compared_arms, interval, psnr_differences
 from leukosr.report.results import ArmResults, StudyResults
@@ -126,9 +126,7 @@ def _part(
         return Part(where, f"{NO_VERDICT}: {'; '.join(str(reason) for reason in reasons)}", notes)
     untrained = {name for name, arms in idle.items() if any(map(all_idle, arms))}
     trained = [each for each in found if not untrained & {each.a, each.b}]
-    mixed = any(each.declared for each in found) and not all(each.declared for each in found)
-    lines = [_line(each, mixed) for each in found]
-    return Part(where, _headline(trained) if trained else HEADLINES["inconclusive"], [*lines, *notes])
+    return Part(where, _headline(trained) if trained else HEADLINES["inconclusive"], [*map(_line, found), *notes])
 
 
 def _headline(found: Sequence[Comparison]) -> str:
@@ -149,15 +147,11 @@ def _together(found: Sequence[Comparison]) -> str:
     return "In part" if words & set(HELPS) else "Not shown"
 
 
-def _line(found: Comparison, mixed: bool) -> str:
-    """`Real-ESRGAN – raw LR: inconclusive, +7.7 points of macro F1 (-0.8 … +16.2), 8 paired runs`.
-
-    `mixed`: it stands among declared and undeclared comparisons, so an undeclared one says so.
-    """
+def _line(found: Comparison) -> str:
+    """`Real-ESRGAN – raw LR: inconclusive, +7.7 points of macro F1 (-0.8 … +16.2), 8 paired runs`."""
     what = f"{difference_text(found, f' points of {NAMES[found.metric]}')}, {runs_text(found)}"
-    asked = " (exploratory)" if mixed and not found.declared else ""
     why = f"; no verdict is possible: {found.reason}" if found.reason else ""
-    return f"{found.a} – {found.b}: {found.verdict}{asked}, {what}{why}"
+    return f"{found.a} – {found.b}: {verdict_text(found)}, {what}{why}"
 
 
 def _of_quality(params: Params, results: StudyResults) -> Answer:

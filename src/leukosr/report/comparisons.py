@@ -57,10 +57,15 @@ def print_without_conflicts(found: Sequence[Comparison], images: int, console: C
     print_table(console, ("arms", *HEADS), [[f"{each.a} – {each.b}", *row(each)] for each in found], left=3)
 
 
+def verdict_text(found: Comparison) -> str:
+    """The word, and whether the study declared other claims than this."""
+    return found.verdict + (" (exploratory)" if found.declared is False else "")
+
+
 def row(found: Comparison) -> list[str]:
     """The cells under `HEADS`."""
     return [
-        found.verdict + (" (exploratory)" if found.declared is False else ""),
+        verdict_text(found),
         NAMES[found.metric] + (" (primary)" if found.primary else ""),
         difference_text(found),
         (not _too_wide(found) and _bounds(found, found.ci90_low, found.ci90_high)) or UNDEFINED,
