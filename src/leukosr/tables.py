@@ -13,7 +13,6 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import zip_longest
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -32,6 +31,7 @@ _MISTAKES = {  # the words of Python's csv module -> what was wrong with the fil
     """',' expected after '"'""": "text follows a closing double quote",
 }
 _MARKED = re.compile(r"'+[=+\-@\t\r]")
+_CLEANABLE = re.compile(r"[^!#-&(-~\r\n]")  # a blank, a quote or beyond ASCII: without any, `_clean` changes no cell
 
 
 class LackingColumns(LeukoError):
@@ -123,7 +123,9 @@ def read_table(path: Path, needed: Sequence[str], what: str, remedy: str = "") -
         raise absent(path, f"name {what}") from None
     first = next((line for line in io.StringIO(text, newline="") if line.strip(f" \r\n{DELIMITERS}")), "")
     delimiter = max(DELIMITERS, key=lambda sign: _fit(first, sign, needed))
-    lines = [(line, [_clean(cell) for cell in cells]) for line, cells in _rows(path, text, delimiter)]
+    lines = list(_rows(path, text, delimiter))
+    if _CLEANABLE.search(text):
+        lines = [(line, [_clean(cell) for cell in cells]) for line, cells in lines]
     lines = [(line, cells) for line, cells in lines if any(cells)]
     if not lines:
         raise LeukoError(f"{path} is empty; it should be {what}, with the columns {', '.join(needed)}")
@@ -138,16 +140,14 @@ def read_table(path: Path, needed: Sequence[str], what: str, remedy: str = "") -
     (name, times), *_ = Counter(named).most_common(1)
     if times > 1:
         raise LeukoError(f"{path} has the column {short(name)} {times} times: keep one of them")
-    columns: dict[str, list[str]] = {name: [] for name in named}
     for line, cells in lines[1:]:
         if any(cells[len(header) :]):
             raise LeukoError(
                 f"{path} line {line} has {counted(len(cells), 'cell')}, but {len(header)} columns have names: put a "
                 f"cell that holds {delimiter!r} in double quotes"
             )
-        for name, cell in zip_longest(header, cells[: len(header)], fillvalue=""):
-            if name:
-                columns[name].append(cell)
+        cells.extend([""] * (len(header) - len(cells)))
+    columns = {name: [cells[at] for _, cells in lines[1:]] for at, name in enumerate(header) if name}
     return pd.DataFrame(columns, index=pd.Index([line for line, _ in lines[1:]], name="line"), dtype=str)
 
 
