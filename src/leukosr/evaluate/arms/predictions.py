@@ -82,12 +82,12 @@ def read_predictions(path: Path, name: str, columns: Mapping[str, str] | None = 
         table["source"] = ""
     table.loc[table["source"].str.lower() == "nan", "source"] = ""
     named = tuple(column.removeprefix("p_").strip() for column in table.columns if column.startswith("p_"))
-    spelling, notes = agreed_labels(path, table["true"], table["predicted"], named)
+    spelling, notes = agreed_labels(path, table["true"].unique(), table["predicted"].unique(), named)
     for column in ("true", "predicted"):
         table[column] = table[column].replace(spelling)
     kept = [*COLUMNS, "source", *(["sr_seed"] if nested else [])]
     _refuse_contradictions(path, table[kept])
-    occurring = set(table["true"]) | set(table["predicted"])
+    occurring = set(table["true"].unique()) | set(table["predicted"].unique())
     if named and occurring - set(named):
         raise LeukoError(
             f"{path} has the label '{min(occurring - set(named))}' but no column p_{min(occurring - set(named))}"
