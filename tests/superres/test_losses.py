@@ -114,6 +114,33 @@ def test_srgan_discriminator_loss_by_hand(objective: Make) -> None:
     assert found.item() == pytest.approx(0.2 + 0.25)
 
 
+@pytest.mark.parametrize("method", ["srgan_luminance", "sftgan"])
+def test_a_discriminator_that_is_sure_and_wrong_learns_and_teaches(objective: Make, method: str) -> None:
+    """-log of a probability: of one that rounds to 0 or 1 there would be no gradient left."""
+    made = objective(method, {"adversarial": 1.0})
+    assert made.discriminator is not None and not made.discriminator_first
+    fooled, caught = (torch.tensor([[score]], requires_grad=True) for score in (20.0, -20.0))
+    loss = made.discriminator(torch.zeros(1, 1), fooled)
+    assert loss.item() == pytest.approx(math.log(2) + 20)
+    loss.backward()
+    assert fooled.grad is not None and fooled.grad.item() == pytest.approx(1.0)
+    flat = torch.zeros(1, 1, 2, 2)
+    part = made.generator(flat, flat, caught)["adversarial"]
+    part.backward()
+    assert part.item() == pytest.approx(20) and caught.grad is not None
+    assert caught.grad.item() == pytest.approx(-1.0)
+
+
+def test_srgan_of_luminance_has_the_vgg_layer_of_its_paper_and_sftgan_the_one_before(objective: Make) -> None:
+    generated, target = images(1, 48, 48, seed=1), images(1, 48, 48, seed=2)
+    for method, layer in (("srgan_luminance", "relu5_4"), ("sftgan", "conv5_4")):
+        features = VGGFeatures("vgg19", [layer], "none", seed=3)
+        with torch.no_grad():
+            difference = features(generated)[layer] - features(target)[layer]
+            parts = objective(method, {"perceptual": 1.0}, seed=3).generator(generated, target, torch.zeros(1, 1))
+        assert parts["perceptual"].item() == pytest.approx(difference.square().mean().item(), rel=1e-4)
+
+
 def test_real_esrgan_image_loss_is_the_mean_absolute_error(objective: Make) -> None:
     generated = torch.tensor([0.5, 0.0]).expand(1, 3, 1, 2)
     target = torch.tensor([0.2, 0.1]).expand(1, 3, 1, 2)

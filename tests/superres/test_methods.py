@@ -11,6 +11,7 @@ import torch
 from pydantic import ValidationError
 
 from leukosr.config import Params, TrainSR
+from leukosr.engine.processes import Processes
 from leukosr.engine.resume import Resume
 from leukosr.errors import LeukoError
 from leukosr.superres import DISCRIMINATORS, GENERATORS
@@ -206,6 +207,17 @@ def test_the_classifier_rests_while_pixels_alone_are_learnt(compose_params: Call
     device = torch.device("cpu")
     learns = {stage.name: training.objective(stage, 0, device).trains_discriminator for stage in training.stages}
     assert learns == {"pixels": False, "warm_up": True, "task": True}
+
+
+def test_a_classifier_whose_batch_norm_is_of_its_own_kind_is_refused_in_several_processes(
+    published: Callable[[str], TrainSR],
+) -> None:
+    """Each process would normalise its own part of a batch, and judge SR by statistics of its own."""
+    settings, pairs = tiny(published("task_driven")), (smooth_pairs(4), smooth_pairs(1))
+    two = Processes(count=2, fabric=object())
+    with pytest.raises(LeukoError, match=r"^the batch norm of train_sr\.task_driven cannot run in several processes"):
+        SRTraining("task_driven", settings, *pairs, ssim_window=3, seed=0, device=CPU, processes=two)
+    assert SRTraining("srgan", tiny(published("srgan")), *pairs, ssim_window=3, seed=0, device=CPU, processes=two)
 
 
 def test_a_task_driven_training_refuses_patches(compose_params: Callable[..., Params]) -> None:

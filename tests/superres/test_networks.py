@@ -157,9 +157,12 @@ def test_srgan_skips_around_its_blocks_and_around_its_whole_body() -> None:
 @pytest.mark.parametrize("size", [(16, 16), (96, 96), (33, 50)])
 def test_srgan_discriminator_gives_one_probability_an_image_of_any_size(size: tuple[int, int]) -> None:
     model = SRGANDiscriminator(features=4)
-    probabilities = model(torch.rand(3, 3, *size))
+    images = torch.rand(3, 3, *size)
+    probabilities = model(images)
     assert probabilities.shape == (3, 1)
     assert ((probabilities > 0) & (probabilities < 1)).all()
+    model.logits = True
+    torch.testing.assert_close(torch.sigmoid(model(images)), probabilities)
 
 
 @pytest.mark.parametrize("size", [(8, 8), (64, 64), (21, 34)])

@@ -18,14 +18,14 @@ from leukosr.classify.history import History
 from leukosr.classify.settings import Classifier
 from leukosr.data.augment import augment
 from leukosr.engine.averaging import average_of
-from leukosr.engine.batch_norm import SynchronisedBatchNorm2d
+from leukosr.engine.batch_norm import check_synchronised
 from leukosr.engine.device import Compiling, autocast, compiled, place, to_batch
 from leukosr.engine.prefetch import prefetched
 from leukosr.engine.processes import ALONE, Processes
 from leukosr.engine.resume import Resume
 from leukosr.engine.seeding import Root, run_number, stream_rng, stream_seed
 from leukosr.engine.weights import finite
-from leukosr.errors import Diverged, LeukoError
+from leukosr.errors import Diverged
 from leukosr.images.store import Examples
 from leukosr.settings import Precision
 
@@ -83,7 +83,8 @@ class ClassifierTraining:
             )
         place(processes.synchronised(self.model), device, settings.channels_last)
         if processes.count > 1:
-            _check_synchronised(self.model, settings.backbone)
+            remedy = "set runtime.devices to 1, or classifier.norm_layers to group"
+            check_synchronised(self.model, settings.backbone, remedy)
         self.network: nn.Module = self.model  # whose backward pass reaches the weights
         self.optimizer = _optimizer(self.model, settings)
         self.averaged = average_of(self.model, settings.ema) if settings.ema else None
@@ -176,9 +177,10 @@ class ClassifierTraining:
         # the last step's weights are in no loss
         broken = "the loss is" if not np.isfinite(loss_sum) else "weights are" if not finite(self.model) else None
         if broken:
+            other = "" if self.settings.precision == "fp32" else ", or set classifier.precision to fp32"
             raise Diverged(
-                f"classify: {broken} not finite in epoch {epoch} of seed {self.seed}: lower "
-                "classifier.learning_rate, or set classifier.precision to fp32"
+                f"classify: {broken} not finite in epoch {epoch} of seed {run_number(self.seed)}: lower "
+                f"classifier.learning_rate{other}"
             )
         return {
             "seed": run_number(self.seed),
@@ -228,16 +230,6 @@ def _optimizer(model: nn.Module, settings: Classifier) -> torch.optim.Optimizer:
     if settings.optimizer == "adamw":
         return torch.optim.AdamW(trained, lr=rate, weight_decay=decay, fused=True)
     return torch.optim.Adam(trained, lr=rate, fused=True)
-
-
-def _check_synchronised(model: nn.Module, backbone: str) -> None:
-    """Refuse a network with a batch norm of its own kind: each process would normalise its own part of a batch."""
-    for part in model.modules():
-        if isinstance(part, nn.modules.batchnorm._BatchNorm) and not isinstance(part, SynchronisedBatchNorm2d):
-            raise LeukoError(
-                f"the batch norm of {backbone} cannot run in several processes: set runtime.devices to 1, or "
-                "classifier.norm_layers to group"
-            )
 
 
 def _shown(batch: np.ndarray, settings: Classifier, device: torch.device) -> Tensor:

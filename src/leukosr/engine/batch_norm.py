@@ -9,6 +9,8 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from leukosr.errors import LeukoError
+
 
 class SynchronisedBatchNorm2d(nn.BatchNorm2d):
     """nn.BatchNorm2d whose statistics in training are those of the global batch; parts may differ or be empty.
@@ -45,6 +47,13 @@ def synchronise_batch_norm(network: nn.Module) -> nn.Module:
         else:
             synchronise_batch_norm(part)
     return network
+
+
+def check_synchronised(network: nn.Module, name: str, remedy: str) -> None:
+    """Raise LeukoError for a batch norm of the network's own kind: each process would normalise its part of a batch."""
+    for part in network.modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm) and not isinstance(part, SynchronisedBatchNorm2d):
+            raise LeukoError(f"the batch norm of {name} cannot run in several processes: {remedy}")
 
 
 def _statistics(images: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:

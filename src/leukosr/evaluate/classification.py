@@ -37,7 +37,8 @@ class Classification:
 def score(true: Sequence[str], predicted: Sequence[str], classes: Sequence[str]) -> Classification:
     """Score predictions of one run. A class that was never predicted has precision 0, as in scikit-learn.
 
-    Macro figures are plain means over `classes`. Raises ValueError where there is nothing to score.
+    Macro figures are plain means over the `classes` that have test images. Raises ValueError where there is nothing to
+    score.
     """
     if not true:
         raise ValueError("there are no predictions to score")
@@ -48,12 +49,13 @@ def score(true: Sequence[str], predicted: Sequence[str], classes: Sequence[str])
         name: ClassFigures(float(precision[i]), float(recall[i]), float(f1[i]), int(support[i]))
         for i, name in enumerate(classes)
     }
-    macro_precision, macro_recall = float(np.mean(precision)), float(np.mean(recall))
+    occurs = support > 0
+    macro_precision, macro_recall = float(np.mean(precision[occurs])), float(np.mean(recall[occurs]))
     return Classification(
         accuracy=float(accuracy_score(true, predicted)),
         macro_precision=macro_precision,
         macro_recall=macro_recall,
-        macro_f1=float(np.mean(f1)),
+        macro_f1=float(np.mean(f1[occurs])),
         f1_of_means=f1_of_means(macro_precision, macro_recall),
         per_class=figures,
     )

@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from leukosr.data.pairs import Pairs, PatchSampler
 from leukosr.engine.averaging import average_of
+from leukosr.engine.batch_norm import check_synchronised
 from leukosr.engine.device import Compiling, compiled, place, to_batch
 from leukosr.engine.prefetch import prefetched
 from leukosr.engine.processes import ALONE, Processes
@@ -67,6 +68,8 @@ class SRTraining:
         for network in (self.generator, self.discriminator):
             if network is not None:
                 place(processes.synchronised(network), device, settings.channels_last)
+                if processes.count > 1:
+                    check_synchronised(network, f"train_sr.{name}", "set runtime.devices to 1")
         self.networks = Networks(self.generator, self.discriminator)
         self.averaged = self._average()
         self.progress = Progress()
@@ -176,9 +179,10 @@ class SRTraining:
         return losses
 
     def _diverged(self, what: str, iteration: int) -> Diverged:
+        other = "" if self.settings.precision == "fp32" else ", or set precision to fp32"
         return Diverged(
-            f"train_sr.{self.name}: {what} not finite at iteration {iteration}: "
-            "lower the learning rate of its stage, or set precision to fp32"
+            f"train_sr.{self.name}: {what} not finite at iteration {iteration}: lower the learning rate of its "
+            f"stage{other}"
         )
 
     def _validate(self, losses: Mapping[str, float]) -> dict[str, Any]:

@@ -179,6 +179,61 @@ def test_sources_that_nobody_knows_earn_no_verdict() -> None:
     assert all(each.reason is not None and "source" in each.reason and each.p_source is None for each in found)
 
 
+def test_two_sources_earn_no_verdict() -> None:
+    """They agree by luck too often: two images, always right and always wrong, are no proof."""
+    right = np.ones((6, 2), bool)
+    found = compare([pair(arm("x", right), arm("y", ~right))])
+    assert {(each.verdict, each.reason) for each in found} == {("inconclusive", "2 sources, and a verdict takes 3")}
+
+
+def test_a_pair_without_a_verdict_makes_none_easier_for_others() -> None:
+    sound, sure = simulate(gain=0.1, seed=2), simulate(gain=0.3)
+    unknown = [replace(each, table=each.table.assign(source="")) for each in sure]
+    found = compare([pair(*sound), pair(*unknown)])
+    beside_a_failure = compare([pair(*sound)], unseen=1)
+    assert [found[i].p_holm for i in (0, 2)] == [each.p_holm for each in beside_a_failure]
+    beside_a_sound_one = compare([pair(*sound), pair(*sure)])
+    assert found[0].p_holm > beside_a_sound_one[0].p_holm  # type: ignore[operator]
+    assert found[1].p_holm is not None and found[1].verdict == "inconclusive", "its own is shown all the same"
+
+
+def test_a_class_without_test_images_changes_nothing() -> None:
+    arms = simulate(gain=0.1, seed=1)
+    named = [replace(each, classes=(*each.classes, "never", "neither")) for each in arms]
+    assert as_json(compare([pair(*named)])) == as_json(compare([pair(*arms)]))
+
+
+def test_how_little_few_images_of_a_class_show_does_not_depend_on_whose_they_are() -> None:
+    """100 images of one class and 4 of the other: as sources of one class each, and as patients who have both."""
+    right = np.random.default_rng(0).random((2, 6, 104)) < 0.9
+    labels = ["ab"[n < 4] for n in range(104)]
+
+    def by(sources: list[str]) -> Estimated:
+        arms = []
+        for name, each in zip("xy", right, strict=True):
+            plain = arm(name, each, sources)
+            true = plain.table["image"].map(lambda image: labels[int(image[1:])])
+            swapped = true.map({"a": "b", "b": "a"})
+            correct = plain.table["true"] == plain.table["predicted"]
+            arms.append(replace(plain, table=plain.table.assign(true=true, predicted=true.where(correct, swapped))))
+        return difference(pair(*arms), "macro_f1")
+
+    pure, mixed = by([f"s{n}" for n in range(104)]), by([f"s{n % 26}" for n in range(104)])
+    assert mixed.grain == pytest.approx(pure.grain, rel=0.1) and mixed.grain > (1 / 4 + 1 / 100) / 4 / 6
+
+
+def test_arms_by_different_networks_have_as_many_as_the_one_with_fewer() -> None:
+    first, second = simulate(gain=0.2)
+    by = [
+        replace(
+            each, table=each.table.assign(sr_seed=(each.table["seed"] % 2 + start), seed=each.table["seed"] + start)
+        )
+        for each, start in ((first, 0), (second, 100))
+    ]
+    sides = pair(*by)
+    assert (sides.paired, sides.networks) == (False, 2)
+
+
 def test_no_figure_depends_on_a_random_seed() -> None:
     """Audit, row 7: the state of every generator is as it was, and a repeat gives the same bytes."""
     sides = [pair(*simulate())]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -54,10 +54,11 @@ def help_and_harm(first: pd.DataFrame, second: pd.DataFrame, classes: Sequence[s
     both["source"] = named.where(named != "", "image:" + both["image"])
     right, other_right = both["true"] == both["predicted"], both["true"] == both["predicted_second"]
     helped, harmed = right & ~other_right, ~right & other_right
-    agreed = float(np.mean([_counted(both, runs, each).agreed for each in (right, other_right)]))
+    counted = _counter(both, runs)
+    agreed = float(np.mean([counted(each).agreed for each in (right, other_right)]))
 
     def share(marked: pd.Series) -> Estimate:
-        return _share(_counted(both, runs, marked), agreed)
+        return _share(counted(marked), agreed)
 
     changes = [Change(None, None, share(helped), share(harmed))]
     for true in classes:
@@ -88,12 +89,20 @@ class _Counted:
         return networks if networks > 1 else len(self.runs)
 
 
-def _counted(both: pd.DataFrame, names: list[str], marked: pd.Series) -> _Counted:
-    grouped = marked.groupby([*(both[name] for name in names), both["source"]]).agg(["sum", "size"])
-    counts, cells = (grouped[part].unstack(list(range(len(names))), fill_value=0).T for part in ("sum", "size"))
-    keys = (key if isinstance(key, tuple) else (key,) for key in counts.index)
-    runs = tuple(Run(**{name: int(value) for name, value in zip(names, key, strict=True)}) for key in keys)
-    return _Counted(runs, counts.to_numpy(), cells.to_numpy())
+def _counter(both: pd.DataFrame, names: list[str]) -> Callable[[pd.Series], _Counted]:
+    """What counts marked cells in each run and source; the cells themselves are counted once."""
+    keys = both[names].drop_duplicates().sort_values(names)
+    runs = tuple(Run(**{name: int(row[name]) for name in names}) for row in keys.to_dict("records"))
+    source, sources = pd.factorize(both["source"], sort=True)
+    place = both.groupby(names, sort=True).ngroup().to_numpy() * len(sources) + source
+    shape = (len(runs), len(sources))
+    cells = np.bincount(place, minlength=len(runs) * len(sources)).reshape(shape)
+
+    def counted(marked: pd.Series) -> _Counted:
+        found = np.bincount(place[marked.to_numpy()], minlength=cells.size).reshape(shape)
+        return _Counted(runs, found, cells)
+
+    return counted
 
 
 def _share(found: _Counted, agreed: float) -> Estimate:

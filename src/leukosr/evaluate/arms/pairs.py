@@ -73,9 +73,9 @@ class Pair:
 
     @property
     def networks(self) -> int | None:
-        """How many SR networks the runs saw the images of; None where no table says."""
-        seeds = {run.sr_seed for run in (*self.runs, *self.other_runs)} - {None}
-        return len(seeds) or None
+        """How many SR networks the runs saw the images of, of the arm that has fewer; None where no table says."""
+        of_arms = [{run.sr_seed for run in runs} - {None} for runs in (self.runs, self.other_runs)]
+        return min((len(seeds) for seeds in of_arms if seeds), default=None)
 
 
 def pair(a: Predictions, b: Predictions) -> Pair:

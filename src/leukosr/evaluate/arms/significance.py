@@ -32,6 +32,7 @@ WORDS: tuple[Verdict, ...] = get_args(Verdict)
 LEVEL = 0.05
 MARGIN = 0.02
 LEAST_RUNS = 6
+LEAST_SOURCES = 3  # two agree by luck too often, and then show no variance
 LEAST_SHARED = 0.9  # of an arm's test images: with fewer in common, arms are of different protocols or studies
 METHOD_NETWORKS = 3  # SR networks from which on a verdict is about the method
 EXACT_PAIRS = 16  # up to 65,536 sign patterns are all tried
@@ -109,13 +110,19 @@ def compare(
 ) -> list[Comparison]:
     """Compare every pair by accuracy and macro F1. The pairs are one family, corrected by Holm for each metric.
 
-    unseen: further members of the family that are not here; each counts as one without a small p.
+    unseen: further members of the family that are not here; each counts as one without a small p, and so does, for the
+    others, a pair that can have no verdict (`reason`).
     """
     found: list[Comparison] = []
     for metric in METRICS:
         judged = [_figures(each, metric, metric == primary, margin) for each in pairs]
         tests = [None if estimate is None else p_values(estimate, margin) for _, estimate in judged]
-        corrected = _corrected([*tests, *[None] * unseen])[: len(tests)]
+        sound = [None if figures.reason else own for (figures, _), own in zip(judged, tests, strict=True)]
+        absent = [None] * unseen
+        corrected = [
+            one or other
+            for one, other in zip(_corrected([*sound, *absent]), _corrected([*tests, *absent]), strict=True)
+        ][: len(tests)]
         for (figures, estimate), own, holms in zip(judged, tests, corrected, strict=True):
             found.append(
                 figures
@@ -136,19 +143,21 @@ def difference(pair: Pair, metric: Metric) -> Estimated:
     found = estimated(sides, images.reshape(-1, pair.sources)[0], pair.strata)
     middle = (first[0].mean(-1) + second[0].mean(-1)) / 2
     # what sources do to a score is as skewed as a coin with that share of heads, so not at all at one half
-    return replace(found, unseen=found.unseen * abs(1 - 2 * middle), grain=_grain(pair, images, metric))
+    return replace(found, unseen=found.unseen * abs(1 - 2 * middle), grain=_grain(pair, metric))
 
 
-def _grain(pair: Pair, images: np.ndarray, metric: Metric) -> np.ndarray:
+def _grain(pair: Pair, metric: Metric) -> np.ndarray:
     """The variance of a score, in those of one image in one run, by how far runs agree on images.
 
-    Macro F1 gives every class the same weight.
+    Macro F1 gives every class that has test images the same weight.
     """
-    of_classes = np.array([images[..., pair.strata == label].sum(-1) for label in np.unique(pair.strata)])
-    shares = of_classes / of_classes.sum(0) if metric == "accuracy" else 1 / len(of_classes)
+    of_classes = (pair.first.true.sum(-2).mean(-2) + pair.second.true.sum(-2).mean(-2)) / 2
+    weights = of_classes if metric == "accuracy" else np.asarray(of_classes > 0, float)
+    shares = weights / weights.sum(-1, keepdims=True)
     agreed = np.mean([_agreement(pair.first), _agreement(pair.second)], axis=0)
     runs = min(len(pair.runs), len(pair.other_runs))
-    return np.asarray((shares**2 / of_classes).sum(0) * variance_left(agreed, runs))
+    images = np.where(of_classes > 0, of_classes, 1.0)
+    return np.asarray((shares**2 / images).sum(-1) * variance_left(agreed, runs))
 
 
 def _agreement(counts: Counts) -> np.ndarray:
@@ -229,6 +238,8 @@ def _reason(pair: Pair, runs: int) -> str | None:
         )
     if pair.sources < 2:
         return "all images are of one source"
+    if pair.sources < LEAST_SOURCES:
+        return f"{pair.sources} sources, and a verdict takes {LEAST_SOURCES}"
     if not enough_runs(runs):
         kind = "paired runs" if pair.paired else "runs of one arm"
         return "one run" if runs == 1 else f"{runs} {kind}, and a verdict takes {LEAST_RUNS}"

@@ -17,30 +17,33 @@ if TYPE_CHECKING:
 
     from leukosr.superres.networks import Generator
 
-TINIEST = 1e-8  # a probability below it counts as this, so that its logarithm is finite
-
 
 class VGGGAN(TrainGAN):
     """The objective that both have."""
 
+    layer: ClassVar[str] = "conv5_4"
+
     def objective(self, stage: TrainStage, seed: int, device: torch.device) -> Objective:
-        """image: mean squared error; perceptual: that of VGG19's conv5_4; adversarial: mean of -log D(G).
+        """image: mean squared error; perceptual: that of a layer of VGG19; adversarial: mean of -log D(G).
 
         The discriminator minimises -log D(HR) - log(1 - D(G)) and steps after the generator. Neither paper's last stage
-        has the error of pixels; their networks start from one that was trained by it.
+        has the error of pixels; their networks start from one that was trained by it. D is the sigmoid of what the
+        discriminator gives, so that a score far from the truth keeps its gradient.
         """
         from torch.nn.functional import mse_loss
+
+        from leukosr.superres.losses import cross_entropy
 
         generator = self.weighted(
             {
                 "image": lambda generated, target, _: mse_loss(generated, target),
-                "perceptual": self.perceptual("vgg19", {"conv5_4": 1.0}, mse_loss, seed, device),
-                "adversarial": lambda _, __, scores: _surprise(scores),
+                "perceptual": self.perceptual("vgg19", {self.layer: 1.0}, mse_loss, seed, device),
+                "adversarial": lambda _, __, scores: cross_entropy(scores, real=True),
             }
         )
 
         def discriminator(real: Tensor, generated: Tensor) -> Tensor:
-            return _surprise(real) + _surprise(1 - generated)
+            return cross_entropy(real, real=True) + cross_entropy(generated, real=False)
 
         return Objective(generator, discriminator)
 
@@ -55,6 +58,7 @@ class SRGANLuminance(VGGGAN):
     """SRGAN with its paper's 16 blocks and losses, on luminance; `srgan` is that of two case studies."""
 
     architecture: ClassVar[str] = "srresnet"
+    layer: ClassVar[str] = "relu5_4"  # section 2.2.1: after the activation
 
     method: Literal["srgan_luminance"]
     generator: LuminanceSize
@@ -104,7 +108,3 @@ class SFTGANPrior(VGGGAN):
         network = super().build_generator(scale)
         put_prior_into(network, Path(self.reads))
         return network
-
-
-def _surprise(probability: Tensor) -> Tensor:
-    return -probability.clamp_min(TINIEST).log().mean()

@@ -40,7 +40,7 @@ GENERATORS: dict[str, GeneratorNetwork] = {
     "denoiser": GeneratorNetwork(Denoiser, 16_697_987, {"features": 8, "blocks": 2, "growth": 4}, Contract((2, 4, 8))),
 }
 
-_OF_LUMINANCE = Network(partial(SRGANDiscriminator, channels=1), 5_214_273, {"features": 4})
+_OF_LUMINANCE = Network(partial(SRGANDiscriminator, channels=1, logits=True), 5_214_273, {"features": 4})
 
 DISCRIMINATORS: dict[str, Network] = {
     "srgan": Network(SRGANDiscriminator, 5_215_425, {"features": 4}),

@@ -82,9 +82,13 @@ class SRGANGenerator(Generator):
 class SRGANDiscriminator(nn.Module):
     """VGG-style discriminator of images of any size; 5,215,425 parameters with the defaults, 5,214,273 of luminance."""
 
-    def __init__(self, features: int = 64, channels: int = 3) -> None:
-        """Build the network; `features` is the width of the first layer; all others are multiples of it."""
+    def __init__(self, features: int = 64, channels: int = 3, *, logits: bool = False) -> None:
+        """Build the network; `features` is the width of the first layer; all others are multiples of it.
+
+        logits: whether it gives logits in place of probabilities, for losses with a logarithm.
+        """
         super().__init__()
+        self.logits = logits
         layers: list[nn.Module] = [nn.Conv2d(channels, features, 3, padding=1), nn.LeakyReLU(0.2)]
         width = features
         for multiple, stride in ((1, 2), (2, 1), (2, 2), (4, 1), (4, 2), (8, 1), (8, 2)):
@@ -103,5 +107,6 @@ class SRGANDiscriminator(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """N x channels x H x W in [0, 1] to the N x 1 probability of being a real image."""
-        return torch.sigmoid(self.classifier(self.features(x)).flatten(1))
+        """N x channels x H x W in [0, 1] to the N x 1 probability of being a real image, or its logit."""
+        scores: Tensor = self.classifier(self.features(x)).flatten(1)
+        return scores if self.logits else torch.sigmoid(scores)
