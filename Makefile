@@ -63,7 +63,7 @@ exit $$((others | beside))
 endef
 
 test: ## Run the tests, those of the pipeline, its stages and their configuration beside the others
-	$(call beside,not slow,tests/pipeline tests/stages tests/test_config.py)
+	$(call beside,not slow,tests/pipeline tests/stages tests/test_config.py tests/test_own_study.py)
 
 test-avx2: ## Run the pipeline's end-to-end tests as a processor without bf16 instructions would
 	$(RUN) ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 python -m pytest \
