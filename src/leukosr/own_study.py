@@ -27,7 +27,7 @@ from leukosr.data.splits.suited import RANDOM, not_followed, suited, without_sou
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.pilot import assumed
 from leukosr.evaluate.arms.plan import Question, Size, plan
-from leukosr.evaluate.arms.significance import LEAST_RUNS
+from leukosr.evaluate.arms.significance import LEAST_RUNS, LEAST_SOURCES
 from leukosr.files import new_file
 from leukosr.quoting import counted, listed
 from leukosr.report.verdicts import study_pairs
@@ -136,10 +136,10 @@ class OwnStudy:
                 f"every verdict will be inconclusive: {unknown} of {len(tested)} test images name no source, so copies "
                 f"of one may count as many; {self._name_sources()}"
             )
-        if sources < 2:
+        if sources < LEAST_SOURCES:
             return (
-                "every verdict will be inconclusive: all test images are of one source; bring test images of more "
-                "micrographs or patients"
+                f"every verdict will be inconclusive: the test has {counted(sources, 'source')}, and a verdict takes "
+                f"{LEAST_SOURCES}; bring test images of more micrographs or patients"
             )
         family = len(study_pairs(self.params))
         question, at = Question(self.params.study.margin, self.params.study.margin, family), Size(LEAST_RUNS, sources)

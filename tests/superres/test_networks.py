@@ -297,3 +297,14 @@ def test_importing_the_registries_does_not_import_torchvision() -> None:
     code = "import sys, leukosr.superres, leukosr.superres.losses; sys.exit('torchvision' in sys.modules)"
     environment = os.environ | {"PYTHONPATH": str(Path(leukosr.__file__).parents[1])}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
+
+
+def test_what_goes_into_a_new_compact_network_comes_out_again_and_its_first_layer_learns() -> None:
+    """With torch's own start two images differ by 1e-7 after 17 layers, and 2,000 iterations teach it nothing."""
+    torch.manual_seed(0)
+    model, images = Compact(), torch.rand(2, 3, 16, 16)
+    added = model(images) - nn.functional.interpolate(images, scale_factor=4, mode="nearest")
+    assert 1e-3 < float((added[0] - added[1]).detach().std()) < 0.3
+    added.square().mean().backward()
+    gradients = [parameter.grad.norm() for parameter in model.parameters() if parameter.grad is not None]
+    assert float(gradients[0]) > 0.01 * float(max(gradients))

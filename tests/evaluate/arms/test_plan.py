@@ -92,6 +92,13 @@ def test_few_sources_show_no_difference_however_large() -> None:
     assert "even endless runs show no difference" in needed_sentence(found)
 
 
+def test_two_sources_earn_no_word_and_are_promised_none() -> None:
+    sure = replace(KNOWN, sources=1e-6, runs=1e-6, seen=2, freedom=1, unseen=0.0)
+    found = plan(sure, Question(0.1, 0.02), [Size(10, 2)], Size(10, 2))
+    assert found.grid[0].power["inconclusive"] == 1 and found.runs_needed is None
+    assert power(replace(sure, seen=3, freedom=2), Size(10, 3), Question(0.1, 0.02))["inconclusive"] < 0.5
+
+
 @pytest.mark.parametrize(("sources", "said"), [(60, "6 runs show that arms are equivalent"), (6, "no number of runs")])
 def test_where_there_is_no_gain_it_says_what_shows_as_much(sources: int, said: str) -> None:
     sizes = [Size(runs, sources) for runs in (6, 8)]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import accuracy_score, f1_score
 
-from leukosr.evaluate.arms.pairs import pair
+from leukosr.evaluate.arms.pairs import Counts, pair
 from leukosr.evaluate.arms.predictions import Predictions, read_predictions
 from leukosr.evaluate.arms.significance import (
     PTests,
@@ -201,6 +201,14 @@ def test_a_class_without_test_images_changes_nothing() -> None:
     arms = simulate(gain=0.1, seed=1)
     named = [replace(each, classes=(*each.classes, "never", "neither")) for each in arms]
     assert as_json(compare([pair(*named)])) == as_json(compare([pair(*arms)]))
+
+
+def test_a_run_that_lacks_a_class_is_scored_by_those_that_it_has() -> None:
+    """As `score` and scikit-learn do of its predictions alone."""
+    both, one_class = np.array([[[3, 0]], [[3, 0]]]), np.array([[[0, 2]], [[0, 0]]])
+    everything = both + one_class
+    scores, influence = scored(Counts(everything, everything, everything), "macro_f1")
+    assert scores.tolist() == [1.0, 1.0] and np.isfinite(influence).all()
 
 
 def test_how_little_few_images_of_a_class_show_does_not_depend_on_whose_they_are() -> None:

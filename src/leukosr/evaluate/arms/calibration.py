@@ -13,7 +13,7 @@ from scipy import stats
 from leukosr.engine.parallel import ordered_map
 from leukosr.evaluate.arms.pairs import Pair
 from leukosr.evaluate.arms.score import rejection
-from leukosr.evaluate.arms.significance import LEAST_RUNS, WORDS, Verdict, difference, p_values, words
+from leukosr.evaluate.arms.significance import LEAST_RUNS, LEAST_SOURCES, WORDS, Verdict, difference, p_values, words
 from leukosr.evaluate.arms.simulation import Design, draw
 from leukosr.evaluate.arms.two_way import METRICS, Metric, Side, estimated, scored
 
@@ -153,7 +153,7 @@ def _judged(
     pair = draw(design, metric, true, count, np.random.default_rng([seed, number]))
     found = difference(pair, metric)
     low, high = found.interval(0.95)
-    enough = len(pair.runs) >= LEAST_RUNS
+    enough = len(pair.runs) >= LEAST_RUNS and pair.sources >= LEAST_SOURCES
     said = words(found, margin, p_values(found, margin)) if enough else np.full(count, "inconclusive")
     return (low <= true) & (true <= high), _score_covered(pair, metric, design), said
 

@@ -18,7 +18,7 @@ from scipy.stats import qmc
 
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.pilot import Components, not_excluded
-from leukosr.evaluate.arms.significance import LEAST_RUNS, PTests, Verdict, p_values, words
+from leukosr.evaluate.arms.significance import LEAST_RUNS, LEAST_SOURCES, PTests, Verdict, p_values, words
 from leukosr.evaluate.arms.two_way import Estimated
 from leukosr.evaluate.estimate import Estimate
 
@@ -112,7 +112,7 @@ def _planned(found: Components, others: Sequence[Components], size: Size, questi
 def power(found: Components, size: Size, question: Question, points: int = POINTS) -> dict[Verdict, float]:
     """The probability of each word at one size. Bonferroni stands for Holm, whose first step it is."""
     names: tuple[Verdict, ...] = get_args(Verdict)
-    if size.runs * size.sr_seeds < LEAST_RUNS:
+    if size.runs * size.sr_seeds < LEAST_RUNS or size.sources < LEAST_SOURCES:
         return {name: float(name == "inconclusive") for name in names}
     seen = _seen(found, size, question.difference, _points()[:points])
     p = p_values(seen, question.margin)

@@ -110,8 +110,8 @@ def compare(
 ) -> list[Comparison]:
     """Compare every pair by accuracy and macro F1. The pairs are one family, corrected by Holm for each metric.
 
-    unseen: further members of the family that are not here; each counts as one without a small p, and so does, for the
-    others, a pair that can have no verdict (`reason`).
+    unseen: further members of the family that are not here; each counts as one without a small p. So does, for the
+    others, a pair that can have no verdict (`reason`); its own p is corrected over the whole family.
     """
     found: list[Comparison] = []
     for metric in METRICS:
@@ -120,7 +120,7 @@ def compare(
         sound = [None if figures.reason else own for (figures, _), own in zip(judged, tests, strict=True)]
         absent = [None] * unseen
         corrected = [
-            one or other
+            other if one is None else one
             for one, other in zip(_corrected([*sound, *absent]), _corrected([*tests, *absent]), strict=True)
         ][: len(tests)]
         for (figures, estimate), own, holms in zip(judged, tests, corrected, strict=True):

@@ -121,7 +121,7 @@ def _coin_roots(value: np.ndarray, coin: np.ndarray) -> tuple[np.ndarray, np.nda
 def scored(counts: Counts, metric: Metric) -> tuple[np.ndarray, np.ndarray]:
     """The score of each run (..., runs), and the influence of each source on it (..., runs, sources).
 
-    Macro F1 is the mean over the classes that some run has test images of.
+    Macro F1 is the mean over the classes that the run has test images of.
     """
     if metric == "accuracy":
         images = np.maximum(counts.true.sum((-2, -1)), 1)
@@ -131,8 +131,8 @@ def scored(counts: Counts, metric: Metric) -> tuple[np.ndarray, np.ndarray]:
     total = np.maximum((counts.predicted + counts.true).sum(-2), 1)
     f1 = 2 * counts.hits.sum(-2) / total
     own = 2 * counts.hits - f1[..., None, :] * (counts.predicted + counts.true)
-    occurs = (counts.true.sum(-2) > 0).any(-2, keepdims=True)
-    weight = occurs / occurs.sum(-1, keepdims=True)
+    occurs = counts.true.sum(-2) > 0
+    weight = occurs / np.maximum(occurs.sum(-1, keepdims=True), 1)
     return (weight * f1).sum(-1), (weight[..., None, :] * own / total[..., None, :]).sum(-1)
 
 

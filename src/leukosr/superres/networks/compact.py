@@ -6,6 +6,7 @@ Attribute names are those of the published weights, so that `realesr-animevideov
 from collections.abc import Mapping
 from math import isqrt
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -23,6 +24,20 @@ class Compact(Generator):
         for _ in range(convolutions):
             layers += [nn.Conv2d(features, features, 3, padding=1), nn.PReLU(features)]
         self.body = nn.Sequential(*layers, nn.Conv2d(features, 3 * scale**2, 3, padding=1))
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """He et al. (ICCV 2015) for PReLUs that begin at 0.25, the last layer a tenth of it, so that little is added.
+
+        torch's own start makes a signal fade to nothing within 17 such layers: 2,000 iterations then learnt nothing.
+        """
+        *_, last = convolutions = [part for part in self.body if isinstance(part, nn.Conv2d)]
+        for part in convolutions:
+            nn.init.kaiming_normal_(part.weight, a=0.25)
+            assert part.bias is not None
+            nn.init.zeros_(part.bias)
+        with torch.no_grad():
+            last.weight.mul_(0.1)
 
     def forward(self, x: Tensor) -> Tensor:
         """N x 3 x H x W RGB in [0, 1] to N x 3 x scale*H x scale*W: what is added to the nearest neighbours."""
