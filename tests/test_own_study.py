@@ -191,7 +191,13 @@ def table_without_test(source: Path) -> None:
             "(test, train): a split.csv keeps these",
         ),
         (years, "random_80_10_10", "2019 12, 2020 12", "2019 1 (1), 2020 1 (1)", "the same folders (eos, lym)"),
-        (one_tested, "official", "a 9, b 9", "a 3 (3), b 3 (3)", "the test has 1 source, and a verdict takes 3; bring test images of more micrographs"),
+        (
+            one_tested,
+            "official",
+            "a 9, b 9",
+            "a 3 (3), b 3 (3)",
+            "the test has 1 source, and a verdict takes 3; bring test images of more micrographs",
+        ),
         (table, "official", "a 6, b 6", "a 2 (2), b 2 (2)", "every verdict will be inconclusive: 4 of 4 test images"),
     ],
 )
