@@ -101,16 +101,21 @@ def run_stages(params: Params, layout: Layout, console: Console) -> None:
     """The pipeline, without DVC."""
     context = Context(params, layout, console)
     synthesize.run(context, "demo")
+    run_arms(context)
+    sweep.run(context)
+    report.run(context)
+
+
+def run_arms(context: Context) -> None:
+    """From the images of a set to the scores of every arm."""
     prepare.run(context)
     degrade.run(context)
-    for method in params.train_sr:
-        train_sr.run(context, method)
-    for arm in params.arms:
+    for training in context.params.train_sr:
+        train_sr.run(context, training)
+    for arm in context.params.arms:
         upscale.run(context, arm)
         quality.run(context, arm)
         classify.run(context, arm)
-    sweep.run(context)
-    report.run(context)
 
 
 @pytest.fixture

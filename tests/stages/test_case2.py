@@ -12,8 +12,10 @@ from rich.console import Console
 
 from leukosr.config import Params
 from leukosr.layout import Layout
-from leukosr.stages import classify, degrade, prepare, quality, report, synthesize, train_sr, upscale
+from leukosr.stages import report, synthesize
 from leukosr.stages.context import Context
+
+from .conftest import run_arms
 
 
 def drawn_set(params: Params, folder: Path, quiet: Console) -> None:
@@ -42,15 +44,7 @@ def test_it_runs_from_the_folder_to_the_report(compose_params: Callable[..., Par
         "runtime.log_models=false", "report.grid_cells=2", *few, *no_vgg,
     )  # fmt: skip
     context = Context(params, layout := Layout("case2"), quiet)
-    prepare.run(context)
-    degrade.run(context)
-    for training in params.train_sr:
-        train_sr.run(context, training)
-    for arm in params.arms:
-        upscale.run(context, arm)
-        quality.run(context, arm)
-    for experiment in params.classify:
-        classify.run(context, experiment)
+    run_arms(context)
     report.run(context)
 
     low = sorted(layout.lr.rglob("*.jpg"))

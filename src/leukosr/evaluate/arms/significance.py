@@ -119,16 +119,13 @@ def compare(
         tests = [None if estimate is None else p_values(estimate, margin) for _, estimate in judged]
         sound = [None if figures.reason else own for (figures, _), own in zip(judged, tests, strict=True)]
         absent = [None] * unseen
-        corrected = [
-            other if one is None else one
-            for one, other in zip(_corrected([*sound, *absent]), _corrected([*tests, *absent]), strict=True)
-        ][: len(tests)]
-        for (figures, estimate), own, holms in zip(judged, tests, corrected, strict=True):
-            found.append(
-                figures
-                if estimate is None or own is None or holms is None
-                else _with_word(figures, estimate, own, holms)
-            )
+        among, apart = _corrected([*tests, *absent]), _corrected([*sound, *absent])
+        for (figures, estimate), own, *holms in zip(judged, tests, apart, among, strict=False):  # without the absent
+            corrected = holms[figures.reason is not None]
+            if estimate is None or own is None or corrected is None:
+                found.append(figures)
+            else:
+                found.append(_with_word(figures, estimate, own, corrected))
     return found
 
 
