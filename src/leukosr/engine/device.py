@@ -9,8 +9,8 @@ from typing import Literal, TypeVar, cast
 
 import torch
 
+from leukosr.engine.fp32_convolutions import ConvolutionsInFp32
 from leukosr.engine.memory import keep_freed_memory
-from leukosr.engine.narrow_maps import NarrowMapsInFp32
 from leukosr.engine.parallel import usable_cores
 from leukosr.errors import LeukoError
 from leukosr.settings import Precision
@@ -53,7 +53,7 @@ def autocast(device: torch.device, precision: Precision) -> Iterator[None]:
         yield
         return
     on_cpu = device.type == "cpu"
-    with torch.autocast(device.type, dtype=torch.bfloat16), NarrowMapsInFp32() if on_cpu else nullcontext():
+    with torch.autocast(device.type, dtype=torch.bfloat16), ConvolutionsInFp32() if on_cpu else nullcontext():
         yield
 
 

@@ -1,4 +1,4 @@
-"""Convolutions in bf16 that torch computes wrongly on the CPU: those of images no wider than their stride."""
+"""Convolutions that compute in fp32 within bf16 autocast on the CPU: of very narrow images, and depthwise ones."""
 
 from __future__ import annotations
 
@@ -80,6 +80,34 @@ def test_gradients_of_narrow_maps_are_those_of_fp32(
             assert exact.grad is not None
             found = gradients(images, weight, stride, padding, groups)
             torch.testing.assert_close(found, exact.grad, rtol=0, atol=0.03 * float(exact.grad.abs().max()))
+
+
+@pytest.mark.parametrize("frozen", ["", "weight", "images"])
+def test_a_depthwise_convolution_trains_in_fp32(frozen: str) -> None:
+    """Its gradients are those of fp32 for the rounded result's own, and the result keeps autocast's type."""
+    torch.manual_seed(0)
+    weight, images = torch.randn(32, 1, 3, 3), torch.randn(2, 32, 9, 9)
+    leaves = {"weight": weight, "images": images}
+    trained = [each.requires_grad_() for name, each in leaves.items() if name != frozen]
+    with autocast(CPU, "bf16"):
+        found = F.conv2d(images, weight, padding=1, groups=32)
+    exact = F.conv2d(images, weight, padding=1, groups=32)
+    assert torch.equal(found, exact.bfloat16())
+    slope = torch.randn(found.shape).bfloat16()
+    for ours, theirs in zip(
+        torch.autograd.grad(found, trained, slope), torch.autograd.grad(exact, trained, slope.float()), strict=True
+    ):
+        assert torch.equal(ours, theirs)
+
+
+def test_without_gradients_a_depthwise_convolution_stays_in_bf16() -> None:
+    torch.manual_seed(0)
+    images, weight = torch.randn(2, 32, 9, 9), torch.randn(32, 1, 3, 3).requires_grad_()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        expected = F.conv2d(images, weight, padding=1, groups=32)
+    with torch.no_grad(), autocast(CPU, "bf16"):
+        assert torch.equal(F.conv2d(images, weight, padding=1, groups=32), expected)
+    assert not torch.equal(F.conv2d(images, weight, padding=1, groups=32).bfloat16(), expected)
 
 
 def test_a_resnet_trains_on_images_of_16_pixels() -> None:
