@@ -16,7 +16,7 @@ from torchvision.transforms.functional import to_tensor
 
 from benchmarks.counting import count_work
 from benchmarks.images import image_set, published_params
-from benchmarks.measure import Options, Row, compare_within
+from benchmarks.measure import Comparison, Options, Row, Work, compare_within
 from leukosr.classify.backbones import ClassifierNetwork
 from leukosr.classify.trainer import ClassifierTraining, LabelledImages
 from leukosr.config import Classifier
@@ -76,6 +76,14 @@ def labels_of(files: Sequence[Path]) -> np.ndarray:
 def run(options: Options) -> list[Row]:
     """One row: images a second. The first epoch, in which ours reads the files into memory, warms up."""
     settings = published_params(f"budget.classify.batch={BATCH}", "classifier.epochs=1").classifier
+    found, count, work = compare_trainings(settings, options)
+    note = f"{settings.precision}; {count} images, which ours decodes once and keeps in memory"
+    name = f"ResNet50 training from JPEG files of 240x320, batch {BATCH}"
+    return [found.row("resnet50", name, "images/s", f"ratio >= {GOAL}", note=note, work=work)]
+
+
+def compare_trainings(settings: Classifier, options: Options) -> tuple[Comparison, int, Work]:
+    """Epochs of our training in turns with the plain one's, how many images each has, and the work of one of ours."""
     device, count = choose_device("auto"), options.pick(48, 16)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -94,9 +102,7 @@ def run(options: Options) -> list[Row]:
         work = count_work(
             lambda: once.run(Resume("none", float("inf"), folder), lambda *_: None), settings.precision, count
         )
-    note = f"{settings.precision}; {count} images, which ours decodes once and keeps in memory"
-    name = f"ResNet50 training from JPEG files of 240x320, batch {BATCH}"
-    return [found.row("resnet50", name, "images/s", f"ratio >= {GOAL}", note=note, work=work)]
+    return found, count, work
 
 
 def build(settings: Classifier, files: Sequence[Path], labels: np.ndarray, device: torch.device) -> ClassifierTraining:

@@ -20,7 +20,7 @@ from leukosr.versions import git_commit
 
 BENCHMARKS = (
     "roofline", "capstone", "second_order", "inference", "compact", "tiled", "real_esrgan_step", "srgan_step",
-    "resnet50", "quality", "overhead",
+    "resnet50", "lite0", "quality", "overhead",
 )  # fmt: skip
 SLOW = ("tiled",)
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from tests.superres.tiny import changed
 
-from benchmarks import capstone, inference, quality, resnet50, second_order, stepping
+from benchmarks import capstone, inference, lite0, quality, resnet50, second_order, stepping
 from benchmarks.images import published_params, read_resized
 from benchmarks.measure import Options
 from benchmarks.real_esrgan_step import PlainRealESRGAN
@@ -159,6 +159,16 @@ def test_classifier_row_is_that_of_whole_epochs(files: list[Path], monkeypatch: 
     [row] = resnet50.run(Options(quick=True))
     assert (row.unit, row.rounds, row.goal) == ("images/s", 2, "ratio >= 4")
     assert row.ours > 0
+
+
+def test_lite0_trains_from_the_images_that_resnet50_has(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    small = [file.with_name(f"{file.stem}-small.png") for file in files]
+    for file, image in zip(small, read_resized(files, (32, 32)), strict=True):
+        write_png(file, image)
+    monkeypatch.setattr(resnet50, "image_set", lambda folder, count: small * (count // len(small)))
+    [row] = lite0.run(Options(quick=True))
+    assert (row.unit, row.rounds, row.work) == ("images/s", 2, None)
+    assert row.ours > 0 and row.note.endswith("in fp32 on a CPU; 16 images")
 
 
 @pytest.mark.usefixtures("small_resnet")
