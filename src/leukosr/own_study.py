@@ -65,7 +65,8 @@ class OwnStudy:
 
     rows: the images with their roles where the budget leaves none out. first: the same of the first run.
     sizes: how HR came about. refused: what keeps the images from stricter protocols. unused: folders that the study
-    does not use. alike: the folders that every class folder holds, where all hold the same.
+    does not use, and how many images lie there. alike: the folders that every class folder holds, where all hold the
+    same.
     """
 
     params: Params
@@ -75,6 +76,7 @@ class OwnStudy:
     sizes: str
     refused: Sequence[str]
     unused: Sequence[str]
+    unused_images: int
     alike: Sequence[str]
 
     @property
@@ -103,7 +105,8 @@ class OwnStudy:
             )
             yield f"each class folder holds the same folders ({listed(self.alike, 5)}): {hint}"
         if self.unused:
-            yield f"not used: {', '.join(self.unused)} (a split.csv can say which images are train, val and test)"
+            which = f"{', '.join(self.unused)}, {counted(self.unused_images, 'image')}"
+            yield f"not used: {which} (a split.csv can say which images are train, val and test)"
         whole, first = (Counter(row.label for row in rows) for rows in (self._tested(), self._tested(self.first)))
         each = [f"{name or 'images'} {count} ({first[name]})" for name, count in sorted(whole.items())]
         yield f"test images (of them in a first run, budget {BUDGET}): {', '.join(each)}"
@@ -213,8 +216,9 @@ def own_study(folder: str, added: Added, *, classifies: bool = True) -> OwnStudy
         except LeukoError as error:
             refused.append(f"{protocol}: {error}")
             continue
+        sizes, left = size_words(items, LONGEST, SCALE), len(added.good) - len(good)
         unused, alike = unused_folders(folders, found.values()), folders_of_all(Path(folders.root), found.values())
-        return OwnStudy(params, text, rows, first, size_words(items, LONGEST, SCALE), refused, unused, alike)
+        return OwnStudy(params, text, rows, first, sizes, refused, unused, left, alike)
     raise LeukoError(refused[-1])
 
 

@@ -75,7 +75,7 @@ COMMANDS: dict[str, dict[Callable[..., None], str]] = {
 }
 GROUPS: dict[str, tuple[str, dict[Callable[..., None], str]]] = {
     "data": (
-        "Bring data sets in.",
+        "Import data sets.",
         {
             images.data_fetch: "bccd",
             images.data_add: "mine /path/to/folder --study",
@@ -85,7 +85,7 @@ GROUPS: dict[str, tuple[str, dict[Callable[..., None], str]]] = {
         },
     ),
     "weights": (
-        "Bring published weights, or your own, in.",
+        "Import published weights, or your own.",
         {
             weights.weights_list: "",
             weights.weights_fetch: "realesrgan_x4plus",

@@ -60,7 +60,7 @@ def segment(
 def predict(
     source: Annotated[Path, typer.Argument(metavar="IN", help="An image or a folder of images.")],
     model: Annotated[
-        Path, typer.Option(help="A classifier's weights, or outputs/STUDY/classify/EXPERIMENT: all seeds.")
+        Path, typer.Option(help="A weight file, or a folder outputs/STUDY/classify/ARM with all its seeds.")
     ],
     out: Annotated[Path, typer.Option(metavar="TABLE", help="The table to write.")] = Path("predictions.csv"),
     sr: Annotated[
@@ -69,7 +69,7 @@ def predict(
     explain: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Also write Grad-CAM overlays here.")] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Probability from which on an answer is sure; default: by --most-errors."),
+        typer.Option(min=0, max=1, help="Call an answer sure from this probability on; default: by --most-errors."),
     ] = None,
     most_errors: MostErrors = 0.05,
     precision: Precision = "fp32",

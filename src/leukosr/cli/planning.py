@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def plan(
     pilot: Annotated[
-        list[Path] | None, typer.Argument(help="predictions.csv of two arms: a pilot. Without, the --sd options.")
+        list[Path] | None, typer.Argument(help="predictions.csv of two arms: a pilot; without one, give --sd options.")
     ] = None,
     difference: Annotated[float, typer.Option(help="The true difference, a fraction.")] = 0.02,
     margin: Annotated[float, typer.Option(help="The difference that matters, a fraction.")] = 0.02,
@@ -26,7 +26,7 @@ def plan(
         str, typer.Option("--primary", "--metric", help="The metric: macro_f1 or accuracy.")
     ] = "macro_f1",
     family: Annotated[int, typer.Option(min=1, help="Comparisons that Holm corrects for.")] = 1,
-    aim: Annotated[float, typer.Option(min=0.05, max=0.99, help="The power that is wanted.")] = 0.8,
+    aim: Annotated[float, typer.Option(min=0.05, max=0.99, help="The power to reach.")] = 0.8,
     runs: Annotated[
         str, typer.Option(metavar="N,…", help="Runs of the classifier per SR network, to try.")
     ] = "6,8,12,20,40,80",
@@ -38,7 +38,7 @@ def plan(
     ] = None,
     sd_run: Annotated[float, typer.Option(min=0, help="Without a pilot: sd of the difference over runs.")] = 0.0,
     sd_source: Annotated[float | None, typer.Option(min=0, help="… sd over single sources.")] = None,
-    sd_cell: Annotated[float, typer.Option(min=0, help="… sd that one source in one run adds.")] = 0.0,
+    sd_cell: Annotated[float, typer.Option(min=0, help="… sd of a single source in a single run.")] = 0.0,
     sd_sr: Annotated[
         float | None, typer.Option(min=0, help="The sd over SR networks, also beside a pilot of one network.")
     ] = None,

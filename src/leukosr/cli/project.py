@@ -117,7 +117,7 @@ def dose_response(
     baseline: Annotated[str, typer.Option(help="The experiment that all others are compared with.")] = "bicubic",
     bound: Annotated[str, typer.Option(help="The experiment on originals: what SR could win.")] = "ground_truth",
 ) -> None:
-    """Say from which resolution on SR pays, at each noise level, from published results of several runs."""
+    """Say at which resolution SR starts to pay, at each noise level, from the results of several runs."""
     from leukosr.outputs import claimed
     from leukosr.report.dose_response import write_dose_response
 

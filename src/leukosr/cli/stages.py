@@ -246,7 +246,7 @@ def sweep(
     params: ParamsFile = PARAMS,
     out: Out = None,
 ) -> None:
-    """Train one thing many times: how far do runs lie apart, which randomness does it, or which settings are best?
+    """Train the same thing many times: how far apart are runs, what makes them differ, which settings are best?
 
     The same command on several machines shares the trials, where all name one storage (runtime.optuna_storage or
     LEUKOSR_OPTUNA_STORAGE).

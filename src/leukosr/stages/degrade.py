@@ -61,7 +61,9 @@ def run(context: Context) -> None:
             f"{params.image.width} and are enlarged to it first, which adds no detail"
         )
     height, width = params.image.lr_size
-    context.console.print(f"degrade: {len(rows)} images of {height}x{width} ({params.degrade.method}) -> {out / 'lr'}")
+    noise = getattr(params.degrade, "noise", None)  # capstone's, of which one kind wraps around
+    how = f"{params.degrade.method}, noise {noise}" if isinstance(noise, str) else params.degrade.method
+    context.console.print(f"degrade: {len(rows)} images of {height}x{width} ({how}) -> {out / 'lr'}")
 
 
 def degradation_settings(params: Params) -> Any:

@@ -65,20 +65,18 @@ def read_sidecar(predictions: Path) -> Origin | None:
 def place_in_family(first: Origin | None, second: Origin | None) -> int | None:
     """The place of two predictions among the claims; None where their comparison was not declared.
 
-    Raises LeukoError where they were trained under different claims or protocols.
+    Arms of studies with different claims are in no family together. Raises LeukoError where they were trained under
+    different protocols.
     """
     if first is None or second is None:
         return None
-    if first.claims != second.claims:
-        raise LeukoError(
-            f"{first.experiment} and {second.experiment} were trained under different claims "
-            f"({first.claims.digest[:8]} and {second.claims.digest[:8]}): train both again"
-        )
     if first.protocol != second.protocol:
         raise LeukoError(
             f"{first.experiment} ran under {first.protocol} and {second.experiment} under {second.protocol}, so they "
             "differ in their training images, too: compare arms of one protocol"
         )
+    if first.claims != second.claims:
+        return None
     return first.claims.index(first.experiment, second.experiment, first.protocol)
 
 
