@@ -162,9 +162,9 @@ def test_another_copy_of_bccd(project: Path, fail: Callable[..., str]) -> None:
     assert_says(fail("The copy of BCCD is another one"), "The copy of BCCD is another one")
 
 
-def test_a_misspelt_key(compose_raw: Callable[..., Any]) -> None:
-    heading = "A key is misspelt"
-    (change,) = re.findall(r"-S (\S+)", sections()[heading][0][0])
+@pytest.mark.parametrize("heading", ["A key is misspelt", "The name of an arm, a study or a budget is misspelt"])
+def test_a_misspelt_name(heading: str, compose_raw: Callable[..., Any]) -> None:
+    change = shlex.split(sections()[heading][0][0])[-1]
     with pytest.raises(ConfigCompositionException) as error:
         compose_raw("study=demo", change)
     assert_says(str(error.value), heading)

@@ -18,7 +18,13 @@ LEAST_LITERAL, LEAST_SHARE = (
     0.1,
 )  # characters of a message that the code writes itself, not inserts, and their share
 # where the messages of DVC and Hydra are written; those of the operating system are added as they are
-FOREIGN = ("dvc.stage.exceptions", "dvc.repo.reproduce", "dvc.rwlock", "hydra._internal.config_loader_impl")
+FOREIGN = (
+    "dvc.stage.exceptions",
+    "dvc.repo.reproduce",
+    "dvc.rwlock",
+    "hydra._internal.config_loader_impl",
+    "hydra._internal.defaults_list",
+)
 PLACEHOLDER = r"%s|\{[^{}]*\}"
 
 
