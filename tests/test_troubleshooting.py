@@ -54,6 +54,7 @@ def templates() -> tuple[tuple[re.Pattern[str], int], ...]:
 
 def is_written(message: str) -> bool:
     """Whether one text of the code makes at least half of the message, and enough of that itself."""
+    message = message.removeprefix("ERROR: unexpected error - ")  # what DVC writes before messages of others
     return any(
         fixed >= max(LEAST_LITERAL, LEAST_SHARE * len(message))
         and (match := pattern.search(message))
