@@ -7,7 +7,7 @@ result is wrong where stride, kernel and image are equally wide, for some number
 small.
 
 Slow: the backward pass of a depthwise convolution takes several times as long in bf16 as in fp32, so that a training of
-EfficientNet-Lite0 is slower in bf16 than in fp32 (docs/benchmarks.md). Without gradients bf16 is the faster one.
+EfficientNet-Lite0 is slower in bf16 than in fp32 (benchmark `lite0`). Without gradients bf16 is the faster one.
 """
 
 from __future__ import annotations
