@@ -228,7 +228,7 @@ def test_every_stage_says_one_line_about_its_result(study: Study) -> None:
     said = " ".join(study.printed.split())
     counts = "5 classifier_test, 15 classifier_train, 10 sr_train, 5 sr_val, 5 unused"
     assert f"prepare: 40 images ({counts}), 0 left out" in said
-    assert "degrade: 35 images of 16x16 (capstone, noise wrapped)" in said
+    assert "degrade: 35 images of 16x16 (capstone, noise gaussian)" in said
     for arm in ARMS:
         assert f"upscale {arm}: 20 images" in said
         assert f"quality {arm}: PSNR" in said
