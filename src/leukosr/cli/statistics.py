@@ -46,7 +46,7 @@ def compare(
     """Say whether the first arm is better than each other one, from per-image predictions."""
     check_there(files, "name the predictions.csv of an arm")
     from leukosr.evaluate.arms.conflicts import without_conflicts
-    from leukosr.evaluate.arms.declared import compare_declared, place_in_family, read_sidecar
+    from leukosr.evaluate.arms.declared import claims_asked, compare_declared, place_in_family, read_sidecar
     from leukosr.evaluate.arms.pairs import pair
     from leukosr.evaluate.arms.predictions import column_names, names_of, read_predictions, refuse_folder
     from leukosr.evaluate.arms.sample_size import sample_size
@@ -59,25 +59,26 @@ def compare(
         refuse_folder(path)
     if len(files) < 2:
         raise LeukoError("name the predictions.csv of two arms or more")
-    origins = [read_sidecar(path) for path in files]
-    claims = next((origin.claims for origin in origins if origin is not None), None)
+    names = names_of(files)
+    if against is not None and against not in names:
+        raise LeukoError(f"--against is '{against}', expected one of {listed(names)}{meant(against, names)}")
+    asked = (
+        [(names[0], name) for name in names[1:]]
+        if against is None
+        else [(name, against) for name in names if name != against]
+    )
+    origin_of = {name: read_sidecar(path) for name, path in zip(names, files, strict=True)}
+    origins = [(origin_of[one], origin_of[two]) for one, two in asked]
+    claims = claims_asked(origins)
     primary = primary or (claims.metric if claims else "macro_f1")
     margin = margin if margin is not None else claims.margin if claims else MARGIN
     if (metric := next((known for known in METRICS if known == primary), None)) is None:
         raise LeukoError(f"--primary is '{primary}', expected {' or '.join(METRICS)}{meant(primary, METRICS)}")
     _check_margin(margin)
-    names = names_of(files)
-    if against is not None and against not in names:
-        raise LeukoError(f"--against is '{against}', expected one of {listed(names)}{meant(against, names)}")
     called = column_names(columns or [])
-    arms = [read_predictions(path, name, called) for path, name in zip(files, names, strict=True)]
-    other = next((arm for arm in arms if arm.name == against), None)
-    asked = (
-        [(arms[0], arm) for arm in arms[1:]] if other is None else [(arm, other) for arm in arms if arm is not other]
-    )
-    pairs = [pair(one, two) for one, two in asked]
-    origin_of = dict(zip(names, origins, strict=True))
-    places = [place_in_family(origin_of[one.name], origin_of[two.name]) for one, two in asked]
+    arms = {name: read_predictions(path, name, called) for path, name in zip(files, names, strict=True)}
+    pairs = [pair(arms[one], arms[two]) for one, two in asked]
+    places = [place_in_family(one, other) for one, other in origins]
 
     def judged(pairs: list[Pair]) -> list[Comparison]:
         if claims is None:
@@ -85,7 +86,7 @@ def compare(
         return compare_declared(pairs, places, claims, metric, margin)
 
     found = judged(pairs)
-    for note in (note for arm in arms for note in arm.notes):
+    for note in (note for arm in arms.values() for note in arm.notes):
         errors.print(note)
     for each in pairs:
         if each.left_out:
@@ -96,11 +97,11 @@ def compare(
     if as_json:
         print_raw(comparisons.as_json(found))
         return
-    comparisons.print_comparisons(found, [sample_size(arm) for arm in arms], console, details)
-    kept, conflicts = without_conflicts(arms)
+    comparisons.print_comparisons(found, [sample_size(arm) for arm in arms.values()], console, details)
+    kept, conflicts = without_conflicts(list(arms.values()))
     if conflicts:
         without = dict(zip(names, kept, strict=True))
-        again = [pair(without[one.name], without[two.name]) for one, two in asked]
+        again = [pair(without[one], without[two]) for one, two in asked]
         comparisons.print_without_conflicts(judged(again), conflicts, console)
 
 

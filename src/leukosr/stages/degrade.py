@@ -61,8 +61,8 @@ def run(context: Context) -> None:
             f"{params.image.width} and are enlarged to it first, which adds no detail"
         )
     height, width = params.image.lr_size
-    noise = getattr(params.degrade, "noise", None)  # capstone's, of which one kind wraps around
-    how = f"{params.degrade.method}, noise {noise}" if isinstance(noise, str) else params.degrade.method
+    words = {name: value for name, value in params.degrade if isinstance(value, str)}  # kinds, as of noise
+    how = ", ".join([words.pop("method"), *(f"{name} {words[name]}" for name in words if name != "file")])
     context.console.print(f"degrade: {len(rows)} images of {height}x{width} ({how}) -> {out / 'lr'}")
 
 

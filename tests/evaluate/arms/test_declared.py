@@ -14,6 +14,7 @@ from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.declared import (
     Origin,
     _has_seeds,
+    claims_asked,
     compare_declared,
     place_in_family,
     read_sidecar,
@@ -81,6 +82,18 @@ def test_arms_of_other_claims_are_no_family_and_those_of_other_protocols_are_ref
     with pytest.raises(LeukoError, match="srgan ran under paper and bicubic under source_disjoint"):
         place_in_family(srgan, replace(bicubic, protocol="source_disjoint"))
     assert place_in_family(srgan, replace(bicubic, claims=CLAIMS.model_copy(update={"margin": 0.1}))) is None
+
+
+def test_comparisons_are_judged_by_the_claims_that_they_are_among() -> None:
+    other = CLAIMS.model_copy(update={"margin": 0.1})
+    (srgan, bicubic), (theirs, their_bicubic) = (
+        [Origin(name, "paper", claims) for name in ("srgan", "bicubic")] for claims in (CLAIMS, other)
+    )
+    assert claims_asked([(None, None)]) is None
+    assert claims_asked([(srgan, None), (None, theirs)]) == CLAIMS
+    assert claims_asked([(srgan, their_bicubic), (theirs, their_bicubic)]) == other, "the first pair is of two studies"
+    with pytest.raises(LeukoError, match="the claims of several studies"):
+        claims_asked([(srgan, bicubic), (theirs, their_bicubic)])
 
 
 def test_claims_of_all_protocols_are_one_family_and_others_another() -> None:

@@ -80,6 +80,22 @@ def place_in_family(first: Origin | None, second: Origin | None) -> int | None:
     return first.claims.index(first.experiment, second.experiment, first.protocol)
 
 
+def claims_asked(asked: Sequence[tuple[Origin | None, Origin | None]]) -> Claims | None:
+    """The claims that comparisons are judged by: those that some of them are among, else the first that any arm has.
+
+    Raises LeukoError where the comparisons are among the claims of several studies, each of which is a family of its
+    own.
+    """
+    declared = [one.claims for one, other in asked if one is not None and place_in_family(one, other) is not None]
+    if any(each != declared[0] for each in declared):
+        raise LeukoError(
+            "these comparisons are among the claims of several studies, and each study is a family of its own: compare "
+            "the arms of one study at a time"
+        )
+    others = (origin.claims for pair in asked for origin in pair if origin is not None)
+    return declared[0] if declared else next(others, None)
+
+
 def compare_declared(
     pairs: Sequence[Pair], places: Sequence[int | None], claims: Claims, metric: Metric, margin: float
 ) -> list[Comparison]:
