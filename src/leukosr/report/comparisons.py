@@ -139,7 +139,7 @@ def sentences(found: Sequence[Comparison]) -> Iterator[str]:
         )
     yield about(primary)
     if any(each.declared is False for each in found):
-        yield "Exploratory: not among the claims that one study declared, or asked by another metric or margin."
+        yield "Exploratory: not among the claims that the study declared, or asked by another metric or margin."
 
 
 def compared_on(found: Comparison) -> str:
