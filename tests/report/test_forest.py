@@ -12,7 +12,8 @@ import yaml
 
 from leukosr.errors import LeukoError
 from leukosr.report.comparisons import difference_text
-from leukosr.report.forest import write_forest
+from leukosr.report.forest import _heading, write_forest
+from leukosr.report.snapshot import Snapshot
 from leukosr.tables import read_own_table
 
 RESULTS = Path(__file__).parents[2] / "results"
@@ -46,6 +47,18 @@ def test_every_claim_has_the_verdict_of_its_page(tmp_path: Path) -> None:
     assert table["result"].tolist() == ["pbc-answer-probe"] * 3 + ["pbc-answer-published"] * 2
     assert [float(each) for each in table["difference"]] == [each.found.difference for each in findings]
     assert (tmp_path / "forest.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("result", "heading"),
+    [
+        ("pbc-answer-mild", "pbc-answer-mild: ×2, noise 10, linear probe"),
+        ("pbc-answer-second-order", "pbc-answer-second-order: ×4, second order, linear probe"),
+        ("pbc-answer-tuned", "pbc-answer-tuned: ×4, noise 25, fine-tuned classifier"),
+    ],
+)
+def test_a_heading_says_what_was_done_to_the_images_and_what_classifies_them(result: str, heading: str) -> None:
+    assert _heading(Snapshot(RESULTS / result)) == heading
 
 
 def test_the_same_results_give_the_same_files(tmp_path: Path) -> None:
@@ -86,11 +99,15 @@ def test_claims_that_are_none_are_named_with_their_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("params.yaml", b"", r"params\.yaml lacks study, degrade, image, report, budget, so it is incomplete"),
+        (
+            "params.yaml",
+            b"",
+            r"params\.yaml lacks study, degrade, image, classify, report, budget, so it is incomplete",
+        ),
         (
             "params.yaml",
             b"study: {}\ndegrade:\nclaims: {}\n",
-            r"params\.yaml lacks degrade, image, report, budget",
+            r"params\.yaml lacks degrade, image, classify, report, budget",
         ),
         ("index.html", b"\x80\xff", r"index\.html is not UTF-8 text"),
         ("index.html", b"", r"index\.html shows 0 experiments, summary\.json has 4"),

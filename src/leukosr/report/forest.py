@@ -127,10 +127,19 @@ def _findings(snapshot: Snapshot, claims: Claims) -> list[Finding]:
 
 
 def _heading(snapshot: Snapshot) -> str:
-    """`pbc-answer-mild: ×2, noise 10`: the name of a result, and what was done to its images."""
+    """`pbc-answer-mild: ×2, noise 10, linear probe`: a result, what was done to its images, what classifies them."""
     degrade, scale = snapshot.params["degrade"], snapshot.params["image"]["scale"]
     how = f"noise {degrade['noise_sigma']:g}" if "noise_sigma" in degrade else degrade["method"].replace("_", " ")
-    return f"{snapshot.folder.resolve().name}: ×{scale}, {how}"
+    return f"{snapshot.folder.resolve().name}: ×{scale}, {how}, {_classifier(snapshot)}"
+
+
+def _classifier(snapshot: Snapshot) -> str:
+    """The kind of classifier of the first claim, which stands for all: a study compares images, not classifiers."""
+    name = snapshot.params["claims"]["family"][0]["first"]
+    classifier = snapshot.params["classify"][name]["classifier"]
+    if classifier["frozen"] == "backbone":
+        return "frozen backbone" if classifier["head"]["hidden"] else "linear probe"
+    return "classifier from random weights" if classifier["weights"] == "none" else "fine-tuned classifier"
 
 
 def _budgets(snapshots: Sequence[Snapshot]) -> str:
@@ -153,7 +162,8 @@ def _draw(path: Path, parts: Sequence[tuple[str, Sequence[Finding]]], budgets: s
     lines: list[Finding | str] = []
     for heading, own in parts:
         lines += [heading, *own]
-    with new_figure(path, 8.6, 0.27 * len(lines) + 0.9, note) as figure:
+    longest = max(len(each.what if isinstance(each, Finding) else each) for each in lines)
+    with new_figure(path, max(8.6, 5.2 + 0.075 * longest), 0.27 * len(lines) + 0.9, note) as figure:
         panel = figure.subplots()
         panel.axvspan(-margin, margin, color="#EEEEEE", zorder=0)
         panel.axvline(0, color="#555555", linewidth=0.8)
@@ -172,7 +182,7 @@ def _draw(path: Path, parts: Sequence[tuple[str, Sequence[Finding]]], budgets: s
 
 def _draw_row(panel: Axes, row: int, found: Comparison) -> None:
     colour = COLOURS.get(found.verdict, SEQUENCE[0])
-    panel.plot([100 * found.difference], [row], marker="o", color=colour)
+    panel.plot([100 * found.difference], [row], marker="o", markersize=4, color=colour)
     if has_interval(found) and found.ci_low is not None and found.ci_high is not None:
         panel.hlines(row, 100 * found.ci_low, 100 * found.ci_high, color=colour)
     words = f"{found.verdict}, {difference_text(found)}"

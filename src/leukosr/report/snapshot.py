@@ -21,7 +21,7 @@ from leukosr.report.style import budget_words
 from leukosr.yaml_file import read_yaml
 
 TABLE = r'<div class="scroll" role="region" aria-label="{}" tabindex="0">.*?</div>\n'
-SECTIONS = ("study", "degrade", "image", "report", "budget")  # which parameters of every edition have
+SECTIONS = ("study", "degrade", "image", "classify", "report", "budget")  # which parameters of every edition have
 REMEDY = "restore it from version control, or publish the study again"
 PLAIN = ("raw", "bicubic", "ground_truth")  # the arms of published studies that no network made
 
