@@ -156,6 +156,7 @@ def test_missing_parameters_are_named(
         ("side-by-side", "pred/a", "pred/b", "--out", "x"),
         ("dose-response", "pred/a", "pred/b", "--out", "x"),
         ("forest", "pred/a", "--out", "x"),
+        ("combine", "pred/a", "pred/b", "--study", "pbc_answer", "--out", "x"),
         ("data", "tiles", "pred", "--out", "x", "--height", "64", "--width", "64"),
         ("weights", "add", "mine", "pred"),
         ("export", "onnx", "pred/g.pth", "x.onnx"),

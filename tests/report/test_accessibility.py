@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from leukosr.data.provenance.facts import Facts, Shared
+from leukosr.report.combined_page import write_combined
 from leukosr.report.dose_response import write_dose_response
 from leukosr.report.provenance_page import write_provenance_page
 from leukosr.report.side_by_side import write_side_by_side
@@ -65,9 +66,15 @@ def sources(folder: Path) -> Path:
     return write_provenance_page(folder, folder, facts, dict.fromkeys(("a.png", "b.png", "c.png"), 0.9), "A set")
 
 
+def combined(folder: Path) -> Path:
+    root = Path(__file__).parents[2]
+    pieces = [root / "results" / name for name in ("pbc-answer-probe", "pbc-answer-published")]
+    return write_combined(folder, "pbc_answer_probe", pieces, conf=root / "conf")[0]
+
+
 @pytest.fixture(
     scope="module",
-    params=[None, dose_response, side_by_side, sources],
+    params=[None, dose_response, side_by_side, sources, combined],
     ids=lambda write: write.__name__ if write else "report",
 )
 def page(page_to_look_at: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:

@@ -128,6 +128,26 @@ def dose_response(
     console.print(f"dose-response: {len(results)} results -> {page}")
 
 
+def combine(
+    results: Annotated[list[Path], typer.Argument(help="Folders of results/: the pieces, each arm in one at least.")],
+    study: Annotated[str, typer.Option(help="The study whose claims are judged, of conf/study/.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder to write, e.g. results/pbc-answer.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set-param", "-S", metavar="KEY=VALUE", help="A setting of the study, as for `dvc exp run`."),
+    ] = None,
+) -> None:
+    """Put a study together that was run in pieces, and judge its claims as one family."""
+    from leukosr.outputs import claimed
+    from leukosr.report.combined_page import write_combined
+
+    with claimed(out, "combine"):
+        page, answer = write_combined(out, study, results, settings or [])
+    for sentence in answer.sentences:
+        console.print(sentence)
+    console.print(f"combine: {counted(len(results), 'result')} -> {page}")
+
+
 def forest(
     results: Annotated[list[Path], typer.Argument(help="Folders of results/ of studies that declare claims.")],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder for forest.csv and forest.png.")],

@@ -71,7 +71,7 @@ def write_forest(folder: Path, results: Sequence[Path]) -> list[Finding]:
     with new_file(folder / "forest.csv") as path:
         pd.DataFrame(rows).to_csv(path, index=False, lineterminator="\n")
     parts = [(_heading(snapshot), own) for snapshot, own in zip(snapshots, findings, strict=True)]
-    _draw(folder / "forest.png", parts, _budgets(snapshots))
+    draw_forest(folder / "forest.png", parts, _budgets(snapshots))
     return [each for own in findings for each in own]
 
 
@@ -128,18 +128,8 @@ def _findings(snapshot: Snapshot, claims: Claims) -> list[Finding]:
 
 def _heading(snapshot: Snapshot) -> str:
     """`pbc-answer-mild: ×2, noise 10, linear probe`: a result, what was done to its images, what classifies them."""
-    degrade, scale = snapshot.params["degrade"], snapshot.params["image"]["scale"]
-    how = f"noise {degrade['noise_sigma']:g}" if "noise_sigma" in degrade else degrade["method"].replace("_", " ")
-    return f"{snapshot.folder.resolve().name}: ×{scale}, {how}, {_classifier(snapshot)}"
-
-
-def _classifier(snapshot: Snapshot) -> str:
-    """The kind of classifier of the first claim, which stands for all: a study compares images, not classifiers."""
-    name = snapshot.params["claims"]["family"][0]["first"]
-    classifier = snapshot.params["classify"][name]["classifier"]
-    if classifier["frozen"] == "backbone":
-        return "frozen backbone" if classifier["head"]["hidden"] else "linear probe"
-    return "classifier from random weights" if classifier["weights"] == "none" else "fine-tuned classifier"
+    first = snapshot.params["claims"]["family"][0]["first"]  # stands for all: a study compares images
+    return f"{snapshot.folder.resolve().name}: {snapshot.degradation}, {snapshot.classifier(first)}"
 
 
 def _budgets(snapshots: Sequence[Snapshot]) -> str:
@@ -151,13 +141,14 @@ def _budgets(snapshots: Sequence[Snapshot]) -> str:
     return "; ".join(f"{', '.join(own)}: {note}" for note, own in names.items())
 
 
-def _draw(path: Path, parts: Sequence[tuple[str, Sequence[Finding]]], budgets: str) -> None:
+def draw_forest(path: Path, parts: Sequence[tuple[str, Sequence[Finding]]], budgets: str) -> None:
+    """Draw the findings of each part under its heading; all have one metric and one margin."""
     comparisons = [each.found for _, own in parts for each in own]
     margin, sizes = 100 * comparisons[0].margin, sorted({each.images for each in comparisons})
     images = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
     note = (
         "points: means over runs; bars: 95 % intervals over runs and sources; words: after Holm over the claims of "
-        f"each result; band: the margin of {margin:g} points; {images} test images. {budgets}"
+        f"each study; band: the margin of {margin:g} points; {images} test images. {budgets}"
     )
     lines: list[Finding | str] = []
     for heading, own in parts:

@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from leukosr.config import Params, parse_params
 from leukosr.errors import LeukoError
+from leukosr.quoting import require_folder
 
 SPEED_ONLY = "runtime"
 MOST_TRIES = 20  # each composes the configuration, in a few tenths of a second
@@ -40,7 +41,7 @@ def reproduction(params: Params, conf: Path) -> Reproduction:
     for _ in range(MOST_TRIES):
         try:
             composed = _compose(conf, chosen)
-            found = parse_params(OmegaConf.to_container(composed, resolve=True), str(conf))
+            found = _parsed(composed, conf)
         except (HydraException, OmegaConfBaseException, LeukoError):
             return base
         missing = _overrides(composed, params, found)
@@ -72,6 +73,22 @@ def _overrides(composed: DictConfig, params: Params, found: Params) -> list[str]
         section for key in known[:1] if (section := _derived(composed, key))
     ]
     return [f"{key}={_text(_at(tree, key))}" for key in changed]
+
+
+def composed_params(conf: Path, overrides: list[str]) -> Params:
+    """The parameters that `dvc exp run -S …` would compose from the folder `conf`.
+
+    Raises LeukoError for a folder that is not there, a study or budget that it lacks, and values that are not allowed.
+    """
+    require_folder(conf, "run this in the project's folder")
+    try:
+        return _parsed(_compose(conf, overrides), conf)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise LeukoError(f"{conf} composes nothing of {' '.join(overrides)}: {error}") from None
+
+
+def _parsed(composed: DictConfig, conf: Path) -> Params:
+    return parse_params(OmegaConf.to_container(composed, resolve=True), str(conf))
 
 
 def _compose(conf: Path, overrides: list[str]) -> DictConfig:

@@ -61,6 +61,13 @@ class Snapshot:
         return float(self.params["study"].get("margin", MARGIN))
 
     @property
+    def degradation(self) -> str:
+        """`×2, noise 10`: what was done to its originals, in words."""
+        degrade, scale = self.params["degrade"], self.params["image"]["scale"]
+        how = f"noise {degrade['noise_sigma']:g}" if "noise_sigma" in degrade else degrade["method"].replace("_", " ")
+        return f"×{scale}, {how}"
+
+    @property
     def of_sr(self) -> set[str]:
         """What the page calls the experiments on images that SR made; parameters of old editions do not say."""
         labels = {name: label for each in self.protocols for name, label in self.labels(each).items()}
@@ -73,7 +80,7 @@ class Snapshot:
     @property
     def badge(self) -> str:
         """What today's pages say of its budget."""
-        about = self._json("about.json")
+        about = self.record("about.json")
         name, note = about.get("budget"), about.get("budget_note")
         if not isinstance(name, str) or not isinstance(note, str):
             raise LeukoError(f"{self.folder / 'about.json'} lacks budget or budget_note: {REMEDY}")
@@ -81,7 +88,7 @@ class Snapshot:
 
     def labels(self, protocol: str) -> dict[str, str]:
         """What the page calls each experiment, in the order of summary.json."""
-        summary = self._json("summary.json")
+        summary = self.record("summary.json")
         found = re.search(TABLE.format(rf"Comparison of the \w+, {protocol}"), self.page, re.DOTALL)
         rows = re.findall(r'<tr><th scope="row">(.*?)</th>', found[0] if found else "")
         names = summary.get(protocol, summary)
@@ -92,15 +99,15 @@ class Snapshot:
             raise LeukoError(f"{shown}: {REMEDY}")
         return {name: html.unescape(row) for name, row in zip(names, rows, strict=True)}
 
-    def _text(self, name: str) -> str:
-        try:
-            return (self.folder / name).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            raise LeukoError(f"{self.folder / name} is not there: {REMEDY}") from None
-        except UnicodeDecodeError:
-            raise LeukoError(f"{self.folder / name} is not UTF-8 text: {REMEDY}") from None
+    def classifier(self, experiment: str) -> str:
+        """The kind of classifier of an experiment, in words."""
+        recipe = self.params["classify"][experiment]["classifier"]
+        if recipe["frozen"] == "backbone":
+            return "frozen backbone" if recipe["head"]["hidden"] else "linear probe"
+        return "classifier from random weights" if recipe["weights"] == "none" else "fine-tuned classifier"
 
-    def _json(self, name: str) -> dict[str, Any]:
+    def record(self, name: str) -> dict[str, Any]:
+        """One of its JSON files, by its path in the folder. Raises LeukoError where it is missing or damaged."""
         try:
             content = json.loads(self._text(name))
         except json.JSONDecodeError as error:
@@ -127,6 +134,14 @@ class Snapshot:
             missing = table.with_name(f"{table.stem}.{SIDECAR}")
             raise LeukoError(f"{self.folder} declares claims, but {missing} is not there: publish the study again")
         return found
+
+    def _text(self, name: str) -> str:
+        try:
+            return (self.folder / name).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise LeukoError(f"{self.folder / name} is not there: {REMEDY}") from None
+        except UnicodeDecodeError:
+            raise LeukoError(f"{self.folder / name} is not UTF-8 text: {REMEDY}") from None
 
 
 def with_verdicts(results: Path) -> list[Path]:
