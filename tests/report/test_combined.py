@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -11,12 +12,13 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
-from typer.testing import CliRunner
 
-from leukosr.cli import app
 from leukosr.errors import LeukoError
-from leukosr.report.combine import combined_arms, read_pieces
+from leukosr.evaluate.arms.pairs import pair
+from leukosr.report.combine import combined_arms, refuse_unlike_classifiers
+from leukosr.report.combined_claims import in_order
 from leukosr.report.combined_page import write_combined
+from leukosr.report.pieces import read_pieces
 from leukosr.tables import read_own_table
 
 ROOT = Path(__file__).parents[2]
@@ -62,20 +64,40 @@ def test_a_study_put_together_is_judged_as_its_one_result_was(tmp_path: Path) ->
     }
 
 
-def test_the_same_results_give_the_same_bytes_and_compare_judges_as_the_page(tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        write_combined(tmp_path / name, "pbc_answer_probe", [PROBE, UNTRAINED], conf=CONF)
+def test_the_same_results_give_the_same_bytes_and_their_order_no_other_verdicts(tmp_path: Path) -> None:
+    for name, pieces in (("one", [PROBE, UNTRAINED]), ("two", [PROBE, UNTRAINED]), ("back", [UNTRAINED, PROBE])):
+        write_combined(tmp_path / name, "pbc_answer_probe", pieces, conf=CONF)
     files = [each.relative_to(tmp_path / "one") for each in sorted((tmp_path / "one").rglob("*")) if each.is_file()]
     assert all((tmp_path / "one" / each).read_bytes() == (tmp_path / "two" / each).read_bytes() for each in files)
-    folder = tmp_path / "one/plots/confusion"
-    arms = [str(folder / f"{name}.csv") for name in ("real_esrnet", "bicubic")]
-    found = next(each for each in json.loads(CliRunner().invoke(app, ["compare", *arms, "--json"]).output)
-                 if each["primary"])  # fmt: skip
-    assert (found["verdict"], found["declared"], round(found["p_holm"], 3)) == ("no gain", True, 0.015)
+    tables = [read_own_table(tmp_path / name / "verdicts.csv") for name in ("one", "back")]
+    assert tables[0][["first", "second", "verdict"]].equals(tables[1][["first", "second", "verdict"]])
+
+
+def test_a_claim_that_no_result_had_among_its_own_is_exploratory(tmp_path: Path) -> None:
+    """The study claims something of real_esrnet against bicubic; one result claimed it, with seeds 1 to 6."""
+    write_combined(tmp_path / "own", "pbc_answer_probe", [PROBE, UNTRAINED], conf=CONF)
+    declared = read_own_table(tmp_path / "own/verdicts.csv").query("metric == 'macro_f1'")["declared"]
+    assert declared.tolist() == ["True"] * 3
+    other = copied(tmp_path, PROBE)
+    for file in (other / "plots/confusion").glob("real_esrnet.claims.json"):
+        file.unlink()
+    page, _ = write_combined(tmp_path / "none", "pbc_answer_probe", [other, UNTRAINED], conf=CONF)
+    declared = read_own_table(tmp_path / "none/verdicts.csv").query("metric == 'macro_f1'")["declared"]
+    assert declared.tolist() == ["False", "True", "False"]
+    assert "no gain (exploratory)" in page.read_text(encoding="utf-8")
+
+
+def test_networks_of_other_seeds_are_paired_in_their_order() -> None:
+    arms = combined_arms(read_pieces([FIRST, SECOND])[0])
+    one = arms["real_esrgan"].predictions  # networks 0 and 1
+    other = replace(one, table=one.table.assign(sr_seed=one.table["sr_seed"] + 2))
+    paired = pair(*in_order(one, other))
+    assert paired.left_out == 0 and {run.sr_seed for run in paired.runs} == {1, 2}
+    assert in_order(one, arms["bicubic"].predictions) == (one, arms["bicubic"].predictions)
 
 
 def test_networks_of_one_arm_are_runs_of_one_arm() -> None:
-    arm = combined_arms(read_pieces([FIRST, SECOND]))["real_esrgan"]
+    arm = combined_arms(read_pieces([FIRST, SECOND])[0])["real_esrgan"]
     assert arm.networks == [0, 1] and arm.predictions.runs == 12 and len(arm.pieces) == 2
     apart = [pd.read_csv(each / "plots/confusion/real_esrgan.csv") for each in (FIRST, SECOND)]
     joined = arm.predictions.table
@@ -87,7 +109,7 @@ def test_networks_of_one_arm_are_runs_of_one_arm() -> None:
 
 
 def test_what_no_network_made_counts_once() -> None:
-    arm = combined_arms(read_pieces([FIRST, SECOND]))["bicubic"]
+    arm = combined_arms(read_pieces([FIRST, SECOND])[0])["bicubic"]
     assert (arm.networks, arm.predictions.runs) == ([], 6)
     assert [each.name for each in arm.pieces] == [FIRST.name] and [each.name for each in arm.again] == [SECOND.name]
 
@@ -110,7 +132,11 @@ def otherwise(section: str, **values: object) -> Callable[[dict[str, Any]], None
         (otherwise("prepare", sr_fraction=0.3), r"differ in prepare\.sr_fraction"),
         (otherwise("study", protocol="official"), r"differ in study\.protocol"),
         (otherwise("classify.bicubic.classifier", frozen="none"), "bicubic, but the classifiers differ in frozen"),
-        (otherwise("train_sr.real_esrgan", batch=4), "how its images are made differ in train_sr.batch"),
+        (otherwise("study", seed=5), r"differ in study\.seed"),
+        (otherwise("classify.real_esrgan", train=["real_esrgan", "ground_truth"]), r"differ in classify\.train"),
+        (otherwise("upscale.real_esrgan", tile=64), r"differ in upscale\.real_esrgan\.tile"),
+        (otherwise("upscale.bicubic", by="file", reads="mine.pth"), r"differ in upscale\.bicubic\.by"),
+        (otherwise("train_sr.real_esrgan", batch=4), r"are made differ in train_sr\.real_esrgan\.batch"),
         (otherwise("train_sr.real_esrgan", seed=None), "both have real_esrgan by a network of seed 0"),
     ],
 )  # fmt: skip
@@ -119,7 +145,7 @@ def test_results_that_are_not_pieces_of_one_study_are_refused(
 ) -> None:
     other = copied(tmp_path, SECOND, change=change)
     with pytest.raises(LeukoError, match=said):
-        combined_arms(read_pieces([FIRST, other]))
+        combined_arms(read_pieces([FIRST, other])[0])
 
 
 def test_other_cells_are_refused(tmp_path: Path) -> None:
@@ -127,12 +153,43 @@ def test_other_cells_are_refused(tmp_path: Path) -> None:
     roles = (other / "roles.csv").read_text().splitlines(keepends=True)
     (other / "roles.csv").write_text("".join(roles[:-1]))
     with pytest.raises(LeukoError, match=r"differ in roles\.csv"):
-        read_pieces([FIRST, other])
+        read_pieces([FIRST, other])[0]
 
 
 def test_how_things_are_computed_may_differ(tmp_path: Path) -> None:
     other = copied(tmp_path, SECOND, change=otherwise("train_sr.real_esrgan", precision="fp32"))
-    assert combined_arms(read_pieces([FIRST, other]))["real_esrgan"].networks == [0, 1]
+    assert combined_arms(read_pieces([FIRST, other])[0])["real_esrgan"].networks == [0, 1]
+
+
+def test_results_without_roles_are_named(tmp_path: Path) -> None:
+    other = copied(tmp_path, SECOND)
+    (other / "roles.csv").unlink()
+    assert SECOND.name in read_pieces([FIRST, other])[1][0] and not read_pieces([FIRST, SECOND])[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda params: params.pop("prepare"), r"params\.yaml lacks prepare, so it is incomplete"),
+        (lambda params: params["study"].pop("seed"), r"params\.yaml lacks study\.seed"),
+        (lambda params: params["classify"].pop("bicubic"), r"params\.yaml lacks classify\.bicubic"),
+    ],
+)
+def test_incomplete_results_are_refused(tmp_path: Path, change: Callable[[dict[str, Any]], None], said: str) -> None:
+    with pytest.raises(LeukoError, match=said):
+        read_pieces([FIRST, copied(tmp_path, SECOND, change=change)])
+
+
+def test_a_result_that_does_not_say_where_it_is_from_is_refused(tmp_path: Path) -> None:
+    other = copied(tmp_path, SECOND)
+    (other / "about.json").unlink()
+    with pytest.raises(LeukoError, match=r"about\.json is not there"):
+        read_pieces([FIRST, other])
+
+
+def test_another_study_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LeukoError, match=r"pbc_answer_second_order differ in degrade\.method"):
+        write_combined(tmp_path / "out", "pbc_answer_second_order", [PROBE, UNTRAINED], conf=CONF)
 
 
 def test_one_result_and_two_of_one_name_are_refused(tmp_path: Path) -> None:
@@ -143,23 +200,12 @@ def test_one_result_and_two_of_one_name_are_refused(tmp_path: Path) -> None:
 
 
 def test_claims_on_experiments_of_other_classifiers_are_refused(tmp_path: Path) -> None:
-    def change(params: dict[str, Any]) -> None:
-        for name in ("bicubic", "ground_truth"):
-            del params["classify"][name]  # only real_esrgan is left, with a classifier of its own
-        params["classify"]["real_esrgan"]["classifier"]["learning_rate"] = 0.5
-
-    other = copied(tmp_path, FIRST, change=change)
-    summary = json.loads((other / "summary.json").read_text())
-    (other / "summary.json").write_text(json.dumps({"real_esrgan": summary["real_esrgan"]}))
-    page = (other / "index.html").read_text()
-    for label in ("bicubic", "ground truth"):
-        page = page.replace(f'<tr><th scope="row">{label}</th>', "<tr>", 1)
-    (other / "index.html").write_text(page)
+    change = otherwise("classify.realesrgan_x4plus.classifier", learning_rate=0.5)
+    pieces, _ = read_pieces([PROBE, copied(tmp_path, UNTRAINED, change=change)])
     with pytest.raises(
         LeukoError, match="differ in learning_rate, so their difference would not be that of the images"
     ):
-        write_combined(tmp_path / "out", "pbc_answer_finetuned", [PROBE, other], conf=CONF)
-    assert not (tmp_path / "out").exists()
+        refuse_unlike_classifiers(combined_arms(pieces), [("realesrgan_x4plus", "bicubic")])
 
 
 def test_claims_on_what_no_result_has_are_refused(tmp_path: Path) -> None:
@@ -173,6 +219,9 @@ def test_claims_on_what_no_result_has_are_refused(tmp_path: Path) -> None:
 
 def test_a_classifier_that_is_not_the_studys_own_is_said(tmp_path: Path) -> None:
     page, _ = write_combined(tmp_path, "pbc_answer_finetuned", [FIRST, SECOND], ["classifier=lite0"], CONF)
-    assert "a linear probe, is not the one that the study sets" in page.read_text(encoding="utf-8")
+    assert (
+        "a linear probe, is not the one that the study sets and declared its claims of: it differs in"
+        in page.read_text(encoding="utf-8")
+    )
     page, _ = write_combined(tmp_path, "pbc_answer_finetuned", [FIRST, SECOND], conf=CONF)
     assert "is not the one that the study sets" not in page.read_text(encoding="utf-8")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,6 @@ import pandas as pd
 from leukosr.config import Params
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.cells import by_run, help_and_harm
-from leukosr.evaluate.arms.declared import SIDECAR, Origin, compare_declared, write_sidecar
-from leukosr.evaluate.arms.pairs import pair
 from leukosr.evaluate.arms.predictions import Predictions
 from leukosr.evaluate.arms.recovered import recovered_share
 from leukosr.evaluate.arms.significance import Comparison
@@ -24,31 +22,18 @@ from leukosr.quoting import decimal, listed
 from leukosr.report.answer import Answer, sr_experiments, verdict_answer
 from leukosr.report.block import percent_with_interval, ratio_with_interval
 from leukosr.report.charts import beside, label_rows
-from leukosr.report.combine import (
-    CombinedArm,
-    Piece,
-    combined_arms,
-    difference,
-    read_pieces,
-    refuse_unlike_classifiers,
-)
+from leukosr.report.combine import CombinedArm, combined_arms, refuse_unlike_classifiers
+from leukosr.report.combined_claims import combined_caveats, combined_notes, combined_study, judged_claims
 from leukosr.report.comparisons import HEADS, NAMES, sentences
 from leukosr.report.content import Figure
 from leukosr.report.forest import COLUMNS, Finding, draw_forest
 from leukosr.report.pictures import data_uri
-from leukosr.report.reproduce import composed_params
+from leukosr.report.pieces import Piece, read_pieces
 from leukosr.report.style import SEQUENCE, new_figure
 from leukosr.report.tables import UNDEFINED, mean_sd, number, percent
 from leukosr.report.template import template
 from leukosr.report.verdicts import named, verdict_rows
 
-NOT_FIRST = (
-    "Each result was judged on its own page before, so these verdicts are no first look at the cells. All claims of "
-    "the study are one family here."
-)
-OTHER_CLASSIFIER = (
-    "The classifier of these results, a {found}, is not the one that the study sets and declared its claims of."
-)
 SCORES = ("accuracy", "macro_f1")
 
 
@@ -57,15 +42,15 @@ def write_combined(
 ) -> tuple[Path, Answer]:
     """Write the page of `study`, whose arms are in several published results, to `folder`.
 
-    Beside index.html stand comparison.csv (a row an experiment), verdicts.csv (a row a claim), summary.json, about.json
-    (which results, at which commits), figures/, and plots/confusion/NAME.csv with what the classifiers of every
-    experiment said, its probabilities left empty, and the study's claims beside it. The same results give the same
-    bytes.
+    Beside index.html stand comparison.csv (a row an experiment), verdicts.csv (a row a claim and metric), summary.json,
+    about.json (which results, at which commits, and the claims' digest), figures/, and plots/confusion/NAME.csv with
+    what the classifiers of every experiment said, its probabilities left empty. The same results give the same bytes.
     `overrides` are settings of the study as for `dvc exp run -S`. Returns the page and its answer. Raises LeukoError
-    for results that are not pieces of one study, a study without claims, and claims on experiments that no result has.
+    for results that are not pieces of one study, or not of this one, a study without claims, and claims on experiments
+    that no result has.
     """
-    pieces = read_pieces(results)
-    params = _study(study, pieces, overrides, conf)
+    pieces, unknown = read_pieces(results)
+    params = combined_study(study, pieces, overrides, conf)
     claims = params.claims
     assert claims is not None
     arms = combined_arms(pieces, list(params.classify))
@@ -77,31 +62,33 @@ def write_combined(
     refuse_unlike_classifiers(arms, asked)
     runs = {name: _runs(arm) for name, arm in arms.items()}
     said = {name: arm.predictions for name, arm in arms.items()}
-    pairs = [pair(said[one], said[other]) for one, other in asked]
-    found = compare_declared(pairs, range(len(pairs)), claims, claims.metric, claims.margin)
+    found = judged_claims(claims, pieces, said)
     labels = {name: arm.label for name, arm in arms.items()}
     compared = named(found, labels)
     of_sr = {labels[name] for name in sr_experiments(params) & set(labels)}
     answer = verdict_answer({pieces[0].protocol: compared}, of_sr, None)
+    classifier = arms[asked[0][0]].pieces[0].snapshot.classifier(asked[0][0])
     with new_folder(folder) as work:
-        pictures = _figures(work / "figures", pieces, compared, list(arms.values()), runs)
+        pictures = _figures(work / "figures", pieces, compared, list(arms.values()), runs, classifier)
         rows = [_record(arm, runs[arm.name]) for arm in arms.values()]
         _write_table(work / "comparison.csv", rows)
         _write_table(work / "verdicts.csv", [_verdict(each) for each in found])
         write_json(work / "summary.json", {name: _summary(arm, runs[name]) for name, arm in arms.items()})
-        write_json(work / "about.json", {"study": study, "results": [_about(each) for each in pieces]})
+        about = {"study": study, "settings": list(overrides), "claims_digest": claims.digest}
+        write_json(work / "about.json", about | {"results": [_about(each) for each in pieces]})
         for arm in arms.values():
-            _write_predictions(work / "plots/confusion", arm, Origin(arm.name, pieces[0].protocol, claims))
+            _write_predictions(work / "plots/confusion", arm)
         page = template("combined.html.j2").render(
             title=params.study.title,
-            badge=f"{pieces[0].snapshot.classifier(asked[0][0])}; put together from {len(pieces)} results",
+            badge=f"{classifier}; put together from {len(pieces)} results",
             answer=answer,
             pictures=pictures,
-            notes=[NOT_FIRST, *_of_classifier(params, pieces, asked[0][0])],
+            notes=[*combined_notes(params, claims, arms), *unknown],
+            caveats=combined_caveats(pieces),
             arms=[_arm_row(row, arms[row["experiment"]]) for row in rows],
             head=("experiments", *HEADS),
             verdicts=verdict_rows(compared),
-            sentences=list(sentences(compared)),
+            sentences=_sentences(compared),
             cells=_cells(params, claims, said, labels),
             pieces=[_piece_row(each, arms) for each in pieces],
         )
@@ -110,13 +97,9 @@ def write_combined(
     return folder / "index.html", answer
 
 
-def _study(study: str, pieces: Sequence[Piece], overrides: Sequence[str], conf: Path) -> Params:
-    """The study with the budget of the first piece, which says its seeds."""
-    budget = pieces[0].params["budget"]["name"]
-    params = composed_params(conf, [f"study={study}", f"budget={budget}", *overrides])
-    if params.claims is None:
-        raise LeukoError(f"the study {study} declares no claims: name one that does, e.g. pbc_answer")
-    return params
+def _sentences(compared: Sequence[Comparison]) -> list[str]:
+    """The sentences beside verdicts, whose Holm correction is here over all of a metric."""
+    return list(sentences([replace(each, declared=None) for each in compared]))
 
 
 def _runs(arm: CombinedArm) -> list[Classification]:
@@ -153,25 +136,15 @@ def _originals(params: Params, claims: Claims, baseline: str) -> str | None:
     )
 
 
-def _of_classifier(params: Params, pieces: Sequence[Piece], experiment: str) -> list[str]:
-    """A warning where the results do not have the study's own classifier."""
-    if (
-        difference(pieces[0].classifier(experiment), params.classify[experiment].classifier.model_dump(mode="json"))
-        is None
-    ):
-        return []
-    return [OTHER_CLASSIFIER.format(found=pieces[0].snapshot.classifier(experiment))]
-
-
 def _figures(
     folder: Path,
     pieces: Sequence[Piece],
     compared: Sequence[Comparison],
     arms: Sequence[CombinedArm],
     runs: Mapping[str, Sequence[Classification]],
+    classifier: str,
 ) -> dict[str, Figure]:
-    first = pieces[0].snapshot
-    heading = f"{first.degradation}, {first.classifier(arms[0].name)}"
+    heading = f"{pieces[0].snapshot.degradation}, {classifier}"
     note = "; ".join(dict.fromkeys(each.snapshot.badge for each in pieces))
     primary = [each for each in compared if each.primary]
     findings = [Finding("", f"{each.a} – {each.b}", pieces[0].protocol, each) for each in primary]
@@ -201,10 +174,9 @@ def _scores_figure(
 
 
 def _by_network(arm: CombinedArm, scores: Sequence[float]) -> list[float]:
-    """The mean score of each SR network; runs are ordered by network, then by seed."""
-    count = max(len(arm.networks), 1)
-    each = len(scores) // count
-    return [mean_and_sd(scores[i * each : (i + 1) * each])[0] for i in range(count)]
+    """The mean score of each SR network; `scores` are of the runs in the order of `by_run`."""
+    networks = [own["sr_seed"].iloc[0] if "sr_seed" in own else 0 for own in by_run(arm.predictions.table)]
+    return [float(mean) for mean in pd.Series(scores).groupby(pd.Series(networks)).mean()]
 
 
 def _summary(arm: CombinedArm, runs: Sequence[Classification]) -> dict[str, Any]:
@@ -235,12 +207,13 @@ def _arm_row(row: Mapping[str, Any], arm: CombinedArm) -> list[str]:
     scores = [mean_sd(row[f"{name}_percent"], row[f"{name}_sd_percent"]) for name in SCORES]
     networks = ", ".join(map(str, arm.networks)) or UNDEFINED
     made = [number(row["psnr"], 2), number(row["ssim"], 4)]
-    return [arm.label, ", ".join(each.name for each in arm.pieces), networks, str(row["n_runs"]), *made, *scores]
+    names = ", ".join(each.name for each in arm.pieces)
+    return [arm.label, names, arm.precision, networks, str(row["n_runs"]), *made, *scores]
 
 
 def _verdict(found: Comparison) -> dict[str, Any]:
     values = asdict(found)
-    return {"first": found.a, "second": found.b} | {column: values[column] for column in COLUMNS}
+    return {"first": found.a, "second": found.b} | {name: values[name] for name in (*COLUMNS, "declared")}
 
 
 def _about(piece: Piece) -> dict[str, Any]:
@@ -251,10 +224,8 @@ def _about(piece: Piece) -> dict[str, Any]:
 def _piece_row(piece: Piece, arms: Mapping[str, CombinedArm]) -> list[str]:
     brings = [each.label for each in arms.values() if piece in each.pieces]
     again = [each.label for each in arms.values() if piece in each.again]
-    about = _about(piece)
-    precision = ", ".join(dict.fromkeys(map(piece.precision, piece.labels)))
-    return [piece.name, ", ".join(brings) or UNDEFINED, ", ".join(again) or UNDEFINED, precision,
-            piece.snapshot.badge, str(about["commit"])[:8]]  # fmt: skip
+    commit = str(_about(piece)["commit"])[:8]
+    return [piece.name, ", ".join(brings) or UNDEFINED, ", ".join(again) or UNDEFINED, piece.snapshot.badge, commit]
 
 
 def _write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -262,11 +233,8 @@ def _write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
 
 
-def _write_predictions(folder: Path, arm: CombinedArm, origin: Origin) -> None:
-    """NAME.csv without probabilities, whose head says which classes there are, and NAME.claims.json."""
+def _write_predictions(folder: Path, arm: CombinedArm) -> None:
+    """NAME.csv without probabilities, whose head says which classes there are."""
     folder.mkdir(parents=True, exist_ok=True)
     classes = {f"p_{name}": "" for name in arm.predictions.classes}
-    table = arm.predictions.table.assign(**classes)
-    table.to_csv(folder / f"{arm.name}.csv", index=False, lineterminator="\n")
-    write_sidecar(folder, origin)
-    (folder / SIDECAR).rename(folder / f"{arm.name}.{SIDECAR}")
+    arm.predictions.table.assign(**classes).to_csv(folder / f"{arm.name}.csv", index=False, lineterminator="\n")
