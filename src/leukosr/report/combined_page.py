@@ -23,7 +23,7 @@ from leukosr.report.answer import Answer, sr_experiments, verdict_answer
 from leukosr.report.block import percent_with_interval, ratio_with_interval
 from leukosr.report.charts import beside, label_rows
 from leukosr.report.combine import CombinedArm, combined_arms, refuse_unlike_classifiers
-from leukosr.report.combined_claims import combined_caveats, combined_notes, combined_study, judged_claims
+from leukosr.report.combined_claims import combined_caveats, combined_notes, combined_study, in_order, judged_claims
 from leukosr.report.comparisons import HEADS, NAMES, sentences
 from leukosr.report.content import Figure
 from leukosr.report.forest import COLUMNS, Finding, draw_forest
@@ -113,7 +113,7 @@ def _cells(
     """A row a claim: the cells that the first experiment corrects and breaks, and the share of the loss it recovers."""
     rows = []
     for claim in claims.family:
-        one, other = said[claim.first], said[claim.second]
+        one, other = in_order(said[claim.first], said[claim.second])
         whole = help_and_harm(one.table, other.table, one.classes)[0]
         originals = _originals(params, claims, claim.second)
         share = UNDEFINED
