@@ -213,14 +213,16 @@ def test_claims_on_what_no_result_has_are_refused(tmp_path: Path) -> None:
         write_combined(tmp_path / "out", "pbc_answer", [PROBE, UNTRAINED], conf=CONF)
     with pytest.raises(LeukoError, match="the study demo declares no claims"):
         write_combined(tmp_path / "out", "demo", [PROBE, UNTRAINED], conf=CONF)
-    with pytest.raises(LeukoError, match="composes nothing of study=nothing"):
-        write_combined(tmp_path / "out", "nothing", [PROBE, UNTRAINED], conf=CONF)
+    with pytest.raises(LeukoError, match=r"has no study 'demoo', expected one of .*did you mean demo"):
+        write_combined(tmp_path / "out", "demoo", [PROBE, UNTRAINED], conf=CONF)
+    with pytest.raises(LeukoError, match=r"cannot be composed with studdy\.seed=1: Could not override 'studdy\.seed'"):
+        write_combined(tmp_path / "out", "demo", [PROBE, UNTRAINED], ["studdy.seed=1"], CONF)
 
 
 def test_a_classifier_that_is_not_the_studys_own_is_said(tmp_path: Path) -> None:
     page, _ = write_combined(tmp_path, "pbc_answer_finetuned", [FIRST, SECOND], ["classifier=lite0"], CONF)
     assert (
-        "a linear probe, is not the one that the study sets and declared its claims of: it differs in"
+        "a linear probe, is not the one that the study sets and declared its claims of: its setting"
         in page.read_text(encoding="utf-8")
     )
     page, _ = write_combined(tmp_path, "pbc_answer_finetuned", [FIRST, SECOND], conf=CONF)

@@ -56,7 +56,7 @@ COMMANDS: dict[str, dict[Callable[..., None], str]] = {
         project.rejudge: "results/case1-leakage",
         project.side_by_side: "reports/geometry_prior reports/geometry_prior_x8 --out scales",
         project.dose_response: "results/pbc-dose-x2-n10 results/pbc-dose-x4-n10 --out results/pbc-dose",
-        project.combine: "results/pbc-answer-probe results/pbc-answer-published --study pbc_answer --out combined",
+        project.combine: "results/pbc-answer-probe results/pbc-answer-published --study pbc_answer_probe --out out",
         project.forest: "results/pbc-answer-probe results/pbc-answer-published --out forest",
     },
     "Pipeline": {

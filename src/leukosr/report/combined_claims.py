@@ -22,8 +22,8 @@ NOT_FIRST = (
     "claims is marked as exploratory."
 )
 OTHER_CLASSIFIER = (
-    "The classifier of these results, a {found}, is not the one that the study sets and declared its claims of: it "
-    "differs in {key}."
+    "The classifier of these results, a {found}, is not the one that the study sets and declared its claims of: its "
+    "setting {key} differs."
 )
 OTHERWISE = "Made otherwise than the study sets: {}."
 UNTRAINED = "A network gave back what went in, which is no evidence against its method: {}."
@@ -33,7 +33,7 @@ IN_ORDER = "Networks of two methods whose seeds differ are paired in the order o
 def combined_study(study: str, pieces: Sequence[Piece], overrides: Sequence[str], conf: Path) -> Params:
     """The study with the budget of the first piece, which says its seeds; its cells are those of the pieces."""
     budget = pieces[0].params["budget"]["name"]
-    params = composed_params(conf, [f"study={study}", f"budget={budget}", *overrides])
+    params = composed_params(conf, study, budget, overrides)
     if params.claims is None:
         raise LeukoError(f"the study {study} declares no claims: name one that does, e.g. pbc_answer")
     own = params.model_dump(mode="json")

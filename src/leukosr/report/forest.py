@@ -18,7 +18,7 @@ from leukosr.evaluate.arms.significance import Comparison
 from leukosr.evaluate.claims import Claims
 from leukosr.files import new_file
 from leukosr.quoting import listed, require_folder
-from leukosr.report.comparisons import NAMES, difference_text, has_interval
+from leukosr.report.comparisons import NAMES, difference_text, has_interval, verdict_text
 from leukosr.report.snapshot import Snapshot
 from leukosr.report.style import SEQUENCE, new_figure
 
@@ -176,5 +176,5 @@ def _draw_row(panel: Axes, row: int, found: Comparison) -> None:
     panel.plot([100 * found.difference], [row], marker="o", markersize=4, color=colour)
     if has_interval(found) and found.ci_low is not None and found.ci_high is not None:
         panel.hlines(row, 100 * found.ci_low, 100 * found.ci_high, color=colour)
-    words = f"{found.verdict}, {difference_text(found)}"
+    words = f"{verdict_text(found)}, {difference_text(found)}"
     panel.text(1.02, row, words, transform=panel.get_yaxis_transform(), va="center", fontsize=9)

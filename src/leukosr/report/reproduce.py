@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from leukosr.config import Params, parse_params
 from leukosr.errors import LeukoError
-from leukosr.quoting import require_folder
+from leukosr.quoting import listed, meant, require_folder, short
 
 SPEED_ONLY = "runtime"
 MOST_TRIES = 20  # each composes the configuration, in a few tenths of a second
@@ -75,16 +76,23 @@ def _overrides(composed: DictConfig, params: Params, found: Params) -> list[str]
     return [f"{key}={_text(_at(tree, key))}" for key in changed]
 
 
-def composed_params(conf: Path, overrides: list[str]) -> Params:
-    """The parameters that `dvc exp run -S …` would compose from the folder `conf`.
+def composed_params(conf: Path, study: str, budget: str, overrides: Sequence[str] = ()) -> Params:
+    """The parameters that `dvc exp run -S study=… -S budget=… -S …` would compose from the folder `conf`.
 
     Raises LeukoError for a folder that is not there, a study or budget that it lacks, and values that are not allowed.
     """
     require_folder(conf, "run this in the project's folder")
+    for group, name in (("study", study), ("budget", budget)):
+        known = sorted(file.stem for file in (conf / group).glob("*.yaml"))
+        if name not in known:
+            raise LeukoError(
+                f"{conf / group} has no {group} '{short(name)}', expected one of {listed(known)}{meant(name, known)}"
+            )
     try:
-        return _parsed(_compose(conf, overrides), conf)
+        return _parsed(_compose(conf, [f"study={study}", f"budget={budget}", *overrides]), conf)
     except (HydraException, OmegaConfBaseException) as error:
-        raise LeukoError(f"{conf} composes nothing of {' '.join(overrides)}: {error}") from None
+        reason = str(error).partition("\n")[0]
+        raise LeukoError(f"{conf} cannot be composed with {' '.join(overrides)}: {reason}") from None
 
 
 def _parsed(composed: DictConfig, conf: Path) -> Params:
