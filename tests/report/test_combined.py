@@ -16,7 +16,7 @@ import yaml
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.pairs import pair
 from leukosr.report.combine import combined_arms, refuse_unlike_classifiers
-from leukosr.report.combined_claims import in_order
+from leukosr.report.combined_claims import _unpaired, in_order
 from leukosr.report.combined_page import write_combined
 from leukosr.report.pieces import read_pieces
 from leukosr.tables import read_own_table
@@ -41,7 +41,7 @@ def copied(
 
 def test_a_study_put_together_is_judged_as_its_one_result_was(tmp_path: Path) -> None:
     """The arms of pbc_answer_probe, alone in one result: other results change neither scores nor verdicts."""
-    page, answer = write_combined(tmp_path, "pbc_answer_probe", [PROBE, UNTRAINED], conf=CONF)
+    page, answer, _ = write_combined(tmp_path, "pbc_answer_probe", [PROBE, UNTRAINED], conf=CONF)
     claims = read_own_table(tmp_path / "verdicts.csv").query("metric == 'macro_f1'")
     assert claims[["first", "second", "verdict"]].to_numpy().tolist() == [
         ["real_esrnet", "bicubic", "no gain"],
@@ -58,6 +58,7 @@ def test_a_study_put_together_is_judged_as_its_one_result_was(tmp_path: Path) ->
     for sentence in (line.strip() for part in answer.parts for line in part.lines):
         assert sentence in text
     assert "put together from 2 results" in text
+    assert "No claim of the study is about: raw LR, bicubic + colour map, unsharp masking, RealESRGAN" in text
     assert {each["result"] for each in json.loads((tmp_path / "about.json").read_text())["results"]} == {
         PROBE.name,
         UNTRAINED.name,
@@ -81,7 +82,7 @@ def test_a_claim_that_no_result_had_among_its_own_is_exploratory(tmp_path: Path)
     other = copied(tmp_path, PROBE)
     for file in (other / "plots/confusion").glob("real_esrnet.claims.json"):
         file.unlink()
-    page, _ = write_combined(tmp_path / "none", "pbc_answer_probe", [other, UNTRAINED], conf=CONF)
+    page, *_ = write_combined(tmp_path / "none", "pbc_answer_probe", [other, UNTRAINED], conf=CONF)
     declared = read_own_table(tmp_path / "none/verdicts.csv").query("metric == 'macro_f1'")["declared"]
     assert declared.tolist() == ["False", "True", "False"]
     assert "no gain (exploratory)" in page.read_text(encoding="utf-8")
@@ -93,6 +94,12 @@ def test_networks_of_other_seeds_are_paired_in_their_order() -> None:
     other = replace(one, table=one.table.assign(sr_seed=one.table["sr_seed"] + 2))
     paired = pair(*in_order(one, other))
     assert paired.left_out == 0 and {run.sr_seed for run in paired.runs} == {1, 2}
+    three = replace(
+        arms["real_esrgan"], label="B", predictions=replace(one, table=one.table[one.table["sr_seed"] == 1])
+    )
+    assert _unpaired(arms["real_esrgan"], three) == [
+        "RealESRGAN_x4plus, fine-tuned [0] in RealESRGAN_x4plus, fine-tuned – B"
+    ]
     assert in_order(one, arms["bicubic"].predictions) == (one, arms["bicubic"].predictions)
 
 
@@ -209,7 +216,9 @@ def test_claims_on_experiments_of_other_classifiers_are_refused(tmp_path: Path) 
 
 
 def test_claims_on_what_no_result_has_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(LeukoError, match="has claims on real_esrgan, srgan, task_driven, and none of the results"):
+    with pytest.raises(
+        LeukoError, match="has claims on real_esrgan, srgan, task_driven, and none of the results has them"
+    ):
         write_combined(tmp_path / "out", "pbc_answer", [PROBE, UNTRAINED], conf=CONF)
     with pytest.raises(LeukoError, match="the study demo declares no claims"):
         write_combined(tmp_path / "out", "demo", [PROBE, UNTRAINED], conf=CONF)
@@ -220,10 +229,10 @@ def test_claims_on_what_no_result_has_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_classifier_that_is_not_the_studys_own_is_said(tmp_path: Path) -> None:
-    page, _ = write_combined(tmp_path, "pbc_answer_finetuned", [FIRST, SECOND], ["classifier=lite0"], CONF)
+    page, *_ = write_combined(tmp_path, "pbc_answer_finetuned", [FIRST, SECOND], ["classifier=lite0"], CONF)
     assert (
         "a linear probe, is not the one that the study sets and declared its claims of: its setting"
         in page.read_text(encoding="utf-8")
     )
-    page, _ = write_combined(tmp_path, "pbc_answer_finetuned", [FIRST, SECOND], conf=CONF)
+    page, *_ = write_combined(tmp_path, "pbc_answer_finetuned", [FIRST, SECOND], conf=CONF)
     assert "is not the one that the study sets" not in page.read_text(encoding="utf-8")

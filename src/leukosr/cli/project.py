@@ -142,10 +142,10 @@ def combine(
     from leukosr.report.combined_page import write_combined
 
     with claimed(out, "combine"):
-        page, answer = write_combined(out, study, results, settings or [])
-    for sentence in answer.sentences:
+        page, answer, notes = write_combined(out, study, results, settings or [])
+    for sentence in (*answer.sentences, *notes):
         console.print(sentence)
-    console.print(f"combine: {counted(len(results), 'result')} -> {page}")
+    console.print(f"combine: {counted(len(results), 'result')} -> {page}, which has every claim")
 
 
 def forest(

@@ -27,6 +27,8 @@ OTHER_CLASSIFIER = (
 )
 OTHERWISE = "Made otherwise than the study sets: {}."
 UNTRAINED = "A network gave back what went in, which is no evidence against its method: {}."
+UNCLAIMED = "No claim of the study is about: {}."
+UNPAIRED = "Left out of a comparison, as the other method has no network to pair it with: {}."
 IN_ORDER = "Networks of two methods whose seeds differ are paired in the order of their seeds: {}."
 
 
@@ -100,7 +102,19 @@ def combined_notes(params: Params, claims: Claims, arms: Mapping[str, CombinedAr
     ]
     if renumbered:
         notes.append(IN_ORDER.format("; ".join(renumbered)))
+    if unpaired := [each for claim in claims.family for each in _unpaired(arms[claim.first], arms[claim.second])]:
+        notes.append(UNPAIRED.format("; ".join(unpaired)))
+    if unclaimed := [arm.label for name, arm in arms.items() if name not in claimed]:
+        notes.append(UNCLAIMED.format(", ".join(unclaimed)))
     return notes
+
+
+def _unpaired(one: CombinedArm, other: CombinedArm) -> list[str]:
+    """The networks of either arm that its comparison with the other leaves out, in words."""
+    if not (one.networks and other.networks) or len(one.networks) == len(other.networks):
+        return []
+    alone = {arm.label: sorted({*arm.networks} - {*partner.networks}) for arm, partner in ((one, other), (other, one))}
+    return [f"{label} {seeds} in {one.label} – {other.label}" for label, seeds in alone.items() if seeds]
 
 
 def combined_caveats(pieces: Sequence[Piece]) -> list[str]:

@@ -39,15 +39,15 @@ SCORES = ("accuracy", "macro_f1")
 
 def write_combined(
     folder: Path, study: str, results: Sequence[Path], overrides: Sequence[str] = (), conf: Path = Path("conf")
-) -> tuple[Path, Answer]:
+) -> tuple[Path, Answer, list[str]]:
     """Write the page of `study`, whose arms are in several published results, to `folder`.
 
     Beside index.html stand comparison.csv (a row an experiment), verdicts.csv (a row a claim and metric), summary.json,
     about.json (which results, at which commits, and the claims' digest), figures/, and plots/confusion/NAME.csv with
     what the classifiers of every experiment said, its probabilities left empty. The same results give the same bytes.
-    `overrides` are settings of the study as for `dvc exp run -S`. Returns the page and its answer. Raises LeukoError
-    for results that are not pieces of one study, or not of this one, a study without claims, and claims on experiments
-    that no result has.
+    `overrides` are settings of the study as for `dvc exp run -S`. Returns the page, its answer and its notes.
+    Raises LeukoError for results that are not pieces of one study, or not of this one, a study without claims, and
+    claims on experiments that no result has.
     """
     pieces, unknown = read_pieces(results)
     params = combined_study(study, pieces, overrides, conf)
@@ -56,7 +56,7 @@ def write_combined(
     arms = combined_arms(pieces, list(params.classify))
     if missing := sorted({name for each in claims.family for name in (each.first, each.second)} - set(arms)):
         raise LeukoError(
-            f"the study {study} has claims on {listed(missing)}, and none of the results has that: add results that do"
+            f"the study {study} has claims on {listed(missing)}, and none of the results has them: add results that do"
         )
     asked = [(each.first, each.second) for each in claims.family]
     refuse_unlike_classifiers(arms, asked)
@@ -67,6 +67,7 @@ def write_combined(
     compared = named(found, labels)
     of_sr = {labels[name] for name in sr_experiments(params) & set(labels)}
     answer = verdict_answer({pieces[0].protocol: compared}, of_sr, None)
+    notes = [*combined_notes(params, claims, arms), *unknown]
     classifier = arms[asked[0][0]].pieces[0].snapshot.classifier(asked[0][0])
     with new_folder(folder) as work:
         pictures = _figures(work / "figures", pieces, compared, list(arms.values()), runs, classifier)
@@ -83,7 +84,7 @@ def write_combined(
             badge=f"{classifier}; put together from {len(pieces)} results",
             answer=answer,
             pictures=pictures,
-            notes=[*combined_notes(params, claims, arms), *unknown],
+            notes=notes,
             caveats=combined_caveats(pieces),
             arms=[_arm_row(row, arms[row["experiment"]]) for row in rows],
             head=("experiments", *HEADS),
@@ -94,7 +95,7 @@ def write_combined(
         )
         with new_file(work / "index.html") as path:
             path.write_text(page, encoding="utf-8")
-    return folder / "index.html", answer
+    return folder / "index.html", answer, notes
 
 
 def _sentences(compared: Sequence[Comparison]) -> list[str]:

@@ -79,6 +79,10 @@ def _snapshot(result: Path) -> Snapshot:
     snapshot = Snapshot(require_folder(result, REMEDY))
     files = [result / name for name in ("index.html", "params.yaml")]
     if not all(file.is_file() for file in files) or not snapshot.params.get("claims"):
+        if (result / "verdicts.csv").is_file():
+            raise LeukoError(
+                f"{result} was written by `leukosr combine`: its own claims are in figures/forest.png there"
+            )
         raise LeukoError(f"{result} declares no claims: {REMEDY}")
     return snapshot
 
