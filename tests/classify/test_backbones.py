@@ -151,6 +151,24 @@ def test_other_norms_take_the_place_of_batch_norm(kind: str, name: str, tmp_path
     assert load_classifier(tmp_path / "a.safetensors").architecture == architecture
 
 
+@pytest.mark.parametrize("name", ["resnet18", "timm/resnet10t", "efficientnet_lite0"])
+def test_frozen_batch_norm_keeps_its_statistics_and_trains_its_scale(name: str, tmp_path: Path) -> None:
+    architecture = Architecture(backbone=name, norm_layers="frozen_batch")
+    network = build(architecture)
+    norms = [part for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
+    assert norms
+    before = [(part.running_mean.clone(), part.weight.detach().clone()) for part in norms]  # type: ignore[union-attr]
+    step(network, images(4, 32, 32))
+    for part, (mean, _) in zip(norms, before, strict=True):
+        assert torch.equal(part.running_mean, mean)  # type: ignore[arg-type]
+    assert any(not torch.equal(part.weight, scale) for part, (_, scale) in zip(norms, before, strict=True))
+    with torch.inference_mode():  # an image says the same in any company
+        batch = images(3, 40, 40)
+        torch.testing.assert_close(network.train()(batch)[:1], network(batch[:1]), atol=1e-4, rtol=1e-4)
+    save_classifier(tmp_path / "a.safetensors", network, architecture, list("abcd"), None)
+    assert load_classifier(tmp_path / "a.safetensors").architecture == architecture
+
+
 @pytest.mark.parametrize("name", ["resnet18", "timm/convnext_atto", "efficientnet_b0"])
 def test_an_mlp_takes_the_place_of_the_linear_head(name: str, tmp_path: Path) -> None:
     architecture = Architecture(backbone=name, head=Head(hidden=(16, 8), dropout=0.25))

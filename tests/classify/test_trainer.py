@@ -242,6 +242,13 @@ def test_the_average_is_tested_where_there_is_one(settings: Callable[..., Classi
     assert any(not torch.equal(tensor, kept[name]) for name, tensor in averaged.model.state_dict().items())
 
 
+def test_group_norm_trains_in_the_other_layout_on_a_cpu(settings: Callable[..., Classifier]) -> None:
+    for norm, on_cpu in {"batch": True, "group": False, "layer": False}.items():
+        recipe = settings(norm_layers=norm, channels_last=True)
+        assert (recipe.trains_channels_last("cpu"), recipe.trains_channels_last("cuda")) == (on_cpu, True)
+        assert not settings(norm_layers=norm, channels_last=False).trains_channels_last("cuda")
+
+
 def test_the_learning_rate_rises_and_falls(settings: Callable[..., Classifier]) -> None:
     recipe = settings(warm_up=0.1, schedule="cosine", learning_rate=0.01)
     seen = [recipe.rate_at(step, 100) for step in range(100)]

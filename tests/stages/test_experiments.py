@@ -106,6 +106,7 @@ def test_training_on_an_arm_is_the_same_whatever_it_is_tested_on(done: Layout) -
         ({"train": ["bicubic", "bicubic"]}, "train must not repeat an arm"),
         ({"classifier": {"keep": "best"}}, "validation = null: keep: best needs a validation part"),
         ({"classifier": {"weight_decay": 0.1}}, "weight_decay = 0.1: adam has none; set optimizer to adamw or sgd"),
+        ({"classifier": {"norm_layers": "frozen_batch"}}, "random weights have no statistics to keep"),
         ({"classifier": {"backbone": "hf-hub:x/y"}}, "only a name of torchvision's, or timm/ and one of timm's"),
         ({"classifier": {"augmentations": [{"kind": "blur"}]}}, "0.kind = 'blur': input should be 'flip'"),
         ({"classifier": {"augmentations": [{"kind": "zoom", "amount": 2}]}}, "a zoom is at most 0.9"),

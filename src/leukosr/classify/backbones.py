@@ -13,7 +13,7 @@ import torch
 import torchvision.models
 from torch import Tensor, nn
 
-from leukosr.classify.parts import freeze, last_stages, pool, replace_batch_norm, replace_head, restart_head
+from leukosr.classify.parts import batch_norms, freeze, last_stages, pool, replace_batch_norm, replace_head, restart_head
 from leukosr.classify.pretrained import load_pretrained
 from leukosr.classify.settings import Architecture
 from leukosr.errors import LeukoError
@@ -68,7 +68,7 @@ class ClassifierNetwork(nn.Module):
             pool(self.network, classes)
         self.head = head_of(self.network, classes)
         stages = last_stages(self.network, self.head)
-        if architecture.norm_layers != "batch":
+        if architecture.norm_layers in ("group", "layer"):
             replace_batch_norm(self.network, groups=GROUPS if architecture.norm_layers == "group" else 1)
         replace_head(self.network, self.head, architecture.head, classes)
         if head_start == "linear":
@@ -78,6 +78,7 @@ class ClassifierNetwork(nn.Module):
         self.register_buffer("sd", sd, persistent=False)
         trained = {"none": [""], "backbone": [self.head], "all_but_last_stage": [*stages, self.head]}[frozen]
         self.frozen_modules = freeze(self.network, trained)
+        self.keeps_statistics = architecture.norm_layers == "frozen_batch"  # scale and shift train nevertheless
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of a batch of images in [0, 1], or of their `features`."""
@@ -105,7 +106,7 @@ class ClassifierNetwork(nn.Module):
     def train(self, mode: bool = True) -> ClassifierNetwork:
         """As every module, but what is frozen stays in evaluation mode: its batch norm follows no batch."""
         super().train(mode)
-        for part in self.frozen_modules:
+        for part in [*self.frozen_modules, *(batch_norms(self.network) if self.keeps_statistics else [])]:
             part.eval()
         return self
 

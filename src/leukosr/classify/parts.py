@@ -55,6 +55,11 @@ def replace_batch_norm(module: nn.Module, groups: int) -> None:
         setattr(module, name, norm if activation is None else nn.Sequential(norm, activation))
 
 
+def batch_norms(network: nn.Module) -> list[nn.Module]:
+    """Its batch norm layers, also those that are synchronised over devices."""
+    return [part for part in network.modules() if isinstance(part, nn.BatchNorm2d | nn.SyncBatchNorm)]
+
+
 def replace_head(network: nn.Module, name: str, head: Head, classes: int) -> None:
     """The head of the settings in place of the linear one of that name (in place).
 

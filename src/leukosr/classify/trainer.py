@@ -81,7 +81,7 @@ class ClassifierTraining:
             self.model: nn.Module = ClassifierNetwork(
                 settings, num_classes, settings.weights, settings.frozen, settings.head_start
             )
-        place(processes.synchronised(self.model), device, settings.channels_last)
+        place(processes.synchronised(self.model), device, settings.trains_channels_last(device.type))
         if processes.count > 1:
             remedy = "set runtime.devices to 1, or classifier.norm_layers to group"
             check_synchronised(self.model, settings.backbone, remedy)
@@ -234,7 +234,9 @@ def _optimizer(model: nn.Module, settings: Classifier) -> torch.optim.Optimizer:
 
 def _shown(batch: np.ndarray, settings: Classifier, device: torch.device) -> Tensor:
     """A batch as a network takes it: images in [0, 1], or features as they are."""
-    return torch.from_numpy(batch).to(device) if batch.ndim == 2 else to_batch(batch, device, settings.channels_last)
+    if batch.ndim == 2:
+        return torch.from_numpy(batch).to(device)
+    return to_batch(batch, device, settings.trains_channels_last(device.type))
 
 
 def probabilities_of(logits: Tensor, precision: Precision) -> np.ndarray:

@@ -126,7 +126,7 @@ def training_words(recipe: Classifier) -> Iterator[str]:
     if recipe.normalisation != "imagenet":
         yield f"inputs {recipe.normalisation}"
     if recipe.norm_layers != "batch":
-        yield f"{recipe.norm_layers} norm"
+        yield f"{recipe.norm_layers.replace('_', ' ')} norm"
     if recipe.optimizer != "adam":
         yield recipe.optimizer
     for each in recipe.augmentations:
