@@ -445,7 +445,7 @@ def test_plan_takes_components_and_refuses_half_of_them(leukosr_cli: Callable[..
     assert {(each["sources"], each["sr_seeds"]) for each in found["grid"]} == {
         (s, k) for s in (100, 400) for k in (1, 3)
     }
-    assert error_line(leukosr_cli("plan", "--sd-source", "0.1")).startswith("name the predictions.csv")
+    assert error_line(leukosr_cli("plan", "--sd-source", "0.1")).endswith("of two arms, or give --sources")
     for option in ("--sd-run", "--sd-sr"):
         assert "did you mean 0.05, 5 points?" in error_line(leukosr_cli("plan", option, "5", "--sources", "9"))
     assert "one source shows no variance" in error_line(leukosr_cli("plan", "--sd-source", "0.1", "--sources", "1"))

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from leukosr.errors import LeukoError
+from leukosr.evaluate.arms.declared import SIDECAR, read_sidecar, write_sidecar
 from leukosr.evaluate.arms.pairs import pair
 from leukosr.report.combine import combined_arms, refuse_unlike_classifiers
 from leukosr.report.combined_claims import _unpaired, in_order
@@ -86,6 +87,18 @@ def test_a_claim_that_no_result_had_among_its_own_is_exploratory(tmp_path: Path)
     declared = read_own_table(tmp_path / "none/verdicts.csv").query("metric == 'macro_f1'")["declared"]
     assert declared.tolist() == ["False", "True", "False"]
     assert "no gain (exploratory)" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("seeds", "declared"), [([1, 2, 3], True), ([1, 2, 3, 4, 5, 6], True), ([1, 2, 9], False)])
+def test_a_result_may_have_claimed_something_of_fewer_seeds(seeds: list[int], declared: bool, tmp_path: Path) -> None:
+    table = copied(tmp_path, PROBE) / "plots/confusion/real_esrnet.csv"
+    origin = read_sidecar(table)
+    assert origin is not None
+    changed = replace(origin, claims=origin.claims.model_copy(update={"seeds": seeds}))
+    write_sidecar(table.parent, changed)
+    (table.parent / SIDECAR).rename(table.parent / f"real_esrnet.{SIDECAR}")
+    piece = read_pieces([table.parents[2], UNTRAINED])[0][0]
+    assert piece.declares("real_esrnet", "bicubic", origin.claims) is declared
 
 
 def test_networks_of_other_seeds_are_paired_in_their_order() -> None:

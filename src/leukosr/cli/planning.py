@@ -69,7 +69,8 @@ def plan(
             )
         found, seen_networks = _of_pilot(pilot, primary, columns or [])
     elif sd_source is None or not tried:
-        raise LeukoError("name the predictions.csv of two arms, or give --sd-source and --sources")
+        lacking = [name for name, there in (("--sd-source", sd_source is not None), ("--sources", tried)) if not there]
+        raise LeukoError(f"name the predictions.csv of two arms, or give {' and '.join(lacking)}")
     elif tried[0] < 2:
         raise LeukoError("--sources begins with 1, and one source shows no variance: give 2 or more")
     else:

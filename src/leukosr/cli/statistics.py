@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 def compare(
     files: Annotated[
-        list[Path], typer.Argument(help="predictions.csv of two or more arms, the one of interest first.")
+        list[Path],
+        typer.Argument(
+            help="Tables of two or more arms, the one of interest first: a row for each image and seed, with the columns "
+            "image, source, seed, true and predicted; with --columns, yours may have other names."
+        ),
     ],
     against: Annotated[
         str | None, typer.Option(help="Compare every other arm with this one, by its short name.", metavar="NAME")

@@ -93,12 +93,15 @@ class Piece:
         return classified if made is None else f"{classified}, SR {made}"
 
     def declares(self, first: str, second: str, claims: Claims) -> bool:
-        """Whether a comparison was among the claims of the result itself, with the metric and margin of `claims`."""
+        """Whether a comparison was among the claims of the result itself, with the metric and margin of `claims`.
+
+        It may have claimed it of fewer seeds, never of others.
+        """
         origin = read_sidecar(self.snapshot.table(first, self.protocol))
         if origin is None or second not in self.labels:
             return False
         own = origin.claims
-        alike = (own.metric, own.margin, own.seeds) == (claims.metric, claims.margin, claims.seeds)
+        alike = (own.metric, own.margin) == (claims.metric, claims.margin) and {*own.seeds} <= {*claims.seeds}
         return alike and own.index(first, second, self.protocol) is not None
 
     def _metrics(self, stage: str) -> Mapping[str, Any]:
