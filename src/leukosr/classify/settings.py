@@ -59,8 +59,8 @@ class Architecture(Section):
     )
     norm_layers: Literal["batch", "frozen_batch", "group", "layer"] = Field(
         default="batch",
-        description="what replaces the batch norm of the backbone; frozen_batch: batch norm that keeps the statistics of "
-        "its first weights, layer: group norm with one group",
+        description="what replaces the batch norm of the backbone; frozen_batch: batch norm whose statistics stay those "
+        "of `weights`; layer: group norm with one group",
     )
 
 
