@@ -13,7 +13,15 @@ import torch
 import torchvision.models
 from torch import Tensor, nn
 
-from leukosr.classify.parts import batch_norms, freeze, last_stages, pool, replace_batch_norm, replace_head, restart_head
+from leukosr.classify.parts import (
+    batch_norms,
+    freeze,
+    last_stages,
+    pool,
+    replace_batch_norm,
+    replace_head,
+    restart_head,
+)
 from leukosr.classify.pretrained import load_pretrained
 from leukosr.classify.settings import Architecture
 from leukosr.errors import LeukoError

@@ -59,8 +59,8 @@ class Architecture(Section):
     )
     norm_layers: Literal["batch", "frozen_batch", "group", "layer"] = Field(
         default="batch",
-        description="what replaces the batch norm of the backbone; frozen_batch: batch norm whose statistics stay those "
-        "of `weights`; layer: group norm with one group",
+        description="what replaces the batch norm of the backbone; frozen_batch: batch norm whose statistics stay "
+        "those of `weights`; layer: group norm with one group",
     )
 
 
@@ -120,7 +120,8 @@ class Classifier(Architecture):
     batch: int = Field(ge=2, description="images per step, over all devices; batch norm cannot train on one")
     precision: Precision = Field(description="auto: bf16 where the hardware computes it natively, else fp32")
     channels_last: bool = Field(
-        description="memory layout of the network; changes speed; ignored where group norm trains on a CPU, which is slow so"
+        description="memory layout of the network; changes speed; ignored where group norm trains on a CPU, which is "
+        "slow so"
     )
 
     @property
@@ -136,7 +137,7 @@ class Classifier(Architecture):
     def trains_channels_last(self, device: str) -> bool:
         """Whether the network trains in that memory layout on a kind of device, such as cpu.
 
-        As set, but for group norm on a CPU: its backward pass in bf16 took up to 18 times as long as in the other layout.
+        As set, but for group norm on a CPU, whose backward pass in bf16 took up to 18 times as long so.
         """
         return self.channels_last and not (device == "cpu" and self.norm_layers in ("group", "layer"))
 
@@ -157,7 +158,9 @@ class Classifier(Architecture):
         if self.optimizer == "adam" and self.weight_decay:
             raise ValueError(f"weight_decay = {self.weight_decay}: adam has none; set optimizer to adamw or sgd")
         if self.norm_layers == "frozen_batch" and self.weights == "none":
-            raise ValueError("norm_layers = frozen_batch: random weights have no statistics to keep; set weights to others")
+            raise ValueError(
+                "norm_layers = frozen_batch: random weights have no statistics to keep; set weights to others"
+            )
         asked = {
             "schedule: plateau": self.schedule == "plateau",
             "keep: best": self.keep == "best",

@@ -21,8 +21,8 @@ def compare(
     files: Annotated[
         list[Path],
         typer.Argument(
-            help="Tables of two or more arms, the one of interest first: a row for each image and seed, with the columns "
-            "image, source, seed, true and predicted; with --columns, yours may have other names."
+            help="Tables of two or more arms, the one of interest first: a row for each image and seed, with the "
+            "columns image, source, seed, true and predicted; with --columns, yours may have other names."
         ),
     ],
     against: Annotated[
