@@ -169,6 +169,12 @@ def test_frozen_batch_norm_keeps_its_statistics_and_trains_its_scale(name: str, 
     assert load_classifier(tmp_path / "a.safetensors").architecture == architecture
 
 
+@pytest.mark.parametrize("kind", ["frozen_batch", "group", "layer"])
+def test_a_backbone_without_batch_norm_takes_no_other(kind: str) -> None:
+    with pytest.raises(LeukoError, match=rf"norm_layers = {kind}: timm/convnext_atto has no batch norm"):
+        build(Architecture(backbone="timm/convnext_atto", norm_layers=kind))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("name", ["resnet18", "timm/convnext_atto", "efficientnet_b0"])
 def test_an_mlp_takes_the_place_of_the_linear_head(name: str, tmp_path: Path) -> None:
     architecture = Architecture(backbone=name, head=Head(hidden=(16, 8), dropout=0.25))

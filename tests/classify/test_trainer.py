@@ -1,6 +1,7 @@
 """Classifier training: it learns, it repeats itself exactly, arms are paired, and a cut changes nothing."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from leukosr.classify.settings import Plateau
 from leukosr.classify.trainer import ClassifierTraining, LabelledImages, predict
 from leukosr.config import Classifier, FlipsAndLight, Head, Params
+from leukosr.engine.processes import Processes
 from leukosr.engine.resume import Resume
 from leukosr.engine.seeding import Stream, StreamRoots
 from leukosr.errors import LeukoError
@@ -247,6 +249,14 @@ def test_group_norm_trains_in_the_other_layout_on_a_cpu(settings: Callable[..., 
         recipe = settings(norm_layers=norm, channels_last=True)
         assert (recipe.trains_channels_last("cpu"), recipe.trains_channels_last("cuda")) == (on_cpu, True)
         assert not settings(norm_layers=norm, channels_last=False).trains_channels_last("cuda")
+
+
+def test_batch_norm_that_follows_no_batch_runs_in_several_processes(settings: Callable[..., Classifier]) -> None:
+    two = Processes(count=2, fabric=object())
+    for norm in ("batch", "frozen_batch"):
+        recipe = settings(backbone="efficientnet_lite0", norm_layers=norm)  # timm's own kind of batch norm
+        with pytest.raises(LeukoError, match="to frozen_batch or group") if norm == "batch" else nullcontext():
+            ClassifierTraining(recipe, 2, bright_and_dark(10), seed=1, device=CPU, processes=two)
 
 
 def test_the_learning_rate_rises_and_falls(settings: Callable[..., Classifier]) -> None:

@@ -55,8 +55,8 @@ class ClassifierNetwork(nn.Module):
 
     `weights` are those of everything but the head: none (random, from torch's global generator), imagenet (the newest
     that torchvision or timm has), imagenet_v1 and imagenet_v2 (torchvision's), or pretrained/NAME (a file). The head's
-    are random: `head_start` says whose. Raises LeukoError for an unknown backbone, and for weights that cannot be
-    fetched or are those of another network.
+    are random: `head_start` says whose. Raises LeukoError for an unknown backbone, one without batch norm whose norm
+    layers are set to others, and for weights that cannot be fetched or are those of another network.
     """
 
     mean: Tensor
@@ -76,6 +76,11 @@ class ClassifierNetwork(nn.Module):
             pool(self.network, classes)
         self.head = head_of(self.network, classes)
         stages = last_stages(self.network, self.head)
+        if architecture.norm_layers != "batch" and not batch_norms(self.network):
+            raise LeukoError(
+                f"classifier.norm_layers = {architecture.norm_layers}: {architecture.backbone} has no batch norm, so "
+                "set it to batch"
+            )
         if architecture.norm_layers in ("group", "layer"):
             replace_batch_norm(self.network, groups=GROUPS if architecture.norm_layers == "group" else 1)
         replace_head(self.network, self.head, architecture.head, classes)

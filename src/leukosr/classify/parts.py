@@ -56,8 +56,8 @@ def replace_batch_norm(module: nn.Module, groups: int) -> None:
 
 
 def batch_norms(network: nn.Module) -> list[nn.Module]:
-    """Its batch norm layers, also those that are synchronised over devices."""
-    return [part for part in network.modules() if isinstance(part, nn.BatchNorm2d | nn.SyncBatchNorm)]
+    """Its batch norm layers, of whichever kind."""
+    return [part for part in network.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
 
 
 def replace_head(network: nn.Module, name: str, head: Head, classes: int) -> None:

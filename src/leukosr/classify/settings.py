@@ -60,7 +60,7 @@ class Architecture(Section):
     norm_layers: Literal["batch", "frozen_batch", "group", "layer"] = Field(
         default="batch",
         description="what replaces the batch norm of the backbone; frozen_batch: batch norm whose statistics stay "
-        "those of `weights`; layer: group norm with one group",
+        "those of `weights`, while its scale and shift train; layer: group norm with one group",
     )
 
 
@@ -120,8 +120,8 @@ class Classifier(Architecture):
     batch: int = Field(ge=2, description="images per step, over all devices; batch norm cannot train on one")
     precision: Precision = Field(description="auto: bf16 where the hardware computes it natively, else fp32")
     channels_last: bool = Field(
-        description="memory layout of the network; changes speed; ignored where group norm trains on a CPU, which is "
-        "slow so"
+        description="memory layout of the network; changes speed; ignored where group norm trains on a CPU, where it "
+        "is slow"
     )
 
     @property

@@ -82,8 +82,8 @@ class ClassifierTraining:
                 settings, num_classes, settings.weights, settings.frozen, settings.head_start
             )
         place(processes.synchronised(self.model), device, settings.trains_channels_last(device.type))
-        if processes.count > 1:
-            remedy = "set runtime.devices to 1, or classifier.norm_layers to group"
+        if processes.count > 1 and settings.norm_layers != "frozen_batch":  # which follows no batch
+            remedy = "set runtime.devices to 1, or classifier.norm_layers to frozen_batch or group"
             check_synchronised(self.model, settings.backbone, remedy)
         self.network: nn.Module = self.model  # whose backward pass reaches the weights
         self.optimizer = _optimizer(self.model, settings)
