@@ -131,7 +131,9 @@ def dose_response(
 def combine(
     results: Annotated[list[Path], typer.Argument(help="Folders of results/: the pieces, each arm in one at least.")],
     study: Annotated[str, typer.Option(help="The study whose claims are judged, of conf/study/.")],
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder to write, e.g. results/pbc-answer.")],
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="The folder to write; an earlier one of combine is replaced.")
+    ],
     settings: Annotated[
         list[str] | None,
         typer.Option("--set-param", "-S", metavar="KEY=VALUE", help="A setting of the study, as for `dvc exp run`."),

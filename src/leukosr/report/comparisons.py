@@ -173,7 +173,7 @@ def _left_open(found: Comparison) -> str:
     if found.smallest_margin is None or found.runs == 1:
         return why
     if found.smallest_margin < 0.0005:  # 0.0 points
-        return why or " Any gain is excluded."
+        return why or " Any gain is excluded (by the 90 % interval)."
     return (
         f"{why} A gain of {100 * found.smallest_margin:.1f} points or more is excluded (by the 90 % interval), a "
         "smaller one is not."
