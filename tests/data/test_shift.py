@@ -48,10 +48,10 @@ def other(tmp_path: Path) -> Path:
 
 def test_the_test_part_is_the_others_at_the_scale_of_the_own(own: Path, other: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    done = shift_set(own, other, out, 180)
+    done = shift_set(own, [other], out, 180)
     assert (done.train, done.val, done.test) == (4, 2, 6)
     assert [item.path for item in done.left_out] == ["basophil", "platelet"]
-    assert done.factor == pytest.approx(2, rel=0.05)
+    assert done.factors == [pytest.approx(2, rel=0.05)]
     rows = read_split(out)
     assert {row.label for row in rows} == {"monocyte", "neutrophil"}
     for row in rows:
@@ -65,14 +65,14 @@ def test_the_test_part_is_the_others_at_the_scale_of_the_own(own: Path, other: P
 
 def test_an_image_without_a_nucleus_is_left_out_and_named(own: Path, other: Path, tmp_path: Path) -> None:
     write_png(other / "MONOCYTE/blank.png", np.full((120, 120, 3), 200, np.uint8))
-    *_, left = shift_set(own, other, tmp_path / "out", 180).left_out
+    *_, left = shift_set(own, [other], tmp_path / "out", 180).left_out
     assert left.path.endswith("blank.png") and left.reason == "shows no nucleus"
 
 
 def test_cells_of_one_name_in_several_folders_are_all_kept(own: Path, other: Path, tmp_path: Path) -> None:
     for folder in ("day1", "day2"):
         write_png(other / f"MONOCYTE/{folder}/0.png", smear(120, 30, (50, 50), 7))
-    assert shift_set(own, other, tmp_path / "out", 180).test == 8
+    assert shift_set(own, [other], tmp_path / "out", 180).test == 8
     kept = [row.path for row in read_split(tmp_path / "out") if row.split == "test"]
     assert {"monocyte/other_0.png", "monocyte/other_day1_0.png", "monocyte/other_day2_0.png"} <= set(kept)
 
@@ -80,13 +80,27 @@ def test_cells_of_one_name_in_several_folders_are_all_kept(own: Path, other: Pat
 def test_two_files_that_differ_in_their_suffix_alone_are_refused(own: Path, other: Path, tmp_path: Path) -> None:
     (other / "MONOCYTE/0.jpg").write_bytes(b"")  # refused by its name, before it is read
     with pytest.raises(LeukoError, match=r"0\.jpg and .*0\.png would both become monocyte/other_0\.png"):
-        shift_set(own, other, tmp_path / "out", 180)
+        shift_set(own, [other], tmp_path / "out", 180)
+
+
+def test_each_of_several_laboratories_gets_a_scale_of_its_own(own: Path, other: Path, tmp_path: Path) -> None:
+    for label, diameter in (("monocyte", 20), ("neutrophil", 20), ("basophil", 20)):
+        write_png(tmp_path / f"third/{label}/0.png", smear(90, diameter, (45, 45), 1))
+    done = shift_set(own, [other, tmp_path / "third"], tmp_path / "out", 180)
+    assert (done.train, done.val, done.test) == (4, 2, 8)
+    assert done.factors == [pytest.approx(2, rel=0.05), pytest.approx(3, rel=0.05)]
+    assert [item.path for item in done.left_out] == ["basophil", "platelet"]
+    tested = [row.path for row in read_split(tmp_path / "out") if row.split == "test"]
+    assert {"monocyte/other_other_0.png", "monocyte/other_third_0.png"} <= {*tested}
+    for path in tested:
+        nucleus = find_nucleus(read_rgb(tmp_path / "out" / path))
+        assert nucleus is not None and diameter_of(nucleus) == pytest.approx(60, rel=0.1)
 
 
 def test_sets_without_common_classes_are_refused(own: Path, tmp_path: Path) -> None:
     (tmp_path / "none/platelet").mkdir(parents=True)
     with pytest.raises(LeukoError, match="have 0 classes in common"):
-        shift_set(own, tmp_path / "none", tmp_path / "out", 180)
+        shift_set(own, [tmp_path / "none"], tmp_path / "out", 180)
 
 
 def test_red_cells_are_not_taken_for_the_nucleus() -> None:
@@ -97,7 +111,7 @@ def test_red_cells_are_not_taken_for_the_nucleus() -> None:
 
 def test_a_nucleus_that_the_border_cuts_is_left_out(own: Path, other: Path, tmp_path: Path) -> None:
     write_png(other / "MONOCYTE/cut.png", smear(120, 30, (5, 50), 0))
-    *_, left = shift_set(own, other, tmp_path / "out", 180).left_out
+    *_, left = shift_set(own, [other], tmp_path / "out", 180).left_out
     assert left.path.endswith("cut.png") and left.reason == "shows a nucleus that the border cuts"
 
 

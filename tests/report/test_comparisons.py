@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from shutil import copyfile
@@ -52,6 +53,15 @@ def test_conditional_figures_are_shown_when_asked_for() -> None:
     result = CliRunner().invoke(app, ["compare", *arms, "--details", "--against", "bicubic_source_disjoint"])
     assert "p over sources" in result.output and "decides anything" in result.output.replace("\n", " ")
     assert "raw_source_disjoint – bicubic_source_disjoint: compared on 300 shared images of 58 sources" in result.output
+
+
+def test_nothing_is_declared_of_a_part_of_the_images() -> None:
+    published = PUBLISHED.parents[2] / "pbc-answer-tuned" / "plots" / "confusion"
+    arms = [str(published / f"{arm}.csv") for arm in ("real_esrgan", "bicubic")]
+    for options, images, declared in (([], 3096, True), (["--images", "*/BA_*"], 347, False)):
+        result = CliRunner().invoke(app, ["compare", *arms, *options, "--json"])
+        primary = [each for each in json.loads(result.output) if each["primary"]]
+        assert [(each["images"], each["declared"]) for each in primary] == [(images, declared)]
 
 
 @pytest.mark.parametrize(

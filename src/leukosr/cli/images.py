@@ -242,22 +242,25 @@ def _print_added(name: str, added: Added, classes: str) -> None:
 
 def data_shift(
     own: Annotated[Path, typer.Argument(help="A set with a split.csv, whose train and val parts are taken.")],
-    other: Annotated[Path, typer.Argument(help="Another laboratory's class folders, the test part.")],
+    others: Annotated[
+        list[Path], typer.Argument(help="Class folders of another laboratory, or several: the test part.")
+    ],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder to write.")],
     side: Annotated[
         int, typer.Option(min=32, help="Of the squares cut around nuclei, in pixels of the own set.")
     ] = 360,
 ) -> None:
-    """Make a set that is tested on another laboratory's cells, brought to one scale, for `leukosr data add`."""
+    """Make a set that is tested on other laboratories' cells, brought to one scale, for `leukosr data add`."""
     from leukosr.data.shift import shift_set
     from leukosr.files import new_folder
     from leukosr.outputs import claimed
 
     with claimed(out, "data shift"), new_folder(out) as folder:
-        done = shift_set(own, other, folder, side)
+        done = shift_set(own, others, folder, side)
     for item in done.left_out:
         errors.print(f"left out: {item.path} {item.reason}")
-    parts = f"{done.train} train, {done.val} val, {done.test} test cells enlarged {done.factor:.2f} times"
+    factors = " and ".join(f"{factor:.2f}" for factor in done.factors)
+    parts = f"{done.train} train, {done.val} val, {done.test} test cells enlarged {factors} times"
     console.print(f"data shift: {parts}, {len(done.left_out)} left out -> {out}")
 
 

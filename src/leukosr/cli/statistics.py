@@ -44,6 +44,13 @@ def compare(
         list[str] | None,
         typer.Option(metavar="OURS=YOURS,…", help="What your tables call a column, e.g. true=label,image=file."),
     ] = None,
+    images: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="Only images whose name matches, with * for any signs; nothing is declared of a part.",
+        ),
+    ] = None,
     details: Annotated[bool, typer.Option("--details", help="Also print p values over runs or sources alone.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects instead of a table.")] = False,
 ) -> None:
@@ -52,7 +59,7 @@ def compare(
     from leukosr.evaluate.arms.conflicts import without_conflicts
     from leukosr.evaluate.arms.declared import claims_asked, compare_declared, place_in_family, read_sidecar
     from leukosr.evaluate.arms.pairs import pair
-    from leukosr.evaluate.arms.predictions import column_names, names_of, read_predictions, refuse_folder
+    from leukosr.evaluate.arms.predictions import column_names, names_of, of_images, read_predictions, refuse_folder
     from leukosr.evaluate.arms.sample_size import sample_size
     from leukosr.evaluate.arms.significance import MARGIN
     from leukosr.evaluate.arms.significance import compare as compare_pairs
@@ -81,8 +88,11 @@ def compare(
     _check_margin(margin)
     called = column_names(columns or [])
     arms = {name: read_predictions(path, name, called) for path, name in zip(files, names, strict=True)}
+    if images is not None:
+        arms = {name: of_images(arm, images) for name, arm in arms.items()}
     pairs = [pair(arms[one], arms[two]) for one, two in asked]
-    places = [place_in_family(one, other) for one, other in origins]
+    # what a study declared, it declared of all of its test images
+    places = [None if images is not None else place_in_family(one, other) for one, other in origins]
 
     def judged(pairs: list[Pair]) -> list[Comparison]:
         if claims is None:

@@ -1,4 +1,4 @@
-"""A set whose test part is another laboratory's: its cells cut out and brought to the scale of the set's own."""
+"""A set whose test part is other laboratories': their cells cut out and brought to the scale of the set's own."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from leukosr.images.listing import list_files
 from leukosr.images.nucleus import diameter_of, find_nucleus
 from leukosr.images.reading import read_rgb, write_png
 from leukosr.images.resampling import brought_to
+from leukosr.quoting import counted, listed
 from leukosr.tables import write_table
 
 MEASURED = 200  # images of each class of the own set whose nuclei are measured
@@ -29,53 +30,70 @@ MEASURED = 200  # images of each class of the own set whose nuclei are measured
 
 @dataclass(frozen=True)
 class Shifted:
-    """How many images train, validate and are tested; how much the other set was enlarged; what was left out."""
+    """How many images train, validate and are tested; how much each other set was enlarged; what was left out."""
 
     train: int
     val: int
     test: int
-    factor: float
+    factors: list[float]
     left_out: list[Rejected]
 
 
-def shift_set(own: Path, other: Path, folder: Path, side: int) -> Shifted:
-    """Write train and val of `own` (with a split.csv) and, as the test part, cells of `other` (class folders).
+def shift_set(own: Path, others: Sequence[Path], folder: Path, side: int) -> Shifted:
+    """Write train and val of `own` (with a split.csv) and, as the test part, cells of each of `others` (class folders).
 
-    Classes match in upper or lower case; those of only one set are left out. Both sets get one scale: the mean over
-    classes of the median diameter of nuclei. A cell is the square of `side` pixels around its nucleus or, near the
-    border, the nearest one inside its image; a nucleus that the border cuts is left out. Raises LeukoError for fewer
-    than two common classes, for a class without any nucleus, and where two cells would get one name.
+    Classes match in upper or lower case; those that not every set has are left out. All sets get one scale: the mean
+    over classes of the median diameter of nuclei. A cell is the square of `side` pixels around its nucleus or, near the
+    border, the nearest one inside its image; a nucleus that the border cuts is left out. Cells are named other_… and,
+    where there are several others, other_SET_…. Raises LeukoError for fewer than two common classes, for a class
+    without any nucleus, and where two cells would get one name.
     """
     rows = [row for row in read_split(own) if row.split in ("train", "val")]
     labels = {row.label.casefold(): row.label for row in rows}
-    folders = {labels[name.casefold()]: name for name in subfolders(other) if name.casefold() in labels}
-    if len(folders) < 2:
-        raise LeukoError(f"{own} and {other} have {len(folders)} classes in common, at least 2 are needed")
-    lonely = {*labels.values()} - folders.keys() | {*subfolders(other)} - {*folders.values()}
-    rows = [row for row in rows if row.label in folders]
-    files = {label: list_files(other / name) for label, name in sorted(folders.items())}
-    left_out = [Rejected(name, "is a class of one of the two sets alone") for name in sorted(lonely)]
-    left_out += [Rejected(str(file.path), file.reason) for each in files.values() for file in each if file.reason]
-    paths = {label: [file.path for file in each if not file.reason] for label, each in files.items()}
-    names = _names(other, paths)
-    sample = {label: [own / row.path for row in rows if row.label == label][:MEASURED] for label in paths}
-    factor = _typical(_measured(sample, "measuring own cells")) / _typical(_measured(paths, "measuring other cells"))
+    classes = [{name.casefold(): name for name in subfolders(other)} for other in others]
+    common = sorted(labels.keys() & set.intersection(*({*each} for each in classes)))
+    if len(common) < 2:
+        shared = counted(len(common), "class", "classes")
+        raise LeukoError(
+            f"{listed([str(each) for each in (own, *others)])} have {shared} in common, at least 2 are needed"
+        )
+    every = {name: each[name] for each in classes for name in each} | labels
+    lonely = sorted(every[name] for name in every.keys() - {*common})
+    left_out = [Rejected(name, "is a class that not every set has") for name in lonely]
+    rows = [row for row in rows if row.label.casefold() in common]
+    found = []
+    for other, each in zip(others, classes, strict=True):
+        files = {labels[name]: list_files(other / each[name]) for name in common}
+        left_out += [Rejected(str(file.path), file.reason) for some in files.values() for file in some if file.reason]
+        found.append({label: [file.path for file in some if not file.reason] for label, some in files.items()})
+    names = _names(others, found)
+    sample = {label: [own / row.path for row in rows if row.label == label][:MEASURED] for label in found[0]}
+    typical = _typical(_measured(sample, "measuring own cells"))
+    factors = [typical / _typical(_measured(paths, "measuring other cells")) for paths in found]
     for row in rows:
         (folder / row.path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(own / row.path, folder / row.path)
-    for label, path in [(label, path) for label, each in paths.items() for path in each]:
-        image = read_rgb(path)
-        nucleus = find_nucleus(image)
-        if nucleus is None or _is_cut(nucleus):
-            reason = "shows no nucleus" if nucleus is None else "shows a nucleus that the border cuts"
-            left_out.append(Rejected(str(path), reason))
-            continue
-        name = names[path]
-        write_png(folder / name, cell_around(image, nucleus, factor, side))
-        rows.append(SplitRow(name, label, "test"))
+    for factor, paths in zip(factors, found, strict=True):
+        for label, path in [(label, path) for label, some in paths.items() for path in some]:
+            if reason := _write_cell(path, folder / names[path], factor, side):
+                left_out.append(Rejected(str(path), reason))
+            else:
+                rows.append(SplitRow(names[path], label, "test"))
     write_table(folder / SPLIT, ("path", "label", "split"), ((row.path, row.label, row.split) for row in rows))
     parts = [row.split for row in rows]
-    return Shifted(parts.count("train"), parts.count("val"), parts.count("test"), factor, left_out)
+    return Shifted(parts.count("train"), parts.count("val"), parts.count("test"), factors, left_out)
+
+
+def _write_cell(path: Path, cell: Path, factor: float, side: int) -> str:
+    """Cut the cell out of the image at `path`; why not, where it shows no whole nucleus."""
+    image = read_rgb(path)
+    nucleus = find_nucleus(image)
+    if nucleus is None:
+        return "shows no nucleus"
+    if _is_cut(nucleus):
+        return "shows a nucleus that the border cuts"
+    write_png(cell, cell_around(image, nucleus, factor, side))
+    return ""
 
 
 def cell_around(image: NDArray[np.uint8], nucleus: NDArray[np.bool_], factor: float, side: int) -> NDArray[np.uint8]:
@@ -94,14 +112,15 @@ def cell_around(image: NDArray[np.uint8], nucleus: NDArray[np.bool_], factor: fl
     return np.ascontiguousarray(large[top : top + side, left : left + side])
 
 
-def _names(other: Path, paths: Mapping[str, Sequence[Path]]) -> dict[Path, str]:
+def _names(others: Sequence[Path], found: Sequence[Mapping[str, Sequence[Path]]]) -> dict[Path, str]:
     """The path of each cell of the new set, by its file of the other set, subfolders in its name."""
     names: dict[Path, str] = {}
     taken: dict[str, Path] = {}
-    for label, each in paths.items():
-        for path in each:
+    for other, paths in zip(others, found, strict=True):
+        prefix = ["other", other.resolve().name] if len(others) > 1 else ["other"]
+        for label, path in [(label, path) for label, some in paths.items() for path in some]:
             below = path.relative_to(other).with_suffix("").parts[1:]
-            names[path] = f"{label}/other_{'_'.join(below)}.png"
+            names[path] = f"{label}/{'_'.join([*prefix, *below])}.png"
             if (earlier := taken.setdefault(names[path].casefold(), path)) != path:
                 raise LeukoError(f"{earlier} and {path} would both become {names[path]}: rename one")
     return names

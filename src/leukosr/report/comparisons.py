@@ -139,7 +139,8 @@ def sentences(found: Sequence[Comparison]) -> Iterator[str]:
         )
     yield about(primary)
     if any(each.declared is False for each in found):
-        yield "Exploratory: not among the claims that the study declared, or asked by another metric or margin."
+        others = "by another metric or margin, or of a part of the images"
+        yield f"Exploratory: not among the claims that the study declared, or asked {others}."
 
 
 def compared_on(found: Comparison) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.pairs import Run, pair
-from leukosr.evaluate.arms.predictions import Predictions, column_names, names_of, read_predictions
+from leukosr.evaluate.arms.predictions import Predictions, column_names, names_of, of_images, read_predictions
 
 HEADER = "image,source,seed,true,predicted,p_a,p_b\n"
 GOOD = HEADER + "x,s,1,a,a,0.9,0.1\ny,,1,b,a,0.6,0.4\nx,s,2,a,b,0.2,0.8\ny,,2,b,b,0.3,0.7\n"
@@ -238,3 +238,12 @@ def test_runs_that_lack_images_are_told(tmp_path: Path) -> None:
 def test_sources_written_as_nan_are_not_known(tmp_path: Path) -> None:
     (tmp_path / "own.csv").write_text("image,source,seed,true,predicted\ni,nan,1,a,a\nj,s,1,b,b\n")
     assert read_predictions(tmp_path / "own.csv", "own").table["source"].tolist() == ["", "s"]
+
+
+def test_a_part_of_the_images_is_chosen_by_their_names(tmp_path: Path) -> None:
+    rows = "".join(f"{name},{seed},a,a\n" for seed in (1, 2) for name in ("a/lab1_1", "b/lab1_1", "a/lab2_1"))
+    (tmp_path / "own.csv").write_text(f"image,seed,true,predicted\n{rows}")
+    own = read_predictions(tmp_path / "own.csv", "own")
+    assert of_images(own, "*/lab1_*").table["image"].tolist() == ["a/lab1_1", "b/lab1_1"] * 2
+    with pytest.raises(LeukoError, match=r"own has no image named like 'lab1'; its first is a/lab1_1"):
+        of_images(own, "lab1")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from glob import glob
 from pathlib import Path
 
@@ -94,6 +95,18 @@ def read_predictions(path: Path, name: str, columns: Mapping[str, str] | None = 
         )
     uneven = _uneven_runs(path, table[kept])
     return Predictions(name, table[kept], named or tuple(sorted(occurring)), (*notes, *uneven), bool(uneven))
+
+
+def of_images(arm: Predictions, pattern: str) -> Predictions:
+    """The predictions of the images whose name matches, with `*` for any signs, e.g. those of one laboratory.
+
+    Raises LeukoError where none does.
+    """
+    images = arm.table["image"]
+    kept = images.isin(fnmatch.filter(images.unique(), pattern))
+    if not kept.any():
+        raise LeukoError(f"{arm.name} has no image named like '{short(pattern)}'; its first is {short(images.iloc[0])}")
+    return replace(arm, table=arm.table[kept])
 
 
 def refuse_folder(path: Path) -> None:
