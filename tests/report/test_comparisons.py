@@ -9,6 +9,7 @@ from shutil import copyfile
 
 import numpy as np
 import pytest
+from rich.console import Console
 from tests.evaluate.arms.drawn import as_predictions
 from typer.testing import CliRunner
 
@@ -27,6 +28,7 @@ from leukosr.report.comparisons import (
     conditional_row,
     difference_text,
     images_text,
+    print_without_conflicts,
     row,
     sentences,
     worth_sentence,
@@ -35,14 +37,14 @@ from leukosr.report.comparisons import (
 PUBLISHED = Path(__file__).resolve().parents[2] / "results" / "case1-leakage" / "plots" / "confusion"
 
 
-@pytest.mark.parametrize(("columns", "verdicts"), [("80", [2, 2]), ("300", [1, 1] * 2)])
+@pytest.mark.parametrize(("columns", "verdicts"), [("80", [2]), ("300", [1, 1])])
 def test_long_names_cut_no_verdict_off(columns: str, verdicts: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(console, "_environ", {"COLUMNS": columns})
     arms = [str(PUBLISHED / f"{arm}_source_disjoint.csv") for arm in ("real_esrgan", "raw")]
     result = CliRunner().invoke(app, ["compare", *arms])
     assert result.exit_code == 0
     rows = [line for line in result.output.splitlines() if line.startswith(("│ real_esrgan_source", "  verdict"))]
-    assert [row.count("inconclusive") for row in rows] == verdicts  # and without the sources of two labels
+    assert [row.count("inconclusive") for row in rows] == verdicts
     assert all(len(row) <= int(columns) for row in rows)
     assert "+8.5 (−1.4 … +18.7)" in result.output and "over sources" not in result.output
 
@@ -108,9 +110,17 @@ def test_without_label_conflicts_the_declared_family_is_the_same(tmp_path: Path)
         files.append(str(copyfile(PUBLISHED / f"{arm}_source_disjoint.csv", folder / "predictions.csv")))
         write_sidecar(folder, Origin(arm, "source_disjoint", claims))
     printed = CliRunner().invoke(app, ["compare", *files]).output
-    first, again = printed.split("of sources that have two labels:")
-    for part in (first, again):
-        assert part.count("(exploratory)") == 3  # all but the declared pair by the declared metric
+    assert printed.count("(exploratory)") == 3  # all but the declared pair by the declared metric
+    assert "Without the 17 images of sources that have two labels, no verdict changes" in printed.replace("\n", " ")
+
+
+def test_a_verdict_that_changes_without_label_conflicts_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    found = compare([one(draw(Design(runs=6), "accuracy", 0.0, 1, np.random.default_rng(0)), 0)])
+    changed = [replace(each, verdict="no gain", difference=each.difference + 0.01) for each in found[:1]]
+    print_without_conflicts(found, [*changed, *found[1:]], 3, Console(width=200))
+    printed = capsys.readouterr().out
+    assert "Without the 3 images of sources that have two labels, these verdicts change:" in printed
+    assert printed.count("no gain") == 1 and printed.count("first – second") == 1
 
 
 def test_a_published_study_is_answered_with_its_tables() -> None:
@@ -160,7 +170,7 @@ def test_too_few_runs_for_a_verdict_give_no_interval_and_no_p(runs: int) -> None
 
 
 def test_two_runs_of_an_arm_give_no_interval() -> None:
-    size = SampleSize("raw", 20, 16, True, 2, 0.2, 0.068, 0.459, None, None)
+    size = SampleSize("raw", 20, 16, True, 2, 0.3, 0.2, 0.068, 0.459, None, None)
     assert worth_sentence(size) == "20 test images of 16 sources; 2 runs give no interval."
     assert "6.8 to 45.9 %" in worth_sentence(replace(size, runs=3))
 

@@ -116,7 +116,7 @@ def compare(
     if conflicts:
         without = dict(zip(names, kept, strict=True))
         again = [pair(without[one], without[two]) for one, two in asked]
-        comparisons.print_without_conflicts(judged(again), conflicts, console)
+        comparisons.print_without_conflicts(found, judged(again), conflicts, console)
 
 
 def calibrate(

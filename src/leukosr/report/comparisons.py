@@ -51,10 +51,18 @@ def print_comparisons(
         console.print(CONDITIONAL)
 
 
-def print_without_conflicts(found: Sequence[Comparison], images: int, console: Console) -> None:
-    """Print the same comparisons without images whose source has two labels."""
-    console.print(f"Without the {images} images of sources that have two labels:")
-    print_table(console, ("arms", *HEADS), [[f"{each.a} – {each.b}", *row(each)] for each in found], left=3)
+def print_without_conflicts(
+    found: Sequence[Comparison], without: Sequence[Comparison], images: int, console: Console
+) -> None:
+    """Print which verdicts change without images whose source has two labels, or by how much no verdict changes."""
+    kept = f"Without the {counted(images, 'image')} of sources that have two labels"
+    changed = [new for old, new in zip(found, without, strict=True) if verdict_text(new) != verdict_text(old)]
+    if changed:
+        console.print(f"{kept}, these verdicts change:")
+        print_table(console, ("arms", *HEADS), [[f"{each.a} – {each.b}", *row(each)] for each in changed], left=3)
+        return
+    most = max(abs(new.difference - old.difference) for old, new in zip(found, without, strict=True))
+    console.print(f"{kept}, no verdict changes, and no difference by more than {decimal(100 * most + 0.05, 1)} points.")
 
 
 def verdict_text(found: Comparison) -> str:
@@ -220,8 +228,9 @@ def _scope(networks: int | None) -> str:
 
 
 def size_sentence(size: SampleSize) -> str:
-    """Accuracy of one arm, and what its test images are worth."""
-    return f"{size.name}: accuracy {100 * size.accuracy:.1f} %. {worth_sentence(size)}"
+    """The scores of one arm, and what its test images are worth."""
+    scores = f"macro F1 {100 * size.macro_f1:.1f} %, accuracy {100 * size.accuracy:.1f} %"
+    return f"{size.name}: {scores}. {worth_sentence(size)}"
 
 
 def worth_sentence(size: SampleSize) -> str:
@@ -243,5 +252,7 @@ def worth_sentence(size: SampleSize) -> str:
         return f"{worth}; {TOO_FEW} runs give no interval."
     which = "of this one run" if size.runs == 1 else "over runs and sources"
     if says_nothing(size.low, size.high, 1):
-        return f"{worth}; the 95 % interval {which} is {TOO_WIDE}."
-    return f"{worth}; 95 % interval {which}: {decimal(100 * size.low, 1)} to {decimal(100 * size.high, 1)} %."
+        return f"{worth}; the 95 % interval of accuracy {which} is {TOO_WIDE}."
+    return (
+        f"{worth}; 95 % interval of accuracy {which}: {decimal(100 * size.low, 1)} to {decimal(100 * size.high, 1)} %."
+    )

@@ -15,8 +15,9 @@ from leukosr.evaluate.arms.score import score_with_interval
 class SampleSize:
     """Test images of one arm and what they are worth. Fractions in [0, 1].
 
-    known: whether every image names its source; one that does not counts as its own. accuracy: mean over runs; low,
-    high: its 95 % interval over runs and sources, of this one run where runs is 1; None with a single source. icc: how
+    known: whether every image names its source; one that does not counts as its own. macro_f1, accuracy: means over
+    runs; low, high: the 95 % interval of accuracy over runs and sources, of this one run where runs is 1; None with a
+    single source. icc: how
     alike the images of a source are classified, by one-way analysis of variance, mean over runs; effective:
     n / (1 + (m - 1) icc) with m the mean number of images that an image's own source has, sum m^2 / sum m (Kish 1965).
     Both are None where they are undefined (one image in every source, or every image classified alike).
@@ -27,6 +28,7 @@ class SampleSize:
     sources: int
     known: bool
     runs: int
+    macro_f1: float
     accuracy: float
     low: float | None
     high: float | None
@@ -53,6 +55,7 @@ def sample_size(predictions: Predictions) -> SampleSize:
         sources=len(counts),
         known=bool((table["source"] != "").all()),
         runs=len(found),
+        macro_f1=score_with_interval(predictions, "macro_f1").value,
         accuracy=accuracy.value,
         low=accuracy.ci_low,
         high=accuracy.ci_high,
