@@ -54,22 +54,19 @@ def shift_set(own: Path, others: Sequence[Path], folder: Path, side: int) -> Shi
     common = sorted(labels.keys() & set.intersection(*({*each} for each in classes)))
     if len(common) < 2:
         shared = counted(len(common), "class", "classes")
-        raise LeukoError(
-            f"{listed([str(each) for each in (own, *others)])} have {shared} in common, at least 2 are needed"
-        )
+        named = listed([str(each) for each in (own, *others)])
+        raise LeukoError(f"{named} have {shared} in common, at least 2 are needed")
     every = {name: each[name] for each in classes for name in each} | labels
     lonely = sorted(every[name] for name in every.keys() - {*common})
     left_out = [Rejected(name, "is a class that not every set has") for name in lonely]
-    rows = [row for row in rows if row.label.casefold() in common]
     found = []
     for other, each in zip(others, classes, strict=True):
         files = {labels[name]: list_files(other / each[name]) for name in common}
         left_out += [Rejected(str(file.path), file.reason) for some in files.values() for file in some if file.reason]
         found.append({label: [file.path for file in some if not file.reason] for label, some in files.items()})
     names = _names(others, found)
-    sample = {label: [own / row.path for row in rows if row.label == label][:MEASURED] for label in found[0]}
-    typical = _typical(_measured(sample, "measuring own cells"))
-    factors = [typical / _typical(_measured(paths, "measuring other cells")) for paths in found]
+    rows = [row for row in rows if row.label.casefold() in common]
+    factors = _factors({label: [own / row.path for row in rows if row.label == label] for label in found[0]}, found)
     for row in rows:
         (folder / row.path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(own / row.path, folder / row.path)
@@ -82,6 +79,13 @@ def shift_set(own: Path, others: Sequence[Path], folder: Path, side: int) -> Shi
     write_table(folder / SPLIT, ("path", "label", "split"), ((row.path, row.label, row.split) for row in rows))
     parts = [row.split for row in rows]
     return Shifted(parts.count("train"), parts.count("val"), parts.count("test"), factors, left_out)
+
+
+def _factors(own: Mapping[str, Sequence[Path]], found: Sequence[Mapping[str, Sequence[Path]]]) -> list[float]:
+    """How much the images of each other set are enlarged, all by class, so that nuclei become as large as one's own."""
+    sample = {label: paths[:MEASURED] for label, paths in own.items()}
+    typical = _typical(_measured(sample, "measuring own cells"))
+    return [typical / _typical(_measured(paths, "measuring other cells")) for paths in found]
 
 
 def _write_cell(path: Path, cell: Path, factor: float, side: int) -> str:
