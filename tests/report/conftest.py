@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from leukosr.data.manifest import Row, write_manifest
 from leukosr.layout import Layout
 from leukosr.report.page import write_report
 from leukosr.report.results import load_results
+from leukosr.tables import read_own_table, write_frame
 
 ARMS = ("raw", "bicubic", "srgan", "real_esrgan", "ground_truth")
 CLASSES = ("eosinophil", "neutrophil")
@@ -54,6 +56,18 @@ def page_to_look_at(params: Params, tmp_path_factory: pytest.TempPathFactory) ->
     with pytest.MonkeyPatch.context() as patch:
         draw_nothing(patch)
         return write_report(root / "reports", params, results, {"torch": "0"})
+
+
+def with_few_images(folder: Path, *results: Path) -> list[Path]:
+    """Copies of published results with the predictions of every eighth image: for tests that ask no verdict."""
+    copies = []
+    for original in results:
+        copies.append(copytree(original, folder / original.name, ignore=lambda _, names: {"figures"} & {*names}))
+        for path in (copies[-1] / "plots/confusion").glob("*.csv"):
+            table = read_own_table(path)
+            write_frame(path.with_suffix(".new"), table[table["image"].isin(sorted(table["image"].unique())[::8])])
+            path.with_suffix(".new").replace(path)
+    return copies
 
 
 def draw_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from leukosr.report.provenance_page import write_provenance_page
 from leukosr.report.side_by_side import write_side_by_side
 
 from .chromium import CHROMIUM, Tab, chromium_tab
-from .conftest import draw_nothing
+from .conftest import draw_nothing, with_few_images
 from .test_dose_response import result
 
 
@@ -68,8 +68,9 @@ def sources(folder: Path) -> Path:
 
 def combined(folder: Path) -> Path:
     root = Path(__file__).parents[2]
-    pieces = [root / "results" / name for name in ("pbc-answer-probe", "pbc-answer-published")]
-    return write_combined(folder, "pbc_answer_probe", pieces, conf=root / "conf")[0]
+    published = [root / "results" / name for name in ("pbc-answer-probe", "pbc-answer-published")]
+    pieces = with_few_images(folder, *published)
+    return write_combined(folder / "page", "pbc_answer_probe", pieces, conf=root / "conf")[0]
 
 
 @pytest.fixture(

@@ -22,6 +22,8 @@ from leukosr.report.combined_page import write_combined
 from leukosr.report.pieces import read_pieces
 from leukosr.tables import read_own_table
 
+from .conftest import with_few_images
+
 ROOT = Path(__file__).parents[2]
 RESULTS, CONF = ROOT / "results", ROOT / "conf"
 PROBE, UNTRAINED = RESULTS / "pbc-answer-probe", RESULTS / "pbc-answer-published"
@@ -67,7 +69,8 @@ def test_a_study_put_together_is_judged_as_its_one_result_was(tmp_path: Path) ->
 
 
 def test_the_same_results_give_the_same_bytes_and_their_order_no_other_verdicts(tmp_path: Path) -> None:
-    for name, pieces in (("one", [PROBE, UNTRAINED]), ("two", [PROBE, UNTRAINED]), ("back", [UNTRAINED, PROBE])):
+    few = with_few_images(tmp_path, PROBE, UNTRAINED)
+    for name, pieces in (("one", few), ("two", few), ("back", few[::-1])):
         write_combined(tmp_path / name, "pbc_answer_probe", pieces, conf=CONF)
     files = [each.relative_to(tmp_path / "one") for each in sorted((tmp_path / "one").rglob("*")) if each.is_file()]
     assert all((tmp_path / "one" / each).read_bytes() == (tmp_path / "two" / each).read_bytes() for each in files)
@@ -77,16 +80,16 @@ def test_the_same_results_give_the_same_bytes_and_their_order_no_other_verdicts(
 
 def test_a_claim_that_no_result_had_among_its_own_is_exploratory(tmp_path: Path) -> None:
     """The study claims something of real_esrnet against bicubic; one result claimed it, with seeds 1 to 6."""
-    write_combined(tmp_path / "own", "pbc_answer_probe", [PROBE, UNTRAINED], conf=CONF)
+    few = with_few_images(tmp_path, PROBE, UNTRAINED)
+    own, *_ = write_combined(tmp_path / "own", "pbc_answer_probe", few, conf=CONF)
     declared = read_own_table(tmp_path / "own/verdicts.csv").query("metric == 'macro_f1'")["declared"]
     assert declared.tolist() == ["True"] * 3
-    other = copied(tmp_path, PROBE)
-    for file in (other / "plots/confusion").glob("real_esrnet.claims.json"):
-        file.unlink()
-    page, *_ = write_combined(tmp_path / "none", "pbc_answer_probe", [other, UNTRAINED], conf=CONF)
+    (few[0] / "plots/confusion/real_esrnet.claims.json").unlink()
+    page, *_ = write_combined(tmp_path / "none", "pbc_answer_probe", few, conf=CONF)
     declared = read_own_table(tmp_path / "none/verdicts.csv").query("metric == 'macro_f1'")["declared"]
     assert declared.tolist() == ["False", "True", "False"]
-    assert "no gain (exploratory)" in page.read_text(encoding="utf-8")
+    marked = [text.read_text(encoding="utf-8").count("(exploratory)</td>") for text in (own, page)]
+    assert marked[1] == marked[0] + 2
 
 
 @pytest.mark.parametrize(("seeds", "declared"), [([1, 2, 3], True), ([1, 2, 3, 4, 5, 6], True), ([1, 2, 9], False)])
@@ -242,10 +245,11 @@ def test_claims_on_what_no_result_has_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_classifier_that_is_not_the_studys_own_is_said(tmp_path: Path) -> None:
-    page, *_ = write_combined(tmp_path, "pbc_answer_finetuned", [FIRST, SECOND], ["classifier=lite0"], CONF)
+    few = with_few_images(tmp_path, FIRST, SECOND)
+    page, *_ = write_combined(tmp_path / "other", "pbc_answer_finetuned", few, ["classifier=lite0"], CONF)
     assert (
         "a linear probe, is not the one that the study sets and declared its claims of: its setting"
         in page.read_text(encoding="utf-8")
     )
-    page, *_ = write_combined(tmp_path, "pbc_answer_finetuned", [FIRST, SECOND], conf=CONF)
+    page, *_ = write_combined(tmp_path / "own", "pbc_answer_finetuned", few, conf=CONF)
     assert "is not the one that the study sets" not in page.read_text(encoding="utf-8")

@@ -53,11 +53,12 @@ def write_combined(
     params = combined_study(study, pieces, overrides, conf)
     claims = params.claims
     assert claims is not None
-    arms = combined_arms(pieces, list(params.classify))
-    if missing := sorted({name for each in claims.family for name in (each.first, each.second)} - set(arms)):
+    there = {name for each in pieces for name in each.labels}
+    if missing := sorted({name for each in claims.family for name in (each.first, each.second)} - there):
         raise LeukoError(
             f"the study {study} has claims on {listed(missing)}, and none of the results has them: add results that do"
         )
+    arms = combined_arms(pieces, list(params.classify))
     asked = [(each.first, each.second) for each in claims.family]
     refuse_unlike_classifiers(arms, asked)
     runs = {name: _runs(arm) for name, arm in arms.items()}
