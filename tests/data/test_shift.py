@@ -49,9 +49,9 @@ def other(tmp_path: Path) -> Path:
 def test_the_test_part_is_the_others_at_the_scale_of_the_own(own: Path, other: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = shift_set(own, [other], out, 180)
-    assert (done.train, done.val, done.test) == (4, 2, 6)
+    assert (done.train, done.val, [each.cells for each in done.tested]) == (4, 2, [6])
     assert [item.path for item in done.left_out] == ["basophil", "platelet"]
-    assert done.factors == [pytest.approx(2, rel=0.05)]
+    assert done.tested[0].factor == pytest.approx(2, rel=0.05)
     rows = read_split(out)
     assert {row.label for row in rows} == {"monocyte", "neutrophil"}
     for row in rows:
@@ -72,7 +72,7 @@ def test_an_image_without_a_nucleus_is_left_out_and_named(own: Path, other: Path
 def test_cells_of_one_name_in_several_folders_are_all_kept(own: Path, other: Path, tmp_path: Path) -> None:
     for folder in ("day1", "day2"):
         write_png(other / f"MONOCYTE/{folder}/0.png", smear(120, 30, (50, 50), 7))
-    assert shift_set(own, [other], tmp_path / "out", 180).test == 8
+    assert shift_set(own, [other], tmp_path / "out", 180).tested[0].cells == 8
     kept = [row.path for row in read_split(tmp_path / "out") if row.split == "test"]
     assert {"monocyte/other_0.png", "monocyte/other_day1_0.png", "monocyte/other_day2_0.png"} <= set(kept)
 
@@ -87,14 +87,33 @@ def test_each_of_several_laboratories_gets_a_scale_of_its_own(own: Path, other: 
     for label, diameter in (("monocyte", 20), ("neutrophil", 20), ("basophil", 20)):
         write_png(tmp_path / f"third/{label}/0.png", smear(90, diameter, (45, 45), 1))
     done = shift_set(own, [other, tmp_path / "third"], tmp_path / "out", 180)
-    assert (done.train, done.val, done.test) == (4, 2, 8)
-    assert done.factors == [pytest.approx(2, rel=0.05), pytest.approx(3, rel=0.05)]
+    assert [(each.folder.name, each.cells) for each in done.tested] == [("other", 6), ("third", 2)]
+    assert [each.factor for each in done.tested] == pytest.approx([2, 3], rel=0.05)
     assert [item.path for item in done.left_out] == ["basophil", "platelet"]
     tested = [row.path for row in read_split(tmp_path / "out") if row.split == "test"]
     assert {"monocyte/other_other_0.png", "monocyte/other_third_0.png"} <= {*tested}
     for path in tested:
         nucleus = find_nucleus(read_rgb(tmp_path / "out" / path))
         assert nucleus is not None and diameter_of(nucleus) == pytest.approx(60, rel=0.1)
+
+
+def test_sets_that_cannot_be_told_apart_are_refused(own: Path, other: Path, tmp_path: Path) -> None:
+    for others in ([other, other], [other, tmp_path / "elsewhere/other"]):
+        with pytest.raises(LeukoError, match="two sets have the folder name other"):
+            shift_set(own, others, tmp_path / "out", 180)
+
+
+def test_a_class_in_two_spellings_is_refused(own: Path, other: Path, tmp_path: Path) -> None:
+    (other / "monocyte").mkdir()
+    with pytest.raises(LeukoError, match=r"other has a class as '(MONOCYTE|monocyte)' and"):
+        shift_set(own, [other], tmp_path / "out", 180)
+
+
+def test_a_set_without_nuclei_is_named_with_its_class(own: Path, tmp_path: Path) -> None:
+    for label in ("monocyte", "neutrophil"):
+        write_png(tmp_path / f"blank/{label}/0.png", np.full((120, 120, 3), 200, np.uint8))
+    with pytest.raises(LeukoError, match="blank shows no nucleus in any image of monocyte"):
+        shift_set(own, [tmp_path / "blank"], tmp_path / "out", 180)
 
 
 def test_sets_without_common_classes_are_refused(own: Path, tmp_path: Path) -> None:

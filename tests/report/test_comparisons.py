@@ -8,8 +8,10 @@ from pathlib import Path
 from shutil import copyfile
 
 import numpy as np
+import pandas as pd
 import pytest
 from rich.console import Console
+from sklearn.metrics import f1_score
 from tests.evaluate.arms.drawn import as_predictions
 from typer.testing import CliRunner
 
@@ -18,7 +20,8 @@ from leukosr.cli.options import console
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.declared import Origin, write_sidecar
 from leukosr.evaluate.arms.pairs import pair
-from leukosr.evaluate.arms.sample_size import SampleSize
+from leukosr.evaluate.arms.predictions import read_predictions
+from leukosr.evaluate.arms.sample_size import SampleSize, sample_size
 from leukosr.evaluate.arms.significance import compare
 from leukosr.evaluate.arms.simulation import Design, draw, one
 from leukosr.evaluate.claims import Claim, Claims
@@ -31,6 +34,7 @@ from leukosr.report.comparisons import (
     print_without_conflicts,
     row,
     sentences,
+    size_sentence,
     worth_sentence,
 )
 
@@ -60,7 +64,7 @@ def test_conditional_figures_are_shown_when_asked_for() -> None:
 def test_nothing_is_declared_of_a_part_of_the_images() -> None:
     published = PUBLISHED.parents[2] / "pbc-answer-tuned" / "plots" / "confusion"
     arms = [str(published / f"{arm}.csv") for arm in ("real_esrgan", "bicubic")]
-    for options, images, declared in (([], 3096, True), (["--images", "*/BA_*"], 347, False)):
+    for options, images, declared in (([], 3096, True), (["--images", "*_1*"], 340, False)):
         result = CliRunner().invoke(app, ["compare", *arms, *options, "--json"])
         primary = [each for each in json.loads(result.output) if each["primary"]]
         assert [(each["images"], each["declared"]) for each in primary] == [(images, declared)]
@@ -111,7 +115,10 @@ def test_without_label_conflicts_the_declared_family_is_the_same(tmp_path: Path)
         write_sidecar(folder, Origin(arm, "source_disjoint", claims))
     printed = CliRunner().invoke(app, ["compare", *files]).output
     assert printed.count("(exploratory)") == 3  # all but the declared pair by the declared metric
-    assert "Without the 17 images of sources that have two labels, no verdict changes" in printed.replace("\n", " ")
+    assert (
+        "Without the 17 images of sources that have two labels, no verdict changes, and no difference by"
+        in printed.replace("\n", " ")
+    )
 
 
 def test_a_verdict_that_changes_without_label_conflicts_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,6 +128,18 @@ def test_a_verdict_that_changes_without_label_conflicts_is_shown(capsys: pytest.
     printed = capsys.readouterr().out
     assert "Without the 3 images of sources that have two labels, these verdicts change:" in printed
     assert printed.count("no gain") == 1 and printed.count("first – second") == 1
+
+
+@pytest.mark.parametrize(("moved", "points"), [(0.0, "0.0"), (-0.0123, "1.3")])
+def test_how_little_label_conflicts_change_is_said(
+    moved: float, points: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = compare([one(draw(Design(runs=6), "accuracy", 0.0, 1, np.random.default_rng(0)), 0)])
+    without = [replace(each, difference=each.difference + moved) for each in found]
+    print_without_conflicts(found, without, 1, Console(width=200))
+    said = capsys.readouterr().out
+    assert "Without the 1 image of sources that have two labels, no verdict changes, and" in said
+    assert f"no difference by more than {points} points." in said
 
 
 def test_a_published_study_is_answered_with_its_tables() -> None:
@@ -167,6 +186,14 @@ def test_too_few_runs_for_a_verdict_give_no_interval_and_no_p(runs: int) -> None
     assert all((cells[name] != "–") == enough for name in ("90 % interval", "p", "p (Holm)"))
     assert (conditional_row(found)[1] != "–") == enough
     assert any("Holm" in each for each in sentences([found])) == enough
+
+
+def test_an_arm_is_introduced_with_both_scores() -> None:
+    path = PUBLISHED / "raw_source_disjoint.csv"
+    table = pd.read_csv(path)
+    runs = [f1_score(own["true"], own["predicted"], average="macro") for _, own in table.groupby("seed")]
+    said = size_sentence(sample_size(read_predictions(path, "raw")))
+    assert said.startswith(f"raw: macro F1 {100 * np.mean(runs):.1f} %, accuracy ")
 
 
 def test_two_runs_of_an_arm_give_no_interval() -> None:

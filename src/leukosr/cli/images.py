@@ -259,9 +259,11 @@ def data_shift(
         done = shift_set(own, others, folder, side)
     for item in done.left_out:
         errors.print(f"left out: {item.path} {item.reason}")
-    factors = " and ".join(f"{factor:.2f}" for factor in done.factors)
-    parts = f"{done.train} train, {done.val} val, {done.test} test cells enlarged {factors} times"
-    console.print(f"data shift: {parts}, {len(done.left_out)} left out -> {out}")
+    tested = ", ".join(
+        f"{counted(each.cells, 'test cell')} of {each.folder} enlarged {each.factor:.2f} times" for each in done.tested
+    )
+    parts = f"{done.train} train and {done.val} val images; {tested}"
+    console.print(f"data shift: {parts}; {len(done.left_out)} left out -> {out}")
 
 
 def data_tiles(

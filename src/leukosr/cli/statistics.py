@@ -48,7 +48,7 @@ def compare(
         str | None,
         typer.Option(
             metavar="PATTERN",
-            help="Only images whose name matches, with * for any signs; nothing is declared of a part.",
+            help="Only images of such names, where * stands for any characters; such a part is exploratory.",
         ),
     ] = None,
     details: Annotated[bool, typer.Option("--details", help="Also print p values over runs or sources alone.")] = False,
@@ -59,7 +59,7 @@ def compare(
     from leukosr.evaluate.arms.conflicts import without_conflicts
     from leukosr.evaluate.arms.declared import claims_asked, compare_declared, place_in_family, read_sidecar
     from leukosr.evaluate.arms.pairs import pair
-    from leukosr.evaluate.arms.predictions import column_names, names_of, of_images, read_predictions, refuse_folder
+    from leukosr.evaluate.arms.predictions import column_names, names_of, read_predictions, refuse_folder
     from leukosr.evaluate.arms.sample_size import sample_size
     from leukosr.evaluate.arms.significance import MARGIN
     from leukosr.evaluate.arms.significance import compare as compare_pairs
@@ -87,9 +87,7 @@ def compare(
         raise LeukoError(f"--primary is '{primary}', expected {' or '.join(METRICS)}{meant(primary, METRICS)}")
     _check_margin(margin)
     called = column_names(columns or [])
-    arms = {name: read_predictions(path, name, called) for path, name in zip(files, names, strict=True)}
-    if images is not None:
-        arms = {name: of_images(arm, images) for name, arm in arms.items()}
+    arms = {name: read_predictions(path, name, called, images) for path, name in zip(files, names, strict=True)}
     pairs = [pair(arms[one], arms[two]) for one, two in asked]
     # what a study declared, it declared of all of its test images
     places = [None if images is not None else place_in_family(one, other) for one, other in origins]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,19 +24,27 @@ from leukosr.images.nucleus import diameter_of, find_nucleus
 from leukosr.images.reading import read_rgb, write_png
 from leukosr.images.resampling import brought_to
 from leukosr.quoting import counted, listed
-from leukosr.tables import write_table
+from leukosr.tables import one_spelling, write_table
 
 MEASURED = 200  # images of each class of the own set whose nuclei are measured
 
 
 @dataclass(frozen=True)
+class Tested:
+    """How many cells of another set are tested, and how much its images were enlarged."""
+
+    folder: Path
+    cells: int
+    factor: float
+
+
+@dataclass(frozen=True)
 class Shifted:
-    """How many images train, validate and are tested; how much each other set was enlarged; what was left out."""
+    """How many images train and validate, what is tested of each other set, and what was left out."""
 
     train: int
     val: int
-    test: int
-    factors: list[float]
+    tested: list[Tested]
     left_out: list[Rejected]
 
 
@@ -45,11 +54,17 @@ def shift_set(own: Path, others: Sequence[Path], folder: Path, side: int) -> Shi
     Classes match in upper or lower case; those that not every set has are left out. All sets get one scale: the mean
     over classes of the median diameter of nuclei. A cell is the square of `side` pixels around its nucleus or, near the
     border, the nearest one inside its image; a nucleus that the border cuts is left out. Cells are named other_… and,
-    where there are several others, other_SET_…. Raises LeukoError for fewer than two common classes, for a class
-    without any nucleus, and where two cells would get one name.
+    where there are several others, other_FOLDER_…. Raises LeukoError for folders of one name, for a class in two
+    spellings, for fewer than two common classes, for a class without any nucleus, and where two cells would get one
+    name.
     """
+    folders = Counter(other.resolve().name.casefold() for other in others)
+    if repeated := [name for name, times in folders.items() if times > 1]:
+        raise LeukoError(f"two sets have the folder name {listed(repeated)}, which tells their cells apart: rename one")
     rows = [row for row in read_split(own) if row.split in ("train", "val")]
     labels = {row.label.casefold(): row.label for row in rows}
+    for where, names_there in [(own, {row.label for row in rows}), *((other, subfolders(other)) for other in others)]:
+        one_spelling(names_there, f"{where} has a class")
     classes = [{name.casefold(): name for name in subfolders(other)} for other in others]
     common = sorted(labels.keys() & set.intersection(*({*each} for each in classes)))
     if len(common) < 2:
@@ -66,26 +81,25 @@ def shift_set(own: Path, others: Sequence[Path], folder: Path, side: int) -> Shi
         found.append({label: [file.path for file in some if not file.reason] for label, some in files.items()})
     names = _names(others, found)
     rows = [row for row in rows if row.label.casefold() in common]
-    factors = _factors({label: [own / row.path for row in rows if row.label == label] for label in found[0]}, found)
+    own_cells = {labels[name]: [own / row.path for row in rows if row.label == labels[name]] for name in common}
+    typical = _typical(own, {label: paths[:MEASURED] for label, paths in own_cells.items()})
+    factors = [typical / _typical(other, paths) for other, paths in zip(others, found, strict=True)]
     for row in rows:
         (folder / row.path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(own / row.path, folder / row.path)
-    for factor, paths in zip(factors, found, strict=True):
+    tested = []
+    for other, factor, paths in zip(others, factors, found, strict=True):
+        cells: list[SplitRow] = []
         for label, path in [(label, path) for label, some in paths.items() for path in some]:
             if reason := _write_cell(path, folder / names[path], factor, side):
                 left_out.append(Rejected(str(path), reason))
             else:
-                rows.append(SplitRow(names[path], label, "test"))
+                cells.append(SplitRow(names[path], label, "test"))
+        tested.append(Tested(other, len(cells), factor))
+        rows += cells
     write_table(folder / SPLIT, ("path", "label", "split"), ((row.path, row.label, row.split) for row in rows))
     parts = [row.split for row in rows]
-    return Shifted(parts.count("train"), parts.count("val"), parts.count("test"), factors, left_out)
-
-
-def _factors(own: Mapping[str, Sequence[Path]], found: Sequence[Mapping[str, Sequence[Path]]]) -> list[float]:
-    """How much the images of each other set are enlarged, all by class, so that nuclei become as large as one's own."""
-    sample = {label: paths[:MEASURED] for label, paths in own.items()}
-    typical = _typical(_measured(sample, "measuring own cells"))
-    return [typical / _typical(_measured(paths, "measuring other cells")) for paths in found]
+    return Shifted(parts.count("train"), parts.count("val"), tested, left_out)
 
 
 def _write_cell(path: Path, cell: Path, factor: float, side: int) -> str:
@@ -134,20 +148,23 @@ def _is_cut(nucleus: NDArray[np.bool_]) -> bool:
     return bool(nucleus[[0, -1]].any() or nucleus[:, [0, -1]].any())
 
 
-def _measured(paths: Mapping[str, Sequence[Path]], what: str) -> list[list[float]]:
-    """The diameters of the nuclei that are found, by class."""
+def _typical(root: Path, paths: Mapping[str, Sequence[Path]]) -> float:
+    """The mean over classes of the median diameter of the nuclei that are found."""
     every = [path for each in paths.values() for path in each]
-    found = iter(list(track(ordered_map(_diameter, every, count_workers("auto")), len(every), what)))
-    return [[size for _ in each if (size := next(found)) is not None] for each in paths.values()]
+    found = iter(
+        list(track(ordered_map(_diameter, every, count_workers("auto")), len(every), f"measuring {root.name}"))
+    )
+    medians = []
+    for label, each in paths.items():
+        known = [size for _ in each if (size := next(found)) is not None]
+        if not known:
+            raise LeukoError(
+                f"{root} shows no nucleus in any image of {label}: give stained cells, nuclei dark in the red channel"
+            )
+        medians.append(np.median(known))
+    return float(np.mean(medians))
 
 
 def _diameter(path: Path) -> float | None:
     nucleus = find_nucleus(read_rgb(path))
     return None if nucleus is None else diameter_of(nucleus)
-
-
-def _typical(diameters: Sequence[Sequence[float]]) -> float:
-    known = [float(np.median(each)) for each in diameters if each]
-    if len(known) < len(diameters):
-        raise LeukoError("a class shows no nucleus in any image: give stained cells, nuclei dark in the red channel")
-    return float(np.mean(known))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from math import ceil
 
 from rich.console import Console
 
@@ -62,7 +63,7 @@ def print_without_conflicts(
         print_table(console, ("arms", *HEADS), [[f"{each.a} – {each.b}", *row(each)] for each in changed], left=3)
         return
     most = max(abs(new.difference - old.difference) for old, new in zip(found, without, strict=True))
-    console.print(f"{kept}, no verdict changes, and no difference by more than {decimal(100 * most + 0.05, 1)} points.")
+    console.print(f"{kept}, no verdict changes, and no difference by more than {ceil(1000 * most) / 10:.1f} points.")
 
 
 def verdict_text(found: Comparison) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.pairs import Run, pair
-from leukosr.evaluate.arms.predictions import Predictions, column_names, names_of, of_images, read_predictions
+from leukosr.evaluate.arms.predictions import Predictions, column_names, names_of, read_predictions
 
 HEADER = "image,source,seed,true,predicted,p_a,p_b\n"
 GOOD = HEADER + "x,s,1,a,a,0.9,0.1\ny,,1,b,a,0.6,0.4\nx,s,2,a,b,0.2,0.8\ny,,2,b,b,0.3,0.7\n"
@@ -240,10 +240,37 @@ def test_sources_written_as_nan_are_not_known(tmp_path: Path) -> None:
     assert read_predictions(tmp_path / "own.csv", "own").table["source"].tolist() == ["", "s"]
 
 
+PARTS = "image,seed,true,predicted\n" + "".join(
+    f"{name},{seed},{label},a\n"
+    for seed in (1, 2)
+    for name, label in (("a/lab1_[1]", "a"), ("b/lab1_2", "b"), ("a/lab2_1", "a"), ("b/lab2_2", "b"), ("c/lab3_1", "c"))
+)
+
+
 def test_a_part_of_the_images_is_chosen_by_their_names(tmp_path: Path) -> None:
-    rows = "".join(f"{name},{seed},a,a\n" for seed in (1, 2) for name in ("a/lab1_1", "b/lab1_1", "a/lab2_1"))
-    (tmp_path / "own.csv").write_text(f"image,seed,true,predicted\n{rows}")
-    own = read_predictions(tmp_path / "own.csv", "own")
-    assert of_images(own, "*/lab1_*").table["image"].tolist() == ["a/lab1_1", "b/lab1_1"] * 2
-    with pytest.raises(LeukoError, match=r"own has no image named like 'lab1'; its first is a/lab1_1"):
-        of_images(own, "lab1")
+    (path := tmp_path / "own.csv").write_text(PARTS)
+    part = read_predictions(path, "own", images="*/lab1_*")
+    assert part.table["image"].tolist() == ["a/lab1_[1]", "b/lab1_2"] * 2
+    assert part.classes == ("a", "b", "c") and not part.uneven
+    assert part.notes == (f"{path}: no image like '*/lab1_*' is of c; macro F1 is the mean over the others",)
+
+
+@pytest.mark.parametrize(
+    ("images", "added", "message"),
+    [
+        ("*_[12]", "", r"has no image like '\*_\[12\]'"),
+        ("lab1", "", "has no image like 'lab1'; its first is a/lab1_"),
+        ("a/*", "", "all images like 'a/\\*' in .* are of the class a, and macro F1 says nothing of one class alone"),
+        ("*/lab1_*", "a/lab2_1,3,a,a\n", "has a run without any image like"),
+    ],
+)
+def test_a_part_that_says_nothing_is_refused(tmp_path: Path, images: str, added: str, message: str) -> None:
+    (path := tmp_path / "own.csv").write_text(PARTS + added)
+    with pytest.raises(LeukoError, match=message):
+        read_predictions(path, "own", images=images)
+
+
+def test_images_of_a_part_that_some_run_lacks_are_told(tmp_path: Path) -> None:
+    (path := tmp_path / "own.csv").write_text(PARTS + "a/lab1_9,1,a,a\n")
+    assert read_predictions(path, "own", images="*/lab1_*").uneven
+    assert not read_predictions(path, "own", images="*/lab2_*").uneven

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
 
@@ -44,10 +43,13 @@ class Predictions:
         return len(self.table[[name for name in ("seed", "sr_seed") if name in self.table]].drop_duplicates())
 
 
-def read_predictions(path: Path, name: str, columns: Mapping[str, str] | None = None) -> Predictions:
+def read_predictions(
+    path: Path, name: str, columns: Mapping[str, str] | None = None, images: str | None = None
+) -> Predictions:
     """Read one predictions.csv; `columns` says what the file calls those of `COLUMNS` and `OPTIONAL`, where it differs.
 
-    Raises LeukoError that names the file and what is wrong with it.
+    With `images` only those of matching names, in which a `*` stands for any characters. Raises LeukoError that names
+    the file and what is wrong with it.
     """
     refuse_folder(path)
     called = {**{column: column for column in COLUMNS}, **(columns or {})}
@@ -93,20 +95,11 @@ def read_predictions(path: Path, name: str, columns: Mapping[str, str] | None = 
         raise LeukoError(
             f"{path} has the label '{min(occurring - set(named))}' but no column p_{min(occurring - set(named))}"
         )
+    if images is not None:
+        table, lacking = _of_images(path, table, images)
+        notes = (*notes, *lacking)
     uneven = _uneven_runs(path, table[kept])
     return Predictions(name, table[kept], named or tuple(sorted(occurring)), (*notes, *uneven), bool(uneven))
-
-
-def of_images(arm: Predictions, pattern: str) -> Predictions:
-    """The predictions of the images whose name matches, with `*` for any signs, e.g. those of one laboratory.
-
-    Raises LeukoError where none does.
-    """
-    images = arm.table["image"]
-    kept = images.isin(fnmatch.filter(images.unique(), pattern))
-    if not kept.any():
-        raise LeukoError(f"{arm.name} has no image named like '{short(pattern)}'; its first is {short(images.iloc[0])}")
-    return replace(arm, table=arm.table[kept])
 
 
 def refuse_folder(path: Path) -> None:
@@ -163,6 +156,28 @@ def _refuse_contradictions(path: Path, table: pd.DataFrame) -> None:
             swapped = column == "true" and (table.groupby("image")["predicted"].nunique() == 1).all()
             hint = "; the column predicted has one for each image: are the two swapped?" if swapped else ""
             raise LeukoError(f"{path} gives image {different.idxmax()} more than one value of {column}{hint}")
+
+
+def _of_images(path: Path, table: pd.DataFrame, pattern: str) -> tuple[pd.DataFrame, list[str]]:
+    """The rows of the images whose name matches, and a sentence on the classes that have none there."""
+    expression = ".*".join(map(re.escape, pattern.split("*")))
+    part = table[table["image"].str.fullmatch(expression)]
+    like = f"like '{short(pattern)}'"
+    if part.empty:
+        raise LeukoError(f"{path} has no image {like}; its first is {short(table['image'].iloc[0])}")
+    runs = [name for name in ("seed", "sr_seed") if name in table]
+    if len(part[runs].drop_duplicates()) < len(table[runs].drop_duplicates()):
+        raise LeukoError(f"{path} has a run without any image {like}: name images that every run has")
+    classes, there = (sorted(each["true"].unique()) for each in (table, part))
+    if len(there) == 1 < len(classes):
+        raise LeukoError(
+            f"all images {like} in {path} are of the class {short(there[0])}, and macro F1 says nothing of one class "
+            "alone: name images of two or more"
+        )
+    lacking = sorted({*classes} - {*there})
+    return part, [
+        f"{path}: no image {like} is of {listed(lacking)}; macro F1 is the mean over the others"
+    ] if lacking else []
 
 
 def _uneven_runs(path: Path, table: pd.DataFrame) -> list[str]:

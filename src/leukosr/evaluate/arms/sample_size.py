@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from leukosr.evaluate.arms.cells import by_run
 from leukosr.evaluate.arms.predictions import Predictions
 from leukosr.evaluate.arms.score import score_with_interval
+from leukosr.evaluate.classification import score
 
 
 @dataclass(frozen=True)
@@ -17,10 +19,10 @@ class SampleSize:
 
     known: whether every image names its source; one that does not counts as its own. macro_f1, accuracy: means over
     runs; low, high: the 95 % interval of accuracy over runs and sources, of this one run where runs is 1; None with a
-    single source. icc: how
-    alike the images of a source are classified, by one-way analysis of variance, mean over runs; effective:
-    n / (1 + (m - 1) icc) with m the mean number of images that an image's own source has, sum m^2 / sum m (Kish 1965).
-    Both are None where they are undefined (one image in every source, or every image classified alike).
+    single source. icc: how alike the images of a source are classified, by one-way analysis of variance, mean over
+    runs; effective: n / (1 + (m - 1) icc) with m the mean number of images that an image's own source has,
+    sum m^2 / sum m (Kish 1965). Both are None where they are undefined (one image in every source, or every image
+    classified alike).
     """
 
     name: str
@@ -55,7 +57,14 @@ def sample_size(predictions: Predictions) -> SampleSize:
         sources=len(counts),
         known=bool((table["source"] != "").all()),
         runs=len(found),
-        macro_f1=score_with_interval(predictions, "macro_f1").value,
+        macro_f1=float(
+            np.mean(
+                [
+                    score(list(run["true"]), list(run["predicted"]), predictions.classes).macro_f1
+                    for run in by_run(table)
+                ]
+            )
+        ),
         accuracy=accuracy.value,
         low=accuracy.ci_low,
         high=accuracy.ci_high,
