@@ -103,6 +103,13 @@ def test_sets_that_cannot_be_told_apart_are_refused(own: Path, other: Path, tmp_
             shift_set(own, others, tmp_path / "out", 180)
 
 
+def test_a_set_that_is_no_folder_is_named(own: Path, other: Path, tmp_path: Path) -> None:
+    with pytest.raises(LeukoError, match=r"othr does not exist: name a laboratory's folder .*did you mean other"):
+        shift_set(own, [tmp_path / "othr"], tmp_path / "out", 180)
+    with pytest.raises(LeukoError, match=r"split\.csv is a file: name a laboratory's folder"):
+        shift_set(own, [other, own / "split.csv"], tmp_path / "out", 180)
+
+
 def test_a_class_in_two_spellings_is_refused(own: Path, other: Path, tmp_path: Path) -> None:
     (other / "monocyte").mkdir()
     with pytest.raises(LeukoError, match=r"other has a class as '(MONOCYTE|monocyte)' and"):

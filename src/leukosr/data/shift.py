@@ -23,7 +23,7 @@ from leukosr.images.listing import list_files
 from leukosr.images.nucleus import diameter_of, find_nucleus
 from leukosr.images.reading import read_rgb, write_png
 from leukosr.images.resampling import brought_to
-from leukosr.quoting import counted, listed
+from leukosr.quoting import absent, counted, listed
 from leukosr.tables import one_spelling, write_table
 
 MEASURED = 200  # images of each class of the own set whose nuclei are measured
@@ -58,31 +58,14 @@ def shift_set(own: Path, others: Sequence[Path], folder: Path, side: int) -> Shi
     spellings, for fewer than two common classes, for a class without any nucleus, and where two cells would get one
     name.
     """
-    folders = Counter(other.resolve().name.casefold() for other in others)
-    if repeated := [name for name, times in folders.items() if times > 1]:
-        raise LeukoError(f"two sets have the folder name {listed(repeated)}, which tells their cells apart: rename one")
     rows = [row for row in read_split(own) if row.split in ("train", "val")]
     labels = {row.label.casefold(): row.label for row in rows}
-    for where, names_there in [(own, {row.label for row in rows}), *((other, subfolders(other)) for other in others)]:
-        one_spelling(names_there, f"{where} has a class")
-    classes = [{name.casefold(): name for name in subfolders(other)} for other in others]
-    common = sorted(labels.keys() & set.intersection(*({*each} for each in classes)))
-    if len(common) < 2:
-        shared = counted(len(common), "class", "classes")
-        named = listed([str(each) for each in (own, *others)])
-        raise LeukoError(f"{named} have {shared} in common, at least 2 are needed")
-    every = {name: each[name] for each in classes for name in each} | labels
-    lonely = sorted(every[name] for name in every.keys() - {*common})
-    left_out = [Rejected(name, "is a class that not every set has") for name in lonely]
-    found = []
-    for other, each in zip(others, classes, strict=True):
-        files = {labels[name]: list_files(other / each[name]) for name in common}
-        left_out += [Rejected(str(file.path), file.reason) for some in files.values() for file in some if file.reason]
-        found.append({label: [file.path for file in some if not file.reason] for label, some in files.items()})
+    one_spelling({row.label for row in rows}, f"{own} has a class")
+    found, left_out = _found(own, others, labels)
     names = _names(others, found)
-    rows = [row for row in rows if row.label.casefold() in common]
-    own_cells = {labels[name]: [own / row.path for row in rows if row.label == labels[name]] for name in common}
-    typical = _typical(own, {label: paths[:MEASURED] for label, paths in own_cells.items()})
+    rows = [row for row in rows if row.label in found[0]]
+    sample = {label: [own / row.path for row in rows if row.label == label][:MEASURED] for label in found[0]}
+    typical = _typical(own, sample)
     factors = [typical / _typical(other, paths) for other, paths in zip(others, found, strict=True)]
     for row in rows:
         (folder / row.path).parent.mkdir(parents=True, exist_ok=True)
@@ -100,6 +83,39 @@ def shift_set(own: Path, others: Sequence[Path], folder: Path, side: int) -> Shi
     write_table(folder / SPLIT, ("path", "label", "split"), ((row.path, row.label, row.split) for row in rows))
     parts = [row.split for row in rows]
     return Shifted(parts.count("train"), parts.count("val"), tested, left_out)
+
+
+def _found(
+    own: Path, others: Sequence[Path], labels: Mapping[str, str]
+) -> tuple[list[dict[str, list[Path]]], list[Rejected]]:
+    """The images of each other set by label, for the classes that all sets have, and what was left out.
+
+    labels: those of the own set, by their lower-case spelling.
+    """
+    folders = Counter(other.resolve().name.casefold() for other in others)
+    if repeated := [name for name, times in folders.items() if times > 1]:
+        raise LeukoError(f"two sets have the folder name {listed(repeated)}, which tells their cells apart: rename one")
+    for other in others:
+        if not other.exists():
+            raise absent(other, "name a laboratory's folder of class folders")
+        if not other.is_dir():
+            raise LeukoError(f"{other} is a file: name a laboratory's folder of class folders")
+        one_spelling(subfolders(other), f"{other} has a class")
+    classes = [{name.casefold(): name for name in subfolders(other)} for other in others]
+    common = sorted(labels.keys() & set.intersection(*({*each} for each in classes)))
+    if len(common) < 2:
+        shared = counted(len(common), "class", "classes")
+        named = listed([str(each) for each in (own, *others)])
+        raise LeukoError(f"{named} have {shared} in common, at least 2 are needed")
+    every = {name: each[name] for each in classes for name in each} | dict(labels)
+    lonely = sorted(every[name] for name in every.keys() - {*common})
+    left_out = [Rejected(name, "is a class that not every set has") for name in lonely]
+    found = []
+    for other, each in zip(others, classes, strict=True):
+        files = {labels[name]: list_files(other / each[name]) for name in common}
+        left_out += [Rejected(str(file.path), file.reason) for some in files.values() for file in some if file.reason]
+        found.append({label: [file.path for file in some if not file.reason] for label, some in files.items()})
+    return found, left_out
 
 
 def _write_cell(path: Path, cell: Path, factor: float, side: int) -> str:
