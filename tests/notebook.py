@@ -1,4 +1,4 @@
-"""`python -m tests.notebook NOTEBOOK.ipynb`: run a notebook again and keep what it prints and draws, as it is committed."""
+"""`python -m tests.notebook FILE.ipynb`: run a notebook again and keep what it prints and draws, as it is committed."""
 
 from __future__ import annotations
 
