@@ -51,6 +51,7 @@ def test_the_test_part_is_the_others_at_the_scale_of_the_own(own: Path, other: P
     done = shift_set(own, [other], out, 180)
     assert (done.train, done.val, [each.cells for each in done.tested]) == (4, 2, [6])
     assert [item.path for item in done.left_out] == ["basophil", "platelet"]
+    assert done.left_out[0].reason == f"is a class missing from {other}"
     assert done.tested[0].factor == pytest.approx(2, rel=0.05)
     rows = read_split(out)
     assert {row.label for row in rows} == {"monocyte", "neutrophil"}
@@ -90,6 +91,7 @@ def test_each_of_several_laboratories_gets_a_scale_of_its_own(own: Path, other: 
     assert [(each.folder.name, each.cells) for each in done.tested] == [("other", 6), ("third", 2)]
     assert [each.factor for each in done.tested] == pytest.approx([2, 3], rel=0.05)
     assert [item.path for item in done.left_out] == ["basophil", "platelet"]
+    assert done.left_out[0].reason == f"is a class missing from {other}"
     tested = [row.path for row in read_split(tmp_path / "out") if row.split == "test"]
     assert {"monocyte/other_other_0.png", "monocyte/other_third_0.png"} <= {*tested}
     for path in tested:
@@ -98,9 +100,10 @@ def test_each_of_several_laboratories_gets_a_scale_of_its_own(own: Path, other: 
 
 
 def test_sets_that_cannot_be_told_apart_are_refused(own: Path, other: Path, tmp_path: Path) -> None:
-    for others in ([other, other], [other, tmp_path / "elsewhere/other"]):
-        with pytest.raises(LeukoError, match="two sets have the folder name other"):
-            shift_set(own, others, tmp_path / "out", 180)
+    with pytest.raises(LeukoError, match="two sets have the folder name other"):
+        shift_set(own, [other, tmp_path / "elsewhere/other"], tmp_path / "out", 180)
+    with pytest.raises(LeukoError, match="other is named twice: name each laboratory once"):
+        shift_set(own, [other, other.parent / "." / other.name], tmp_path / "out", 180)
 
 
 def test_a_set_that_is_no_folder_is_named(own: Path, other: Path, tmp_path: Path) -> None:

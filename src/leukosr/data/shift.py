@@ -92,7 +92,10 @@ def _found(
 
     labels: those of the own set, by their lower-case spelling.
     """
-    folders = Counter(other.resolve().name.casefold() for other in others)
+    places = [other.resolve() for other in others]
+    if twice := [str(place) for place, times in Counter(places).items() if times > 1]:
+        raise LeukoError(f"{twice[0]} is named twice: name each laboratory once")
+    folders = Counter(place.name.casefold() for place in places)
     if repeated := [name for name, times in folders.items() if times > 1]:
         raise LeukoError(f"two sets have the folder name {listed(repeated)}, which tells their cells apart: rename one")
     for other in others:
@@ -107,9 +110,11 @@ def _found(
         shared = counted(len(common), "class", "classes")
         named = listed([str(each) for each in (own, *others)])
         raise LeukoError(f"{named} have {shared} in common, at least 2 are needed")
+    sets = [(own, labels), *zip(others, classes, strict=True)]
     every = {name: each[name] for each in classes for name in each} | dict(labels)
-    lonely = sorted(every[name] for name in every.keys() - {*common})
-    left_out = [Rejected(name, "is a class that not every set has") for name in lonely]
+    lonely = sorted(every.keys() - {*common}, key=lambda name: every[name])
+    missing = {name: [str(place) for place, has in sets if name not in has] for name in lonely}
+    left_out = [Rejected(every[name], f"is a class missing from {', '.join(missing[name])}") for name in lonely]
     found = []
     for other, each in zip(others, classes, strict=True):
         files = {labels[name]: list_files(other / each[name]) for name in common}
