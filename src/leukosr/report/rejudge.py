@@ -62,7 +62,7 @@ def judge_again(folder: Path, today: date) -> list[str]:
     snapshot = Snapshot(folder)
     if not (folder / "index.html").is_file() or not snapshot.protocols:
         raise LeukoError(f"{folder} has no page with verdicts: name a snapshot that `leukosr publish` wrote")
-    page, changed, judged = snapshot.page, [], {}
+    page, badge, changed, judged = snapshot.page, html.escape(snapshot.badge), [], {}
     blocks = {each: _block(page, each) for each in snapshot.protocols}
     said = {each: snapshot.predictions(each) for each in snapshot.protocols}
     for protocol, found in _compared(snapshot, blocks, said).items():
@@ -78,7 +78,7 @@ def judge_again(folder: Path, today: date) -> list[str]:
     page = _without_intervals_of_few_trials(snapshot, page)
     if snapshot.params.get("claims"):
         page = VERDICT.sub(_marked, page)
-    page = page.replace(re.findall(BADGE, page)[0], html.escape(snapshot.badge))
+    page = page.replace(re.findall(BADGE, page)[0], badge)
     page = _with_answer(page, verdict_answer(judged, snapshot.of_sr, snapshot.params["study"].get("caveat")))
     with new_file(folder / "index.html") as path:
         path.write_text(_with_minus_signs(page), encoding="utf-8")
@@ -98,8 +98,8 @@ def _compared(
     primary = next(metric for *_, metric, first, _ in _rows(next(iter(blocks.values()))) if first)
     metric = next(each for each in METRICS if NAMES[each] == primary)
     asked = [(protocol, a, b) for protocol, old in blocks.items() for a, b in _asked(snapshot, protocol, old)]
-    pairs = [pair(said[protocol][a], said[protocol][b]) for protocol, a, b in asked]
     origins = [(snapshot.origin(a, protocol), snapshot.origin(b, protocol)) for protocol, a, b in asked]
+    pairs = [pair(said[protocol][a], said[protocol][b]) for protocol, a, b in asked]
     first = origins[0][0]
     owners = [protocol for protocol, _, _ in asked]
     if first is None:
