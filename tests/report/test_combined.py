@@ -203,6 +203,14 @@ def test_incomplete_results_are_refused(tmp_path: Path, change: Callable[[dict[s
         read_pieces([FIRST, copied(tmp_path, SECOND, change=change)])
 
 
+def test_predictions_that_were_cut_are_refused(tmp_path: Path) -> None:
+    other = copied(tmp_path, SECOND)
+    table = other / "plots/confusion/real_esrgan.csv"
+    table.write_text("\n".join(table.read_text().split("\n")[:-9]) + "\n")
+    with pytest.raises(LeukoError, match=r"real_esrgan\.csv is not the table that was published: its .*: restore it"):
+        combined_arms(read_pieces([FIRST, other])[0])
+
+
 def test_a_result_that_does_not_say_where_it_is_from_is_refused(tmp_path: Path) -> None:
     other = copied(tmp_path, SECOND)
     (other / "about.json").unlink()

@@ -92,7 +92,7 @@ def test_claims_that_were_changed_after_the_run_are_refused(tmp_path: Path, chan
 
 
 def test_claims_that_are_none_are_named_with_their_file(tmp_path: Path) -> None:
-    with pytest.raises(LeukoError, match=r"params\.yaml: its claims cannot be read"):
+    with pytest.raises(LeukoError, match=r"params\.yaml, section claims: family.* at least 1 item.*: restore it"):
         write_forest(tmp_path, [changed(copied(tmp_path), family=[])])
 
 
@@ -128,21 +128,27 @@ def test_fewer_runs_than_were_declared_are_refused(tmp_path: Path) -> None:
     table = copied(tmp_path) / "plots/confusion/realesrgan_x4plus.csv"
     kept = pd.read_csv(table)
     kept[kept["seed"] < 5].to_csv(table, index=False)
-    with pytest.raises(LeukoError, match="realesrgan_x4plus and bicubic have other runs than were declared"):
+    with pytest.raises(
+        LeukoError, match=r"realesrgan_x4plus\.csv is not the table that was published: its n_runs is 4, .* 6: restore"
+    ):
         write_forest(tmp_path, [table.parents[2]])
 
 
 def test_a_run_that_lacks_images_is_refused(tmp_path: Path) -> None:
     table = copied(tmp_path) / "plots/confusion/bicubic.csv"
     table.write_text(table.read_text().rstrip("\n").rpartition("\n")[0] + "\n")
-    with pytest.raises(LeukoError, match=r"bicubic\.csv lacks images in some runs: publish the study again"):
+    with pytest.raises(
+        LeukoError, match=r"bicubic\.csv is not the table that was published: its accuracy is .*: restore it"
+    ):
         write_forest(tmp_path, [table.parents[2]])
 
 
 def test_a_result_that_lacks_what_it_claims_is_refused(tmp_path: Path) -> None:
     result = copied(tmp_path)
     (result / "plots/confusion/bicubic.claims.json").unlink()
-    with pytest.raises(LeukoError, match=r"bicubic\.claims\.json is not there: publish the study again"):
+    with pytest.raises(
+        LeukoError, match=r"bicubic\.claims\.json is not there: restore it from version control, or publish"
+    ):
         write_forest(tmp_path, [result])
     (result / "plots/confusion/bicubic.csv").unlink()
     with pytest.raises(LeukoError, match=r"bicubic\.csv is not there, but bicubic is among the claims"):

@@ -67,7 +67,7 @@ def test_a_page_with_declared_claims_is_judged_within_its_family(copy: Path) -> 
         judge_again(copy, date(2030, 1, 1))
     (copy / "about.json").write_bytes(about)
     (copy / "plots" / "confusion" / "bicubic.claims.json").unlink()
-    with pytest.raises(LeukoError, match=r"bicubic\.claims\.json is not there: publish the study again"):
+    with pytest.raises(LeukoError, match=r"bicubic\.claims\.json is not there: restore it from version control"):
         judge_again(copy, date(2030, 1, 1))
 
 
@@ -81,6 +81,31 @@ def test_a_page_that_says_otherwise_is_put_right_and_tells_what_it_said(copy: Pa
     assert again.count("<td>no gain</td>") == page.count("<td>no gain</td>") == len(changed)
     assert "Judged again on 2030-01-01" in again
     assert "Real-ESRGAN – bicubic, macro F1: clearly better" in again
+
+
+def test_a_page_is_left_as_it_is_where_what_was_published_with_it_is_damaged(copy: Path) -> None:
+    shutil.copytree(ROOT / "results" / "pbc-answer-published", copy)
+    page, table = (copy / "index.html").read_bytes(), copy / "plots" / "confusion" / "bicubic.csv"
+    rows, claims = table.read_text(), table.with_name("bicubic.claims.json")
+    damages: list[tuple[Path, str, str]] = [
+        (
+            table,
+            "\n".join(rows.split("\n")[:-2]) + "\n",
+            r"bicubic\.csv is not the table that was published: its accura",
+        ),
+        (claims, claims.read_text()[:-30], r"bicubic\.claims\.json cannot be read \("),
+        (copy / "params.yaml", "study: {margin: lots}\n", r"params\.yaml lacks degrade, image, classify"),
+    ]
+    for file, damaged, said in damages:
+        whole = file.read_text()
+        file.write_text(damaged)
+        with pytest.raises(LeukoError, match=f"{said}.*: restore it from version control, or publish the study again"):
+            judge_again(copy, date(2030, 1, 1))
+        file.write_text(whole)
+    table.unlink()
+    with pytest.raises(LeukoError, match=r"bicubic\.csv is not there: restore it from version control"):
+        judge_again(copy, date(2030, 1, 1))
+    assert (copy / "index.html").read_bytes() == page
 
 
 def test_a_folder_that_is_not_there_is_named(copy: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from leukosr.errors import LeukoError
-from leukosr.evaluate.arms.predictions import Predictions, read_predictions
+from leukosr.evaluate.arms.predictions import Predictions
 from leukosr.report.pieces import Piece, difference
 
 
@@ -81,7 +81,7 @@ def refuse_unlike_classifiers(arms: Mapping[str, CombinedArm], pairs: Sequence[t
 def _combined(name: str, pieces: Sequence[Piece]) -> CombinedArm:
     first = pieces[0]
     _refuse_unlike(name, pieces)
-    tables = [read_predictions(each.snapshot.table(name, each.protocol), name) for each in pieces]
+    tables = [each.snapshot.said(name, each.protocol) for each in pieces]
     rows = [_with_network(each, name, said.table) for each, said in zip(pieces, tables, strict=True)]
     label = first.labels[name]
     if "sr_seed" not in rows[0]:

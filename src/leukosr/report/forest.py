@@ -10,15 +10,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 from pydantic import ValidationError
 
+from leukosr.config.load import explain
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.declared import compare_declared, place_in_family
 from leukosr.evaluate.arms.pairs import pair
-from leukosr.evaluate.arms.predictions import read_predictions
 from leukosr.evaluate.arms.significance import Comparison
 from leukosr.evaluate.claims import Claims
 from leukosr.files import new_file
 from leukosr.quoting import listed, require_folder
 from leukosr.report.comparisons import NAMES, difference_text, has_interval, verdict_text
+from leukosr.report.snapshot import REMEDY as RESTORE
 from leukosr.report.snapshot import Snapshot
 from leukosr.report.style import SEQUENCE, new_figure
 
@@ -92,7 +93,8 @@ def _claims(snapshot: Snapshot) -> Claims:
         return Claims.model_validate(snapshot.params["claims"])
     except ValidationError as error:
         file = snapshot.folder / "params.yaml"
-        raise LeukoError(f"{file}: its claims cannot be read ({error}): publish the study again") from None
+        told = explain(error.errors()[0], snapshot.params["claims"])
+        raise LeukoError(f"{file}, section claims: {told}: {RESTORE}") from None
 
 
 def _findings(snapshot: Snapshot, claims: Claims) -> list[Finding]:
@@ -101,9 +103,7 @@ def _findings(snapshot: Snapshot, claims: Claims) -> list[Finding]:
     for name, protocol in keys:
         if not (table := snapshot.table(name, protocol)).is_file():
             raise LeukoError(f"{table} is not there, but {name} is among the claims: publish the study again")
-    arms = {key: read_predictions(snapshot.table(*key), key[0]) for key in keys}
-    if cut := next((key for key, arm in arms.items() if arm.uneven), None):
-        raise LeukoError(f"{snapshot.table(*cut)} lacks images in some runs: publish the study again")
+    arms = {key: snapshot.said(*key) for key in keys}
     origins = {key: snapshot.origin(*key) for key in keys}
     if any(origin is None or origin.claims.digest != claims.digest for origin in origins.values()):
         raise LeukoError(

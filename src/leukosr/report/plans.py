@@ -10,7 +10,7 @@ from rich.console import Console
 from leukosr.evaluate.arms.pilot import Components
 from leukosr.evaluate.arms.plan import Plan
 from leukosr.evaluate.estimate import Estimate
-from leukosr.quoting import decimal
+from leukosr.quoting import counted, decimal
 from leukosr.terminal import print_table
 
 
@@ -67,7 +67,7 @@ def needed_sentence(found: Plan) -> str:
     if found.difference == 0:
         return _none_to_find(found)
     aim, smallest = f"{100 * found.aim:.0f} %", found.smallest_difference_with_infinite_runs
-    size, more, per = f"{found.at.sources} sources", "more sources", ""
+    size, more, per = counted(found.at.sources, "source"), "more sources", ""
     if found.at.sr_seeds > 1:
         size, more, per = f"{size} and {found.at.sr_seeds} SR seeds", f"{more} or SR seeds", " per SR network"
     if smallest is None:
@@ -88,7 +88,8 @@ def _none_to_find(found: Plan) -> str:
     here = [each for each in found.grid if (each.size.sources, each.size.sr_seeds) == at]
     enough = [each.size.runs for each in here if each.power["equivalent"] >= found.aim]
     runs = f"{min(enough):,} runs show" if enough else "no number of runs in this table shows"
-    return f"There is no gain to find; {runs} that arms are equivalent with {aim} power at {found.at.sources} sources."
+    size = counted(found.at.sources, "source")
+    return f"There is no gain to find; {runs} that arms are equivalent with {aim} power at {size}."
 
 
 def _points(fraction: float) -> str:

@@ -13,7 +13,8 @@ from typing import Any
 
 from leukosr.config import parse_params
 from leukosr.errors import LeukoError
-from leukosr.evaluate.arms.declared import SIDECAR, Origin, read_sidecar
+from leukosr.evaluate.arms.cells import RUN
+from leukosr.evaluate.arms.declared import SIDECAR, DamagedClaims, Origin, read_sidecar
 from leukosr.evaluate.arms.predictions import Predictions, read_predictions
 from leukosr.evaluate.arms.significance import MARGIN
 from leukosr.report.answer import sr_experiments
@@ -23,6 +24,7 @@ from leukosr.yaml_file import read_yaml
 TABLE = r'<div class="scroll" role="region" aria-label="{}" tabindex="0">.*?</div>\n'
 SECTIONS = ("study", "degrade", "image", "classify", "report", "budget")  # which parameters of every edition have
 REMEDY = "restore it from version control, or publish the study again"
+SAME_SCORE = 1e-9  # what is left of rounding where an accuracy is computed again
 PLAIN = ("raw", "bicubic", "ground_truth")  # the arms of published studies that no network made
 
 
@@ -58,14 +60,18 @@ class Snapshot:
     @property
     def margin(self) -> float:
         """The difference that matters."""
-        return float(self.params["study"].get("margin", MARGIN))
+        margin = self.params["study"].get("margin", MARGIN)
+        if isinstance(margin, bool) or not isinstance(margin, int | float):
+            raise LeukoError(f"{self.folder / 'params.yaml'} has study.margin = {margin!r}, not a number: {REMEDY}")
+        return float(margin)
 
     @property
     def degradation(self) -> str:
         """`×2, noise 10`: what was done to its originals, in words."""
-        degrade, scale = self.params["degrade"], self.params["image"]["scale"]
-        how = f"noise {degrade['noise_sigma']:g}" if "noise_sigma" in degrade else degrade["method"].replace("_", " ")
-        return f"×{scale}, {how}"
+        degrade, scale = self.params["degrade"], self._setting("image", "scale")
+        if "noise_sigma" in degrade:
+            return f"×{scale}, noise {degrade['noise_sigma']:g}"
+        return f"×{scale}, {str(self._setting('degrade', 'method')).replace('_', ' ')}"
 
     @property
     def of_sr(self) -> set[str]:
@@ -88,12 +94,9 @@ class Snapshot:
 
     def labels(self, protocol: str) -> dict[str, str]:
         """What the page calls each experiment, in the order of summary.json."""
-        summary = self.record("summary.json")
+        names = self._scores(protocol)
         found = re.search(TABLE.format(rf"Comparison of the \w+, {protocol}"), self.page, re.DOTALL)
         rows = re.findall(r'<tr><th scope="row">(.*?)</th>', found[0] if found else "")
-        names = summary.get(protocol, summary)
-        if not isinstance(names, dict):
-            raise LeukoError(f"{self.folder / 'summary.json'} names no experiments under {protocol}: {REMEDY}")
         if len(rows) != len(names):
             shown = f"{self.folder}: index.html shows {len(rows)} experiments, summary.json has {len(names)}"
             raise LeukoError(f"{shown}: {REMEDY}")
@@ -101,10 +104,11 @@ class Snapshot:
 
     def classifier(self, experiment: str) -> str:
         """The kind of classifier of an experiment, in words."""
-        recipe = self.params["classify"][experiment]["classifier"]
-        if recipe["frozen"] == "backbone":
-            return "frozen backbone" if recipe["head"]["hidden"] else "linear probe"
-        return "classifier from random weights" if recipe["weights"] == "none" else "fine-tuned classifier"
+        recipe = ("classify", experiment, "classifier")
+        if self._setting(*recipe, "frozen") == "backbone":
+            return "frozen backbone" if self._setting(*recipe, "head", "hidden") else "linear probe"
+        weights = self._setting(*recipe, "weights")
+        return "classifier from random weights" if weights == "none" else "fine-tuned classifier"
 
     def record(self, name: str) -> dict[str, Any]:
         """One of its JSON files, by its path in the folder. Raises LeukoError where it is missing or damaged."""
@@ -118,7 +122,28 @@ class Snapshot:
 
     def predictions(self, protocol: str) -> dict[str, Predictions]:
         """What the classifiers of each experiment said."""
-        return {name: read_predictions(self.table(name, protocol), name) for name in self.labels(protocol)}
+        return {name: self.said(name, protocol) for name in self.labels(protocol)}
+
+    def said(self, name: str, protocol: str) -> Predictions:
+        """What the classifiers of one experiment said. Raises LeukoError for a table that is not the published one."""
+        table = self.table(name, protocol)
+        if not table.is_file():
+            raise LeukoError(f"{table} is not there: {REMEDY}")
+        found = read_predictions(table, name)
+        published = self._scores(protocol).get(name)
+        if not isinstance(published, dict) or not {"n_runs", "n_test", "accuracy"} <= published.keys():
+            raise LeukoError(f"{self.folder / 'summary.json'} has no scores of {name}: {REMEDY}")
+        rows = found.table
+        right = rows["true"] == rows["predicted"]
+        runs = right.groupby([rows[column] for column in RUN if column in rows]).mean()
+        there = {"n_runs": len(runs), "n_test": rows["image"].nunique(), "accuracy": float(runs.mean())}
+        if differing := [each for each in there if abs(there[each] - published[each]) > SAME_SCORE]:
+            key = differing[0]
+            raise LeukoError(
+                f"{table} is not the table that was published: its {key} is {there[key]:.6g}, in summary.json it is "
+                f"{published[key]:.6g}: {REMEDY}"
+            )
+        return found
 
     def table(self, name: str, protocol: str) -> Path:
         """The predictions of an experiment; what was declared before its run may lie beside them."""
@@ -130,10 +155,30 @@ class Snapshot:
         if not self.params.get("claims"):
             return None
         table = self.table(name, protocol)
-        if (found := read_sidecar(table)) is None:
-            missing = table.with_name(f"{table.stem}.{SIDECAR}")
-            raise LeukoError(f"{self.folder} declares claims, but {missing} is not there: publish the study again")
+        beside = table.with_name(f"{table.stem}.{SIDECAR}")
+        if not beside.is_file():
+            raise LeukoError(f"{self.folder} declares claims, but {beside} is not there: {REMEDY}")
+        try:
+            return read_sidecar(table)
+        except DamagedClaims as error:
+            raise LeukoError(f"{error.problem}: {REMEDY}") from None
+
+    def _setting(self, *keys: str) -> Any:
+        """A parameter by its path of keys. Raises LeukoError where it is lacking."""
+        found: Any = self.params
+        for key in keys:
+            if not isinstance(found, dict) or key not in found:
+                raise LeukoError(f"{self.folder / 'params.yaml'} lacks {'.'.join(keys)}, so it is incomplete: {REMEDY}")
+            found = found[key]
         return found
+
+    def _scores(self, protocol: str) -> dict[str, Any]:
+        """The scores of each experiment as they were published."""
+        summary = self.record("summary.json")
+        names = summary.get(protocol, summary)
+        if not isinstance(names, dict):
+            raise LeukoError(f"{self.folder / 'summary.json'} names no experiments under {protocol}: {REMEDY}")
+        return names
 
     def _text(self, name: str) -> str:
         try:

@@ -60,7 +60,7 @@ def sentences(variance: Variance, point: float, unit: str) -> list[str]:
     lines = [f"{stream}: no estimate, {why}." for stream, why in variance.components.left_out.items()]
     if variance.failed:
         were = "was" if variance.failed == 1 else "were"
-        lines.append(f"{counted(variance.failed, 'trial')} without a value {were} left out.")
+        lines.append(f"{counted(variance.failed, 'trial')} that did not finish, or without a value, {were} left out.")
     if variance.run_sd == 0:
         return [
             *lines,

@@ -20,6 +20,14 @@ from leukosr.files import write_json
 SIDECAR = "claims.json"  # beside predictions.csv; in snapshots, whose folders hold many tables, NAME.claims.json
 
 
+class DamagedClaims(LeukoError):
+    """What lies beside predictions cannot be read, or was changed; `problem` says so without a remedy."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem}{remedy}")
+        self.problem = problem
+
+
 @dataclass(frozen=True)
 class Origin:
     """Which experiment, under which protocol, predictions are of, and what their study had declared by then."""
@@ -41,7 +49,7 @@ def write_sidecar(folder: Path, origin: Origin) -> None:
 
 
 def read_sidecar(predictions: Path) -> Origin | None:
-    """What lies beside a predictions.csv; None where nothing does. Raises LeukoError for one that was changed."""
+    """What lies beside a predictions.csv; None where nothing does. Raises DamagedClaims for one that was changed."""
     beside = (predictions.parent / f"{predictions.stem}.{SIDECAR}", predictions.parent / SIDECAR)
     path = next((each for each in beside if each.is_file()), None)
     if path is None:
@@ -51,13 +59,14 @@ def read_sidecar(predictions: Path) -> Origin | None:
         origin = Origin(record["experiment"], record["protocol"], Claims.model_validate(record["claims"]))
         unchanged = origin.claims.digest == record["digest"]
     except (ValueError, TypeError, KeyError, ValidationError) as error:
-        raise LeukoError(
-            f"{path} cannot be read ({error}): train again, or remove it to compare without claims"
+        why = "its claims are not valid" if isinstance(error, ValidationError) else error
+        raise DamagedClaims(
+            f"{path} cannot be read ({why})", ": train again, or remove it to compare without claims"
         ) from None
     if not unchanged:
-        raise LeukoError(
-            f"{path} was changed after the run: its claims do not have the digest that it gives; bring it back, or "
-            "remove it to compare without claims"
+        raise DamagedClaims(
+            f"{path} was changed after the run: its claims do not have the digest that it gives",
+            "; bring it back, or remove it to compare without claims",
         )
     return origin
 
