@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sqlite3
 from pathlib import Path
@@ -119,6 +120,12 @@ def test_parameters_that_are_wrong_are_named(clone: Path) -> None:
     text = Path("params.yaml").read_text().replace("scale: 4", "scale: 5")
     Path("params.yaml").write_text(text)
     assert any("image.scale = 5" in each for each in problems())
+
+
+def test_a_backbone_that_nobody_has_is_named(clone: Path) -> None:
+    found = re.sub(r"backbone: \w+", "backbone: resnet5", Path("params.yaml").read_text())
+    Path("params.yaml").write_text(found)
+    assert any("backbone: 'resnet5' is not a supported classifier" in each for each in problems())
 
 
 def test_other_parameters_than_those_of_the_lock_are_named(clone: Path) -> None:

@@ -144,6 +144,18 @@ def test_the_folder_of_the_project_and_those_around_it_are_refused(project: Path
     assert tree(project) == before
 
 
+@pytest.mark.parametrize("out", ["images", "images/tiles", "elsewhere/../images/tiles/new"])
+def test_what_a_command_reads_does_not_take_its_results(tmp_path: Path, out: str) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    with (
+        pytest.raises(LeukoError, match=r"lies in .*images, which the command reads: name a folder elsewhere"),
+        claimed(tmp_path / out, "data tiles", reads=[tmp_path / "images"]),
+    ):
+        raise AssertionError("nothing may be written")
+    assert not list((tmp_path / "images").iterdir())
+
+
 @pytest.mark.parametrize("out", ["outputs/demo", "outputs/demo/arms/raw", "outputs/demo/mine", "reports/demo"])
 def test_what_dvc_keeps_is_refused(project: Path, out: str) -> None:
     before = tree(project)

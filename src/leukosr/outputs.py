@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,18 +20,22 @@ LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # what desktops l
 
 
 @contextmanager
-def claimed(out: Path, command: str, layout: Layout | None = None, *, adds: bool = False) -> Iterator[None]:
+def claimed(
+    out: Path, command: str, layout: Layout | None = None, *, adds: bool = False, reads: Sequence[Path] = ()
+) -> Iterator[None]:
     """Let `command` write into `out`, a new or empty folder or an earlier result of it, and mark what it wrote.
 
     Files of an earlier run that this one does not write stay, and are reported unless the command `adds` to a folder.
     Raises LeukoError, and nothing is touched, where `out` is a link, a file, the project's folder or a parent of it,
-    holds anything else, or belongs to DVC (`layout`). Of several processes only the first checks and marks.
+    lies in a folder that the command `reads`, holds anything else, or belongs to DVC (`layout`). Of several processes
+    only the first checks and marks.
     """
     if not is_first():
         yield
         return
     with explained_os_errors(out):
         _refuse_place(out, layout)
+        _refuse_own_input(out, reads)
         _refuse_content(out, command)
         new = not out.exists()
         earlier = {file: _state(out / file) for file in files_below(out)}
@@ -84,6 +88,14 @@ def _refuse_place(out: Path, layout: Layout | None) -> None:
             raise LeukoError(
                 f"{out} belongs to DVC, which keeps the study's results there: omit --out, or name a folder elsewhere"
             )
+
+
+def _refuse_own_input(out: Path, reads: Sequence[Path]) -> None:
+    """The next run would take the results of this one for input."""
+    place = out.resolve()
+    for folder in reads:
+        if folder.is_dir() and folder.resolve() in (place, *place.parents):
+            raise LeukoError(f"{out} lies in {folder}, which the command reads: name a folder elsewhere")
 
 
 def _refuse_content(out: Path, command: str) -> None:

@@ -14,8 +14,8 @@ from leukosr.classify.backbones import BACKBONES
 from leukosr.classify.settings import SHIPPED_BACKBONES
 from leukosr.cli import app
 from leukosr.config import Params
+from leukosr.config.named_backbones import refuse_unknown_backbones
 from leukosr.errors import LeukoError
-from leukosr.stages.named_backbones import refuse_unknown_backbones
 
 DEMO = ("study=demo", "budget=smoke")
 STAGES = ("synthesize", "provenance", "prepare", "degrade", "train-sr --training srgan", "upscale --arm raw",

@@ -52,7 +52,7 @@ def segment(
     from leukosr.outputs import claimed
     from leukosr.superres.segment import segment_path
 
-    with claimed(out, "segment", adds=not source.is_dir()):
+    with claimed(out, "segment", adds=not source.is_dir(), reads=[source]):
         done = segment_path(source, out, weights, precision, device)
     _print_done("segment", "map", out, done)
 
@@ -255,7 +255,7 @@ def data_shift(
     from leukosr.files import new_folder
     from leukosr.outputs import claimed
 
-    with claimed(out, "data shift"), new_folder(out) as folder:
+    with claimed(out, "data shift", reads=[own, *others]), new_folder(out) as folder:
         done = shift_set(own, others, folder, side)
     for item in done.left_out:
         errors.print(f"left out: {item.path} {item.reason}")
@@ -276,7 +276,7 @@ def data_tiles(
     from leukosr.data.tiles import cut_folder
     from leukosr.outputs import claimed
 
-    with claimed(out, "data tiles"):
+    with claimed(out, "data tiles", reads=[source]):
         cut = cut_folder(source, out, (height, width))
     if cut.left_over:
         first, pixels = next(iter(cut.left_over.items()))

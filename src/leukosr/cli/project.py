@@ -106,7 +106,7 @@ def side_by_side(
     from leukosr.outputs import claimed
     from leukosr.report.side_by_side import write_side_by_side
 
-    with claimed(out, "side-by-side"):
+    with claimed(out, "side-by-side", reads=reports):
         page = write_side_by_side(out, reports)
     console.print(f"side-by-side: {len(reports)} reports -> {page}")
 
@@ -121,7 +121,7 @@ def dose_response(
     from leukosr.outputs import claimed
     from leukosr.report.dose_response import write_dose_response
 
-    with claimed(out, "dose-response"):
+    with claimed(out, "dose-response", reads=results):
         page, sentences = write_dose_response(out, results, baseline, bound)
     for sentence in sentences:
         console.print(sentence)
@@ -143,7 +143,7 @@ def combine(
     from leukosr.outputs import claimed
     from leukosr.report.combined_page import write_combined
 
-    with claimed(out, "combine"):
+    with claimed(out, "combine", reads=results):
         page, answer, notes = write_combined(out, study, results, settings or [])
     for sentence in (*answer.sentences, *notes):
         console.print(sentence)
@@ -158,7 +158,7 @@ def forest(
     from leukosr.outputs import claimed
     from leukosr.report.forest import write_forest
 
-    with claimed(out, "forest"):
+    with claimed(out, "forest", reads=results):
         findings = write_forest(out, results)
     for each in findings:
         console.print(each.sentence)

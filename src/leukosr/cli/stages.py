@@ -13,11 +13,11 @@ import typer
 
 from leukosr.cli.options import PARAMS, Arm, Out, ParamsFile, console
 from leukosr.config import Params, Runtime, load_params
+from leukosr.config.named_backbones import refuse_unknown_backbones
 from leukosr.engine.processes import ALONE, Processes, launcher_number
 from leukosr.errors import LeukoError
 from leukosr.layout import Layout
 from leukosr.outputs import claimed
-from leukosr.stages.named_backbones import refuse_unknown_backbones
 
 if TYPE_CHECKING:
     from leukosr.stages.context import Context
@@ -198,7 +198,7 @@ def extract(
         return
     if out is None:
         raise LeukoError("name the folder to write into with --out")
-    with claimed(out, "extract"):
+    with claimed(out, "extract", reads=[folder]):
         stage.run_folder(folder, masks, out, console)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from leukosr.config import Params
 from leukosr.config.checks import watched_weights
+from leukosr.config.named_backbones import refuse_unknown_backbones
 from leukosr.data.catalogue import fetch_command
 from leukosr.doctor.diagnosis import Diagnosis
 from leukosr.engine.databases import OPTUNA_DATABASE, storage_url, without_password
@@ -35,7 +36,7 @@ def examine_project(diagnosis: Diagnosis, params: Params | None, params_file: Pa
 
 
 def _data(diagnosis: Diagnosis, params: Params) -> None:
-    """Whether the images are there, those of the study and of every DVC pointer, and the weights that it names."""
+    """Whether the images are there, of the study and of every DVC pointer, and the weights and backbones it names."""
     pointers = [Path("data.dvc"), *sorted(Path("datasets").glob("*.dvc"))]
     sets = {path.with_suffix("").as_posix(): path.with_suffix("").is_dir() for path in pointers if path.is_file()}
     root = params.prepare.root
@@ -49,6 +50,10 @@ def _data(diagnosis: Diagnosis, params: Params) -> None:
             find_weights(file)
         except LeukoError as error:
             diagnosis.problem(str(error), "then run `leukosr doctor` again")
+    try:
+        refuse_unknown_backbones(params)
+    except LeukoError as error:
+        diagnosis.problem(str(error), "then run `leukosr doctor` again")
 
 
 def _lock(diagnosis: Diagnosis, params_file: Path) -> None:
