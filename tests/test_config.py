@@ -340,6 +340,9 @@ WRONG = [
     ("budget.name", 1.5, ["1.5", "put it in quotes"]),
     ("study.seed", 2**53, ["9007199254740992", "less than 9007199254740992"]),
     ("degrade.noise_sigma", float("nan"), ["nan", "finite"]),
+    ("study.seed", True, ["True", "input should be a number", "YAML reads yes, no"]),
+    ("prepare.classes", ["neutrophil", "Neutrophil"], ["each class may stand in it once"]),
+    ("prepare.classes", [], ["at least 1 item"]),
 ]
 
 
@@ -352,6 +355,28 @@ def test_a_wrong_value_is_named_with_its_key_and_what_is_allowed(
     for part in said:
         assert part in message
     assert "unknown key" not in message  # one mistake, one complaint
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (None, "holds nothing, not the sections of a study"),
+        ([1], "holds a list, not the sections of a study"),
+        ("a", "holds 'a', not the sections of a study"),
+        ({"study": 3}, "has 3 in place of the section study"),
+        ({"study": "x", "classify": {"backbone": "a"}}, "has 'x' in place of the section study"),
+    ],
+)
+def test_what_has_no_sections_is_no_params(raw: Any, said: str) -> None:
+    with pytest.raises(LeukoError, match=f"conf {said}: compose it with `dvc exp run"):
+        parse_params(raw, "conf")
+
+
+def test_a_truth_value_that_experiments_copy_is_told_once(compose_raw: Callable[..., Any]) -> None:
+    with pytest.raises(LeukoError) as refused:
+        parse_params(compose_raw("classifier.epochs=true"), "conf")
+    assert str(refused.value).startswith("conf: classifier.epochs = True: input should be a number; YAML reads")
+    assert str(refused.value).count(" = ") == 1
 
 
 def test_a_value_that_experiments_copy_is_told_once(compose_raw: Callable[..., Any]) -> None:
@@ -542,7 +567,7 @@ def test_a_file_that_is_no_yaml_is_named(tmp_path: Path, content: bytes) -> None
 def test_a_file_that_holds_no_sections_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(content)
-    with pytest.raises(LeukoError, match="dictionary") as error:
+    with pytest.raises(LeukoError, match="not the sections of a study: compose it with") as error:
         load_params(path)
     assert str(path) in str(error.value)
 

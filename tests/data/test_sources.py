@@ -31,6 +31,15 @@ def test_sources_that_were_found_are_read_where_the_set_has_none(tmp_path: Path)
     assert read_sources(tmp_path, searched_images, found).by_image == {"TEST/a/1": "smear 7"}
 
 
+@pytest.mark.parametrize("empty", ["", "nan", "NaN"])
+def test_an_empty_cell_is_no_source_that_images_share(tmp_path: Path, empty: str) -> None:
+    known = read(
+        tmp_path, f"path,source\na/1.png,s\na/2.png,{empty}\na/3.png,{empty}\n", *(f"a/{n}.png" for n in "123")
+    )
+    assert known.by_image == {"a/1": "s"}
+    assert "2 of 3 images have no source" in known.notes[0]
+
+
 def test_sources_are_known_by_the_id_of_the_image(tmp_path: Path) -> None:
     table = "path,source,note\nTEST/a/1.b.jpg,smear 7,\n./TEST/a/2.png,smear 8,\nTEST/a/3.c,smear 9\n"
     known = read(tmp_path, table, "TEST/a/1.b.jpg", "TEST/a/2.tif", "TEST/a/3.c.png")

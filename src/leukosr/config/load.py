@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,10 @@ from leukosr.errors import LeukoError
 from leukosr.project import project_root
 from leukosr.quoting import absent
 from leukosr.yaml_file import read_yaml
+
+SECTIONS = ("study", "budget", "classify")  # which say which edition wrote a file
+COMPOSE = "compose it with `dvc exp run -S study=NAME`, or bring the committed one back with `git checkout`"
+TRUTH_VALUES = "YAML reads yes, no, on, off, true and false as truth values"
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
@@ -43,7 +47,12 @@ def _remedy(path: Path) -> str:
 
 def parse_params(raw: Any, origin: str) -> Params:
     """Validate a parsed params.yaml; `origin` is named in the LeukoError."""
-    if isinstance(raw, dict) and isinstance(raw.get("classify"), dict) and "backbone" in raw["classify"]:
+    if not isinstance(raw, dict):
+        found = "nothing" if raw is None else "a list" if isinstance(raw, list) else reprlib.repr(raw)
+        raise LeukoError(f"{origin} holds {found}, not the sections of a study: {COMPOSE}")
+    if flat := [name for name in SECTIONS if name in raw and not isinstance(raw[name], dict)]:
+        raise LeukoError(f"{origin} has {reprlib.repr(raw[flat[0]])} in place of the section {flat[0]}: {COMPOSE}")
+    if isinstance(raw.get("classify"), dict) and "backbone" in raw["classify"]:
         study, budget = ((raw.get(section) or {}).get("name", "NAME") for section in ("study", "budget"))
         raise LeukoError(
             f"{origin} is of an older version, without experiments: `dvc exp run -S study={study} -S budget={budget}` "
@@ -51,17 +60,36 @@ def parse_params(raw: Any, origin: str) -> Params:
             "classifier.KEY=VALUE, where decay is now schedule and augmentation is now augmentations; init in "
             "train_sr.NAME is now start"
         )
-    arms = raw.get("upscale") if isinstance(raw, dict) else None
+    arms = raw.get("upscale")
     if isinstance(arms, dict) and any(isinstance(arm, dict) and "title" in arm for arm in arms.values()):
         raise LeukoError(
             f"{origin} is of an older version: compose it anew with `dvc exp run` and your -S settings; title and "
             "colour of upscale.NAME now stand in report.looks.NAME"
         )
     try:
-        return Params.model_validate(raw)
+        params = Params.model_validate(raw)
     except ValidationError as error:
         told = [explain(problem, raw) for problem in _without_copies(error.errors())]
         raise LeukoError(f"{origin}: " + "; ".join(told)) from None
+    if found := dict(_truths_for_numbers(raw, params)):
+        copies = {key for key in found if f"classifier.{key.partition('.classifier.')[2]}" in found}
+        told = [f"{key} = {found[key]}: input should be a number" for key in found if key not in copies]
+        raise LeukoError(f"{origin}: {'; '.join(told)}; {TRUTH_VALUES}")
+    return params
+
+
+def _truths_for_numbers(raw: Any, read: Any, at: str = "") -> Iterator[tuple[str, bool]]:
+    """The keys, and their truth values, for which a number was read: Python takes true for 1."""
+    if isinstance(raw, bool):
+        if not isinstance(read, bool) and isinstance(read, int | float):
+            yield at, raw
+    elif isinstance(raw, dict):
+        for key, value in raw.items():
+            inner = read.get(key) if isinstance(read, dict) else getattr(read, str(key), None)
+            yield from _truths_for_numbers(value, inner, f"{at}.{key}" if at else str(key))
+    elif isinstance(raw, list) and isinstance(read, list | tuple):
+        for place, (value, inner) in enumerate(zip(raw, read, strict=False)):
+            yield from _truths_for_numbers(value, inner, f"{at}.{place}")
 
 
 def _without_copies(problems: Sequence[Any]) -> list[Any]:
@@ -94,7 +122,7 @@ def explain(problem: Any, raw: Any) -> str:
         return f"{key}.{_tag(problem)} = {problem['ctx']['tag']!r}: input should be {problem['ctx']['expected_tags']}"
     value = problem["input"]
     if problem["type"] == "string_type" and isinstance(value, bool):
-        message += "; YAML reads yes, no, on, off, true and false as truth values unless they stand in quotes"
+        message += f"; {TRUTH_VALUES} unless they stand in quotes"
     elif problem["type"] == "string_type" and isinstance(value, int | float):
         message += "; put it in quotes"
     shown = "" if isinstance(value, dict | BaseModel) else f" = {reprlib.repr(value)}"

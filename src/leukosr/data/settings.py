@@ -52,7 +52,16 @@ class Folders(Section):
     )
     test: str | None = Field(description="folder of class folders in `root` that classifiers see")
     reference: str | None = Field(description="folder in `root` that is listed but never trained on")
-    classes: list[str] | None = Field(description="classes to use, in upper or lower case; null: every class folder")
+    classes: list[str] | None = Field(
+        min_length=1, description="classes to use, in upper or lower case; null: every class folder"
+    )
+
+    @field_validator("classes")
+    @classmethod
+    def _classes_differ(cls, classes: list[str] | None) -> list[str] | None:
+        if classes and len({name.casefold() for name in classes}) < len(classes):
+            raise ValueError("each class may stand in it once, in upper or lower case")
+        return classes
 
 
 class Prepare(Folders):

@@ -44,6 +44,7 @@ def read_sources(
     column = next((name for name in ("path", "image") if name in table), None)
     if column is None:
         raise LeukoError(f"{path} needs the columns path and source; it has {listed(list(table.columns))}")
+    table.loc[table["source"].str.lower() == "nan", "source"] = ""  # an empty cell, as tables of numbers write it
     one_spelling(table["source"], f"{path} writes one source")
     known = table[table["source"] != ""]
     by_image, unmatched = _matched(path, list(known[[column, "source"]].itertuples()), images)
