@@ -44,3 +44,10 @@ def check_fraction(option: str, value: float) -> None:
     if not 0 <= value <= 1:
         hint = f"; did you mean {value / 100:g}, {value:g} points?" if 1 < value <= 100 else ", e.g. 0.02 for 2 points"
         raise LeukoError(f"{option} is {value:g}, expected a fraction between 0 and 1{hint}")
+
+
+def check_margin(margin: float) -> None:
+    """Raise LeukoError for a margin that is no fraction, or within which nothing or everything lies."""
+    check_fraction("--margin", margin)
+    if margin in (0, 1):
+        raise LeukoError(f"--margin is {margin:g}, expected more than 0 and less than 1, e.g. 0.02")

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from leukosr.cli.options import check_fraction, check_there, console
+from leukosr.cli.options import check_fraction, check_margin, check_there, console
 from leukosr.errors import LeukoError
-from leukosr.quoting import counted, meant
+from leukosr.quoting import counted, meant, short
 from leukosr.terminal import print_raw
 
 if TYPE_CHECKING:
     from leukosr.evaluate.arms.pilot import Components
+
+DIGITS = 6  # of a number of runs, sources or networks: a study of more is not planned by simulation
+LARGEST_SD = 100.0  # of single sources and cells; a rare class can make it several times 1
 
 
 def plan(
@@ -37,8 +40,8 @@ def plan(
         str | None, typer.Option(metavar="N,…", help="SR seeds to try; by default the pilot's.")
     ] = None,
     sd_run: Annotated[float, typer.Option(min=0, help="Without a pilot: sd of the difference over runs.")] = 0.0,
-    sd_source: Annotated[float | None, typer.Option(min=0, help="… sd over single sources.")] = None,
-    sd_cell: Annotated[float, typer.Option(min=0, help="… sd of a single source in a single run.")] = 0.0,
+    sd_source: Annotated[float | None, typer.Option(min=0, max=LARGEST_SD, help="… sd over single sources.")] = None,
+    sd_cell: Annotated[float, typer.Option(min=0, max=LARGEST_SD, help="… sd of one source in one run.")] = 0.0,
     sd_sr: Annotated[
         float | None, typer.Option(min=0, help="The sd over SR networks, also beside a pilot of one network.")
     ] = None,
@@ -57,9 +60,10 @@ def plan(
     from leukosr.report import plans
 
     # of single sources and cells sds may exceed 1: a rare class weighs as much in macro F1 as any other
-    given = {"--difference": difference, "--margin": margin, "--score": score, "--sd-run": sd_run}
+    given = {"--difference": difference, "--score": score, "--sd-run": sd_run}
     for option, value in (given | {"--sd-sr": sd_sr or 0.0}).items():
         check_fraction(option, value)
+    check_margin(margin)
     tried = _numbers(sources, "--sources") if sources else []
     networks = _numbers(sr_seeds, "--sr-seeds") if sr_seeds else []
     if pilot:
@@ -73,6 +77,8 @@ def plan(
         raise LeukoError(f"name the predictions.csv of two arms, or give {' and '.join(lacking)}")
     elif tried[0] < 2:
         raise LeukoError("--sources begins with 1, and one source shows no variance: give 2 or more")
+    elif not (sd_source or sd_cell):
+        raise LeukoError("without --sd-source or --sd-cell above 0 sources do not vary, so nothing is to be planned")
     else:
         seen_networks = 1
         found = assumed(sources=sd_source**2, seen=tried[0], runs=sd_run**2, cells=sd_cell**2, score=score)
@@ -107,8 +113,9 @@ def _of_pilot(files: list[Path], primary: str, columns: list[str]) -> tuple[Comp
 
 
 def _numbers(text: str, option: str) -> list[int]:
-    """`6,8,12` as numbers of at least 1."""
+    """`6,8,12` as numbers of at least 1, each once."""
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and int(part) for part in parts):
-        raise LeukoError(f"{option} is '{text}', expected whole numbers of at least 1, e.g. 6,8,12")
-    return [int(part) for part in parts]
+    if not all(part.isdecimal() and len(part) <= DIGITS and int(part) for part in parts):
+        most = f"{10**DIGITS - 1:,}"
+        raise LeukoError(f"{option} is '{short(text)}', expected whole numbers from 1 to {most}, e.g. 6,8,12")
+    return list(dict.fromkeys(map(int, parts)))

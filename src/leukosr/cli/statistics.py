@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from leukosr.cli.options import check_fraction, check_there, console, errors
+from leukosr.cli.options import check_margin, check_there, console, errors
 from leukosr.errors import LeukoError
 from leukosr.quoting import counted, listed, meant
 from leukosr.terminal import print_raw
@@ -85,7 +85,7 @@ def compare(
     margin = margin if margin is not None else claims.margin if claims else MARGIN
     if (metric := next((known for known in METRICS if known == primary), None)) is None:
         raise LeukoError(f"--primary is '{primary}', expected {' or '.join(METRICS)}{meant(primary, METRICS)}")
-    _check_margin(margin)
+    check_margin(margin)
     called = column_names(columns or [])
     arms = {name: read_predictions(path, name, called, images) for path, name in zip(files, names, strict=True)}
     pairs = [pair(arms[one], arms[two]) for one, two in asked]
@@ -139,7 +139,7 @@ def calibrate(
     from leukosr.outputs import claimed
     from leukosr.report.calibration_figure import calibration_figure, calibration_sentence
 
-    _check_margin(margin)
+    check_margin(margin)
     designs = dict(zip(names_of(design), map(read_design, design), strict=True)) if design else DESIGNS
     for name, each in designs.items():
         if each.accuracy <= margin:
@@ -155,12 +155,6 @@ def calibrate(
             pd.DataFrame([each.as_record() for each in found]).to_csv(file, index=False, lineterminator="\n")
         calibration_figure(out / "calibration.png", found)
     console.print(f"calibrate: {calibration_sentence(found)} -> {out}")
-
-
-def _check_margin(margin: float) -> None:
-    check_fraction("--margin", margin)
-    if margin in (0, 1):
-        raise LeukoError(f"--margin is {margin:g}, expected more than 0 and less than 1, e.g. 0.02")
 
 
 def variance(

@@ -172,6 +172,19 @@ def test_a_table_may_lack_sources_and_call_its_columns_otherwise(tmp_path: Path)
     assert not pair(other, replace(other, name="again")).known
 
 
+def test_columns_may_change_places_and_an_image_may_be_its_own_source(tmp_path: Path) -> None:
+    found = read(tmp_path, GOOD)
+    path = tmp_path / "swapped.csv"
+    head, _, rows = GOOD.partition("\n")
+    path.write_text(head.replace("true,predicted", "predicted,true") + "\n" + rows)
+    swapped = read_predictions(path, "swapped", column_names(["true=predicted,predicted=true"]))
+    pd.testing.assert_frame_equal(swapped.table, found.table)
+    alone = read_predictions(tmp_path / "arm.csv", "alone", {"source": "image"})
+    assert (alone.table["source"] == alone.table["image"]).all()
+    with pytest.raises(LeukoError, match="takes true and predicted from one column, predicted: name a column of each"):
+        read_predictions(path, "swapped", {"true": "predicted"})
+
+
 @pytest.mark.parametrize("text", ["true", "label=true", "true=", "true=a,true=b"])
 def test_columns_are_mapped_once_and_by_our_names(text: str) -> None:
     with pytest.raises(LeukoError, match="write OURS=YOURS once for each of image, seed, true"):

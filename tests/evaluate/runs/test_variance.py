@@ -128,6 +128,7 @@ def test_importances_rank_what_moves_the_value(tmp_path: Path) -> None:
     [
         (lambda t: t.drop(columns="learning_rate"), "lacks the column learning_rate"),
         (lambda t: t.assign(trial=0), "has trial 0 twice"),
+        (lambda t: t.assign(trial=["", *t["trial"][1:].astype(str)]), "empty cell in the column trial, line 2: every"),
         (lambda t: t.assign(accuracy="high"), "has 'high' in the column accuracy"),
         (lambda t: t.assign(split=""), "empty cell in the column split, trial 0"),
         (lambda t: t.assign(accuracy=""), "holds 0 finished trials"),
@@ -138,6 +139,11 @@ def test_mistakes_are_named(change: object, message: str, tmp_path: Path) -> Non
     path = written(tmp_path, change(table()))  # type: ignore[operator]
     with pytest.raises(LeukoError, match=message):
         read_trials(path, "accuracy")
+
+
+def test_what_a_trial_was_is_no_metric(tmp_path: Path) -> None:
+    with pytest.raises(LeukoError, match="--metric is learning_rate, which says what a trial was"):
+        read_trials(written(tmp_path, table()), "learning_rate")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -130,11 +130,12 @@ def _refuse_unlike(a: Predictions, b: Predictions, both: pd.DataFrame) -> None:
             row = both[other].iloc[0]
             raise LeukoError(
                 f"{a.name} and {b.name} disagree about the {word} of image {row['image']}: "
-                f"'{row[column]}' and '{row[f'{column}_b']}'"
+                f"'{row[column]}' and '{row[f'{column}_b']}'; correct one of the tables"
             )
     if set(a.classes) != set(b.classes):
         raise LeukoError(
-            f"{a.name} and {b.name} have different classes: {', '.join(a.classes)} and {', '.join(b.classes)}"
+            f"{a.name} and {b.name} have different classes: {', '.join(a.classes)} and {', '.join(b.classes)}; "
+            "give both tables the same labels and p_ columns"
         )
 
 

@@ -52,7 +52,7 @@ def read_predictions(
     the file and what is wrong with it.
     """
     refuse_folder(path)
-    called = {**{column: column for column in COLUMNS}, **(columns or {})}
+    called = _called(columns or {})
     remedy = "; say what yours are called, e.g. --columns true=label,image=file"
     if columns:
         remedy = "; --columns holds for every table: rename columns where tables call them differently"
@@ -70,8 +70,8 @@ def read_predictions(
         raise
     if table.empty:
         raise LeukoError(f"{path} holds no predictions")
-    shadowed = [meant for meant, written in called.items() if meant != written and meant in table]
-    table = table.drop(columns=shadowed).rename(columns={written: meant for meant, written in called.items()})
+    renamed = {meant: table[written] for meant, written in called.items()}  # all at once: two may change places
+    table = table.drop(columns={*called, *(columns or {}).values()} & {*table.columns}).assign(**renamed)
     for column in ("image", "true", "predicted"):
         empty = table[column].str.lower().isin(("", "nan"))
         if empty.any():
@@ -127,6 +127,19 @@ def column_names(texts: Sequence[str]) -> dict[str, str]:
             )
         found[meant] = written
     return found
+
+
+def _called(columns: Mapping[str, str]) -> dict[str, str]:
+    """What a table calls each of ours. Raises LeukoError for one column as two of them; any may be the source, too."""
+    called = {**{column: column for column in COLUMNS}, **columns}
+    of_cells = [(meant, written) for meant, written in called.items() if meant != "source"]
+    for place, (meant, written) in enumerate(of_cells):
+        if twice := [other for other, same in of_cells[:place] if same == written]:
+            raise LeukoError(
+                f"--columns takes {twice[0]} and {meant} from one column, {written}: name a column of each, e.g. "
+                "true=predicted,predicted=true where the two are swapped"
+            )
+    return called
 
 
 def _seeds(path: Path, column: pd.Series, name: str) -> pd.Series:

@@ -16,6 +16,7 @@ from leukosr.tables import integral, read_table
 
 MOST_TRIALS = 5000  # every pair of runs is compared
 LARGEST = 1e15  # of a metric: its squares are summed
+NO_METRICS = {"trial", "learning_rate", "state", "varied", *STREAMS}
 EVERYTHING = "all"  # in the column `varied`: runs in which every stream differs
 
 
@@ -25,7 +26,7 @@ class Trials:
 
     table: columns `trial`, `learning_rate` (float), those of `streams` (text) and `value` (float, the metric).
     streams: the streams that have a column. runs: True for trials that differ as whole runs do (all of them, or those
-    whose column `varied` says `all`). failed: how many rows were left out because they have no value.
+    whose column `varied` says `all`). failed: how many rows were left out because they have no value or another state.
     """
 
     table: pd.DataFrame
@@ -51,9 +52,13 @@ def read_trials(path: Path, metric: str) -> Trials:
     Columns: `trial`, `learning_rate`, any of `STREAMS` holding their seeds, one column per metric; optionally `state`
     (only COMPLETE counts) and `varied` (which stream a designed trial varies, or `all`).
     """
+    if metric in NO_METRICS:
+        raise LeukoError(f"--metric is {metric}, which says what a trial was, not how well it did: name e.g. accuracy")
     raw = read_table(path, ("trial", "learning_rate", metric), "a table of trials")
     if len(raw) > MOST_TRIALS:
         raise LeukoError(f"{path} holds {len(raw):,} trials; more than {MOST_TRIALS:,} are not taken apart")
+    if (empty := raw["trial"] == "").any():
+        raise LeukoError(f"{path} has an empty cell in the column trial, line {empty.idxmax()}: every trial needs it")
     if raw["trial"].duplicated().any():
         twice = short(raw["trial"][raw["trial"].duplicated()].iloc[0])
         raise LeukoError(f"{path} has trial {twice} twice: keep one row per trial")
