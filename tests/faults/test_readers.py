@@ -198,8 +198,8 @@ PARAMETER_FILES: dict[str, tuple[bytes, str]] = {
     "Latin-1": ("titel: größe".encode("latin-1"), "not valid YAML"),
     "UTF-16": ("a: 1".encode("utf-16"), "not valid YAML"),
     "NUL": (b"a: \0", "not valid YAML"),
-    "a list": (b"- 1\n", "valid dictionary"),
-    "nothing": (b"", "valid dictionary"),
+    "a list": (b"- 1\n", "not the sections of a study: compose it with"),
+    "nothing": (b"", "not the sections of a study: compose it with"),
     "10 MB": (b"a: 1\n" * 2_000_000, "larger than 256 KB"),
 }
 
