@@ -71,9 +71,9 @@ def parse_params(raw: Any, origin: str) -> Params:
     except ValidationError as error:
         told = [explain(problem, raw) for problem in _without_copies(error.errors())]
         raise LeukoError(f"{origin}: " + "; ".join(told)) from None
-    if found := dict(_truths_for_numbers(raw, params)):
-        copies = {key for key in found if f"classifier.{key.partition('.classifier.')[2]}" in found}
-        told = [f"{key} = {found[key]}: input should be a number" for key in found if key not in copies]
+    if truths := dict(_truths_for_numbers(raw, params)):
+        copies = {key for key in truths if f"classifier.{key.partition('.classifier.')[2]}" in truths}
+        told = [f"{key} = {truths[key]}: input should be a number" for key in truths if key not in copies]
         raise LeukoError(f"{origin}: {'; '.join(told)}; {TRUTH_VALUES}")
     return params
 
