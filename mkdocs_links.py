@@ -1,6 +1,7 @@
 """A hook of MkDocs: README.md is the site's first page, and what the documents link to outside docs/ comes with them.
 
-A linked file is copied into the site below repository/; of a linked folder the text remains, without the link.
+A linked file is copied into the site below repository/; of a linked folder the text remains, without the link. Images
+in HTML are found from every page, which MkDocs sees to only for those in Markdown; one that is not there is an error.
 """
 
 from __future__ import annotations
@@ -9,10 +10,14 @@ import re
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parent
 OUTSIDE = re.compile(r"(?P<text>\[[^\]]*\])\(\.\./(?P<target>[^)\s#]+)[^)\s]*\)")
+
+IMAGE = re.compile(r'(?P<before><img\b[^>]*\ssrc=")(?!https?:|data:)(?P<file>[^"]+)')
 
 
 def readme() -> str:
@@ -38,9 +43,15 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, **_: object) -> str:
-    """Lead links out of docs/ to the copies."""
-    return OUTSIDE.sub(_moved, markdown)
+def on_page_markdown(markdown: str, page: Page, files: Files, **_: object) -> str:
+    """Lead links out of docs/ to the copies, and images in HTML to their files."""
+
+    def found(image: re.Match[str]) -> str:
+        if (file := files.get_file_from_path(image["file"])) is None:
+            raise PluginError(f"{page.file.src_uri} shows {image['file']}, which is not in docs/")
+        return f"{image['before']}{file.url_relative_to(page.file)}"
+
+    return IMAGE.sub(found, OUTSIDE.sub(_moved, markdown))
 
 
 def _moved(link: re.Match[str]) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,6 +36,19 @@ def test_every_link_leads_to_a_file_and_to_a_heading_in_it(page: Path) -> None:
 def test_every_document_is_in_the_menu_of_the_site() -> None:
     menu = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     assert [page.name for page in (ROOT / "docs").glob("*.md") if f" {page.name}\n" not in menu] == []
+
+
+def test_the_site_is_made_without_a_dead_link_and_shows_every_image(tmp_path: Path) -> None:
+    make = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    made = subprocess.run(make, cwd=ROOT, env=quiet, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
+    shown = [
+        page.parent / source
+        for page in tmp_path.rglob("*.html")
+        for source in re.findall(r'<img\b[^>]*\ssrc="(?!https?:|data:)([^"]+)"', page.read_text(encoding="utf-8"))
+    ]
+    assert len(shown) > 20 and [image for image in shown if not image.is_file()] == []
 
 
 def test_the_page_of_the_api_names_what_there_is() -> None:
