@@ -15,6 +15,11 @@ from leukosr.report.snapshot import with_verdicts
 
 ROOT = Path(__file__).resolve().parents[2]
 SNAPSHOTS = with_verdicts(ROOT / "results")
+MANY = 4_000_000  # bytes of predictions, which take seconds to judge
+
+
+def is_slow(snapshot: Path) -> bool:
+    return sum(file.stat().st_size for file in snapshot.glob("plots/confusion/*.csv")) > MANY
 
 
 @pytest.fixture
@@ -23,7 +28,10 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "copy"
 
 
-@pytest.mark.parametrize("snapshot", SNAPSHOTS, ids=lambda snapshot: snapshot.name)
+@pytest.mark.parametrize(
+    "snapshot",
+    [pytest.param(each, id=each.name, marks=[pytest.mark.slow] if is_slow(each) else []) for each in SNAPSHOTS],
+)
 def test_a_published_page_says_what_its_predictions_say_today(snapshot: Path, copy: Path) -> None:
     shutil.copytree(snapshot, copy)
     assert judge_again(copy, date(2030, 1, 1)) == []
