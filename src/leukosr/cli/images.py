@@ -52,7 +52,7 @@ def segment(
     from leukosr.outputs import claimed
     from leukosr.superres.segment import segment_path
 
-    with claimed(out, "segment", adds=not source.is_dir(), reads=[source]):
+    with claimed(out, "segment", adds=not source.is_dir()):
         done = segment_path(source, out, weights, precision, device)
     _print_done("segment", "map", out, done)
 

@@ -198,7 +198,7 @@ def extract(
         return
     if out is None:
         raise LeukoError("name the folder to write into with --out")
-    with claimed(out, "extract", reads=[folder]):
+    with claimed(out, "extract"):
         stage.run_folder(folder, masks, out, console)
 
 
