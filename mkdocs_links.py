@@ -1,7 +1,7 @@
 """A hook of MkDocs: README.md is the site's first page, and what the documents link to outside docs/ comes with them.
 
-A linked file is copied into the site below repository/; of a linked folder the text remains, without the link. Images
-in HTML are found from every page, which MkDocs sees to only for those in Markdown; one that is not there is an error.
+A linked file is copied into the site below repository/; of a linked folder the text remains, without the link. MkDocs
+sees to the paths of images in Markdown, this hook to those in HTML; an image that is not there is an error.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parent
 OUTSIDE = re.compile(r"(?P<text>\[[^\]]*\])\(\.\./(?P<target>[^)\s#]+)[^)\s]*\)")
-
 IMAGE = re.compile(r'(?P<before><img\b[^>]*\ssrc=")(?!https?:|data:)(?P<file>[^"]+)')
 
 

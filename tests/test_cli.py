@@ -453,7 +453,7 @@ def test_plan_takes_components_and_refuses_half_of_them(leukosr_cli: Callable[..
         leukosr_cli("plan", *known, "--runs", "1" + "0" * 20)
     )
     nothing = ("--sd-source", "0", "--sources", "20")
-    assert "sources do not vary, so nothing is to be planned" in error_line(leukosr_cli("plan", *nothing))
+    assert "no source varies: give one of them above 0" in error_line(leukosr_cli("plan", *nothing))
     assert "--margin is 0, expected more than 0" in error_line(leukosr_cli("plan", *known, "--margin", "0"))
     assert "--runs is '8;9'" in error_line(leukosr_cli("plan", *known, "--runs", "8;9"))
     assert "did you mean 0.05, 5 points?" in error_line(leukosr_cli("plan", *known, "--difference", "5"))

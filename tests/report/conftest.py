@@ -16,7 +16,7 @@ from PIL import Image
 
 from leukosr.config import Params
 from leukosr.data.manifest import Row, write_manifest
-from leukosr.evaluate.arms.cells import RUN
+from leukosr.evaluate.arms.predictions import read_predictions
 from leukosr.layout import Layout
 from leukosr.report.page import write_report
 from leukosr.report.results import load_results
@@ -77,10 +77,9 @@ def publish_scores(result: Path) -> None:
     file = result / "summary.json"
     summary = json.loads(file.read_text(encoding="utf-8"))
     for name, scores in summary.items():
-        table = read_own_table(result / f"plots/confusion/{name}.csv")
-        right = table["true"] == table["predicted"]
-        runs = right.groupby([table[column] for column in RUN if column in table]).mean()
-        scores |= {"n_runs": len(runs), "n_test": table["image"].nunique(), "accuracy": runs.mean()}
+        found = read_predictions(result / f"plots/confusion/{name}.csv", name)
+        n_test, right = found.table["image"].nunique(), found.accuracies
+        scores |= {"n_runs": found.runs, "n_test": n_test, "accuracy": right.mean()}
     file.write_text(json.dumps(summary), encoding="utf-8")
 
 

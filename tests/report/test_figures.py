@@ -100,6 +100,11 @@ def test_confusion_pools_the_seeds(tmp_path: Path, shown: list[str]) -> None:
     confusion_figure(tmp_path / "c.png", Look("raw", "#7F7F7F"), predictions, ("a", "b"), NOTE)
     assert "3\n75 %" in shown
     assert "0\n–" in shown  # no image of class b: its share is undefined
+    assert "raw, 2 runs pooled" in shown
+    confusion_figure(
+        tmp_path / "c.png", Look("SR", "#7F7F7F"), predictions.assign(sr_seed=[1, 1, 2, 2]), ("a", "b"), NOTE
+    )
+    assert "SR, 4 runs pooled" in shown  # each of two classifiers on the images of each of two networks
 
 
 def test_stages_that_restart_their_count_are_drawn_one_after_the_other(results: StudyResults, tmp_path: Path) -> None:

@@ -151,5 +151,5 @@ def test_a_result_that_lacks_what_it_claims_is_refused(tmp_path: Path) -> None:
     ):
         write_forest(tmp_path, [result])
     (result / "plots/confusion/bicubic.csv").unlink()
-    with pytest.raises(LeukoError, match=r"bicubic\.csv is not there, but bicubic is among the claims"):
+    with pytest.raises(LeukoError, match=r"bicubic\.csv is not there: restore it from version control"):
         write_forest(tmp_path, [result])

@@ -78,7 +78,7 @@ def plan(
     elif tried[0] < 2:
         raise LeukoError("--sources begins with 1, and one source shows no variance: give 2 or more")
     elif not (sd_source or sd_cell):
-        raise LeukoError("without --sd-source or --sd-cell above 0 sources do not vary, so nothing is to be planned")
+        raise LeukoError("--sd-source and --sd-cell are both 0, so no source varies: give one of them above 0")
     else:
         seen_networks = 1
         found = assumed(sources=sd_source**2, seen=tried[0], runs=sd_run**2, cells=sd_cell**2, score=score)

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from leukosr.data.manifest import ROLES, Row
+from leukosr.evaluate.arms.predictions import count_runs
 from leukosr.quoting import counted
 from leukosr.report.results import StudyResults
 from leukosr.report.style import SEQUENCE, Look, new_figure
@@ -83,7 +84,7 @@ def quality_figure(path: Path, results: StudyResults, note: str) -> None:
 
 
 def confusion_figure(path: Path, look: Look, predictions: pd.DataFrame, classes: tuple[str, ...], note: str) -> None:
-    """Confusion matrix of one experiment: counts pooled over seeds, coloured by the share of the true class (row).
+    """Confusion matrix of one experiment: counts pooled over runs, coloured by the share of the true class (row).
 
     `predictions` has the columns of predictions.csv; rows are true classes, columns predicted ones.
     """
@@ -94,7 +95,7 @@ def confusion_figure(path: Path, look: Look, predictions: pd.DataFrame, classes:
     )
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
-    runs = predictions["seed"].nunique()
+    runs = count_runs(predictions)
     names = [name if len(name) <= 14 else f"{name[:13]}…" for name in classes]
     with new_figure(path, 0.74 * len(classes) + 1.45, 0.64 * len(classes) + 1.4, note) as figure:
         panel = figure.subplots()

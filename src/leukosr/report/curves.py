@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from leukosr.evaluate.arms.predictions import count_runs
 from leukosr.quoting import counted
 from leukosr.report.style import SEQUENCE, Look, new_figure, plain_numbers
 
@@ -55,7 +56,7 @@ def classifier_curves(path: Path, look: Look, history: pd.DataFrame, note: str) 
     """
     with new_figure(path, 5.6, 2.7, note) as figure:
         panels = figure.subplots(1, 2)
-        runs = len(history[[name for name in ("seed", "sr_seed") if name in history]].drop_duplicates())
+        runs = count_runs(history)
         for panel, column, factor, label in zip(
             panels, ("loss", "accuracy"), (1, 100), ("loss", "accuracy, %"), strict=True
         ):

@@ -100,9 +100,6 @@ def _claims(snapshot: Snapshot) -> Claims:
 def _findings(snapshot: Snapshot, claims: Claims) -> list[Finding]:
     asked = [((each.first, each.protocol), (each.second, each.protocol)) for each in claims.family]
     keys = list(dict.fromkeys(key for both in asked for key in both))
-    for name, protocol in keys:
-        if not (table := snapshot.table(name, protocol)).is_file():
-            raise LeukoError(f"{table} is not there, but {name} is among the claims: publish the study again")
     arms = {key: snapshot.said(*key) for key in keys}
     origins = {key: snapshot.origin(*key) for key in keys}
     if any(origin is None or origin.claims.digest != claims.digest for origin in origins.values()):

@@ -13,7 +13,6 @@ from typing import Any
 
 from leukosr.config import parse_params
 from leukosr.errors import LeukoError
-from leukosr.evaluate.arms.cells import RUN
 from leukosr.evaluate.arms.declared import SIDECAR, DamagedClaims, Origin, read_sidecar
 from leukosr.evaluate.arms.predictions import Predictions, read_predictions
 from leukosr.evaluate.arms.significance import MARGIN
@@ -60,17 +59,14 @@ class Snapshot:
     @property
     def margin(self) -> float:
         """The difference that matters."""
-        margin = self.params["study"].get("margin", MARGIN)
-        if isinstance(margin, bool) or not isinstance(margin, int | float):
-            raise LeukoError(f"{self.folder / 'params.yaml'} has study.margin = {margin!r}, not a number: {REMEDY}")
-        return float(margin)
+        return self._number("study", "margin") if "margin" in self.params["study"] else MARGIN
 
     @property
     def degradation(self) -> str:
         """`×2, noise 10`: what was done to its originals, in words."""
-        degrade, scale = self.params["degrade"], self._setting("image", "scale")
-        if "noise_sigma" in degrade:
-            return f"×{scale}, noise {degrade['noise_sigma']:g}"
+        scale = self._setting("image", "scale")
+        if "noise_sigma" in self.params["degrade"]:
+            return f"×{scale}, noise {self._number('degrade', 'noise_sigma'):g}"
         return f"×{scale}, {str(self._setting('degrade', 'method')).replace('_', ' ')}"
 
     @property
@@ -130,19 +126,17 @@ class Snapshot:
         if not table.is_file():
             raise LeukoError(f"{table} is not there: {REMEDY}")
         found = read_predictions(table, name)
-        published = self._scores(protocol).get(name)
-        if not isinstance(published, dict) or not {"n_runs", "n_test", "accuracy"} <= published.keys():
-            raise LeukoError(f"{self.folder / 'summary.json'} has no scores of {name}: {REMEDY}")
-        rows = found.table
-        right = rows["true"] == rows["predicted"]
-        runs = right.groupby([rows[column] for column in RUN if column in rows]).mean()
-        there = {"n_runs": len(runs), "n_test": rows["image"].nunique(), "accuracy": float(runs.mean())}
-        if differing := [each for each in there if abs(there[each] - published[each]) > SAME_SCORE]:
-            key = differing[0]
-            raise LeukoError(
-                f"{table} is not the table that was published: its {key} is {there[key]:.6g}, in summary.json it is "
-                f"{published[key]:.6g}: {REMEDY}"
-            )
+        runs, published = found.accuracies, self._scores(protocol).get(name)
+        there = {"n_runs": len(runs), "n_test": found.table["image"].nunique(), "accuracy": float(runs.mean())}
+        for key, value in there.items():
+            score = published.get(key) if isinstance(published, dict) else None
+            if not isinstance(score, int | float):
+                raise LeukoError(f"{self.folder / 'summary.json'} has no {key} of {name}: {REMEDY}")
+            if not abs(value - score) <= SAME_SCORE:  # NaN is no score either
+                raise LeukoError(
+                    f"{table} is not the table that was published: its {key} is {value:.6g}, in summary.json it is "
+                    f"{score:.6g}: {REMEDY}"
+                )
         return found
 
     def table(self, name: str, protocol: str) -> Path:
@@ -171,6 +165,13 @@ class Snapshot:
                 raise LeukoError(f"{self.folder / 'params.yaml'} lacks {'.'.join(keys)}, so it is incomplete: {REMEDY}")
             found = found[key]
         return found
+
+    def _number(self, *keys: str) -> float:
+        """A parameter that is a number."""
+        value = self._setting(*keys)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise LeukoError(f"{self.folder / 'params.yaml'}: {'.'.join(keys)} = {value!r} is no number: {REMEDY}")
+        return float(value)
 
     def _scores(self, protocol: str) -> dict[str, Any]:
         """The scores of each experiment as they were published."""

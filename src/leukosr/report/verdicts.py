@@ -13,7 +13,7 @@ from leukosr.data.provenance.facts import Shared
 from leukosr.data.splits import SPLITS
 from leukosr.evaluate.arms.declared import compare_declared
 from leukosr.evaluate.arms.pairs import Pair, pair
-from leukosr.evaluate.arms.predictions import COLUMNS, OPTIONAL, Predictions
+from leukosr.evaluate.arms.predictions import COLUMNS, OPTIONAL, Predictions, run_columns
 from leukosr.evaluate.arms.sample_size import SampleSize, sample_size
 from leukosr.evaluate.arms.significance import Comparison, compare
 from leukosr.evaluate.arms.two_way import METRICS
@@ -96,7 +96,7 @@ def predictions_of(results: StudyResults, name: str) -> Predictions:
     table = results.experiments[name].predictions
     if "source" not in table:
         table = table.assign(source="")
-    table = table.assign(**{name: table[name].astype(int) for name in ("seed", "sr_seed") if name in table})
+    table = table.assign(**{name: table[name].astype(int) for name in run_columns(table)})
     table = table[[name for name in (*COLUMNS, *OPTIONAL) if name in table]]
     return Predictions(name, table, results.classes)
 

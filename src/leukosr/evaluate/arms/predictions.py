@@ -40,7 +40,23 @@ class Predictions:
     @property
     def runs(self) -> int:
         """How many runs there are: of each seed, under each SR seed."""
-        return len(self.table[[name for name in ("seed", "sr_seed") if name in self.table]].drop_duplicates())
+        return count_runs(self.table)
+
+    @property
+    def accuracies(self) -> pd.Series:
+        """The fraction of images that each run names correctly."""
+        right = self.table["true"] == self.table["predicted"]
+        return right.groupby([self.table[column] for column in run_columns(self.table)]).mean()
+
+
+def run_columns(table: pd.DataFrame) -> list[str]:
+    """The columns that tell runs apart: `seed` and, where SR networks made the images, `sr_seed`."""
+    return [name for name in ("seed", "sr_seed") if name in table]
+
+
+def count_runs(table: pd.DataFrame) -> int:
+    """How many runs the rows are of."""
+    return len(table[run_columns(table)].drop_duplicates())
 
 
 def read_predictions(
@@ -71,7 +87,7 @@ def read_predictions(
     if table.empty:
         raise LeukoError(f"{path} holds no predictions")
     renamed = {meant: table[written] for meant, written in called.items()}  # all at once: two may change places
-    table = table.drop(columns={*called, *(columns or {}).values()} & {*table.columns}).assign(**renamed)
+    table = table.drop(columns={*called, *called.values()} & {*table.columns}).assign(**renamed)
     for column in ("image", "true", "predicted"):
         empty = table[column].str.lower().isin(("", "nan"))
         if empty.any():
@@ -178,8 +194,7 @@ def _of_images(path: Path, table: pd.DataFrame, pattern: str) -> tuple[pd.DataFr
     like = f"like '{short(pattern)}'"
     if part.empty:
         raise LeukoError(f"{path} has no image {like}; its first is {short(table['image'].iloc[0])}")
-    runs = [name for name in ("seed", "sr_seed") if name in table]
-    if len(part[runs].drop_duplicates()) < len(table[runs].drop_duplicates()):
+    if count_runs(part) < count_runs(table):
         raise LeukoError(f"{path} has a run without any image {like}: name images that every run has")
     classes, there = (sorted(each["true"].unique()) for each in (table, part))
     if len(there) == 1 < len(classes):
@@ -195,7 +210,7 @@ def _of_images(path: Path, table: pd.DataFrame, pattern: str) -> tuple[pd.DataFr
 
 def _uneven_runs(path: Path, table: pd.DataFrame) -> list[str]:
     """A sentence where some runs lack images that others have."""
-    counts = table.groupby([name for name in ("seed", "sr_seed") if name in table])["image"].nunique()
+    counts = table.groupby(run_columns(table))["image"].nunique()
     images = table["image"].nunique()
     if (lacking := int((counts < images).sum())) == 0:
         return []

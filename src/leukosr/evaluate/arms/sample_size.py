@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from leukosr.evaluate.arms.cells import by_run
-from leukosr.evaluate.arms.predictions import Predictions
+from leukosr.evaluate.arms.predictions import Predictions, run_columns
 from leukosr.evaluate.arms.score import score_with_interval
 from leukosr.evaluate.classification import score
 
@@ -43,7 +43,7 @@ def sample_size(predictions: Predictions) -> SampleSize:
     table = predictions.table
     correct = table["true"] == table["predicted"]
     source = table["source"].where(table["source"] != "", "image:" + table["image"])
-    runs = [name for name in ("seed", "sr_seed") if name in table]
+    runs = run_columns(table)
     frame = table[["image", *runs]].assign(source=source, correct=correct)
     accuracy = score_with_interval(predictions, "accuracy")
     counts = frame.drop_duplicates("image").groupby("source").size().to_numpy()

@@ -26,7 +26,7 @@ class Trials:
 
     table: columns `trial`, `learning_rate` (float), those of `streams` (text) and `value` (float, the metric).
     streams: the streams that have a column. runs: True for trials that differ as whole runs do (all of them, or those
-    whose column `varied` says `all`). failed: how many rows were left out because they have no value or another state.
+    whose column `varied` says `all`). failed: how many rows were left out, as they did not finish or have no value.
     """
 
     table: pd.DataFrame
