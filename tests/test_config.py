@@ -363,13 +363,21 @@ def test_a_wrong_value_is_named_with_its_key_and_what_is_allowed(
         (None, "holds nothing, not the sections of a study"),
         ([1], "holds a list, not the sections of a study"),
         ("a", "holds 'a', not the sections of a study"),
-        ({"study": 3}, "has 3 in place of the section study"),
-        ({"study": "x", "classify": {"backbone": "a"}}, "has 'x' in place of the section study"),
     ],
 )
 def test_what_has_no_sections_is_no_params(raw: Any, said: str) -> None:
     with pytest.raises(LeukoError, match=f"conf {said}: compose it with `dvc exp run"):
         parse_params(raw, "conf")
+
+
+@pytest.mark.parametrize("name", ["study", "degrade", "prepare", "train_sr", "claims"])
+def test_what_stands_for_a_section_is_named(demo: Any, name: str) -> None:
+    assert f"{name} = 3: input should be a section, with keys of its own" in refusal(changed(demo, name, 3))
+
+
+def test_an_older_version_is_told_even_where_its_sections_are_damaged() -> None:
+    with pytest.raises(LeukoError, match=r"conf is of an older version, .* study=NAME -S budget=NAME"):
+        parse_params({"study": "x", "classify": {"backbone": "a"}}, "conf")
 
 
 def test_a_truth_value_that_experiments_copy_is_told_once(compose_raw: Callable[..., Any]) -> None:

@@ -15,7 +15,6 @@ from leukosr.project import project_root
 from leukosr.quoting import absent
 from leukosr.yaml_file import read_yaml
 
-SECTIONS = ("study", "budget", "classify")  # which say which edition wrote a file
 COMPOSE = "compose it with `dvc exp run -S study=NAME`, or bring the committed one back with `git checkout`"
 TRUTH_VALUES = "YAML reads yes, no, on, off, true and false as truth values"
 
@@ -50,10 +49,9 @@ def parse_params(raw: Any, origin: str) -> Params:
     if not isinstance(raw, dict):
         found = "nothing" if raw is None else "a list" if isinstance(raw, list) else reprlib.repr(raw)
         raise LeukoError(f"{origin} holds {found}, not the sections of a study: {COMPOSE}")
-    if flat := [name for name in SECTIONS if name in raw and not isinstance(raw[name], dict)]:
-        raise LeukoError(f"{origin} has {reprlib.repr(raw[flat[0]])} in place of the section {flat[0]}: {COMPOSE}")
     if isinstance(raw.get("classify"), dict) and "backbone" in raw["classify"]:
-        study, budget = ((raw.get(section) or {}).get("name", "NAME") for section in ("study", "budget"))
+        sections = (raw.get(name) for name in ("study", "budget"))
+        study, budget = (each.get("name", "NAME") if isinstance(each, dict) else "NAME" for each in sections)
         raise LeukoError(
             f"{origin} is of an older version, without experiments: `dvc exp run -S study={study} -S budget={budget}` "
             "composes and runs a new one; pass your own settings again with -S, those of classify as -S "
@@ -108,6 +106,8 @@ def explain(problem: Any, raw: Any) -> str:
     """One pydantic problem as `key = value: what is allowed`."""
     key = ".".join(_key(problem, raw))
     message = str(problem["msg"]).removeprefix("Value error, ")
+    if problem["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        message = "input should be a section, with keys of its own"
     if problem["type"] == "none_required":
         message = "only null"
     if problem["type"] == "string_pattern_mismatch":

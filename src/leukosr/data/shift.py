@@ -61,6 +61,7 @@ def shift_set(own: Path, others: Sequence[Path], folder: Path, side: int) -> Shi
     rows = [row for row in read_split(own) if row.split in ("train", "val")]
     labels = {row.label.casefold(): row.label for row in rows}
     one_spelling({row.label for row in rows}, f"{own} has a class")
+    _check(others)
     found, left_out = _found(own, others, labels)
     names = _names(others, found)
     rows = [row for row in rows if row.label in found[0]]
@@ -85,13 +86,8 @@ def shift_set(own: Path, others: Sequence[Path], folder: Path, side: int) -> Shi
     return Shifted(parts.count("train"), parts.count("val"), tested, left_out)
 
 
-def _found(
-    own: Path, others: Sequence[Path], labels: Mapping[str, str]
-) -> tuple[list[dict[str, list[Path]]], list[Rejected]]:
-    """The images of each other set by label, for the classes that all sets have, and what was left out.
-
-    labels: those of the own set, by their lower-case spelling.
-    """
+def _check(others: Sequence[Path]) -> None:
+    """Raise LeukoError where the other sets are no folders, cannot be told apart, or write a class in two ways."""
     places = [other.resolve() for other in others]
     if twice := [str(place) for place, times in Counter(places).items() if times > 1]:
         raise LeukoError(f"{twice[0]} is named twice: name each laboratory once")
@@ -104,6 +100,15 @@ def _found(
         if not other.is_dir():
             raise LeukoError(f"{other} is a file: name a laboratory's folder of class folders")
         one_spelling(subfolders(other), f"{other} has a class")
+
+
+def _found(
+    own: Path, others: Sequence[Path], labels: Mapping[str, str]
+) -> tuple[list[dict[str, list[Path]]], list[Rejected]]:
+    """The images of each other set by label, for the classes that all sets have, and what was left out.
+
+    labels: those of the own set, by their lower-case spelling.
+    """
     classes = [{name.casefold(): name for name in subfolders(other)} for other in others]
     common = sorted(labels.keys() & set.intersection(*({*each} for each in classes)))
     if len(common) < 2:
