@@ -313,7 +313,7 @@ WRONG = [
     ("image.enlarging", "bilinear", ["'bilinear'", "'opencv_bicubic' or 'pillow_bicubic'"]),
     ("image.scale", 3, ["3", "2, 4 or 8"]),
     ("upscale.srgan.tile", -1, ["-1", "greater than or equal to 0"]),
-    ("upscale.raw", 3, ["3", "dictionary"]),
+    ("upscale.raw", 3, ["3", "input should be a section, with keys of its own"]),
     ("upscale.raw.from", "high", ["'high'", "'low' or 'original'"]),
     (
         "upscale.raw.by",
