@@ -24,7 +24,7 @@ from leukosr.report.charts import (
 from leukosr.report.curves import classifier_curves, sr_curves
 from leukosr.report.grids import CELL_PIXELS, arm_grid, degradation_grid, read_cell, sample_grid
 from leukosr.report.results import StudyResults, load_results
-from leukosr.report.style import SEQUENCE, Look, arm_looks, budget_note, budget_words, experiment_looks, training_look
+from leukosr.report.style import SEQUENCE, Look, arm_looks, budget_note, budget_words, experiment_looks, merged_notes, training_look
 
 from .conftest import ARMS
 
@@ -212,3 +212,17 @@ def test_budget_note_always_names_its_budget(compose_params: Callable[..., Param
 )
 def test_a_note_that_speaks_of_a_budget_is_not_told_so_again(name: str, note: str, words: str) -> None:
     assert budget_words(name, note) == words
+
+
+@pytest.mark.parametrize(
+    ("notes", "merged"),
+    [
+        (["CPU budget: narrow; probes"] * 2, "CPU budget: narrow; probes"),
+        (["CPU budget: narrow; probes", "CPU budget: published; probes"], "CPU budget: narrow; published; probes"),
+        (["CPU budget: few steps", "smoke budget: few images"], "CPU budget, smoke budget: few steps; few images"),
+        (["published hyper-parameters"], "published hyper-parameters"),
+    ],
+)
+def test_several_budget_notes_are_told_as_one_that_says_each_thing_once(notes: list[str], merged: str) -> None:
+    """What all say comes last."""
+    assert merged_notes(notes) == merged

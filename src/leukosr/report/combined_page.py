@@ -29,7 +29,7 @@ from leukosr.report.content import Figure
 from leukosr.report.forest import COLUMNS, Finding, draw_forest
 from leukosr.report.pictures import data_uri
 from leukosr.report.pieces import Piece, read_pieces
-from leukosr.report.style import SEQUENCE, new_figure
+from leukosr.report.style import SEQUENCE, merged_notes, new_figure
 from leukosr.report.tables import UNDEFINED, mean_sd, number, percent
 from leukosr.report.template import template
 from leukosr.report.verdicts import named, verdict_rows
@@ -147,7 +147,7 @@ def _figures(
     classifier: str,
 ) -> dict[str, Figure]:
     heading = f"{pieces[0].snapshot.degradation}, {classifier}"
-    note = "; ".join(dict.fromkeys(each.snapshot.badge for each in pieces))
+    note = merged_notes([str(_about(each)["budget_note"]) for each in pieces])
     primary = [each for each in compared if each.primary]
     findings = [Finding("", f"{each.a} – {each.b}", pieces[0].protocol, each) for each in primary]
     draw_forest(folder / "forest.png", [(heading, findings)], note)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle
@@ -107,6 +107,20 @@ def budget_words(name: str, note: str) -> str:
     if note.lower().startswith(f"{name.lower()} budget"):
         return note
     return f"{name}{'' if ' budget' in note.partition(':')[0] else ' budget'}: {note}"
+
+
+def merged_notes(notes: Sequence[str]) -> str:
+    """Several budget notes as one: what each says before its colon, and every part between semicolons, once.
+
+    `CPU budget: narrow; probes` and `CPU budget: published; probes` give `CPU budget: narrow; published; probes`: what
+    all say comes last.
+    """
+    split = [note.rpartition(": ") for note in notes]
+    parts = [tail.split("; ") for *_, tail in split]
+    shared = [part for part in parts[0] if all(part in own for own in parts)]
+    others = [part for own in parts for part in own if part not in shared]
+    heads = ", ".join(dict.fromkeys(head for head, *_ in split if head))
+    return f"{heads}: " * bool(heads) + "; ".join(dict.fromkeys([*others, *shared]))
 
 
 def training_words(recipe: Classifier) -> Iterator[str]:
