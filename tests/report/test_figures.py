@@ -24,7 +24,16 @@ from leukosr.report.charts import (
 from leukosr.report.curves import classifier_curves, sr_curves
 from leukosr.report.grids import CELL_PIXELS, arm_grid, degradation_grid, read_cell, sample_grid
 from leukosr.report.results import StudyResults, load_results
-from leukosr.report.style import SEQUENCE, Look, arm_looks, budget_note, budget_words, experiment_looks, merged_notes, training_look
+from leukosr.report.style import (
+    SEQUENCE,
+    Look,
+    arm_looks,
+    budget_note,
+    budget_words,
+    experiment_looks,
+    merged_notes,
+    training_look,
+)
 
 from .conftest import ARMS
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from leukosr.config import Params
 from leukosr.errors import LeukoError
 from leukosr.layout import Layout
 from leukosr.report.results import load_results
+from leukosr.report.sections import lead_sentence
 from leukosr.report.sheet import Item, sheet, sheet_markdown
 
 REFORMS = {1: "abc", 2: "abcde", 3: "abcdefg", 4: "abc", 5: "abcdef", 6: "abc", 7: "abc", 8: "ab"}  # 32 items
@@ -61,6 +63,26 @@ def test_answers_come_from_the_study(params: Params, outputs: Path) -> None:
     text = sheet_markdown(params, items_of(params, outputs))
     assert "8 images: 4 eosinophil, 4 neutrophil" in text and "dvc exp run -S study=demo" in text
     assert params.budget.note in text and "torch 2" in text
+
+
+def test_a_protocol_that_leaks_does_not_say_that_test_images_are_kept_apart(params: Params, outputs: Path) -> None:
+    results = load_results(Layout("demo", outputs=outputs), params, "paper")
+    answers = {
+        item.numbers: item.answer for item in sheet(params, [results, replace(results, protocol="as_counted")], {}, "")
+    }
+    assert answers["REFORMS 6a"] == "They are not under as_counted: classifiers train on test images, by design."
+    assert "other images" in lead_sentence(params, results)
+    assert "images, of which some were trained on" in lead_sentence(params, replace(results, protocol="as_counted"))
+
+
+def test_a_study_of_image_quality_alone_speaks_of_no_classifier(
+    outputs: Path, params: Params, compose_params: Callable[..., Params]
+) -> None:
+    results = load_results(Layout("demo", outputs=outputs), params, "paper")
+    quality = compose_params("study=demo_sr", "budget=smoke")
+    said = [item.answer or "" for item in sheet(quality, [replace(results, experiments={})], {}, "")]
+    assert not [answer for answer in said if re.search("classif|macro|Holm|label conflicts|of the cell", answer)]
+    assert any("PSNR and SSIM" in answer for answer in said)
 
 
 def test_initial_weights_are_those_of_sr_too(

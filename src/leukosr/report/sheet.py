@@ -14,6 +14,7 @@ from leukosr.config import Params, Statement, Trained
 from leukosr.data.splits import SPLITS
 from leukosr.quoting import listed
 from leukosr.report.results import StudyResults
+from leukosr.report.sections import quality_words
 from leukosr.report.style import size_text, training_words
 from leukosr.report.verdicts import leakage
 
@@ -71,8 +72,10 @@ def _goals(params: Params) -> list[Item]:
         Item(
             "REFORMS 1c, CLAIM 4",
             "why machine learning; the objective",
-            "Whether super-resolution of low-resolution images changes what classifiers of blood cells get right, and "
-            "by how much; both are learned models.",
+            "Whether super-resolution of low-resolution images changes what classifiers get right, and by how much; "
+            "both are learned models."
+            if params.study.classifies
+            else "How near super-resolution of low-resolution images comes to the originals; it is a learned model.",
         ),
         Item("CLAIM 5, 6", "prospective or retrospective; the goal", "Retrospective; to compare methods."),
         Item("CLAIM 40, 41", "registration, and where the protocol can be read", _said(params, "registration")),
@@ -96,6 +99,7 @@ def _data(params: Params, results: StudyResults) -> list[Item]:
         counted[row.label or "all"] = counted.get(row.label or "all", 0) + 1
     sources = {row.source for row in rows if row.source}
     known = all(row.source for row in rows)
+    outcome = "Class of the image" if params.study.classifies else "The original image"
     rejected = f"{len(results.rejected)} files were left out; rejected.csv names each with its reason."
     return [
         Item("REFORMS 3a, CLAIM 14 to 17", "who annotated what, when and how", _said(params, "annotation")),
@@ -105,7 +109,7 @@ def _data(params: Params, results: StudyResults) -> list[Item]:
         Item(
             "REFORMS 3d, 3e, CLAIM 11",
             "the outcome and the sample size, by class",
-            f"Class of the cell. {len(rows)} images: {', '.join(f'{n} {name}' for name, n in counted.items())}"
+            f"{outcome}. {len(rows)} images: {', '.join(f'{n} {name}' for name, n in counted.items())}"
             + (f"; {len(sources)} sources." if known else "; sources are not known for every image."),
         ),
         Item("CLAIM 19", "how the sample size was chosen", _said(params, "sample_size")),
@@ -146,8 +150,8 @@ def _modelling(params: Params, results: Sequence[StudyResults]) -> list[Item]:
         Item(
             "REFORMS 5d, CLAIM 26",
             "how the final model was chosen",
-            f"Classifiers: epoch {listed(sorted({each.keep for each in recipes_used}))}. "
-            f"SR weights: {listed(weights) if weights else 'none'}.",
+            (f"Classifiers: epoch {listed(sorted({each.keep for each in recipes_used}))}. " if recipes_used else "")
+            + f"SR weights: {listed(weights) if weights else 'none'}.",
         ),
         Item(
             "REFORMS 5e",
@@ -155,7 +159,7 @@ def _modelling(params: Params, results: Sequence[StudyResults]) -> list[Item]:
             "All stand among the parameters on the page. One recipe serves every experiment that names no other; test "
             "images choose nothing.",
         ),
-        Item("CLAIM 27", "ensembles", f"{listed(sorted(ensembles))} classifiers per run." if ensembles else None),
+        Item("CLAIM 27", "ensembles", f"{listed(sorted(ensembles))} classifiers per run." if ensembles else "None."),
         Item("REFORMS 5f", "baselines", f"{listed(plain)}." if plain else None),
     ]
 
@@ -163,57 +167,82 @@ def _modelling(params: Params, results: Sequence[StudyResults]) -> list[Item]:
 def _leakage(params: Params, results: Sequence[StudyResults]) -> list[Item]:
     found = {each.protocol: leakage(each.manifest, each.protocol, params) for each in results}
     shared = " ".join(f"{name}: {' '.join(said)}" for name, said in found.items() if said)
+    leaking = [each.protocol for each in results if SPLITS[each.protocol].leaks]
+    blind = "SR, classifiers and their choices" if params.study.classifies else "SR training and its choices"
+    apart = f"{blind} see no test image; `prepare` gives every image one role, and every stage reads it from roles.csv."
+    if leaking:
+        apart = f"They are not under {listed(leaking)}: classifiers train on test images, by design."
+    elif len(results) > 1:
+        apart = apart.replace("one role", "one role under each protocol")
     return [
-        Item(
-            "REFORMS 6a",
-            "train and test are kept apart in every step",
-            "SR, classifiers and their choices see no test image; `prepare` gives every image one role, and every "
-            "stage reads it from roles.csv.",
-        ),
+        Item("REFORMS 6a", "train and test are kept apart in every step", apart),
         Item("REFORMS 6b, CLAIM 21", "copies and dependencies between train and test", shared or None),
         Item("REFORMS 6c", "whether the input may be used for the task", "The input is the image alone."),
     ]
 
 
+@dataclass(frozen=True)
+class _Measured:
+    """What is measured, and how: of classifiers, or of images alone."""
+
+    metrics: str
+    tests: str
+    robustness: str
+    performance: str | None
+    failures: str | None
+
+
 def _uncertainty(params: Params, results: Sequence[StudyResults]) -> list[Item]:
-    first = results[0]
+    said = (_of_classifiers if params.study.classifies else _of_images)(params, results[0])
+    return [
+        Item("REFORMS 7a, CLAIM 28", "the metrics", said.metrics),
+        Item("REFORMS 7b, 7c, CLAIM 29", "uncertainty, and why these tests", said.tests),
+        Item("CLAIM 30", "robustness and sensitivity", said.robustness),
+        Item("CLAIM 31", "explanation of single predictions", _said(params, "explainability")),
+        Item("CLAIM 35, 36", "performance, with intervals", said.performance),
+        Item("CLAIM 37", "failure analysis", said.failures),
+    ]
+
+
+def _of_classifiers(params: Params, first: StudyResults) -> _Measured:
     scores = "; ".join(
         f"{each.look.label} {100 * each.scores.accuracy:.1f} % accuracy over {each.scores.n_runs} runs"
         for each in first.experiments.values()
         if each.scores.accuracy is not None
     )
-    return [
-        Item(
-            "REFORMS 7a, CLAIM 28",
-            "the metrics",
-            f"Primary: {params.study.primary}; accuracy, macro F1, PSNR, SSIM, ECE and Brier score beside it.",
-        ),
-        Item(
-            "REFORMS 7b, 7c, CLAIM 29",
-            "uncertainty, and why these tests",
-            f"Student's t over runs ({len(params.study.seeds)} seeds) and sources, whose coverage `leukosr calibrate` "
-            "simulates; Holm over the family.",
-        ),
-        Item("CLAIM 30", "robustness and sensitivity", "On the page: assay sensitivity, label conflicts."),
-        Item("CLAIM 31", "explanation of single predictions", _said(params, "explainability")),
-        Item("CLAIM 35, 36", "performance, with intervals", f"{scores}; intervals on the page." if scores else None),
-        Item(
-            "CLAIM 37",
-            "failure analysis",
-            "On the page: cells helped and harmed by class pair, confusion, risk-coverage." if scores else None,
-        ),
-    ]
+    return _Measured(
+        metrics=f"Primary: {params.study.primary}; accuracy, macro F1, PSNR, SSIM, ECE and Brier score beside it.",
+        tests=f"Student's t over runs ({len(params.study.seeds)} seeds) and sources, whose coverage `leukosr calibrate` "
+        "simulates; Holm over the family.",
+        robustness="On the page: assay sensitivity, label conflicts.",
+        performance=f"{scores}; intervals on the page." if scores else None,
+        failures="On the page: cells helped and harmed by class pair, confusion, risk-coverage." if scores else None,
+    )
+
+
+def _of_images(params: Params, first: StudyResults) -> _Measured:
+    means = "; ".join(
+        f"{each.look.label} {each.quality.psnr:.2f} dB" for each in first.arms.values() if each.quality.psnr is not None
+    )
+    return _Measured(
+        metrics=f"PSNR and SSIM: {quality_words(params)}.",
+        tests="Student's t over sources and SR networks; the intervals are not corrected for their number.",
+        robustness="On the page: how PSNR and SSIM are distributed over images.",
+        performance=f"Mean PSNR: {means}; differences with intervals on the page." if means else None,
+        failures="On the page: the same parts of images as each arm shows them.",
+    )
 
 
 def _limits(params: Params) -> list[Item]:
     limits = " ".join(filter(None, [params.budget.note + ".", params.study.caveat, _said(params, "limits")]))
+    part = "for classifiers" if params.study.classifies else "for tests"
     return [
         Item("REFORMS 8a, CLAIM 32", "evidence of external validity", _said(params, "external_validity")),
         Item("REFORMS 8b, CLAIM 38", "where the results will not hold", limits),
         Item(
             "CLAIM 10",
             "subsets of the data",
-            f"Images of each class for classifiers: {params.prepare.per_class.classifier or 'all'} at most.",
+            f"Images of each class {part}: {params.prepare.per_class.classifier or 'all'} at most.",
         ),
         Item("CLAIM 39", "what follows for practice", _said(params, "implications")),
         Item("CLAIM 42", "funding and the funders' role", _said(params, "funding")),

@@ -50,7 +50,8 @@ def _sd_text(spread: Spread, point: float) -> str:
     if spread.sd is None or not spread.sd.value:
         return "–" if spread.sd is None else "0.00"
     if spread.sd.ci_low is None or spread.sd.ci_high is None:
-        return f"not measurable from {counted(spread.runs, 'run')}"
+        shared = "" if spread.seeds == spread.runs else f" of {counted(spread.seeds, 'seed')} a stream"
+        return f"not measurable from {counted(spread.runs, 'run')}{shared}"
     sd, low, high = (decimal(each / point, 2) for each in (spread.sd.value, spread.sd.ci_low, spread.sd.ci_high))
     return f"{sd} ({low} … {high})"
 
