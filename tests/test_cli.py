@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -435,6 +437,24 @@ def test_plan_takes_the_sd_of_networks_beside_a_pilot_of_one_and_no_other(
     code, printed, _ = leukosr_cli("plan", *pilot, "--sd-sr", "0.01", "--sr-seeds", "3", "--runs", "8", "--json")
     assert code == 0 and json.loads(printed)["components"]["networks"] == pytest.approx(1e-4)
     assert "leave out --sd-run" in error_line(leukosr_cli("plan", *pilot, "--sd-source", "0.1"))
+    assert "from two of them on: give --sr-seeds" in error_line(leukosr_cli("plan", *pilot, "--sd-sr", "0.01"))
+
+
+def test_plan_says_where_a_pilot_sees_no_variance(leukosr_cli: Callable[..., Outcome], tmp_path: Path) -> None:
+    """Two arms that guess: their runs and sources differ by chance alone, and the plan would be far too hopeful."""
+    for arm in ("one", "other"):
+        rng = np.random.default_rng(len(arm))
+        rows = [
+            (seed, f"{source}.png", source, "ab"[source % 2], rng.choice(["a", "b"]))
+            for seed in range(6)
+            for source in range(12)
+        ]
+        table = pd.DataFrame(rows, columns=["seed", "image", "source", "true", "predicted"])
+        table.assign(p_a=0.5, p_b=0.5).to_csv(tmp_path / f"{arm}.csv", index=False)
+    code, printed, _ = leukosr_cli("plan", str(tmp_path / "one.csv"), str(tmp_path / "other.csv"), "--runs", "6")
+    assert code == 0 and "lie apart is 0" in printed and "Powers may be too hopeful" in printed
+    pilot = [str(PUBLISHED / f"{name}_source_disjoint.csv") for name in ("real_esrgan", "bicubic")]
+    assert "too hopeful" not in leukosr_cli("plan", *pilot, "--runs", "8")[1]
 
 
 def test_plan_takes_components_and_refuses_half_of_them(leukosr_cli: Callable[..., Outcome]) -> None:

@@ -78,10 +78,9 @@ def test_one_image_has_no_interval() -> None:
     assert (found.value, found.ci_low, found.ci_high) == (1.0, None, None)
 
 
-@pytest.mark.parametrize("lacking", [slice(None), slice(1, 2)], ids=["all", "one"])
-def test_a_psnr_that_is_undefined_is_named_and_never_dropped(lacking: slice) -> None:
-    values = np.full(3, 30.0)
-    values[lacking] = np.nan
-    count, first = np.isnan(values).sum(), f"{int(np.isnan(values).argmax()):03d}"
-    with pytest.raises(LeukoError, match=rf"{count} of 3 images have no PSNR, e\.g\. {first}, as they equal"):
-        psnr_difference(scores(np.full(3, 30.0)), scores(values), {})
+def test_images_that_equal_their_originals_are_left_out_of_both_arms() -> None:
+    values, others = np.array([30.0, np.nan, 32.0, 35.0]), np.array([29.0, 20.0, 30.0, 31.0])
+    found = psnr_difference(scores(values), scores(others), {})
+    assert found == psnr_difference(scores(values[[0, 2, 3]]), scores(others[[0, 2, 3]]), {})
+    with pytest.raises(LeukoError, match="all 3 images equal their originals in one of two arms"):
+        psnr_difference(scores(np.full(3, 30.0)), scores(np.full(3, np.nan)), {})

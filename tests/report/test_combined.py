@@ -104,12 +104,15 @@ def test_a_result_may_have_claimed_something_of_fewer_seeds(seeds: list[int], de
     assert piece.declares("real_esrnet", "bicubic", origin.claims) is declared
 
 
-def test_networks_of_other_seeds_are_paired_in_their_order() -> None:
+def test_networks_are_paired_by_seed_and_those_of_other_seeds_in_their_order() -> None:
     arms = combined_arms(read_pieces([FIRST, SECOND])[0])
     one = arms["real_esrgan"].predictions  # networks 0 and 1
     other = replace(one, table=one.table.assign(sr_seed=one.table["sr_seed"] + 2))
     paired = pair(*in_order(one, other))
-    assert paired.left_out == 0 and {run.sr_seed for run in paired.runs} == {1, 2}
+    assert paired.left_out == 0 and {run.sr_seed for run in paired.runs} == {0, 1}
+    half = replace(one, table=one.table.assign(sr_seed=one.table["sr_seed"] + 1))  # networks 1 and 2
+    renamed = in_order(one, half)[1].table["sr_seed"]
+    assert [*renamed] == [{1: 1, 2: 0}[seed] for seed in half.table["sr_seed"]]  # a seed of both stays a pair
     three = replace(
         arms["real_esrgan"], label="B", predictions=replace(one, table=one.table[one.table["sr_seed"] == 1])
     )

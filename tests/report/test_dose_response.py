@@ -38,7 +38,9 @@ def result(folder: Path, scale: int, hits: dict[str, float], noise: float = 25.0
         "prepare": {"root": "datasets/pbc"},
         "image": {"height": 256, "width": 256, "scale": scale},
         "degrade": {"method": "capstone", "noise_sigma": noise},
-        "classify": {name: {"classifier": {"backbone": "lite0"}} for name in hits},
+        "classify": {name: {"train": [name], "test": name, "classifier": {"backbone": "lite0"}} for name in hits},
+        "upscale": {"sr": {"by": "training", "training": "srgan", "scale": scale}},
+        "train_sr": {"srgan": {"stages": [{"iterations": 100}]}},
     } | changes  # fmt: skip
     (path / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     return path
@@ -108,8 +110,18 @@ def test_where_no_gain_is_shown_the_page_says_so_at_each_noise_level(tmp_path: P
 
 def test_an_experiment_with_another_classifier_than_the_baseline_is_left_out_and_named(tmp_path: Path) -> None:
     hits = {"bicubic": 0.9, "sr": 0.9, "ground_truth": 0.95, "sr_probe": 0.5}
-    recipes = {name: {"classifier": "probe" if name == "sr_probe" else "lite0"} for name in hits}
-    results = [result(tmp_path, scale, hits, classify=recipes) for scale in (2, 4)]
+    results = [
+        result(
+            tmp_path,
+            scale,
+            hits,
+            classify={
+                name: {"train": [name], "test": name, "classifier": "probe" if name == "sr_probe" else "lite0"}
+                for name in hits
+            },
+        )
+        for scale in (2, 4)
+    ]
     _, sentences = write_dose_response(tmp_path, results)
     assert sentences[-1] == "Left out, as their classifier is not that of bicubic: sr_probe."
     assert "sr_probe" not in set(read_own_table(tmp_path / "dose_response.csv")["experiment"])
@@ -138,6 +150,10 @@ def test_a_network_may_pay_at_one_resolution_and_harm_at_another(tmp_path: Path)
         ({"scale": 4, "prepare": {"root": "data"}}, "differ in prepare, not in the dose alone"),
         ({"scale": 4, "budget": {"name": "smoke"}}, r"differ in budget\.name, not in the dose alone"),
         ({"scale": 4, "study": {"title": "T", "protocol": "official"}}, r"has no study\.primary"),
+        (
+            {"scale": 4, "train_sr": {"srgan": {"stages": [{"iterations": 7}]}}},
+            r"differ in train_sr\.srgan\.stages\.0\.iterations, not in the dose alone",
+        ),
         ({"scale": 4, "degrade": {"method": "bicubic"}}, "whose noise has no single level"),
         ({"scale": 4, "classify": {"bicubic": {"classifier": {"backbone": "lite0"}}}}, "has no experiment ground"),
         (
@@ -147,7 +163,7 @@ def test_a_network_may_pay_at_one_resolution_and_harm_at_another(tmp_path: Path)
     ],
 )  # fmt: skip
 def test_results_that_do_not_belong_together_are_refused(tmp_path: Path, second: Any, message: str) -> None:
-    hits = {"bicubic": 0.9, "ground_truth": 0.95}
+    hits = {"bicubic": 0.9, "sr": 0.9, "ground_truth": 0.95}
     first = result(tmp_path / "one", 2, hits)
     with pytest.raises(LeukoError, match=message):
         write_dose_response(tmp_path, [first, result(tmp_path / "two", hits=hits, **second)])

@@ -139,6 +139,31 @@ def test_a_search_averages_over_seeds_on_validation_data(
     assert (place / "search.png").is_file()
 
 
+@pytest.mark.parametrize(
+    ("named", "varied"),
+    [([], {"split", "degrade", "sr_init", "init", "order", "augment"}), (["sweep.streams=[init]"], {"init"})],
+)
+def test_the_seeds_of_a_search_differ_in_the_streams_that_it_names(
+    place: Path,
+    compose_params: Compose,
+    quiet: Console,
+    monkeypatch: pytest.MonkeyPatch,
+    named: list[str],
+    varied: set[str],
+) -> None:
+    seen: list[StreamRoots] = []
+
+    def tune(self: ClassifierSubject, drawn: object, roots: StreamRoots) -> dict[str, float]:
+        seen.append(roots)
+        return {"accuracy": 0.5, "macro_f1": 0.5}
+
+    monkeypatch.setattr(ClassifierSubject, "tune", tune)
+    params = compose_params(*TINY, "sweep.design=search", "sweep.trials=1", "sweep.runs=2", *named)
+    sweep.run(Context(params, Layout("demo"), quiet))
+    one, other = (dict(each.roots) for each in seen)
+    assert {stream for stream in one if one[stream] != other[stream]} == varied
+
+
 def test_test_images_are_not_looked_at_by_a_search(study: Study, inside: Study, compose_params: Compose) -> None:
     params = compose_params(*TINY, "sweep.design=search")
     rows = read_manifest(inside.layout.manifest)

@@ -86,6 +86,10 @@ def plan(
         if found.networks is not None:
             raise LeukoError("the pilot says how far SR networks lie apart: leave out --sd-sr")
         found = with_networks(found, sd_sr**2)
+        if max(networks, default=1) < 2:
+            raise LeukoError(
+                "--sd-sr says how far SR networks lie apart, which counts from two of them on: give --sr-seeds, e.g. 3"
+            )
     tried = tried or [found.seen, 2 * found.seen, 4 * found.seen]
     networks = networks or [seen_networks]
     sizes = [Size(r, s, k) for k in networks for s in tried for r in _numbers(runs, "--runs")]

@@ -22,11 +22,19 @@ def psnr_difference(first: pd.DataFrame, second: pd.DataFrame, sources: Mapping[
     source is its own. Networks of one SR seed, which share the order of training, are pairs where both arms have the
     same seeds, else samples of their own. The variance is that of `two_way`, over networks x sources, without its
     remedy for scores near 100 %. Of an arm with one network the interval is about this network. No interval with a
-    single source. Raises LeukoError where the arms have other images, and where a PSNR is undefined.
+    single source. Images that equal their original in either arm have no PSNR there and are left out of both. Raises
+    LeukoError where the arms have other images, and where no image is left.
     """
     ours, theirs = _by_network(first), _by_network(second)
     if list(ours.columns) != list(theirs.columns):
         raise LeukoError("the two arms show other images: compare both again with `dvc repro --force quality`")
+    left = ours.notna().all() & theirs.notna().all()
+    if not left.any():
+        raise LeukoError(
+            f"all {len(left)} images equal their originals in one of two arms, so these have no PSNR to compare: "
+            "compare other arms (study.comparisons)"
+        )
+    ours, theirs = ours.loc[:, left], theirs.loc[:, left]
     owners = [sources.get(image) or image for image in ours.columns]
     if len(theirs) == 1:
         sides = [_side(ours - theirs.iloc[0], owners)]
@@ -47,14 +55,7 @@ def psnr_difference(first: pd.DataFrame, second: pd.DataFrame, sources: Mapping[
 def _by_network(per_image: pd.DataFrame) -> pd.DataFrame:
     """PSNR, a row per network and a column per image."""
     table = per_image if "sr_seed" in per_image else per_image.assign(sr_seed=-1)
-    wide = table.pivot(index="sr_seed", columns="image", values="psnr")
-    lacking = wide.columns[wide.isna().any()]
-    if len(lacking):
-        raise LeukoError(
-            f"{len(lacking)} of {wide.shape[1]} images have no PSNR, e.g. {lacking[0]}, as they equal their originals: "
-            "compare another arm (study.comparisons), or leave these images out of the set"
-        )
-    return wide
+    return table.pivot(index="sr_seed", columns="image", values="psnr")
 
 
 def _side(scores: pd.DataFrame, owners: list[str]) -> Side:

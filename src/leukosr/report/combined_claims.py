@@ -29,7 +29,7 @@ OTHERWISE = "Made otherwise than the study sets: {}."
 UNTRAINED = "A network gave back what went in, which is no evidence against its method: {}."
 UNCLAIMED = "No claim of the study is about: {}."
 UNPAIRED = "Left out of a comparison, as the other method has no network to pair it with: {}."
-IN_ORDER = "Networks of two methods whose seeds differ are paired in the order of their seeds: {}."
+IN_ORDER = "Networks of two methods are paired by their seeds, and those whose seeds differ in the order of these: {}."
 
 
 def combined_study(study: str, pieces: Sequence[Piece], overrides: Sequence[str], conf: Path) -> Params:
@@ -65,16 +65,17 @@ def judged_claims(claims: Claims, pieces: Sequence[Piece], said: Mapping[str, Pr
 
 
 def in_order(one: Predictions, other: Predictions) -> tuple[Predictions, Predictions]:
-    """Two arms whose SR networks can be paired: as many networks of other seeds are numbered from 1 on in both."""
+    """Two arms whose SR networks can be paired.
+
+    Networks of a seed that both have are pairs, as they share the order of training. Where both have as many others,
+    those of the second arm take the seeds of those of the first, in order.
+    """
     seeds = [set(each.table.get("sr_seed", ())) for each in (one, other)]
     if not all(seeds) or seeds[0] == seeds[1] or len(seeds[0]) != len(seeds[1]):
         return one, other
-    places = [{seed: place for place, seed in enumerate(sorted(own), 1)} for own in seeds]
-    first, second = (
-        replace(each, table=each.table.assign(sr_seed=each.table["sr_seed"].map(own).astype(object)))
-        for each, own in zip((one, other), places, strict=True)
-    )
-    return first, second
+    taken = dict(zip(sorted(seeds[1] - seeds[0]), sorted(seeds[0] - seeds[1]), strict=True))
+    renamed = other.table["sr_seed"].map(lambda seed: taken.get(seed, seed)).astype(object)
+    return one, replace(other, table=other.table.assign(sr_seed=renamed))
 
 
 def combined_notes(params: Params, claims: Claims, arms: Mapping[str, CombinedArm]) -> list[str]:
@@ -98,7 +99,7 @@ def combined_notes(params: Params, claims: Claims, arms: Mapping[str, CombinedAr
     renumbered = [
         f"{arms[one].label} {arms[one].networks} and {arms[other].label} {arms[other].networks}"
         for one, other in ((each.first, each.second) for each in claims.family)
-        if in_order(said[one], said[other])[0] is not said[one]
+        if in_order(said[one], said[other])[1] is not said[other]
     ]
     if renumbered:
         notes.append(IN_ORDER.format("; ".join(renumbered)))

@@ -21,6 +21,7 @@ from leukosr.report.comparisons import HEADS, NAMES, row
 from leukosr.report.content import Figure
 from leukosr.report.dose_figure import dose_figure
 from leukosr.report.pictures import data_uri
+from leukosr.report.pieces import difference, how_made, without
 from leukosr.report.style import budget_words, size_text
 from leukosr.report.template import template
 from leukosr.yaml_file import read_yaml
@@ -169,10 +170,25 @@ def _refuse_unlike(
                 "images alone: name two experiments with one classifier"
             )
     for path, each in others:
-        if differing := [key for key in kept if kept[key] != each[key]]:
+        differing = [key for key in kept if kept[key] != each[key]]
+        differing += _made_otherwise(params[first], params[path], baseline)
+        if differing:
             raise LeukoError(
                 f"{path} and {first} differ in {differing[0]}, not in the dose alone: make one of them again"
             )
+
+
+def _made_otherwise(one: Mapping[str, Any], other: Mapping[str, Any], baseline: str) -> Iterator[str]:
+    """The settings, but for the scale, in which the images of an experiment that both have were made otherwise."""
+    names = {baseline, *_alike(one, baseline)} & {baseline, *_alike(other, baseline)}
+    for name in (each for each in one["classify"] if each in names):
+        if key := difference(*(_made(each, name) for each in (one, other))):
+            yield key
+
+
+def _made(params: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    made = how_made(params, name)
+    return {**made, "upscale": {arm: without(own, {"scale"}) for arm, own in made["upscale"].items()}}
 
 
 def _beside_the_dose(params: Mapping[str, Any], baseline: str) -> Iterator[tuple[str, Any]]:

@@ -13,6 +13,8 @@ from leukosr.evaluate.estimate import Estimate
 from leukosr.quoting import counted, decimal
 from leukosr.terminal import print_table
 
+NOTHING = 1e-12  # a variance below it is rounding
+
 
 def as_json(found: Plan, components: Components) -> str:
     """An object with the fields of `Plan`, the grid flat, and the components; undefined is null.
@@ -28,6 +30,8 @@ def as_json(found: Plan, components: Components) -> str:
 def print_plan(found: Plan, components: Components, console: Console) -> None:
     """Print what the pilot showed, the power of each word at each size, and what more runs alone can do."""
     console.print(components_sentence(components))
+    if caution := zero_sentence(components):
+        console.print(caution)
     words = list(found.grid[0].power)
     rows = []
     for each in found.grid:
@@ -59,6 +63,19 @@ def components_sentence(found: Components) -> str:
     return (
         f"Another run moves the difference by {_points(runs)} (sd).{networks} {found.seen} sources leave a "
         f"standard error of {_points((found.sources / found.seen) ** 0.5)}, however many runs there are."
+    )
+
+
+def zero_sentence(found: Components) -> str | None:
+    """That a pilot saw no variance of runs or of sources, where its estimate of one is 0; None where neither is."""
+    parts = {"runs": found.runs + (found.seeds or 0.0), "sources": found.sources}
+    none = [name for name, variance in parts.items() if variance < NOTHING]
+    if found.pilot is None or not none:
+        return None
+    return (
+        f"The pilot's estimate of how far {' and '.join(none)} lie apart is 0: they vary no more than chance in single "
+        "images would let them, and a pilot of this size cannot tell that from more. Powers may be too hopeful: go by "
+        "the lower figures in brackets."
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from leukosr.evaluate.quality_difference import psnr_difference
 from leukosr.images.masks import read_hr_mask, read_mask
 from leukosr.images.reading import read_hr, read_rgb
 from leukosr.layout import MAPS, image_file
-from leukosr.quoting import decimal
+from leukosr.quoting import counted, decimal
 from leukosr.report.block import Block, TableOfBlock
 from leukosr.report.grids import image_rows
 from leukosr.report.results import ArmResults, StudyResults
@@ -65,10 +65,22 @@ def _differences(params: Params, results: StudyResults, found: pd.DataFrame) -> 
         f"Mean difference of PSNR on the same images, with 95 % intervals over {unit} and over SR networks (Student's "
         "t, both crossed). The intervals are not corrected for their number."
     ]
+    words += _equal_originals(params, results)
     if params.study.sr_seeds is None:
         words.append("Every method was trained once: the intervals are about these networks, not about the methods.")
     head = ("arms", "networks", "networks of the second", "difference, dB (95 % interval)")
     return Block("Differences of PSNR", words, [TableOfBlock("Differences of PSNR", head, difference_rows(found))])
+
+
+def _equal_originals(params: Params, results: StudyResults) -> Iterator[str]:
+    """Of each pair of arms, how many images it leaves out, as one of the two equals their original."""
+    for names in compared_arms(params):
+        arms = [results.arms[name] for name in names]
+        tables = [each.every_network for each in arms]
+        equal = set().union(*(table.loc[table["psnr"].isna(), "image"] for table in tables))
+        if equal:
+            label = " – ".join(each.look.label for each in arms)
+            yield f"{label} leaves out {counted(len(equal), 'image')}: one of the two arms equals the original there."
 
 
 def difference_rows(found: pd.DataFrame) -> list[list[str]]:

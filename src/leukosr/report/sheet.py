@@ -212,8 +212,8 @@ def _of_classifiers(params: Params, first: StudyResults) -> _Measured:
     )
     return _Measured(
         metrics=f"Primary: {params.study.primary}; accuracy, macro F1, PSNR, SSIM, ECE and Brier score beside it.",
-        tests=f"Student's t over runs ({len(params.study.seeds)} seeds) and sources, whose coverage `leukosr calibrate` "
-        "simulates; Holm over the family.",
+        tests=f"Student's t over runs ({len(params.study.seeds)} seeds) and sources, whose coverage "
+        "`leukosr calibrate` simulates; Holm over the family.",
         robustness="On the page: assay sensitivity, label conflicts.",
         performance=f"{scores}; intervals on the page." if scores else None,
         failures="On the page: cells helped and harmed by class pair, confusion, risk-coverage." if scores else None,

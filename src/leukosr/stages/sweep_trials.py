@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -11,12 +11,13 @@ import torch
 
 from leukosr import tracking
 from leukosr.config import Params
+from leukosr.config.sweep import SweptStream
 from leukosr.data.manifest import read_manifest
 from leukosr.data.separation import refuse_trained_tests
 from leukosr.data.splits import check_claims
 from leukosr.data.sr_folds import seen_from
 from leukosr.engine.progress import progress
-from leukosr.engine.seeding import StreamRoots
+from leukosr.engine.seeding import STREAMS, StreamRoots
 from leukosr.layout import Layout
 from leukosr.quoting import counted, decimal
 from leukosr.stages.sweep_plan import Plan, arm_folders, swept_training, values
@@ -96,7 +97,7 @@ def _searched(params: Params, subject: Subject, attempt: Attempt, tracked: track
     tracked.parameters(drawn)
     found: list[Mapping[str, float]] = []
     for seed in range(1, params.sweep.runs + 1):
-        found.append(subject.tune(drawn, StreamRoots(seed, dict.fromkeys(params.swept_streams, seed))))
+        found.append(subject.tune(drawn, _roots(params.sweep.streams, seed)))
         mean = float(np.mean([each[params.sweep.objective] for each in found]))
         tracked.metrics({f"mean_{params.sweep.objective}": mean}, step=seed)
         if seed < params.sweep.runs and attempt.hopeless(mean, seed):
@@ -105,6 +106,14 @@ def _searched(params: Params, subject: Subject, attempt: Attempt, tracked: track
     scores = [each[params.sweep.objective] for each in found]
     sd = float(np.std(scores, ddof=1)) if len(scores) > 1 else 0.0
     return {**means, f"{params.sweep.objective}_sd": sd}
+
+
+def _roots(named: Sequence[SweptStream] | None, seed: int) -> StreamRoots:
+    """The seed in every stream; where the sweep names streams, 0 in the others, as in its designs.
+
+    All of them, not those alone that the recipe draws from: a search may add augmentation and its own validation part.
+    """
+    return StreamRoots(seed, {stream: 0 if named and stream not in named else seed for stream in STREAMS})
 
 
 def _subject(params: Params, layout: Layout) -> Subject:
