@@ -68,12 +68,16 @@ def test_a_generator_enlarges_rgb_of_any_size_whatever_its_own_channels(architec
     assert np.abs(np.rint(found[0].transpose(1, 2, 0) * 255) - wanted).max() <= 1
 
 
-def test_what_differs_from_torch_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("apart", [[1.0, 0.0], [0.0, 1.0], [float("nan"), 0.0], [0.0, float("nan")]])
+def test_what_differs_from_torch_is_not_written(
+    apart: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     registered = GENERATORS["srgan"]
     save_generator(
         tmp_path / "w.safetensors", registered(scale=2, **registered.tiny), "srgan", 2, dict(registered.tiny)
     )
-    monkeypatch.setattr("leukosr.classify.onnx_export.NEAR", -1.0)
+    found = iter(apart)  # of both shapes that are compared
+    monkeypatch.setattr("leukosr.classify.onnx_export._difference", lambda *_: next(found))
     with pytest.raises(LeukoError, match="onnxruntime differs from torch"):
         export_onnx(tmp_path / "w.safetensors", tmp_path / "w.onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["w.safetensors"]

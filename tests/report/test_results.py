@@ -3,12 +3,13 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from leukosr.config import ArmLook, Params
 from leukosr.errors import LeukoError
 from leukosr.layout import Layout
-from leukosr.report.curves import classifier_curves
+from leukosr.report.curves import _while_all_train, classifier_curves
 from leukosr.report.results import load_results
 from leukosr.report.sections import experiment_rows
 from leukosr.report.style import Look, arm_looks, experiment_looks
@@ -101,6 +102,12 @@ def test_validation_is_drawn_where_there_is_any(params: Params, outputs: Path, t
         classifier_curves(tmp_path / f"{name}.png", raw.look, history, "smoke budget")
     plain, seen = ((tmp_path / f"{name}.png").read_bytes() for name in ("plain", "watched"))
     assert plain != seen
+
+
+def test_the_mean_of_trainings_ends_where_the_first_of_them_stops() -> None:
+    """One of two that stopped early: the mean of the other alone would jump."""
+    history = pd.DataFrame({"epoch": [1, 2, 1, 2, 3], "seed": [1, 1, 2, 2, 2], "loss": [4.0, 2.0, 2.0, 0.0, 9.0]})
+    assert _while_all_train(history, "loss").to_dict() == {1: 3.0, 2: 1.0}
 
 
 def test_an_experiment_has_its_title_and_colour_unless_its_name_is_that_of_an_arm(params: Params) -> None:

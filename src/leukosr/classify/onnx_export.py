@@ -61,7 +61,8 @@ def export_onnx(weights: Path, out: Path) -> float:
     network, output, facts = _network(weights)
     with new_file(out) as temporary:
         _write(network.eval(), temporary, output, facts)
-        apart = max(_difference(network, temporary, shape) for shape in (TRACED, OTHER))
+        # NumPy's maximum: that of Python drops a NaN that does not come first
+        apart = float(np.max([_difference(network, temporary, shape) for shape in (TRACED, OTHER)]))
         if not apart <= NEAR:
             raise LeukoError(
                 f"{weights}: onnxruntime differs from torch by {apart:.2g}, so nothing is written: use torch"

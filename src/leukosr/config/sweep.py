@@ -18,7 +18,7 @@ RateRange = tuple[LearningRate, LearningRate]
 
 
 class SearchSpace(Section):
-    """What a search draws from; [0, 0] leaves a setting as it is."""
+    """What a search draws from; a weight decay of [0, 0] and an augmentation of 0 leave these as they are."""
 
     learning_rate: RateRange = Field(description="range of the learning rate, drawn on a logarithmic scale")
     weight_decay: tuple[NonNegative, NonNegative] = Field(

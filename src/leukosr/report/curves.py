@@ -51,7 +51,8 @@ def sr_curves(path: Path, look: Look, history: pd.DataFrame, note: str) -> None:
 def classifier_curves(path: Path, look: Look, history: pd.DataFrame, note: str) -> None:
     """Training loss and accuracy of one experiment by epoch: a thin line per training, a thick one for their mean.
 
-    A dashed line is the mean on validation images, where there are any. `history` has the columns of
+    A dashed line is the mean on validation images, where there are any. Both means end where the first training stops,
+    as later ones would be of fewer runs. `history` has the columns of
     classify/<experiment>/<protocol>/history.csv; accuracy is a fraction, shown in percent.
     """
     with new_figure(path, 5.6, 2.7, note) as figure:
@@ -63,10 +64,10 @@ def classifier_curves(path: Path, look: Look, history: pd.DataFrame, note: str) 
             for _, run in history.groupby([name for name in ("seed", "sr_seed", "fold", "member") if name in history]):
                 # a marker, as one epoch makes no line
                 panel.plot(run["epoch"], factor * run[column], color=look.colour, linewidth=0.9, marker=".", alpha=0.6)
-            mean = factor * history.groupby("epoch")[column].mean()
+            mean = factor * _while_all_train(history, column)
             panel.plot(mean.index, mean, color="black", linewidth=1.8, marker=".", label=f"training, mean of {runs}")
             if f"val_{column}" in history:
-                seen = factor * history.groupby("epoch")[f"val_{column}"].mean()
+                seen = factor * _while_all_train(history, f"val_{column}")
                 style = {"linestyle": "--", "marker": "o", "markersize": 3.5, "markerfacecolor": "white"}
                 panel.plot(seen.index, seen, color="black", linewidth=1.4, label="validation, mean", **style)
             panel.set_xlabel("epoch")
@@ -76,6 +77,12 @@ def classifier_curves(path: Path, look: Look, history: pd.DataFrame, note: str) 
             panel.grid(True)
         panels[0].set_title(f"{look.label}: {counted(runs, 'run')}")
         panels[0].legend(loc="upper right")
+
+
+def _while_all_train(history: pd.DataFrame, column: str) -> pd.Series:
+    """The mean of each epoch that every training reached."""
+    epochs = history.groupby("epoch")[column]
+    return epochs.mean()[epochs.size() == epochs.size().max()]
 
 
 def _running(history: pd.DataFrame) -> pd.Series:

@@ -16,7 +16,7 @@ MOST = 0.5  # of the sources with several images: where more have two labels, a 
 def conflicting_sources(labels: Iterable[tuple[str, str]]) -> frozenset[str]:
     """The known sources that occur with more than one label; (source, label) of each image.
 
-    None where most sources with several images do: these are patients or slides, whose cells differ.
+    Empty where most sources with several images do: these are patients or slides, whose cells differ.
     """
     seen = defaultdict(list)
     for source, label in labels:
