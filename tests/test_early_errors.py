@@ -22,7 +22,7 @@ COMMANDS = {
     "predict b3mono.png --model classify": "b3mono.png does not exist: name an image or a folder of images",
     "predict cell1.png --model classify": r"cell1.png does not exist: name an image .*; did you mean cell.png\?",
     "predict cells --model outputs/case1/classify/raw": "outputs/case1/classify/raw does not exist: run `dvc exp run "
-    "-S study=case1`, or `dvc repro` where params.yaml holds that study",
+    r"-S study=case1` with its budget \(-S budget=NAME\), or `dvc repro` where params.yaml holds that study",
     "predict cells --model README.md": "README.md is not a weight file that can be used here: name one that ends in "
     ".safetensors",
     "predict cells --model w.pth --sr README.md": r"README.md is not a weight file .*\.pth or \.pt",
@@ -32,9 +32,9 @@ COMMANDS = {
     "compare a.csv b.csv": "a.csv does not exist: name the predictions.csv of an arm",
     "compare outputs/mine/a.csv b.csv": "outputs/mine/a.csv does not exist: name the predictions.csv of an arm",
     "compare outputs/case1/classify/raw/paper/predictions.csv b.csv": r"outputs/case1/.*\.csv does not exist: run `dvc "
-    r"exp run -S study=case1`, .* \(results/ holds tables of published studies\)",
+    r"exp run -S study=case1` with .* \(results/ holds tables of published studies\)",
     "compare outputs/case2/clasify/raw/paper/predictions.csv b.csv": r"outputs/case2/.*\.csv does not exist: run `dvc "
-    r"exp run -S study=case2`, .*; did you mean classify\?",
+    r"exp run -S study=case2` with .*; did you mean classify\?",
     f"compare outputs/{'x' * 300}/p.csv b.csv": "outputs/x+/p.csv does not exist: name the predictions.csv of an arm",
     f"enhance cells out --weights {'x' * 300}": "x+ does not exist: name a weight file",
     f"predict cells --model {'x' * 300}": "x+ does not exist: name a weight file, .*",

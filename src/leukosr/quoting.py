@@ -49,9 +49,11 @@ def decimal(value: float, digits: int, sign: str = "") -> str:
 def meant(name: str, known: Iterable[str], before: str = "") -> str:
     """`; did you mean NAME?`, to end a message with: the known names most like this one, `before` set before each.
 
-    Empty where none is like it.
+    Empty where none is like it. Capitals make no difference.
     """
-    close = " or ".join(before + short(each) for each in difflib.get_close_matches(name, sorted(known), n=2))
+    spelt = {each.casefold(): each for each in sorted(known)}
+    found = difflib.get_close_matches(name.casefold(), spelt, n=2)
+    close = " or ".join(before + short(spelt[each]) for each in found)
     return close and f"; did you mean {close}?"
 
 
@@ -88,7 +90,8 @@ def _how_made(path: Path) -> str:
     if study == "demo":
         return "run `make repro`, or `make demo` where params.yaml holds another study"
     published = " (results/ holds tables of published studies)" if full.suffix == ".csv" else ""
-    return f"run `dvc exp run -S study={study}`, or `dvc repro` where params.yaml holds that study{published}"
+    command = f"run `dvc exp run -S study={study}` with its budget (-S budget=NAME)"
+    return f"{command}, or `dvc repro` where params.yaml holds that study{published}"
 
 
 def require_folder(path: Path, remedy: str) -> Path:

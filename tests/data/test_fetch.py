@@ -535,6 +535,21 @@ def test_a_set_of_that_name_is_not_overwritten(project: Path) -> None:
     assert contents(old) == before
 
 
+@pytest.mark.parametrize("name", ["Cells", "my-cells"])
+def test_a_set_of_nearly_that_name_is_refused_as_both_would_have_one_study(project: Path, name: str) -> None:
+    images(project / "datasets" / {"Cells": "cells", "my-cells": "my_cells"}[name], "a/1.png")
+    with pytest.raises(LeukoError, match="is a set of nearly this name, and both would have the study"):
+        add(name, images(project.parent / "set", "a/1.png", "b/2.png"), leave_out=False)
+    assert len(list((project / "datasets").iterdir())) == 1
+
+
+def test_folders_without_images_are_named(project: Path) -> None:
+    for name in "ab":
+        (project.parent / "set" / name).mkdir(parents=True)
+    with pytest.raises(LeukoError, match="the folders in .* hold no images: a, b; put those of each class"):
+        add("cells", project.parent / "set", leave_out=False)
+
+
 def test_a_pointer_without_its_images_is_not_replaced(project: Path) -> None:
     pointer = project / "datasets" / "cells.dvc"
     pointer.parent.mkdir()

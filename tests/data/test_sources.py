@@ -120,7 +120,9 @@ def test_a_pattern_finds_the_patient_in_the_name_of_a_file(tmp_path: Path) -> No
     patient = r"^[^-]+-(\d+-\w+)-"
     assert set(read_sources(tmp_path, breakhis, pattern=patient).by_image.values()) == {"14-22549AB"}
     (tmp_path / "sources.csv").write_text("path,source\n40/SOB_B_A-14-22549AB-40-001.png,known\n")
-    assert set(read_sources(tmp_path, breakhis, pattern=patient).by_image.values()) == {"known"}
+    found = read_sources(tmp_path, breakhis, pattern=patient)
+    assert set(found.by_image.values()) == {"known"}
+    assert found.notes[0] == f"prepare.source_pattern is not used, as {tmp_path / 'sources.csv'} names the sources"
     (tmp_path / "sources.csv").unlink()
     with pytest.raises(
         LeukoError, match=r"source_pattern '.*' finds no source in the names of 1 of 2 images, e\.g\. x\.png"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import reprlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from leukosr.quoting import absent
 from leukosr.yaml_file import read_yaml
 
 COMPOSE = "compose it with `dvc exp run -S study=NAME`, or bring the committed one back with `git checkout`"
+UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")  # what pydantic calls a key that no setting has
 TRUTH_VALUES = "YAML reads yes, no, on, off, true and false as truth values"
 
 
@@ -68,12 +70,24 @@ def parse_params(raw: Any, origin: str) -> Params:
         params = Params.model_validate(raw)
     except ValidationError as error:
         told = [explain(problem, raw) for problem in _without_copies(error.errors())]
+        misspelt = any(problem["type"] in ("missing", *UNKNOWN) for problem in error.errors())
+        told += _composed_from(origin, raw) if misspelt else ()
         raise LeukoError(f"{origin}: " + "; ".join(told)) from None
     if truths := dict(_truths_for_numbers(raw, params)):
         copies = {key for key in truths if f"classifier.{key.partition('.classifier.')[2]}" in truths}
         told = [f"{key} = {truths[key]}: input should be a number" for key in truths if key not in copies]
         raise LeukoError(f"{origin}: {'; '.join(told)}; {TRUTH_VALUES}")
     return params
+
+
+def _composed_from(origin: str, raw: Any) -> Iterator[str]:
+    """Where to put right what params.yaml says: DVC composes it anew, so nothing that is changed in it lasts."""
+    study = raw.get("study")
+    name = study.get("name") if isinstance(study, dict) else None
+    if Path(origin).name == "params.yaml" and isinstance(name, str):
+        file = Path("conf/study", f"{name}.yaml")
+        if os.path.isfile(Path(origin).parent / file):  # False, too, for a name that is too long
+            yield f"it was composed from conf/ ({file}) and -S settings, so put it right there"
 
 
 def _truths_for_numbers(raw: Any, read: Any, at: str = "") -> Iterator[tuple[str, bool]]:
@@ -112,7 +126,7 @@ def explain(problem: Any, raw: Any) -> str:
         message = "only null"
     if problem["type"] == "string_pattern_mismatch":
         message = f"only {PATTERN_WORDS[problem['ctx']['pattern']]}"
-    if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+    if problem["type"] in UNKNOWN:
         return f"unknown key '{key}': remove it or correct its spelling"
     if problem["type"] == "missing":
         return f"key '{key}' is missing: add it"

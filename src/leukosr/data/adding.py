@@ -27,7 +27,7 @@ from leukosr.data.catalogue import (
 )
 from leukosr.data.contradictions import other_than_folders
 from leukosr.data.mask_files import FoundMasks, beside_images, find_masks
-from leukosr.data.parts import refuse_folder_around, with_validation
+from leukosr.data.parts import refuse_folder_around, subfolders, with_validation
 from leukosr.data.sources import NAME as SOURCES
 from leukosr.data.sources import read_sources
 from leukosr.data.split_table import NAME as SPLIT
@@ -180,6 +180,17 @@ def _refuse_known(target: Path) -> None:
         )
     if target.exists() or target.is_symlink():
         raise LeukoError(_EXISTS.format(target))
+    there = {each.name.removesuffix(".dvc") for each in target.parent.glob("*")}
+    if alike := sorted(name for name in there if name != target.name and _folded(name) == _folded(target.name)):
+        raise LeukoError(
+            f"{target.parent / alike[0]} is a set of nearly this name, and both would have the study "
+            f"{_folded(target.name)}: choose another name"
+        )
+
+
+def _folded(name: str) -> str:
+    """The name as studies spell it, which some systems' disks cannot tell from the name itself."""
+    return name.lower().replace("-", "_")
 
 
 def _refuse_drawn(target: Path) -> None:
@@ -229,6 +240,8 @@ def _walk(path: Path, classes: bool) -> list[SetFile]:
         return [SetFile(file.path.relative_to(path).as_posix(), "", "all", file.reason) for file in files]
     refuse_folder_around(path, "for studies of super-resolution alone add --no-classes")
     files = [file for file in files if file.path.parent != path]
+    if not files and (empty := subfolders(path)):
+        raise LeukoError(f"the folders in {path} hold no images: {listed(empty)}; put those of each class into its own")
     if not files:
         raise LeukoError(
             f"{path} holds no class folders: put the images of each class into a folder of its own, or, for studies of "

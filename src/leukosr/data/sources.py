@@ -54,6 +54,8 @@ def read_sources(
             f"none of the {len(known)} paths in {path} is an image of the set, e.g. {short(unmatched[0])}{example}"
         )
     notes = []
+    if pattern is not None:
+        notes.append(f"prepare.source_pattern is not used, as {path} names the sources")
     if unmatched:
         notes.append(
             f"{len(unmatched)} of {len(known)} rows of {path} name no image of the set, e.g. {short(unmatched[0])}"
