@@ -48,6 +48,7 @@ VARIANTS = {  # files of arms by another training, and the arms they give
 # of an arm by one network per class no image is compared, which its study must say; the other gives the arm unsharp
 APART = {*VARIANTS, "srgan_keras_classes", "unsharp_enlarged"}
 MISSING = object()
+COMPOSED = "it was composed from conf/ (conf/study/demo.yaml) and -S settings, so put it right there"
 
 
 @pytest.fixture(scope="session")
@@ -429,10 +430,8 @@ def test_an_experiment_under_an_unknown_protocol_is_refused_by_its_key(demo: Any
     ],
 )
 def test_an_unknown_key_is_named_as_it_stands_in_the_file(with_a_filter: Any, key: str) -> None:
-    assert (
-        refusal(changed(with_a_filter, key, 1))
-        == f"params.yaml: unknown key '{key}': remove it or correct its spelling"
-    )
+    message = refusal(changed(with_a_filter, key, 1))
+    assert message == f"params.yaml: unknown key '{key}': remove it or correct its spelling; {COMPOSED}"
 
 
 @pytest.mark.parametrize(
@@ -449,7 +448,8 @@ def test_an_unknown_key_is_named_as_it_stands_in_the_file(with_a_filter: Any, ke
     ],
 )
 def test_a_missing_key_is_named_as_it_should_stand_in_the_file(with_a_filter: Any, key: str) -> None:
-    assert refusal(changed(with_a_filter, key, MISSING)) == f"params.yaml: key '{key}' is missing: add it"
+    message = refusal(changed(with_a_filter, key, MISSING))
+    assert message == f"params.yaml: key '{key}' is missing: add it; {COMPOSED}"
 
 
 def test_several_mistakes_are_told_at_once(demo: Any) -> None:

@@ -546,7 +546,7 @@ def test_a_set_of_nearly_that_name_is_refused_as_both_would_have_one_study(proje
 def test_folders_without_images_are_named(project: Path) -> None:
     for name in "ab":
         (project.parent / "set" / name).mkdir(parents=True)
-    with pytest.raises(LeukoError, match="the folders in .* hold no images: a, b; put those of each class"):
+    with pytest.raises(LeukoError, match=r"the folders in .* hold no images: a, b; put those of each class"):
         add("cells", project.parent / "set", leave_out=False)
 
 

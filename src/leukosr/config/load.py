@@ -70,7 +70,7 @@ def parse_params(raw: Any, origin: str) -> Params:
         params = Params.model_validate(raw)
     except ValidationError as error:
         told = [explain(problem, raw) for problem in _without_copies(error.errors())]
-        misspelt = any(problem["type"] in ("missing", *UNKNOWN) for problem in error.errors())
+        misspelt = any(problem["type"] in ("missing", "union_tag_not_found", *UNKNOWN) for problem in error.errors())
         told += _composed_from(origin, raw) if misspelt else ()
         raise LeukoError(f"{origin}: " + "; ".join(told)) from None
     if truths := dict(_truths_for_numbers(raw, params)):
