@@ -440,6 +440,17 @@ def test_plan_takes_the_sd_of_networks_beside_a_pilot_of_one_and_no_other(
     assert "from two of them on: give --sr-seeds" in error_line(leukosr_cli("plan", *pilot, "--sd-sr", "0.01"))
 
 
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [("plan a.csv b.csv --margin 0.02 --margin 0.05", "--margin"), ("predict cells --model raw --model sr", "--model")],
+)
+def test_an_option_of_one_value_is_refused_twice(
+    leukosr_cli: Callable[..., Outcome], command: str, option: str
+) -> None:
+    code, _, said = leukosr_cli(*command.split())
+    assert code == 2 and f"Option '{option}' takes one value, and was given 2 times." in said
+
+
 def test_plan_says_where_a_pilot_sees_no_variance(leukosr_cli: Callable[..., Outcome], tmp_path: Path) -> None:
     """Two arms that guess: their runs and sources differ by chance alone, and the plan would be far too hopeful."""
     for arm in ("one", "other"):

@@ -17,8 +17,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from leukosr import __version__
 from leukosr.cli import browser, images, planning, project, stages, statistics, weights
+from leukosr.cli.command import Command, Group
 from leukosr.cli.crash_report import save_report, without_credentials
-from leukosr.cli.help_words import Command, Group
 from leukosr.cli.options import console, errors
 from leukosr.cli.verify import verify
 from leukosr.engine.stopping import INTERRUPTED, stopped_like_ctrl_c

@@ -1,4 +1,4 @@
-"""What `leukosr COMMAND --help` calls the values of options and arguments: one word in capitals each."""
+"""How commands read their arguments, and what `leukosr COMMAND --help` calls the values: one word in capitals each."""
 
 from __future__ import annotations
 
@@ -7,13 +7,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
-from typer.core import TyperArgument, TyperCommand, TyperGroup
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 WORDS = {Path: "PATH", str: "NAME", int: "N", float: "X", bool: ""}  # a flag takes no value
 
 
 class Command(TyperCommand):
-    """A command in whose help an option without a `metavar` has the word of its type, an argument that of its name."""
+    """A command that refuses an option of one value given twice.
+
+    In its help an option without a `metavar` has the word of its type, an argument that of its name.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The arguments that are left, as Typer does, which would silently take the last of two values."""
+        *_, given = self.make_parser(ctx).parse_args(args=list(args))
+        for param in given:
+            if isinstance(param, TyperOption) and not (param.multiple or param.is_flag) and given.count(param) > 1:
+                ctx.fail(f"Option '{param.opts[0]}' takes one value, and was given {given.count(param)} times.")
+        return super().parse_args(ctx, args)
 
     def get_params(self, ctx: Any) -> list[Any]:
         """All parameters, the flag `--help` among them."""
