@@ -451,6 +451,16 @@ def test_an_option_of_one_value_is_refused_twice(
     assert code == 2 and f"Option '{option}' takes one value, and was given 2 times." in said
 
 
+def test_a_shell_completes_after_an_option_that_is_given_twice(
+    leukosr_cli: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("_LEUKOSR_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "leukosr plan --margin 0.02 --margin 0.03 --pri")
+    monkeypatch.setenv("COMP_CWORD", "6")
+    code, printed, _ = leukosr_cli()
+    assert (code, printed.strip()) == (0, "--primary")
+
+
 def test_plan_says_where_a_pilot_sees_no_variance(leukosr_cli: Callable[..., Outcome], tmp_path: Path) -> None:
     """Two arms that guess: their runs and sources differ by chance alone, and the plan would be far too hopeful."""
     for arm in ("one", "other"):

@@ -48,7 +48,7 @@ VARIANTS = {  # files of arms by another training, and the arms they give
 # of an arm by one network per class no image is compared, which its study must say; the other gives the arm unsharp
 APART = {*VARIANTS, "srgan_keras_classes", "unsharp_enlarged"}
 MISSING = object()
-COMPOSED = "it was composed from conf/ (conf/study/demo.yaml) and -S settings, so put it right there"
+COMPOSED = "params.yaml was composed from conf/ (conf/study/demo.yaml) and -S settings, so put it right there"
 
 
 @pytest.fixture(scope="session")

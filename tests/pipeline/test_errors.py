@@ -34,7 +34,7 @@ def test_an_unknown_key_stops_the_stage_that_reads_it_with_its_name(clone: Clone
     assert "Key 'clasify' is not in struct" in output and stages_run(output) == set()
     output = clone.run("dvc", "exp", "run", *TINY, "-S", "+report.grid_cell=3", fails=True)
     unknown = "error: params.yaml: unknown key 'report.grid_cell': remove it or correct its spelling"
-    assert sentence(output).startswith(f"{unknown}; it was composed from conf/")
+    assert sentence(output).startswith(f"{unknown}; params.yaml was composed from conf/")
     assert stages_run(output) == {"report"}
     assert stages_run(clone.run("dvc", "exp", "run", *TINY)) == set()
     assert (clone.root / "reports/demo/index.html").is_file()

@@ -229,6 +229,7 @@ def test_a_note_that_speaks_of_a_budget_is_not_told_so_again(name: str, note: st
         (["CPU budget: narrow; probes"] * 2, "CPU budget: narrow; probes"),
         (["CPU budget: narrow; probes", "CPU budget: published; probes"], "CPU budget: narrow; published; probes"),
         (["CPU budget: few steps", "smoke budget: few images"], "CPU budget, smoke budget: few steps; few images"),
+        (["one: CPU budget: narrow; probes", "two: CPU budget: probes"], "one, two, CPU budget: narrow; probes"),
         (["published hyper-parameters"], "published hyper-parameters"),
     ],
 )

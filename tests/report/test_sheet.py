@@ -72,7 +72,8 @@ def test_a_protocol_that_leaks_does_not_say_that_test_images_are_kept_apart(para
     }
     assert answers["REFORMS 6a"] == "They are not under as_counted: classifiers train on test images, by design."
     assert "other images" in lead_sentence(params, results)
-    assert "images, of which some were trained on" in lead_sentence(params, replace(results, protocol="as_counted"))
+    lead = lead_sentence(params, replace(results, protocol="as_counted"))
+    assert re.search(r"tested on \d+ images[^,]*, some of which were trained on, so that one image is", lead)
 
 
 def test_a_study_of_image_quality_alone_speaks_of_no_classifier(
@@ -81,7 +82,9 @@ def test_a_study_of_image_quality_alone_speaks_of_no_classifier(
     results = load_results(Layout("demo", outputs=outputs), params, "paper")
     quality = compose_params("study=demo_sr", "budget=smoke")
     said = [item.answer or "" for item in sheet(quality, [replace(results, experiments={})], {}, "")]
-    assert not [answer for answer in said if re.search("classif|macro|Holm|label conflicts|of the cell", answer)]
+    assert not [
+        answer for answer in said if re.search("classif|experiment|macro|Holm|label conflicts|of the cell", answer)
+    ]
     assert any("PSNR and SSIM" in answer for answer in said)
 
 

@@ -21,7 +21,7 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """The arguments that are left, as Typer does, which would silently take the last of two values."""
         *_, given = self.make_parser(ctx).parse_args(args=list(args))
-        for param in given:
+        for param in () if ctx.resilient_parsing else given:  # which is how a shell asks for completions
             if isinstance(param, TyperOption) and not (param.multiple or param.is_flag) and given.count(param) > 1:
                 ctx.fail(f"Option '{param.opts[0]}' takes one value, and was given {given.count(param)} times.")
         return super().parse_args(ctx, args)

@@ -16,7 +16,9 @@ from leukosr.project import project_root
 from leukosr.quoting import absent
 from leukosr.yaml_file import read_yaml
 
-COMPOSE = "compose it with `dvc exp run -S study=NAME`, or bring the committed one back with `git checkout`"
+COMPOSE = (
+    "compose it with `dvc exp run -S study=NAME -S budget=NAME`, or bring the committed one back with `git checkout`"
+)
 UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")  # what pydantic calls a key that no setting has
 TRUTH_VALUES = "YAML reads yes, no, on, off, true and false as truth values"
 
@@ -87,7 +89,7 @@ def _composed_from(origin: str, raw: Any) -> Iterator[str]:
     if Path(origin).name == "params.yaml" and isinstance(name, str):
         file = Path("conf/study", f"{name}.yaml")
         if os.path.isfile(Path(origin).parent / file):  # False, too, for a name that is too long
-            yield f"it was composed from conf/ ({file}) and -S settings, so put it right there"
+            yield f"params.yaml was composed from conf/ ({file}) and -S settings, so put it right there"
 
 
 def _truths_for_numbers(raw: Any, read: Any, at: str = "") -> Iterator[tuple[str, bool]]:

@@ -189,7 +189,7 @@ def _refuse_known(target: Path) -> None:
 
 
 def _folded(name: str) -> str:
-    """The name as studies spell it, which some systems' disks cannot tell from the name itself."""
+    """The name of the set's study, in which capitals and hyphens are lost."""
     return name.lower().replace("-", "_")
 
 
@@ -239,8 +239,9 @@ def _walk(path: Path, classes: bool) -> list[SetFile]:
             raise LeukoError(f"{path} holds no images")
         return [SetFile(file.path.relative_to(path).as_posix(), "", "all", file.reason) for file in files]
     refuse_folder_around(path, "for studies of super-resolution alone add --no-classes")
-    files = [file for file in files if file.path.parent != path]
-    if not files and (empty := subfolders(path)):
+    loose, files = files, [file for file in files if file.path.parent != path]
+    empty = [name for name in subfolders(path) if name != MASKS and name[0] != "_"]
+    if empty and not loose:
         raise LeukoError(f"the folders in {path} hold no images: {listed(empty)}; put those of each class into its own")
     if not files:
         raise LeukoError(

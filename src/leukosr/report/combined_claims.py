@@ -29,7 +29,7 @@ OTHERWISE = "Made otherwise than the study sets: {}."
 UNTRAINED = "A network gave back what went in, which is no evidence against its method: {}."
 UNCLAIMED = "No claim of the study is about: {}."
 UNPAIRED = "Left out of a comparison, as the other method has no network to pair it with: {}."
-IN_ORDER = "Networks of two methods are paired by their seeds, and those whose seeds differ in the order of these: {}."
+IN_ORDER = "Networks of two methods are paired by seed; those whose seeds differ are paired in order: {}."
 
 
 def combined_study(study: str, pieces: Sequence[Piece], overrides: Sequence[str], conf: Path) -> Params:

@@ -147,7 +147,7 @@ def _figures(
     classifier: str,
 ) -> dict[str, Figure]:
     heading = f"{pieces[0].snapshot.degradation}, {classifier}"
-    note = merged_notes([str(_about(each)["budget_note"]) for each in pieces])
+    note = merged_notes([each.snapshot.badge for each in pieces])
     primary = [each for each in compared if each.primary]
     findings = [Finding("", f"{each.a} – {each.b}", pieces[0].protocol, each) for each in primary]
     draw_forest(folder / "forest.png", [(heading, findings)], note)

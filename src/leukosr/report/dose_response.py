@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
@@ -171,11 +172,14 @@ def _refuse_unlike(
             )
     for path, each in others:
         differing = [key for key in kept if kept[key] != each[key]]
-        differing += _made_otherwise(params[first], params[path], baseline)
         if differing:
-            raise LeukoError(
-                f"{path} and {first} differ in {differing[0]}, not in the dose alone: make one of them again"
-            )
+            raise LeukoError(_OTHERWISE.format(path, first, differing[0]))
+    for one, other in combinations(params, 2):
+        if key := next(_made_otherwise(params[one], params[other], baseline), None):
+            raise LeukoError(_OTHERWISE.format(other, one, key))
+
+
+_OTHERWISE = "{} and {} differ in {}, not in the dose alone: make one of them again"
 
 
 def _made_otherwise(one: Mapping[str, Any], other: Mapping[str, Any], baseline: str) -> Iterator[str]:

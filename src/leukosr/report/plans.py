@@ -10,7 +10,7 @@ from rich.console import Console
 from leukosr.evaluate.arms.pilot import Components
 from leukosr.evaluate.arms.plan import Plan
 from leukosr.evaluate.estimate import Estimate
-from leukosr.quoting import counted, decimal
+from leukosr.quoting import counted, decimal, listed
 from leukosr.terminal import print_table
 
 NOTHING = 1e-12  # a variance below it is rounding
@@ -67,13 +67,13 @@ def components_sentence(found: Components) -> str:
 
 
 def zero_sentence(found: Components) -> str | None:
-    """That a pilot saw no variance of runs or of sources, where its estimate of one is 0; None where neither is."""
-    parts = {"runs": found.runs + (found.seeds or 0.0), "sources": found.sources}
-    none = [name for name, variance in parts.items() if variance < NOTHING]
+    """That a pilot saw no variance of runs, sources or SR networks; None where its estimate of none of them is 0."""
+    parts = {"runs": found.runs + (found.seeds or 0.0), "sources": found.sources, "SR networks": found.networks}
+    none = [name for name, variance in parts.items() if variance is not None and variance < NOTHING]
     if found.pilot is None or not none:
         return None
     return (
-        f"The pilot's estimate of how far {' and '.join(none)} lie apart is 0: they vary no more than chance in single "
+        f"The pilot's estimate of how far {listed(none)} lie apart is 0: they vary no more than chance in single "
         "images would let them, and a pilot of this size cannot tell that from more. Powers may be too hopeful: go by "
         "the lower figures in brackets."
     )

@@ -36,9 +36,10 @@ def lead_sentence(params: Params, results: StudyResults) -> str:
     sources = "" if scores.n_test_sources is None else f" from {scores.n_test_sources} sources"
     folds = "" if scores.folds is None else f" ({scores.folds} folds, each tested by the classifiers of the others)"
     one = f"{100 / max(scores.n_test, 1):.2g}"
-    tested = "images, of which some were trained on" if SPLITS[results.protocol].leaks else "other images"
+    leaks = SPLITS[results.protocol].leaks
+    tested, also = ("images", ", some of which were trained on") if leaks else ("other images", "")
     return (
-        f"{_trained(params, results)}, and tested on {scores.n_test} {tested}{folds}{sources}, so that one image "
+        f"{_trained(params, results)}, and tested on {scores.n_test} {tested}{folds}{sources}{also}, so that one image "
         f"is {one} point{'' if one == '1' else 's'} of accuracy; {sizes}"
     )
 

@@ -127,13 +127,18 @@ def _data(params: Params, results: StudyResults) -> list[Item]:
     ]
 
 
+def _of(ensembles: Sequence[int]) -> str:
+    """How many classifiers the ensembles have: `1 and 4 classifiers`."""
+    return f"{listed([str(each) for each in ensembles])} classifier{'' if list(ensembles) == [1] else 's'}"
+
+
 def _modelling(params: Params, results: Sequence[StudyResults]) -> list[Item]:
     recipes = {name: ", ".join(training_words(each.classifier)) for name, each in params.classify.items()}
     classifiers = "; ".join(
         f"{name}: {each.classifier.backbone}, {recipes[name]}" for name, each in params.classify.items()
     )
     recipes_used = [each.classifier for each in params.classify.values()]
-    ensembles = {str(each.ensemble) for each in recipes_used}
+    ensembles = sorted({each.ensemble for each in recipes_used})
     networks = "; ".join(f"{name}: {each.architecture}" for name, each in params.train_sr.items())
     splits = "; ".join(f"{each.protocol}: {SPLITS[each.protocol].words}" for each in results)
     weights = [f"{name}: {arm.weights}" for name, arm in params.upscale.items() if isinstance(arm, Trained)]
@@ -156,10 +161,11 @@ def _modelling(params: Params, results: Sequence[StudyResults]) -> list[Item]:
         Item(
             "REFORMS 5e",
             "hyper-parameters and how they were chosen",
-            "All stand among the parameters on the page. One recipe serves every experiment that names no other; test "
-            "images choose nothing.",
+            "All stand among the parameters on the page. "
+            + ("One recipe serves every experiment that names no other; " if recipes_used else "")
+            + "test images choose nothing.",
         ),
-        Item("CLAIM 27", "ensembles", f"{listed(sorted(ensembles))} classifiers per run." if ensembles else "None."),
+        Item("CLAIM 27", "ensembles", f"{_of(ensembles)} per run." if ensembles else "None."),
         Item("REFORMS 5f", "baselines", f"{listed(plain)}." if plain else None),
     ]
 
@@ -236,13 +242,14 @@ def _of_images(params: Params, first: StudyResults) -> _Measured:
 def _limits(params: Params) -> list[Item]:
     limits = " ".join(filter(None, [params.budget.note + ".", params.study.caveat, _said(params, "limits")]))
     part = "for classifiers" if params.study.classifies else "for tests"
+    most = params.prepare.per_class.classifier
     return [
         Item("REFORMS 8a, CLAIM 32", "evidence of external validity", _said(params, "external_validity")),
         Item("REFORMS 8b, CLAIM 38", "where the results will not hold", limits),
         Item(
             "CLAIM 10",
             "subsets of the data",
-            f"Images of each class {part}: {params.prepare.per_class.classifier or 'all'} at most.",
+            f"Images of each class {part}: {'all' if most is None else f'{most} at most'}.",
         ),
         Item("CLAIM 39", "what follows for practice", _said(params, "implications")),
         Item("CLAIM 42", "funding and the funders' role", _said(params, "funding")),

@@ -110,17 +110,20 @@ def budget_words(name: str, note: str) -> str:
 
 
 def merged_notes(notes: Sequence[str]) -> str:
-    """Several budget notes as one: what each says before its colon, and every part between semicolons, once.
+    """Several budget notes as one that says each thing once, and last what all of them say.
 
-    `CPU budget: narrow; probes` and `CPU budget: published; probes` give `CPU budget: narrow; published; probes`: what
-    all say comes last.
+    `one: CPU budget: narrow; probes` and `two: CPU budget: published; probes` give `one, two, CPU budget: narrow;
+    published; probes`.
     """
     split = [note.rpartition(": ") for note in notes]
-    parts = [tail.split("; ") for *_, tail in split]
-    shared = [part for part in parts[0] if all(part in own for own in parts)]
-    others = [part for own in parts for part in own if part not in shared]
-    heads = ", ".join(dict.fromkeys(head for head, *_ in split if head))
-    return f"{heads}: " * bool(heads) + "; ".join(dict.fromkeys([*others, *shared]))
+    heads = _each_once([head.split(": ") if head else [] for head, *_ in split])
+    return f"{', '.join(heads)}: " * bool(heads) + "; ".join(_each_once([tail.split("; ") for *_, tail in split]))
+
+
+def _each_once(lists: Sequence[Sequence[str]]) -> list[str]:
+    shared = [each for each in lists[0] if all(each in own for own in lists)]
+    others = [each for own in lists for each in own if each not in shared]
+    return list(dict.fromkeys([*others, *shared]))
 
 
 def training_words(recipe: Classifier) -> Iterator[str]:

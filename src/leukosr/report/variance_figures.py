@@ -83,6 +83,9 @@ def sentences(variance: Variance, point: float, unit: str) -> list[str]:
     if not _enough(variance):
         few = f"{counted(_most_runs(variance), 'run')} of one configuration cannot say how far runs lie apart"
         return [*lines, f"{few}: {FEWEST_RUNS} or more can."]
+    if (apart := _most_apart(variance)) < FEWEST_RUNS:
+        few = f"Of the runs of one configuration no more than {apart} share no seed, and so few cannot say how far runs"
+        return [*lines, f"{few} lie apart: {FEWEST_RUNS} or more can (in a sweep, -S sweep.design=runs)."]
     if variance.two_runs_differ_by:
         shares = ", ".join(
             f"{_many(p, unit)} or more in {100 * q:.0f} %" for p, q in variance.two_runs_differ_by.items()
@@ -100,6 +103,11 @@ def sentences(variance: Variance, point: float, unit: str) -> list[str]:
 def _most_runs(variance: Variance) -> int:
     """Runs of the configuration that has most."""
     return max(spread.runs for spread in variance.by_learning_rate.values())
+
+
+def _most_apart(variance: Variance) -> int:
+    """Runs that share no seed, of the configuration that has most of them."""
+    return max(spread.seeds for spread in variance.by_learning_rate.values())
 
 
 def _enough(variance: Variance) -> bool:
@@ -155,7 +163,7 @@ def variance_figures(folder: Path, trials: Trials, variance: Variance, note: str
     files = [folder / name for name in ("runs.png", "components.png", "differences.png")]
     _runs(files[0], trials, variance, note)
     _components(files[1], trials, variance, note)
-    if not _enough(variance):
+    if min(_most_runs(variance), _most_apart(variance)) < FEWEST_RUNS:
         files.pop().unlink(missing_ok=True)  # of an earlier call, by more runs
         return files
     _differences(files[2], trials, note)

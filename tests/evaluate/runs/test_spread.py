@@ -97,7 +97,7 @@ def test_intervals_of_the_mean_of_eight_runs_cover_it() -> None:
     [(1, 8, 3), (1, 16, 3), (1, 40, 3), (4, 8, 4), (2, 16, 3)],  # of 2, 4, 10, 6 and 8 seeds a stream
 )
 def test_intervals_of_runs_that_share_seeds_cover(rates: int, runs: int, streams: int) -> None:
-    """Taken for independent, such runs have intervals that hold the mean in 57 % of tables and the sd in 81 %."""
+    """Taken for independent, such runs had intervals that held the mean in 59 to 89 % of 1,000 tables."""
     rng, inside, told = np.random.default_rng(0), {"mean": 0, "sd": 0}, {"mean": 0, "sd": 0}
     names = STREAMS[:streams]
     for _ in range(200):
@@ -112,7 +112,8 @@ def test_intervals_of_runs_that_share_seeds_cover(rates: int, runs: int, streams
                 told[what] += 1
                 inside[what] += figure.ci_low <= truth <= figure.ci_high
     assert all(inside[what] >= 0.9 * told[what] for what in told)
-    assert told["mean"] == (200 if len(set(seeds[names[0]])) > 2 else 0)
+    levels = len(set(seeds[names[0]]))
+    assert told == {"mean": 200 if levels > 2 else 0, "sd": 200 if levels > 4 else 0}
 
 
 def test_quantiles_are_told_of_forty_runs_and_more() -> None:

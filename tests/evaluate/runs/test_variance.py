@@ -169,6 +169,17 @@ def test_a_mean_just_below_0_is_not_minus_zero(tmp_path: Path) -> None:
         assert " 0.0" in printed and not re.search(r"[-−]0\.0+\b", printed)
 
 
+def test_runs_that_share_seeds_say_how_few_of_them_do_not(tmp_path: Path) -> None:
+    """Eight runs of the factorial design with two seeds a stream."""
+    pairs = [(first, second) for first in (1, 2) for second in (1, 2)] * 2
+    runs = pd.DataFrame(pairs, columns=["init", "order"]).assign(
+        trial=range(8), learning_rate=0.001, split=[1, 2, 2, 1, 2, 1, 1, 2], accuracy=[0.5, 0.7, 0.6, 0.8] * 2
+    )
+    said = CliRunner().invoke(app, ["variance", str(written(tmp_path, runs))]).output
+    assert "no more than 2 share no seed" in said and "paired runs" not in said and "of all pairs" not in said
+    assert "not measurable from 8 runs of 2 seeds a stream" in " ".join(said.split())
+
+
 def test_few_runs_say_that_they_are_few_and_draw_no_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = pd.DataFrame({"trial": range(6), "learning_rate": 0.001, "init": range(6), "accuracy": [0.5, 0.7] * 3})
     few, enough = (
