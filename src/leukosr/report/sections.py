@@ -71,7 +71,7 @@ def _trained(params: Params, results: StudyResults) -> str:
     """The lead's first half; if experiments differ in more than their arm, the table below it says how."""
     scores, classes = next(iter(results.experiments.values())).scores, len(results.classes)
     if not alike(params, results):
-        return f"Classifiers of {classes} classes were trained in {len(results.experiments)} experiments"
+        return f"Classifiers of {classes} classes were trained in {counted(len(results.experiments), 'experiment')}"
     recipe = params.classify[next(iter(results.experiments))].classifier
     backbone, weights = _network_words(recipe)
     times = "once" if scores.n_runs == 1 else f"{scores.n_runs} times"
