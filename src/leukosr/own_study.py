@@ -12,7 +12,7 @@ from typing import Any
 
 from leukosr.config import Params
 from leukosr.config.load import parse_params
-from leukosr.data.adding import Added, refuse_set_name
+from leukosr.data.adding import Added, study_name
 from leukosr.data.catalogue import Checked, find_images, folders_of_all, unused_folders
 from leukosr.data.manifest import Row, is_tested, make_rows
 from leukosr.data.parts import are_parts, flat_parts, is_validation, part_folders
@@ -169,15 +169,6 @@ class OwnStudy:
         refuse_known_study(name)
         with new_file(study_file(name)) as temporary:
             temporary.write_text(self.text, encoding="utf-8")
-
-
-def study_name(folder: str) -> str:
-    """What the study of a set is called: the set's name by the rules of study.name.
-
-    Raises LeukoError for what cannot be a set's name.
-    """
-    refuse_set_name(folder)
-    return folder.lower().replace("-", "_")
 
 
 def study_file(study: str) -> Path:

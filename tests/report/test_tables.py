@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +15,7 @@ from leukosr.evaluate.estimate import Estimate
 from leukosr.layout import Layout
 from leukosr.report.block import percent_with_interval, points_with_interval
 from leukosr.report.published import published_facts, published_figures
-from leukosr.report.quality_blocks import interval
+from leukosr.report.quality_blocks import interval, quality_blocks
 from leukosr.report.results import load_results
 from leukosr.report.tables import comparison_table, mean_sd, number, print_summary, summary
 
@@ -48,6 +49,20 @@ def test_summary_is_in_fractions_with_null_for_undefined(params: Params, outputs
     assert found["raw"]["accuracy"] == 0.625
     assert found["raw"]["n_runs"] == 2
     assert found["ground_truth"]["psnr"] is None
+
+
+def test_an_image_that_equals_its_original_is_left_out_of_differences_and_counted(
+    compose_params: Callable[..., Params], params: Params, outputs: Path, tmp_path: Path
+) -> None:
+    """A blank tile comes back from any kernel as it was."""
+    results = load_results(Layout("demo", outputs), params, "paper")
+    arm = results.arms["bicubic"]
+    table = arm.every_network.assign(psnr=arm.every_network["psnr"].mask(arm.every_network.index == 0))
+    results = replace(results, experiments={}, arms={**results.arms, "bicubic": replace(arm, every_network=table)})
+    study = compose_params("study=demo_sr", "budget=smoke", "study.comparisons=[[srgan,bicubic],[srgan,raw]]")
+    (block,) = [each for each in quality_blocks(tmp_path, study, results, "") if each.title == "Differences of PSNR"]
+    told = [sentence for sentence in block.sentences if "leaves out" in sentence]
+    assert told == ["SRGAN – bicubic leaves out 1 image: one of the two arms equals the original there."]
 
 
 def test_terminal_table_says_its_budget_and_shows_a_dash(params: Params, outputs: Path) -> None:

@@ -168,8 +168,8 @@ def data_add(
     ] = False,
 ) -> None:
     """Check a folder of images, copy it to datasets/NAME and put it under DVC."""
-    from leukosr.data.adding import adding
-    from leukosr.own_study import Uncomposed, own_study, parts_text, refuse_known_study, study_file, study_name
+    from leukosr.data.adding import adding, study_name
+    from leukosr.own_study import Uncomposed, own_study, parts_text, refuse_known_study, study_file
     from leukosr.project import at_project_root
 
     path = path.absolute()  # before the working directory changes
@@ -209,8 +209,8 @@ def data_study(
     no_classes: Annotated[bool, typer.Option("--no-classes", help="The images have no class.")] = False,
 ) -> None:
     """Write conf/study/NAME.yaml for a set that was added, and say what its test images can show."""
-    from leukosr.data.adding import already_added
-    from leukosr.own_study import own_study, refuse_known_study, study_name
+    from leukosr.data.adding import already_added, study_name
+    from leukosr.own_study import own_study, refuse_known_study
     from leukosr.project import at_project_root
 
     study = study_name(name)

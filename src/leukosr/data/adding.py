@@ -43,6 +43,8 @@ from leukosr.project import project_root, run_dvc
 from leukosr.quoting import listed, require_folder
 from leukosr.tables import one_spelling, write_frame
 
+SET_NAME = re.compile(r"[A-Za-z0-9_-]+")
+
 
 @dataclass(frozen=True)
 class Added:
@@ -108,8 +110,17 @@ def already_added(name: str, *, classes: bool = True) -> Added:
 
 def refuse_set_name(name: str) -> None:
     """Raise LeukoError for what cannot be the name of a set."""
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+    if not SET_NAME.fullmatch(name):
         raise LeukoError(f"'{name}' cannot be the name of a folder below datasets/: use letters, digits, - and _")
+
+
+def study_name(name: str) -> str:
+    """What the study of a set is called: the set's name by the rules of study.name.
+
+    Raises LeukoError for what cannot be a set's name.
+    """
+    refuse_set_name(name)
+    return name.lower().replace("-", "_")
 
 
 def _place(name: str) -> Path:
@@ -181,16 +192,14 @@ def _refuse_known(target: Path) -> None:
     if target.exists() or target.is_symlink():
         raise LeukoError(_EXISTS.format(target))
     there = {each.name.removesuffix(".dvc") for each in target.parent.glob("*")}
-    if alike := sorted(name for name in there if name != target.name and _folded(name) == _folded(target.name)):
+    study = study_name(target.name)
+    if alike := sorted(
+        name for name in there - {target.name} if SET_NAME.fullmatch(name) and study_name(name) == study
+    ):
         raise LeukoError(
-            f"{target.parent / alike[0]} is a set of nearly this name, and both would have the study "
-            f"{_folded(target.name)}: choose another name"
+            f"{target.parent / alike[0]} is a set of nearly this name, and both would have the study {study}: choose "
+            "another name"
         )
-
-
-def _folded(name: str) -> str:
-    """The name of the set's study, in which capitals and hyphens are lost."""
-    return name.lower().replace("-", "_")
 
 
 def _refuse_drawn(target: Path) -> None:

@@ -30,6 +30,7 @@ from leukosr.yaml_file import read_yaml
 SURELY: Verdict = "clearly better"
 BETTER: tuple[Verdict, ...] = ("better", SURELY)
 ONE_NETWORK = "There is one SR network at each dose, so this is about these networks, not about their method."
+OTHERWISE = "{} and {} differ in {}, not in the dose alone: make one of them again"
 WORSE: tuple[Verdict, ...] = ("clearly worse", "worse")
 
 
@@ -171,15 +172,11 @@ def _refuse_unlike(
                 "images alone: name two experiments with one classifier"
             )
     for path, each in others:
-        differing = [key for key in kept if kept[key] != each[key]]
-        if differing:
-            raise LeukoError(_OTHERWISE.format(path, first, differing[0]))
+        if differing := [key for key in kept if kept[key] != each[key]]:
+            raise LeukoError(OTHERWISE.format(path, first, differing[0]))
     for one, other in combinations(params, 2):
         if key := next(_made_otherwise(params[one], params[other], baseline), None):
-            raise LeukoError(_OTHERWISE.format(other, one, key))
-
-
-_OTHERWISE = "{} and {} differ in {}, not in the dose alone: make one of them again"
+            raise LeukoError(OTHERWISE.format(other, one, key))
 
 
 def _made_otherwise(one: Mapping[str, Any], other: Mapping[str, Any], baseline: str) -> Iterator[str]:

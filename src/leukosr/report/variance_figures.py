@@ -163,7 +163,7 @@ def variance_figures(folder: Path, trials: Trials, variance: Variance, note: str
     files = [folder / name for name in ("runs.png", "components.png", "differences.png")]
     _runs(files[0], trials, variance, note)
     _components(files[1], trials, variance, note)
-    if min(_most_runs(variance), _most_apart(variance)) < FEWEST_RUNS:
+    if _most_apart(variance) < FEWEST_RUNS:
         files.pop().unlink(missing_ok=True)  # of an earlier call, by more runs
         return files
     _differences(files[2], trials, note)
