@@ -146,7 +146,7 @@ def main() -> None:
     try:
         try:
             with stopped_like_ctrl_c():
-                app(standalone_mode=True)
+                app(prog_name="leukosr", standalone_mode=True)  # however it is started, also in a shell that completes
         finally:
             if sys.stdout is not None:
                 sys.stdout.flush()
