@@ -461,6 +461,19 @@ def test_a_shell_completes_after_an_option_that_is_given_twice(
     assert (code, printed.strip()) == (0, "--primary")
 
 
+def test_compare_says_where_nothing_is_left_without_doubtful_labels(
+    leukosr_cli: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    rows = [f"{image},s{1 if image in 'xy' else 2},{seed},{true},a\n" for seed in range(7)
+            for image, true in (("x", "a"), ("y", "b"), ("v", "a"), ("w", "a"))]  # fmt: skip
+    for name, images in (("one", "xy"), ("other", "xyvw")):
+        head = "image,source,seed,true,predicted\n"
+        (tmp_path / f"{name}.csv").write_text(head + "".join(row for row in rows if row[0] in images))
+    code, printed, said = leukosr_cli("compare", str(tmp_path / "one.csv"), str(tmp_path / "other.csv"))
+    assert code == 0 and "2 shared images of 1 source, " in " ".join(printed.split())
+    assert "without the images of sources that have two labels, some arm has no image left" in " ".join(said.split())
+
+
 def test_plan_says_where_a_pilot_sees_no_variance(leukosr_cli: Callable[..., Outcome], tmp_path: Path) -> None:
     """Two arms that guess: their runs and sources differ by chance alone, and the plan would be far too hopeful."""
     for arm in ("one", "other"):

@@ -857,6 +857,8 @@ def test_claims_are_what_the_study_runs(compose_raw: Callable[..., Any]) -> None
         ({"family": [{"first": "srgan", "second": "gan", "protocol": "paper"}]}, "'gan' does not run under paper"),
         ({"family": [{"first": "srgan", "second": "raw", "protocol": "both"}]}, "does not run under source_disjoint"),
         ({"family": [{"first": "srgan", "second": "raw", "protocol": "apart"}]}, "unknown protocol 'apart'"),
+        ({"family": [{"first": "srgan", "second": "raw", "protocol": None}]}, "claims.family.0.protocol = None"),
+        ({"family": [{"first": "srgan", "second": "raw", "protocol": [["paper"]]}]}, "claims.family.0.protocol = "),
     ],
 )
 def test_claims_that_the_study_does_not_run_are_refused(

@@ -162,6 +162,25 @@ def test_a_study_without_classifiers_answers_by_its_differences_of_psnr(
     assert any(line.startswith("Real-ESRGAN – bicubic: +3.") and " dB (+2." in line for line in part.lines)
 
 
+@pytest.mark.parametrize(
+    ("pairs", "question", "headline"),
+    [
+        ("[[srgan,bicubic],[real_esrgan,srgan]]", "Does super-resolution raise the PSNR here?", "No, it is lower"),
+        ("[[bicubic,srgan]]", "Is the PSNR of the first of each pair higher?", "Yes"),
+    ],
+)
+def test_psnr_answers_for_sr_where_it_stands_first_and_else_for_what_does(
+    compose_params: Callable[..., Params], results: StudyResults, pairs: str, question: str, headline: str
+) -> None:
+    params = compose_params("study=demo_sr", "budget=smoke", f"study.comparisons={pairs}")
+    own = results.arms["bicubic"].per_image
+    own = own.assign(psnr=own["psnr"] - np.random.default_rng(1).normal(2.0, 0.1, len(own)))
+    lower = replace(results.arms["srgan"], per_image=own, every_network=own)
+    quality = replace(results, experiments={}, arms={**results.arms, "srgan": lower})
+    answer = study_answer(params, [quality], [])
+    assert (answer.question, answer.parts[0].headline) == (question, headline)
+
+
 def test_the_answer_of_a_study_is_that_of_its_verdicts(params: Params, results: StudyResults) -> None:
     answer = study_answer(params, [results], judge(params, [results]))
     assert answer.parts[0].headline.startswith("No verdict is possible: not every image names its source")

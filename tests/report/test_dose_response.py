@@ -35,6 +35,7 @@ def result(folder: Path, scale: int, hits: dict[str, float], noise: float = 25.0
         "study": {"title": "T", "protocol": "official", "primary": "macro_f1", "margin": 0.02, "seeds": [1],
                   "sr_seeds": [1, 2, 3]},
         "budget": {"name": "answer"},
+        "report": {},
         "prepare": {"root": "datasets/pbc"},
         "image": {"height": 256, "width": 256, "scale": scale},
         "degrade": {"method": "capstone", "noise_sigma": noise},
@@ -155,6 +156,13 @@ def test_a_network_may_pay_at_one_resolution_and_harm_at_another(tmp_path: Path)
             r"differ in train_sr\.srgan\.stages\.0\.iterations, not in the dose alone",
         ),
         ({"scale": 4, "degrade": {"method": "bicubic"}}, "whose noise has no single level"),
+        ({"scale": 4, "image": {"height": 256, "width": 256}}, r"has no image\.scale"),
+        ({"scale": 4, "study": None}, r"params\.yaml lacks study, so it is incomplete"),
+        (
+            {"scale": 4, "study": {"title": "T", "protocol": "official", "primary": "f1", "margin": 0.02, "seeds": [1],
+                                   "sr_seeds": None}},
+            r"study\.primary = 'f1', expected accuracy or macro_f1",
+        ),
         ({"scale": 4, "classify": {"bicubic": {"classifier": {"backbone": "lite0"}}}}, "has no experiment ground"),
         (
             {"scale": 4, "classify": {"bicubic": {"classifier": "lite0"}, "ground_truth": {"classifier": "vgg"}}},

@@ -15,7 +15,7 @@ from PIL import Image
 
 from leukosr.config import Params
 from leukosr.report.cells import help_block
-from leukosr.report.evidence import assay_pairs, beside
+from leukosr.report.evidence import assay_pairs, beside, conflict_blocks
 from leukosr.report.results import StudyResults
 
 
@@ -69,3 +69,29 @@ def test_two_runs_show_shares_of_cells_without_intervals_and_say_so_once(
     assert "(–)" not in str(block)
     assert said.count("two runs") == (runs == 2) and said.count("95 %") == (3 if runs == 3 else 0)
     assert any("lines: 95 % intervals" in text for text in texts) == (runs == 3)
+
+
+@pytest.mark.parametrize(("training", "left"), [("b", 1), ("a", 0)])
+def test_a_test_image_whose_source_has_another_label_in_training_is_left_out(
+    compose_params: Callable[..., Params], training: str, left: int
+) -> None:
+    params = compose_params("study=demo", "budget=smoke", "study.comparisons=[[srgan,bicubic]]")
+    rows = [("t", "s1", training, "classifier_train"), ("x", "s1", "a", "classifier_test"),
+            ("y", "s2", "b", "classifier_test"), ("z", "s2", "b", "classifier_test")]  # fmt: skip
+    manifest = [
+        SimpleNamespace(id=image, source=source, label=label, role=lambda _, role=role: role)
+        for image, source, label, role in rows
+    ]
+    table = pd.DataFrame(
+        [(image, source, seed, label, label) for image, source, label, _ in rows[1:] for seed in range(6)],
+        columns=["image", "source", "seed", "true", "predicted"],
+    )
+    arms = {name: SimpleNamespace(look=SimpleNamespace(label=name), predictions=table) for name in ("srgan", "bicubic")}
+    results = cast(
+        StudyResults, SimpleNamespace(experiments=arms, manifest=manifest, protocol="paper", classes=("a", "b"))
+    )
+    blocks = conflict_blocks(params, results)
+    assert len(blocks) == left
+    for block in blocks:
+        assert block.sentences == ["1 source has images with two labels (1 classifier_test, 1 classifier_train)."]
+        assert block.tables[0].label == "Verdicts without the 1 test image of such sources"

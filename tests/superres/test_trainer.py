@@ -90,6 +90,15 @@ def test_image_loss_falls_and_validation_psnr_rises(
     assert history[-1]["val_psnr"] > history[0]["val_psnr"]
 
 
+def test_images_that_equal_their_originals_have_no_psnr(
+    settings: Callable[..., TrainSR], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = start("srgan", settings("srgan"))
+    monkeypatch.setattr(training, "upscaled", lambda number: training.val.hr[number])
+    (*_, last) = train(training, tmp_path).progress.history
+    assert last["val_psnr"] is None and last["val_ssim"] == 1.0
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_same_seed_gives_the_same_weights_and_another_seed_others(
     method: str, settings: Callable[..., TrainSR], tmp_path: Path

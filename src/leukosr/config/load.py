@@ -158,6 +158,7 @@ PATTERN_WORDS = {
     r"^(none|imagenet(_v[12])?|pretrained/[A-Za-z0-9_-]+)$": (
         "none, imagenet, imagenet_v1, imagenet_v2 or pretrained/NAME (`leukosr weights list`)"
     ),
+    r"^pretrained/[A-Za-z0-9_-]+$": "pretrained/NAME (`leukosr weights list`)",
 }
 _TAGS = ("method", "by", "filter", "kind")  # keys that tell the kinds of a section apart
 

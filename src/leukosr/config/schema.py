@@ -116,7 +116,7 @@ class Schema:
         if node.get("type") in ("array", "object"):
             return self._allowed_inside(node)
         if "pattern" in node:
-            return PATTERN_WORDS.get(node["pattern"], f"text like `{node['pattern']}`")
+            return PATTERN_WORDS[node["pattern"]]
         kind = str(node.get("type", "anything"))
         limits = " and".join(f" {word} {as_text(node[limit])}" for limit, word in LIMITS.items() if limit in node)
         return WORDS.get(kind, kind) + limits.replace(str(2**53), "2⁵³")

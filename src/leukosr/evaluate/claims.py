@@ -47,7 +47,9 @@ class Claims(Section):
     @classmethod
     def _under_each_protocol(cls, family: Any) -> Any:
         """What `study.protocol` may be (a list, `both`) is one claim under each."""
-        if not isinstance(family, list) or not all(isinstance(each, dict) and "protocol" in each for each in family):
+        if not isinstance(family, list) or not all(isinstance(each, dict) for each in family):
+            return family
+        if not all(_are_names(each.get("protocol")) for each in family):
             return family
         return [{**each, "protocol": name} for each in family for name in named_protocols(each["protocol"])]
 
@@ -63,3 +65,7 @@ class Claims(Section):
                 )
             seen.add(key)
         return self
+
+
+def _are_names(protocol: Any) -> bool:
+    return isinstance(protocol, str) or (isinstance(protocol, list) and all(isinstance(name, str) for name in protocol))

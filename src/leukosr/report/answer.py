@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+import numpy as np
+
 from leukosr.config import Generated, Params, Trained
 from leukosr.data.splits import SPLITS, shown_name
 from leukosr.evaluate.arms.significance import Comparison, Verdict
@@ -17,6 +19,7 @@ from leukosr.report.verdicts import Verdicts, labels_of, named
 
 SR_QUESTION = "Does super-resolution help here?"
 QUALITY_QUESTION = "Does super-resolution raise the PSNR here?"
+OTHER_QUALITY_QUESTION = "Is the PSNR of the first of each pair higher?"
 OTHER_QUESTION = "Is the first of each pair better?"
 NO_VERDICT = "No verdict is possible"
 UNDECLARED = " (exploratory: not declared before the first run)"
@@ -155,21 +158,26 @@ def _line(found: Comparison) -> str:
 
 
 def _of_quality(params: Params, results: StudyResults) -> Answer:
-    """Intervals alone say whether PSNR differs; there are no verdicts on image quality."""
+    """Intervals alone say whether PSNR differs; there are no verdicts on image quality.
+
+    The headline is that of SR against other arms, where the study names any such pair with SR first.
+    """
     rows = psnr_differences(params, results)
     if rows.empty:
         return Answer(QUALITY_QUESTION, [Part("", "No answer", ["The study compares no two arms."])])
-    bounds = rows[DIFFERENCES[3:]].astype(float).to_numpy().tolist()
+    about_sr = np.array([_is_sr(params, one) and not _is_sr(params, other) for one, other in compared_arms(params)])
+    shown = rows[about_sr] if about_sr.any() else rows
+    bounds = shown[DIFFERENCES[3:]].astype(float).to_numpy().tolist()
     lines = [
         f"{arms}: {interval(value, low, high, ' dB')}"
-        for arms, (value, low, high) in zip(rows["arms"], bounds, strict=True)
+        for arms, (value, low, high) in zip(shown["arms"], bounds, strict=True)
     ]
     higher, lower = [low > 0 for _, low, _ in bounds], [high < 0 for _, _, high in bounds]  # False without an interval
-    headline = "Yes" if all(higher) else "In part" if any(higher) else "No, it lowers it" if all(lower) else "Not shown"
+    headline = "Yes" if all(higher) else "In part" if any(higher) else "No, it is lower" if all(lower) else "Not shown"
     lines.append(
         "95 % intervals, not corrected for their number. A higher PSNR does not say that cells are told apart."
     )
     compared = {name for pair in compared_arms(params) for name in pair}
     if idle := idle_sentence([arm for name, arm in results.arms.items() if name in compared]):
         lines.append(idle)
-    return Answer(QUALITY_QUESTION, [Part("", headline, lines)])
+    return Answer(QUALITY_QUESTION if about_sr.any() else OTHER_QUALITY_QUESTION, [Part("", headline, lines)])

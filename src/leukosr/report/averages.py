@@ -55,7 +55,8 @@ def _averages(params: Params, results: StudyResults, tables: Mapping[str, pd.Dat
             "the sources of its images."
         )
     sentences += [
-        f"{unbounded} images of {results.arms[arm].look.label} equal the original: its means of PSNR leave them out."
+        f"The mean PSNR of {results.arms[arm].look.label} leaves out {counted(unbounded, 'image')} equal to the "
+        "original."
         for arm, table in tables.items()
         if (unbounded := int(table["psnr"].isna().sum()))
     ]
@@ -72,7 +73,9 @@ def _averages(params: Params, results: StudyResults, tables: Mapping[str, pd.Dat
         ]
         head = (f"arm – {label}", *(HEADS[name] for name in _measured(first)))
         found.append(TableOfBlock(f"Differences from {label} on the same images", head, gains))
-    return Block("Averages of image quality", [*sentences, TWO_MEANS, *_published(params)], found)
+    if not any(table["psnr"].isna().any() for table in tables.values()):  # else the two are over different images
+        sentences.append(TWO_MEANS)
+    return Block("Averages of image quality", [*sentences, *_published(params)], found)
 
 
 def _measured(table: pd.DataFrame) -> list[str]:

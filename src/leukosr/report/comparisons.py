@@ -160,7 +160,7 @@ def compared_on(found: Comparison) -> str:
 def images_text(found: Comparison, images: str = "images") -> str:
     """`300 images of 58 sources`, and what is not known of these: an image that names none counts as one."""
     if not found.without_source:
-        return f"{found.images:,} {images} of {found.sources:,} sources"
+        return f"{found.images:,} {images} of {found.sources:,} source{'' if found.sources == 1 else 's'}"
     if found.without_source == found.images:
         return f"{found.images:,} {images} of unknown sources"
     return f"{found.images:,} {images}, {found.without_source:,} of them of unknown sources"

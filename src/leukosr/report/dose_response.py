@@ -23,15 +23,19 @@ from leukosr.report.content import Figure
 from leukosr.report.dose_figure import dose_figure
 from leukosr.report.pictures import data_uri
 from leukosr.report.pieces import difference, how_made, without
+from leukosr.report.snapshot import Snapshot
 from leukosr.report.style import budget_words, size_text
 from leukosr.report.template import template
-from leukosr.yaml_file import read_yaml
 
 SURELY: Verdict = "clearly better"
 BETTER: tuple[Verdict, ...] = ("better", SURELY)
 ONE_NETWORK = "There is one SR network at each dose, so this is about these networks, not about their method."
 OTHERWISE = "{} and {} differ in {}, not in the dose alone: make one of them again"
 WORSE: tuple[Verdict, ...] = ("clearly worse", "worse")
+KEYS = {  # what the page needs of params.yaml
+    "study": ("title", "protocol", "primary", "margin", "seeds", "sr_seeds"),
+    "prepare": ("root",), "degrade": ("method",), "image": ("height", "width", "scale"), "budget": ("name",),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, order=True)
@@ -135,10 +139,15 @@ def _params(result: Path) -> Mapping[str, Any]:
         raise LeukoError(
             f"{result} holds no params.yaml and plots/confusion: name a folder that `leukosr publish` wrote"
         )
-    params = dict(read_yaml(result / "params.yaml"))
-    if missing := [key for key in ("primary", "margin", "sr_seeds") if key not in params["study"]]:
+    params = Snapshot(result).params
+    for section, keys in KEYS.items():
+        if missing := [key for key in keys if key not in (params.get(section) or {})]:
+            raise LeukoError(
+                f"{result} is of an older version (params.yaml has no {section}.{missing[0]}): run the study again"
+            )
+    if params["study"]["primary"] not in METRICS:
         raise LeukoError(
-            f"{result} is of an older version (params.yaml has no study.{missing[0]}): run the study again"
+            f"{result / 'params.yaml'}: study.primary = {params['study']['primary']!r}, expected {' or '.join(METRICS)}"
         )
     return params
 

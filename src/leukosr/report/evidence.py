@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from leukosr.config import Params, Resampled, Untouched
-from leukosr.evaluate.arms.conflicts import conflicting_sources, without_conflicts
+from leukosr.evaluate.arms.conflicts import conflicting_sources, without_sources
 from leukosr.evaluate.arms.pairs import pair
 from leukosr.evaluate.arms.predictions import Predictions
 from leukosr.evaluate.arms.recovered import recovered_share
 from leukosr.evaluate.arms.significance import Comparison, compare
+from leukosr.quoting import counted
 from leukosr.report.averages import average_blocks
 from leukosr.report.block import Block, TableOfBlock, ratio_with_interval
 from leukosr.report.cells import help_block, reliability_block
@@ -160,18 +161,21 @@ def conflict_blocks(params: Params, results: StudyResults) -> list[Block]:
         return []
     roles = Counter(row.role(results.protocol) for row in results.manifest if row.source in sources)
     counts = ", ".join(f"{count} {role}" for role, count in sorted(roles.items()) if role)
-    sentences = [f"{len(sources)} sources have images with two labels ({counts or 'unused'})."]
+    have = f"{counted(len(sources), 'source')} {'has' if len(sources) == 1 else 'have'}"
+    sentences = [f"{have} images with two labels ({counts or 'unused'})."]
     said = {name: predictions_of(results, name) for name in results.experiments}
-    kept, images = without_conflicts(list(said.values()))
+    kept, images = without_sources(list(said.values()), sources)
     left = dict(zip(said, kept, strict=True))
     asked = [each for each in study_pairs(params) if set(each) <= set(left)]
-    if not images or not asked:
+    if not asked:
+        return [Block("Label conflicts", sentences)]
+    if not images:
         return [Block("Label conflicts", [*sentences, "No test image that is compared shows one."])]
     if any(arm.table.empty for arm in kept):
         return [Block("Label conflicts", [*sentences, "Without them some experiment has no test image left."])]
     pairs, protocols = [pair(left[a], left[b]) for a, b in asked], [results.protocol] * len(asked)
     found = named(compare_in_families(params, pairs, asked, protocols), labels_of(results))
-    label = f"Verdicts without the {images} test images of such sources"
+    label = f"Verdicts without the {counted(images, 'test image')} of such sources"
     table = TableOfBlock(label, ("experiments", *HEADS), verdict_rows(found), 3)
     return [Block("Label conflicts", sentences, [table])]
 

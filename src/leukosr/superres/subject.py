@@ -11,6 +11,7 @@ from leukosr.engine.device import choose_device
 from leukosr.engine.resume import Resume
 from leukosr.engine.seeding import StreamRoots
 from leukosr.engine.settings import Runtime
+from leukosr.errors import LeukoError
 from leukosr.evaluate.settings import Quality
 from leukosr.superres.methods.method import TrainSR
 from leukosr.superres.trainer import SRTraining
@@ -43,6 +44,11 @@ class SRSubject:
         )
         training.run(Resume("trial", float("inf"), Path(self._folder.name)), lambda *_: None)
         last = training.progress.history[-1]
+        if last["val_psnr"] is None:
+            raise LeukoError(
+                f"train_sr.{self.name}: its images equal all {len(self.val)} validation images, so no PSNR tells rates "
+                "apart: validate on images with structure"
+            )
         return {"psnr": float(last["val_psnr"]), "ssim": float(last["val_ssim"])}
 
     def tune(self, drawn: Mapping[str, float], roots: StreamRoots) -> dict[str, float]:

@@ -191,13 +191,13 @@ class SRTraining:
             compare_images(image, hr, self.ssim_window, self.channels)
             for image, hr in zip(made, _all(self.val.hr), strict=True)
         ]
-        psnr = float(np.mean([q.psnr for q in quality if q.psnr is not None])) if quality else None
+        known = [q.psnr for q in quality if q.psnr is not None]  # undefined of an image that equals its original
         row = {
             "iteration": self.progress.iteration,
             "stage": self.stage.name,
             "learning_rate": self.step.optimizers["generator"].param_groups[0]["lr"],
             **losses,
-            "val_psnr": psnr,
+            "val_psnr": float(np.mean(known)) if known else None,
             "val_ssim": float(np.mean([q.ssim for q in quality])) if quality else None,
             "seconds": round(self.progress.seconds, 3),
         }

@@ -203,6 +203,31 @@ def test_sr_seeds_pair_with_each_other_or_with_every_run_of_an_arm_without(tmp_p
         assert (found.runs, found.other_runs, found.networks, found.left_out) == (expected, expected, 2, 0)
 
 
+def test_arms_of_one_classifier_seed_pair_by_the_networks_that_both_have(tmp_path: Path) -> None:
+    header = HEADER.replace("seed,true", "seed,sr_seed,true")
+    networks = [range(1, 7), range(7, 13), range(6, 12), range(2, 8)]
+    arms = [
+        read(tmp_path, header + "".join(f"x,s,1,{sr},a,a,1,0\ny,t,1,{sr},b,a,1,0\n" for sr in own), f"arm{place}")
+        for place, own in enumerate(networks)
+    ]
+    for other, common in ((arms[1], 0), (arms[2], 0), (arms[3], 5)):
+        found = pair(arms[0], other)
+        assert (found.paired, len(found.runs), len(found.other_runs)) == (common > 1, common or 6, common or 6)
+        assert found.left_out == (2 * 2 if common else 0)
+
+
+def test_a_label_that_one_table_alone_predicts_is_a_class_of_both(tmp_path: Path) -> None:
+    plain = "image,source,seed,true,predicted\n"
+    one = read(tmp_path, plain + "x,s,1,a,a\ny,t,1,b,z\n")
+    other = read(tmp_path, plain + "x,s,1,a,a\ny,t,1,b,b\n", "other")
+    for found in (pair(one, other), pair(other, one)):
+        assert found.first.true.shape[-1] == 3 and found.first.true.sum() == 2
+    named = read(tmp_path, HEADER + "x,s,1,a,a,1,0\ny,t,1,b,b,0,1\n", "named")
+    assert pair(named, other).first.true.shape[-1] == 2
+    with pytest.raises(LeukoError, match="have different classes: a, b, z and a, b"):
+        pair(one, named)
+
+
 def test_sources_of_several_classes_are_one_sample(tmp_path: Path) -> None:
     patients = HEADER + "".join(f"i{n},p{n // 2},{seed},{'ab'[n % 2]},a,1,0\n" for n in range(8) for seed in (1, 2))
     arm = read(tmp_path, patients)
@@ -236,6 +261,10 @@ def test_names_tell_the_files_apart(tmp_path: Path) -> None:
     assert names_of(deep) == ["raw", "bicubic"]
     with pytest.raises(LeukoError, match="not all different"):
         names_of([deep[0], deep[0]])
+    shallow = tmp_path / "mine" / "predictions.csv"
+    assert names_of([deep[0], shallow]) == ["classify/raw/paper", "mine"]
+    assert names_of([tmp_path / "predictions.csv", shallow]) == ["predictions", "mine"]
+    assert names_of([Path("c.tsv"), Path("c.csv")]) == ["c.tsv", "c.csv"]
     assert len(set(names_of([Path("/"), Path(".")]))) == 2
 
 

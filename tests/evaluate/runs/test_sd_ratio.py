@@ -85,6 +85,15 @@ def test_tables_are_compared_with_the_first(tmp_path: Path) -> None:
     assert json.loads(as_json.output) == record
 
 
+def test_losses_on_both_sides_of_1_are_in_one_unit(tmp_path: Path) -> None:
+    files = [runs(tmp_path, f"t{k}", 0.05, seed=k) for k in range(2)]
+    for place, file in enumerate(files):
+        table = pd.read_csv(file)
+        table.assign(loss=table["accuracy"] + place).to_csv(file, index=False)
+    shown = CliRunner().invoke(app, ["variance", *map(str, files), "--metric", "loss"])
+    assert shown.exit_code == 0, shown.output
+
+
 def test_tables_that_cannot_be_compared_are_refused(tmp_path: Path) -> None:
     first = runs(tmp_path, "first", 0.05)
     crossed = pd.read_csv(first).assign(init=[1, 2] * 8)

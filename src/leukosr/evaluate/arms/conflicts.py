@@ -31,5 +31,10 @@ def without_conflicts(arms: Sequence[Predictions]) -> tuple[list[Predictions], i
     """The arms without images of conflicting sources, and how many images of the first arm that leaves out."""
     images = pd.concat([arm.table[["image", "source", "true"]] for arm in arms]).drop_duplicates()
     sources = conflicting_sources(images[["source", "true"]].itertuples(index=False))
+    return without_sources(arms, sources)
+
+
+def without_sources(arms: Sequence[Predictions], sources: frozenset[str]) -> tuple[list[Predictions], int]:
+    """The arms without images of these sources, and how many images of the first arm that leaves out."""
     kept = [replace(arm, table=arm.table[~arm.table["source"].isin(sources)]) for arm in arms]
     return kept, arms[0].table["image"].nunique() - kept[0].table["image"].nunique()

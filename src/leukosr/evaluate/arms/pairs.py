@@ -82,14 +82,14 @@ def pair(a: Predictions, b: Predictions) -> Pair:
     """Put two arms side by side on the images and seeds that both have.
 
     Where both name SR seeds, runs agree in those too; where one does, each of its networks meets the runs of the other
-    arm. Arms that share fewer than two seeds although one has more are unpaired: all runs of both count.
+    arm. Arms that share fewer than two runs although one has more are unpaired: all runs of both count.
     Raises LeukoError where no image is common, for one run each without a common seed, or where the arms disagree
     about an image's label or source.
     """
-    both_nested = all("sr_seed" in arm.table for arm in (a, b))
-    keys = ["image", "seed", *(["sr_seed"] if both_nested else [])]
-    both = a.table.merge(b.table, on=keys, suffixes=("", "_b"))
-    paired = both["seed"].nunique() > 1 or max(arm.table["seed"].nunique() for arm in (a, b)) == 1
+    run = ["seed", *(["sr_seed"] if all("sr_seed" in arm.table for arm in (a, b)) else [])]
+    both = a.table.merge(b.table, on=["image", *run], suffixes=("", "_b"))
+    common, most = _count(both, run), max(_count(arm.table, run) for arm in (a, b))
+    paired = common > 1 or most == 1
     if paired:
         _refuse_unlike(a, b, both)
         if both.empty:
@@ -107,6 +107,10 @@ def pair(a: Predictions, b: Predictions) -> Pair:
         rows = [arm.table[arm.table["image"].isin(shared["image"])] for arm in (a, b)]
         left_out = len(a.table) + len(b.table) - sum(map(len, rows))
     return _counted(a, b, rows, paired, left_out)
+
+
+def _count(rows: pd.DataFrame, run: list[str]) -> int:
+    return len(rows[run].drop_duplicates())
 
 
 def _nothing_common(a: Predictions, b: Predictions) -> LeukoError:
@@ -132,29 +136,37 @@ def _refuse_unlike(a: Predictions, b: Predictions, both: pd.DataFrame) -> None:
                 f"{a.name} and {b.name} disagree about the {word} of image {row['image']}: "
                 f"'{row[column]}' and '{row[f'{column}_b']}'; correct one of the tables"
             )
-    if set(a.classes) != set(b.classes):
+
+
+def _classes(a: Predictions, b: Predictions) -> tuple[str, ...]:
+    """The classes of both. A table without p_ columns has those that occur, so a rare one may lack in the other."""
+    known = [set(arm.classes) for arm in (a, b) if not arm.inferred]
+    union = {*a.classes, *b.classes}
+    if any(each != union for each in known):
         raise LeukoError(
             f"{a.name} and {b.name} have different classes: {', '.join(a.classes)} and {', '.join(b.classes)}; "
             "give both tables the same labels and p_ columns"
         )
+    return a.classes if set(a.classes) == union else tuple(sorted(union))
 
 
 def _counted(a: Predictions, b: Predictions, rows: list[pd.DataFrame], paired: bool, left_out: int) -> Pair:
     without_source = len({image for side in rows for image in side["image"][side["source"] == ""]})
     rows = [side.assign(source=side["source"].where(side["source"] != "", "image:" + side["image"])) for side in rows]
     names, images = sorted(set(rows[0]["source"])), rows[0]["image"].nunique()
+    classes = _classes(a, b)
     counts, runs = [], []
     for side in rows:
         own, place = _runs_of(side)
-        shape = (len(own), len(names), len(a.classes))
+        shape = (len(own), len(names), len(classes))
         if math.prod(shape) > MOST_COUNTS:
             raise LeukoError(
-                f"{a.name} and {b.name} have {len(own)} seeds, {len(names)} sources and {len(a.classes)} classes, too "
+                f"{a.name} and {b.name} have {len(own)} seeds, {len(names)} sources and {len(classes)} classes, too "
                 "many to count together: check the columns true and predicted"
             )
         source = side["source"].map({name: i for i, name in enumerate(names)}).to_numpy()
         true, predicted = (
-            side[column].map({label: i for i, label in enumerate(a.classes)}).to_numpy()
+            side[column].map({label: i for i, label in enumerate(classes)}).to_numpy()
             for column in ("true", "predicted")
         )
         runs.append(own)

@@ -28,7 +28,7 @@ class Predictions:
     table: the columns of `COLUMNS` and `source` ("" where it is not known), all text but the integer `seed`; where
     several SR networks made the images also the integer `sr_seed`. classes: those of the file's `p_<class>` columns, or
     the labels that occur. notes: what was understood that is not written so, and what to beware of. uneven: whether
-    some run lacks images that others have.
+    some run lacks images that others have. inferred: whether the file has no `p_<class>` columns.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Predictions:
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
     uneven: bool = False
+    inferred: bool = False
 
     @property
     def runs(self) -> int:
@@ -115,7 +116,8 @@ def read_predictions(
         table, lacking = _of_images(path, table, images)
         notes = (*notes, *lacking)
     uneven = _uneven_runs(path, table[kept])
-    return Predictions(name, table[kept], named or tuple(sorted(occurring)), (*notes, *uneven), bool(uneven))
+    classes = named or tuple(sorted(occurring))
+    return Predictions(name, table[kept], classes, (*notes, *uneven), bool(uneven), not named)
 
 
 def refuse_folder(path: Path) -> None:
@@ -223,16 +225,23 @@ def _uneven_runs(path: Path, table: pd.DataFrame) -> list[str]:
 def names_of(paths: Sequence[Path]) -> list[str]:
     """Short names that tell files apart: the stems, or else the folders in which their paths differ.
 
-    `classify/raw/paper/predictions.csv` and `classify/bicubic/paper/predictions.csv` are `raw` and `bicubic`.
+    `classify/raw/paper/predictions.csv` and `classify/bicubic/paper/predictions.csv` are `raw` and `bicubic`. Files at
+    different depths have their whole path below the folder that they have in common.
     """
     stems = [path.stem for path in paths]
     if len(set(stems)) == len(stems):
         return stems
     whole = [Path(os.path.abspath(path)) for path in paths]
-    parts = [(path.stem, *path.parts[-2::-1]) for path in whole]
-    depth = min(map(len, parts))
-    differing = [i for i in range(depth) if len({part[i] for part in parts}) > 1]
-    names = ["/".join(part[i] for i in reversed(differing)) for part in parts]
+    common = os.path.commonpath([path.parent for path in whole])
+    parts = [(*path.parent.relative_to(common).parts, path.stem) for path in whole]
+    if len({len(part) for part in parts}) == 1:
+        differing = [i for i in range(len(parts[0])) if len({part[i] for part in parts}) > 1]
+        names = ["/".join(part[i] for i in differing) for part in parts]
+    else:
+        shared = len(set(stems)) == 1  # predictions.csv in every folder
+        names = ["/".join(part[:-1] if shared and len(part) > 1 else part) for part in parts]
+    if len(set(names)) < len(names):  # they differ in their suffixes alone
+        names = ["/".join((*part[:-1], path.name)) for part, path in zip(parts, whole, strict=True)]
     if len(set(names)) < len(names):
         raise LeukoError(f"the files {', '.join(map(str, paths))} are not all different: name each arm once")
     return names

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import stats
 
 from leukosr.errors import LeukoError
+from leukosr.evaluate.arms.two_way import METRICS
 from leukosr.evaluate.estimate import Estimate
 from leukosr.evaluate.runs.spread import Spread, by_learning_rate, independent
 from leukosr.evaluate.runs.trials import Trials
@@ -42,7 +43,7 @@ def steadiness(tables: Sequence[tuple[str, Trials]]) -> list[Steadiness]:
     first = _values(*tables[0])
     level = 1 - 0.05 / max(1, len(tables) - 1)
     for name, trials in tables:
-        if trials.point != tables[0][1].point:
+        if trials.metric in METRICS and trials.point != tables[0][1].point:
             raise LeukoError(
                 f"{name} and {tables[0][0]} are not in one unit: give both as fractions, or both in percent"
             )
