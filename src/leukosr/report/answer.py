@@ -166,14 +166,16 @@ def _of_quality(params: Params, results: StudyResults) -> Answer:
     if rows.empty:
         return Answer(QUALITY_QUESTION, [Part("", "No answer", ["The study compares no two arms."])])
     about_sr = np.array([_is_sr(params, one) and not _is_sr(params, other) for one, other in compared_arms(params)])
-    shown = rows[about_sr] if about_sr.any() else rows
-    bounds = shown[DIFFERENCES[3:]].astype(float).to_numpy().tolist()
+    bounds = rows[DIFFERENCES[3:]].astype(float).to_numpy()
     lines = [
         f"{arms}: {interval(value, low, high, ' dB')}"
-        for arms, (value, low, high) in zip(shown["arms"], bounds, strict=True)
+        for arms, (value, low, high) in zip(rows["arms"], bounds.tolist(), strict=True)
     ]
-    higher, lower = [low > 0 for _, low, _ in bounds], [high < 0 for _, _, high in bounds]  # False without an interval
-    headline = "Yes" if all(higher) else "In part" if any(higher) else "No, it is lower" if all(lower) else "Not shown"
+    answering = bounds[about_sr] if about_sr.any() else bounds
+    higher, lower = answering[:, 1] > 0, answering[:, 2] < 0  # False without an interval
+    headline = (
+        "Yes" if higher.all() else "In part" if higher.any() else "No, it is lower" if lower.all() else "Not shown"
+    )
     lines.append(
         "95 % intervals, not corrected for their number. A higher PSNR does not say that cells are told apart."
     )
