@@ -102,5 +102,5 @@ ui: setup ## Show all runs in MLflow on http://127.0.0.1:5000
 
 dashboard: setup ## Show the trials of sweeps in Optuna's dashboard on http://127.0.0.1:8080
 	@mkdir -p optuna_artifacts
-	@storage="$${LEUKOSR_OPTUNA_STORAGE:-sqlite:///optuna.db}"; \
-	$(RUN) optuna-dashboard "$${storage#journal:}" --artifact-dir optuna_artifacts --host 127.0.0.1
+	@export $(RUN); storage=$$(python -m leukosr.tracking.trials_view) && \
+	optuna-dashboard "$$storage" --artifact-dir optuna_artifacts --host 127.0.0.1

@@ -24,9 +24,12 @@ class Results:
 
 
 def read_results(path: Path) -> Results:
-    """Read a file that `write_results` wrote."""
-    content = json.loads(path.read_text(encoding="utf-8"))
-    return Results(content["machine"], [_row(row) for row in content["rows"]])
+    """Read a file that `write_results` wrote. Raises LeukoError for another."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return Results(content["machine"], [_row(row) for row in content["rows"]])
+    except (ValueError, KeyError, TypeError):
+        raise LeukoError(f"{path} holds no results of benchmarks: name another file, or remove it") from None
 
 
 def _row(values: dict[str, Any]) -> Row:

@@ -64,7 +64,8 @@ def absent(path: Path, remedy: str) -> LeukoError:
     """
     try:
         first = next((each for each in reversed((path, *path.parents)) if not each.exists()), path)
-        near = meant(first.name, [each.name for each in first.parent.iterdir() if _like(first, each)])
+        others = [each for each in first.parent.iterdir() if each.name != first.name]  # a link that leads nowhere
+        near = meant(first.name, [each.name for each in others if _like(first, each)])
     except OSError:  # a name that is too long, a file where a folder should be, or one that may not be listed
         first, near = path, ""
     command = _how_made(path)

@@ -33,6 +33,13 @@ FAST = Row(
 )  # fmt: skip
 
 
+@pytest.mark.parametrize("content", ["{", "[]", '{"machine": {}}', '{"machine": {}, "rows": [{"name": "first"}]}'])
+def test_a_file_that_holds_no_results_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "bad.json").write_text(content)
+    with pytest.raises(LeukoError, match=r"bad\.json holds no results of benchmarks"):
+        read_results(tmp_path / "bad.json")
+
+
 def test_results_come_back_as_they_were_written(tmp_path: Path) -> None:
     results = Results(MACHINE, [*BEST, SLOW, FAST])
     write_results(tmp_path / "results.json", results)

@@ -14,6 +14,7 @@ import torch
 import yaml
 from PIL import Image
 from torch import nn
+from typer.testing import CliRunner
 
 from leukosr import cli
 from leukosr.classify.backbones import ClassifierNetwork
@@ -228,6 +229,43 @@ def test_overlays_of_few_fields_are_said_to_tell_little(experiment: Path, tmp_pa
     assert [note for note in notes if note.startswith("the overlays show 3x10 fields")]
     found = predict(tmp_path / "in" / "large.png", experiment, explain=tmp_path / "maps")
     assert not [note for note in found.done.notes if "fields" in note]
+
+
+def test_an_image_too_small_for_the_network_or_an_overlay_does_not_stop_the_others(
+    experiment: Path, tmp_path: Path
+) -> None:
+    draw(tmp_path / "in" / "flat.png", 2, 20)
+    draw(tmp_path / "in" / "large.png", 48, 40)
+    found = predict(tmp_path / "in", experiment, explain=tmp_path / "maps")
+    assert list(found.table["image"]) == ["flat.png", "large.png"]
+    assert "1 image too small for an overlay of Grad-CAM: flat.png" in found.done.notes
+    assert [path.name for path in (tmp_path / "maps").iterdir()] == ["large_png.png"]
+
+    squeezenet = network(0, Architecture(backbone="squeezenet1_1"))
+    save_classifier(tmp_path / "w.safetensors", squeezenet, Architecture(backbone="squeezenet1_1"), CLASSES, None)
+    found = predict(tmp_path / "in", tmp_path / "w.safetensors")
+    assert list(found.table["image"]) == ["large.png"]
+    assert found.done.failed == ["flat.png: the image has too few pixels for this network: give a larger one"]
+    with pytest.raises(LeukoError, match=r"flat\.png: the image has too few pixels"):
+        predict(tmp_path / "in" / "flat.png", tmp_path / "w.safetensors")
+
+
+def test_overlays_replace_no_file_of_the_user(
+    experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    draw(tmp_path / "in" / "a.png")
+    draw(tmp_path / "photos" / "a_png.png")
+    before = (tmp_path / "photos" / "a_png.png").read_bytes()
+    asked = ["predict", "in", "--model", str(experiment), "--explain", "photos"]
+    done = CliRunner().invoke(cli.app, asked)
+    assert isinstance(done.exception, LeukoError) and "holds files that this command did not write" in str(
+        done.exception
+    )
+    assert (tmp_path / "photos" / "a_png.png").read_bytes() == before
+    assert not (tmp_path / "predictions.csv").exists()
+    for _ in range(2):
+        assert CliRunner().invoke(cli.app, [*asked[:-1], "maps"]).exit_code == 0
 
 
 def test_a_transformer_has_nothing_that_grad_cam_could_show() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from leukosr.images.decoding import NO_IMAGE
-from leukosr.images.listing import list_files
+from leukosr.images.listing import RESULTS, list_files
 
 
 def add(root: Path, *names: str) -> None:
@@ -63,6 +63,14 @@ def test_the_folder_to_write_into_is_left_out(tmp_path: Path, link: bool) -> Non
         without = tmp_path / "link"
         without.symlink_to(tmp_path / "in/out")
     assert listed(tmp_path / "in", without) == {"1.png": None, "outer/2.png": None}
+
+
+def test_results_among_other_images_are_passed_over_and_named(tmp_path: Path) -> None:
+    add(tmp_path, "a.png", "big/.leukosr-output", "big/a.png", "big/deep/.leukosr-output", "big/deep/b.png")
+    assert listed(tmp_path) == {"a.png": None, "big": RESULTS}
+    assert listed(tmp_path / "big") == {"a.png": None, "deep": RESULTS}
+    (tmp_path / "a.png").unlink()
+    assert listed(tmp_path) == {"big/a.png": None, "big/deep/b.png": None}
 
 
 @pytest.mark.parametrize(

@@ -183,6 +183,7 @@ def test_mistakes_are_refused_in_one_sentence_before_anything_is_written(weights
         (folder, out, weights, {"precision": "fp16"}, "--precision is 'fp16'; allowed are auto, fp32, bf16"),
         (folder, out, weights, {"device_name": "tpu"}, "--device is 'tpu'"),
         (folder, out, weights, {"tile": 32, "overlap": 32}, "--overlap 32 must be smaller than --tile 32"),
+        (folder, out, weights, {"tile": 2, "overlap": 0}, "--tile is 2: give 0, for whole images, or 4 or more"),
     ]
     for source, target, network, changes, message in mistakes:
         with pytest.raises(LeukoError, match=message):

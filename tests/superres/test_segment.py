@@ -59,6 +59,13 @@ def test_an_earlier_result_inside_the_folder_is_not_read_again(tmp_path: Path) -
     assert {path.name for path in (tmp_path / "in/maps").rglob("*.png")} == {"a.png"}
 
 
+def test_the_map_of_another_image_is_not_replaced(tmp_path: Path) -> None:
+    weights = Path(weights_of("geometry_prior", 4))
+    segment_path(draw(tmp_path / "one/a.png"), tmp_path / "out", weights, "fp32", "cpu")
+    with pytest.raises(LeukoError, match=r"masks/a\.png exists already: name another folder"):
+        segment_path(draw(tmp_path / "other/a.png"), tmp_path / "out", weights, "fp32", "cpu")
+
+
 def test_maps_are_not_written_beside_the_images_themselves(tmp_path: Path) -> None:
     draw(tmp_path / "in/a.png")
     with pytest.raises(LeukoError, match="holds the images themselves: choose another place"):

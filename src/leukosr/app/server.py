@@ -28,6 +28,7 @@ from starlette.routing import Route
 from leukosr.app.given import Given, given_image
 from leukosr.app.models import StudyModels
 from leukosr.app.waiting import Abandoned, while_wanted
+from leukosr.engine.image_size import OUT_OF_MEMORY, said_of_size
 from leukosr.errors import LeukoError
 from leukosr.images.decoding import SUFFIXES
 from leukosr.images.reading import png_bytes
@@ -36,14 +37,6 @@ from leukosr.report.template import page_script, read_script, template
 
 FOLDER = Path(__file__).parent
 KEPT = 3  # images, with all that was made of them
-OUT_OF_MEMORY = "out of memory: give a smaller image"
-TOO_SMALL = "the image has too few pixels for this network: give a larger one"
-OF_TORCH = {  # words in errors of PyTorch's that an image's size can cause
-    "DefaultCPUAllocator": OUT_OF_MEMORY,
-    "Output size is too small": TOO_SMALL,
-    "Kernel size can't be greater than actual input size": TOO_SMALL,
-    "Padding size should be less than": TOO_SMALL,
-}
 LOOK_EVERY = 0.5  # seconds: whether the page that waits is still there
 BYTES = "application/octet-stream"  # no form of another site can send it without being asked first
 
@@ -122,9 +115,10 @@ def _refusal(_: Request, error: Exception) -> JSONResponse:
     elif isinstance(error, MemoryError | torch.OutOfMemoryError):
         sentence = OUT_OF_MEMORY
     else:
-        sentence = next((said for words, said in OF_TORCH.items() if words in str(error)), "")
-        if not sentence:
+        of_size = said_of_size(error)
+        if of_size is None:
             raise error
+        sentence = of_size
     return JSONResponse({"sentence": sentence}, status_code=422)
 
 

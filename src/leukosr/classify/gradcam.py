@@ -15,6 +15,11 @@ from leukosr.classify.backbones import ClassifierNetwork
 from leukosr.classify.ensemble import Ensemble
 from leukosr.errors import LeukoError
 
+
+class FlatMap(LeukoError):
+    """The image is so small that the last feature maps have one row or column."""
+
+
 MAPS = (nn.Conv2d, nn.BatchNorm2d, nn.GroupNorm)  # give N x channels x h x w, whatever the network
 
 
@@ -22,7 +27,7 @@ def attention(model: nn.Module, image: Tensor, place: int) -> np.ndarray:
     """What speaks for class number `place` in one image, 1 x 3 x H x W in [0, 1]: float32 h x w from 0 to 1.
 
     h x w are the sides of the last feature map before the head. Of an ensemble it is the mean over the members. Raises
-    LeukoError for a network without a feature map near its end.
+    LeukoError for a network without a feature map near its end, FlatMap where an image is too small for one.
     """
     members = model.members if isinstance(model, Ensemble) else [model]
     return np.asarray(np.mean([_attention_of_one(member, image, place) for member in members], axis=0))
@@ -30,14 +35,17 @@ def attention(model: nn.Module, image: Tensor, place: int) -> np.ndarray:
 
 def _attention_of_one(network: nn.Module, image: Tensor, place: int) -> np.ndarray:
     assert isinstance(network, ClassifierNetwork)
-    layers = 0
+    layers = flat = 0
     last: tuple[Tensor, int] | None = None  # and how many layers had run
 
     def watch(part: nn.Module, _: Any, output: Tensor) -> None:
-        nonlocal layers, last
+        nonlocal layers, flat, last
         layers += 1
-        if isinstance(part, MAPS) and output.ndim == 4 and min(output.shape[2:]) > 1:
-            last = output, layers
+        if isinstance(part, MAPS) and output.ndim == 4:
+            if min(output.shape[2:]) > 1:
+                last = output, layers
+            else:
+                flat = layers
 
     with ExitStack() as hooks, torch.enable_grad():
         for name, part in network.network.named_modules():
@@ -45,6 +53,8 @@ def _attention_of_one(network: nn.Module, image: Tensor, place: int) -> np.ndarr
                 hooks.enter_context(part.register_forward_hook(watch))
         logit = network(image)[0, place]
     if last is None or 2 * last[1] < layers:  # a transformer's only convolution cuts patches
+        if 2 * flat >= layers:
+            raise FlatMap("the image is too small for Grad-CAM: the last feature maps have one row or column")
         raise LeukoError("this backbone has no feature map near its end, which Grad-CAM needs")
     maps = last[0]
     (gradient,) = torch.autograd.grad(logit, maps)

@@ -13,15 +13,17 @@ import pandas as pd
 import torch
 
 from leukosr.classify.confidence import answered
-from leukosr.classify.gradcam import overlay, together
+from leukosr.classify.gradcam import FlatMap, overlay, together
 from leukosr.classify.panel import Panel, weight_files
 from leukosr.data.splits import SPLITS
 from leukosr.engine.device import place
+from leukosr.engine.image_size import TOO_SMALL, said_of_size
 from leukosr.engine.progress import track
 from leukosr.errors import LeukoError
 from leukosr.files import new_file
 from leukosr.images.appearance import TrainingImages, cautions
 from leukosr.images.reading import write_png
+from leukosr.quoting import counted, listed
 from leukosr.superres.enhance import Enhanced, How, device_of, found_images, noted, readable
 from leukosr.superres.pace import Waiting
 from leukosr.superres.upscaler import upscale_images
@@ -44,7 +46,7 @@ class Predicted:
     def summary(self) -> str:
         """How many answers are sure, if that is known, and how many images look unlike the training images."""
         sure, odd = self.table["sure"], int((self.table["warnings"] != "").sum())
-        words = [] if "" in sure.tolist() else [f"{int(sure.sum())} sure"]
+        words = [] if sure.empty or "" in sure.tolist() else [f"{int(sure.sum())} sure"]
         return ", ".join([*words, f"{odd} with warnings"])
 
     @property
@@ -153,8 +155,8 @@ def predict_path(
 
     sr: weights of a generator that enlarges each image first. explain: the folder for Grad-CAM overlays. threshold: the
     probability from which on an answer is sure; None: that at which at most a share `most_errors` of the validation
-    part's sure answers is wrong. An image that cannot be read does not stop the others. Raises LeukoError for missing
-    input, unusable weights and a single image that cannot be read.
+    part's sure answers is wrong. An image that cannot be read, or is too small, does not stop the others. Raises
+    LeukoError for missing input, unusable weights and a single image that cannot be read.
     """
     if explain is not None and source.is_dir() and explain.resolve() == source.resolve():
         raise LeukoError(f"{explain} holds the images themselves: choose another place for the overlays")
@@ -167,16 +169,27 @@ def predict_path(
     names: deque[Path] = deque()
     rows, sizes = [], []
     fields: list[tuple[int, ...]] = []
+    no_map: list[str] = []
     for image in track(readable(files, names), len(files.pairs), "predicting"):
         name, before = names.popleft(), [] if superres is None else superres.unlike(image)
         if waiting is not None:
             waiting.announce(image, str(name))
-        shown = image if superres is None else superres(image)
+        try:
+            shown = image if superres is None else superres(image)
+            row = predictor.row(shown, before)
+        except RuntimeError as error:
+            if said_of_size(error) != TOO_SMALL:
+                raise
+            files.failed.append(f"{name}: {TOO_SMALL}")
+            continue
         sizes.append(shown.shape[:2])
-        row = predictor.row(shown, before)
         rows.append({"image": name.as_posix(), **row})
         if explain is not None:
-            explained = predictor.explained(shown, row["predicted"])
+            try:
+                explained = predictor.explained(shown, row["predicted"])
+            except FlatMap:
+                no_map.append(name.as_posix())
+                continue
             fields.append(explained.fields)
             with new_file(explain / overlay_name(name)) as temporary:
                 write_png(temporary, explained.overlay)
@@ -191,6 +204,8 @@ def predict_path(
     else:
         notes += on_size(predictor.panel.seen, sizes)
     notes += on_fields(min(fields, key=min)) if fields else []
+    if no_map:
+        notes.append(f"{counted(len(no_map), 'image')} too small for an overlay of Grad-CAM: {listed(no_map, 3)}")
     done = Enhanced(len(rows), files.failed, files.left_out, notes)
     return Predicted(pd.DataFrame(rows, columns=columns), done)
 

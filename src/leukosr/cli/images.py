@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -83,11 +84,13 @@ def predict(
         require_weights(model, OWN_WEIGHTS)
     from leukosr.classify.predict import predict_path, write_predictions
     from leukosr.cli.own_arm import on_arm
+    from leukosr.outputs import claimed
 
-    done = predict_path(
-        source, model, sr=sr, explain=explain, threshold=threshold, most_errors=most_errors,
-        precision=precision, device_name=device,
-    )  # fmt: skip
+    with nullcontext() if explain is None else claimed(explain, "predict", adds=not source.is_dir()):
+        done = predict_path(
+            source, model, sr=sr, explain=explain, threshold=threshold, most_errors=most_errors,
+            precision=precision, device_name=device,
+        )  # fmt: skip
     notes = [f"{out} held an earlier table of `leukosr predict`, which was replaced"] if out.exists() else []
     write_predictions(out, done.table)
     for answer in done.answers:

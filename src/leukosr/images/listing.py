@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leukosr.images.decoding import NO_IMAGE, SUFFIXES
+from leukosr.outputs import MARKER
 
+RESULTS = "holds results of LeukoSR, beside other images: move it elsewhere to use these"
 TABLES = frozenset({"split.csv", "sources.csv"})  # of a set, in its root
 # Thumbnails, indexes and bins of Windows, macOS (netatalk), Synology, QNAP and file systems, in lower case. Names that
 # begin with a dot are hidden: .DS_Store and resource forks of macOS, .ipynb_checkpoints, .@__thumb, .Trash-1000 …
@@ -36,11 +38,13 @@ def list_files(folder: Path, without: Path | None = None) -> list[Listed]:
     """All files below a folder, sorted by path, except those of operating systems and the folder `without`.
 
     Linked folders are followed; each real folder is listed once. A folder that cannot be listed, and a link to one that
-    is listed elsewhere or contains `folder`, are entries with a reason.
+    is listed elsewhere or contains `folder`, are entries with a reason; so is a folder of results among other images,
+    whose own images are not listed.
     """
     around = folder.resolve().parents
     walked = set() if without is None else {without.resolve()}
     found: list[Listed] = []
+    results: list[Path] = []
     errors: list[OSError] = []
     waiting = deque([folder])
     while waiting:  # linked folders come last, so that every folder is listed at its own place
@@ -53,12 +57,23 @@ def list_files(folder: Path, without: Path | None = None) -> list[Listed]:
                 folders.clear()
                 continue
             walked.add(real)
+            if MARKER in names and here != str(folder):
+                results.append(Path(here))
             folders[:] = sorted(name for name in folders if not left_by_system(name))
             waiting += [Path(here, name) for name in folders if os.path.islink(os.path.join(here, name))]
             below = here[len(str(folder)) :]
             found += [Listed(Path(here, name), _reason(below, name)) for name in names if not left_by_system(name)]
     found += [Listed(Path(error.filename), f"cannot be listed ({error.strerror})") for error in errors]
-    return sorted(found, key=lambda item: item.path)
+    return sorted(_without_results(found, results), key=lambda item: item.path)
+
+
+def _without_results(found: list[Listed], results: list[Path]) -> list[Listed]:
+    """Without the files of folders of results, unless there are no other images: then those are what is asked for."""
+    others = [item for item in found if not set(results) & set(item.path.parents)]
+    if not results or all(item.reason is not None for item in others):
+        return found
+    outermost = [each for each in results if not set(results) & set(each.parents)]
+    return others + [Listed(each, RESULTS) for each in outermost]
 
 
 def _reason(below: str, name: str) -> str | None:

@@ -151,8 +151,10 @@ def _naming(path: Path) -> Iterator[None]:
     try:
         yield
     except Unusable as error:
+        if path.is_symlink() and not path.exists():
+            raise LeukoError(f"{path} is a link to a file that does not exist") from None
         if not path.exists():
-            raise LeukoError(f"{path} does not exist; the stage that makes it has to run first") from None
+            raise LeukoError(f"{path} does not exist") from None
         raise LeukoError(f"{path} {error}") from None
 
 

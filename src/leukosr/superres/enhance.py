@@ -19,12 +19,13 @@ from leukosr.errors import LeukoError
 from leukosr.files import new_file
 from leukosr.images.appearance import TrainingImages, cautions
 from leukosr.images.decoding import NO_IMAGE, SUFFIXES
-from leukosr.images.listing import list_files
+from leukosr.images.listing import RESULTS, list_files
 from leukosr.images.reading import large_enough, read_as_rgb, write_png
 from leukosr.outputs import claimed, is_free_for
 from leukosr.quoting import absent, counted, visible
 from leukosr.settings import Precision
 from leukosr.superres.pace import Waiting
+from leukosr.superres.tiles import LEAST
 from leukosr.superres.upscaler import upscale_images
 from leukosr.superres.weights import load_generator
 
@@ -80,6 +81,8 @@ def enhance_path(
     """
     if tile and tile - overlap < 2:
         raise LeukoError(f"--overlap {overlap} must be smaller than --tile {tile} by 2 pixels or more")
+    if 0 < tile < LEAST:
+        raise LeukoError(f"--tile is {tile}: give 0, for whole images, or {LEAST} or more")
     device = device_of(device_name)
     how = How.of(precision, device)
     files = images_below(source, target)
@@ -198,7 +201,7 @@ def found_images(source: Path, without: Path | None = None) -> Files:
         if item.reason is None:
             files.pairs.append((item.path, item.path.relative_to(source)))
             continue
-        sentences = files.left_out if item.reason == NO_IMAGE else files.failed
+        sentences = files.left_out if item.reason in (NO_IMAGE, RESULTS) else files.failed
         sentences.append(f"{visible(str(item.path))} {item.reason}")
     if not files.pairs:
         others = f", {counted(len(files.left_out) + len(files.failed), 'other file')}"

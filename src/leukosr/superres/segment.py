@@ -77,6 +77,8 @@ def segment_path(source: Path, target: Path, weights: Path, precision: str, devi
     model, how = place(with_prior(loaded.model, weights), device, channels_last=True), How.of(precision, device)
     masks = target / "masks"
     files = images_below(source, masks if source.is_dir() else masks / f"{source.stem}.png", without=target)
+    if not source.is_dir() and (output := files.pairs[0][1]).exists():
+        raise LeukoError(f"{output} exists already: name another folder, or remove it")
     outputs: deque[Path] = deque()
     shown: deque[NDArray[np.uint8]] = deque()
 

@@ -10,13 +10,15 @@ import numpy as np
 
 from leukosr.errors import LeukoError
 
+LEAST = 4  # side of a tile: with less, networks that fold pairs of pixels would be given single ones
+
 
 @dataclass(frozen=True)
 class Tiles:
     """Tiles of at most `tile` LR pixels of an image of `size` (height, width); neighbours share at least `overlap`.
 
     They lie in as few rows and columns as possible and are no larger than that needs: what is shared is computed twice.
-    Raises LeukoError for an overlap that leaves nothing of a tile.
+    Raises LeukoError for tiles of fewer than `LEAST` pixels and an overlap that leaves nothing of one.
     """
 
     size: tuple[int, int]
@@ -26,9 +28,9 @@ class Tiles:
 
     def __post_init__(self) -> None:
         """Refuse an overlap that leaves nothing."""
-        if self.tile - self.overlap < 2:
+        if self.tile - self.overlap < 2 or self.tile < LEAST:
             raise LeukoError(
-                f"upscale: overlap {self.overlap} must be smaller than tile {self.tile} by 2 pixels or more"
+                f"upscale: tile {self.tile} must be {LEAST} or more, and overlap {self.overlap} smaller by 2 or more"
             )
 
     def low(self, image: np.ndarray) -> Iterator[np.ndarray]:
