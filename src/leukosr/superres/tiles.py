@@ -28,10 +28,12 @@ class Tiles:
 
     def __post_init__(self) -> None:
         """Refuse an overlap that leaves nothing."""
-        if self.tile - self.overlap < 2 or self.tile < LEAST:
+        if self.tile - self.overlap < 2:
             raise LeukoError(
-                f"upscale: tile {self.tile} must be {LEAST} or more, and overlap {self.overlap} smaller by 2 or more"
+                f"upscale: overlap {self.overlap} must be smaller than tile {self.tile} by 2 pixels or more"
             )
+        if self.tile < LEAST:
+            raise LeukoError(f"upscale: tile is {self.tile}: give 0, for whole images, or {LEAST} or more")
 
     def low(self, image: np.ndarray) -> Iterator[np.ndarray]:
         """The tiles of the LR image, row by row."""
