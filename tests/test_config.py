@@ -398,6 +398,7 @@ def test_a_value_that_experiments_copy_is_told_once(compose_raw: Callable[..., A
     ("overrides", "message"),
     [
         (["upscale.srgan.tile=16", "upscale.srgan.overlap=15"], "overlap 15 must be smaller than tile 16 by 2 pixels"),
+        (["upscale.srgan.tile=2", "upscale.srgan.overlap=0"], "tile is 2: give 0, for whole images, or 4 or more"),
         (
             [f"train_sr.real_esrgan.losses.{name}=0" for name in ("image", "adversarial", "perceptual")],
             "image, adversarial, perceptual are all 0, so nothing would be learned: give one a weight above 0",

@@ -612,3 +612,11 @@ def test_adding_outside_a_dvc_project_brings_nothing(outside: Path) -> None:
         add("cells", source, leave_out=False)
     assert not os.path.lexists("datasets/cells")
     assert entries(source) == {"a", "b"}
+
+
+def test_a_class_folder_that_a_command_wrote_is_named_and_kept(project: Path, tmp_path: Path) -> None:
+    source = images(tmp_path / "set", *(f"{label}/{n}.png" for label in ("a", "b") for n in range(4)))
+    (source / "b" / ".leukosr-output").write_text("{}")
+    added = add("mine", source, leave_out=False)
+    assert added.images == 8
+    assert "b: results of an earlier command of LeukoSR, taken for a class like the others" in added.notes

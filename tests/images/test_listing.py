@@ -67,10 +67,16 @@ def test_the_folder_to_write_into_is_left_out(tmp_path: Path, link: bool) -> Non
 
 def test_results_among_other_images_are_passed_over_and_named(tmp_path: Path) -> None:
     add(tmp_path, "a.png", "big/.leukosr-output", "big/a.png", "big/deep/.leukosr-output", "big/deep/b.png")
-    assert listed(tmp_path) == {"a.png": None, "big": RESULTS}
-    assert listed(tmp_path / "big") == {"a.png": None, "deep": RESULTS}
+
+    def found(folder: Path) -> dict[str, str | None]:
+        files = list_files(folder, results=False)
+        return {item.path.relative_to(folder).as_posix(): item.reason for item in files}
+
+    assert found(tmp_path) == {"a.png": None, "big": RESULTS}
+    assert found(tmp_path / "big") == {"a.png": None, "deep": RESULTS}
+    assert listed(tmp_path) == {"a.png": None, "big/a.png": None, "big/deep/b.png": None}
     (tmp_path / "a.png").unlink()
-    assert listed(tmp_path) == {"big/a.png": None, "big/deep/b.png": None}
+    assert found(tmp_path) == {"big/a.png": None, "big/deep/b.png": None}
 
 
 @pytest.mark.parametrize(

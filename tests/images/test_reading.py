@@ -168,7 +168,7 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     assert inspect_image(tmp_path / "none.png", MAX_PIXELS).reason == "cannot be read (No such file or directory)"
     (tmp_path / "folder.png").mkdir()
     assert "is a folder, pipe or device" in str(inspect_image(tmp_path / "folder.png", MAX_PIXELS).reason)
-    with pytest.raises(LeukoError, match=r"none\.png does not exist$"):
+    with pytest.raises(LeukoError, match=r"none\.png does not exist: put it back"):
         read_rgb(tmp_path / "none.png")
     (tmp_path / "link.png").symlink_to(tmp_path / "none.png")
     with pytest.raises(LeukoError, match=r"link\.png is a link to a file that does not exist$"):

@@ -94,4 +94,4 @@ def test_a_test_image_whose_source_has_another_label_in_training_is_left_out(
     assert len(blocks) == left
     for block in blocks:
         assert block.sentences == ["1 source has images with two labels (1 classifier_test, 1 classifier_train)."]
-        assert block.tables[0].label == "Verdicts without the 1 test image of such sources"
+        assert block.tables[0].label == "Verdicts without such sources (1 test image)"

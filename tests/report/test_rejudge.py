@@ -47,6 +47,7 @@ def test_a_study_that_compares_nothing_is_not_judged() -> None:
     assert classified - {each.name for each in SNAPSHOTS} == {
         "case1-counted",
         "pbc-answer",
+        "pbc-answer-colour-tuned",
         "pbc-answer-tuned-arms",
         "pbc-answer-tuned-equal-data",
         "pbc-answer-tuned-networks",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
+import yaml
 from optuna.trial import TrialState
 from optuna_dashboard import get_note
 
@@ -19,9 +20,21 @@ from leukosr.tracking import trial_store
 from leukosr.tracking.trial_attempt import Attempt, Space
 from leukosr.tracking.trial_storage import open_storage
 from leukosr.tracking.trial_store import TrialStore
+from leukosr.tracking.trials_view import trials_address
 
 FIXED = [{"learning_rate": rate, "init": seed} for rate in (0.1, 0.01) for seed in (1, 2)]
 CHOICES: dict[str, list[Any]] = {"learning_rate": [0.01, 0.1], "init": [1, 2]}
+
+
+def test_the_dashboard_opens_what_the_environment_or_else_the_parameters_name(
+    compose_raw: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = tmp_path / "params.yaml"
+    params.write_text(yaml.safe_dump(compose_raw("runtime.optuna_storage=journal:trials/own.log")))
+    monkeypatch.delenv("LEUKOSR_OPTUNA_STORAGE", raising=False)
+    assert trials_address(params) == "trials/own.log"
+    monkeypatch.setenv("LEUKOSR_OPTUNA_STORAGE", "sqlite:///other.db")
+    assert trials_address(tmp_path / "none.yaml") == "sqlite:///other.db"
 
 
 @pytest.fixture(params=["sqlite", "journal"])

@@ -15,12 +15,11 @@ from leukosr.classify.backbones import ClassifierNetwork
 from leukosr.classify.ensemble import Ensemble
 from leukosr.errors import LeukoError
 
+MAPS = (nn.Conv2d, nn.BatchNorm2d, nn.GroupNorm)  # give N x channels x h x w, whatever the network
+
 
 class FlatMap(LeukoError):
     """The image is so small that the last feature maps have one row or column."""
-
-
-MAPS = (nn.Conv2d, nn.BatchNorm2d, nn.GroupNorm)  # give N x channels x h x w, whatever the network
 
 
 def attention(model: nn.Module, image: Tensor, place: int) -> np.ndarray:

@@ -205,7 +205,7 @@ def predict_path(
         notes += on_size(predictor.panel.seen, sizes)
     notes += on_fields(min(fields, key=min)) if fields else []
     if no_map:
-        notes.append(f"{counted(len(no_map), 'image')} too small for an overlay of Grad-CAM: {listed(no_map, 3)}")
+        notes.append(f"{counted(len(no_map), 'image')} too small for a Grad-CAM overlay: {listed(no_map, 3)}")
     done = Enhanced(len(rows), files.failed, files.left_out, notes)
     return Predicted(pd.DataFrame(rows, columns=columns), done)
 

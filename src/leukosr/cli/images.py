@@ -91,8 +91,8 @@ def predict(
             source, model, sr=sr, explain=explain, threshold=threshold, most_errors=most_errors,
             precision=precision, device_name=device,
         )  # fmt: skip
-    notes = [f"{out} held an earlier table of `leukosr predict`, which was replaced"] if out.exists() else []
-    write_predictions(out, done.table)
+        notes = [f"{out} held an earlier table of `leukosr predict`, which was replaced"] if out.exists() else []
+        write_predictions(out, done.table)  # which may lie among the overlays
     for answer in done.answers:
         console.print(answer)
     notes = [*([] if sr is None else on_arm(model, sr)), *done.done.notes, *notes]

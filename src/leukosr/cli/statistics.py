@@ -105,14 +105,14 @@ def compare(
             left = counted(each.left_out, "prediction")
             errors.print(f"{each.a} – {each.b}: {left} left out, which only one of them has")
         if not each.paired:
-            errors.print(f"{each.a} – {each.b}: fewer than two common runs, so all count, unpaired")
+            errors.print(f"{each.a} – {each.b}: fewer than two runs in common, so all runs are compared unpaired")
     if as_json:
         print_raw(comparisons.as_json(found))
         return
     comparisons.print_comparisons(found, [sample_size(arm) for arm in arms.values()], console, details)
     kept, conflicts = without_conflicts(list(arms.values()))
     if any(arm.table.empty for arm in kept):
-        errors.print("without the images of sources that have two labels, some arm has no image left")
+        errors.print("without the images of sources that have two labels, at least one arm has no images left")
     elif conflicts:
         without = dict(zip(names, kept, strict=True))
         again = [pair(without[one], without[two]) for one, two in asked]

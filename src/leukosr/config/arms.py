@@ -17,6 +17,7 @@ from leukosr.images.resampling import Kernel, brought_to, resize
 from leukosr.images.settings import Image
 from leukosr.layout import weight_file
 from leukosr.settings import Count, Name, PositiveInt, Precision, Section, Side
+from leukosr.superres.tiles import LEAST
 
 
 class Arm(Section):
@@ -102,7 +103,8 @@ class Generated(Arm):
     """Images that a network made, resampled to `size` or else to the high-resolution size if they have another."""
 
     tile: Count = Field(
-        description="largest side of the tiles that large images are computed in, in input pixels; 0: whole images"
+        description="largest side of the tiles that large images are computed in, in input pixels, 4 or more; 0: whole "
+        "images"
     )
     overlap: Count = Field(description="input pixels that neighbouring tiles share")
     batch: PositiveInt = Field(description="images per pass")
@@ -119,6 +121,8 @@ class Generated(Arm):
     def _tiles_advance(self) -> Self:
         if self.tile and self.tile - self.overlap < 2:
             raise ValueError(f"overlap {self.overlap} must be smaller than tile {self.tile} by 2 pixels or more")
+        if 0 < self.tile < LEAST:
+            raise ValueError(f"tile is {self.tile}: give 0, for whole images, or {LEAST} or more")
         return self
 
     def finished(self, made: npt.NDArray[Any], image: Image) -> npt.NDArray[Any]:

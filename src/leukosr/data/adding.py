@@ -39,6 +39,7 @@ from leukosr.files import explained_os_errors, new_folder
 from leukosr.images.decoding import SUFFIXES
 from leukosr.images.listing import left_by_system, list_files
 from leukosr.images.reading import inspect_image
+from leukosr.outputs import MARKER
 from leukosr.project import project_root, run_dvc
 from leukosr.quoting import listed, require_folder
 from leukosr.tables import one_spelling, write_frame
@@ -83,7 +84,8 @@ def adding(name: str, path: Path, *, leave_out: bool, classes: bool = True) -> I
         sources = read_sources(path, good)  # refuse a table of other names before anything is copied
         with _undone(target):
             split_rows = _copy(path, target, {image.file.path for image in good}, masks.of)
-            notes = (*facts, *sources.notes, *masks.notes, *(_write_split(target, good) if classes else ()))
+            of_classes = (*_of_results(path), *_write_split(target, good)) if classes else ()
+            notes = (*facts, *sources.notes, *masks.notes, *of_classes)
             yield Added(len(good), rejected, split_rows, len(masks.of), notes, good, sources.by_image)
             run_dvc("add", str(target))
 
@@ -237,6 +239,15 @@ def _undone(target: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):
             target.parent.rmdir()  # empty where nothing was there before
         raise
+
+
+def _of_results(path: Path) -> list[str]:
+    """A sentence on class folders that a command of LeukoSR wrote, where the others are somebody's own."""
+    folders = subfolders(path)
+    written = [name for name in folders if (path / name / MARKER).is_file()]
+    if not 0 < len(written) < len(folders):
+        return []
+    return [f"{listed(written)}: results of an earlier command of LeukoSR, taken for a class like the others"]
 
 
 def _walk(path: Path, classes: bool) -> list[SetFile]:

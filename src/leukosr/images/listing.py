@@ -10,7 +10,7 @@ from pathlib import Path
 from leukosr.images.decoding import NO_IMAGE, SUFFIXES
 from leukosr.outputs import MARKER
 
-RESULTS = "holds results of LeukoSR, beside other images: move it elsewhere to use these"
+RESULTS = "holds results of an earlier command and was passed over; move it out of this folder to use its images"
 TABLES = frozenset({"split.csv", "sources.csv"})  # of a set, in its root
 # Thumbnails, indexes and bins of Windows, macOS (netatalk), Synology, QNAP and file systems, in lower case. Names that
 # begin with a dot are hidden: .DS_Store and resource forks of macOS, .ipynb_checkpoints, .@__thumb, .Trash-1000 …
@@ -34,17 +34,17 @@ def left_by_system(name: str) -> bool:
     return name.startswith(".") or name.casefold() in LEFT_BY_SYSTEMS
 
 
-def list_files(folder: Path, without: Path | None = None) -> list[Listed]:
+def list_files(folder: Path, without: Path | None = None, *, results: bool = True) -> list[Listed]:
     """All files below a folder, sorted by path, except those of operating systems and the folder `without`.
 
     Linked folders are followed; each real folder is listed once. A folder that cannot be listed, and a link to one that
-    is listed elsewhere or contains `folder`, are entries with a reason; so is a folder of results among other images,
-    whose own images are not listed.
+    is listed elsewhere or contains `folder`, are entries with a reason; so is, without `results`, a folder that LeukoSR
+    wrote among other images, whose own images are then not listed.
     """
     around = folder.resolve().parents
     walked = set() if without is None else {without.resolve()}
     found: list[Listed] = []
-    results: list[Path] = []
+    written: list[Path] = []
     errors: list[OSError] = []
     waiting = deque([folder])
     while waiting:  # linked folders come last, so that every folder is listed at its own place
@@ -58,16 +58,16 @@ def list_files(folder: Path, without: Path | None = None) -> list[Listed]:
                 continue
             walked.add(real)
             if MARKER in names and here != str(folder):
-                results.append(Path(here))
+                written.append(Path(here))
             folders[:] = sorted(name for name in folders if not left_by_system(name))
             waiting += [Path(here, name) for name in folders if os.path.islink(os.path.join(here, name))]
             below = here[len(str(folder)) :]
             found += [Listed(Path(here, name), _reason(below, name)) for name in names if not left_by_system(name)]
     found += [Listed(Path(error.filename), f"cannot be listed ({error.strerror})") for error in errors]
-    return sorted(_without_results(found, results), key=lambda item: item.path)
+    return sorted(found if results else _passing_over(written, found), key=lambda item: item.path)
 
 
-def _without_results(found: list[Listed], results: list[Path]) -> list[Listed]:
+def _passing_over(results: list[Path], found: list[Listed]) -> list[Listed]:
     """Without the files of folders of results, unless there are no other images: then those are what is asked for."""
     others = [item for item in found if not set(results) & set(item.path.parents)]
     if not results or all(item.reason is not None for item in others):

@@ -27,6 +27,7 @@ from leukosr.images.decoding import (
 )
 from leukosr.images.resampling import Kernel, brought_to, resize
 from leukosr.images.settings import Image
+from leukosr.quoting import absent
 
 MIN_SIDE = 32
 
@@ -154,7 +155,7 @@ def _naming(path: Path) -> Iterator[None]:
         if path.is_symlink() and not path.exists():
             raise LeukoError(f"{path} is a link to a file that does not exist") from None
         if not path.exists():
-            raise LeukoError(f"{path} does not exist") from None
+            raise absent(path, "put it back, or take its name out of what lists it") from None
         raise LeukoError(f"{path} {error}") from None
 
 

@@ -175,7 +175,7 @@ def conflict_blocks(params: Params, results: StudyResults) -> list[Block]:
         return [Block("Label conflicts", [*sentences, "Without them some experiment has no test image left."])]
     pairs, protocols = [pair(left[a], left[b]) for a, b in asked], [results.protocol] * len(asked)
     found = named(compare_in_families(params, pairs, asked, protocols), labels_of(results))
-    label = f"Verdicts without the {counted(images, 'test image')} of such sources"
+    label = f"Verdicts without such sources ({counted(images, 'test image')})"
     table = TableOfBlock(label, ("experiments", *HEADS), verdict_rows(found), 3)
     return [Block("Label conflicts", sentences, [table])]
 

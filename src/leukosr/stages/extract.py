@@ -104,7 +104,7 @@ def run_folder(root: Path, masks: Path | None, out: Path, console: Console) -> N
     Raises LeukoError for a folder without images, and for an image or a mask that cannot be read.
     """
     require_folder(root, "name the folder that holds the images")
-    files = [each for each in list_files(root, without=out) if each.path.name not in TABLES]
+    files = [each for each in list_files(root, without=out, results=False) if each.path.name not in TABLES]
     mask_of = _masks_beside(root, [each.path for each in files], masks)
     files = [each for each in files if each.path not in mask_of.values()]
     for each in files:

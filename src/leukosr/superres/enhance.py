@@ -197,7 +197,7 @@ def found_images(source: Path, without: Path | None = None) -> Files:
     if not source.is_dir():
         return Files([(source, Path(source.name))])
     files = Files([])
-    for item in list_files(source, without=without):
+    for item in list_files(source, without=without, results=False):
         if item.reason is None:
             files.pairs.append((item.path, item.path.relative_to(source)))
             continue

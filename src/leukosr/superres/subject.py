@@ -46,8 +46,8 @@ class SRSubject:
         last = training.progress.history[-1]
         if last["val_psnr"] is None:
             raise LeukoError(
-                f"train_sr.{self.name}: its images equal all {len(self.val)} validation images, so no PSNR tells rates "
-                "apart: validate on images with structure"
+                f"train_sr.{self.name}: its output equals the original in all {len(self.val)} validation images, so "
+                "PSNR cannot rank learning rates: validate on images with structure"
             )
         return {"psnr": float(last["val_psnr"]), "ssim": float(last["val_ssim"])}
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from leukosr.errors import LeukoError
 
-LEAST = 4  # side of a tile: with less, networks that fold pairs of pixels would be given single ones
+LEAST = 4  # that `tile` may be: with 2, networks that fold pairs of pixels can be given a single one
 
 
 @dataclass(frozen=True)

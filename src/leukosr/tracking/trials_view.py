@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 from leukosr.config import load_params
-from leukosr.engine.databases import storage_url
+from leukosr.engine.databases import OPTUNA_VARIABLE
+from leukosr.errors import LeukoError
 from leukosr.tracking.trial_storage import JOURNAL
 
+
+def trials_address(params: Path) -> str:
+    """The storage that the environment or else the parameters name. Raises LeukoError for a file that is none."""
+    named = os.environ.get(OPTUNA_VARIABLE) or load_params(params).runtime.optuna_storage
+    return named.removeprefix(JOURNAL)
+
+
 if __name__ == "__main__":
-    print(storage_url(load_params(Path("params.yaml")).runtime.optuna_storage).removeprefix(JOURNAL))
+    try:
+        print(trials_address(Path("params.yaml")))
+    except LeukoError as error:
+        sys.exit(f"error: {error}")
