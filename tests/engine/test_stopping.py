@@ -133,3 +133,19 @@ def test_a_signal_that_is_ignored_as_under_nohup_stays_ignored() -> None:
     with stopped_like_ctrl_c():
         os.kill(os.getpid(), signal.SIGHUP)
         assert not asked_to_stop()
+
+
+def test_ctrl_c_while_a_class_is_defined_is_ctrl_c() -> None:
+    """Up to Python 3.11 `__set_name__` wraps what it raises into a RuntimeError, a KeyboardInterrupt, too."""
+
+    def wrapped() -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as interrupt:
+            raise RuntimeError("Error calling __set_name__") from interrupt
+
+    with pytest.raises(SystemExit) as stop, stopped_like_ctrl_c():
+        wrapped()
+    assert stop.value.code == 128 + signal.SIGINT
+    with pytest.raises(RuntimeError, match="another"), stopped_like_ctrl_c():
+        raise RuntimeError("another") from ValueError()

@@ -32,7 +32,8 @@ def asked_to_stop() -> bool:
 def stopped_like_ctrl_c() -> Iterator[None]:
     """Interrupt the work inside at the first SIGTERM or SIGHUP, and then exit with 128 + the signal's number.
 
-    Errors that follow from it (other processes may have got the signal, the terminal may be gone) are suppressed.
+    Errors that follow from it (other processes may have got the signal, the terminal may be gone) are suppressed, as
+    are those that Python makes of Ctrl-C, e.g. while it defines a class.
     An ignored signal, as under nohup, stays ignored. A signal that comes while Python runs a destructor or a weak
     reference's callback, where it drops every exception, Ctrl-C's too, interrupts a tenth of a second later.
     """
@@ -46,6 +47,8 @@ def stopped_like_ctrl_c() -> Iterator[None]:
         yield
     except BaseException as error:
         number = _pending if _received is None else _received
+        if number is None and _made_of_ctrl_c(error):
+            number = signal.SIGINT
         if number is None:
             raise
         raise SystemExit(128 + number) from error
@@ -54,6 +57,12 @@ def stopped_like_ctrl_c() -> Iterator[None]:
         for number in taken:
             signal.signal(number, signal.SIG_DFL)
         _received = _pending = None
+
+
+def _made_of_ctrl_c(error: BaseException) -> bool:
+    """Whether another error was raised from a KeyboardInterrupt."""
+    cause = error.__cause__
+    return cause is not None and (isinstance(cause, KeyboardInterrupt) or _made_of_ctrl_c(cause))
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
