@@ -92,9 +92,9 @@ def combined_notes(params: Params, claims: Claims, arms: Mapping[str, CombinedAr
         if (key := difference(arms[name].pieces[0].how_made(name), how_made(own, name)))
     ]
     if otherwise:
-        notes.append(OTHERWISE.format(", ".join(otherwise)))
+        notes.append(OTHERWISE.format("; ".join(otherwise)))
     if untrained := [arm.label for arm in arms.values() if arm.untrained]:
-        notes.append(UNTRAINED.format(", ".join(untrained)))
+        notes.append(UNTRAINED.format("; ".join(untrained)))
     said = {name: arm.predictions for name, arm in arms.items()}
     renumbered = [
         f"{arms[one].label} {arms[one].networks} and {arms[other].label} {arms[other].networks}"
@@ -106,7 +106,7 @@ def combined_notes(params: Params, claims: Claims, arms: Mapping[str, CombinedAr
     if unpaired := [each for claim in claims.family for each in _unpaired(arms[claim.first], arms[claim.second])]:
         notes.append(UNPAIRED.format("; ".join(unpaired)))
     if unclaimed := [arm.label for name, arm in arms.items() if name not in claimed]:
-        notes.append(UNCLAIMED.format(", ".join(unclaimed)))
+        notes.append(UNCLAIMED.format("; ".join(unclaimed)))
     return notes
 
 
