@@ -61,7 +61,7 @@ def test_a_study_put_together_is_judged_as_its_one_result_was(tmp_path: Path) ->
     for sentence in (line.strip() for part in answer.parts for line in part.lines):
         assert sentence in text
     assert "put together from 2 results" in text
-    assert "No claim of the study is about: raw LR, bicubic + colour map, unsharp masking, RealESRGAN" in text
+    assert "No claim of the study is about: raw LR; bicubic + colour map; unsharp masking; RealESRGAN" in text
     assert {each["result"] for each in json.loads((tmp_path / "about.json").read_text())["results"]} == {
         PROBE.name,
         UNTRAINED.name,
