@@ -77,9 +77,11 @@ def _trained(params: Params, results: StudyResults) -> str:
     times = "once" if scores.n_runs == 1 else f"{scores.n_runs} times"
     seeds = ("seed " if scores.n_runs == 1 else "seeds ") + ", ".join(scores.per_seed)
     shrunk = "" if recipe.size is None else f" (larger ones shrunk to {size_text(*recipe.size)} pixels)"
+    arms = len(results.experiments)
+    versions = f"each of {arms} versions (arms) of the same" if arms > 1 else "one version (arm) of"
     return (
-        f"{backbone} was trained {weights} {times} ({seeds}) on each of {len(results.experiments)} versions (arms) of "
-        f"the same {scores.n_train} images{shrunk} of {classes} classes for {counted(recipe.epochs, 'epoch')}"
+        f"{backbone} was trained {weights} {times} ({seeds}) on {versions} "
+        f"{scores.n_train} images{shrunk} of {classes} classes for {counted(recipe.epochs, 'epoch')}"
     )
 
 

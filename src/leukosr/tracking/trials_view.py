@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
 from leukosr.config import load_params
-from leukosr.engine.databases import OPTUNA_VARIABLE
+from leukosr.engine.databases import storage_url
 from leukosr.errors import LeukoError
 from leukosr.tracking.trial_storage import JOURNAL
 
 
 def trials_address(params: Path) -> str:
     """The storage that the environment or else the parameters name. Raises LeukoError for a file that is none."""
-    named = os.environ.get(OPTUNA_VARIABLE) or load_params(params).runtime.optuna_storage
+    named = storage_url("") or load_params(params).runtime.optuna_storage
     return named.removeprefix(JOURNAL)
 
 
