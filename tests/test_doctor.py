@@ -131,6 +131,8 @@ def test_a_backbone_that_nobody_has_is_named(clone: Path) -> None:
 def test_other_parameters_than_those_of_the_lock_are_named(clone: Path) -> None:
     text = Path("params.yaml").read_text().replace("jpeg_quality: 70", "jpeg_quality: 71")
     Path("params.yaml").write_text(text)
+    assert problems() == [], "nothing was run here yet"
+    Path("datasets/demo").mkdir(parents=True)
     (found,) = problems()
     assert "other parameters than params.yaml for degrade" in found
     assert "dvc repro" in found

@@ -127,8 +127,8 @@ class OwnStudy:
             what = "image" if len(own) == 1 else "source"
             if len(own) == 1 or len({row.source or row.id for row in own}) == 1:
                 yield (
-                    f"one {what} too few: class {label} is tested on one, which does not show how far its score "
-                    f"varies; bring more {what}s of it"
+                    f"class {label} is tested on one {what}, which does not show how far its score varies: bring more "
+                    f"{what}s of it"
                 )
 
     def _concluded(self, tested: Sequence[Row]) -> str:

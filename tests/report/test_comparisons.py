@@ -202,10 +202,18 @@ def test_two_runs_of_an_arm_give_no_interval() -> None:
     assert "6.8 to 45.9 %" in worth_sentence(replace(size, runs=3))
 
 
-def test_an_interval_beside_0_that_holm_denies_a_word_is_explained() -> None:
-    drawn = draw(Design(runs=20), "accuracy", 0.03, 12, np.random.default_rng(0))
-    found = [each for each in compare([one(drawn, i) for i in range(12)], "accuracy") if each.primary]
-    denied = [e for e in found if e.verdict == "inconclusive" and e.ci_low and e.ci_low > 0]
-    assert denied
-    for each, sentence in zip(found, sentences(found), strict=False):
-        assert ("after Holm's correction for all pairs p is" in sentence) == (each in denied)
+def test_a_word_that_holm_denies_is_named() -> None:
+    words = set()
+    for difference in (0.03, 0.0, -0.01):
+        drawn = draw(Design(runs=20), "accuracy", difference, 12, np.random.default_rng(0))
+        pairs = [one(drawn, i) for i in range(12)]
+        found = [each for each in compare(pairs, "accuracy") if each.primary]
+        for pair, each, sentence in zip(pairs, found, sentences(found), strict=False):
+            (alone,) = (other.verdict for other in compare([pair], "accuracy") if other.primary)
+            assert each.alone == alone
+            assert (f"Judged alone it would be {alone}, but not after Holm" in sentence) == (alone != each.verdict)
+            assert ("Holm's correction for all pairs: p is then" in sentence) == (
+                each.verdict == "inconclusive" and alone in ("better", "worse", "clearly better", "clearly worse")
+            )
+            words |= {alone} if alone != each.verdict else set()
+    assert words >= {"better", "no gain"}

@@ -74,7 +74,7 @@ def test_a_folder_with_files_of_somebody_else_stays(project: Any, name: str) -> 
     assert mine.read_text() == "mine"
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "/tmp/x"])
+@pytest.mark.parametrize("name", ["", ".", "..", ".hidden", " ", " demo", "a/b", "/tmp/x"])
 def test_a_name_that_is_no_folder_below_results_is_refused(project: Any, name: str) -> None:
     with pytest.raises(LeukoError, match="is not a folder directly below results/"):
         project(name)

@@ -74,12 +74,14 @@ def _lock(diagnosis: Diagnosis, params_file: Path) -> None:
     outs = [out for stage in stages.values() for out in stage.outs]
     missing = [out for out in outs if not Path(out).exists()]
     diagnosis.facts["lock"] = {"fits": not changed, "stages": len(stages), "changed": changed, "missing": missing}
+    if len(missing) == len(outs):
+        return  # nothing was run here yet
     if changed:
         diagnosis.problem(
             f"dvc.lock holds other parameters than {params_file} for {listed(changed)}",
             "run `dvc repro` to run these stages again, or `make demo` to go back to the committed study",
         )
-    elif 0 < len(missing) < len(outs):
+    elif missing:
         diagnosis.problem(
             f"{listed(missing)} of dvc.lock are missing", "run `dvc checkout`, or `dvc repro` to make them"
         )

@@ -10,12 +10,13 @@ from math import ceil
 from rich.console import Console
 
 from leukosr.evaluate.arms.sample_size import SampleSize
-from leukosr.evaluate.arms.significance import METHOD_NETWORKS, Comparison
+from leukosr.evaluate.arms.significance import METHOD_NETWORKS, Comparison, Verdict
 from leukosr.evaluate.estimate import TOO_FEW, TOO_WIDE, says_nothing
 from leukosr.quoting import counted, decimal
 from leukosr.report.tables import UNDEFINED
 from leukosr.terminal import print_table
 
+DIFFERENT: tuple[Verdict, ...] = ("clearly better", "clearly worse", "better", "worse")
 NAMES = {"accuracy": "accuracy", "macro_f1": "macro F1"}
 HEADS = (
     "verdict",
@@ -175,30 +176,29 @@ def runs_text(found: Comparison) -> str:
 
 
 def _left_open(found: Comparison) -> str:
+    denied = _denied_by_family(found)
     if found.verdict != "inconclusive":
-        return ""
+        return denied
     if found.reason:
         return f" Inconclusive whatever the figures: {found.reason}."
-    why = _denied_by_family(found)
     if found.smallest_margin is None or found.runs == 1:
-        return why
+        return denied
     if found.smallest_margin < 0.0005:  # 0.0 points
-        return why or " Any gain is excluded (by the 90 % interval)."
+        return denied or " Any gain is excluded (by the 90 % interval)."
     return (
-        f"{why} A gain of {100 * found.smallest_margin:.1f} points or more is excluded (by the 90 % interval), a "
+        f"{denied} A gain of {100 * found.smallest_margin:.1f} points or more is excluded (by the 90 % interval), a "
         "smaller one is not."
     )
 
 
 def _denied_by_family(found: Comparison) -> str:
     """Intervals are of one comparison; the word also takes Holm's correction for the others."""
-    if found.ci_low is None or found.ci_high is None or found.ci_low <= 0 <= found.ci_high:
+    if found.alone == found.verdict:
         return ""
     family = {None: "pairs", True: "claims", False: "exploratory pairs"}[found.declared]
-    return (
-        f" Its interval, that of one comparison alone, lies beside 0; but after Holm's correction for all {family} p "
-        f"is {p_text(found.p_holm)}, and a word takes less than .05."
-    )
+    tested = found.verdict == "inconclusive" and found.alone in DIFFERENT
+    p = f": p is then {p_text(found.p_holm)}, and a word takes less than .05" if tested else ""
+    return f" Judged alone it would be {found.alone}, but not after Holm's correction for all {family}{p}."
 
 
 def about(found: Sequence[Comparison]) -> str:

@@ -26,7 +26,8 @@ def publish_results(params: Params, params_file: Path, layout: Layout, target: P
     claims a split by source, so that anyone can check it; claims lie beside predictions. An existing snapshot of that
     name is replaced. Raises LeukoError when the study is not finished, or something else lies at `target`.
     """
-    if target.name.startswith(".") or target.parent != Path("results"):
+    plain = target.name == target.name.strip() and not target.name.startswith(".")
+    if not plain or target.parent != Path("results"):
         raise LeukoError(f"'{target}' is not a folder directly below results/: give --name a plain name")
     require(layout.report / "index.html", "report")
     if subprocess.run([sys.executable, "-m", "dvc", "status", "--quiet", "dvc.yaml"], check=False).returncode:

@@ -47,7 +47,7 @@ class Comparison:
     `clearly worse` (the 95 % interval lies beyond the margin), `equivalent` (the 90 % interval lies inside it),
     `better`, `worse` (the 95 % interval lies beside 0), `no gain` (the one-sided 95 % upper bound lies below the
     margin), each with a p below .05 after Holm's correction, and `inconclusive`. reason: why nothing else was possible,
-    where it was not. p_value: that of the verdict (of a two-sided difference, of two one-sided tests, or one-sided),
+    where it was not. alone: the verdict without that correction. p_value: that of the verdict (of a two-sided difference, of two one-sided tests, or one-sided),
     p_holm: corrected for the family; None with one run. smallest_margin: gains as
     large as this are excluded (ci90_high, at least 0). frequency: share of pairs of runs in which a is higher;
     p_improvement: with ties as one half.
@@ -84,6 +84,7 @@ class Comparison:
     sources: int
     declared: bool | None = None
     without_source: int = 0
+    alone: Verdict = "inconclusive"
 
     @property
     def enough_runs(self) -> bool:
@@ -244,12 +245,17 @@ def _reason(pair: Pair, runs: int) -> str | None:
 
 
 def _with_word(found: Comparison, estimate: Estimated, own: PTests, corrected: PTests) -> Comparison:
-    word: Verdict = "inconclusive" if found.reason else str(words(estimate, found.margin, corrected))  # type: ignore[assignment]
+    word, alone = (_word(found, estimate, tests) for tests in (corrected, own))
     deciding: Callable[[PTests], np.ndarray] = {
         "equivalent": lambda p: p.equivalent,
         "no gain": lambda p: p.no_gain,
     }.get(word, lambda p: p.different)
-    return replace(found, verdict=word, p_value=float(deciding(own)), p_holm=float(deciding(corrected)))
+    p_value, p_holm = float(deciding(own)), float(deciding(corrected))
+    return replace(found, verdict=word, alone=alone, p_value=p_value, p_holm=p_holm)
+
+
+def _word(found: Comparison, estimate: Estimated, tests: PTests) -> Verdict:
+    return "inconclusive" if found.reason else str(words(estimate, found.margin, tests))  # type: ignore[return-value]
 
 
 def _corrected(tests: Sequence[PTests | None]) -> list[PTests | None]:
