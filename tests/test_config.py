@@ -800,6 +800,7 @@ def test_a_sweep_trains_as_long_as_the_recipe_says_unless_asked_otherwise(
         (["study=demo_sr", "study.measures=[classification]"], "classify: add an experiment, or take classification"),
         (["train_sr.srgan.start=a.pth", "train_sr.srgan.reads=b.pth"], "train_sr.srgan.reads = b.pth: must be a.pth"),
         (["+report.looks.other={title: x}"], "report.looks: 'other' is neither an arm nor an experiment"),
+        (["report.looks.raw.title=bicubic"], "report.looks: raw and bicubic have one title, 'bicubic'"),
         (["study=demo_sr", "sweep.target=classify"], "sweep.target: this study has no experiment; set it to train_sr"),
         (["study=demo_sr", "prepare.classes=[a]"], "prepare.classes: a study without classification has no classes"),
         (["study=demo_sr", "train_sr.srgan.class=a"], "train_sr.srgan.class: a study without classification has no"),

@@ -180,3 +180,37 @@ def test_training_images_repeat_and_are_limited_by_class_and_seed(data: Callable
     drawn = {tuple(seen(made.train(split, seed)[0])) for seed in range(8)}
     assert len(drawn) > 1
     assert seen(made.train(split, 0)[0]) == shown
+
+
+def test_how_sure_a_classifier_is_rests_on_the_images_that_it_was_not_trained_on_as_its_test_shows_them(
+    data: Callable[..., ExperimentData],
+) -> None:
+    found = data(["bicubic", "other"], "raw", validation=0.34)
+    (split,) = found.splits
+    parts = set()
+    for seed in range(8):
+        trained, held = found.train(split, seed)
+        asked = found.validation(split, seed)
+        assert held is not None and asked is not None
+        ids, images = asked
+        shown = seen(images)
+        assert {arm for arm, _ in shown} == {0}  # raw, which is tested
+        assert {number for _, number in shown} == {number for _, number in seen(held)}
+        assert not {number for _, number in shown} & {number for _, number in seen(trained)}
+        assert [rows_of()[number].id for _, number in shown] == ids
+        parts.add(tuple(ids))
+    assert len(parts) > 1
+    assert data(["raw"], "raw").validation(split, 1) is None
+
+
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_under_a_protocol_that_keeps_sources_apart_both_parts_are_of_whole_sources(
+    part: str, data: Callable[..., ExperimentData]
+) -> None:
+    found = data(["raw"], "raw", ("classifier_train",) * 4, validation=0.5)
+    found.protocol = "source_disjoint"
+    (split,) = found.splits
+    for seed in range(8):
+        held = found.train(split, seed)[1] if part == "train" else found.validation(split, seed)[1]  # type: ignore[index]
+        sources = [rows_of()[number].source for _, number in seen(held)]
+        assert len(sources) == 4 and len(set(sources)) == 2, "both images of one source of either class"

@@ -156,3 +156,9 @@ def test_features_are_kept_only_where_images_reach_the_backbone_unchanged(probe:
         {"augmentations": [Flip(kind="flip", axis="both")]},
     ):
         assert not probe(**change).on_features
+
+
+def test_scales_of_one_mean_have_features_of_their_own(probe: Callable[..., Classifier], passes: list[int]) -> None:
+    unit, none = (features_of(images(), probe(normalisation=scale), CPU) for scale in ("unit", "none"))
+    assert passes == [10, 10]
+    assert not np.allclose(unit, none)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -47,6 +48,14 @@ def test_sources_stay_whole() -> None:
     for row in drawn:
         roles[row.source].add(row.role("source_disjoint"))
     assert all(len(found) == 1 for found in roles.values())
+
+
+def test_a_source_that_shows_cells_of_several_classes_keeps_its_role() -> None:
+    rows = [replace(row, source="both") if row.source in ("a0", "b0") else row for row in manifest()]
+    for seed in range(1, 20):
+        drawn = redrawn(rows, "source_disjoint", seed)
+        check_disjoint(drawn, "source_disjoint")
+        assert {row.role("source_disjoint") for row in drawn if row.source == "both"} == {"classifier_train"}
 
 
 def images(count: int = 4) -> np.ndarray:

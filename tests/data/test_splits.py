@@ -400,6 +400,7 @@ def test_under_both_protocols_images_of_unknown_source_may_be_many(case1: Prepar
         assert training_images(images, mixed)["a"] == 8
         fewer = with_fewer(images, mixed, {"a": 3, "b": 8}, seed=0)
         assert training_images(images, fewer) == {"a": 3, "b": 8}
+        assert with_fewer(images[::-1], mixed, {"a": 3, "b": 8}, seed=0) == fewer
 
 
 def folded(prepare: Prepare, folds: int) -> Prepare:
@@ -693,3 +694,24 @@ def test_official_sr_apart_needs_parts_of_the_set(case1: Prepare) -> None:
     images = [replace(image, part="all") for image in with_own_parts()]
     with pytest.raises(LeukoError, match="class a has 0 sources in the set's train part and 0 images in its test"):
         study_roles(images, case1, 0, ["official_sr_apart"])
+
+
+@pytest.mark.parametrize("protocols", [[name] for name in SPLITS] + [["paper", "source_disjoint"]])
+def test_roles_within_a_budget_do_not_depend_on_the_order_in_which_a_disk_lists_images(
+    protocols: list[str], case1: Prepare
+) -> None:
+    parts = {"TRAIN": 120, "TEST": 60}
+    images = with_sources(*each_its_own({"a": parts, "b": parts}, siblings=4))
+    prepare = limited(case1, sr_train=30, sr_val=4, classifier=20)
+    roles = study_roles(images, prepare, 0, protocols)
+    assert any(role == "unused" for given in roles.values() for role in given.values())
+    assert study_roles(images[::-1], prepare, 0, protocols) == roles
+
+
+def test_in_folds_of_patients_the_budget_is_shared_out_evenly(case1: Prepare) -> None:
+    images = with_sources(*each_its_own({"a": {"ALL": 80}, "b": {"ALL": 80}}, siblings=8))
+    prepare = limited(folded(case1, 5), classifier=25)
+    roles = study_roles(images, prepare, 0, ["patient_disjoint"])["patient_disjoint"]
+    source_of = {image.id: image.source for image in images}
+    kept = Counter(source_of[image_id] for image_id, role in roles.items() if role.startswith("fold_"))
+    assert sorted(kept.values()) == [2] * 10 + [3] * 10  # 25 of each class's 10 patients, who have 8 images each

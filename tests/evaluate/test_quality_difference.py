@@ -84,3 +84,15 @@ def test_images_that_equal_their_originals_are_left_out_of_both_arms() -> None:
     assert found == psnr_difference(scores(values[[0, 2, 3]]), scores(others[[0, 2, 3]]), {})
     with pytest.raises(LeukoError, match="all 3 images equal their originals in one of two arms"):
         psnr_difference(scores(np.full(3, 30.0)), scores(np.full(3, np.nan)), {})
+
+
+def test_an_image_that_one_network_of_several_restores_exactly_is_left_out_for_all() -> None:
+    random = np.random.default_rng(0)
+    values, others = random.normal(30, 2, (3, 8)), random.normal(29, 2, (3, 8))
+    kept = [0, 1, 3, 4, 6, 7]
+    expected = psnr_difference(scores(values[:, kept], [1, 2, 3]), scores(others[:, kept], [1, 2, 3]), {})
+    values[1, 2], others[0, 5] = np.nan, np.nan
+    found = psnr_difference(scores(values, [1, 2, 3]), scores(others, [1, 2, 3]), {})
+    assert (found.value, found.ci_low, found.ci_high) == pytest.approx(
+        (expected.value, expected.ci_low, expected.ci_high)
+    )

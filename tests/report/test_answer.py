@@ -18,7 +18,7 @@ from leukosr.evaluate.estimate import Estimate, says_nothing
 from leukosr.layout import Layout
 from leukosr.report.answer import HEADLINES, sr_experiments, study_answer, verdict_answer
 from leukosr.report.block import percent_with_interval, points_with_interval
-from leukosr.report.comparisons import HEADS, row
+from leukosr.report.comparisons import HEADS, row, sentences
 from leukosr.report.results import ArmResults, StudyResults, load_results
 from leukosr.report.style import Look
 from leukosr.report.verdicts import judge
@@ -124,7 +124,8 @@ def test_a_network_that_adds_no_pixel_is_a_control_which_sr_is_compared_with(
     [
         (("clearly better", "better"), HEADLINES["better"]),
         (("equivalent", "no gain"), HEADLINES["no gain"]),
-        (("worse", "clearly worse"), HEADLINES["no gain"]),
+        (("worse", "clearly worse"), HEADLINES["worse"]),
+        (("worse", "no gain"), HEADLINES["no gain"]),
         (("no gain", "inconclusive"), "Not shown"),
         (("better", "worse"), "In part"),
     ],
@@ -193,6 +194,8 @@ def test_an_interval_that_covers_more_than_half_of_what_is_possible_is_not_shown
     assert percent_with_interval(Estimate(0.04, 0.0, 0.9)) == "4.0 (too wide to say anything)"
     wide = dict(zip(HEADS, row(replace(FOUND, ci_low=-0.97, ci_high=1.0)), strict=True))
     assert wide["difference, points\n(95 % interval)"] == "+7.7 (too wide to say anything)"
+    assert not any("is excluded" in each for each in sentences([replace(FOUND, ci_low=-0.97, ci_high=1.0)]))
+    assert any("is excluded" in each for each in sentences([FOUND]))
 
 
 @pytest.mark.parametrize(

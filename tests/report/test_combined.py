@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -264,3 +265,11 @@ def test_a_classifier_that_is_not_the_studys_own_is_said(tmp_path: Path) -> None
     )
     page, *_ = write_combined(tmp_path / "own", "pbc_answer_finetuned", few, conf=CONF)
     assert "is not the one that the study sets" not in page.read_text(encoding="utf-8")
+
+
+def test_all_networks_of_one_arm_weigh_alike_in_its_quality() -> None:
+    """One result has two networks, with their mean, and the other has one."""
+    arm = combined_arms(read_pieces([FIRST, SECOND])[0])["real_esrgan"]
+    facts: list[dict[str, Any]] = [{"psnr": 30.0, "per_sr_seed": {"0": {}, "1": {}}}, {"psnr": 27.0}]
+    pieces: Any = tuple(SimpleNamespace(quality=lambda _, each=each: each) for each in facts)
+    assert replace(arm, pieces=pieces).quality("psnr") == pytest.approx(29.0)

@@ -208,8 +208,8 @@ def test_a_word_that_holm_denies_is_named() -> None:
         drawn = draw(Design(runs=20), "accuracy", difference, 12, np.random.default_rng(0))
         pairs = [one(drawn, i) for i in range(12)]
         found = [each for each in compare(pairs, "accuracy") if each.primary]
-        for pair, each, sentence in zip(pairs, found, sentences(found), strict=False):
-            (alone,) = (other.verdict for other in compare([pair], "accuracy") if other.primary)
+        for drawn_pair, each, sentence in zip(pairs, found, sentences(found), strict=False):
+            (alone,) = (other.verdict for other in compare([drawn_pair], "accuracy") if other.primary)
             assert each.alone == alone
             assert (f"Judged alone it would be {alone}, but not after Holm" in sentence) == (alone != each.verdict)
             assert ("Holm's correction for all pairs: p is then" in sentence) == (

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
@@ -14,8 +15,10 @@ from matplotlib.text import Text
 from PIL import Image
 
 from leukosr.config import Params
+from leukosr.evaluate.arms.significance import compare
+from leukosr.evaluate.arms.simulation import Design, draw, one
 from leukosr.report.cells import help_block
-from leukosr.report.evidence import assay_pairs, beside, conflict_blocks
+from leukosr.report.evidence import assay_pairs, assay_sentences, beside, conflict_blocks
 from leukosr.report.results import StudyResults
 
 
@@ -69,6 +72,30 @@ def test_two_runs_show_shares_of_cells_without_intervals_and_say_so_once(
     assert "(–)" not in str(block)
     assert said.count("two runs") == (runs == 2) and said.count("95 %") == (3 if runs == 3 else 0)
     assert any("lines: 95 % intervals" in text for text in texts) == (runs == 3)
+
+
+@pytest.mark.parametrize(
+    ("runs", "source", "said"),
+    [
+        (3, "s", "95 % intervals over runs and sources."),
+        (1, "s", "95 % intervals over sources, of one run."),
+        (1, "", "95 % intervals over sources, of one run. An image whose source is not known counts as one of its own"),
+    ],
+)
+def test_the_brackets_say_over_what_they_are(tmp_path: Path, runs: int, source: str, said: str) -> None:
+    rows = [(str(image), source and f"{source}{image}", seed, "a") for seed in range(runs) for image in range(8)]
+    table = pd.DataFrame(rows, columns=["image", "source", "seed", "true"]).assign(predicted="a")
+    look, scores = SimpleNamespace(label="arm"), SimpleNamespace(n_test_sources=8)
+    arms = {name: SimpleNamespace(look=look, predictions=table, scores=scores) for name in ("one", "other")}
+    results = cast(StudyResults, SimpleNamespace(experiments=arms, classes=("a", "b")))
+    assert said in " ".join(help_block(tmp_path, results, [("one", "other")], "", "").sentences)
+
+
+def test_no_verdict_is_not_taken_for_no_effect() -> None:
+    drawn = draw(Design(runs=2), "accuracy", 0.2, 1, np.random.default_rng(0))
+    (room,) = (each for each in compare([one(drawn, 0)]) if each.primary)
+    first, _ = assay_sentences(room)
+    assert first.endswith("no verdict is possible: 2 paired runs, and a verdict takes 6.")
 
 
 @pytest.mark.parametrize(("training", "left"), [("b", 1), ("a", 0)])

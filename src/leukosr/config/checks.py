@@ -134,6 +134,19 @@ def check_comparisons(params: Params) -> None:
             raise ValueError(f"{key}: {originals[0]} shows the originals, whose PSNR is undefined: leave the pair out")
 
 
+def check_titles(params: Params) -> None:
+    """Pages and answers tell arms and experiments apart by their titles."""
+    taken: dict[str, str] = {}
+    for name in dict.fromkeys((*params.arms, *params.classify)):
+        look = params.report.looks.get(name)
+        title = (look and look.title) or name.replace("_", " ")
+        if title in taken:
+            raise ValueError(
+                f"report.looks: {taken[title]} and {name} have one title, '{title}': give one of them another"
+            )
+        taken[title] = name
+
+
 def check_claims(claims: Claims, params: Params) -> None:
     """The study, and every experiment of the family, runs what was declared."""
     for key, declared, run in (

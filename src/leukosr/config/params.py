@@ -15,6 +15,7 @@ from leukosr.config.checks import (
     check_patch,
     check_sr_folds,
     check_sr_seeds,
+    check_titles,
     check_training,
     check_watched,
 )
@@ -98,6 +99,7 @@ class Params(Section):
                 f"report.looks: '{unknown[0]}' is neither an arm nor an experiment of this study; they are "
                 f"{', '.join(dict.fromkeys((*self.arms, *self.classify)))}"
             )
+        check_titles(self)
         for name, train in self.train_sr.items():
             check_patch(name, train, self.image)
             check_watched(f"train_sr.{name}", train.reads, train.watched, train.watched_key, self.starts)

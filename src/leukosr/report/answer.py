@@ -145,6 +145,8 @@ def _together(found: Sequence[Comparison]) -> str:
         return HEADLINES[found[0].verdict]
     if words <= set(HELPS):
         return HEADLINES["better"]
+    if words <= {"worse", "clearly worse"}:
+        return HEADLINES["worse"]
     if words <= set(NO_GAIN):
         return HEADLINES["no gain"]
     return "In part" if words & set(HELPS) else "Not shown"

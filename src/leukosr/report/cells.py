@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from textwrap import fill
 
 import numpy as np
 
-from leukosr.evaluate.arms.cells import Change, help_and_harm, label_flips
+from leukosr.evaluate.arms.cells import Change, by_run, help_and_harm, label_flips
 from leukosr.evaluate.arms.reliability import COVERAGES, Reliability, reliability
 from leukosr.evaluate.estimate import says_nothing
 from leukosr.report.block import Block, TableOfBlock, percent_with_interval
@@ -17,7 +18,6 @@ from leukosr.report.style import Look, new_figure
 from leukosr.report.tables import UNDEFINED, mean_sd, number, percent
 
 HELPED, HARMED = "#009E73", "#D55E00"
-WITH_INTERVALS = "In brackets are 95 % intervals over runs and sources."
 WITHOUT = "Without brackets there is no interval: two runs, or images of one source, give none."
 FEW_SOURCES = 100
 TITLE_WIDTH = 44  # characters of a line above a figure
@@ -51,11 +51,21 @@ def help_block(folder: Path, results: StudyResults, pairs: Sequence[tuple[str, s
         head = ("true class / mistaken for", "corrected, %", "broken, %")
         interval = " (95 % interval)" if drawn[-1] else ""
         tables.append(TableOfBlock(f"{one} against {other}, % of all test cells{interval}", head, rows))
-    sentences += [WITH_INTERVALS] * any(drawn) + [WITHOUT] * (not all(drawn))
+    sentences += [_intervals(results, pairs)] * any(drawn) + [WITHOUT] * (not all(drawn))
     counts = [results.experiments[name].scores.n_test_sources for name, _ in pairs]
     if any(drawn) and any(count is not None and count < FEW_SOURCES for count in counts):
         sentences.append(FEW)
     return Block("Cells helped and harmed", [*sentences, *_flip_sentences(results)], tables, pictures)
+
+
+def _intervals(results: StudyResults, pairs: Sequence[tuple[str, str]]) -> str:
+    """What the brackets are, which depends on how many runs there are and whether sources are known."""
+    tables = [results.experiments[name].predictions for name in dict.fromkeys(chain.from_iterable(pairs))]
+    over = "runs and " if all(len(by_run(each)) > 1 for each in tables) else ""
+    words = f"In brackets are 95 % intervals over {over}sources{'' if over else ', of one run'}"
+    if all("source" in each and (each["source"] != "").all() for each in tables):
+        return f"{words}."
+    return f"{words}. An image whose source is not known counts as one of its own, so they may be too narrow."
 
 
 def _flip_sentences(results: StudyResults) -> list[str]:

@@ -181,7 +181,7 @@ def _left_open(found: Comparison) -> str:
         return denied
     if found.reason:
         return f" Inconclusive whatever the figures: {found.reason}."
-    if found.smallest_margin is None or found.runs == 1:
+    if found.smallest_margin is None or found.runs == 1 or _too_wide(found):
         return denied
     if found.smallest_margin < 0.0005:  # 0.0 points
         return denied or " Any gain is excluded (by the 90 % interval)."

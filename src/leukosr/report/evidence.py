@@ -35,6 +35,7 @@ from leukosr.report.verdicts import (
 
 SENSITIVE = ("better", "clearly better")
 CANNOT = "This design cannot show an effect of SR"
+UNDECIDED = "Whether this design could show an effect of SR is not known, as no verdict is possible"
 
 
 def evidence(folder: Path, params: Params, results: StudyResults, note: str) -> list[Block]:
@@ -145,6 +146,8 @@ def assay_sentences(room: Comparison) -> list[str]:
     size = f"{room.a} – {room.b}: {difference}, {room.verdict}."
     if room.verdict in SENSITIVE:
         return [f"Yes, {room.a} is better than {room.b}.", size]
+    if room.reason:
+        return [f"{UNDECIDED}: {room.reason}.", size]
     return [f"{CANNOT}: it does not even show {room.a} to be better than {room.b}.", size]
 
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from leukosr.cli import app
 from leukosr.cli.design_file import read_design
 from leukosr.errors import LeukoError
-from leukosr.evaluate.arms.calibration import DESIGNS, Calibration, judge
+from leukosr.evaluate.arms.calibration import CHUNK, DESIGNS, Calibration, judge
 from leukosr.evaluate.arms.pairs import pair
 from leukosr.evaluate.arms.significance import WORDS, difference
 from leukosr.evaluate.arms.simulation import Design, draw, one
@@ -33,6 +33,11 @@ def test_words_and_intervals_hold_their_level(name: str, true: float) -> None:
     assert (found.gain_denied if true else found.called_different) <= 0.05 + SLACK
 
 
+def test_every_hundred_comparisons_are_drawn_anew() -> None:
+    few, more = (judge("", Design(), "accuracy", 0.02, 0.02, chunks * CHUNK, workers=1) for chunks in (1, 3))
+    assert (few.said, few.covered, few.score_covered) != (more.said, more.covered, more.score_covered)
+
+
 def test_large_differences_are_found_and_small_ones_excluded() -> None:
     many = Design(runs=20, class_sources=(175, 175), class_images=(900, 900))
     assert judge("", many, "accuracy", 0.02, 0.06, 100, workers=1).said["clearly better"] > 0.7
@@ -45,6 +50,14 @@ def test_the_simulated_arms_differ_by_what_was_planted() -> None:
         drawn = draw(design, metric, 0.05, 40, np.random.default_rng(0))  # type: ignore[arg-type]
         found = difference(drawn, metric)  # type: ignore[arg-type]
         assert found.value.mean() == pytest.approx(truth, abs=0.004)
+
+
+def test_arms_of_several_networks_score_what_was_planted() -> None:
+    """The second arm has no network, so its logits vary less and need another constant for the score asked for."""
+    design = Design(runs=1, class_sources=(20, 20), class_images=(40, 40), sr_seeds=20, network_sd=1.0)
+    drawn = draw(design, "accuracy", 0.05, 400, np.random.default_rng(0))
+    scores = [side.hits.sum() / side.true.sum() for side in (drawn.first, drawn.second)]
+    assert scores == pytest.approx([0.8, 0.75], abs=0.006)
 
 
 def test_the_simulation_counts_as_files_are_counted() -> None:

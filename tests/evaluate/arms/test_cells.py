@@ -121,11 +121,11 @@ def test_arms_that_share_no_seed_are_refused() -> None:
 
 def test_flips_between_networks_and_between_seeds_are_told_apart() -> None:
     runs = [
-        said("aabbccaa", 1, sr_seed=1), said("aabbccab", 1, sr_seed=2),
-        said("babbccaa", 2, sr_seed=1), said("babbccab", 2, sr_seed=2),
+        said("aabbccaa", 1, sr_seed=1), said("aabbccbb", 1, sr_seed=2),
+        said("babbccaa", 2, sr_seed=1), said("babbccbb", 2, sr_seed=2),
     ]  # fmt: skip
     flips = label_flips(pd.concat(runs))
-    assert (flips.sr_seeds, flips.seeds) == (1 / 8, 1 / 8)
+    assert (flips.sr_seeds, flips.seeds) == (2 / 8, 1 / 8)
     assert label_flips(said("aabbccaa")).seeds is None and label_flips(said("aabbccaa")).sr_seeds is None
 
 

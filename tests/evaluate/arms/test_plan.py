@@ -12,7 +12,7 @@ import pytest
 
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.pairs import pair
-from leukosr.evaluate.arms.pilot import Components, components
+from leukosr.evaluate.arms.pilot import Components, components, not_excluded, with_networks
 from leukosr.evaluate.arms.plan import Plan, Question, Size, plan, power
 from leukosr.evaluate.arms.predictions import read_predictions
 from leukosr.evaluate.arms.significance import difference, p_values, words
@@ -205,3 +205,29 @@ def test_most_pilots_do_not_exclude_the_power(design: Design, least: int) -> Non
     true = planned_from(large, 1, 0, networks)[0].value
     seen = planned_from(design, 40, 1, networks)
     assert sum((each.ci_low or 0) <= true <= (each.ci_high or 0) for each in seen) >= least
+
+
+@pytest.mark.parametrize(("left", "amount"), [("unseen", 0.2), ("grain", 0.02)])
+def test_a_pilot_of_more_sources_that_shows_the_same_promises_the_same(left: str, amount: float) -> None:
+    """What sources may hide, and what an image counts, shrink with the sources that the study will have."""
+    few = replace(KNOWN, **{"unseen": 0.0, left: amount})
+    many = replace(few, seen=200, freedom=4 * 49, **{left: amount / 4})
+    found, same = (power(each, Size(20, 200), Question(0.0, 0.03)) for each in (few, many))
+    assert 0.1 < found["equivalent"] < 0.9 and found == pytest.approx(same)
+
+
+def test_on_one_network_what_is_known_of_networks_changes_nothing() -> None:
+    noisy = replace(KNOWN, runs=4e-3, cells=2e-2)
+    question, size = Question(0.06, 0.02), Size(8, 50)
+    assert power(with_networks(noisy, 0.01), size, question) == pytest.approx(power(noisy, size, question))
+    won = [power(with_networks(noisy, 1e-4), replace(size, sr_seeds=k), question)["better"] for k in (2, 4, 8)]
+    assert won == sorted(won) and won[0] < won[-1] - 0.05
+
+
+@pytest.mark.parametrize(
+    ("pilot", "unsure", "sure"), [((100, 3), "networks", "seeds"), ((3, 100), "seeds", "networks")]
+)
+def test_what_a_pilot_saw_little_of_it_knows_little_of(pilot: tuple[int, int], unsure: str, sure: str) -> None:
+    found = replace(KNOWN, runs=0.0, networks=1e-3, network_cells=0.0, seeds=1e-3, seed_cells=0.0, pilot=pilot)
+    spread = {name: np.ptp([getattr(each, name) for each in not_excluded(found)]) for name in (unsure, sure)}
+    assert spread[sure] < 1e-3 and spread[unsure] > 5e-3

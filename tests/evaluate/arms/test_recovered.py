@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from leukosr.evaluate.arms.pairs import Counts, Pair, Run
+from leukosr.evaluate.arms.predictions import Predictions
 from leukosr.evaluate.arms.recovered import recovered_share, share_of
 from leukosr.evaluate.arms.significance import compare
 
@@ -72,3 +75,18 @@ def test_tables_are_put_side_by_side_on_what_all_three_have() -> None:
     (originals, bicubic), (arm, _) = as_predictions(room), as_predictions(gain)
     whole = recovered_share(arm, originals, bicubic, "accuracy")
     assert whole.value == pytest.approx(share_of(gain, room, "accuracy").value)
+
+
+def test_what_one_of_the_three_lacks_counts_for_none() -> None:
+    gain, room = pairs(5, (0.1, 0.3, 0.0))
+    (originals, bicubic), (arm, _) = as_predictions(room), as_predictions(gain)
+
+    def cut(each: Predictions) -> Predictions:
+        kept = ~each.table["source"].isin(["s0", "s1", "s2"]) & (each.table["seed"] < 5)
+        return replace(each, table=each.table[kept])
+
+    expected = recovered_share(cut(arm), cut(originals), cut(bicubic), "accuracy")
+    assert expected != recovered_share(arm, originals, bicubic, "accuracy")
+    assert recovered_share(cut(arm), originals, bicubic, "accuracy") == expected
+    assert recovered_share(arm, cut(originals), bicubic, "accuracy") == expected
+    assert recovered_share(arm, originals, cut(bicubic), "accuracy") == expected

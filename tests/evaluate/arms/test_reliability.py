@@ -55,3 +55,10 @@ def test_runs_are_judged_one_by_one() -> None:
     runs = [arm(sure, np.arange(20) < count, seed) for seed, count in ((1, 18), (2, 10))]
     found = reliability(pd.concat(runs), ("a", "b"), 10)
     assert found.ece[0] == pytest.approx((0.0 + 0.4) / 2)
+
+
+@pytest.mark.parametrize(("cells", "first"), [(7, 1), (50, 3), (100, 5)])
+def test_the_risk_at_a_coverage_is_that_of_the_cells_it_takes_at_least(cells: int, first: int) -> None:
+    """The surest cell is wrong and all others are right, so the risk tells how many cells it is over."""
+    found = reliability(arm(np.linspace(0.99, 0.51, cells), np.arange(cells) > 0), ("a", "b"), 10)
+    assert found.risk[0] == pytest.approx(1 / first) and found.risk[-1] == pytest.approx(1 / cells)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import accuracy_score, f1_score
 
-from leukosr.evaluate.arms.pairs import Counts, pair
+from leukosr.evaluate.arms.pairs import Counts, Run, pair
 from leukosr.evaluate.arms.predictions import Predictions, read_predictions
 from leukosr.evaluate.arms.significance import (
     PTests,
@@ -211,6 +211,15 @@ def test_a_run_that_lacks_a_class_is_scored_by_those_that_it_has() -> None:
     assert scores.tolist() == [1.0, 1.0] and np.isfinite(influence).all()
 
 
+def test_the_only_source_of_a_class_counts_for_what_its_class_adds_to_macro_f1() -> None:
+    right = np.random.default_rng(0).random((6, 12)) < 0.7
+    each = arm("x", right, ["only" if n % 2 else f"s{n}" for n in range(12)])
+    scores, influence = scored(pair(each, each).first, "macro_f1")
+    alone = [f1_score(own["true"], own["predicted"], pos_label="b") for _, own in each.table.groupby("seed")]
+    assert np.ptp(alone) > 0
+    assert influence.sum(1) == pytest.approx((np.array(alone) - scores) / 2)
+
+
 def test_how_little_few_images_of_a_class_show_does_not_depend_on_whose_they_are() -> None:
     """100 images of one class and 4 of the other: as sources of one class each, and as patients who have both."""
     right = np.random.default_rng(0).random((2, 6, 104)) < 0.9
@@ -389,3 +398,39 @@ def test_a_few_missing_images_leave_the_verdict() -> None:
     image = second.table["image"].iloc[0]
     fewer = compare([pair(first, replace(second, table=second.table[second.table["image"] != image]))])[0]
     assert whole.verdict == fewer.verdict == "clearly better"
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "macro_f1"])
+def test_runs_that_are_right_about_other_images_each_show_more_than_runs_that_agree(metric: Metric) -> None:
+    """An image counts as one coin where runs agree about it, as one for each run where they do not."""
+    agreed, apart = np.zeros((2, 4, 40), bool)
+    agreed[:, :20] = True
+    apart[np.arange(40) % 4, np.arange(40)] = True
+    grains = [difference(pair(arm("a", right), arm("b", right)), metric).grain for right in (agreed, apart)]
+    assert grains == pytest.approx([1 / 40, 1 / 160], rel=0.05)
+
+
+@pytest.mark.parametrize(("right", "expected"), [(6, 0.0), (9, 0.5 / 12), (12, 1 / 12)])
+def test_sources_hide_the_more_the_nearer_scores_are_to_an_end(right: int, expected: float) -> None:
+    drawn = np.tile(np.arange(12) < right, (6, 1))
+    found = difference(pair(arm("a", drawn), arm("b", drawn)), "accuracy")
+    assert found.unseen == pytest.approx(expected)
+
+
+def test_arms_share_as_little_as_the_one_with_more_images_has_in_common() -> None:
+    """A table cut to a tenth of the test images is another test set, whichever arm it is of."""
+    first, second = simulate(replace(SMALL, runs=8, accuracy=0.9), gain=0.3)
+    few = second.table["image"].unique()[::10]
+    cut = replace(second, table=second.table[second.table["image"].isin(few)])
+    for each in (pair(first, cut), pair(cut, first)):
+        assert each.shared == pytest.approx(len(few) / first.table["image"].nunique())
+        assert compare([each])[0].verdict == "inconclusive"
+
+
+@pytest.mark.parametrize(("sizes", "expected"), [((12,), 1 / 12), ((4, 4, 4), 1 / 12), ((2, 6), (1 / 2 + 1 / 6) / 4)])
+def test_what_few_sources_may_hide_is_one_over_their_number_were_they_to_weigh_alike(
+    sizes: tuple[int, ...], expected: float
+) -> None:
+    strata = np.arange(len(sizes)).repeat(sizes)
+    side = Side((Run(1), Run(2)), np.full(2, 0.8), np.zeros((2, len(strata))))
+    assert estimated([side], np.full(len(strata), 5.0), strata).unseen == pytest.approx(expected)

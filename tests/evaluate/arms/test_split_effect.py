@@ -55,3 +55,17 @@ def test_intervals_of_the_difference_cover_no_effect_as_often_as_they_say() -> N
         assert effect.ci_low is not None and effect.ci_high is not None
         inside += effect.ci_low <= 0 <= effect.ci_high
     assert inside >= 90
+
+
+def test_the_difference_is_as_unsure_as_both_scores_on_the_side_that_each_moves_it() -> None:
+    """A perfect arm has no margin above and a lot below, so the two sides cannot be mistaken for each other."""
+    own = arm(2)
+    perfect = Predictions("raw", own.table.assign(predicted=own.table["true"]), own.classes)
+    for effect in split_effect(perfect, own):
+        mixed, disjoint, found = effect.mixed, effect.disjoint, effect.difference
+        assert mixed.ci_high == 1 and mixed.ci_low is not None
+        assert disjoint.ci_low is not None and disjoint.ci_high is not None
+        assert found.ci_high == pytest.approx(found.value + (disjoint.value - disjoint.ci_low))
+        down = np.hypot(1 - mixed.ci_low, disjoint.ci_high - disjoint.value)
+        assert found.ci_low == pytest.approx(found.value - down)
+        assert abs((disjoint.value - disjoint.ci_low) / (disjoint.ci_high - disjoint.value) - 1) > 1e-3

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from scipy import stats
 from typer.testing import CliRunner
 
 from leukosr.cli import app
@@ -55,6 +56,27 @@ def test_the_ratio_is_that_of_the_sds_and_turns_round() -> None:
     assert there.value == pytest.approx(one.std(ddof=1) / other.std(ddof=1))
     assert there.ci_low == pytest.approx(1 / back.ci_high, rel=0.002)
     assert sd_ratio(np.full(8, 0.5), one) is None
+
+
+def test_the_ends_are_where_bonetts_test_turns_for_samples_of_unlike_size() -> None:
+    """Bonett 2006, formula 4 and step 3, for as many runs as one has and the other has not."""
+    rng = np.random.default_rng(2)
+    values, reference = rng.normal(size=7), rng.normal(size=30)
+    found = sd_ratio(values, reference)
+    z = stats.norm.ppf(0.975)
+
+    def statistic(ratio: float) -> float:
+        samples = [values / ratio, reference]
+        corrected = [each.var(ddof=1) * len(each) / (len(each) - z) for each in samples]
+        middles = [stats.trim_mean(each, 1 / (2 * (len(each) - 4) ** 0.5)) for each in samples]
+        fourth = sum(((each - middle) ** 4).sum() for each, middle in zip(samples, middles, strict=True))
+        squares = sum((len(each) - 1) * each.var(ddof=1) for each in samples)
+        kurtosis = sum(map(len, samples)) * fourth / squares**2
+        error = sum((kurtosis - (len(each) - 3) / len(each)) / (len(each) - 1) for each in samples) ** 0.5
+        return float(np.log(corrected[0] / corrected[1]) / error)
+
+    assert found is not None and found.ci_low is not None and found.ci_high is not None
+    assert [statistic(found.ci_low), statistic(found.ci_high)] == pytest.approx([z, -z], abs=0.01)
 
 
 def test_more_comparisons_have_wider_intervals(tmp_path: Path) -> None:

@@ -111,7 +111,8 @@ def test_intervals_of_runs_that_share_seeds_cover(rates: int, runs: int, streams
             if figure and figure.ci_low is not None and figure.ci_high is not None:
                 told[what] += 1
                 inside[what] += figure.ci_low <= truth <= figure.ci_high
-    assert all(inside[what] >= 0.9 * told[what] for what in told)
+    assert inside["mean"] >= 0.9 * told["mean"]
+    assert inside["sd"] >= 0.95 * told["sd"]  # as of fewer runs; as of all of them it would be 0.92
     levels = len(set(seeds[names[0]]))
     assert told == {"mean": 200 if levels > 2 else 0, "sd": 200 if levels > 4 else 0}
 

@@ -42,7 +42,14 @@ DESIGNS = {
     "3 SR seeds x 3 recurring runs": Design(runs=3, sr_seeds=3, network_sd=0.2, recurring=True),
     "5 SR seeds x 3 recurring runs": Design(runs=3, sr_seeds=5, network_sd=0.2, recurring=True),
     "3 SR seeds x 8 recurring runs": Design(runs=8, sr_seeds=3, network_sd=0.2, recurring=True),
-    # The method was chosen while looking at the first fifteen above. These four changed nothing: an independent check.
+    "two classes with one source": Design(
+        class_sources=(1, 1, 20, 30), class_images=(40, 40, 40, 40), source_of_arm_sd=1.0,
+    ),
+    "five classes with one source": Design(
+        class_sources=(1,) * 5, class_images=(40,) * 5, source_of_arm_sd=1.0,
+    ),
+    # The method was chosen while looking at the first fifteen and the last two above. These four changed nothing: an
+    # independent check.
     "untuned: five uneven classes": Design(
         runs=6, class_sources=(30, 12, 8, 20, 6), class_images=(150, 60, 64, 100, 42), accuracy=0.7, source_sd=1.5,
         run_sd=0.2, run_of_arm_sd=0.2,

@@ -47,10 +47,10 @@ class Comparison:
     `clearly worse` (the 95 % interval lies beyond the margin), `equivalent` (the 90 % interval lies inside it),
     `better`, `worse` (the 95 % interval lies beside 0), `no gain` (the one-sided 95 % upper bound lies below the
     margin), each with a p below .05 after Holm's correction, and `inconclusive`. reason: why nothing else was possible,
-    where it was not. alone: the verdict without that correction. p_value: that of the verdict (of a two-sided difference, of two one-sided tests, or one-sided),
-    p_holm: corrected for the family; None with one run. smallest_margin: gains as
-    large as this are excluded (ci90_high, at least 0). frequency: share of pairs of runs in which a is higher;
-    p_improvement: with ties as one half.
+    where it was not. alone: the verdict without that correction. p_value: that of the verdict (of a two-sided
+    difference, of two one-sided tests, or one-sided), p_holm: corrected for the family; None with one run.
+    smallest_margin: gains as large as this are excluded (ci90_high, at least 0). frequency: share of pairs of runs in
+    which a is higher; p_improvement: with ties as one half.
     sources: an image that names none counts as one of its own; without_source: how many images do so.
     declared: whether the comparison was declared before the first run, by this metric; None where nothing says.
     Conditional figures, which decide nothing: p_runs (sign flips over paired runs, these sources given), p_source (over

@@ -121,7 +121,8 @@ def _coin_roots(value: np.ndarray, coin: np.ndarray) -> tuple[np.ndarray, np.nda
 def scored(counts: Counts, metric: Metric) -> tuple[np.ndarray, np.ndarray]:
     """The score of each run (..., runs), and the influence of each source on it (..., runs, sources).
 
-    Macro F1 is the mean over the classes that the run has test images of.
+    Macro F1 is the mean over the classes that the run has test images of. The influences on the F1 of a class add up to
+    0, so the only source of a class would have none: it has what its class adds to the mean, as it does by accuracy.
     """
     if metric == "accuracy":
         images = np.maximum(counts.true.sum((-2, -1)), 1)
@@ -133,7 +134,11 @@ def scored(counts: Counts, metric: Metric) -> tuple[np.ndarray, np.ndarray]:
     own = 2 * counts.hits - f1[..., None, :] * (counts.predicted + counts.true)
     occurs = counts.true.sum(-2) > 0
     weight = occurs / np.maximum(occurs.sum(-1, keepdims=True), 1)
-    return (weight * f1).sum(-1), (weight[..., None, :] * own / total[..., None, :]).sum(-1)
+    score = (weight * f1).sum(-1)
+    holds = counts.true > 0
+    alone = holds & (holds.sum(-2, keepdims=True) == 1)
+    influence = own / total[..., None, :] + alone * (f1 - score[..., None])[..., None, :]
+    return score, (weight[..., None, :] * influence).sum(-1)
 
 
 def agreement(hits: np.ndarray, images: np.ndarray) -> np.ndarray:
@@ -224,11 +229,10 @@ def _mean(runs: Sequence[Run], values: np.ndarray) -> np.ndarray:
 
 
 def merged_strata(strata: np.ndarray) -> list[np.ndarray]:
-    """The sources of each class. A class with one source joins the smallest other one: alone it shows no variance."""
+    """The sources of each class. Classes with one source, which shows no variance, join the smallest of the others."""
     groups = sorted((np.flatnonzero(strata == label) for label in np.unique(strata)), key=len)
-    while len(groups) > 1 and len(groups[0]) == 1:
-        groups = sorted([np.concatenate(groups[:2]), *groups[2:]], key=len)
-    return groups
+    alone = sum(len(each) == 1 for each in groups)
+    return [np.concatenate(groups[: alone + 1]), *groups[alone + 1 :]] if alone else groups
 
 
 class _Cluster:
