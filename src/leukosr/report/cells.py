@@ -61,8 +61,10 @@ def help_block(folder: Path, results: StudyResults, pairs: Sequence[tuple[str, s
 def _intervals(results: StudyResults, pairs: Sequence[tuple[str, str]]) -> str:
     """What the brackets are, which depends on how many runs there are and whether sources are known."""
     tables = [results.experiments[name].predictions for name in dict.fromkeys(chain.from_iterable(pairs))]
-    over = "runs and " if all(len(by_run(each)) > 1 for each in tables) else ""
-    words = f"In brackets are 95 % intervals over {over}sources{'' if over else ', of one run'}"
+    single = [len(by_run(each)) == 1 for each in tables]
+    over = "sources, of one run" if all(single) else "runs and sources"
+    alone = "; those of a single run are over its sources alone" if any(single) and not all(single) else ""
+    words = f"In brackets are 95 % intervals over {over}{alone}"
     if all("source" in each and (each["source"] != "").all() for each in tables):
         return f"{words}."
     return f"{words}. An image whose source is not known counts as one of its own, so they may be too narrow."
