@@ -207,11 +207,11 @@ def test_most_pilots_do_not_exclude_the_power(design: Design, least: int) -> Non
     assert sum((each.ci_low or 0) <= true <= (each.ci_high or 0) for each in seen) >= least
 
 
-@pytest.mark.parametrize(("left", "amount"), [("unseen", 0.2), ("grain", 0.02)])
-def test_a_pilot_of_more_sources_that_shows_the_same_promises_the_same(left: str, amount: float) -> None:
+@pytest.mark.parametrize(("unseen", "grain"), [(0.2, 0.0), (0.0, 0.02)])
+def test_a_pilot_of_more_sources_that_shows_the_same_promises_the_same(unseen: float, grain: float) -> None:
     """What sources may hide, and what an image counts, shrink with the sources that the study will have."""
-    few = replace(KNOWN, **{"unseen": 0.0, left: amount})
-    many = replace(few, seen=200, freedom=4 * 49, **{left: amount / 4})
+    few = replace(KNOWN, unseen=unseen, grain=grain)
+    many = replace(few, seen=200, freedom=4 * 49, unseen=unseen / 4, grain=grain / 4)
     found, same = (power(each, Size(20, 200), Question(0.0, 0.03)) for each in (few, many))
     assert 0.1 < found["equivalent"] < 0.9 and found == pytest.approx(same)
 
