@@ -138,7 +138,7 @@ def test_missing_parameters_are_named(
     assert "params.yaml does not exist" in error_line(leukosr_cli("which"))
     assert "other.yaml does not exist" in error_line(leukosr_cli("which", "--params", "other.yaml"))
     (project / ".dvc").mkdir()
-    assert error_line(leukosr_cli("show")).endswith("`git checkout params.yaml` brings the committed one back")
+    assert error_line(leukosr_cli("show")).endswith("`git checkout params.yaml` restores the committed one")
     (project / "docs").mkdir()
     monkeypatch.chdir(project / "docs")
     assert error_line(leukosr_cli("show")).endswith(f"run the command in the root of the project, {project}")
@@ -557,6 +557,7 @@ def test_help_calls_every_value_by_a_word_in_capitals(
     assert [word for word in (*arguments, *values) if not word.startswith("--") and word != word.upper()] == []
     assert not re.search("<[a-z]", out), "no type as Typer writes it"
     assert not re.search(r"--[a-z-]+ +--no-", out), "a flag is off unless it is given"
+    assert not re.search(r"  (…|Of (an?|the) )", out), "what helps with an option is read without the one above it"
     assert f"Example: leukosr {' '.join(command)}" in out
 
 

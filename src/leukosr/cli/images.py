@@ -255,10 +255,10 @@ def data_shift(
     ],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder to write.")],
     side: Annotated[
-        int, typer.Option(min=32, help="Of the squares cut around nuclei, in pixels of the own set.")
+        int, typer.Option(min=32, help="Side of the square cut around each nucleus, in pixels of OWN.")
     ] = 360,
 ) -> None:
-    """Make a set that is tested on other laboratories' cells, brought to one scale, for `leukosr data add`."""
+    """Make a set that is tested on other laboratories' cells, all at one scale, for `leukosr data add`."""
     from leukosr.data.shift import shift_set
     from leukosr.files import new_folder
     from leukosr.outputs import claimed
@@ -277,8 +277,8 @@ def data_shift(
 def data_tiles(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A folder of large images.")],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder to write the tiles to.")],
-    height: Annotated[int, typer.Option(min=32, help="Of a tile, in pixels.")],
-    width: Annotated[int, typer.Option(min=32, help="Of a tile, in pixels.")],
+    height: Annotated[int, typer.Option(min=32, help="Tile height, in pixels.")],
+    width: Annotated[int, typer.Option(min=32, help="Tile width, in pixels.")],
 ) -> None:
     """Cut every image of a folder into tiles, for `leukosr data add`; each keeps the name of its image."""
     from leukosr.data.tiles import cut_folder
