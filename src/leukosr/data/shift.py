@@ -56,9 +56,8 @@ def shift_set(own: Path, others: Sequence[Path], folder: Path, side: int) -> Shi
     over classes of the median diameter of nuclei. A cell is the square of `side` pixels around its nucleus or, near the
     border, the nearest one inside its image; a nucleus that the border cuts is left out. Cells are named other_… and,
     where there are several others, other_FOLDER_…; where that is the name of an image of `own`, all begin with other2_,
-    other3_ and so on. Raises LeukoError for folders of one name, for a class in two
-    spellings, for fewer than two common classes, for a class without any nucleus, and where two cells would get one
-    name.
+    other3_ and so on. Raises LeukoError for folders of one name, for a class in two spellings, for fewer than two
+    common classes, for a class without any nucleus, and where two cells would get one name.
     """
     rows = [row for row in read_split(own) if row.split in ("train", "val")]
     labels = {row.label.casefold(): row.label for row in rows}
