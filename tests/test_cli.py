@@ -138,7 +138,7 @@ def test_missing_parameters_are_named(
     assert "params.yaml does not exist" in error_line(leukosr_cli("which"))
     assert "other.yaml does not exist" in error_line(leukosr_cli("which", "--params", "other.yaml"))
     (project / ".dvc").mkdir()
-    assert error_line(leukosr_cli("show")).endswith("`git checkout params.yaml` brings the committed one back")
+    assert error_line(leukosr_cli("show")).endswith("`git checkout params.yaml` restores the committed one")
     (project / "docs").mkdir()
     monkeypatch.chdir(project / "docs")
     assert error_line(leukosr_cli("show")).endswith(f"run the command in the root of the project, {project}")
@@ -436,7 +436,8 @@ def test_plan_takes_the_sd_of_networks_beside_a_pilot_of_one_and_no_other(
     pilot = [str(PUBLISHED / f"{name}_source_disjoint.csv") for name in ("real_esrgan", "bicubic")]
     code, printed, _ = leukosr_cli("plan", *pilot, "--sd-sr", "0.01", "--sr-seeds", "3", "--runs", "8", "--json")
     assert code == 0 and json.loads(printed)["components"]["networks"] == pytest.approx(1e-4)
-    assert "leave out --sd-run" in error_line(leukosr_cli("plan", *pilot, "--sd-source", "0.1"))
+    for option in ("--sd-run", "--sd-source", "--sd-cell", "--score"):
+        assert error_line(leukosr_cli("plan", *pilot, option, "0")).endswith(f"how good: leave out {option}")
     assert "from two of them on: give --sr-seeds" in error_line(leukosr_cli("plan", *pilot, "--sd-sr", "0.01"))
 
 
@@ -508,11 +509,32 @@ def test_plan_takes_components_and_refuses_half_of_them(leukosr_cli: Callable[..
     assert "expected whole numbers from 1 to 999,999" in error_line(
         leukosr_cli("plan", *known, "--runs", "1" + "0" * 20)
     )
+    assert "did you mean accuracy?" in error_line(leukosr_cli("plan", *known, "--primary", "acuracy"))
+    assert "--columns belongs to a pilot" in error_line(leukosr_cli("plan", *known, "--columns", "true=label"))
     nothing = ("--sd-source", "0", "--sources", "20")
     assert "no source varies: give one of them above 0" in error_line(leukosr_cli("plan", *nothing))
     assert "--margin is 0, expected more than 0" in error_line(leukosr_cli("plan", *known, "--margin", "0"))
     assert "--runs is '8;9'" in error_line(leukosr_cli("plan", *known, "--runs", "8;9"))
     assert "did you mean 0.05, 5 points?" in error_line(leukosr_cli("plan", *known, "--difference", "5"))
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("extract cells --cells cells --out x", "--cells belongs to the stage of a study: leave out FOLDER"),
+        ("extract cells --params mine.yaml --cells a", "--cells, --params belong to the stage of a study: leave out"),
+        ("extract --masks masks", "--masks belongs to a FOLDER: name the folder of images"),
+        ("provenance cells --set images --out x", "--set belongs to the stage of a study: leave out FOLDER"),
+        ("provenance cells --params params.yaml", "--params belongs to the stage of a study: leave out FOLDER"),
+        ("provenance --similarity 0", "--similarity belongs to a FOLDER: name the folder of images"),
+        ("provenance --inliers 6 --neighbours 9", "--inliers, --neighbours belong to a FOLDER: name the folder"),
+        ("predict cells --model raw --threshold 0.9 --most-errors 0.01", "both say which answers are sure: give one"),
+    ],
+)
+def test_an_option_that_nothing_would_read_is_refused(
+    command: str, said: str, leukosr_cli: Callable[..., Outcome], project: Path
+) -> None:
+    assert said in error_line(leukosr_cli(*command.split()))
 
 
 COMMANDS = [
@@ -535,6 +557,7 @@ def test_help_calls_every_value_by_a_word_in_capitals(
     assert [word for word in (*arguments, *values) if not word.startswith("--") and word != word.upper()] == []
     assert not re.search("<[a-z]", out), "no type as Typer writes it"
     assert not re.search(r"--[a-z-]+ +--no-", out), "a flag is off unless it is given"
+    assert not re.search(r"  (…|Of (an?|the) )", out), "what helps with an option is read without the one above it"
     assert f"Example: leukosr {' '.join(command)}" in out
 
 

@@ -196,7 +196,7 @@ def table_without_test(source: Path) -> None:
             "official",
             "a 9, b 9",
             "a 3 (3), b 3 (3)",
-            "the test has 1 source, and a verdict takes 3; bring test images of more micrographs",
+            "the test has 1 source, and a verdict takes 3; add test images of more micrographs",
         ),
         (table, "official", "a 6, b 6", "a 2 (2), b 2 (2)", "every verdict will be inconclusive: 4 of 4 test images"),
     ],
@@ -328,7 +328,7 @@ def test_a_set_that_is_left_out_whole_is_not_added(project: Path) -> None:
         (source / name).mkdir(parents=True)
         (source / name / "1.png").write_bytes(b"no image")
     result = add("mine", source, "--leave-out")
-    assert "none is left" in str(result.exception) and "a/1.png" in str(result.exception)
+    assert "add others, as none is left" in str(result.exception) and "a/1.png" in str(result.exception)
     assert not (project / "datasets").exists()
 
 
@@ -438,7 +438,7 @@ def test_an_error_says_how_many_files_it_does_not_name(project: Path, tmp_path: 
     for number in range(22):
         (source / f"dark/{number}.txt").write_text("no image")
     done = add("mine", source)
-    assert done.exit_code == 1 and "; and 2 more. Mend or remove them, or add --leave-out" in str(done.exception)
+    assert done.exit_code == 1 and "; and 2 more. Fix or remove them, or add --leave-out" in str(done.exception)
 
 
 @pytest.mark.parametrize("options", [(), ("--study",)])

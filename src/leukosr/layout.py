@@ -148,7 +148,7 @@ def require_all(paths: Sequence[Path], remedy: str) -> Sequence[Path]:
     return paths
 
 
-BRING_BACK = "bring it back (`dvc checkout`), or run `dvc repro prepare`"  # an original that the manifest lists
+RESTORE = "restore it (`dvc checkout`), or run `dvc repro prepare`"  # an original that the manifest lists
 
 
 def stage_again(target: str) -> str:

@@ -127,7 +127,7 @@ class OwnStudy:
             what = "image" if len(own) == 1 else "source"
             if len(own) == 1 or len({row.source or row.id for row in own}) == 1:
                 yield (
-                    f"class {label} is tested on one {what}, which does not show how far its score varies: bring more "
+                    f"class {label} is tested on one {what}, which does not show how far its score varies: add more "
                     f"{what}s of it"
                 )
 
@@ -142,7 +142,7 @@ class OwnStudy:
         if sources < LEAST_SOURCES:
             return (
                 f"every verdict will be inconclusive: the test has {counted(sources, 'source')}, and a verdict takes "
-                f"{LEAST_SOURCES}; bring test images of more micrographs or patients"
+                f"{LEAST_SOURCES}; add test images of more micrographs or patients"
             )
         family = len(study_pairs(self.params))
         question, at = Question(self.params.study.margin, self.params.study.margin, family), Size(LEAST_RUNS, sources)
@@ -157,7 +157,7 @@ class OwnStudy:
     def _name_sources(self) -> str:
         """What to do where test images name no source; beside a sources.csv none are found."""
         if Path(self.params.prepare.root, SOURCES).is_file():
-            return f"fill the empty cells of {SOURCES}, or bring the set without it"
+            return f"fill the empty cells of {SOURCES}, or add the set without it"
         return (
             f"name micrographs or patients in a {SOURCES}, or let the study find copies with "
             "-S study.protocol=source_disjoint"

@@ -84,6 +84,21 @@ def test_two_files_that_differ_in_their_suffix_alone_are_refused(own: Path, othe
         shift_set(own, [other], tmp_path / "out", 180)
 
 
+@pytest.mark.parametrize("taken", ["other_0.png", "Other_0.PNG"])
+def test_a_cell_never_gets_the_name_of_an_image_of_the_own_set(
+    taken: str, own: Path, other: Path, tmp_path: Path
+) -> None:
+    (own / "monocyte/0.png").rename(own / f"monocyte/{taken}")
+    table = own / "split.csv"
+    table.write_text(table.read_text().replace("monocyte/0.png", f"monocyte/{taken}"))
+    done = shift_set(own, [other], tmp_path / "out", 180)
+    assert (done.train, done.val, [each.cells for each in done.tested]) == (4, 2, [6])
+    assert (tmp_path / "out/monocyte" / taken).read_bytes() == (own / "monocyte" / taken).read_bytes()
+    names = [row.path.casefold() for row in read_split(tmp_path / "out")]
+    assert len({*names}) == len(names) == 12
+    assert "monocyte/other2_0.png" in names
+
+
 def test_each_of_several_laboratories_gets_a_scale_of_its_own(own: Path, other: Path, tmp_path: Path) -> None:
     for label, diameter in (("monocyte", 20), ("neutrophil", 20), ("basophil", 20)):
         write_png(tmp_path / f"third/{label}/0.png", smear(90, diameter, (45, 45), 1))

@@ -78,6 +78,11 @@ def frames(format_: str) -> bytes:
     return buffer.getvalue()
 
 
+def float_tiff() -> bytes:
+    """A sound RGB image of 32-bit floats, as OpenCV writes it."""
+    return cv2.imencode(".tif", pixels().astype(np.float32) / 255)[1].tobytes()
+
+
 def deep_tiff(channels: int, planar: bool) -> bytes:
     """16 bits a channel as ImageJ and OME write them: plane by plane, or pixel by pixel."""
     buffer = io.BytesIO()
@@ -123,6 +128,7 @@ BAD: list[tuple[str, Callable[[], bytes], str]] = [
     ("planar.tif", lambda: deep_tiff(3, planar=True), "has mode RGB;16"),
     ("deep.tif", lambda: deep_tiff(3, planar=False), "has mode RGB;16"),
     ("alpha16.tif", lambda: deep_tiff(4, planar=False), "has mode RGBA;16"),
+    ("float.tif", float_tiff, "one of a kind that is not read here (unknown pixel mode); save it as 8-bit RGB"),
 ]
 
 

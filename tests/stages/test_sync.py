@@ -16,6 +16,7 @@ from mlflow import MlflowClient
 
 from leukosr import tracking
 from leukosr.config import Params
+from leukosr.data.fetch import dvc_hash
 from leukosr.errors import LeukoError
 from leukosr.tracking.classifier_record import ClassifierRecord
 from leukosr.tracking.records import RESULTS
@@ -127,6 +128,25 @@ def test_results_that_other_settings_made_or_that_are_not_there_are_named_and_no
     assert found.outdated == ["classify@bicubic", "classify@srgan", "classify@real_esrgan"]
     assert found.unfinished == ["train_sr@srgan"]
     assert len(found.logged) == len(NAMES) - 4 and "classify raw" in found.logged
+
+
+def test_results_that_are_not_those_of_dvc_lock_are_named_and_not_logged(empty_store: Study) -> None:
+    layout, tables = empty_store.layout, (empty_store.layout.manifest, empty_store.layout.roles)
+    deps = [{"path": table.as_posix(), "md5": hashlib.md5(table.read_bytes()).hexdigest()} for table in tables]
+    folders = {"classify@raw": layout.classify("raw", "paper").parent, "train_sr@srgan": layout.sr("srgan"),
+               "sweep": layout.sweep}  # fmt: skip
+    lock = {
+        stage: {"deps": deps, "outs": [{"path": folder.as_posix(), "md5": dvc_hash(folder)}]}
+        for stage, folder in folders.items()
+    }
+    Path("dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": lock}))
+    with (layout.sweep / "trials.csv").open("a") as trials:  # a sweep by hand, of other parameters
+        trials.write("\n")
+    found = synced(empty_store)
+    assert (found.outdated, found.logged) == (["sweep"], NAMES[:-1])
+    with (layout.sr("srgan") / "last.safetensors").open("ab") as weights:
+        weights.write(b"0")
+    assert synced(empty_store).held == NAMES[:-1]  # which were logged while they were what dvc.lock says
 
 
 def test_a_store_that_fails_is_an_error_and_the_next_call_goes_on(

@@ -6,25 +6,25 @@ from typing import Annotated
 
 import typer
 
-from leukosr.cli.options import PARAMS, Device, MostErrors, ParamsFile, Precision, console, errors
+from leukosr.cli.options import MOST_ERRORS, PARAMS, Device, MostErrors, ParamsFile, Precision, console, errors
 from leukosr.config import load_params
 from leukosr.layout import Layout
 
 
 def app(
     params: ParamsFile = PARAMS,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the page; 0: any that is free.")] = 7860,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to serve the page on (0 picks a free one).")] = 7860,
     host: Annotated[
         str,
         typer.Option(
             metavar="ADDRESS", help="Any but 127.0.0.1 opens the page to everyone who can reach it, without a password."
         ),
     ] = "127.0.0.1",
-    max_megabytes: Annotated[int, typer.Option(min=1, help="Of an image's file.")] = 32,
+    max_megabytes: Annotated[int, typer.Option(min=1, help="Largest image file accepted, in MB.")] = 32,
     max_pixels: Annotated[
-        int, typer.Option(min=4, help="Of a low-resolution image, before it is enlarged.")
+        int, typer.Option(min=4, help="Largest low-resolution image accepted, in pixels.")
     ] = 1_000_000,
-    most_errors: MostErrors = 0.05,
+    most_errors: MostErrors = MOST_ERRORS,
     precision: Precision = "fp32",
     device: Device = "auto",
 ) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from leukosr.cli.options import Device, MostErrors, Precision, check_there, console, errors
+from leukosr.cli.options import MOST_ERRORS, SHARE_OF_ERRORS, Device, Precision, check_there, console, errors
 from leukosr.errors import LeukoError
 from leukosr.layout import OWN_WEIGHTS, require_weights, weight_file
 from leukosr.quoting import counted
@@ -72,11 +72,16 @@ def predict(
         float | None,
         typer.Option(min=0, max=1, help="Call an answer sure from this probability on; default: by --most-errors."),
     ] = None,
-    most_errors: MostErrors = 0.05,
+    most_errors: Annotated[
+        float | None,
+        typer.Option(min=0.001, max=0.999, help=f"{SHARE_OF_ERRORS}; default: {MOST_ERRORS}."),
+    ] = None,
     precision: Precision = "fp32",
     device: Device = "auto",
 ) -> None:
     """Classify any image or folder of images. An image that cannot be read is named, and the exit code is 1."""
+    if threshold is not None and most_errors is not None:
+        raise LeukoError("--threshold and --most-errors both say which answers are sure: give one of them")
     _check_table(out)
     _check_given(source, sr)
     check_there([model], "name a weight file, or the folder of an experiment, outputs/STUDY/classify/EXPERIMENT")
@@ -88,7 +93,7 @@ def predict(
 
     with nullcontext() if explain is None else claimed(explain, "predict", adds=not source.is_dir()):
         done = predict_path(
-            source, model, sr=sr, explain=explain, threshold=threshold, most_errors=most_errors,
+            source, model, sr=sr, explain=explain, threshold=threshold, most_errors=most_errors or MOST_ERRORS,
             precision=precision, device_name=device,
         )  # fmt: skip
         notes = [f"{out} held an earlier table of `leukosr predict`, which was replaced"] if out.exists() else []
@@ -250,10 +255,10 @@ def data_shift(
     ],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder to write.")],
     side: Annotated[
-        int, typer.Option(min=32, help="Of the squares cut around nuclei, in pixels of the own set.")
+        int, typer.Option(min=32, help="Side of the square cut around each nucleus, in pixels of OWN.")
     ] = 360,
 ) -> None:
-    """Make a set that is tested on other laboratories' cells, brought to one scale, for `leukosr data add`."""
+    """Make a set that is tested on other laboratories' cells, all at one scale, for `leukosr data add`."""
     from leukosr.data.shift import shift_set
     from leukosr.files import new_folder
     from leukosr.outputs import claimed
@@ -272,8 +277,8 @@ def data_shift(
 def data_tiles(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A folder of large images.")],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder to write the tiles to.")],
-    height: Annotated[int, typer.Option(min=32, help="Of a tile, in pixels.")],
-    width: Annotated[int, typer.Option(min=32, help="Of a tile, in pixels.")],
+    height: Annotated[int, typer.Option(min=32, help="Tile height, in pixels.")],
+    width: Annotated[int, typer.Option(min=32, help="Tile width, in pixels.")],
 ) -> None:
     """Cut every image of a folder into tiles, for `leukosr data add`; each keeps the name of its image."""
     from leukosr.data.tiles import cut_folder

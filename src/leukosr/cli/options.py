@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from leukosr.errors import LeukoError
-from leukosr.quoting import absent
+from leukosr.quoting import absent, listed
 from leukosr.terminal import Terminal
 
 console = Terminal(soft_wrap=sys.stdout is None or not sys.stdout.isatty())
@@ -23,13 +23,17 @@ Out = Annotated[
     Path | None, typer.Option(metavar="FOLDER", help="Write here instead of where DVC keeps this stage's output.")
 ]
 PARAMS = Path("params.yaml")
+# of a stage that also works on any folder of images, which has no parameters
+StageParams = Annotated[
+    Path | None, typer.Option("--params", metavar="FILE", help=f"The composed parameters; default: {PARAMS}.")
+]
 
 # of commands that use trained networks on anyone's images
 Precision = Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 where the hardware has it.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-MostErrors = Annotated[
-    float, typer.Option(min=0.001, max=0.999, help="Largest share of sure answers that may be wrong in validation.")
-]
+MOST_ERRORS = 0.05
+SHARE_OF_ERRORS = "Largest share of sure answers that may be wrong in validation"
+MostErrors = Annotated[float, typer.Option(min=0.001, max=0.999, help=f"{SHARE_OF_ERRORS}.")]
 
 
 def check_there(paths: Iterable[Path], remedy: str) -> None:
@@ -37,6 +41,12 @@ def check_there(paths: Iterable[Path], remedy: str) -> None:
     for path in paths:
         if not os.path.exists(path):  # False, too, for a name that is too long
             raise absent(path, remedy)
+
+
+def refuse_given(options: Mapping[str, object], owner: str, remedy: str) -> None:
+    """Raise LeukoError for options that are given (not None) where nothing reads them: they belong to `owner`."""
+    if given := [option for option, value in options.items() if value is not None]:
+        raise LeukoError(f"{listed(given)} {'belongs' if len(given) == 1 else 'belong'} to {owner}: {remedy}")
 
 
 def check_fraction(option: str, value: float) -> None:

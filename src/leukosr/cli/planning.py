@@ -9,13 +9,15 @@ import typer
 
 from leukosr.cli.options import check_fraction, check_margin, check_there, console
 from leukosr.errors import LeukoError
-from leukosr.quoting import counted, meant, short
+from leukosr.quoting import counted, listed, meant, short
 from leukosr.terminal import print_raw
 
 if TYPE_CHECKING:
     from leukosr.evaluate.arms.pilot import Components
+    from leukosr.evaluate.arms.two_way import Metric
 
 DIGITS = 6  # of a number of runs, sources or networks: a study of more is not planned by simulation
+SCORE = 0.75  # of both arms, where nothing is known of them
 LARGEST_SD = 100.0  # of single sources and cells; a rare class can make it several times 1
 
 
@@ -39,13 +41,22 @@ def plan(
     sr_seeds: Annotated[
         str | None, typer.Option(metavar="N,…", help="SR seeds to try; by default the pilot's.")
     ] = None,
-    sd_run: Annotated[float, typer.Option(min=0, help="Without a pilot: sd of the difference over runs.")] = 0.0,
-    sd_source: Annotated[float | None, typer.Option(min=0, max=LARGEST_SD, help="… sd over single sources.")] = None,
-    sd_cell: Annotated[float, typer.Option(min=0, max=LARGEST_SD, help="… sd of one source in one run.")] = 0.0,
+    sd_run: Annotated[
+        float | None, typer.Option(min=0, help="Without a pilot: sd of the difference over runs; default: 0.")
+    ] = None,
+    sd_source: Annotated[
+        float | None, typer.Option(min=0, max=LARGEST_SD, help="Without a pilot: sd over single sources.")
+    ] = None,
+    sd_cell: Annotated[
+        float | None,
+        typer.Option(min=0, max=LARGEST_SD, help="Without a pilot: sd of one source in one run; default: 0."),
+    ] = None,
     sd_sr: Annotated[
         float | None, typer.Option(min=0, help="The sd over SR networks, also beside a pilot of one network.")
     ] = None,
-    score: Annotated[float, typer.Option(help="… score of both arms, roughly.")] = 0.75,
+    score: Annotated[
+        float | None, typer.Option(help=f"Without a pilot: score of both arms, roughly; default: {SCORE}.")
+    ] = None,
     columns: Annotated[
         list[str] | None,
         typer.Option(metavar="OURS=YOURS,…", help="What your tables call a column, e.g. true=label,image=file."),
@@ -54,34 +65,30 @@ def plan(
 ) -> None:
     """Say how likely each verdict is in a study yet to run, by runs and sources, from a pilot's predictions."""
     check_there(pilot or (), "name the predictions.csv of an arm")
-    from leukosr.evaluate.arms.pilot import assumed, with_networks
+    from leukosr.evaluate.arms.pilot import with_networks
     from leukosr.evaluate.arms.plan import Question, Size
     from leukosr.evaluate.arms.plan import plan as planned
     from leukosr.report import plans
 
     # of single sources and cells sds may exceed 1: a rare class weighs as much in macro F1 as any other
-    given = {"--difference": difference, "--score": score, "--sd-run": sd_run}
-    for option, value in (given | {"--sd-sr": sd_sr or 0.0}).items():
-        check_fraction(option, value)
+    given = {"--difference": difference, "--score": score, "--sd-run": sd_run, "--sd-sr": sd_sr}
+    for option, value in given.items():
+        check_fraction(option, value or 0.0)
     check_margin(margin)
+    metric = _metric(primary)
     tried = _numbers(sources, "--sources") if sources else []
     networks = _numbers(sr_seeds, "--sr-seeds") if sr_seeds else []
     if pilot:
-        if sd_run or sd_source is not None or sd_cell:
+        assumptions = {"--sd-run": sd_run, "--sd-source": sd_source, "--sd-cell": sd_cell, "--score": score}
+        if needless := [option for option, value in assumptions.items() if value is not None]:
             raise LeukoError(
-                "a pilot says how far runs and sources lie apart: leave out --sd-run, --sd-source and --sd-cell"
+                f"a pilot says how far runs and sources lie apart and how good: leave out {listed(needless)}"
             )
-        found, seen_networks = _of_pilot(pilot, primary, columns or [])
-    elif sd_source is None or not tried:
-        lacking = [name for name, there in (("--sd-source", sd_source is not None), ("--sources", tried)) if not there]
-        raise LeukoError(f"name the predictions.csv of two arms, or give {' and '.join(lacking)}")
-    elif tried[0] < 2:
-        raise LeukoError("--sources begins with 1, and one source shows no variance: give 2 or more")
-    elif not (sd_source or sd_cell):
-        raise LeukoError("--sd-source and --sd-cell are both 0, so no source varies: give one of them above 0")
+        found, seen_networks = _of_pilot(pilot, metric, columns or [])
+    elif columns:
+        raise LeukoError("--columns belongs to a pilot: name the predictions.csv of two arms, or leave it out")
     else:
-        seen_networks = 1
-        found = assumed(sources=sd_source**2, seen=tried[0], runs=sd_run**2, cells=sd_cell**2, score=score)
+        found, seen_networks = _without_pilot(tried, sd_run or 0.0, sd_source, sd_cell or 0.0, score), 1
     if sd_sr is not None:
         if found.networks is not None:
             raise LeukoError("the pilot says how far SR networks lie apart: leave out --sd-sr")
@@ -100,17 +107,40 @@ def plan(
     plans.print_plan(answer, found, console)
 
 
-def _of_pilot(files: list[Path], primary: str, columns: list[str]) -> tuple[Components, int]:
+def _metric(primary: str) -> Metric:
+    """The metric of this name; raises LeukoError where there is none."""
+    from leukosr.evaluate.arms.two_way import METRICS
+
+    if (metric := next((known for known in METRICS if known == primary), None)) is None:
+        raise LeukoError(f"--primary is '{primary}', expected {' or '.join(METRICS)}{meant(primary, METRICS)}")
+    return metric
+
+
+def _without_pilot(
+    tried: list[int], sd_run: float, sd_source: float | None, sd_cell: float, score: float | None
+) -> Components:
+    """The components that the options give; `tried` are the numbers of sources."""
+    from leukosr.evaluate.arms.pilot import assumed
+
+    if sd_source is None or not tried:
+        lacking = [name for name, there in (("--sd-source", sd_source is not None), ("--sources", tried)) if not there]
+        raise LeukoError(f"name the predictions.csv of two arms, or give {' and '.join(lacking)}")
+    if tried[0] < 2:
+        raise LeukoError("--sources begins with 1, and one source shows no variance: give 2 or more")
+    if not (sd_source or sd_cell):
+        raise LeukoError("--sd-source and --sd-cell are both 0, so no source varies: give one of them above 0")
+    score = SCORE if score is None else score
+    return assumed(sources=sd_source**2, seen=tried[0], runs=sd_run**2, cells=sd_cell**2, score=score)
+
+
+def _of_pilot(files: list[Path], metric: Metric, columns: list[str]) -> tuple[Components, int]:
     """The components of a pilot, and how many SR networks it has."""
     from leukosr.evaluate.arms.pairs import pair
     from leukosr.evaluate.arms.pilot import components
     from leukosr.evaluate.arms.predictions import column_names, names_of, read_predictions
-    from leukosr.evaluate.arms.two_way import METRICS
 
     if len(files) != 2:
         raise LeukoError(f"a pilot is the predictions.csv of two arms, got {counted(len(files), 'file')}")
-    if (metric := next((known for known in METRICS if known == primary), None)) is None:
-        raise LeukoError(f"--primary is '{primary}', expected {' or '.join(METRICS)}{meant(primary, METRICS)}")
     called = column_names(columns)
     both = pair(*(read_predictions(path, name, called) for path, name in zip(files, names_of(files), strict=True)))
     return components(both, metric), both.networks or 1

@@ -77,7 +77,8 @@ def sync(params: ParamsFile = PARAMS) -> None:
         console.print(f"logged: {name}")
     for stage in synced.outdated:
         console.print(
-            f"not logged: {stage}, as params.yaml or the manifest has changed since; `dvc repro` makes it again"
+            f"not logged: {stage}, as params.yaml, the manifest or the results have changed since DVC ran it; "
+            "`dvc repro` makes it again"
         )
     if synced.unfinished:
         console.print(f"no results yet: {', '.join(synced.unfinished)}")

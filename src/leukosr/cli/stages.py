@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from leukosr.cli.options import PARAMS, Arm, Out, ParamsFile, console
+from leukosr.cli.options import PARAMS, Arm, Out, ParamsFile, StageParams, console, refuse_given
 from leukosr.config import Params, Runtime, load_params
 from leukosr.config.named_backbones import refuse_unknown_backbones
 from leukosr.engine.processes import ALONE, Processes, launcher_number
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from leukosr.stages.context import Context
 
 
+# of a command that is a stage and also works on any FOLDER: what some of its options belong to, and what to do
+OF_FOLDER = ("a FOLDER", "name the folder of images, as the stage of the study has its settings in the parameters")
+OF_STUDY = ("the stage of a study", "leave out FOLDER to run the stage, or the option to work on FOLDER")
 Sharing = Callable[[Runtime], AbstractContextManager[Processes]]
 
 
@@ -124,11 +127,20 @@ def provenance(
         Path | None, typer.Argument(help="Any folder of images, with or without class folders; else the study's.")
     ] = None,
     out: Out = None,
-    search: Annotated[str, typer.Option("--set", help="The search of params.provenance to run.")] = "images",
-    similarity: Annotated[float, typer.Option(min=0, max=1, help="Least correlation of what both images show.")] = 0.5,
-    inliers: Annotated[int, typer.Option(min=4, help="Least number of features that agree.")] = 5,
-    neighbours: Annotated[int, typer.Option(min=1, help="Images compared with each image per round.")] = 8,
-    params: ParamsFile = PARAMS,
+    search: Annotated[
+        str | None, typer.Option("--set", help="The search of params.provenance to run; default: images.")
+    ] = None,
+    similarity: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="With FOLDER: least correlation of what both images show; default: 0.5."),
+    ] = None,
+    inliers: Annotated[
+        int | None, typer.Option(min=4, help="With FOLDER: least number of features that agree; default: 5.")
+    ] = None,
+    neighbours: Annotated[
+        int | None, typer.Option(min=1, help="With FOLDER: images compared with each image per round; default: 8.")
+    ] = None,
+    params: StageParams = None,
 ) -> None:
     """Find which images show the same source micrograph, whatever was done to them.
 
@@ -137,15 +149,17 @@ def provenance(
     from leukosr.stages import provenance as stage
 
     if folder is None:
-        with _stage("provenance", params, out) as context:
-            stage.run(context, search)
+        refuse_given({"--similarity": similarity, "--inliers": inliers, "--neighbours": neighbours}, *OF_FOLDER)
+        with _stage("provenance", params or PARAMS, out) as context:
+            stage.run(context, search or "images")
         return
     from leukosr.data.provenance.geometry import Limits
 
+    refuse_given({"--set": search, "--params": params}, *OF_STUDY)
     if out is None:
         raise LeukoError("name the folder to write into with --out")
-    limits = Limits(inliers=inliers, similarity=similarity)
-    stage.run_folder(folder, out, console, stage.Search(limits, neighbours=neighbours))
+    limits = Limits(inliers=inliers or 5, similarity=0.5 if similarity is None else similarity)
+    stage.run_folder(folder, out, console, stage.Search(limits, neighbours=neighbours or 8))
 
 
 def degrade(params: ParamsFile = PARAMS, out: Out = None) -> None:
@@ -179,11 +193,13 @@ def upscale(arm: Arm, params: ParamsFile = PARAMS, out: Out = None) -> None:
 def extract(
     folder: Annotated[Path | None, typer.Argument(help="Any folder of images; else the study's.")] = None,
     out: Out = None,
-    cells: Annotated[str, typer.Option("--cells", help="The cells of params.extract to cut out.")] = "cells",
+    cells: Annotated[
+        str | None, typer.Option("--cells", help="The cells of params.extract to cut out; default: cells.")
+    ] = None,
     masks: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Masks of FOLDER's images, at the same paths.")
     ] = None,
-    params: ParamsFile = PARAMS,
+    params: StageParams = None,
 ) -> None:
     """Cut the cell out of every image.
 
@@ -193,9 +209,11 @@ def extract(
     from leukosr.stages import extract as stage
 
     if folder is None:
-        with _stage("extract", params, out) as context:
-            stage.run(context, cells)
+        refuse_given({"--masks": masks}, *OF_FOLDER)
+        with _stage("extract", params or PARAMS, out) as context:
+            stage.run(context, cells or "cells")
         return
+    refuse_given({"--cells": cells, "--params": params}, *OF_STUDY)
     if out is None:
         raise LeukoError("name the folder to write into with --out")
     with claimed(out, "extract"):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def weights_list() -> None:
-    """List the weights that `fetch` knows and those that `add` brought: what they are, and whether they are here."""
+    """List the weights that `fetch` knows and those that were added: what they are, and whether they are here."""
     from leukosr.pretrained.listing import every_weight_file
 
     for row in every_weight_file():
@@ -30,7 +30,7 @@ def weights_fetch(
         typer.Option("--from", metavar="FILE", help="The publisher's file, already on disk, instead of a download."),
     ] = None,
 ) -> None:
-    """Bring published weights to pretrained/NAME.safetensors and check their digests."""
+    """Fetch published weights into pretrained/NAME.safetensors and check their digests."""
     from leukosr.pretrained.bring import fetch
 
     _say("fetch", name, fetch(name, source))
@@ -40,7 +40,7 @@ def weights_add(
     name: Annotated[str, typer.Argument(help="The name below pretrained/.")],
     path: Annotated[Path, typer.Argument(help="A .pth, .pt or .safetensors file.")],
 ) -> None:
-    """Bring any weight file to pretrained/NAME.safetensors."""
+    """Convert any weight file to pretrained/NAME.safetensors."""
     from leukosr.pretrained.bring import add
 
     _say("add", name, add(name, path))

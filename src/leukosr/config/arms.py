@@ -33,7 +33,7 @@ class Arm(Section):
     )
     size: tuple[Side, Side] | None = Field(
         default=None,
-        description="[height, width] that the images are brought to at the end; null: as the kind of arm makes them",
+        description="[height, width] that the images are resized to at the end; null: as the kind of arm makes them",
     )
     file: ArmFormat = Field(default="png", description="format of the images; npy also keeps the unrounded values")
 

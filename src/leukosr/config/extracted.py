@@ -9,7 +9,7 @@ from leukosr.config.arms import ByClass
 from leukosr.config.params import Params
 from leukosr.data.manifest import Row, arm_rows
 from leukosr.data.separation import untested_rows
-from leukosr.layout import BRING_BACK, Layout, image_file, require, require_all, stage_again
+from leukosr.layout import RESTORE, Layout, image_file, require, require_all, stage_again
 
 
 def extracted_rows(params: Params, manifest: Iterable[Row], name: str) -> list[Row]:
@@ -26,7 +26,7 @@ def cut_out_of(params: Params, layout: Layout, name: str, rows: Sequence[Row], n
     """
     arm = params.extract[name].arm
     if arm is None:
-        return require_all([Path(params.prepare.root) / row.path for row in rows], BRING_BACK)
+        return require_all([Path(params.prepare.root) / row.path for row in rows], RESTORE)
     stage = params.stage_of(arm)
     folder = require(layout.arm(params.version(arm, network)), stage)
     return require_all([image_file(folder, row.id) for row in rows], stage_again(stage))

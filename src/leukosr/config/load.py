@@ -16,9 +16,7 @@ from leukosr.project import project_root
 from leukosr.quoting import absent
 from leukosr.yaml_file import read_yaml
 
-COMPOSE = (
-    "compose it with `dvc exp run -S study=NAME -S budget=NAME`, or bring the committed one back with `git checkout`"
-)
+COMPOSE = "compose it with `dvc exp run -S study=NAME -S budget=NAME`, or restore the committed one with `git checkout`"
 UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")  # what pydantic calls a key that no setting has
 TRUTH_VALUES = "YAML reads yes, no, on, off, true and false as truth values"
 
@@ -44,7 +42,7 @@ def _remedy(path: Path) -> str:
     except LeukoError:
         return "run the command in the root of your clone of LeukoSR"
     if root == path.absolute().parent:
-        return f"`git checkout {path.name}` brings the committed one back"
+        return f"`git checkout {path.name}` restores the committed one"
     return f"run the command in the root of the project, {root}"
 
 

@@ -149,7 +149,7 @@ def _checked(
     if rejected and not leave_out:
         raise unusable(rejected, path, otherwise)
     if not good:
-        raise unusable(rejected, path, "bring others, as none is left")
+        raise unusable(rejected, path, "add others, as none is left")
     if empty := _empty_folders(path):
         facts = (*facts, f"empty folders, which are not used: {listed(empty)}")
     facts = (*facts, *other_than_folders(path, [image.file for image in good]))

@@ -64,7 +64,7 @@ def unusable(rejected: Sequence[Rejected], root: Path | str, otherwise: str) -> 
     named = "; ".join(f"{item.path} {item.reason}" for item in rejected[:SHOWN])
     more = f"; and {len(rejected) - SHOWN} more" if len(rejected) > SHOWN else ""
     return LeukoError(
-        f"{counted(len(rejected), 'file')} of {root} cannot be used: {named}{more}. Mend or remove them, or {otherwise}"
+        f"{counted(len(rejected), 'file')} of {root} cannot be used: {named}{more}. Fix or remove them, or {otherwise}"
     )
 
 

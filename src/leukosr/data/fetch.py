@@ -57,7 +57,7 @@ def _fetch_bccd(source: Path | None) -> int:
             _copy_tree(source, folder)
         else:
             _download(meta["url"], meta["rev"], meta["path"], folder)
-        found = _dvc_hash(folder)
+        found = dvc_hash(folder)
         if found != out["md5"]:
             raise LeukoError(
                 f"the images are not BCCD as data.dvc describes it: hash {found}, expected {out['md5']} "
@@ -115,7 +115,7 @@ def _download(url: str, rev: str, path: str, target: Path) -> None:
         shutil.copytree(got, target, dirs_exist_ok=True)
 
 
-def _dvc_hash(folder: Path) -> str:
+def dvc_hash(folder: Path) -> str:
     """The hash that DVC gives to a folder."""
     from dvc_data.hashfile.build import build
     from dvc_data.hashfile.db import HashFileDB

@@ -168,7 +168,7 @@ def _assemble(source: Path, published: Sequence[PublishedFile], *, whole: bool) 
         if damaged:
             raise LeukoError(
                 f"{source} has {counted(len(damaged), 'file')} with another MD5 than published: {listed(damaged, 3)}. "
-                "Bring them again"
+                "Download them again"
             )
         write_table(folder / SPLIT, ("path", "label", "split"), ((f.path, f.label, f.part) for f in found))
     known = {path.relative_to(source).as_posix() for path in found.values()} | {SPLIT}

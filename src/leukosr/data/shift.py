@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,17 +55,17 @@ def shift_set(own: Path, others: Sequence[Path], folder: Path, side: int) -> Shi
     Classes match in upper or lower case; those that not every set has are left out. All sets get one scale: the mean
     over classes of the median diameter of nuclei. A cell is the square of `side` pixels around its nucleus or, near the
     border, the nearest one inside its image; a nucleus that the border cuts is left out. Cells are named other_… and,
-    where there are several others, other_FOLDER_…. Raises LeukoError for folders of one name, for a class in two
-    spellings, for fewer than two common classes, for a class without any nucleus, and where two cells would get one
-    name.
+    where there are several others, other_FOLDER_…; where that is the name of an image of `own`, all begin with other2_,
+    other3_ and so on. Raises LeukoError for folders of one name, for a class in two spellings, for fewer than two
+    common classes, for a class without any nucleus, and where two cells would get one name.
     """
     rows = [row for row in read_split(own) if row.split in ("train", "val")]
     labels = {row.label.casefold(): row.label for row in rows}
     one_spelling({row.label for row in rows}, f"{own} has a class")
     _check(others)
     found, left_out = _found(own, others, labels)
-    names = _names(others, found)
     rows = [row for row in rows if row.label in found[0]]
+    names = _names(others, found, {row.path.casefold() for row in rows})
     sample = {label: [own / row.path for row in rows if row.label == label][:MEASURED] for label in found[0]}
     typical = _typical(own, sample)
     factors = [typical / _typical(other, paths) for other, paths in zip(others, found, strict=True)]
@@ -156,12 +157,24 @@ def cell_around(image: NDArray[np.uint8], nucleus: NDArray[np.bool_], factor: fl
     return np.ascontiguousarray(large[top : top + side, left : left + side])
 
 
-def _names(others: Sequence[Path], found: Sequence[Mapping[str, Sequence[Path]]]) -> dict[Path, str]:
-    """The path of each cell of the new set, by its file of the other set, subfolders in its name."""
+def _names(others: Sequence[Path], found: Sequence[Mapping[str, Sequence[Path]]], kept: Set[str]) -> dict[Path, str]:
+    """The path of each cell of the new set, by its file of the other set, subfolders in its name.
+
+    kept: the paths of the own set's images, in lower case, none of which a cell may get.
+    """
+    for word in itertools.chain(["other"], (f"other{number}" for number in itertools.count(2))):
+        names = _names_from(word, others, found)
+        if kept.isdisjoint(name.casefold() for name in names.values()):
+            break
+    return names
+
+
+def _names_from(word: str, others: Sequence[Path], found: Sequence[Mapping[str, Sequence[Path]]]) -> dict[Path, str]:
+    """The paths of the cells where all names begin with `word`."""
     names: dict[Path, str] = {}
     taken: dict[str, Path] = {}
     for other, paths in zip(others, found, strict=True):
-        prefix = ["other", other.resolve().name] if len(others) > 1 else ["other"]
+        prefix = [word, other.resolve().name] if len(others) > 1 else [word]
         for label, path in [(label, path) for label, some in paths.items() for path in some]:
             below = path.relative_to(other).with_suffix("").parts[1:]
             names[path] = f"{label}/{'_'.join([*prefix, *below])}.png"

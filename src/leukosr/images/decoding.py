@@ -23,6 +23,7 @@ BYTES_PER_PIXEL = 8  # the most in a file: 16-bit RGBA
 BESIDE_PIXELS = 16 * 2**20  # bytes for metadata, thumbnails, the short film of a phone
 MAX_SCANS = 200  # of a JPEG: encoders write up to a dozen, and each is a pass over all pixels
 MAX_FRAMES = 1000  # that are counted
+OTHER_KIND = "unknown pixel mode"  # what Pillow says of a sound TIFF that it does not read, e.g. one of 32-bit floats
 
 # decoders warn without the name of the file: what matters becomes an error here
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
@@ -94,7 +95,7 @@ def _header(file: BinaryIO, name: str) -> ImageFile.ImageFile:
     try:
         image = _PARSERS[name](file, "")
     except SyntaxError as error:
-        if error.__cause__ is not None:  # of bytes that Pillow missed
+        if error.__cause__ is not None and str(error) != OTHER_KIND:  # of bytes that Pillow missed
             raise Unusable("is corrupt or truncated (in its header)") from None
         kind = f"is a damaged {name}, or one of a kind that is not read here ({error})"
         raise Unusable(f"{kind}; save it as 8-bit RGB") from None

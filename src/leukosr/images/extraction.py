@@ -44,9 +44,9 @@ class Extractor(Section):
 
     method: str
     size: tuple[Side, Side] = Field(
-        default=(128, 128), description="[height, width] that crops are brought to, whatever their shape"
+        default=(128, 128), description="[height, width] that crops are resized to, whatever their shape"
     )
-    kernel: Kernel = Field(default="bilinear", description="kernel that brings them there")
+    kernel: Kernel = Field(default="bilinear", description="kernel that resizes them")
     reference: tuple[Side, Side] = Field(
         default=(240, 320), description="[height, width] of the images that lengths in pixels are meant for"
     )

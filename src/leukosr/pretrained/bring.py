@@ -36,7 +36,7 @@ class Brought:
 
 
 def fetch(name: str, given: Path | None = None) -> Brought:
-    """Bring published weights: from the file `given`, else from the first source of the catalogue that has them.
+    """Fetch published weights: from the file `given`, else from the first source of the catalogue that has them.
 
     In a DVC project the file lies at its root, and its `.dvc` file records the SHA-256 at the first fetch; later ones
     must give the same. Elsewhere it lies in the working directory. Raises LeukoError for an unknown name, for a file
@@ -45,7 +45,7 @@ def fetch(name: str, given: Path | None = None) -> Brought:
     known = published()
     if name not in known:
         raise LeukoError(
-            f"no weights are known as '{name}': known are {', '.join(known)}; `leukosr weights add` brings others"
+            f"no weights are known as '{name}': known are {', '.join(known)}; `leukosr weights add` adds others"
             f"{meant(name, known)}"
         )
     given = given and given.absolute()
@@ -68,7 +68,7 @@ def fetch(name: str, given: Path | None = None) -> Brought:
 
 
 def add(name: str, path: Path) -> Brought:
-    """Bring any weight file: a PyTorch checkpoint (.pth, .pt) or .safetensors, as tensors by name.
+    """Convert any weight file: a PyTorch checkpoint (.pth, .pt) or .safetensors, as tensors by name.
 
     Raises LeukoError for a name that the catalogue has, for a file that cannot be read without running code, and where
     other weights are recorded by that name.
@@ -110,8 +110,8 @@ def _downloaded(name: str, entry: Published) -> tuple[Source, Path]:
             reasons.append(str(error))
     files = " or ".join(source.file for source in entry.sources)
     raise LeukoError(
-        f"{name} could not be fetched: {'; '.join(reasons)}. Run it again with the internet at hand, or bring {files} "
-        f"yourself: `leukosr weights fetch {name} --from PATH`"
+        f"{name} could not be fetched: {'; '.join(reasons)}. Run it again with the internet at hand, or download "
+        f"{files} yourself: `leukosr weights fetch {name} --from PATH`"
     )
 
 
@@ -141,7 +141,7 @@ def _write(target: Path, tensors: dict[str, Tensor], header: dict[str, str], und
         if recorded is not None and recorded.sha256 != made.sha256:
             raise LeukoError(
                 f"{target} is recorded with SHA-256 {recorded.sha256} (from {recorded.source}), and {made.source} "
-                f"gives other weights ({made.sha256}): bring them by another name with `leukosr weights add`, "
+                f"gives other weights ({made.sha256}): add them by another name with `leukosr weights add`, "
                 f"or remove {pointer_of(target)} first"
             )
     return _keep(target, made, under_dvc)

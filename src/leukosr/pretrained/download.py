@@ -74,7 +74,9 @@ def _from_index(source: FromIndex, folder: Path) -> None:
         command, stdout=shown, stderr=subprocess.PIPE, text=True, errors="backslashreplace", check=False
     )
     if done.returncode or not (folder / source.file).is_file():
-        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")] or ["it brought another file"]
+        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")] or [
+            "it downloaded another file"
+        ]
         raise LeukoError(f"pip could not download {source.file} ({short(said[-1].removeprefix('ERROR: '), 200)})")
 
 

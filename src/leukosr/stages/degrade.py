@@ -16,7 +16,7 @@ from leukosr.engine.processes import shared_folder
 from leukosr.engine.progress import track
 from leukosr.engine.seeding import stream_seed
 from leukosr.images.reading import read_hr, read_rgb, read_to_degrade
-from leukosr.layout import BRING_BACK, image_file, require_all
+from leukosr.layout import RESTORE, image_file, require_all
 from leukosr.stages.context import Context
 from leukosr.stages.image_files import write_image
 
@@ -45,7 +45,7 @@ def run(context: Context) -> None:
     params, processes = context.params, context.processes
     out = context.out or context.layout.root
     rows = used_rows(read_manifest(context.layout.manifest), params.study)
-    require_all([Path(params.prepare.root) / row.path for row in rows if processes.owns(row.id)], BRING_BACK)
+    require_all([Path(params.prepare.root) / row.path for row in rows if processes.owns(row.id)], RESTORE)
     settings = degradation_settings(params)
     workers = count_workers(params.runtime.workers)
     with shared_folder(out / "lr", processes) as folder:

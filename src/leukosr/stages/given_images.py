@@ -10,7 +10,7 @@ import numpy as np
 from leukosr.config import Arm
 from leukosr.data.manifest import Row
 from leukosr.images.reading import read_hr, read_rgb_of
-from leukosr.layout import BRING_BACK, image_file, require, require_all, stage_again
+from leukosr.layout import RESTORE, image_file, require, require_all, stage_again
 from leukosr.stages.context import Context
 
 
@@ -27,6 +27,6 @@ def given_images(context: Context, settings: Arm, rows: Sequence[Row]) -> Iterat
 def given_files(context: Context, settings: Arm, rows: Sequence[Row]) -> Sequence[Path]:
     """Their files. Raises LeukoError where one is not there."""
     if settings.made_from == "original":
-        return require_all([Path(context.params.prepare.root) / row.path for row in rows], BRING_BACK)
+        return require_all([Path(context.params.prepare.root) / row.path for row in rows], RESTORE)
     files = [image_file(require(context.layout.lr, "degrade"), row.id) for row in rows]
     return require_all(files, stage_again("degrade"))

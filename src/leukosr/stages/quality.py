@@ -19,7 +19,7 @@ from leukosr.evaluate.image_quality import AS_ITS_INPUT
 from leukosr.files import new_folder, write_json
 from leukosr.images.reading import read_hr, read_rgb_of
 from leukosr.images.resampling import brought_to
-from leukosr.layout import BRING_BACK, image_file, of_network, require, require_all, stage_again
+from leukosr.layout import RESTORE, image_file, of_network, require, require_all, stage_again
 from leukosr.quoting import decimal
 from leukosr.stages.context import Context
 from leukosr.stages.image_comparison import Compared, Comparison, compare
@@ -55,7 +55,7 @@ def run(context: Context, arm: str) -> None:
     ]
     require_all([task.made for task in tasks], stage_again(f"upscale@{arm}"))
     require_all([task.low for task in tasks], stage_again("degrade"))
-    require_all([task.original for task in tasks], BRING_BACK)
+    require_all([task.original for task in tasks], RESTORE)
     workers = count_workers(params.runtime.workers)
     compared = list(track(ordered_map(compare, tasks, workers), len(tasks), f"quality {arm}"))
     compared = _with_lpips(context, arm, tasks, compared)

@@ -17,7 +17,7 @@ from leukosr.errors import LeukoError
 from leukosr.images.reading import read_hr, read_rgb
 from leukosr.images.store import ImageStore
 from leukosr.layout import (
-    BRING_BACK,
+    RESTORE,
     Layout,
     image_file,
     of_network,
@@ -49,8 +49,8 @@ def inputs_of(rows: list[Row], params: Params, name: str, layout: Layout, settin
     require(layout.lr, "degrade")
     return [
         *require_all([image_file(layout.lr, row.id) for row in used], stage_again("degrade")),
-        *require_all([root / row.path for row in used], BRING_BACK),
-        *require_all([mask_file(root, row) for row in used] if settings.needs_masks else [], BRING_BACK),
+        *require_all([root / row.path for row in used], RESTORE),
+        *require_all([mask_file(root, row) for row in used] if settings.needs_masks else [], RESTORE),
         *_weights_of(name, settings),
     ]
 

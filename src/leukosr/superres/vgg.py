@@ -130,7 +130,7 @@ def _imagenet_weights(network: VGGName, names: set[str]) -> dict[str, Tensor]:
     except (OSError, RuntimeError, EOFError, http.client.HTTPException, pickle.UnpicklingError) as error:
         raise LeukoError(
             f"The ImageNet weights of {network} for the perceptual loss could not be fetched ({error}); "
-            f"connect to the internet, bring the file with `leukosr weights fetch {network} --from PATH`, or choose "
+            f"connect to the internet, add the file with `leukosr weights fetch {network} --from PATH`, or choose "
             "`weights: none` for a randomly initialised network."
         ) from error
     return _features(state, names)

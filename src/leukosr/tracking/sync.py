@@ -17,6 +17,7 @@ from mlflow import MlflowClient
 
 from leukosr.config import Params
 from leukosr.config.load import parse_params
+from leukosr.data.fetch import dvc_hash
 from leukosr.engine.databases import error_line, without_password
 from leukosr.engine.precision import Resolved
 from leukosr.errors import LeukoError
@@ -36,7 +37,8 @@ Record = TrainingRecord | ClassifierRecord | SweepRecord
 class Synced:
     """Names of runs that were logged, or already held; stages that were not logged.
 
-    unfinished: they have written nothing yet. outdated: params.yaml or the manifest is not what made their results.
+    unfinished: they have written nothing yet. outdated: params.yaml or the manifest is not what made their results, or
+    the results are not those that DVC knows, so that nobody knows what made them.
     """
 
     logged: list[str] = field(default_factory=list)
@@ -63,6 +65,8 @@ def sync(params: Params, params_file: Path, layout: Layout) -> Synced:
             synced.outdated.append(record.stage)
         elif _is_held(record, params.study.name):
             synced.held.append(record.name)
+        elif made_with.knows_others(record.stage):
+            synced.outdated.append(record.stage)
         else:
             # the commit that trained it is no longer known
             tags = {**record.tags, "synced": "true", "git_commit": "unknown"}
@@ -120,6 +124,7 @@ class _Lock:
         path = params_file.with_name("dvc.lock")
         self.raw = yaml.safe_load(params_file.read_text(encoding="utf-8"))
         self.stages = read_lock(path)
+        self._others: dict[str, bool] = {}
 
     def differs(self, stage: str, params: Params, tables: Sequence[Path]) -> bool:
         """Whether a stage was made with other parameters, or from another manifest or other roles."""
@@ -135,6 +140,17 @@ class _Lock:
             section[last] = value
         now = {table.as_posix(): hashlib.md5(table.read_bytes(), usedforsecurity=False).hexdigest() for table in tables}
         return any(entry.deps.get(table) != digest for table, digest in now.items()) or not _equal(made, params)
+
+    def knows_others(self, stage: str) -> bool:
+        """Whether a stage made other results than those that are there: a command run by hand wrote over them.
+
+        Every file is hashed, so it is asked of results alone that would be logged, and once of each stage.
+        """
+        if stage not in self._others:
+            outs = {} if (entry := self.stages.get(stage)) is None else entry.outs
+            known = {Path(path): digest for path, digest in outs.items() if digest is not None}
+            self._others[stage] = any(not path.exists() or dvc_hash(path) != known[path] for path in known)
+        return self._others[stage]
 
 
 def _equal(made: Any, params: Params) -> bool:
