@@ -437,7 +437,8 @@ def test_plan_takes_the_sd_of_networks_beside_a_pilot_of_one_and_no_other(
     code, printed, _ = leukosr_cli("plan", *pilot, "--sd-sr", "0.01", "--sr-seeds", "3", "--runs", "8", "--json")
     assert code == 0 and json.loads(printed)["components"]["networks"] == pytest.approx(1e-4)
     for option in ("--sd-run", "--sd-source", "--sd-cell", "--score"):
-        assert error_line(leukosr_cli("plan", *pilot, option, "0")).endswith(f"how good: leave out {option}")
+        said = error_line(leukosr_cli("plan", *pilot, option, "0"))
+        assert said.endswith(f"how good the arms are: leave out {option}")
     assert "from two of them on: give --sr-seeds" in error_line(leukosr_cli("plan", *pilot, "--sd-sr", "0.01"))
 
 

@@ -114,6 +114,12 @@ def test_each_of_several_laboratories_gets_a_scale_of_its_own(own: Path, other: 
         assert nucleus is not None and diameter_of(nucleus) == pytest.approx(60, rel=0.1)
 
 
+def test_every_class_counts_alike_in_the_scale(own: Path, other: Path, tmp_path: Path) -> None:
+    write_png(other / "BASOPHIL/0.png", smear(120, 45, (60, 60), 0))
+    (tested,) = shift_set(own, [other], tmp_path / "out", 180).tested
+    assert tested.factor == pytest.approx(60 / np.mean([30, 30, 45]), rel=0.05)
+
+
 def test_sets_that_cannot_be_told_apart_are_refused(own: Path, other: Path, tmp_path: Path) -> None:
     with pytest.raises(LeukoError, match="two sets have the folder name other"):
         shift_set(own, [other, tmp_path / "elsewhere/other"], tmp_path / "out", 180)

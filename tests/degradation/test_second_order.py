@@ -187,6 +187,13 @@ def test_poisson_noise_of_one_level_counts_single_photons():
     assert np.mean(noisy == 0) == pytest.approx(math.exp(-0.4), abs=0.01)
 
 
+def test_gray_poisson_noise_counts_the_photons_of_the_luma():
+    image = np.zeros((100, 100, 3), np.float32)
+    image[..., 0] = 1  # red, of luma 76
+    noisy = add_poisson_noise(image, 1.0, True, np.random.default_rng(0))
+    assert np.mean(noisy[..., 2] == 0) == pytest.approx(math.exp(-76 / 255), abs=0.02)
+
+
 def test_noise_stays_in_range():
     image = np.random.default_rng(0).random((64, 64, 3), dtype=np.float32)
     for add, strength in ((add_gaussian_noise, 200.0), (add_poisson_noise, 30.0)):

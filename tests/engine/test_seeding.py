@@ -6,7 +6,7 @@ import sys
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leukosr.engine.seeding import stream_rng, stream_seed
+from leukosr.engine.seeding import StreamRoots, stream_rng, stream_seed
 
 STREAMS = ["split", "degrade", "sr_init", "init", "order", "augment"]
 
@@ -36,6 +36,12 @@ def test_roots_streams_and_parts_give_different_seeds() -> None:
 def test_the_order_of_parts_matters() -> None:
     assert stream_seed(0, "order", 1, 2) != stream_seed(0, "order", 2, 1)
     assert stream_seed(0, "order", 12) != stream_seed(0, "order", 1, 2)
+
+
+def test_only_the_streams_that_have_a_root_of_their_own_are_varied_apart() -> None:
+    roots = StreamRoots(7, {"init": 3})
+    assert stream_seed(roots, "init", "a") == stream_seed(3, "init", "a")
+    assert stream_seed(roots, "order", "a") == stream_seed(7, "order", "a")
 
 
 def test_streams_are_independent_generators() -> None:

@@ -103,6 +103,11 @@ def test_mse_is_the_mean_over_pixels_and_channels() -> None:
     assert compare_images(image, truth, 3).mse == 3.0
 
 
+def test_an_image_that_was_not_rounded_is_compared_as_it_is() -> None:
+    truth = np.full((8, 8, 3), 255, np.uint8)
+    assert compare_images(np.full((8, 8, 3), 255.5, np.float32), truth, 3).mse == 0.25
+
+
 def test_differences_do_not_wrap_around() -> None:
     black, white = np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 3), 255, np.uint8)
     for first, second in ((black, white), (white, black)):

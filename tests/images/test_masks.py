@@ -1,5 +1,6 @@
 """Masks are taken when they say clearly what each pixel shows, and refused with the reason otherwise."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -7,8 +8,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from leukosr.config import Params
 from leukosr.errors import LeukoError
-from leukosr.images.masks import CYTOPLASM, NUCLEUS, REST, VALUES, fit_mask, read_mask
+from leukosr.images.masks import (
+    CYTOPLASM,
+    NUCLEUS,
+    REST,
+    VALUES,
+    fit_mask,
+    read_hr_mask,
+    read_mask,
+    write_mask,
+)
 from leukosr.images.reading import fit_to
 
 
@@ -69,6 +80,15 @@ def test_a_mask_is_cut_as_its_image_is() -> None:
     for size in ((112, 112), (120, 121)):
         cut = fit_to(image, *size, "center_crop", "area")
         assert np.array_equal(fit_mask(mask, *size, "center_crop"), cut[..., 0])
+
+
+def test_a_mask_shows_the_part_that_its_image_is_made_from(
+    tmp_path: Path, compose_params: Callable[..., Params]
+) -> None:
+    sizes = ("image.height=64", "image.width=64", "image.degraded_at=[63,63]", "image.fit=center_crop")
+    write_mask(tmp_path / "mask.png", drawn(121))
+    found = read_hr_mask(tmp_path / "mask.png", (121, 129), compose_params("study=demo", *sizes).image)
+    assert np.array_equal(found, fit_mask(drawn(121)[29:92, 33:96], 64, 64, "resize"))
 
 
 def test_a_resized_mask_keeps_its_values() -> None:

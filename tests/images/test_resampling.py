@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from leukosr.errors import LeukoError
-from leukosr.images.resampling import RESAMPLING, resize, shrink_into
+from leukosr.images.resampling import RESAMPLING, brought_to, resize, shrink_into
 
 
 def noise_image(height: int = 64, width: int = 96) -> np.ndarray:
@@ -93,3 +93,12 @@ def test_an_image_is_shrunk_until_it_fits_and_keeps_its_shape(size, expected):
 def test_an_image_that_fits_is_left_alone():
     image = noise_image()
     assert shrink_into(image, (65, 96)) is image
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel"),
+    [((16, 24), "area"), ((64, 24), "area"), ((128, 24), "opencv_bicubic"), ((128, 96), "opencv_bicubic")],
+)
+def test_only_an_image_of_which_no_side_grows_is_brought_to_a_size_by_means(size, kernel):
+    image = noise_image()
+    assert np.array_equal(brought_to(image, size, "opencv_bicubic"), resize(image, size, kernel))

@@ -182,6 +182,17 @@ def test_psnr_answers_for_sr_where_it_stands_first_and_else_for_what_does(
     assert (answer.question, answer.parts[0].headline) == (question, headline)
 
 
+def test_a_difference_of_psnr_whose_interval_holds_0_answers_nothing(
+    compose_params: Callable[..., Params], results: StudyResults
+) -> None:
+    params = compose_params("study=demo_sr", "budget=smoke", "study.comparisons=[[srgan,bicubic]]")
+    plain = results.arms["bicubic"].per_image
+    own = plain.assign(psnr=plain["psnr"] + np.tile([-1.0, -1.0, 2.0, 2.0], 2))
+    arms = {**results.arms, "srgan": replace(results.arms["srgan"], per_image=own, every_network=own)}
+    (part,) = study_answer(params, [replace(results, experiments={}, arms=arms)], []).parts
+    assert part.headline == "Not shown" and part.lines[0].startswith("SRGAN – bicubic: +0.50 dB (−")
+
+
 def test_the_answer_of_a_study_is_that_of_its_verdicts(params: Params, results: StudyResults) -> None:
     answer = study_answer(params, [results], judge(params, [results]))
     assert answer.parts[0].headline.startswith("No verdict is possible: not every image names its source")

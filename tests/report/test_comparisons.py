@@ -211,8 +211,8 @@ def test_a_word_that_holm_denies_is_named() -> None:
         for drawn_pair, each, sentence in zip(pairs, found, sentences(found), strict=False):
             (alone,) = (other.verdict for other in compare([drawn_pair], "accuracy") if other.primary)
             assert each.alone == alone
-            assert (f"Judged alone it would be {alone}, but not after Holm" in sentence) == (alone != each.verdict)
-            assert ("Holm's correction for all pairs: p is then" in sentence) == (
+            assert (f"Judged alone, the verdict would be {alone}; after Holm" in sentence) == (alone != each.verdict)
+            assert ("Holm's correction for all pairs it is not (p is then" in sentence) == (
                 each.verdict == "inconclusive" and alone in ("better", "worse", "clearly better", "clearly worse")
             )
             words |= {alone} if alone != each.verdict else set()

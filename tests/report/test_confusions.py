@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from leukosr.config import Params
@@ -51,6 +52,11 @@ def test_the_printed_test_images_are_a_fifth_of_each_class(enhancement: Publishe
     assert supports == [int(0.2 * train[name]) for name in enhancement.classes]
     said = enhancement.facts[0]
     assert [count for count in supports if str(count) not in said] == []
+
+
+def test_a_row_of_the_pooled_matrix_is_a_true_class() -> None:
+    said = pd.DataFrame({"true": ["a", "a", "a", "b"], "predicted": ["a", "b", "b", "b"]})
+    assert pooled_confusion(said, ["b", "a"]).tolist() == [[1, 0], [2, 1]]
 
 
 def of_two_classes(*classes: str) -> PublishedConfusions:

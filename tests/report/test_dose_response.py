@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from matplotlib.axes import Axes
 
 from leukosr.errors import LeukoError
 from leukosr.report.dose_response import ONE_NETWORK, write_dose_response
@@ -66,6 +67,34 @@ def test_the_largest_resolution_at_which_sr_pays_is_named(tmp_path: Path) -> Non
     at_64 = table[(table["lr_height"] == "64") & (table["experiment"] == "sr")].iloc[0]
     assert float(at_64["difference"]) == pytest.approx(0.15, abs=0.03)
     assert float(at_64["score"]) - float(at_64["baseline_score"]) == pytest.approx(float(at_64["difference"]))
+
+
+def test_the_figure_shows_the_scores_and_intervals_of_its_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[list[float]] = []
+    ends: list[tuple[float, float]] = []
+    plot, vlines = Axes.plot, Axes.vlines
+
+    def spy_plot(panel: Axes, *args: Any, **kwargs: Any) -> Any:
+        lines.append(list(args[1]))
+        return plot(panel, *args, **kwargs)
+
+    def spy_vlines(panel: Axes, x: float, low: float, high: float, **kwargs: Any) -> Any:
+        ends.append((low, high))
+        return vlines(panel, x, low, high, **kwargs)
+
+    monkeypatch.setattr(Axes, "plot", spy_plot)
+    monkeypatch.setattr(Axes, "vlines", spy_vlines)
+    hits = {"bicubic": 0.7, "sr": 0.85, "ground_truth": 0.95}
+    write_dose_response(tmp_path, [result(tmp_path, scale, hits) for scale in (2, 4)])
+    table = read_own_table(tmp_path / "dose_response.csv")
+    shown = {name: 100 * table[name].astype(float) for name in ("score", "baseline_score", "ci_low", "ci_high")}
+    sr = table["experiment"] == "sr"
+    assert sorted(lines[0]) == pytest.approx(sorted(shown["baseline_score"][sr]))
+    assert any(sorted(each) == pytest.approx(sorted(shown["score"][sr])) for each in lines[1:])
+    for name, own in zip(("ci_low", "ci_high"), zip(*ends, strict=True), strict=True):
+        assert sorted(own) == pytest.approx(sorted(shown[name]))
 
 
 def test_the_page_can_be_made_again_from_what_it_keeps(tmp_path: Path) -> None:

@@ -11,15 +11,24 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from PIL import Image
 
 from leukosr.config import Params
 from leukosr.evaluate.arms.significance import compare
 from leukosr.evaluate.arms.simulation import Design, draw, one
-from leukosr.report.cells import help_block
-from leukosr.report.evidence import assay_pairs, assay_sentences, beside, conflict_blocks
+from leukosr.report.cells import help_block, reliability_block
+from leukosr.report.evidence import (
+    assay_blocks,
+    assay_pairs,
+    assay_sentences,
+    beside,
+    conflict_blocks,
+    consistency_block,
+)
 from leukosr.report.results import StudyResults
+from leukosr.report.style import Look
 
 
 def test_each_classifier_has_an_assay_of_its_own_and_arms_are_judged_by_theirs(
@@ -122,3 +131,66 @@ def test_a_test_image_whose_source_has_another_label_in_training_is_left_out(
     for block in blocks:
         assert block.sentences == ["1 source has images with two labels (1 classifier_test, 1 classifier_train)."]
         assert block.tables[0].label == "Verdicts without such sources (1 test image)"
+
+
+def test_the_first_of_a_pair_corrects_to_the_right_and_breaks_to_the_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bars: list[float] = []
+
+    def save(figure: Figure, path: Path, **options: Any) -> None:
+        bars.extend(each.get_width() for each in figure.axes[0].patches if isinstance(each, Rectangle))
+        Image.new("RGB", (1, 1)).save(path, format="png")
+
+    monkeypatch.setattr(Figure, "savefig", save)
+    rows = [(str(image), f"s{image}", seed, "a") for seed in range(2) for image in range(8)]
+    table = pd.DataFrame(rows, columns=["image", "source", "seed", "true"])
+    wrong = {"one": {"1"}, "other": {"2", "3", "4"}}
+    arms = {
+        name: SimpleNamespace(
+            look=SimpleNamespace(label=name),
+            predictions=table.assign(predicted=["b" if image in own else "a" for image in table["image"]]),
+            scores=SimpleNamespace(n_test_sources=8),
+        )
+        for name, own in wrong.items()
+    }
+    results = cast(StudyResults, SimpleNamespace(experiments=arms, classes=("a", "b")))
+    block = help_block(tmp_path, results, [("one", "other")], "", "")
+    assert block.sentences[0] == "Against other, one corrects 37.5 % of all test cells and breaks 12.5 %."
+    assert block.tables[0].rows == [["a / b", "37.5", "12.5"]]
+    assert sorted(bars) == [-12.5, 37.5]
+
+
+def test_the_risk_beside_the_calibration_is_that_among_the_surest_four_fifths(tmp_path: Path) -> None:
+    sure = np.linspace(0.95, 0.55, 10)
+    table = pd.DataFrame({"image": [str(n) for n in range(10)], "seed": 1, "true": "a", "p_a": sure, "p_b": 1 - sure})
+    table["predicted"] = ["b" if place == 4 else "a" for place in range(10)]
+    arm = SimpleNamespace(look=Look("arm", "#000000"), predictions=table)
+    results = cast(StudyResults, SimpleNamespace(experiments={"arm": arm}, classes=("a", "b")))
+    (row,) = reliability_block(tmp_path, results, 10, "", "").tables[0].rows
+    assert (row[0], row[-1]) == ("arm", "12.5")
+
+
+def test_the_distance_from_the_low_resolution_images_has_its_own_spread() -> None:
+    quality = SimpleNamespace(consistency=2.0, consistency_sd=0.5, ssim_sd=0.1)
+    arms = {"arm": SimpleNamespace(look=SimpleNamespace(label="arm"), quality=quality)}
+    block = consistency_block(cast(StudyResults, SimpleNamespace(arms=arms)))
+    assert block.tables[0].rows == [["arm", "2.0 ± 0.5"]]
+
+
+def test_the_recovered_share_is_what_an_arm_gains_of_what_was_lost(compose_params: Callable[..., Params]) -> None:
+    params = compose_params("study=demo", "budget=smoke", "study.primary=accuracy")
+    rows = [(str(image), f"s{image}", seed, "ab"[image % 2]) for seed in range(8) for image in range(40)]
+    table = pd.DataFrame(rows, columns=["image", "source", "seed", "true"])
+    place, other = table["image"].astype(int), table["true"].map({"a": "b", "b": "a"})
+    arms = {
+        name: SimpleNamespace(
+            arm=name,
+            look=SimpleNamespace(label=name),
+            predictions=table.assign(predicted=table["true"].mask(place >= hits, other)),
+        )
+        for name, hits in (("ground_truth", 38), ("bicubic", 22), ("srgan", 26))
+    }
+    (block,) = assay_blocks(params, cast(StudyResults, SimpleNamespace(experiments=arms, classes=("a", "b"))))
+    (row,) = block.tables[0].rows
+    assert row[0] == "srgan" and row[2].startswith("25.0 (")

@@ -116,9 +116,13 @@ def test_confusion_pools_the_seeds(tmp_path: Path, shown: list[str]) -> None:
     assert "SR, 4 runs pooled" in shown  # each of two classifiers on the images of each of two networks
 
 
-def test_stages_that_restart_their_count_are_drawn_one_after_the_other(results: StudyResults, tmp_path: Path) -> None:
+@pytest.mark.parametrize("last", [10.0, 20.0])
+def test_stages_that_restart_their_count_are_drawn_one_after_the_other(
+    results: StudyResults, tmp_path: Path, last: float
+) -> None:
     running, look = results.trainings["srgan"].history, results.trainings["srgan"].look
-    restarted = running.assign(iteration=[10.0, 20.0, 10.0])
+    running = running.assign(iteration=[10.0, 20.0, 20.0 + last])
+    restarted = running.assign(iteration=[10.0, 20.0, last])
     sr_curves(tmp_path / "running.png", look, running, NOTE)
     sr_curves(tmp_path / "restarted.png", look, restarted, NOTE)
     assert (tmp_path / "running.png").read_bytes() == (tmp_path / "restarted.png").read_bytes()

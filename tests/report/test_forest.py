@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from shutil import copytree
+from typing import Any
 
 import pandas as pd
 import pytest
 import yaml
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from PIL import Image
 
 from leukosr.errors import LeukoError
 from leukosr.report.comparisons import difference_text
@@ -59,6 +63,22 @@ def test_every_claim_has_the_verdict_of_its_page(tmp_path: Path) -> None:
 )
 def test_a_heading_says_what_was_done_to_the_images_and_what_classifies_them(result: str, heading: str) -> None:
     assert _heading(Snapshot(RESULTS / result)) == heading
+
+
+def test_the_lines_of_the_figure_are_the_intervals_of_its_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[tuple[float, float]] = []
+
+    def save(figure: Figure, path: Path, **options: Any) -> None:
+        for lines in figure.axes[0].collections:
+            assert isinstance(lines, LineCollection)
+            drawn.extend((float(start[0]), float(end[0])) for start, end in lines.get_segments())
+        Image.new("RGB", (1, 1)).save(path, format="png")
+
+    monkeypatch.setattr(Figure, "savefig", save)
+    found = [each.found for each in write_forest(tmp_path, [UNTRAINED])]
+    assert drawn == [(100 * (each.ci_low or 0), 100 * (each.ci_high or 0)) for each in found]
 
 
 def test_the_same_results_give_the_same_files(tmp_path: Path) -> None:

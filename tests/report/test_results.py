@@ -1,6 +1,7 @@
 """Results are read as written, and a missing or damaged file is named with its remedy."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -10,8 +11,8 @@ from leukosr.config import ArmLook, Params
 from leukosr.errors import LeukoError
 from leukosr.layout import Layout
 from leukosr.report.curves import _while_all_train, classifier_curves
-from leukosr.report.results import load_results
-from leukosr.report.sections import experiment_rows
+from leukosr.report.results import ClassScores, load_results
+from leukosr.report.sections import class_rows, experiment_rows, f1_by_class, image_facts, sr_rows
 from leukosr.report.style import Look, arm_looks, experiment_looks
 
 from .conftest import ARMS, CLASSES
@@ -93,6 +94,46 @@ def test_a_row_of_an_experiment_says_its_rate_and_how_its_last_layer_starts(para
     how, plain = (experiment_rows(each, results)[0][3] for each in (others, params))
     assert ", learning rate 0.0003, " in how and ", last layer from ±1/√inputs" in how
     assert ", learning rate 0.001, " in plain and "last layer" not in plain
+
+
+def test_scores_by_class_stand_under_their_own_heads(params: Params, outputs: Path) -> None:
+    results = load_results(Layout("demo", outputs), params, "paper")
+    raw, scores = results.experiments["raw"], ClassScores(precision=0.25, recall=0.5, f1=1 / 3, support=7)
+    raw = replace(raw, scores=replace(raw.scores, per_class=dict.fromkeys(CLASSES, scores)))
+    results = replace(results, experiments={"raw": raw})
+    assert class_rows(results)[0] == [raw.look.label, CLASSES[0], "25.0", "50.0", "33.3", "7"]
+    assert f1_by_class(results)[0] == [CLASSES[0], "7", "33.3"]
+
+
+def test_an_image_of_an_arm_was_right_as_often_as_the_experiment_that_tests_on_the_arm_says(
+    params: Params, outputs: Path
+) -> None:
+    results = load_results(Layout("demo", outputs), params, "paper")
+    experiments = {
+        name: replace(
+            results.experiments[name], predictions=results.experiments[name].predictions.assign(predicted=said)
+        )
+        for name, said in (("raw", "eosinophil"), ("bicubic", "neutrophil"))
+    }
+    facts = image_facts(replace(results, experiments=experiments), "bicubic")
+    assert facts["TEST/eosinophil/2"].endswith(" dB, right 0/2")
+    assert facts["TEST/neutrophil/2"].endswith(" dB, right 2/2")
+
+
+def test_a_row_of_a_training_says_its_last_and_its_best_psnr(params: Params, outputs: Path) -> None:
+    path = outputs / "demo/sr/srgan/metrics.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "last_val_psnr": 20.5}))
+    row = sr_rows(params, load_results(Layout("demo", outputs), params, "paper"))[0]
+    assert (row[0], row[3:6]) == ("SRGAN", ["20.50", "21.00", "20"])
+
+
+def test_the_images_of_an_arm_are_those_of_its_first_network(params: Params, outputs: Path) -> None:
+    path = outputs / "demo/quality/srgan/per_image.csv"
+    table = pd.read_csv(path)
+    networks = pd.concat([table.assign(sr_seed=seed, psnr=20.0 + seed) for seed in (3, 4)])
+    networks.to_csv(path, index=False)
+    arm = load_results(Layout("demo", outputs), params, "paper").arms["srgan"]
+    assert arm.per_image["psnr"].tolist() == [23.0] * len(table) and len(arm.every_network) == 2 * len(table)
 
 
 def test_validation_is_drawn_where_there_is_any(params: Params, outputs: Path, tmp_path: Path) -> None:

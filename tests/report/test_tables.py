@@ -13,9 +13,10 @@ from leukosr.config import Params
 from leukosr.errors import LeukoError
 from leukosr.evaluate.estimate import Estimate
 from leukosr.layout import Layout
+from leukosr.report.averages import average_blocks
 from leukosr.report.block import percent_with_interval, points_with_interval
 from leukosr.report.published import published_facts, published_figures
-from leukosr.report.quality_blocks import interval, quality_blocks
+from leukosr.report.quality_blocks import interval, psnr_differences, quality_blocks
 from leukosr.report.results import load_results
 from leukosr.report.tables import comparison_table, mean_sd, number, print_summary, summary
 
@@ -31,6 +32,14 @@ def test_comparison_equals_the_files(params: Params, outputs: Path) -> None:
     assert row["macro_f1_percent"] == pytest.approx(57.25)
     assert pd.isna(table["psnr"]["ground_truth"])
     assert not any(name.startswith("published") for name in table.columns)
+
+
+def test_each_score_stands_beside_its_own_spread(params: Params, outputs: Path) -> None:
+    results = load_results(Layout("demo", outputs), params, "paper")
+    raw = results.experiments["raw"]
+    raw = replace(raw, scores=replace(raw.scores, accuracy_sd=0.01, macro_f1_sd=0.02))
+    (row,) = comparison_table(replace(results, experiments={"raw": raw}), None).to_dict("records")
+    assert (row["accuracy_sd_percent"], row["macro_f1_sd_percent"]) == (1.0, 2.0)
 
 
 def test_published_columns_stand_beside_and_may_be_empty(params: Params, outputs: Path) -> None:
@@ -63,6 +72,35 @@ def test_an_image_that_equals_its_original_is_left_out_of_differences_and_counte
     (block,) = [each for each in quality_blocks(tmp_path, study, results, "") if each.title == "Differences of PSNR"]
     told = [sentence for sentence in block.sentences if "leaves out" in sentence]
     assert told == ["SRGAN – bicubic leaves out 1 image: one of the two arms equals the original there."]
+
+
+def test_a_difference_of_psnr_says_how_many_networks_made_the_images_of_either_arm(
+    compose_params: Callable[..., Params], params: Params, outputs: Path
+) -> None:
+    results = load_results(Layout("demo", outputs), params, "paper")
+    arm = results.arms["srgan"]
+    networks = pd.concat([arm.every_network.assign(sr_seed=seed) for seed in (1, 2, 3)])
+    results = replace(results, experiments={}, arms={**results.arms, "srgan": replace(arm, every_network=networks)})
+    study = compose_params("study=demo_sr", "budget=smoke", "study.comparisons=[[srgan,bicubic]]")
+    (row,) = psnr_differences(study, results).to_dict("records")
+    assert (row["networks"], row["other_networks"]) == ("3", "–")
+
+
+def test_averages_are_those_of_each_arm_and_its_gains_over_the_plain_enlargement(
+    compose_params: Callable[..., Params], params: Params, outputs: Path
+) -> None:
+    results = load_results(Layout("demo", outputs), params, "paper")
+    mse = {"bicubic": [0.5, 1.5] * 4, "srgan": [0.25, 0.75] * 4}
+    arms = {}
+    for name, psnr in (("bicubic", 30.0), ("srgan", 31.5)):
+        own = results.arms[name].per_image.assign(psnr=psnr, mse=mse[name])
+        arms[name] = replace(results.arms[name], per_image=own, every_network=own)
+    study = compose_params("study=demo_sr", "budget=smoke")
+    means, gains = average_blocks(study, replace(results, experiments={}, arms=arms))[0].tables
+    assert [(row[0], *(cell.split(" (")[0] for cell in row[1:4])) for row in means.rows] == [
+        ("bicubic", "30.00", "48.13", "1.00"), ("SRGAN", "31.50", "51.14", "0.50"),
+    ]  # fmt: skip
+    assert [row[:2] for row in gains.rows] == [["SRGAN", "+1.50 (+1.50 … +1.50)"]]
 
 
 def test_terminal_table_says_its_budget_and_shows_a_dash(params: Params, outputs: Path) -> None:

@@ -26,12 +26,14 @@ from leukosr.stages.training_inputs import drawn_afresh
 PIXELS = np.random.default_rng(0).integers(0, 256, (12, 12, 3), dtype=np.uint8).repeat(5, 0).repeat(5, 1)
 
 
-def degraded(params: Params, folder: Path, quiet: Console) -> Context:
+def degraded(params: Params, folder: Path, quiet: Console, names: str = "a") -> Context:
     (folder / "set").mkdir()
-    Image.fromarray(PIXELS).save(folder / "set/a.png")
+    for name in names:
+        Image.fromarray(PIXELS).save(folder / f"set/{name}.png")
     layout = Layout("demo", folder / "outputs", folder / "reports")
     layout.root.mkdir(parents=True)
-    write_manifest(layout.manifest, [Row("a", "a.png", "cell", "s1", 60, 60, {"paper": "sr_train"})])
+    rows = [Row(name, f"{name}.png", "cell", "s1", 60, 60, {"paper": "sr_train"}) for name in names]
+    write_manifest(layout.manifest, rows)
     prepare = params.prepare.model_copy(update={"root": str(folder / "set")})
     context = Context(params.model_copy(update={"prepare": prepare}), layout, quiet)
     degrade.run(context)
@@ -48,6 +50,17 @@ def test_lr_is_stored_as_jpeg_where_the_study_says_so(
     exact = degradation(PIXELS, image_rng(stream_seed(0, "degrade"), "a"))
     assert np.array_equal(read_rgb(context.layout.lr / "a.jpg"), jpeg(exact, 95))
     assert not np.array_equal(exact, jpeg(exact, 95))
+
+
+def test_every_image_has_noise_of_its_own(
+    compose_params: Callable[..., Params], tmp_path: Path, quiet: Console
+) -> None:
+    params = compose_params("study=demo", "image.height=60", "image.width=60")
+    lr = degraded(params, tmp_path, quiet, "ab").layout.lr
+    degradation = DEGRADATIONS["capstone"](degrade.degradation_settings(params))
+    made = {name: degradation(PIXELS, image_rng(stream_seed(0, "degrade"), name)) for name in "ab"}
+    assert [name for name, each in made.items() if not np.array_equal(read_rgb(lr / f"{name}.png"), each)] == []
+    assert not np.array_equal(made["a"], made["b"])
 
 
 def test_lr_drawn_afresh_loses_what_its_files_would(compose_params: Callable[..., Params]) -> None:

@@ -11,7 +11,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -31,12 +33,14 @@ from leukosr.classify.backbones import ClassifierNetwork
 from leukosr.classify.panel import Panel
 from leukosr.classify.weights import save_classifier
 from leukosr.config import Architecture, Params
+from leukosr.evaluate.arms.pairs import Run
 from leukosr.images.reading import png_bytes
 from leukosr.layout import Layout
 from leukosr.superres.networks.srgan import SRGANGenerator
 from leukosr.superres.upscaler import upscale_batch
 from leukosr.superres.weights import save_generator
-from leukosr.tracking.classifier_record import ClassifierRecord
+from leukosr.tracking import classifier_record
+from leukosr.tracking.classifier_record import ClassifierRecord, log_epoch
 from leukosr.tracking.models import NEEDED, SERVED_MODEL, requirements
 from leukosr.tracking.served_model import Computed
 
@@ -165,6 +169,54 @@ def test_a_run_of_one_seed_alone_does_not_replace_the_champion_of_the_study(
     tracked = Mock(spec=tracking.Run)
     ClassifierRecord(params, "raw", Layout("demo"), seeds, {"paper": tmp_path}).finish_protocol(tracked, "paper")
     assert tracked.register.called == registered
+
+
+def test_a_classifier_is_logged_with_its_own_weights_and_not_with_those_of_a_seed_that_begins_alike(
+    compose_params: Callable[..., Params], tmp_path: Path
+) -> None:
+    (tmp_path / "weights").mkdir()
+    for name in ("seed-1-fold-1", "seed-1-fold-2", "seed-10-fold-1", "seed-10-fold-2"):
+        (tmp_path / f"weights/{name}.safetensors").touch()
+    params = compose_params("study=demo", "budget=smoke", "runtime.log_models=true")
+    record, tracked = ClassifierRecord(params, "raw", Layout("demo"), [1, 10], {"paper": tmp_path}), Mock()
+    record.finish_run(tracked, Run(1), {}, tmp_path)
+    assert [call.args[1] for call in tracked.model.call_args_list] == [
+        "classifier-raw-seed-1-fold-1", "classifier-raw-seed-1-fold-2"
+    ]  # fmt: skip
+
+
+def test_the_classifier_of_each_network_is_logged_later_with_its_own_curve(
+    compose_params: Callable[..., Params], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout, folder = Layout("demo", tmp_path / "outputs"), tmp_path / "paper"
+    for path in (layout.manifest, layout.roles, folder / "metrics.json"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"per_seed": {"1-sr-1": {}, "1-sr-2": {}}}))
+    rows = ["seed,sr_seed,epoch,loss,accuracy", "1,1,1,0.25,0.5", "1,2,1,0.75,0.5"]
+    (folder / "history.csv").write_text("\n".join(rows) + "\n")
+    losses = defaultdict[str, list[float]](list)
+
+    @contextmanager
+    def child(name: str, **_: Any) -> Iterator[Mock]:
+        tracked = Mock()
+        yield tracked
+        logged = [call.args[0] for call in tracked.metrics.call_args_list]
+        losses[name] += [each["train_loss"] for each in logged if "train_loss" in each]
+
+    monkeypatch.setattr(classifier_record, "run", child)
+    params = compose_params("study=demo", "budget=smoke", "runtime.log_models=false")
+    ClassifierRecord(params, "raw", layout, [1], {"paper": folder}, (1, 2)).replay(Mock())
+    assert losses == {"classify raw seed 1-sr-1": [0.25], "classify raw seed 1-sr-2": [0.75]}
+
+
+def test_folds_and_members_of_one_seed_have_curves_of_their_own() -> None:
+    tracked, row = Mock(), {"epoch": 3, "loss": 0.5, "accuracy": 1.0}
+    parts: list[Mapping[str, str]] = [{}, {"fold": "fold-1"}, {"fold": "fold-1", "member": "member-2"}]
+    for part in parts:
+        log_epoch(tracked, {**row, **part})
+    assert [next(iter(call.args[0])) for call in tracked.metrics.call_args_list] == [
+        "train_loss", "fold-1_train_loss", "fold-1_member-2_train_loss"
+    ]  # fmt: skip
 
 
 @pytest.mark.slow

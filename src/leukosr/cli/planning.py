@@ -82,7 +82,8 @@ def plan(
         assumptions = {"--sd-run": sd_run, "--sd-source": sd_source, "--sd-cell": sd_cell, "--score": score}
         if needless := [option for option, value in assumptions.items() if value is not None]:
             raise LeukoError(
-                f"a pilot says how far runs and sources lie apart and how good: leave out {listed(needless)}"
+                "a pilot says how far runs and sources lie apart and how good the arms are: leave out "
+                f"{listed(needless)}"
             )
         found, seen_networks = _of_pilot(pilot, metric, columns or [])
     elif columns:

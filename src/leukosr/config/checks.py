@@ -135,16 +135,25 @@ def check_comparisons(params: Params) -> None:
 
 
 def check_titles(params: Params) -> None:
-    """Pages and answers tell arms and experiments apart by their titles."""
-    taken: dict[str, str] = {}
-    for name in dict.fromkeys((*params.arms, *params.classify)):
-        look = params.report.looks.get(name)
-        title = (look and look.title) or name.replace("_", " ")
-        if title in taken:
-            raise ValueError(
-                f"report.looks: {taken[title]} and {name} have one title, '{title}': give one of them another"
-            )
-        taken[title] = name
+    """Pages and answers tell arms apart by their titles, and experiments by theirs."""
+    arms = {name: _title(params, name) for name in params.arms}
+    experiments = {
+        name: name.replace("_", " ") if name in arms and each.arms != (name,) else _title(params, name)
+        for name, each in params.classify.items()
+    }
+    for titles in (arms, experiments):
+        taken: dict[str, str] = {}
+        for name, title in titles.items():
+            if title in taken:
+                raise ValueError(
+                    f"report.looks: {taken[title]} and {name} have one title, '{title}': give one of them another"
+                )
+            taken[title] = name
+
+
+def _title(params: Params, name: str) -> str:
+    look = params.report.looks.get(name)
+    return (look and look.title) or name.replace("_", " ")
 
 
 def check_claims(claims: Claims, params: Params) -> None:

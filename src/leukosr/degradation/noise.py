@@ -52,7 +52,7 @@ def add_poisson_noise(image: ImageF, strength: float, gray: bool, rng: np.random
     image: float32 in [0, 1], (H, W, 3). Returns float32, same shape.
     """
     signal = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None] if gray else image
-    levels = cv2.convertScaleAbs(signal, alpha=255).reshape(signal.shape)
+    levels = cv2.convertScaleAbs(np.maximum(signal, 0), alpha=255).reshape(signal.shape)
     distinct = np.count_nonzero(np.bincount(levels.ravel(), minlength=256))
     full_scale = 2.0 ** math.ceil(math.log2(distinct))
     value = np.arange(256) / 255

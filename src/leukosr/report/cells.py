@@ -9,7 +9,7 @@ from textwrap import fill
 
 import numpy as np
 
-from leukosr.evaluate.arms.cells import Change, by_run, help_and_harm, label_flips
+from leukosr.evaluate.arms.cells import Change, help_and_harm, label_flips, runs_in_common
 from leukosr.evaluate.arms.reliability import COVERAGES, Reliability, reliability
 from leukosr.evaluate.estimate import says_nothing
 from leukosr.report.block import Block, TableOfBlock, percent_with_interval
@@ -61,7 +61,7 @@ def help_block(folder: Path, results: StudyResults, pairs: Sequence[tuple[str, s
 def _intervals(results: StudyResults, pairs: Sequence[tuple[str, str]]) -> str:
     """What the brackets are, which depends on how many runs there are and whether sources are known."""
     tables = [results.experiments[name].predictions for name in dict.fromkeys(chain.from_iterable(pairs))]
-    single = [len(by_run(each)) == 1 for each in tables]
+    single = [runs_in_common(*(results.experiments[name].predictions for name in pair)) == 1 for pair in pairs]
     over = "sources, of one run" if all(single) else "runs and sources"
     alone = "; those of a single run are over its sources alone" if any(single) and not all(single) else ""
     words = f"In brackets are 95 % intervals over {over}{alone}"

@@ -197,8 +197,8 @@ def _denied_by_family(found: Comparison) -> str:
         return ""
     family = {None: "pairs", True: "claims", False: "exploratory pairs"}[found.declared]
     tested = found.verdict == "inconclusive" and found.alone in DIFFERENT
-    p = f": p is then {p_text(found.p_holm)}, and a word takes less than .05" if tested else ""
-    return f" Judged alone it would be {found.alone}, but not after Holm's correction for all {family}{p}."
+    p = f" (p is then {p_text(found.p_holm)}, and a word requires less than .05)" if tested else ""
+    return f" Judged alone, the verdict would be {found.alone}; after Holm's correction for all {family} it is not{p}."
 
 
 def about(found: Sequence[Comparison]) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from leukosr.errors import LeukoError
-from leukosr.evaluate.arms.cells import help_and_harm, label_flips
+from leukosr.evaluate.arms.cells import help_and_harm, label_flips, runs_in_common
 
 CLASSES = ("a", "b", "c")
 
@@ -135,3 +135,10 @@ def test_networks_that_meet_the_same_baseline_widen_the_interval() -> None:
     baseline = pd.concat([said("b" * 40, seed, "a" * 40) for seed in (1, 2)])
     helped = help_and_harm(pd.concat(networks), baseline, ("a", "b"))[0].helped
     assert helped.value == 0.25 and helped.ci_high is not None and helped.ci_high > 0.8
+
+
+def test_only_runs_of_both_arms_count() -> None:
+    first = pd.DataFrame({"seed": [1, 1, 2, 3]})
+    assert runs_in_common(first, first) == 3
+    assert runs_in_common(first, pd.DataFrame({"seed": [3, 4]})) == 1
+    assert runs_in_common(pd.DataFrame({"seed": [1, 1, 2], "sr_seed": [1, 2, 1]}), first) == 3

@@ -40,6 +40,14 @@ def by_run(predictions: pd.DataFrame) -> list[pd.DataFrame]:
     return [own for _, own in predictions.groupby(keys, sort=True)]
 
 
+def runs_in_common(first: pd.DataFrame, second: pd.DataFrame) -> int:
+    """How many runs `help_and_harm` compares."""
+    common = [name for name in RUN if name in first and name in second]
+    either = [name for name in RUN if name in first or name in second]
+    runs = (each[[name for name in either if name in each]].drop_duplicates() for each in (first, second))
+    return len(next(runs).merge(next(runs), on=common))
+
+
 def help_and_harm(first: pd.DataFrame, second: pd.DataFrame, classes: Sequence[str]) -> list[Change]:
     """What the first arm corrects and breaks: all cells, then each pair of classes that occurs.
 

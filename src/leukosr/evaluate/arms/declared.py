@@ -66,7 +66,7 @@ def read_sidecar(predictions: Path) -> Origin | None:
     if not unchanged:
         raise DamagedClaims(
             f"{path} was changed after the run: its claims do not have the digest that it gives",
-            "; bring it back, or remove it to compare without claims",
+            "; restore it, or remove it to compare without claims",
         )
     return origin
 

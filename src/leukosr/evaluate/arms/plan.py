@@ -125,7 +125,7 @@ def _seen(found: Components, size: Size, difference: float, draws: np.ndarray) -
     """What studies of one size would see: differences, their variances and degrees of freedom, one per point."""
     m, s, k = size.runs, size.sources, size.sr_seeds
     if k > 1 and found.networks is None:
-        raise LeukoError("nothing is known of SR networks: bring a pilot with a column sr_seed, or --sd-sr")
+        raise LeukoError("nothing is known of SR networks: give a pilot with a column sr_seed, or --sd-sr")
     freedom, sources = found.freedom * s / found.seen, found.sources / s
     alone = found.runs / (k * m) + (found.seeds or 0.0) / m
     cells = found.cells / (k * m * s) + (found.seed_cells or 0.0) / (m * s)

@@ -34,7 +34,8 @@ Z = float(stats.norm.ppf(0.975))
 class Side:
     """One sample of runs. sign: +1 where its scores add to the figure, -1 where they are taken off.
 
-    scores: (..., runs); influence: (..., runs, sources), which adds up to 0 over the sources.
+    scores: (..., runs); influence: (..., runs, sources), which adds up to 0 over the sources, but for macro F1 where a
+    class has one source.
     """
 
     runs: tuple[Run, ...]
