@@ -187,6 +187,13 @@ def test_poisson_noise_of_one_level_counts_single_photons():
     assert np.mean(noisy == 0) == pytest.approx(math.exp(-0.4), abs=0.01)
 
 
+def test_values_below_0_have_no_photons():
+    image = np.full((100, 100, 3), -0.2, np.float32)
+    image[:50] = 0.5
+    noisy = add_poisson_noise(image, 1.0, False, np.random.default_rng(0))
+    assert noisy[50:].max() == 0 and noisy[:50].max() > 0
+
+
 def test_gray_poisson_noise_counts_the_photons_of_the_luma():
     image = np.zeros((100, 100, 3), np.float32)
     image[..., 0] = 1  # red, of luma 76
