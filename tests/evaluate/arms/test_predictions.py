@@ -41,8 +41,12 @@ def test_a_folder_is_refused_with_the_tables_in_it(tmp_path: Path) -> None:
         (confusion / f"{name}.csv").write_text(GOOD)
     with pytest.raises(LeukoError, match=r"is a folder: name a CSV file in it, which has bicubic\.csv, raw\.csv"):
         read_predictions(confusion, "arm")
-    with pytest.raises(LeukoError, match=r"its experiments' predictions are .*confusion.NAME\.csv \(bicubic, raw\)"):
+    with pytest.raises(LeukoError, match=r"is a folder: name a table in it, .*confusion.NAME\.csv \(bicubic, raw\)"):
         read_predictions(tmp_path, "arm")
+    other = tmp_path / "comparison.csv"
+    other.write_text("experiment,accuracy\nraw,0.5\n")
+    with pytest.raises(LeukoError, match=r"comparison\.csv holds no predictions: name .*NAME\.csv \(bicubic, raw\)"):
+        read_predictions(other, "arm")
 
 
 @pytest.mark.parametrize(

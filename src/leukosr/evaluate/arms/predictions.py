@@ -18,6 +18,7 @@ from leukosr.tables import LackingColumns, integral, read_table
 
 COLUMNS = ("image", "seed", "true", "predicted")
 OPTIONAL = ("source", "sr_seed")
+CONFUSION = Path("plots", "confusion")  # of a snapshot
 LARGEST_SEED = 2**64 - 1  # what torch.seed() may give
 
 
@@ -76,15 +77,7 @@ def read_predictions(
     try:
         table = read_table(path, tuple(called.values()), "the predictions.csv of an arm", remedy)
     except LackingColumns as error:
-        if {"predicted", "sure", "warnings"} <= set(error.named):
-            raise LeukoError(
-                f"{path} was written by `leukosr predict`, which does not know the true classes: add the columns true "
-                "and seed, or name predictions of a study, outputs/STUDY/classify/EXPERIMENT/PROTOCOL/predictions.csv"
-            ) from None
-        if set(called.values()) - set(error.named) == {called["seed"]}:
-            seed = called["seed"]
-            raise LeukoError(f"{error}; a table of a single run needs a column {seed} that is 1 throughout") from None
-        raise
+        raise _explained(path, error, called) from None
     if table.empty:
         raise LeukoError(f"{path} holds no predictions")
     renamed = {meant: table[written] for meant, written in called.items()}  # all at once: two may change places
@@ -120,13 +113,33 @@ def read_predictions(
     return Predictions(name, table[kept], classes, (*notes, *uneven), bool(uneven), not named)
 
 
+def _explained(path: Path, error: LackingColumns, called: Mapping[str, str]) -> LeukoError:
+    """What is wrong with a table that lacks columns, where its other columns or its place tell."""
+    if {"predicted", "sure", "warnings"} <= set(error.named):
+        return LeukoError(
+            f"{path} was written by `leukosr predict`, which does not know the true classes: add the columns true "
+            "and seed, or name predictions of a study, outputs/STUDY/classify/EXPERIMENT/PROTOCOL/predictions.csv"
+        )
+    if tables := _published_in(path.parent):
+        return LeukoError(f"{path} holds no predictions: name {path.parent / CONFUSION}/NAME.csv ({tables})")
+    if set(called.values()) - set(error.named) == {called["seed"]}:
+        seed = called["seed"]
+        return LeukoError(f"{error}; a table of a single run needs a column {seed} that is 1 throughout")
+    return error
+
+
+def _published_in(folder: Path) -> str:
+    """The experiments whose predictions a snapshot holds; empty where there are none."""
+    tables = [each.stem for each in sorted((folder / CONFUSION).glob("*.csv"))]
+    return listed(tables) if tables else ""
+
+
 def refuse_folder(path: Path) -> None:
     """Raise LeukoError for a folder of a study or a snapshot, with the tables of predictions in it."""
     if not os.path.isdir(path):  # False, too, for a name that no file can have
         return
-    snapshot = path / "plots" / "confusion"
-    if tables := [each.stem for each in sorted(snapshot.glob("*.csv"))]:
-        raise LeukoError(f"{path} is a folder: its experiments' predictions are {snapshot}/NAME.csv ({listed(tables)})")
+    if tables := _published_in(path):
+        raise LeukoError(f"{path} is a folder: name a table in it, {path / CONFUSION}/NAME.csv ({tables})")
     # no deeper than a study's outputs go, as the folder may be anyone's home; glob skips what vanishes meanwhile
     for above in ("", "*/", "*/*/", "*/*/*/"):
         if inside := sorted(glob(f"{above}predictions.csv", root_dir=path)):
