@@ -1,10 +1,11 @@
-"""The DVC project around the working directory: its root and DVC's commands."""
+"""The DVC project around the working directory: its root, its lock, DVC's commands and hashes."""
 
 from __future__ import annotations
 
 import contextlib
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,3 +99,15 @@ _REMEDIES = {
     "Permission denied": "make the folder writable for you",
     "not inside of a DVC repository": "run the command inside your clone of LeukoSR",
 }
+
+
+def dvc_hash(folder: Path) -> str:
+    """The hash that DVC gives to a folder."""
+    from dvc_data.hashfile.build import build
+    from dvc_data.hashfile.db import HashFileDB
+    from dvc_objects.fs import LocalFileSystem
+
+    fs = LocalFileSystem()
+    with tempfile.TemporaryDirectory() as cache:
+        _, _, tree = build(HashFileDB(fs, cache), str(folder.resolve()), fs, "md5", dry_run=True)
+    return str(tree.hash_info.value)

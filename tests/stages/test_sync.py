@@ -16,8 +16,8 @@ from mlflow import MlflowClient
 
 from leukosr import tracking
 from leukosr.config import Params
-from leukosr.data.fetch import dvc_hash
 from leukosr.errors import LeukoError
+from leukosr.project import dvc_hash
 from leukosr.tracking.classifier_record import ClassifierRecord
 from leukosr.tracking.records import RESULTS
 from leukosr.tracking.sync import Synced, sync

@@ -6,13 +6,16 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from leukosr.errors import LeukoError
-from leukosr.quoting import absent, listed
+from leukosr.quoting import absent, listed, meant
 from leukosr.terminal import Terminal
+
+if TYPE_CHECKING:
+    from leukosr.evaluate.arms.two_way import Metric
 
 console = Terminal(soft_wrap=sys.stdout is None or not sys.stdout.isatty())
 errors = Terminal(stderr=True, soft_wrap=True)
@@ -47,6 +50,15 @@ def refuse_given(options: Mapping[str, object], owner: str, remedy: str) -> None
     """Raise LeukoError for options that are given (not None) where nothing reads them: they belong to `owner`."""
     if given := [option for option, value in options.items() if value is not None]:
         raise LeukoError(f"{listed(given)} {'belongs' if len(given) == 1 else 'belong'} to {owner}: {remedy}")
+
+
+def metric_named(primary: str) -> Metric:
+    """The metric that --primary names; raises LeukoError where there is none."""
+    from leukosr.evaluate.arms.two_way import METRICS
+
+    if (metric := next((known for known in METRICS if known == primary), None)) is None:
+        raise LeukoError(f"--primary is '{primary}', expected {' or '.join(METRICS)}{meant(primary, METRICS)}")
+    return metric
 
 
 def check_fraction(option: str, value: float) -> None:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from leukosr.cli.options import check_fraction, check_margin, check_there, console
+from leukosr.cli.options import check_fraction, check_margin, check_there, console, metric_named
 from leukosr.errors import LeukoError
-from leukosr.quoting import counted, listed, meant, short
+from leukosr.quoting import counted, listed, short
 from leukosr.terminal import print_raw
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def plan(
     for option, value in given.items():
         check_fraction(option, value or 0.0)
     check_margin(margin)
-    metric = _metric(primary)
+    metric = metric_named(primary)
     tried = _numbers(sources, "--sources") if sources else []
     networks = _numbers(sr_seeds, "--sr-seeds") if sr_seeds else []
     if pilot:
@@ -106,15 +106,6 @@ def plan(
         print_raw(plans.as_json(answer, found))
         return
     plans.print_plan(answer, found, console)
-
-
-def _metric(primary: str) -> Metric:
-    """The metric of this name; raises LeukoError where there is none."""
-    from leukosr.evaluate.arms.two_way import METRICS
-
-    if (metric := next((known for known in METRICS if known == primary), None)) is None:
-        raise LeukoError(f"--primary is '{primary}', expected {' or '.join(METRICS)}{meant(primary, METRICS)}")
-    return metric
 
 
 def _without_pilot(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # of a command that is a stage and also works on any FOLDER: what some of its options belong to, and what to do
 OF_FOLDER = ("a FOLDER", "name the folder of images, as the stage of the study has its settings in the parameters")
 OF_STUDY = ("the stage of a study", "leave out FOLDER to run the stage, or the option to work on FOLDER")
+SIMILARITY, INLIERS, NEIGHBOURS = 0.5, 5, 8  # of a search in a FOLDER
 Sharing = Callable[[Runtime], AbstractContextManager[Processes]]
 
 
@@ -132,13 +133,16 @@ def provenance(
     ] = None,
     similarity: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="With FOLDER: least correlation of what both images show; default: 0.5."),
+        typer.Option(
+            min=0, max=1, help=f"With FOLDER: least correlation of what both images show; default: {SIMILARITY}."
+        ),
     ] = None,
     inliers: Annotated[
-        int | None, typer.Option(min=4, help="With FOLDER: least number of features that agree; default: 5.")
+        int | None, typer.Option(min=4, help=f"With FOLDER: least number of features that agree; default: {INLIERS}.")
     ] = None,
     neighbours: Annotated[
-        int | None, typer.Option(min=1, help="With FOLDER: images compared with each image per round; default: 8.")
+        int | None,
+        typer.Option(min=1, help=f"With FOLDER: images compared with each image per round; default: {NEIGHBOURS}."),
     ] = None,
     params: StageParams = None,
 ) -> None:
@@ -158,8 +162,8 @@ def provenance(
     refuse_given({"--set": search, "--params": params}, *OF_STUDY)
     if out is None:
         raise LeukoError("name the folder to write into with --out")
-    limits = Limits(inliers=inliers or 5, similarity=0.5 if similarity is None else similarity)
-    stage.run_folder(folder, out, console, stage.Search(limits, neighbours=neighbours or 8))
+    limits = Limits(inliers=inliers or INLIERS, similarity=SIMILARITY if similarity is None else similarity)
+    stage.run_folder(folder, out, console, stage.Search(limits, neighbours=neighbours or NEIGHBOURS))
 
 
 def degrade(params: ParamsFile = PARAMS, out: Out = None) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from leukosr.cli.options import check_margin, check_there, console, errors
+from leukosr.cli.options import check_margin, check_there, console, errors, metric_named
 from leukosr.errors import LeukoError
 from leukosr.quoting import counted, listed, meant
 from leukosr.terminal import print_raw
@@ -63,7 +63,6 @@ def compare(
     from leukosr.evaluate.arms.sample_size import sample_size
     from leukosr.evaluate.arms.significance import MARGIN
     from leukosr.evaluate.arms.significance import compare as compare_pairs
-    from leukosr.evaluate.arms.two_way import METRICS
     from leukosr.report import comparisons
 
     for path in files:
@@ -83,8 +82,7 @@ def compare(
     claims = claims_asked(origins)
     primary = primary or (claims.metric if claims else "macro_f1")
     margin = margin if margin is not None else claims.margin if claims else MARGIN
-    if (metric := next((known for known in METRICS if known == primary), None)) is None:
-        raise LeukoError(f"--primary is '{primary}', expected {' or '.join(METRICS)}{meant(primary, METRICS)}")
+    metric = metric_named(primary)
     check_margin(margin)
     called = column_names(columns or [])
     arms = {name: read_predictions(path, name, called, images) for path, name in zip(files, names, strict=True)}

@@ -15,7 +15,7 @@ from leukosr.data.pbc import ROOT, fetch_pbc
 from leukosr.errors import LeukoError
 from leukosr.files import new_folder
 from leukosr.outputs import files_below
-from leukosr.project import dvc_error, project_root, run_dvc
+from leukosr.project import dvc_error, dvc_hash, project_root, run_dvc
 from leukosr.quoting import listed, require_folder
 from leukosr.yaml_file import read_yaml
 
@@ -113,15 +113,3 @@ def _download(url: str, rev: str, path: str, target: Path) -> None:
                 "on disk with `leukosr data fetch bccd --from PATH`"
             )
         shutil.copytree(got, target, dirs_exist_ok=True)
-
-
-def dvc_hash(folder: Path) -> str:
-    """The hash that DVC gives to a folder."""
-    from dvc_data.hashfile.build import build
-    from dvc_data.hashfile.db import HashFileDB
-    from dvc_objects.fs import LocalFileSystem
-
-    fs = LocalFileSystem()
-    with tempfile.TemporaryDirectory() as cache:
-        _, _, tree = build(HashFileDB(fs, cache), str(folder.resolve()), fs, "md5", dry_run=True)
-    return str(tree.hash_info.value)

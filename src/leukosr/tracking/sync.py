@@ -17,12 +17,11 @@ from mlflow import MlflowClient
 
 from leukosr.config import Params
 from leukosr.config.load import parse_params
-from leukosr.data.fetch import dvc_hash
 from leukosr.engine.databases import error_line, without_password
 from leukosr.engine.precision import Resolved
 from leukosr.errors import LeukoError
 from leukosr.layout import Layout, of_network, require
-from leukosr.project import read_lock
+from leukosr.project import dvc_hash, read_lock
 from leukosr.tracking.calls import Caller
 from leukosr.tracking.classifier_record import ClassifierRecord
 from leukosr.tracking.records import RESULTS, results_digest

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import accuracy_score, f1_score
 
+from leukosr.evaluate.arms.conditional import sign_flip
 from leukosr.evaluate.arms.pairs import Counts, Run, pair
 from leukosr.evaluate.arms.predictions import Predictions, read_predictions
 from leukosr.evaluate.arms.significance import (
@@ -23,7 +24,6 @@ from leukosr.evaluate.arms.significance import (
     difference,
     holm,
     p_values,
-    sign_flip,
     words,
 )
 from leukosr.evaluate.arms.simulation import Design, draw, one

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
-from scipy import stats
 
+from leukosr.evaluate.arms.conditional import mcnemar, sign_flip, source_differences
 from leukosr.evaluate.arms.pairs import Counts, Pair
 from leukosr.evaluate.arms.two_way import (
     METRICS,
@@ -35,7 +35,6 @@ LEAST_RUNS = 6
 LEAST_SOURCES = 3  # two agree by luck too often, and then show no variance
 LEAST_SHARED = 0.9  # of an arm's test images: with fewer in common, arms are of different protocols or studies
 METHOD_NETWORKS = 3  # SR networks from which on a verdict is about the method
-EXACT_PAIRS = 16  # up to 65,536 sign patterns are all tried
 
 
 @dataclass(frozen=True)
@@ -213,7 +212,7 @@ def _figures(pair: Pair, metric: Metric, primary: bool, margin: float) -> tuple[
         verdict="inconclusive",
         reason=_reason(pair, runs),
         p_runs=sign_flip(apart) if runs > 1 and pair.paired else None,
-        p_source=sign_flip(_source_differences(pair)) if metric == "accuracy" and pair.known and not single else None,
+        p_source=sign_flip(source_differences(pair)) if metric == "accuracy" and pair.known and not single else None,
         p_mcnemar=mcnemar(pair) if runs == 1 and pair.known and pair.images == pair.sources and pair.paired else None,
         runs=runs,
         paired=pair.paired,
@@ -269,23 +268,6 @@ def _corrected(tests: Sequence[PTests | None]) -> list[PTests | None]:
     ]
 
 
-def _source_differences(pair: Pair) -> np.ndarray:
-    """Difference of the fractions correct in each source, over all runs."""
-    rates = [side.hits.sum((0, 2)) / np.maximum(side.true.sum((0, 2)), 1) for side in (pair.first, pair.second)]
-    return np.asarray(rates[0] - rates[1])
-
-
-def sign_flip(differences: np.ndarray) -> float:
-    """Two-sided p of paired differences under random signs: exact up to 16 pairs that differ, else by Student's t."""
-    moving = differences[differences != 0]
-    if not len(moving):
-        return 1.0
-    if len(moving) > EXACT_PAIRS:
-        return float(stats.ttest_1samp(differences, 0).pvalue) if np.ptp(differences) else 0.0
-    patterns = np.arange(2 ** len(moving))[:, None] >> np.arange(len(moving)) & 1
-    return float((abs((1 - 2 * patterns) @ moving) >= abs(moving.sum()) * (1 - 1e-12)).mean())
-
-
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Holm's step-down correction; None stays None but counts as a member of the family."""
     order = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
@@ -295,12 +277,3 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
         highest = max(highest, min(1.0, (len(p_values) - rank) * p))
         corrected[i] = highest
     return corrected
-
-
-def mcnemar(pair: Pair) -> float:
-    """Exact McNemar p of one run. It takes images for independent, so it needs one image a source."""
-    change = pair.first.hits.sum((0, 2)) - pair.second.hits.sum((0, 2))
-    only_first, only_second = int((change > 0).sum()), int((change < 0).sum())
-    if only_first + only_second == 0:
-        return 1.0
-    return float(stats.binomtest(only_first, only_first + only_second).pvalue)
