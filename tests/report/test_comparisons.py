@@ -58,6 +58,7 @@ def test_conditional_figures_are_shown_when_asked_for() -> None:
     arms = [str(PUBLISHED / f"{arm}_source_disjoint.csv") for arm in ("real_esrgan", "raw", "bicubic")]
     result = CliRunner().invoke(app, ["compare", *arms, "--details", "--against", "bicubic_source_disjoint"])
     assert "p over sources" in result.output and "decides anything" in result.output.replace("\n", " ")
+    assert result.output.index("macro F1 (primary)") < result.output.index("accuracy  ")  # the primary metric leads
     assert "raw_source_disjoint – bicubic_source_disjoint: compared on 300 shared images of 58 sources" in result.output
 
 

@@ -41,7 +41,11 @@ def as_json(found: Sequence[Comparison]) -> str:
 def print_comparisons(
     found: Sequence[Comparison], sizes: Sequence[SampleSize], console: Console, details: bool = False
 ) -> None:
-    """Print what was compared, the differences in points with their verdicts, and what these can mean."""
+    """Print what was compared, the differences in points with their verdicts, and what these can mean.
+
+    The primary metric comes first.
+    """
+    found = sorted(found, key=lambda each: not each.primary)
     for size in sizes:
         console.print(size_sentence(size))
     print_table(console, ("arms", *HEADS), [[f"{each.a} – {each.b}", *row(each)] for each in found], left=3)
