@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from leukosr.cli import app
 from leukosr.cli.design_file import read_design
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.calibration import CHUNK, DESIGNS, Calibration, judge
-from leukosr.evaluate.arms.pairs import pair
+from leukosr.evaluate.arms.pairs import Counts, pair
 from leukosr.evaluate.arms.significance import WORDS, difference
 from leukosr.evaluate.arms.simulation import Design, draw, one
 from leukosr.report.calibration_figure import calibration_figure, calibration_sentence
@@ -31,6 +32,24 @@ def test_words_and_intervals_hold_their_level(name: str, true: float) -> None:
     assert found.covered >= 0.94 - SLACK
     assert found.score_covered >= 0.94 - SLACK
     assert (found.gain_denied if true else found.called_different) <= 0.05 + SLACK
+
+
+@pytest.mark.parametrize("true", [0.0, 0.02])
+def test_intervals_hold_their_level_where_networks_have_unlike_numbers_of_runs(true: float) -> None:
+    """Six networks as results/pbc-answer-tuned-arms combines them: three with three classifiers, three with five."""
+    design = Design(runs=5, sr_seeds=6, network_sd=0.2, recurring=True)
+    drawn = draw(design, "macro_f1", true, COUNT, np.random.default_rng(0))
+    kept = [at for at, run in enumerate(drawn.runs) if run.sr_seed >= 3 or run.seed < 3]  # type: ignore[operator]
+    sides = [
+        Counts(*(part[:, kept] for part in (side.hits, side.predicted, side.true)))
+        for side in (drawn.first, drawn.second)
+    ]
+    runs = tuple(drawn.runs[at] for at in kept)
+    assert len(runs) == 24
+    found = difference(replace(drawn, first=sides[0], second=sides[1], runs=runs, other_runs=runs), "macro_f1")
+    low, high = found.interval(0.95)
+    assert ((low <= true) & (true <= high)).mean() >= 0.94 - SLACK
+    assert found.value.mean() == pytest.approx(true, abs=0.006)
 
 
 def test_every_hundred_comparisons_are_drawn_anew() -> None:
