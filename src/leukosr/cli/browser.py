@@ -28,7 +28,10 @@ def app(
     precision: Precision = "fp32",
     device: Device = "auto",
 ) -> None:
-    """Open a page on this machine: drop an image, see it in every arm, with what the study's classifiers say."""
+    """Open a page on this machine: drop an image, see it in every arm, with what the study's classifiers say.
+
+    For research, never on patients.
+    """
     from leukosr.app.address import LOOPBACK, listen
 
     settings, own = load_params(params), host in LOOPBACK

@@ -159,7 +159,7 @@ def main() -> None:
         sys.exit(BROKEN_PIPE)
     except SystemExit as stop:
         if stop.code in INTERRUPTED:  # 130 is how Typer passes Ctrl-C on
-            errors.print("interrupted; nothing half-written is left, the same command resumes where it can")
+            errors.print("interrupted; nothing half-written is left, and the same command resumes where it can")
         raise
     except OSError as error:
         if error.errno not in ENVIRONMENT_ERRORS:

@@ -33,7 +33,10 @@ def enhance(
     precision: Precision = "fp32",
     device: Device = "auto",
 ) -> None:
-    """Super-resolve any image or folder of images. An image that cannot be read is named, and the exit code is 1."""
+    """Super-resolve any image or folder of images. An image that cannot be read is named, and the exit code is 1.
+
+    For research, never on patients: super-resolution invents detail.
+    """
     _check_given(source, weights)
     from leukosr.superres.enhance import enhance_path
 
@@ -60,9 +63,7 @@ def segment(
 
 def predict(
     source: Annotated[Path, typer.Argument(metavar="IN", help="An image or a folder of images.")],
-    model: Annotated[
-        Path, typer.Option(help="A weight file, or a folder outputs/STUDY/classify/ARM with all its seeds.")
-    ],
+    model: Annotated[Path, typer.Option(help="A weight file, or the folder of an experiment with all its seeds.")],
     out: Annotated[Path, typer.Option(metavar="TABLE", help="The table to write.")] = Path("predictions.csv"),
     sr: Annotated[
         Path | None, typer.Option(metavar="WEIGHTS", help="A generator that enlarges the images first.")
@@ -70,7 +71,7 @@ def predict(
     explain: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Also write Grad-CAM overlays here.")] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Call an answer sure from this probability on; default: by --most-errors."),
+        typer.Option(min=0, max=1, help="Lowest probability of a sure answer; default: by --most-errors."),
     ] = None,
     most_errors: Annotated[
         float | None,
@@ -79,7 +80,10 @@ def predict(
     precision: Precision = "fp32",
     device: Device = "auto",
 ) -> None:
-    """Classify any image or folder of images. An image that cannot be read is named, and the exit code is 1."""
+    """Classify any image or folder of images. An image that cannot be read is named, and the exit code is 1.
+
+    For research, never on patients.
+    """
     if threshold is not None and most_errors is not None:
         raise LeukoError("--threshold and --most-errors both say which answers are sure: give one of them")
     _check_table(out)

@@ -130,7 +130,9 @@ def dose_response(
 
 
 def combine(
-    results: Annotated[list[Path], typer.Argument(help="Folders of results/: the pieces, each arm in one at least.")],
+    results: Annotated[
+        list[Path], typer.Argument(help="Folders of results/: the pieces. Every arm that is claimed must be in one.")
+    ],
     study: Annotated[str, typer.Option(help="The study whose claims are judged, of conf/study/.")],
     out: Annotated[
         Path, typer.Option(metavar="FOLDER", help="The folder to write; an earlier one of combine is replaced.")

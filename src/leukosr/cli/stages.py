@@ -234,7 +234,7 @@ def quality(arm: Arm, params: ParamsFile = PARAMS, out: Out = None) -> None:
 
 def classify(
     experiment: Annotated[
-        str, typer.Option("--experiment", "--arm", help="An experiment; that of an arm has its name by default.")
+        str, typer.Option("--experiment", "--arm", help="The experiment, mostly named as its arm is.")
     ],
     seed: Annotated[int | None, typer.Option(help="One seed instead of those of the study; needs --out.")] = None,
     params: ParamsFile = PARAMS,
@@ -263,7 +263,10 @@ def sweep(
     ] = None,
     parent: Annotated[str | None, typer.Option(hidden=True, help="The MLflow run of the sweep that is joined.")] = None,
     take_over: Annotated[
-        bool, typer.Option("--take-over", help="Redo unfinished trials of other machines, whose processes have ended.")
+        bool,
+        typer.Option(
+            "--take-over", help="Redo unfinished trials of other machines; only once their processes have ended."
+        ),
     ] = False,
     params: ParamsFile = PARAMS,
     out: Out = None,

@@ -48,7 +48,8 @@ def compare(
         str | None,
         typer.Option(
             metavar="PATTERN",
-            help="Only images of such names, where * stands for any characters; such a part is exploratory.",
+            help="Compare only images whose names match, where * stands for any characters. Where a study declared "
+            "claims, verdicts on such a part are exploratory.",
         ),
     ] = None,
     details: Annotated[bool, typer.Option("--details", help="Also print p values over runs or sources alone.")] = False,
