@@ -166,6 +166,7 @@ def test_sources_are_tried_in_order_and_all_reasons_are_said(
     nowhere = FromUrl(by="url", url="http://127.0.0.1:9/gone.pth", sha256="0" * 8)
     offer(monkeypatch, nowhere, at(url, handler.content))
     assert bring.fetch("small").source == url
+    Path("pretrained/small.safetensors").unlink()
     offer(monkeypatch, nowhere, nowhere)
     with pytest.raises(LeukoError, match=r"gone\.pth could not be reached.*; .*gone\.pth could not be reached.*--from"):
         bring.fetch("small")
@@ -263,6 +264,22 @@ def test_added_weights_keep_the_header_that_names_their_network(here: Path, chec
     assert load_generator("pretrained/again").architecture == "real_esrgan"
     mine = next(row for row in listing.every_weight_file() if row.name == "mine")
     assert (mine.parameters, mine.source) == (sum(p.numel() for p in RRDBNet(4, 4, 1, 2).parameters()), "net.pth")
+
+
+def test_outside_a_dvc_project_a_file_is_neither_replaced_nor_fetched_again(
+    here: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, checkpoint: Path
+) -> None:
+    offer(monkeypatch, at("http://127.0.0.1:9/net.pth", checkpoint.read_bytes()))
+    first = bring.fetch("small", checkpoint)
+    assert not first.under_dvc and bring.fetch("small") == first  # is here: no source is asked
+    other = tmp_path / "other.pth"
+    torch.save(RRDBNet(features=4, blocks=2, growth=2).state_dict(), other)
+    kept = bring.add("mine", checkpoint)
+    assert bring.add("mine", checkpoint) == kept
+    with pytest.raises(LeukoError, match=r"or remove pretrained/mine\.safetensors first"):
+        bring.add("mine", other)
+    kept.path.write_bytes(kept.path.read_bytes()[:-1])  # a damaged file is no reason to refuse
+    assert bring.add("mine", other).sha256 != kept.sha256
 
 
 @pytest.mark.parametrize(

@@ -388,6 +388,20 @@ def test_the_warning_shows_no_password_and_says_what_to_do(
     assert terminal.text.endswith("is not logged. Call somebody.\n")
 
 
+def test_an_experiment_that_was_deleted_is_named_with_the_remedy(mlflow_store: str, terminal: Terminal) -> None:
+    open_run({})
+    client = mlflow.MlflowClient()
+    deleted = client.get_experiment_by_name("demo")
+    assert deleted is not None
+    client.delete_experiment(deleted.experiment_id)
+    with tracking.run("lost", experiment="demo", tags={}, console=terminal.console) as run:
+        assert run.lost
+    assert f"`mlflow experiments restore --experiment-id {deleted.experiment_id}`" in terminal.text
+    client.restore_experiment(deleted.experiment_id)
+    with tracking.run("kept", experiment="demo", tags={}, console=terminal.console) as run:
+        assert not run.lost
+
+
 def test_nothing_is_sent_to_anybody_else() -> None:
     from mlflow.telemetry.utils import is_telemetry_disabled
 

@@ -216,9 +216,22 @@ def test_the_environment_goes_before_the_parameter(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
-    "url", ["nonsense", "sqlite:////no/such/folder/o.db", "oracel://a/b", "postgresql://me:secret@127.0.0.1:1/x"]
+    "url",
+    [
+        "nonsense",
+        "sqlite:////no/such/folder/o.db",
+        "oracel://a/b",
+        "postgresql://me:secret@127.0.0.1:1/x",
+        "journal:/dev/null/below/a/file",
+        "journal:.",
+        "journal:damaged.log",
+    ],
 )
-def test_a_storage_that_cannot_be_opened_is_named_without_its_password(url: str) -> None:
+def test_a_storage_that_cannot_be_opened_is_named_without_its_password(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("damaged.log").write_text("no JSON\nno more\n")
     with pytest.raises(LeukoError, match=r"storage .* cannot be opened") as error:
         open_storage(url, 10)
     assert "secret" not in str(error.value)

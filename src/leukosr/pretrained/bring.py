@@ -51,7 +51,7 @@ def fetch(name: str, given: Path | None = None) -> Brought:
     given = given and given.absolute()
     with at_project_root() as under_dvc:
         target = PRETRAINED / f"{name}{SUFFIX}"
-        recorded = read_record(target)
+        recorded = _recorded(target, under_dvc)
         if given is None and recorded and target.is_file() and sha256_of(target) == recorded.sha256:
             return _keep(target, recorded, under_dvc)  # also finishes what was cut before DVC had it
         source, file = _given(name, known[name], given) if given else _downloaded(name, known[name])
@@ -134,7 +134,7 @@ def _checkpoint(path: Path) -> dict[str, Tensor]:
 def _write(target: Path, tensors: dict[str, Tensor], header: dict[str, str], under_dvc: bool) -> Brought:
     """Write the file unless another one was recorded by its name, record it, and give it to DVC."""
     check_numbers(tensors, Path(header["source"]))
-    recorded = read_record(target)
+    recorded = _recorded(target, under_dvc)
     with new_file(target) as temporary:
         write_tensors(temporary, tensors, header, version=None)
         made = Record(sha256_of(temporary), header["source"])
@@ -142,9 +142,20 @@ def _write(target: Path, tensors: dict[str, Tensor], header: dict[str, str], und
             raise LeukoError(
                 f"{target} is recorded with SHA-256 {recorded.sha256} (from {recorded.source}), and {made.source} "
                 f"gives other weights ({made.sha256}): add them by another name with `leukosr weights add`, "
-                f"or remove {pointer_of(target)} first"
+                f"or remove {pointer_of(target) if under_dvc else target} first"
             )
     return _keep(target, made, under_dvc)
+
+
+def _recorded(target: Path, under_dvc: bool) -> Record | None:
+    """What is recorded of the file; outside a DVC project, where nothing is, what a sound file says of itself."""
+    if under_dvc or not target.is_file():
+        return read_record(target)
+    try:
+        _, header = read_tensors(target)
+    except LeukoError:
+        return None
+    return Record(sha256_of(target), header["source"]) if "source_sha256" in header else None
 
 
 def _keep(target: Path, record: Record, under_dvc: bool) -> Brought:

@@ -15,7 +15,7 @@ from leukosr.layout import Layout
 
 RESULTS = "results_digest"  # the tag of a run that holds all that its stage wrote
 WEIGHTS = ("weights", "weights_sha256")  # keys of metrics.json that are parameters
-SYNC = "Once it answers, `leukosr sync` logs it."
+SYNC = "Once it works again, `leukosr sync` logs it."
 
 
 def results_digest(folders: Sequence[Path]) -> str:

@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from leukosr.engine.databases import making_tables
+from leukosr.errors import LeukoError
 from leukosr.tracking.moved import follow_artifacts
 
 
@@ -26,19 +27,24 @@ def open_store(uri: str, deadline: float) -> None:
 def experiment_of(name: str) -> str:
     """The id of an experiment, which is made where there is none.
 
-    Not by `mlflow.set_experiment`: that holds a lock of the whole process for as long as the server answers.
+    Not by `mlflow.set_experiment`: that holds a lock of the whole process for as long as the server answers. Raises
+    LeukoError for an experiment that was deleted, which MLflow keeps by its name and logs nothing to.
     """
     client = MlflowClient()
     found = client.get_experiment_by_name(name)
-    if found is not None:
-        return found.experiment_id
-    try:
-        return client.create_experiment(name)
-    except MlflowException:
-        found = client.get_experiment_by_name(name)  # another process has made it meanwhile
-        if found is None:
-            raise
-        return found.experiment_id
+    if found is None:
+        try:
+            return client.create_experiment(name)
+        except MlflowException:
+            found = client.get_experiment_by_name(name)  # another process has made it meanwhile
+            if found is None:
+                raise
+    if found.lifecycle_stage != "active":
+        raise LeukoError(
+            f"the MLflow experiment {name} was deleted: bring it back with `mlflow experiments restore "
+            f"--experiment-id {found.experiment_id}`"
+        )
+    return found.experiment_id
 
 
 def resumable(run_id: str | None) -> str | None:

@@ -34,22 +34,27 @@ logging.getLogger("alembic").setLevel(logging.WARNING)
 
 def open_storage(url: str, heartbeat_seconds: int) -> BaseStorage:
     """A database by its URL, or `journal:PATH`. Raises LeukoError where it cannot be reached."""
-    if url.startswith(JOURNAL):
-        path = Path(url.removeprefix(JOURNAL))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return JournalStorage(JournalFileBackend(str(path)))
     try:
+        if url.startswith(JOURNAL):
+            return _journal(Path(url.removeprefix(JOURNAL)))
         for _ in range(ATTEMPTS):
             with suppress(IntegrityError, ProgrammingError):  # another machine made the tables at the same moment
                 return _database(url, heartbeat_seconds)
             time.sleep(WAIT_SECONDS)
         return _database(url, heartbeat_seconds)
-    except (SQLAlchemyError, ArgumentError, NoSuchModuleError, ImportError, OptunaError, OSError) as error:
+    except (SQLAlchemyError, ArgumentError, NoSuchModuleError, ImportError, OptunaError, OSError, ValueError) as error:
         raise LeukoError(
             f"the trials' storage {without_password(url)} cannot be opened ({error_line(error, url)}): "
             f"correct runtime.optuna_storage or {OPTUNA_VARIABLE}, e.g. {OPTUNA_DATABASE}, postgresql://user@host/name "
             f"or {JOURNAL}PATH"
         ) from None
+
+
+def _journal(path: Path) -> JournalStorage:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    storage = JournalStorage(JournalFileBackend(str(path)))
+    storage.get_all_studies()  # reads what is there, which opening does not
+    return storage
 
 
 def _database(url: str, heartbeat_seconds: int) -> RDBStorage:
