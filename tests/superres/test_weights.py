@@ -499,6 +499,16 @@ def test_init_from_copies_every_weight(tmp_path: Path, suffix: str) -> None:
     assert all(torch.equal(tensor, source.state_dict()[name]) for name, tensor in model.state_dict().items())
 
 
+@pytest.mark.parametrize("architecture", GENERATORS)
+def test_bare_tensors_of_every_network_start_it(tmp_path: Path, architecture: str) -> None:
+    """As public weights come, without a header that names the network."""
+    source = small_generator(architecture, seed=1)
+    torch.save({"state_dict": source.state_dict()}, tmp_path / "public.pth")
+    model = small_generator(architecture, seed=2)
+    init_from(model, tmp_path / "public.pth")
+    assert all(torch.equal(tensor, source.state_dict()[name]) for name, tensor in model.state_dict().items())
+
+
 @pytest.mark.parametrize(
     ("model", "reason"),
     [

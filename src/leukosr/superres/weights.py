@@ -120,10 +120,14 @@ def load_generator(path: str | Path, device: str | torch.device = "cpu") -> Load
 def init_from(model: nn.Module, path: str | Path) -> None:
     """Copy the weights at `path` into an existing generator of the same network, for fine-tuning.
 
-    `path` may be a word, `pretrained/NAME`. Every tensor must be there with its shape. Raises
-    LeukoError, and leaves the model as it was, when the file cannot be read or is of another network or another size.
+    `path` may be a word, `pretrained/NAME`. Every tensor must be there with its shape; tensors that fit need no header
+    that names their network. Raises LeukoError, and leaves the model as it was, when the file cannot be read or is of
+    another network or another size.
     """
     path = find_weights(path)
+    if (tensors := _fitting(path, model.state_dict())) is not None:
+        load_into(model, tensors, path)
+        return
     stored = _read(path)
     if isinstance(stored, ForeignNetwork):
         raise LeukoError(
@@ -137,6 +141,16 @@ def init_from(model: nn.Module, path: str | Path) -> None:
             "the same network, scale and size, or change the configuration to theirs"
         )
     load_into(model, stored.tensors, path)
+
+
+def _fitting(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+    """The tensors of a file that does not say its network, where their names and shapes are those expected."""
+    if require_weights(path).suffix == SUFFIX:
+        tensors, header = read_tensors(path)
+        states = [] if "architecture" in header else state_dicts(path, tensors)
+    else:
+        states = state_dicts(path, read_checkpoint(path))
+    return next((held(path, state) for state in states if first_difference(expected, state) is None), None)
 
 
 def _read(path: Path) -> _Stored | ForeignNetwork:
