@@ -16,7 +16,7 @@ from leukosr.config import Classifier, FlipsAndLight, Head, Params
 from leukosr.engine.processes import Processes
 from leukosr.engine.resume import Resume
 from leukosr.engine.seeding import Stream, StreamRoots
-from leukosr.errors import LeukoError
+from leukosr.errors import Diverged, LeukoError
 from leukosr.images.store import ImageStore
 
 CPU = torch.device("cpu")
@@ -204,6 +204,25 @@ def test_weights_that_the_last_step_broke_stop_the_training(
         train(training, tmp_path)
     with pytest.raises(LeukoError, match="the classifier gives values that are not finite in fp32"):
         predict(training.model, bright_and_dark(2).images, settings(precision="fp32"), CPU)
+
+
+@pytest.mark.usefixtures("small_resnet")
+def test_classifiers_of_which_one_diverged_in_bf16_begin_anew_in_fp32(
+    settings: Callable[..., Classifier], tmp_path: Path
+) -> None:
+    kept = Resume.computed_in("bf16", "work", 0, tmp_path)
+    kept.save("finished-seed-0", {"history": []})
+    diverging = start(settings(precision="bf16"))
+
+    def spoil(row: dict[str, Any]) -> None:
+        with torch.no_grad():
+            diverging.model.network.fc.bias.fill_(float("nan"))
+
+    with pytest.raises(Diverged, match=r"epoch 2 of seed 1: .* set classifier\.precision to fp32"):
+        diverging.run(kept, spoil)
+    again = start(settings())
+    again.run(Resume.computed_in("fp32", "work", 0, tmp_path), lambda row: None)
+    assert [row["epoch"] for row in again.history.rows] == [1, 2, 3]
 
 
 @pytest.mark.usefixtures("small_resnet")

@@ -18,7 +18,7 @@ import yaml
 from rich.console import Console
 
 from leukosr.config import Params
-from leukosr.errors import LeukoError
+from leukosr.errors import Diverged, LeukoError
 from leukosr.evaluate.arms.pairs import pair
 from leukosr.evaluate.arms.predictions import read_predictions
 from leukosr.layout import Layout
@@ -186,6 +186,30 @@ def test_a_cut_stage_keeps_the_networks_that_are_finished(
         own = tmp_path / "sr" / f"seed-{seed}"
         assert digest(own / "last.safetensors") == digest(made / f"seed-{seed}" / "last.safetensors")
         assert len(pd.read_csv(own / "history.csv")) == len(pd.read_csv(made / f"seed-{seed}" / "history.csv"))
+
+
+@pytest.mark.slow
+def test_after_a_network_diverged_in_bf16_the_finished_ones_do_not_bar_fp32(
+    nested: Study, compose_params: Callable[..., Params], quiet: Console, tmp_path: Path, mlflow_store: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(nested.folder)
+    run = SRTraining.run
+
+    def diverges(training: SRTraining, *arguments: Any) -> None:
+        if training.seed == 2:
+            raise Diverged("set precision to fp32")
+        run(training, *arguments)
+
+    def train(precision: str) -> None:
+        params = compose_params(*NESTED, f"train_sr.srgan.precision={precision}")
+        train_sr.run(Context(params, nested.layout, quiet, tmp_path / "sr"), "srgan")
+
+    with monkeypatch.context() as patch, pytest.raises(Diverged):
+        patch.setattr(SRTraining, "run", diverges)
+        train("bf16")
+    train("fp32")
+    assert read(tmp_path / "sr" / "metrics.json")["sr_seeds"] == [1, 2]
 
 
 @pytest.mark.parametrize(

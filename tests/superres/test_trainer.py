@@ -10,7 +10,7 @@ import torch
 
 from leukosr.config import TrainSR
 from leukosr.engine.resume import Resume
-from leukosr.errors import LeukoError
+from leukosr.errors import Diverged, LeukoError
 from leukosr.evaluate.image_quality import compare_images
 from leukosr.superres.progress import history_columns
 from leukosr.superres.trainer import SRTraining
@@ -258,6 +258,26 @@ def test_loss_that_is_not_finite_stops_the_training(settings: Callable[..., Trai
     last.register_hook(lambda gradient: gradient * float("inf") if training.progress.iteration == 2 else gradient)
     with pytest.raises(LeukoError, match=r"train_sr\.srgan: weights are not finite at iteration 3"):
         train(training, tmp_path / "weights")
+
+
+@pytest.mark.parametrize("iteration", [4, 6])  # the loss of 5 is not finite; the weights before a validation are not
+def test_a_training_that_diverged_in_bf16_begins_anew_in_fp32(
+    iteration: int, settings: Callable[..., TrainSR], tmp_path: Path
+) -> None:
+    diverging = start("srgan", settings("srgan", precision="bf16"))
+    last = [each for each in diverging.generator.parameters() if each.requires_grad][-1]
+    last.register_hook(lambda grad: grad * float("inf") if diverging.progress.iteration + 1 == iteration else grad)
+    saved: list[bool] = []
+
+    def report(iteration: int, row: dict[str, Any] | None) -> None:
+        saved.append(any(tmp_path.rglob("sr.pt")))
+
+    with pytest.raises(Diverged, match="set precision to fp32"):
+        diverging.run(Resume.computed_in("bf16", "work", 0, tmp_path), report)
+    assert saved and all(saved)
+    again = start("srgan", settings("srgan"))
+    again.run(Resume.computed_in("fp32", "work", 0, tmp_path), lambda iteration, row: None)
+    assert again.progress.iteration == 7
 
 
 @pytest.mark.parametrize("method", METHODS)

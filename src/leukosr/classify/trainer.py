@@ -22,7 +22,7 @@ from leukosr.engine.batch_norm import check_synchronised
 from leukosr.engine.device import Compiling, autocast, compiled, place, to_batch
 from leukosr.engine.prefetch import prefetched
 from leukosr.engine.processes import ALONE, Processes
-from leukosr.engine.resume import Resume
+from leukosr.engine.resume import Resume, cleared_if_diverged
 from leukosr.engine.seeding import Root, run_number, stream_rng, stream_seed
 from leukosr.engine.weights import finite
 from leukosr.errors import Diverged
@@ -92,7 +92,15 @@ class ClassifierTraining:
         self.best: dict[str, Tensor] | None = None  # the weights of the epoch that is kept
 
     def run(self, resume: Resume, report: Callable[[dict[str, Any]], None]) -> None:
-        """Train to the end; `report(row)` hears of every epoch. Continues from `resume` where that has a state."""
+        """Train to the end; `report(row)` hears of every epoch. Continues from `resume` where that has a state.
+
+        Raises Diverged where loss, weights or output are not finite; `resume` is then empty, other classifiers' states
+        included.
+        """
+        with cleared_if_diverged([resume]):
+            self._run(resume, report)
+
+    def _run(self, resume: Resume, report: Callable[[dict[str, Any]], None]) -> None:
         state = self.processes.from_first(resume.load(self.label) if self.processes.first else None)
         if state is not None:
             self.model.load_state_dict(state["model"])

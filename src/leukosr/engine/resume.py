@@ -8,15 +8,15 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import leukosr
-from leukosr.errors import LeukoError
+from leukosr.errors import Diverged, LeukoError
 from leukosr.files import new_file
 
 ROOT = Path(".leukosr/resume")
@@ -102,6 +102,20 @@ class Resume:
     def clear(self) -> None:
         """Remove all states: the work is done."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextmanager
+def cleared_if_diverged(resumes: Iterable[Resume]) -> Iterator[None]:
+    """Remove these states where a network diverges inside.
+
+    The same work would end the same way again, and in another precision it could not begin beside them.
+    """
+    try:
+        yield
+    except Diverged:
+        for each in resumes:
+            each.clear()
+        raise
 
 
 def _seal(archive: memoryview) -> bytes:

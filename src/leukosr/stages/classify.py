@@ -22,7 +22,7 @@ from leukosr.classify.weights import save_classifier
 from leukosr.engine.device import choose_device
 from leukosr.engine.precision import resolve_precision
 from leukosr.engine.progress import progress
-from leukosr.engine.resume import Resume
+from leukosr.engine.resume import Resume, cleared_if_diverged
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.declared import Origin, write_sidecar
 from leukosr.evaluate.arms.pairs import Run
@@ -68,9 +68,13 @@ def run(context: Context, name: str, seeds: list[int] | None = None) -> None:
     if (out := context.out) is not None:
         targets = {protocol: out if len(work) == 1 else out / protocol for protocol in targets}
     record = ClassifierRecord(context.params, name, layout, work[0].seeds, targets, tuple(work[0].by_network))
-    with tracking.run(
-        record.name, experiment=params.study.name, tags=record.tags, remedy="" if out else SYNC, watched=record.watched
-    ) as tracked:
+    remedy = "" if out else SYNC
+    with (
+        tracking.run(
+            record.name, experiment=params.study.name, tags=record.tags, remedy=remedy, watched=record.watched
+        ) as tracked,
+        cleared_if_diverged(each.resume for each in work),
+    ):
         record.begin(tracked)
         for each in work:
             target = targets[each.data.protocol]

@@ -18,7 +18,7 @@ from leukosr.data.sr_folds import seen_from
 from leukosr.engine.device import choose_device
 from leukosr.engine.precision import resolve_precision
 from leukosr.engine.progress import progress
-from leukosr.engine.resume import Resume, work_digest
+from leukosr.engine.resume import Resume, cleared_if_diverged, work_digest
 from leukosr.errors import LeukoError
 from leukosr.files import new_folder, write_json
 from leukosr.layout import of_network
@@ -61,18 +61,19 @@ def run(context: Context, name: str) -> None:
             _run_network(context, name, network, target, remedy)
         return
     record = TrainingRecord(params, name, context.layout, target)
+    works: list[tuple[Resume, dict[str, Any]]] = []
     with (
         tracking.run(
             record.name, experiment=params.study.name, tags=record.tags, remedy=remedy, watched="below"
         ) as tracked,
         new_folder(target) as folder,
+        cleared_if_diverged(resume for resume, _ in works),
     ):
         trained = {"folds" if isinstance(networks[0], str) else "sr_seeds": list(networks)}
         tracked.parameters({**of_study(params), "arm": name, "training": name, **trained})
-        works = [
-            _run_network(context, name, each, folder / Path(of_network(name, each)).name, remedy, tracked)
-            for each in networks
-        ]
+        for each in networks:
+            own = folder / Path(of_network(name, each)).name
+            works.append(_run_network(context, name, each, own, remedy, tracked))
         summary = {**trained, **_summary([metrics for _, metrics in works])}
         write_json(folder / "metrics.json", summary)
         tracked.metrics({key: value for key, value in summary.items() if isinstance(value, int | float)})

@@ -18,7 +18,7 @@ from leukosr.engine.batch_norm import check_synchronised
 from leukosr.engine.device import Compiling, compiled, place, to_batch
 from leukosr.engine.prefetch import prefetched
 from leukosr.engine.processes import ALONE, Processes
-from leukosr.engine.resume import Resume
+from leukosr.engine.resume import Resume, cleared_if_diverged
 from leukosr.engine.seeding import Root, stream_seed
 from leukosr.engine.weights import finite
 from leukosr.errors import Diverged, LeukoError
@@ -98,7 +98,12 @@ class SRTraining:
         """Train to the end. `report(iteration, row)` hears of every iteration; `row` after a validation.
 
         Continues from `resume` where that has a state: `report` then first hears of the validations before the cut.
+        Raises Diverged where loss, weights or output are not finite; `resume` is then empty.
         """
+        with cleared_if_diverged([resume]):
+            self._run(resume, report)
+
+    def _run(self, resume: Resume, report: Callable[[int, dict[str, Any] | None], None]) -> None:
         self._restore(self.processes.from_first(resume.load("sr") if self.processes.first else None))
         for known in self.progress.history:
             report(known["iteration"], known)
