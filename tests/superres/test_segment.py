@@ -88,12 +88,18 @@ def test_an_overlay_tints_the_cell_and_leaves_the_rest() -> None:
     assert shown[2, 2, 2] > shown[2, 2, 0] and shown[3, 3, 0] > shown[3, 3, 2]
 
 
-def test_each_tile_of_a_large_image_has_the_map_of_that_tile() -> None:
+def lively() -> GeometryPrior:
+    """A network whose map has all three parts."""
     model = network("geometry_prior")
     assert isinstance(model, GeometryPrior)
     with torch.no_grad():
-        for parameter in model.prior.parameters():  # so that its map has all three parts
+        for parameter in model.prior.parameters():
             parameter.normal_(0, 0.3, generator=torch.Generator().manual_seed(parameter.numel()))
+    return model
+
+
+def test_each_tile_of_a_large_image_has_the_map_of_that_tile() -> None:
+    model = lively()
     image = np.random.default_rng(0).integers(0, 256, (24, 16, 3), np.uint8)
     (joined,) = predicted_masks(model, [image], How(), CPU, tile=16, overlap=8)
     upper, lower = predicted_masks(model, [image[:16], image[8:]], How(), CPU)
@@ -103,3 +109,11 @@ def test_each_tile_of_a_large_image_has_the_map_of_that_tile() -> None:
     assert np.array_equal(whole, next(predicted_masks(model, [image], How(), CPU)))
     assert set(np.unique(whole)) == set(VALUES)
     assert not np.array_equal(whole, joined), "the network sees further than half an overlap"
+
+
+def test_tiled_maps_equal_whole_ones_when_half_the_overlap_covers_the_receptive_field() -> None:
+    model, image = lively(), np.random.default_rng(0).integers(0, 256, (94, 14, 3), np.uint8)
+    (whole,) = predicted_masks(model, [image], How(), CPU)
+    (tiled,) = predicted_masks(model, [image], How(), CPU, tile=72, overlap=64)
+    assert set(np.unique(whole)) == set(VALUES)
+    assert np.mean(whole != tiled) < 1e-3

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from leukosr.errors import LeukoError
-from leukosr.superres.networks import Generator
-from leukosr.superres.networks.real_esrgan import RRDBNet
+from leukosr.images.masks import VALUES
+from leukosr.superres.networks import GENERATORS, Generator
+from leukosr.superres.networks.prior import CLASSES
 from leukosr.superres.networks.srgan import SRGANGenerator
 from leukosr.superres.tiles import Tiles
 from leukosr.superres.upscaler import upscale_batch, upscale_images, upscale_tiled
@@ -92,15 +93,35 @@ def test_tiled_equals_whole_when_half_the_overlap_covers_the_receptive_field(
     assert whole.std() > 5
 
 
-def test_tiled_real_networks_equal_whole_images() -> None:
+REAL = [(name, scale) for name, network in GENERATORS.items() for scale in network.contract.scales]
+
+
+def real_network(name: str, scale: int) -> Generator:
+    """A tiny network of the registry, with weights so large that what lies far away counts, as in trained ones."""
+    network = GENERATORS[name]
+    arguments = {**network.tiny, **({"blocks": 1} if "blocks" in network.tiny else {})}
+    if network.contract.masks > CLASSES:
+        arguments["conditions"] = CLASSES
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        networks = [SRGANGenerator(features=4, blocks=1), RRDBNet(features=4, blocks=1, growth=2)]
-    image = noise(50, 61)
-    for model in networks:
-        whole = upscale_batch(model, [image], How(), CPU)[0]
-        tiled = upscale_tiled(model, image, 4, How(), CPU, tile=48, overlap=40)
-        assert np.abs(whole.astype(int) - tiled.astype(int)).max() <= 1
+        model = network(scale=scale, **arguments)
+        for weight in model.parameters():
+            if weight.dim() == 4:
+                nn.init.kaiming_normal_(weight)
+    return model
+
+
+@pytest.mark.parametrize(("name", "scale"), REAL)
+def test_tiled_real_networks_equal_whole_images(name: str, scale: int) -> None:
+    model = real_network(name, scale)
+    overlap = 2 * max(128 // scale, 24)  # U-Nets see 107 pixels of the output, the layers of RRDBNet 20 of the input
+    image = noise(overlap + 30, 14)  # the last of its tiles began at 22, where no U-Net's square of 16 pixels begins
+    mask = None
+    if model.contract.masks:
+        mask = np.asarray(VALUES, np.uint8)[noise(scale * image.shape[0], scale * image.shape[1])[..., 0] % CLASSES]
+    (whole,) = upscale_batch(model, [image], How(), CPU, None if mask is None else [mask], exact=True)
+    tiled = upscale_tiled(model, image, scale, How(), CPU, tile=overlap + 8, overlap=overlap, mask=mask, exact=True)
+    assert np.abs(whole - tiled).max() <= 1e-5 * np.ptp(whole)
 
 
 def test_overlap_that_is_too_small_shows_seams() -> None:
@@ -138,20 +159,21 @@ def test_half_an_overlap_is_thrown_away_at_every_inner_edge(
     assert np.array_equal(tiled[inside, inside], enlarged(image, 2)[inside, inside])
 
 
-@given(size=st.integers(1, 400), tile=st.integers(4, 128), data=st.data())
+@given(size=st.integers(1, 400), tile=st.integers(8, 128), grid=st.sampled_from([2, 4, 8]), data=st.data())
 def test_tiles_share_at_least_the_overlap_and_are_no_larger_than_their_number_needs(
-    size: int, tile: int, data: st.DataObject
+    size: int, tile: int, grid: int, data: st.DataObject
 ) -> None:
-    overlap = data.draw(st.integers(0, tile - 2), label="overlap")
-    read = list(Tiles((size, 1), 1, tile, overlap).low(np.arange(size)[:, None]))
+    overlap = data.draw(st.integers(0, tile - grid), label="overlap")
+    read = list(Tiles((size, 1), 1, tile, overlap, grid).low(np.arange(size)[:, None]))
     assert (read[0][0], read[-1][-1]) == (0, size - 1)
+    assert all(part[0] % grid == 0 for part in read)
     assert all(before[-1] + 1 - after[0] >= overlap for before, after in itertools.pairwise(read))
     longest = max(len(part) for part in read)
     assert longest <= tile
-    step = (tile - overlap) // 2 * 2
+    step = (tile - overlap) // grid * grid
     assert len(read) == 1 + max(0, math.ceil((size - tile) / step))
-    if len(read) > 1 and longest - 1 - overlap >= 2:  # one pixel less would need another tile
-        assert len(read) < 1 + math.ceil((size - (longest - 1)) / ((longest - 1 - overlap) // 2 * 2))
+    if len(read) > 1 and longest - 1 - overlap >= grid:  # one pixel less would need another tile
+        assert len(read) < 1 + math.ceil((size - (longest - 1)) / ((longest - 1 - overlap) // grid * grid))
 
 
 def test_balanced_tiles_compute_less() -> None:
@@ -168,6 +190,15 @@ def test_side_as_long_as_the_overlap_is_one_tile() -> None:
 def test_overlap_that_leaves_nothing_of_a_tile_is_refused(overlap: int) -> None:
     with pytest.raises(LeukoError, match=f"overlap {overlap} must be smaller than tile 16"):
         upscale_tiled(Nearest(2), noise(40, 40), 2, How(), CPU, tile=16, overlap=overlap)
+
+
+def test_tiles_that_do_not_fit_the_grid_of_a_network_are_refused() -> None:
+    model, image = real_network("geometry_prior", 2), noise(40, 40)
+    with pytest.raises(LeukoError, match="tile is 6: give 0, for whole images, or 8 or more"):
+        upscale_tiled(model, image, 2, How(), CPU, tile=6, overlap=0)
+    with pytest.raises(LeukoError, match="overlap 9 must be smaller than tile 16 by 8 pixels or more"):
+        upscale_tiled(model, image, 2, How(), CPU, tile=16, overlap=9)
+    assert upscale_tiled(model, image, 2, How(), CPU, tile=16, overlap=8).shape == (80, 80, 3)
 
 
 def test_mixed_sizes_come_back_in_order_and_are_batched_by_size() -> None:

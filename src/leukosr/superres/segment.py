@@ -46,7 +46,7 @@ def predicted_masks(
     model.eval()
     for image in images:
         if tile and max(image.shape[:2]) > tile:
-            tiles = Tiles((image.shape[0], image.shape[1]), model.scale, tile, overlap)
+            tiles = Tiles((image.shape[0], image.shape[1]), model.scale, tile, overlap, model.contract.grid)
             yield tiles.joined(predicted_masks(model, tiles.low(image), how, device))
             continue
         (seen,) = input_of(model, to_batch(image[None], device, how.channels_last))

@@ -18,22 +18,25 @@ class Tiles:
     """Tiles of at most `tile` LR pixels of an image of `size` (height, width); neighbours share at least `overlap`.
 
     They lie in as few rows and columns as possible and are no larger than that needs: what is shared is computed twice.
-    Raises LeukoError for tiles of fewer than `LEAST` pixels and an overlap that leaves nothing of one.
+    Each starts at a multiple of `grid`, an even number: that of the network's contract. Raises LeukoError for tiles of
+    fewer than `LEAST` pixels or smaller than the grid, and an overlap that leaves less than that of one.
     """
 
     size: tuple[int, int]
     scale: int
     tile: int
     overlap: int
+    grid: int = 2
 
     def __post_init__(self) -> None:
-        """Refuse an overlap that leaves nothing."""
-        if self.tile - self.overlap < 2:
+        """Refuse tiles that are too small, and an overlap that leaves too little."""
+        if self.tile < (least := max(LEAST, self.grid)):
+            raise LeukoError(f"upscale: tile is {self.tile}: give 0, for whole images, or {least} or more")
+        if self.tile - self.overlap < self.grid:
             raise LeukoError(
-                f"upscale: overlap {self.overlap} must be smaller than tile {self.tile} by 2 pixels or more"
+                f"upscale: overlap {self.overlap} must be smaller than tile {self.tile} by {self.grid} pixels or more, "
+                f"as tiles for this network start at multiples of {self.grid}"
             )
-        if self.tile < LEAST:
-            raise LeukoError(f"upscale: tile is {self.tile}: give 0, for whole images, or {LEAST} or more")
 
     def low(self, image: np.ndarray) -> Iterator[np.ndarray]:
         """The tiles of the LR image, row by row."""
@@ -58,8 +61,8 @@ class Tiles:
 
     @property
     def _spans(self) -> Iterator[tuple[_Span, _Span]]:
-        height, width = self.size
-        return product(_spans(height, self.tile, self.overlap), _spans(width, self.tile, self.overlap))
+        rows, columns = (_spans(side, self.tile, self.overlap, self.grid) for side in self.size)
+        return product(rows, columns)
 
 
 class _Span:
@@ -78,18 +81,17 @@ class _Span:
         return slice(self.keep_from * scale, self.keep_to * scale)
 
 
-def _spans(size: int, tile: int, overlap: int) -> Iterator[_Span]:
-    """Cover an axis with tiles that start at even pixels; the last is moved inwards.
+def _spans(size: int, tile: int, overlap: int, grid: int) -> Iterator[_Span]:
+    """Cover an axis with tiles that start at multiples of `grid`; the last is moved inwards, and may be shorter for it.
 
-    Even starts, because the x2 network folds pairs of pixels into channels; the last tile may be one pixel shorter
-    for it.
+    A network that folds or pools so many pixels together then does so as in the whole image.
     """
     if size <= tile:
         yield _Span(0, size, 0, size)
         return
-    length = _length(size, tile, overlap)
-    step = _step(length, overlap)
-    starts = [*range(0, size - length, step), (size - length + 1) // 2 * 2]
+    length = _length(size, tile, overlap, grid)
+    step = _step(length, overlap, grid)
+    starts = [*range(0, size - length, step), -(-(size - length) // grid) * grid]
     for number, start in enumerate(starts):
         keep_from = 0 if number == 0 else (starts[number - 1] + length + start + 1) // 2
         last = number == len(starts) - 1
@@ -97,16 +99,16 @@ def _spans(size: int, tile: int, overlap: int) -> Iterator[_Span]:
         yield _Span(start, size if last else start + length, keep_from, keep_to)
 
 
-def _length(size: int, tile: int, overlap: int) -> int:
+def _length(size: int, tile: int, overlap: int, grid: int) -> int:
     """The shortest tiles that are no more than those of `tile` pixels."""
-    fewest = _inner(size, tile, overlap)
-    return next(length for length in range(overlap + 2, tile + 1) if _inner(size, length, overlap) == fewest)
+    fewest, lengths = _inner(size, tile, overlap, grid), range(overlap + grid, tile + 1)
+    return next(length for length in lengths if _inner(size, length, overlap, grid) == fewest)
 
 
-def _inner(size: int, length: int, overlap: int) -> int:
+def _inner(size: int, length: int, overlap: int, grid: int) -> int:
     """How many tiles there are beside the last."""
-    return -(-(size - length) // _step(length, overlap))
+    return -(-(size - length) // _step(length, overlap, grid))
 
 
-def _step(length: int, overlap: int) -> int:
-    return (length - overlap) // 2 * 2
+def _step(length: int, overlap: int, grid: int) -> int:
+    return (length - overlap) // grid * grid

@@ -82,10 +82,10 @@ def upscale_tiled(
     """Upscale one image in tiles of `tile` LR pixels that share `overlap` pixels with each neighbour.
 
     Half of an overlap is thrown away at each inner edge. The result equals that of the whole image when that
-    half covers the network's receptive field, and memory is bounded by the tile. Raises LeukoError for an
-    overlap that leaves nothing of a tile.
+    half covers the network's receptive field, and memory is bounded by the tile. Raises LeukoError for a tile or
+    an overlap that `Tiles` refuses.
     """
-    tiles = Tiles((image.shape[0], image.shape[1]), scale, tile, overlap)
+    tiles = Tiles((image.shape[0], image.shape[1]), scale, tile, overlap, model.contract.grid)
     masks = None if mask is None else tiles.enlarged(mask)
     return tiles.joined(
         upscale_images(model, tiles.low(image), scale, how, device, batch=batch, masks=masks, exact=exact)

@@ -19,7 +19,8 @@ class Contract:
     channels: RGB, or the luminance alone (its chroma is then enlarged by bicubic). enlarged: the input has been
     enlarged by bicubic to the size of the output. masks: the number of classes of the map that comes with each image,
     at the size of the output; 0: none. size: the one (height, width) of an LR image that it takes. multiple_of: what
-    both sides of an LR image must be divisible by.
+    both sides of an LR image must be divisible by. grid: tiles of an LR image start at multiples of it, as the network
+    folds or pools so many pixels together.
     """
 
     scales: tuple[int, ...]
@@ -28,6 +29,7 @@ class Contract:
     masks: int = 0
     size: tuple[int, int] | None = None
     multiple_of: int = 1
+    grid: int = 2  # that of real_esrgan at x2, and of every network that needs none
 
 
 def of_channels(general: Contract, channels: int) -> Contract:

@@ -6,6 +6,7 @@ LeakyReLU follows both convolutions, before the skip; nothing is added to the ou
 input); each channel of the map is a probability of its own, by a sigmoid.
 """
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Literal
 
@@ -13,11 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from leukosr.superres.networks.contract import Generator, enlarged
+from leukosr.superres.networks.contract import Contract, Generator, enlarged
 from leukosr.superres.networks.sftgan import SFTGAN
 
 CLASSES = 3  # nucleus, cytoplasm, rest
 SLOPE = 0.2
+LEVELS = 5  # of the U-Net, the figure's
 
 
 class ConvLReLU(nn.Sequential):
@@ -88,8 +90,13 @@ class GeometryPrior(Generator):
     ) -> None:
         """Build the network, the same for every `scale`; `prior_features` is the width of the U-Net's first layer."""
         super().__init__()
+        self.scale = scale
         self.prior = UNet(prior_features)
         self.sr = OraclePrior(scale, features, blocks, residual)
+
+    def contract_within(self, general: Contract) -> Contract:
+        """On the grid of its U-Net."""
+        return _on_grid(general, self.scale)
 
     def predicted_maps(self, x: Tensor) -> Tensor:
         """Probabilities of nucleus, cytoplasm and rest, N x 3 x H x W, from N x 1 x H x W enlarged luminance."""
@@ -115,6 +122,10 @@ class SFTGANPrior(Generator):
         self.prior = UNet(prior_features)
         self.sr = SFTGAN(scale, features, blocks, channels=1, conditions=CLASSES)
 
+    def contract_within(self, general: Contract) -> Contract:
+        """On the grid of its U-Net."""
+        return _on_grid(general, self.scale)
+
     def forward(self, x: Tensor) -> Tensor:
         """N x 1 x h x w luminance in [0, 1] to N x 1 x scale*h x scale*w."""
         return self.sr(x, self.prior(enlarged(x, self.scale)).sigmoid())
@@ -126,7 +137,7 @@ class UNet(nn.Module):
     Its convolutions are padded with zeros, so the size stays.
     """
 
-    def __init__(self, features: int = 32, levels: int = 5) -> None:
+    def __init__(self, features: int = 32, levels: int = LEVELS) -> None:
         """Build the network; widths double from `features` on with each of the `levels`."""
         super().__init__()
         widths = [features * 2**level for level in range(levels)]
@@ -149,6 +160,11 @@ class UNet(nn.Module):
         for enlarge, level in zip(self.enlarge, self.up, strict=True):
             x = level(torch.cat((passed.pop(), enlarge(x)), dim=1))
         return self.out(x)[..., :height, :width]
+
+
+def _on_grid(general: Contract, scale: int) -> Contract:
+    """The contract of a network whose U-Net pools squares of enlarged pixels; `scale` is a power of two, at most 8."""
+    return replace(general, grid=2 ** (LEVELS - 1) // scale)
 
 
 def _twice(before: int, after: int) -> nn.Sequential:
