@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 import torch
 from pydantic import ValidationError
+from torch import nn
 
 from leukosr.config import Params, TrainSR
 from leukosr.engine.processes import Processes
 from leukosr.engine.resume import Resume
+from leukosr.engine.seeding import StreamRoots
 from leukosr.errors import LeukoError
 from leukosr.superres import DISCRIMINATORS, GENERATORS
 from leukosr.superres.methods import METHODS
@@ -102,6 +104,40 @@ def test_a_cut_and_resumed_training_equals_an_uninterrupted_one(
     expected, found = state_of(whole), state_of(resumed)
     assert found.keys() == expected.keys()
     assert [name for name in found if not torch.equal(found[name], expected[name])] == []
+
+
+def test_a_classifier_with_dropout_that_drives_sr_repeats_itself_and_resumes_exactly(
+    published: Callable[[str], TrainSR], tmp_path: Path
+) -> None:
+    settings = tiny(published("task_driven"), iterations=2, backbone="timm/rexnet_100")
+    training = start(settings)
+    judge = training.discriminator
+    assert judge is not None and any(isinstance(layer, nn.Dropout) and layer.p > 0 for layer in judge.modules())
+    expected = state_of(train(training, tmp_path / "whole"))
+    torch.rand(3)  # whatever else has drawn since
+    with pytest.raises(Cut):
+        train(start(settings), tmp_path / "cut", cut_after=training.iterations - 1)
+    torch.rand(3)
+    found = state_of(train(start(settings), tmp_path / "cut"))
+    assert [name for name in found if not torch.equal(found[name], expected[name])] == []
+
+
+def test_each_iteration_draws_from_the_stream_that_the_seed_of_the_order_rules(
+    published: Callable[[str], TrainSR], tmp_path: Path
+) -> None:
+    def drawn(**roots: int) -> list[int]:
+        """The seed of the draws in each iteration."""
+        seeds = StreamRoots(5, {"sr_init": 1, "order": 1, "augment": 1, **roots})  # type: ignore[dict-item]
+        pairs, found = (smooth_pairs(3), smooth_pairs(0)), list[int]()
+        training = SRTraining("one", tiny(published("srresnet")), *pairs, ssim_window=3, seed=seeds, device=CPU)
+        training.generator.register_forward_pre_hook(lambda network, seen: found.append(torch.initial_seed()))
+        train(training, tmp_path / str(roots))
+        return found
+
+    once = drawn()
+    assert len(set(once)) == len(once) == 3
+    assert once == drawn(augment=2) == drawn(sr_init=2)
+    assert not set(once) & set(drawn(order=2))
 
 
 @pytest.mark.parametrize("method", METHODS)

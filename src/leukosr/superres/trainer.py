@@ -176,9 +176,12 @@ class SRTraining:
         self._enter(self.settings.stages[self.settings.stages.index(self.stage) + 1])
 
     def _step(self, lr: Tensor, hr: Tensor) -> dict[str, float]:
-        losses = self.step(lr, hr, self.stage.rate_at(self.progress.iteration - self._stage_start()))
+        done = self.progress.iteration
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):  # for dropout
+            torch.manual_seed(stream_seed(self.seed, "order", "dropout", self.name, done, self.processes.rank))
+            losses = self.step(lr, hr, self.stage.rate_at(done - self._stage_start()))
         if not np.isfinite(losses["loss_generator"]):
-            raise self._diverged("the loss is", self.progress.iteration + 1)
+            raise self._diverged("the loss is", done + 1)
         if self.averaged is not None:
             self.averaged.update_parameters(self.generator)
         return losses
