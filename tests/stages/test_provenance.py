@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,12 @@ from PIL import Image
 from rich.console import Console
 from tests.data.provenance.disguise import STRENGTHS, disguised, field, write_jpeg
 
+from leukosr.config import Params
+from leukosr.data.manifest import read_manifest
 from leukosr.errors import LeukoError
+from leukosr.layout import Layout
+from leukosr.stages import prepare, provenance
+from leukosr.stages.context import Context
 from leukosr.stages.provenance import Search, run_folder
 
 
@@ -183,3 +189,29 @@ def test_a_split_csv_that_is_wrong_is_refused_as_everywhere(
     (copies / "split.csv").write_text(table)
     with pytest.raises(LeukoError, match=message):
         run(copies, tmp_path / "out")
+
+
+def test_where_small_images_do_not_count_the_sources_of_all_that_a_study_uses_are_found(
+    compose_params: Callable[..., Params], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two of ten images are too small: `provenance` and `prepare` draw alike only where both leave them out."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for number in range(120):
+        path = Path("set", "AB"[number % 2], f"{number:03d}.png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        side = 40 if number % 10 < 2 else 64
+        Image.fromarray(rng.integers(0, 256, (side, side, 3), dtype=np.uint8)).save(path)
+    params = compose_params(
+        "study=demo", "study.protocol=both", "prepare.root=set", "prepare.train=null", "prepare.test=null",
+        "prepare.bad_images=leave_out", "+prepare.least_size=[64,64]", "budget.per_class.sr_train=4",
+        "budget.per_class.sr_val=1", "budget.per_class.classifier=6", "runtime.workers=1",
+    )  # fmt: skip
+    context = Context(params, Layout("demo"), Console(quiet=True))
+    provenance.run(context, "images")
+    prepare.run(context)
+    rows = read_manifest(context.layout.manifest)
+    assert len(rows) == 96
+    used = {row.id: row.source for row in rows if row.role("paper") != "unused"}
+    assert len(used) == 2 * (4 + 1 + 6) and all(used.values())
+    assert "smaller than prepare.least_size" in (context.layout.provenance / "rejected.csv").read_text()

@@ -113,6 +113,9 @@ class Provenance(Folders, Limits):
     """Which images are searched for common sources, and what counts as one."""
 
     max_pixels: PositiveInt = Field(description="as `prepare.max_pixels`")
+    least_size: tuple[Side, Side] | None = Field(
+        default=None, exclude_if=lambda size: size is None, description="as `prepare.least_size`"
+    )
     sr_fraction: Fraction = Field(description="as `prepare.sr_fraction`")
     per_class: PerClass
     seed: Seed = Field(description="seed of the search")

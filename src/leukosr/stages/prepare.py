@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from functools import partial
 from pathlib import Path
 
 from leukosr.config import Prepare
@@ -17,9 +16,10 @@ from leukosr.data.splits import SPLITS, check_claims, study_roles
 from leukosr.data.splits.shares import candidates
 from leukosr.engine.parallel import count_workers, ordered_map
 from leukosr.engine.progress import track
-from leukosr.images.reading import ImageFacts, inspect_image
+from leukosr.images.reading import ImageFacts
 from leukosr.report.charts import class_distribution
 from leukosr.report.style import budget_note
+from leukosr.stages.checking import inspector
 from leukosr.stages.context import Context
 
 
@@ -36,7 +36,7 @@ def run(context: Context) -> None:
     if processes.first and (unused := unused_folders(settings, found)):
         console.print(f"prepare: not of the set: {', '.join(unused)} (no class folder or part that params.yaml names)")
     workers = count_workers(params.runtime.workers)
-    look = partial(inspect_image, max_pixels=settings.max_pixels, least=settings.least_size)
+    look = inspector(settings)
 
     def inspect_all(paths: list[Path]) -> list[ImageFacts]:
         own = [path for path in paths if processes.owns(path.as_posix())]

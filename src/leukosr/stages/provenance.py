@@ -29,6 +29,7 @@ from leukosr.images.reading import ImageFacts, inspect_image
 from leukosr.outputs import claimed
 from leukosr.quoting import counted, require_folder, visible
 from leukosr.report.provenance_page import write_provenance_page
+from leukosr.stages.checking import inspector
 from leukosr.stages.context import Context
 from leukosr.tables import write_frame, write_table
 
@@ -71,7 +72,7 @@ def run(context: Context, name: str) -> None:
         )
     settings = params.provenance[name]
     found = find_images(settings, params.study.classifies)
-    look = partial(inspect_image, max_pixels=settings.max_pixels)
+    look = inspector(settings)
     workers = count_workers(params.runtime.workers)
 
     def inspect_all(paths: list[Path]) -> list[ImageFacts]:
