@@ -62,7 +62,7 @@ def sources(folder: Path) -> Path:
         Image.new("RGB", (8, 8)).save(folder / f"{name}.png")
     groups = {"source-0001": ("a.png", "b.png"), "source-0002": ("c.png",)}
     conflicts, shared = {"source-0001": {"eosinophil": 1, "monocyte": 1}}, (Shared("test", "training", 1, 2),)
-    facts = Facts(groups, (("a.png", "b.png"),), (("a.png", "b.png"),), conflicts, shared)
+    facts = Facts(groups, (("a.png", "b.png"),), (("a.png", "b.png"),), conflicts, shared, ("c.png",))
     return write_provenance_page(folder, folder, facts, dict.fromkeys(("a.png", "b.png", "c.png"), 0.9), "A set")
 
 

@@ -48,6 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_sources_splits_copies_and_contradictions_are_told(folder: Path, tmp_path: Path) -> None:
     said = run(folder, tmp_path / "out")
+    assert "too little detail" not in said
     with (tmp_path / "out" / "sources.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["image", "source", "confidence"]
@@ -189,6 +190,23 @@ def test_a_split_csv_that_is_wrong_is_refused_as_everywhere(
     (copies / "split.csv").write_text(table)
     with pytest.raises(LeukoError, match=message):
         run(copies, tmp_path / "out")
+
+
+def test_of_images_without_detail_byte_copies_are_one_source_and_the_rest_is_not_known(tmp_path: Path) -> None:
+    for part, greys in (("train", (200, 210)), ("test", (200, 220))):
+        (tmp_path / "set" / part).mkdir(parents=True)
+        for grey in greys:
+            Image.new("RGB", (64, 64), (grey,) * 3).save(tmp_path / "set" / part / f"{grey}.png")
+    said = run(tmp_path / "set", tmp_path / "out")
+    assert "1 of 2 test images (50 %) share a micrograph with train images." in said
+    told = "4 of 4 images show too little detail to be compared: of these, only copies of equal bytes are found."
+    assert told in said and told in (tmp_path / "out" / "index.html").read_text()
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["too_few_features"] == ["test/200.png", "test/220.png", "train/200.png", "train/210.png"]
+    with (tmp_path / "out" / "sources.csv").open() as file:
+        rows = {row["image"]: (row["source"], float(row["confidence"])) for row in csv.DictReader(file)}
+    assert rows["test/200.png"] == rows["train/200.png"] == ("source-0001", 1)
+    assert rows["test/220.png"] == ("source-0002", 0) and rows["train/210.png"] == ("source-0003", 0)
 
 
 def test_where_small_images_do_not_count_the_sources_of_all_that_a_study_uses_are_found(

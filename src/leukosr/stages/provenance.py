@@ -132,7 +132,7 @@ def _find(listed: Listed, out: Path, console: Console, search: Search, workers: 
     counts = {"max_features": search.max_features, "neighbours": search.neighbours}
     work = search.state / _digest(paths, {**search.limits.model_dump(), **counts})
     sources = find_sources(paths, work, search.limits, **counts, workers=workers)
-    facts = gather_facts(root, images, sources, listed.labels, listed.splits)
+    facts = gather_facts(images, sources, listed.labels, listed.splits)
     with new_folder(out) as folder:
         table = pd.DataFrame({"image": images, "source": name_sources(sources.group), "confidence": sources.confidence})
         with new_file(folder / "sources.csv") as file:
@@ -145,6 +145,8 @@ def _find(listed: Listed, out: Path, console: Console, search: Search, workers: 
     shutil.rmtree(work, ignore_errors=True)
     for shared in facts.shared:
         console.print(f"provenance: {shared.sentence}")
+    if facts.bare:
+        console.print(f"provenance: {facts.doubt}")
     console.print(
         f"provenance: {len(images)} images show {counted(len(facts.groups), 'source')}, {len(listed.rejected)} left "
         f"out, {counted(len(facts.conflicts), 'source')} with more than one label -> {out / 'index.html'}"
@@ -159,6 +161,7 @@ def summary(facts: Facts) -> dict[str, object]:
         "alone": sum(len(images) == 1 for images in facts.groups.values()),
         "exact_duplicates": [list(found) for found in facts.exact],
         "near_duplicates": [list(pair) for pair in facts.near],
+        "too_few_features": list(facts.bare),
         "label_conflicts": {name: dict(labels) for name, labels in facts.conflicts.items()},
         "shared": [asdict(each) for each in facts.shared],
     }

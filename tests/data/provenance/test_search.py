@@ -12,6 +12,7 @@ from tests.data.provenance.disguise import STRENGTHS, disguised, field, pairwise
 from leukosr.data.provenance.features import describe_image, mirrored
 from leukosr.data.provenance.geometry import Limits, best_view, matches
 from leukosr.data.provenance.search import Sources, find_sources
+from leukosr.images.reading import read_rgb
 
 LIMITS = Limits()
 
@@ -112,5 +113,27 @@ def test_an_image_without_features_is_alone(image: np.ndarray, tmp_path: Path) -
     cv2.imwrite(str(files[0]), image)
     for file in files[1:]:
         write_jpeg(file, disguised(field(0), STRENGTHS["mild"], np.random.default_rng(len(file.stem))), 90)
-    assert found(files, tmp_path / "work").group[0] == 0
+    result = found(files, tmp_path / "work")
+    assert result.group.tolist() == [0, 1, 1]
+    assert result.bare.tolist() == [True, False, False]
+    assert result.confidence[0] == 0 and result.confidence[1:].min() > 0.5
     assert len(describe_image(image, 400).points) == 0
+
+
+def test_copies_of_equal_bytes_are_one_source_whether_they_have_features_or_not(tmp_path: Path) -> None:
+    """The first one has six features, all of them in one place."""
+    y, x = np.mgrid[:64, :64]
+    blob = 230 - np.exp(-((x - 35) ** 2 + (y - 31) ** 2) / 200) * 170
+    files = [tmp_path / f"{number}.png" for number in range(7)]
+    for file, image in zip(files, (blob[..., None].repeat(3, 2).astype(np.uint8), field(0), field(1)), strict=False):
+        cv2.imwrite(str(file), image)
+    for copy, original in ((3, 0), (4, 0), (5, 1)):
+        files[copy].write_bytes(files[original].read_bytes())
+    cv2.imwrite(str(files[6]), np.rot90(field(1)))
+    result = found(files, tmp_path / "work")
+    assert result.group.tolist() == [0, 1, 2, 0, 0, 1, 2]
+    assert result.copies == ((0, 3, 4), (1, 5))
+    assert len(describe_image(read_rgb(files[0]), 400).points) > LIMITS.inliers
+    assert result.bare.tolist() == [True, False, False, True, True, False, False]
+    assert result.confidence[[0, 1, 3, 4, 5]].tolist() == [1] * 5
+    assert 0.5 < result.confidence[2] < 1 and len(result.links) == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -47,6 +46,7 @@ class Facts:
 
     groups: source -> its images, sources in the order of their first image. exact: images of equal bytes. near: pairs
     that show the same at the same place. conflicts: source -> images by label, where there is more than one label.
+    bare: images of too few features to be compared, which share a source with copies of equal bytes alone.
     """
 
     groups: Mapping[str, tuple[str, ...]]
@@ -54,6 +54,16 @@ class Facts:
     near: tuple[tuple[str, str], ...]
     conflicts: Mapping[str, Mapping[str, int]]
     shared: tuple[Shared, ...]
+    bare: tuple[str, ...]
+
+    @property
+    def doubt(self) -> str:
+        """`3 of 12 images show too little detail to be compared: of these, only copies of equal bytes are found.`"""
+        images = sum(map(len, self.groups.values()))
+        return (
+            f"{len(self.bare):,} of {images:,} images show too little detail to be compared: of these, only copies of "
+            "equal bytes are found."
+        )
 
 
 def name_sources(group: np.ndarray) -> list[str]:
@@ -63,27 +73,21 @@ def name_sources(group: np.ndarray) -> list[str]:
     return [f"source-{numbers[int(first)]:0{digits}d}" for first in group]
 
 
-def gather_facts(
-    root: Path, images: Sequence[str], sources: Sources, labels: Sequence[str], splits: Sequence[str]
-) -> Facts:
-    """Facts about the images (paths below `root`), their labels and splits; images with an empty split are ignored."""
+def gather_facts(images: Sequence[str], sources: Sources, labels: Sequence[str], splits: Sequence[str]) -> Facts:
+    """Facts about the images, their labels and splits; images with an empty split are ignored."""
     names = name_sources(sources.group)
     groups: dict[str, list[int]] = defaultdict(list)
     for number, name in enumerate(names):
         groups[name].append(number)
     by_label = {name: Counter(labels[i] for i in members if labels[i]) for name, members in groups.items()}
     near = [(images[link.a], images[link.b]) for link in sources.links if not link.flipped and _in_place(link.view)]
-    same_bytes: dict[str, list[str]] = defaultdict(list)
-    for image in images:
-        same_bytes[hashlib.sha256((root / image).read_bytes()).hexdigest()].append(image)
-    exact = [tuple(found) for found in same_bytes.values() if len(found) > 1]
-    copy_of = {image: number for number, found in enumerate(exact) for image in found}
     return Facts(
         groups={name: tuple(images[i] for i in members) for name, members in groups.items()},
-        exact=tuple(exact),
-        near=tuple((a, b) for a, b in near if a not in copy_of or copy_of[a] != copy_of.get(b)),
+        exact=tuple(tuple(images[i] for i in same) for same in sources.copies),
+        near=tuple(near),
         conflicts={name: dict(counts) for name, counts in by_label.items() if len(counts) > 1},
         shared=tuple(shared_sources(names, splits)),
+        bare=tuple(image for image, bare in zip(images, sources.bare, strict=True) if bare),
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -40,13 +41,17 @@ class Link:
 class Sources:
     """The result: each image's group (the number of its first image) and confidence in [0, 1], and the accepted links.
 
-    The confidence of an image in a group is that of its best link; that of an image alone is one minus the best
-    confidence of the views that were refused.
+    The confidence of a copy, byte for byte, is 1, that of another image in a group that of its best link; that of an
+    image alone is one minus the best confidence of the views that were refused, or 0 where it could not be compared.
+
+    copies: groups of images of equal bytes. bare: bool, the images with features in too few places to be linked.
     """
 
     group: np.ndarray
     confidence: np.ndarray
     links: tuple[Link, ...]
+    copies: tuple[tuple[int, ...], ...]
+    bare: np.ndarray
 
 
 def find_sources(
@@ -54,12 +59,13 @@ def find_sources(
 ) -> Sources:
     """Group images that show one source; `folder` keeps finished parts, which makes the search resumable.
 
-    In rounds: the most alike images of other groups are compared, and groups with a link become one, until no round
-    finds a link.
+    Images of equal bytes are a group from the start. In rounds: the most alike images of other groups are compared, and
+    groups with a link become one, until no round finds a link.
     """
+    copies = _copies(paths)
     store = build_store(paths, folder, max_features, workers)
     index = WordIndex(store)
-    group = np.arange(len(paths))
+    group = _joined(len(paths), copies, ())
     links: list[Link] = []
     refused = np.zeros(len(paths))
     seen: set[Candidate] = set()
@@ -77,10 +83,25 @@ def find_sources(
             else:
                 best = min(link.view.confidence, 0.99)
                 refused[[link.a, link.b]] = np.maximum(refused[[link.a, link.b]], best)
-        group = _joined(len(paths), links)
+        group = _joined(len(paths), copies, links)
         if len(links) == before:
             break
-    return Sources(group, _confidence(group, links, refused), tuple(links))
+    bare = np.array([_places(store[image].points) < limits.inliers for image in range(len(paths))])
+    confidence = _confidence(copies, links, np.where(bare, 0, 1 - refused))
+    return Sources(group, confidence, tuple(links), copies, bare)
+
+
+def _places(points: np.ndarray) -> int:
+    """Features of one place, which differ in direction alone, count once, as in a view."""
+    return len(np.unique(np.rint(points), axis=0))
+
+
+def _copies(paths: Sequence[Path]) -> tuple[tuple[int, ...], ...]:
+    """The images of equal bytes, in the order of their first."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for number, path in enumerate(paths):
+        found[hashlib.sha256(path.read_bytes()).hexdigest()].append(number)
+    return tuple(tuple(same) for same in found.values() if len(same) > 1)
 
 
 def _few_between(likeness: dict[Candidate, float], group: np.ndarray) -> list[Candidate]:
@@ -122,16 +143,19 @@ def _look(pair: Candidate, folder: Path, limits: Limits) -> list[float]:
     return [view.inliers, view.similarity, view.overlap, *view.transform.ravel().tolist()]
 
 
-def _joined(count: int, links: Sequence[Link]) -> np.ndarray:
+def _joined(count: int, copies: Sequence[Sequence[int]], links: Sequence[Link]) -> np.ndarray:
     """Connected images have one number, that of the first of them."""
-    ends = [link.a for link in links], [link.b for link in links]
-    _, labels = connected_components(sparse.coo_array((np.ones(len(links)), ends), (count, count)), directed=False)
+    pairs = [pair for same in copies for pair in pairwise(same)] + [(link.a, link.b) for link in links]
+    ends = [a for a, _ in pairs], [b for _, b in pairs]
+    _, labels = connected_components(sparse.coo_array((np.ones(len(pairs)), ends), (count, count)), directed=False)
     return np.asarray(np.unique(labels, return_index=True)[1][labels])
 
 
-def _confidence(group: np.ndarray, links: Sequence[Link], refused: np.ndarray) -> np.ndarray:
+def _confidence(copies: Sequence[Sequence[int]], links: Sequence[Link], alone: np.ndarray) -> np.ndarray:
+    """`alone` is the confidence of an image that is neither a copy nor linked."""
     best: dict[int, float] = defaultdict(float)
     for link in links:
         for image in (link.a, link.b):
             best[image] = max(best[image], link.view.confidence)
-    return np.array([best[i] if i in best else 1 - refused[i] for i in range(len(group))])
+    best |= {image: 1.0 for same in copies for image in same}
+    return np.array([best.get(image, own) for image, own in enumerate(alone)])
