@@ -154,7 +154,7 @@ def _find(listed: Listed, out: Path, console: Console, search: Search, workers: 
 
 
 def summary(facts: Facts) -> dict[str, object]:
-    """The facts as plain numbers and names."""
+    """The facts as plain numbers and names; `near_duplicates` are linked pairs alone, not all pairs of a source."""
     return {
         "images": sum(map(len, facts.groups.values())),
         "sources": len(facts.groups),

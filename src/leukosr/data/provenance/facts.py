@@ -44,8 +44,9 @@ class Shared:
 class Facts:
     """Facts about a set whose sources are known.
 
-    groups: source -> its images, sources in the order of their first image. exact: images of equal bytes. near: pairs
-    that show the same at the same place. conflicts: source -> images by label, where there is more than one label.
+    groups: source -> its images, sources in the order of their first image. exact: images of equal bytes. near: those
+    of the pairs that the search linked (images of one source are not compared again) that show the same at the same
+    place. conflicts: source -> images by label, where there is more than one label.
     bare: images of too few features to be compared, which share a source with copies of equal bytes alone.
     """
 
