@@ -17,6 +17,7 @@ from tests.data.provenance.disguise import STRENGTHS, disguised, field, write_jp
 
 from leukosr.config import Params
 from leukosr.data.manifest import read_manifest
+from leukosr.data.provenance.facts import Shared
 from leukosr.errors import LeukoError
 from leukosr.layout import Layout
 from leukosr.stages import prepare, provenance
@@ -65,6 +66,16 @@ def test_sources_splits_copies_and_contradictions_are_told(folder: Path, tmp_pat
     assert summary["label_conflicts"] == {source["TRAIN/b/1.jpg"]: {"a": 1, "b": 1}}
     assert "broken.jpg" in (tmp_path / "out" / "rejected.csv").read_text()
     assert not (tmp_path / "state").exists() or not any((tmp_path / "state").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("count", "images", "share"),
+    [(0, 20, " (0 %)"), (1, 12_513, " (< 0.1 %)"), (13, 3_096, " (0.4 %)"), (412, 498, " (83 %)"),
+     (199, 200, " (> 99 %)"), (99, 100, " (99 %)"), (999, 1_000, " (> 99 %)"), (300, 300, " (100 %)"), (0, 0, "")],
+)  # fmt: skip
+def test_some_are_never_0_percent_and_all_but_one_never_100(count: int, images: int, share: str) -> None:
+    said = f"{count} of {images:,} test images{share} share a micrograph with training images."
+    assert Shared("test", "training", count, images).sentence == said
 
 
 def test_what_is_left_out_is_told_and_links_are_followed(folder: Path, tmp_path: Path) -> None:

@@ -31,13 +31,20 @@ class Shared:
     @property
     def sentence(self) -> str:
         """`412 of 498 test images (83 %) share a micrograph with training images.`"""
-        share = ""
-        if self.images:
-            percent = 100 * self.count / self.images
-            share = f" ({percent:.{1 if 0 < percent < 1 else 0}f} %)"  # never 0 % of some
+        share = f" ({_percent(100 * self.count / self.images)})" if self.images else ""
         return (
             f"{self.count:,} of {self.images:,} {self.one} images{share} share a micrograph with {self.other} images."
         )
+
+
+def _percent(percent: float) -> str:
+    """Never 0 % of some, nor 100 % of fewer than all."""
+    shown = f"{percent:.{1 if 0 < percent < 1 else 0}f}"
+    if percent > 0 and float(shown) == 0:
+        shown = "< 0.1"
+    elif percent < 100 and float(shown) == 100:
+        shown = "> 99"
+    return f"{shown} %"
 
 
 @dataclass(frozen=True)
