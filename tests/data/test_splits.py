@@ -715,3 +715,20 @@ def test_in_folds_of_patients_the_budget_is_shared_out_evenly(case1: Prepare) ->
     source_of = {image.id: image.source for image in images}
     kept = Counter(source_of[image_id] for image_id, role in roles.items() if role.startswith("fold_"))
     assert sorted(kept.values()) == [2] * 10 + [3] * 10  # 25 of each class's 10 patients, who have 8 images each
+
+
+def test_a_class_whose_patients_lie_in_one_fold_is_refused_where_anything_is_classified(case1: Prepare) -> None:
+    images = images_of({"a": {"ALL": 60}, "b": {"ALL": 60}, "c": {"ALL": 8}})
+    images = [replace(i, source="p0" if i.label == "c" else f"p{int(i.id.split('/')[2]) % 9}") for i in images]
+    message = (
+        "class c lies in one fold of patients alone.*add images of it from more patients, or list the other classes"
+    )
+    with pytest.raises(LeukoError, match=message):
+        study_roles(images, folded(case1, 3), 0, ["patient_disjoint"])
+    two = [replace(i, source=f"q{n % 2}") if i.label == "c" else i for n, i in enumerate(images)]
+    roles = study_roles(two, folded(case1, 3), 0, ["patient_disjoint"])["patient_disjoint"]
+    assert len(by_class(roles, "c")) == 2, "each is tested by classifiers that saw the other patient's"
+    unlabelled = [replace(i, label="") for i in images if i.label == "a"]
+    few = limited(folded(case1, 2), classifier=2)  # of two patients, who are in one fold under some of the seeds
+    for seed in range(10):
+        assert study_roles(unlabelled, few, seed, ["patient_disjoint"], classifies=False)

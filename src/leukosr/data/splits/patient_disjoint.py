@@ -22,7 +22,7 @@ def patient_disjoint(
     Patients are stratified by the classes that they show, so that rare classes are in every part where possible. Images
     whose patient is not known get no role. With `prepare.source_disjoint.folds` the patients are cut into as many folds
     instead, and SR trains once per fold, on the others (data/sr_folds.py). Raises LeukoError where a class is missing
-    in a part, and for more folds than patients.
+    in a part or lies in one fold alone, and for more folds than patients.
     """
     known = [item for item in items if item.source]
     if settings.source_disjoint.folds is not None:
@@ -62,7 +62,13 @@ def _in_folds(items: Sequence[Candidate], settings: Prepare, folds: int, seed: i
         for item in drawn([each for each in members if each.part != "reference"], seed, "patient_disjoint", label):
             queues[item.source].append(item.id)
         in_turn = sorted((turn, patient, i) for patient, ids in queues.items() for turn, i in enumerate(ids))
-        roles |= {i: fold_of[patient] for _, patient, i in in_turn[: settings.per_class.classifier]}
+        given = {i: fold_of[patient] for _, patient, i in in_turn[: settings.per_class.classifier]}
+        if label and len(set(given.values())) < 2:  # in a study of image quality alone images have no class
+            raise LeukoError(
+                f"{of_class(label)} lies in one fold of patients alone, so it would test classifiers that never saw "
+                "it: add images of it from more patients, or list the other classes in prepare.classes"
+            )
+        roles |= given
     return roles
 
 
