@@ -732,3 +732,18 @@ def test_a_class_whose_patients_lie_in_one_fold_is_refused_where_anything_is_cla
     few = limited(folded(case1, 2), classifier=2)  # of two patients, who are in one fold under some of the seeds
     for seed in range(10):
         assert study_roles(unlabelled, few, seed, ["patient_disjoint"], classifies=False)
+
+
+@pytest.mark.parametrize("budget", [None, 24])
+@pytest.mark.parametrize("folds", [2, 10])
+def test_beside_folds_of_patients_protocols_train_on_equally_many_images(
+    case1: Prepare, folds: int, budget: int | None
+) -> None:
+    images = images_of({"a": {"ALL": 100}, "b": {"ALL": 60}})
+    images = [replace(i, source=f"p{int(i.id.split('/')[2]) % 30}") for i in images]
+    prepare = limited(folded(case1, folds), classifier=budget)
+    roles = study_roles(images, prepare, 0, ["patient_disjoint", "random_80_10_10"])
+    first, second = (training_images(images, each) for each in roles.values())
+    assert first == second and set(first) == {"a", "b"}
+    used = (by_class(roles["patient_disjoint"], label) - Counter(unused=len(images)) for label in "ab")
+    assert budget is None or all(each.total() <= budget for each in used)

@@ -26,7 +26,7 @@ def patient_disjoint(
     """
     known = [item for item in items if item.source]
     if settings.source_disjoint.folds is not None:
-        return _in_folds(known, settings, settings.source_disjoint.folds, seed)
+        return _in_folds(known, settings, settings.source_disjoint.folds, seed, most)
     part_of = _parts_of_patients([item for item in known if item.part != "reference"], seed)
 
     def cut(label: str, images: Sequence[Candidate]) -> tuple[list[str], list[str], list[str]]:
@@ -42,10 +42,13 @@ def patient_disjoint(
     return cut_alike(known, settings, seed, most, "patient_disjoint", cut)
 
 
-def _in_folds(items: Sequence[Candidate], settings: Prepare, folds: int, seed: int) -> dict[str, str]:
+def _in_folds(
+    items: Sequence[Candidate], settings: Prepare, folds: int, seed: int, most: Mapping[str, int] | None
+) -> dict[str, str]:
     """`fold_1` to `fold_<folds>`: the patients of each group of classes in turn, in random order.
 
-    Of each class the budget's limit is shared out evenly among its patients; the other images are unused.
+    Of each class the budget's limit is shared out evenly among its patients, or fewer images where the classifiers, who
+    train on all folds but one, would train on more than `most`; the other images are unused.
     """
     roles, place = {item.id: "reference" if item.part == "reference" else "unused" for item in items}, 0
     fold_of: dict[str, str] = {}
@@ -62,7 +65,10 @@ def _in_folds(items: Sequence[Candidate], settings: Prepare, folds: int, seed: i
         for item in drawn([each for each in members if each.part != "reference"], seed, "patient_disjoint", label):
             queues[item.source].append(item.id)
         in_turn = sorted((turn, patient, i) for patient, ids in queues.items() for turn, i in enumerate(ids))
-        given = {i: fold_of[patient] for _, patient, i in in_turn[: settings.per_class.classifier]}
+        used = in_turn[: settings.per_class.classifier]
+        if most is not None:
+            used = used[: round(most.get(label, 0) * folds / (folds - 1))]
+        given = {i: fold_of[patient] for _, patient, i in used}
         if label and len(set(given.values())) < 2:  # in a study of image quality alone images have no class
             raise LeukoError(
                 f"{of_class(label)} lies in one fold of patients alone, so it would test classifiers that never saw "
