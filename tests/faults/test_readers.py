@@ -22,7 +22,7 @@ from leukosr.config import load_params, parse_params
 from leukosr.data.split_table import read_split
 from leukosr.errors import LeukoError
 
-SECONDS = 10.0
+SECONDS = 10.0  # of processor time, which a busy machine does not lengthen
 Sample = Callable[[int, int], int]
 
 CELLS = st.one_of(
@@ -61,12 +61,12 @@ def hammer(
     @given(given_by)
     def attempt(example: Any) -> None:
         tally.tried += 1
-        begun = time.monotonic()
+        begun = time.process_time()
         try:
             read(example)
         except LeukoError as error:
             assert str(error)
-        assert time.monotonic() - begun < SECONDS, "took too long"
+        assert time.process_time() - begun < SECONDS, "took too long"
 
     try:
         attempt()
@@ -280,11 +280,11 @@ def test_names_that_no_file_can_have(tally: Tally) -> None:
 def one_error(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
     """What `leukosr …` says, run in this process: one line on stderr, exit code 1."""
     monkeypatch.setattr(sys, "argv", ["leukosr", *arguments])
-    begun = time.monotonic()
+    begun = time.process_time()
     with pytest.raises(SystemExit) as stop:
         cli.main()
     printed = capsys.readouterr()
     assert stop.value.code == 1, printed.err
     assert printed.err.startswith("error: ") and printed.err.count("\n") == 1 and printed.out == "", printed
-    assert time.monotonic() - begun < SECONDS
+    assert time.process_time() - begun < SECONDS
     return printed.err
