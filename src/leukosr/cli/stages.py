@@ -234,7 +234,7 @@ def quality(arm: Arm, params: ParamsFile = PARAMS, out: Out = None) -> None:
 
 def classify(
     experiment: Annotated[
-        str, typer.Option("--experiment", "--arm", help="The experiment, mostly named as its arm is.")
+        str, typer.Option("--experiment", "--arm", help="The experiment, which usually has the name of its arm.")
     ],
     seed: Annotated[int | None, typer.Option(help="One seed instead of those of the study; needs --out.")] = None,
     params: ParamsFile = PARAMS,
