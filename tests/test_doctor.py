@@ -40,6 +40,9 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("leukosr.doctor.project.shutil.which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(project, "git_commit", lambda: "0" * 40)
     monkeypatch.setattr(machine, "_bf16_speedup", lambda: 2.0)
+    monkeypatch.setattr(machine, "DRIVER", tmp_path / "no driver")
+    for least in ("LEAST_MEMORY_GIB", "LEAST_DISK_GIB"):
+        monkeypatch.setattr(machine, least, 0)  # whatever room there is where the tests run
     return tmp_path
 
 

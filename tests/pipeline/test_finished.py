@@ -31,7 +31,8 @@ def test_all_networks_compute_in_what_auto_means_on_this_processor(finished: Clo
     found = finished.json("leukosr", "doctor", "--json")
     records = {path: json.loads(path.read_text()) for path in (finished.root / "outputs").rglob("metrics.json")}
     assert {each["precision"] for each in records.values()} - {None} == {found["precision"]}
-    assert [each for each in found["problems"] if "bf16" not in str(each)] == [], "some processors gain nothing by bf16"
+    of_the_machine = ("bf16", "GiB of memory are free", "GiB of disk are free")
+    assert [each for each in found["problems"] if not any(words in each["what"] for words in of_the_machine)] == []
     assert found["lock"]["fits"]
 
 
