@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torchvision.models import ResNet50_Weights, get_model_weights, list_models, resnet18, resnet50
 
 from leukosr.classify.backbones import BACKBONES, ClassifierNetwork, head_of
+from leukosr.classify.parts import GroupNormAfter
 from leukosr.classify.weights import load_classifier, save_classifier
 from leukosr.config import Architecture, Head
 from leukosr.errors import LeukoError
@@ -149,6 +150,28 @@ def test_other_norms_take_the_place_of_batch_norm(kind: str, name: str, tmp_path
         torch.testing.assert_close(network.train()(batch)[:1], network(batch[:1]), atol=1e-4, rtol=1e-4)
     save_classifier(tmp_path / "a.safetensors", network, architecture, list("abcd"), None)
     assert load_classifier(tmp_path / "a.safetensors").architecture == architecture
+
+
+@pytest.mark.parametrize("groups", [1, 2, 6])
+def test_group_norm_starts_as_batch_norm_where_channels_are_as_its_statistics_say(groups: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    batch_norm = nn.BatchNorm2d(6).eval()
+    for tensor in (batch_norm.weight, batch_norm.bias, batch_norm.running_mean, batch_norm.running_var):
+        assert tensor is not None
+        tensor.data.copy_(torch.rand(6, generator=generator) + 0.5)
+    x = torch.randn(1, 6, 40, 40, generator=generator)
+    x = (x - x.mean((2, 3), keepdim=True)) / x.std((2, 3), keepdim=True, correction=0)
+    assert batch_norm.running_mean is not None and batch_norm.running_var is not None
+    x = x * batch_norm.running_var.sqrt().view(-1, 1, 1) + batch_norm.running_mean.view(-1, 1, 1)
+    torch.testing.assert_close(GroupNormAfter(batch_norm, groups)(x), batch_norm(x), atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("affine", [True, False])
+def test_without_statistics_it_is_plain_group_norm(affine: bool) -> None:
+    x = torch.randn(2, 6, 8, 8, generator=torch.Generator().manual_seed(0))
+    ours = GroupNormAfter(nn.BatchNorm2d(6, affine=affine), 3)
+    torch.testing.assert_close(ours(x), nn.GroupNorm(3, 6)(x), atol=1e-4, rtol=1e-4)
+    assert all(parameter.requires_grad for parameter in ours.parameters())
 
 
 @pytest.mark.parametrize("name", ["resnet18", "timm/resnet10t", "efficientnet_lite0"])

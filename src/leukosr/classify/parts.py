@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torchvision.models import VGG, AlexNet
 
 from leukosr.classify.settings import Head
@@ -44,15 +45,54 @@ def last_stages(network: nn.Module, head: str) -> list[str]:
 
 
 def replace_batch_norm(module: nn.Module, groups: int) -> None:
-    """Group norm of so many groups in place of batch norm, with its weights and activation (in place)."""
+    """Group norm of so many groups in place of batch norm, with its activation (in place).
+
+    It starts near what batch norm computes in evaluation mode, so published weights keep most of their meaning.
+    """
     for name, part in module.named_children():
         if not isinstance(part, nn.BatchNorm2d):
             replace_batch_norm(part, groups)
             continue
-        norm = nn.GroupNorm(math.gcd(part.num_features, groups), part.num_features, part.eps, affine=part.affine)
-        norm.load_state_dict(dict(part.named_parameters()))
         activation = getattr(part, "act", None)  # timm's batch norm has one of its own
+        norm = GroupNormAfter(part, math.gcd(part.num_features, groups))
         setattr(module, name, norm if activation is None else nn.Sequential(norm, activation))
+
+
+class GroupNormAfter(nn.Module):
+    """Group norm of channels that the statistics of a batch norm have scaled and shifted, which stays as it is.
+
+    Published convolutions give channels of very different scale, which batch norm evens out channel by channel; group
+    norm alone does not. Its own scale and shift, which train, begin as the standard deviation and the mean that a group
+    has where every channel has the mean and the deviation that batch norm gives it. Random weights have trivial
+    statistics, so this is then plain group norm.
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, batch_norm: nn.BatchNorm2d, groups: int) -> None:
+        super().__init__()
+        channels = batch_norm.num_features
+        weight = torch.ones(channels) if batch_norm.weight is None else batch_norm.weight.detach().clone()
+        bias = torch.zeros(channels) if batch_norm.bias is None else batch_norm.bias.detach().clone()
+        scale, shift = weight, bias
+        if batch_norm.running_mean is not None and batch_norm.running_var is not None:
+            scale = weight / torch.sqrt(batch_norm.running_var.to(weight) + batch_norm.eps)
+            shift = bias - batch_norm.running_mean.to(weight) * scale
+        self.register_buffer("scale", scale.view(-1, 1, 1))
+        self.register_buffer("shift", shift.view(-1, 1, 1))
+        self.norm = nn.GroupNorm(groups, channels, batch_norm.eps)
+        group_mean = bias.view(groups, -1).mean(1, keepdim=True)
+        spread = weight.square() + (bias.view(groups, -1) - group_mean).square().flatten()
+        group_sd = spread.view(groups, -1).mean(1, keepdim=True).sqrt()
+        with torch.no_grad():
+            self.norm.weight.copy_(group_sd.expand(-1, channels // groups).flatten())
+            self.norm.bias.copy_(group_mean.expand(-1, channels // groups).flatten())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N x C x H x W to the same shape."""
+        normalised: Tensor = self.norm(x * self.scale + self.shift)
+        return normalised
 
 
 def batch_norms(network: nn.Module) -> list[nn.Module]:

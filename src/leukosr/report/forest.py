@@ -147,9 +147,10 @@ def draw_forest(path: Path, parts: Sequence[tuple[str, Sequence[Finding]]], budg
     comparisons = [each.found for _, own in parts for each in own]
     margin, sizes = 100 * comparisons[0].margin, sorted({each.images for each in comparisons})
     images = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
+    family = "the claims of each study" if len(parts) > 1 else "all claims of the study"
     note = (
-        "points: means over runs; bars: 95 % intervals over runs and sources; words: after Holm over the claims of "
-        f"each study; band: the margin of {margin:g} points; {images} test images. {budgets}"
+        "points: means over runs; bars: 95 % intervals over runs and sources; words: after Holm over "
+        f"{family}; band: the margin of {margin:g} points; {images} test images. {budgets}"
     )
     lines: list[Finding | str] = []
     for heading, own in parts:
