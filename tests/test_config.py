@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -668,6 +669,18 @@ def test_the_ssim_window_fits_into_the_image(demo: Any, height: int, width: int,
     assert refusal(changed(raw, "quality.ssim_window", largest + 2)) == (
         f"params.yaml: quality.ssim_window = {largest + 2}: must be at most {largest}, as image.height is {height} and "
         f"image.width {width}"
+    )
+
+
+@pytest.mark.parametrize(("network", "least"), [("alex", 31), ("squeeze", 17), ("vgg", 16)])
+def test_images_are_large_enough_for_the_network_of_lpips(demo: Any, network: str, least: int) -> None:
+    """What a network cannot take would stop `quality` once all images are made."""
+    sides = {"image.height": 64, "image.scale": 2, "quality.perceptual": network}
+    raw = reduce(lambda raw, key: changed(raw, key, sides[key]), sides, demo)
+    assert parse_params(changed(raw, "image.width", least + least % 2), "params.yaml").quality.perceptual == network
+    assert refusal(changed(raw, "image.width", (least - 1) // 2 * 2)) == (
+        f"params.yaml: quality.perceptual = {network}: takes images of at least {least} pixels a side, and "
+        f"image.height is 64 and image.width {(least - 1) // 2 * 2}: enlarge them, or set it to null"
     )
 
 

@@ -11,6 +11,7 @@ import torchvision
 
 from leukosr.errors import LeukoError
 from leukosr.evaluate.perceptual import perceptual_distance
+from leukosr.evaluate.settings import LEAST_SIDE, LPIPSNetwork
 
 pytest.importorskip("torchmetrics", reason="the extra `perceptual` is not installed")
 
@@ -26,6 +27,19 @@ def test_equal_images_have_no_distance_and_others_have_one(tmp_path: Path, monke
     near = np.clip(image.astype(int) + 3, 0, 255).astype(np.uint8)
     assert distance(image, image) == 0
     assert 0 < distance(near, image) < distance(255 - image, image)
+
+
+@pytest.mark.parametrize(("network", "builder"), [("alex", "alexnet"), ("squeeze", "squeezenet1_1"), ("vgg", "vgg16")])
+def test_the_smallest_images_are_those_that_each_network_takes(
+    network: LPIPSNetwork, builder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = getattr(torchvision.models, builder)
+    monkeypatch.setattr(torchvision.models, builder, lambda *_, **__: build(weights=None))
+    distance, least = perceptual_distance(network, torch.device("cpu")), LEAST_SIDE[network]
+    smallest, smaller = (np.zeros((side, 40, 3), np.uint8) for side in (least, least - 1))
+    assert distance(smallest, smallest) == 0
+    with pytest.raises(RuntimeError, match="too small"):
+        distance(smaller, smaller)
 
 
 def test_without_weights_the_sentence_names_them_and_their_place(

@@ -29,7 +29,7 @@ from leukosr.data.synthetic.settings import SyntheticSet
 from leukosr.degradation.settings import Degrade
 from leukosr.engine.settings import Runtime
 from leukosr.evaluate.claims import Claims
-from leukosr.evaluate.settings import Quality
+from leukosr.evaluate.settings import LEAST_SIDE, Quality
 from leukosr.images.settings import Image
 from leukosr.layout import of_network
 from leukosr.settings import Name, Precision, Protocol, Section
@@ -199,6 +199,12 @@ class Params(Section):
             raise ValueError(
                 f"quality.ssim_window = {window}: must be at most {largest}, as image.height is {height} and "
                 f"image.width {width}"
+            )
+        network = self.quality.perceptual
+        if network is not None and min(height, width) < LEAST_SIDE[network]:
+            raise ValueError(
+                f"quality.perceptual = {network}: takes images of at least {LEAST_SIDE[network]} pixels a side, and "
+                f"image.height is {height} and image.width {width}: enlarge them, or set it to null"
             )
         return self
 

@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 from leukosr.settings import Section
 
 LPIPSNetwork = Literal["alex", "squeeze", "vgg"]
+# the shortest side of an image that each network takes: it halves images until a pixel is left of smaller ones
+LEAST_SIDE: dict[LPIPSNetwork, int] = {"alex": 31, "squeeze": 17, "vgg": 16}
 
 
 class Quality(Section):
