@@ -133,7 +133,7 @@ def calibrate(
     from leukosr.cli.design_file import read_design
     from leukosr.engine.parallel import count_workers
     from leukosr.engine.progress import track
-    from leukosr.evaluate.arms.calibration import DESIGNS, POWER_DIFFERENCES
+    from leukosr.evaluate.arms.calibration import DESIGNS, POWER, POWER_DIFFERENCES
     from leukosr.evaluate.arms.calibration import calibrate as simulate
     from leukosr.evaluate.arms.predictions import names_of
     from leukosr.files import new_file
@@ -141,7 +141,10 @@ def calibrate(
     from leukosr.report.calibration_figure import calibration_figure, calibration_sentence
 
     check_margin(margin)
-    designs = dict(zip(names_of(design), map(read_design, design), strict=True)) if design else DESIGNS
+    files = dict(zip(names_of(design), design, strict=True)) if design else {}
+    if POWER in files:
+        raise LeukoError(f"{files[POWER]}: a design cannot be called {POWER}, as rows about power are: rename the file")
+    designs = {name: read_design(path) for name, path in files.items()} or DESIGNS
     for name, each in designs.items():
         if each.accuracy <= margin:
             raise LeukoError(

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 
-from leukosr.evaluate.arms.calibration import Calibration
+from leukosr.evaluate.arms.calibration import POWER, Calibration
+from leukosr.quoting import counted
 from leukosr.report.comparisons import NAMES
 from leukosr.report.style import SEQUENCE, new_figure
 
@@ -16,8 +17,8 @@ MARKS = {"accuracy": ("o", SEQUENCE[0]), "macro_f1": ("s", SEQUENCE[2])}
 
 def calibration_figure(path: Path, found: Sequence[Calibration]) -> None:
     """Coverage, false calls of equal arms, false equivalence at the margin, and the power by number of runs."""
-    power = [each for each in found if each.name == "power"]
-    judged = [each for each in found if each.name != "power"]
+    power = [each for each in found if each.name == POWER]
+    judged = [each for each in found if each.name != POWER]
     names = list(dict.fromkeys(each.name for each in judged))
     count = min(each.comparisons for each in judged)
     of_power = f" ({power[0].comparisons:,} for power)" if power else ""
@@ -83,11 +84,12 @@ def _power(panel: Axes, found: Sequence[Calibration]) -> None:
 
 def calibration_sentence(found: Sequence[Calibration]) -> str:
     """The worst of each."""
-    judged = [each for each in found if each.name != "power"]
+    judged = [each for each in found if each.name != POWER]
     covered = [100 * each.covered for each in judged]
     called = max(100 * each.called_different for each in judged if each.difference == 0)
     denied = max(100 * each.gain_denied for each in judged if each.difference)
-    size = f"{len({each.name for each in judged})} designs, {min(each.comparisons for each in judged)} comparisons each"
+    size = f"{counted(len({each.name for each in judged}), 'design')}, "
+    size += f"{counted(min(each.comparisons for each in judged), 'comparison')} each"
     return (
         f"{size}; intervals hold the truth in {min(covered):.1f} to {max(covered):.1f} %, equal arms are called "
         f"different in at most {called:.1f} %, arms that differ by the margin equivalent or without gain in at most "

@@ -107,7 +107,7 @@ def test_a_design_of_ones_own_is_simulated(tmp_path: Path) -> None:
     ]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
-    assert "1 designs, 5 comparisons each" in result.output.replace("\n", " ")
+    assert "1 design, 5 comparisons each" in result.output.replace("\n", " ")
     assert (tmp_path / "out" / "calibration.csv").read_text().splitlines()[1].startswith("mine,accuracy,0.02,0.0,5,")
 
 
@@ -138,6 +138,17 @@ def test_a_design_that_cannot_be_is_refused(tmp_path: Path, content: str, messag
     path.write_text(content)
     with pytest.raises(LeukoError, match=message):
         read_design(path)
+
+
+def test_a_design_by_the_name_of_the_rows_about_power_is_refused_before_it_is_simulated(tmp_path: Path) -> None:
+    """Its rows would be drawn as those of power, and none would be left to judge."""
+    (tmp_path / "power.yaml").write_text("runs: 6\n")
+    arguments = ["calibrate", "--out", str(tmp_path / "out"), "--design", str(tmp_path / "power.yaml")]
+    result = CliRunner().invoke(app, arguments)
+    assert str(result.exception).endswith(
+        "power.yaml: a design cannot be called power, as rows about power are: rename the file"
+    )
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_figure_and_the_table_hold_every_design(tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ DESIGNS = {
 }  # fmt: skip
 POWER_RUNS = (6, 8, 10, 15, 20)
 POWER_DIFFERENCES = (0.01, 0.02, 0.05)
+POWER = "power"  # the name of the rows that are about it
 CHUNK = 100  # data sets that are drawn together; part of the seed
 
 
@@ -130,7 +131,7 @@ def calibrate(
     fewer = max(comparisons // 3, 1)
     for true in POWER_DIFFERENCES if power else ():
         yield [
-            judge("power", replace(LARGE, runs=runs), "accuracy", margin, true, fewer, workers=workers)
+            judge(POWER, replace(LARGE, runs=runs), "accuracy", margin, true, fewer, workers=workers)
             for runs in POWER_RUNS
         ]
 
