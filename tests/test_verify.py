@@ -261,6 +261,19 @@ def test_a_damaged_file_of_dvc_is_named(project: Path, name: str, content: str) 
         verify(project, project / ".dvc/cache")
 
 
+@pytest.mark.parametrize(
+    "entry", ["md5: abc\n  hash: md5", "path: [a]\n  md5: abc\n  hash: md5", "path: a\n  md5: 12\n  hash: md5"]
+)
+@pytest.mark.parametrize("name", ["dvc.lock", "datasets/mine.dvc"])
+def test_an_entry_without_its_path_or_with_an_md5_that_is_none_is_damage(project: Path, name: str, entry: str) -> None:
+    outs = f"outs:\n- {entry}\n"
+    (project / name).write_text(
+        f"stages:\n  a:\n    {outs.replace(chr(10), chr(10) + '    ')}" if name == "dvc.lock" else outs
+    )
+    with pytest.raises(LeukoError, match=f"{name} cannot be read .*: take it from git again"):
+        verify(project, project / ".dvc/cache")
+
+
 def test_files_missing_beside_bad_ones_are_not_committed(project: Path) -> None:
     flip(project / cached(Path("outputs/lr/own.txt")))
     (project / "outputs/lr/1 ö.txt").unlink()  # `dvc commit` would record the folder without it

@@ -117,11 +117,20 @@ def _entries(file: Path, root: Path) -> list[tuple[str, dict[str, Any]]]:
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
         if file.name != "dvc.lock":
-            return [(file.relative_to(root).as_posix(), dict(entry)) for entry in content["outs"]]
-        return [(name, dict(entry)) for name, stage in content["stages"].items() for entry in stage.get("outs", ())]
+            return [(file.relative_to(root).as_posix(), _entry(each)) for each in content["outs"]]
+        return [(name, _entry(each)) for name, stage in content["stages"].items() for each in stage.get("outs", ())]
     except DAMAGED as error:
         words = " ".join(str(error).split())[:200]
         raise LeukoError(f"{file} cannot be read ({words}): take it from git again") from None
+
+
+def _entry(written: Any) -> dict[str, Any]:
+    """An entry as a file names it. Raises one of DAMAGED where it lacks its path, or has a path or MD5 that is none."""
+    entry = dict(written)
+    for name, value in (("path", entry["path"]), ("md5", entry.get("md5", ""))):
+        if not isinstance(value, str):
+            raise TypeError(f"{name} is {value!r}, which is no text")
+    return entry
 
 
 def _copies(output: Output, root: Path, objects: Path) -> Iterator[Copy]:
