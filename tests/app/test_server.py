@@ -270,6 +270,11 @@ def test_an_address_that_is_not_of_this_machine_is_said() -> None:
         listen("192.0.2.1", 0)
 
 
+def test_a_name_that_no_machine_can_have_is_no_address() -> None:
+    with pytest.raises(LeukoError, match=r"cannot listen on ü+, which is no address: name another with --host"):
+        listen(70 * "ü", 0)
+
+
 def test_an_address_of_ipv6_is_listened_on() -> None:
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()

@@ -15,6 +15,8 @@ def listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
+    except (TypeError, UnicodeError):  # a name that cannot be looked up: too long, or with signs that no name has
+        raise LeukoError(f"cannot listen on {host}, which is no address: name another with --host") from None
     except OSError as error:
         option = "port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "host"
         raise LeukoError(
