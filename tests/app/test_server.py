@@ -228,6 +228,24 @@ def test_work_that_nobody_waits_for_any_more_ends(
     assert client.post(f"/images/{image}/version?name=raw").json()["size"] == "32×40"
 
 
+def test_a_page_that_goes_away_while_it_sends_an_image_is_no_error(client: TestClient) -> None:
+    messages: list[dict[str, Any]] = [
+        {"type": "http.request", "body": picture_bytes()[:100], "more_body": True}, {"type": "http.disconnect"}
+    ]  # fmt: skip
+    answers = list[Any]()
+
+    async def message() -> dict[str, Any]:
+        return messages.pop(0)
+
+    async def answer(message: Any) -> None:
+        answers.append(message)
+
+    headers = [(b"host", b"localhost"), (b"content-type", BYTES.encode())]
+    scope = {"type": "http", "method": "POST", "path": "/images", "query_string": b"", "headers": headers}
+    asyncio.run(client.app(scope, message, answer))  # type: ignore[arg-type, call-arg]
+    assert answers[0]["status"] == 400
+
+
 def test_too_many_bytes_and_too_many_pixels_are_refused(client: TestClient) -> None:
     assert refusal(client, bytes(1_000_001)) == "the image has more than the 1 MB that are taken here"
     large = png_bytes(np.zeros((250, 201, 3), np.uint8))

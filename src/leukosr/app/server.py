@@ -21,7 +21,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
@@ -74,6 +74,7 @@ def site(models: StudyModels, limits: Limits, hosts: Sequence[str]) -> Starlette
             MemoryError: _refusal,
             RuntimeError: _refusal,
             Abandoned: _ended,
+            ClientDisconnect: _gone,
         },
     )
     application.state.ending = ending
@@ -83,6 +84,11 @@ def site(models: StudyModels, limits: Limits, hosts: Sequence[str]) -> Starlette
 def _ended(*_: object) -> Response:
     """The answer to work that was given up; a page that is still there shows the sentence."""
     return JSONResponse({"sentence": "leukosr app was stopped"}, status_code=503)
+
+
+def _gone(*_: object) -> Response:
+    """What a page that went away while it sent an image would be answered; nobody receives it."""
+    return Response(status_code=400)
 
 
 def serve(application: Starlette, listening: socket.socket) -> None:
