@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from leukosr.data.splits import shown_name
 from leukosr.errors import LeukoError
-from leukosr.report.rejudge import judge_again
-from leukosr.report.snapshot import with_verdicts
+from leukosr.report.rejudge import _with_split_effects, judge_again
+from leukosr.report.snapshot import Snapshot, with_verdicts
 
 ROOT = Path(__file__).resolve().parents[2]
 SNAPSHOTS = with_verdicts(ROOT / "results")
@@ -52,6 +53,27 @@ def test_a_study_that_compares_nothing_is_not_judged() -> None:
         "pbc-answer-tuned-equal-data",
         "pbc-answer-tuned-networks",
     }
+
+
+def test_a_page_of_a_protocol_that_leaks_is_judged_by_the_name_that_it_shows(copy: Path) -> None:
+    shutil.copytree(ROOT / "results" / "demo-smoke", copy)
+    page = (copy / "index.html").read_text(encoding="utf-8")
+    page = page.replace(
+        'Comparison of the experiments, paper"', f'Comparison of the experiments, {shown_name("as_counted")}"'
+    )
+    page = page.replace('Differences between experiments, paper"', 'Differences between experiments, as_counted"')
+    (copy / "index.html").write_text(page, encoding="utf-8")
+    assert Snapshot(copy).labels("as_counted") == Snapshot(ROOT / "results" / "demo-smoke").labels("paper")
+    assert judge_again(copy, date(2030, 1, 1)) == []
+
+
+def test_what_the_split_alone_does_is_still_said_to_leak_when_it_is_judged_again(copy: Path) -> None:
+    shutil.copytree(ROOT / "results" / "case1-counted", copy)
+    page = (copy / "index.html").read_text(encoding="utf-8")
+    tables = [f'<i aria-label="Differences between experiments, {name}">' for name in ("as_counted", "source_disjoint")]
+    (copy / "index.html").write_text(page + "".join(tables), encoding="utf-8")  # that study compares no two arms
+    again, heads = Snapshot(copy), re.compile(r'aria-label="Scores under both protocols".*?</thead>', re.DOTALL)
+    assert heads.findall(_with_split_effects(again, again.page)) == heads.findall(page) != []
 
 
 def test_a_page_with_declared_claims_is_judged_within_its_family(copy: Path) -> None:

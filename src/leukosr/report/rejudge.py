@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from leukosr.data.splits import SPLITS
+from leukosr.data.splits import SPLITS, shown_name
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.declared import compare_declared, place_in_family
 from leukosr.evaluate.arms.pairs import pair
@@ -258,9 +258,10 @@ def _with_split_effects(snapshot: Snapshot, page: str) -> str:
     given = _colours(arms, [*snapshot.params.get("classify", {}), *labels], known)
     looks = {name: Look(label, given[name]) for name, label in labels.items()}
     figure = snapshot.folder / "figures" / "split_effect.png"
-    effect_figure(figure, effects, (first, second), looks, note)
+    names = shown_name(first), shown_name(second)
+    effect_figure(figure, effects, names, looks, note)
     table = template("verdicts.html.j2").module.table(  # type: ignore[attr-defined]
-        effect_heads(effects, (first, second)), effect_rows(effects, labels), "Scores under both protocols", 2
+        effect_heads(effects, names), effect_rows(effects, labels), "Scores under both protocols", 2
     )
     page = page.replace(alt[1], data_uri(figure, False)).replace(alt[2], f"{effect_words(effects)} ")
     return re.sub(TABLE.format("Scores under both protocols"), lambda _: str(table), page, flags=re.DOTALL)

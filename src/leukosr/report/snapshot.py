@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from leukosr.config import parse_params
+from leukosr.data.splits import shown_name
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.declared import SIDECAR, DamagedClaims, Origin, read_sidecar
 from leukosr.evaluate.arms.predictions import Predictions, read_predictions
@@ -91,7 +92,8 @@ class Snapshot:
     def labels(self, protocol: str) -> dict[str, str]:
         """What the page calls each experiment, in the order of summary.json."""
         names = self._scores(protocol)
-        found = re.search(TABLE.format(rf"Comparison of the \w+, {protocol}"), self.page, re.DOTALL)
+        table = TABLE.format(rf"Comparison of the \w+, {re.escape(shown_name(protocol))}")
+        found = re.search(table, self.page, re.DOTALL)
         rows = re.findall(r'<tr><th scope="row">(.*?)</th>', found[0] if found else "")
         if len(rows) != len(names):
             shown = f"{self.folder}: index.html shows {len(rows)} experiments, summary.json has {len(names)}"
