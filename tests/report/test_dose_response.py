@@ -113,6 +113,19 @@ def test_the_page_can_be_made_again_from_what_it_keeps(tmp_path: Path) -> None:
     assert [(each / "about.json").is_file() for each in kept] == [True, False]
 
 
+def test_results_of_several_protocols_are_refused(tmp_path: Path) -> None:
+    """Their predictions have the protocol in their names."""
+    hits = {"bicubic": 0.9, "ground_truth": 0.95}
+    results = [result(tmp_path, scale, hits) for scale in (2, 4)]
+    params = yaml.safe_load((results[1] / "params.yaml").read_text())
+    params["study"]["protocol"] = "both"
+    (results[1] / "params.yaml").write_text(yaml.safe_dump(params))
+    with pytest.raises(
+        LeukoError, match=r"x4-n25 is of several protocols \(paper, source_disjoint\): name results of one"
+    ):
+        write_dose_response(tmp_path / "out", results)
+
+
 def test_one_network_at_each_dose_is_said_to_be_one(tmp_path: Path) -> None:
     hits, study = {"bicubic": 0.9, "ground_truth": 0.95}, {"title": "T", "protocol": "official", "primary": "macro_f1"}
     one = study | {"margin": 0.02, "seeds": [1], "sr_seeds": None}

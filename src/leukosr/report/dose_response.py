@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from leukosr.data.splits import named_protocols
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.pairs import Pair, pair
 from leukosr.evaluate.arms.predictions import Predictions, read_predictions
@@ -71,26 +72,27 @@ def write_dose_response(
     params = {path: _params(path) for path in results}
     doses = {path: _dose(path, each) for path, each in params.items()}
     _refuse_unlike(params, doses, baseline, bound)
-    study = next(iter(params.values()))["study"]
+    any_of_them = next(iter(params.values()))
+    study, budget = any_of_them["study"], any_of_them["budget"]
+    words = budget_words(budget["name"], budget.get("note", ""))
     metric = next(each for each in METRICS if each == study["primary"])
     arms = {path: _predictions(path, each, baseline) for path, each in params.items()}
     responses = _responses(arms, doses, metric, float(study["margin"]))
     names = [name for name in dict.fromkeys(each.name for each in responses) if name != bound]
-    budget = _budget(next(iter(params.values())))
-    titles = _titles(next(iter(params.values())), {baseline, *(each.name for each in responses)})
+    titles = _titles(any_of_them, {baseline, *(each.name for each in responses)})
     sentences = [sentence for name in names for sentence in _sentences(name, titles, baseline, responses)]
     sentences += _left_out(params, baseline)
     if study["sr_seeds"] is None:
         sentences.append(ONE_NETWORK)
     with new_file(folder / "dose_response.csv") as path:
         pd.DataFrame(map(_record, responses)).to_csv(path, index=False, lineterminator="\n")
-    dose_figure(folder / "dose_response.png", responses, titles, baseline, bound, budget)
+    dose_figure(folder / "dose_response.png", responses, titles, baseline, bound, words)
     rows = [[f"{_words(each)}, {titles[each.name]} – {titles[baseline]}", *row(each.found)] for each in responses]
     alt = f"{NAMES[metric]} against resolution, and the difference from {titles[baseline]}, by noise level"
     picture = Figure(data_uri(folder / "dose_response.png", False), alt)
     page = template("dose_response.html.j2").render(
         title=study["title"],
-        budget=budget,
+        budget=words,
         sentences=sentences,
         figure=picture,
         head=("dose", *HEADS),
@@ -107,10 +109,6 @@ def _titles(params: Mapping[str, Any], names: Iterable[str]) -> dict[str, str]:
     """How the page calls each experiment."""
     looks = params.get("report", {}).get("looks", {})
     return {name: looks.get(name, {}).get("title") or name.replace("_", " ") for name in names}
-
-
-def _budget(params: Mapping[str, Any]) -> str:
-    return budget_words(params["budget"]["name"], params["budget"].get("note", ""))
 
 
 def _predictions(result: Path, params: Mapping[str, Any], baseline: str) -> list[Predictions]:
@@ -145,6 +143,8 @@ def _params(result: Path) -> Mapping[str, Any]:
             raise LeukoError(
                 f"{result} is of an older version (params.yaml has no {section}.{missing[0]}): run the study again"
             )
+    if len(protocols := named_protocols(params["study"]["protocol"])) > 1:
+        raise LeukoError(f"{result} is of several protocols ({', '.join(protocols)}): name results of one protocol")
     if params["study"]["primary"] not in METRICS:
         raise LeukoError(
             f"{result / 'params.yaml'}: study.primary = {params['study']['primary']!r}, expected {' or '.join(METRICS)}"
