@@ -12,7 +12,7 @@ from leukosr.files import new_file
 from leukosr.quoting import require_folder
 from leukosr.report.content import Figure
 from leukosr.report.pictures import data_uri
-from leukosr.report.quality_blocks import difference_rows
+from leukosr.report.quality_blocks import DIFFERENCES, difference_rows
 from leukosr.report.tables import number
 from leukosr.report.template import template
 from leukosr.tables import read_own_table
@@ -31,11 +31,11 @@ def write_side_by_side(folder: Path, reports: Sequence[Path]) -> Path:
         raise LeukoError(f"name two reports or more of different names, got {', '.join(names) or 'none'}")
     tables = {name: _comparison(report) for name, report in zip(names, reports, strict=True)}
     joint = pd.concat([table.assign(report=name) for name, table in tables.items()])
-    with new_file(folder / "comparison.csv") as path:
-        joint[["report", *(column for column in joint if column != "report")]].to_csv(path, index=False)
     parts = [(name, _differences(report), _figures(name, report)) for name, report in zip(names, reports, strict=True)]
     heads = [f"{name}, {what}" for name, table in tables.items() for what in _measures(table).values()]
     page = template("side_by_side.html.j2").render(names=names, head=["arm", *heads], rows=_rows(tables), parts=parts)
+    with new_file(folder / "comparison.csv") as path:
+        joint[["report", *(column for column in joint if column != "report")]].to_csv(path, index=False)
     with new_file(folder / "index.html") as path:
         path.write_text(page, encoding="utf-8")
     return folder / "index.html"
@@ -48,7 +48,8 @@ def _comparison(report: Path) -> pd.DataFrame:
         raise LeukoError(f"{report} holds no comparison.csv: name the folder of a finished report") from None
     if not {"arm", "psnr", "ssim"} <= set(table) or "experiment" in table:
         raise LeukoError(f"{report} holds more than image quality: name studies without classifiers")
-    return table
+    _with_numbers(report / "comparison.csv", table, list(_measures(table)))
+    return table  # as text, so that what is written anew is what was read
 
 
 def _differences(report: Path) -> list[list[str]]:
@@ -56,9 +57,17 @@ def _differences(report: Path) -> list[list[str]]:
     if not file.is_file():
         return []
     table = read_own_table(file)
-    for name in ("difference", "low", "high"):
-        table[name] = pd.to_numeric(table[name])
-    return difference_rows(table)
+    if lacking := [name for name in DIFFERENCES if name not in table]:
+        raise LeukoError(f"{file} is damaged: it lacks the column {lacking[0]}; make the report again")
+    return difference_rows(_with_numbers(file, table, DIFFERENCES[3:]))
+
+
+def _with_numbers(file: Path, table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """The table with columns of numbers, an empty cell as NaN. Raises LeukoError for a cell that holds none."""
+    try:
+        return table.assign(**{name: pd.to_numeric(table[name]) for name in columns})
+    except ValueError as error:
+        raise LeukoError(f"{file} is damaged: {error}; make the report again") from None
 
 
 def _measures(table: pd.DataFrame) -> dict[str, str]:
