@@ -49,6 +49,7 @@ def test_a_study_that_compares_nothing_is_not_judged() -> None:
         "case1-counted",
         "pbc-answer",
         "pbc-answer-colour-tuned",
+        "pbc-answer-norms-srgan",
         "pbc-answer-tuned-arms",
         "pbc-answer-tuned-equal-data",
         "pbc-answer-tuned-networks",
