@@ -166,6 +166,15 @@ def test_group_norm_starts_as_batch_norm_where_channels_are_as_its_statistics_sa
     torch.testing.assert_close(GroupNormAfter(batch_norm, groups)(x), batch_norm(x), atol=1e-3, rtol=1e-3)
 
 
+def test_a_branch_that_begins_at_zero_learns() -> None:
+    batch_norm = nn.BatchNorm2d(6)
+    nn.init.zeros_(batch_norm.weight)
+    ours, x = GroupNormAfter(batch_norm, 3), torch.randn(2, 6, 8, 8, generator=torch.Generator().manual_seed(0))
+    (ours(x) * x).sum().backward()
+    assert not ours(x).any()
+    assert ours.norm.weight.grad is not None and ours.norm.weight.grad.all()
+
+
 @pytest.mark.parametrize("affine", [True, False])
 def test_without_statistics_it_is_plain_group_norm(affine: bool) -> None:
     x = torch.randn(2, 6, 8, 8, generator=torch.Generator().manual_seed(0))

@@ -64,7 +64,7 @@ class GroupNormAfter(nn.Module):
     Published convolutions give channels of very different scale, which batch norm evens out channel by channel; group
     norm alone does not. Its own scale and shift, which train, begin as the standard deviation and the mean that a group
     has where every channel has the mean and the deviation that batch norm gives it. Random weights have trivial
-    statistics, so this is then plain group norm.
+    statistics, so this is then plain group norm that begins with the scale of batch norm.
     """
 
     scale: Tensor
@@ -75,10 +75,11 @@ class GroupNormAfter(nn.Module):
         channels = batch_norm.num_features
         weight = torch.ones(channels) if batch_norm.weight is None else batch_norm.weight.detach().clone()
         bias = torch.zeros(channels) if batch_norm.bias is None else batch_norm.bias.detach().clone()
-        scale, shift = weight, bias
+        # a scale of 0, at which some branches begin, would stay: such channels are scaled by the statistics alone
+        scale, shift = torch.where(weight == 0, 1, weight), torch.where(weight == 0, 0, bias)
         if batch_norm.running_mean is not None and batch_norm.running_var is not None:
-            scale = weight / torch.sqrt(batch_norm.running_var.to(weight) + batch_norm.eps)
-            shift = bias - batch_norm.running_mean.to(weight) * scale
+            scale = scale / torch.sqrt(batch_norm.running_var.to(weight) + batch_norm.eps)
+            shift = shift - batch_norm.running_mean.to(weight) * scale
         self.register_buffer("scale", scale.view(-1, 1, 1))
         self.register_buffer("shift", shift.view(-1, 1, 1))
         self.norm = nn.GroupNorm(groups, channels, batch_norm.eps)

@@ -60,8 +60,8 @@ class Architecture(Section):
     norm_layers: Literal["batch", "frozen_batch", "group", "layer"] = Field(
         default="batch",
         description="what replaces the batch norm of the backbone; frozen_batch: batch norm whose statistics stay "
-        "those of `weights`, while its scale and shift train; layer: group norm with one group; both begin near what "
-        "batch norm computes with the statistics of `weights`",
+        "those of `weights`, while its scale and shift train; group: group norm of up to 32 groups; layer: of one; "
+        "these two begin near what batch norm computes with the statistics of `weights`",
     )
 
 

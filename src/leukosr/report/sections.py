@@ -55,10 +55,12 @@ def _parts(params: Params, results: StudyResults) -> str:
 
 
 def _networks(params: Params) -> str:
-    """How often SR was trained, where more than once."""
+    """With which seeds SR was trained, where the study names them."""
     seeds = params.study.sr_seeds
     if seeds is None:
         return ""
+    if len(seeds) == 1:
+        return f" Every SR method was trained with one SR seed, {seeds[0]}."
     run = ", and a run is one classifier on the images by one of them" if params.study.classifies else ""
     return (
         f" Every SR method was trained with {len(seeds)} SR seeds ({', '.join(map(str, seeds))}); its quality is the "
