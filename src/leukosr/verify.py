@@ -127,7 +127,8 @@ def _entries(file: Path, root: Path) -> list[tuple[str, dict[str, Any]]]:
 def _entry(written: Any) -> dict[str, Any]:
     """An entry as a file names it. Raises one of DAMAGED where it lacks its path, or has a path or MD5 that is none."""
     entry = dict(written)
-    for name, value in (("path", entry["path"]), ("md5", entry.get("md5", ""))):
+    texts = {"path": entry["path"]} | ({"md5": entry["md5"]} if entry.get("hash") == "md5" and "md5" in entry else {})
+    for name, value in texts.items():
         if not isinstance(value, str):
             raise TypeError(f"{name} is {value!r}, which is no text")
     return entry
