@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torchvision.models import ResNet50_Weights, get_model_weights, list_models, resnet18, resnet50
 
 from leukosr.classify.backbones import BACKBONES, ClassifierNetwork, head_of
-from leukosr.classify.parts import GroupNormAfter
+from leukosr.classify.parts import GroupNormFromBatchNorm
 from leukosr.classify.weights import load_classifier, save_classifier
 from leukosr.config import Architecture, Head
 from leukosr.errors import LeukoError
@@ -163,22 +163,28 @@ def test_group_norm_starts_as_batch_norm_where_channels_are_as_its_statistics_sa
     x = (x - x.mean((2, 3), keepdim=True)) / x.std((2, 3), keepdim=True, correction=0)
     assert batch_norm.running_mean is not None and batch_norm.running_var is not None
     x = x * batch_norm.running_var.sqrt().view(-1, 1, 1) + batch_norm.running_mean.view(-1, 1, 1)
-    torch.testing.assert_close(GroupNormAfter(batch_norm, groups)(x), batch_norm(x), atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(GroupNormFromBatchNorm(batch_norm, groups)(x), batch_norm(x), atol=1e-3, rtol=1e-3)
 
 
 def test_a_branch_that_begins_at_zero_learns() -> None:
+    network = build(Architecture(backbone="timm/resnet18", norm_layers="group"))
+    norms = [part.norm for part in network.modules() if isinstance(part, GroupNormFromBatchNorm)]
+    at_zero = [each for each in norms if not each.weight.any()]
+    assert len(at_zero) == 8, "timm begins the last norm of every branch at 0"
+    network(images(2, 64, 64)).square().sum().backward()
+    assert all(each.weight.grad is not None and each.weight.grad.any() for each in at_zero)
+
+
+def test_a_published_channel_without_scale_stays_constant() -> None:
     batch_norm = nn.BatchNorm2d(6)
-    nn.init.zeros_(batch_norm.weight)
-    ours, x = GroupNormAfter(batch_norm, 3), torch.randn(2, 6, 8, 8, generator=torch.Generator().manual_seed(0))
-    (ours(x) * x).sum().backward()
-    assert not ours(x).any()
-    assert ours.norm.weight.grad is not None and ours.norm.weight.grad.all()
+    nn.init.zeros_(batch_norm.weight[:2])
+    assert GroupNormFromBatchNorm(batch_norm, 3).scale.flatten().tolist()[:2] == [0, 0]
 
 
 @pytest.mark.parametrize("affine", [True, False])
 def test_without_statistics_it_is_plain_group_norm(affine: bool) -> None:
     x = torch.randn(2, 6, 8, 8, generator=torch.Generator().manual_seed(0))
-    ours = GroupNormAfter(nn.BatchNorm2d(6, affine=affine), 3)
+    ours = GroupNormFromBatchNorm(nn.BatchNorm2d(6, affine=affine), 3)
     torch.testing.assert_close(ours(x), nn.GroupNorm(3, 6)(x), atol=1e-4, rtol=1e-4)
     assert all(parameter.requires_grad for parameter in ours.parameters())
 

@@ -54,11 +54,11 @@ def replace_batch_norm(module: nn.Module, groups: int) -> None:
             replace_batch_norm(part, groups)
             continue
         activation = getattr(part, "act", None)  # timm's batch norm has one of its own
-        norm = GroupNormAfter(part, math.gcd(part.num_features, groups))
+        norm = GroupNormFromBatchNorm(part, math.gcd(part.num_features, groups))
         setattr(module, name, norm if activation is None else nn.Sequential(norm, activation))
 
 
-class GroupNormAfter(nn.Module):
+class GroupNormFromBatchNorm(nn.Module):
     """Group norm of channels that the statistics of a batch norm have scaled and shifted, which stays as it is.
 
     Published convolutions give channels of very different scale, which batch norm evens out channel by channel; group
@@ -75,8 +75,9 @@ class GroupNormAfter(nn.Module):
         channels = batch_norm.num_features
         weight = torch.ones(channels) if batch_norm.weight is None else batch_norm.weight.detach().clone()
         bias = torch.zeros(channels) if batch_norm.bias is None else batch_norm.bias.detach().clone()
-        # a scale of 0, at which some branches begin, would stay: such channels are scaled by the statistics alone
-        scale, shift = torch.where(weight == 0, 1, weight), torch.where(weight == 0, 0, bias)
+        # a layer whose scale begins at 0, as the last of some residual branches, could never learn if that stayed
+        learns = weight.any()
+        scale, shift = torch.where(learns, weight, 1), torch.where(learns, bias, 0)
         if batch_norm.running_mean is not None and batch_norm.running_var is not None:
             scale = scale / torch.sqrt(batch_norm.running_var.to(weight) + batch_norm.eps)
             shift = shift - batch_norm.running_mean.to(weight) * scale
