@@ -61,6 +61,7 @@ def tiny(trainings: Sequence[str]) -> list[str]:
 
 
 TINY = tiny(list(SIZES))
+LEFT_OUT = ("datasets/", "results/")  # no clone has those images; of the published results no test reads one there
 LINKED = (".dvc/cache", "datasets/demo", "outputs", "reports", "mlruns")  # replaced by the stages, never written into
 
 
@@ -163,13 +164,13 @@ def draw_cells(folder: Path, per_class: int = 12) -> None:
 def fresh_clone(home: Path) -> Clone:
     """A clone of the working tree in a folder of `home`, with everything committed."""
     clone = Clone(home / "leuko sr", _environment(home, home / "leuko sr"))
-    subprocess.run(["git", "clone", "--quiet", "--no-checkout", str(REPO), str(clone.root)], check=True)
+    subprocess.run(["git", "clone", "--quiet", "--shared", "--no-checkout", str(REPO), str(clone.root)], check=True)
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=REPO, capture_output=True, text=True, check=True,
     ).stdout.split("\0")  # fmt: skip
     for name in listed:
-        if (REPO / name).is_file() and not name.startswith("datasets/"):  # whose sets are in no clone
+        if (REPO / name).is_file() and not name.startswith(LEFT_OUT):
             (clone.root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(REPO / name, clone.root / name)
     clone.run("git", "config", "user.name", "test")

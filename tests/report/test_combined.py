@@ -123,6 +123,20 @@ def test_networks_are_paired_by_seed_and_those_of_other_seeds_in_their_order() -
     assert in_order(one, arms["bicubic"].predictions) == (one, arms["bicubic"].predictions)
 
 
+def test_where_a_method_has_more_networks_as_many_are_paired_as_the_other_has() -> None:
+    arms = combined_arms(read_pieces([FIRST, SECOND])[0])
+    two = arms["real_esrgan"]  # networks 0 and 1
+    table = two.predictions.table
+    of_zero = table[table["sr_seed"] == 0]
+    more = [of_zero.assign(sr_seed=3), of_zero.assign(sr_seed=1), of_zero.assign(sr_seed=5, predicted="neutrophil")]
+    three = replace(two, label="B", predictions=replace(two.predictions, table=pd.concat(more, ignore_index=True)))
+    paired = pair(*in_order(two.predictions, three.predictions))
+    assert {run.sr_seed for run in paired.runs} == {0, 1}  # 1 with 1, and 0 with 3
+    assert not (paired.first.hits != paired.second.hits)[[run.sr_seed == 0 for run in paired.runs]].any()
+    assert _unpaired(two, three) == ["B [5] in RealESRGAN_x4plus, fine-tuned – B"]
+    assert _unpaired(three, two) == ["B [5] in B – RealESRGAN_x4plus, fine-tuned"]
+
+
 def test_networks_of_one_arm_are_runs_of_one_arm() -> None:
     arm = combined_arms(read_pieces([FIRST, SECOND])[0])["real_esrgan"]
     assert arm.networks == [0, 1] and arm.predictions.runs == 12 and len(arm.pieces) == 2

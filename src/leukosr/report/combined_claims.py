@@ -67,13 +67,13 @@ def judged_claims(claims: Claims, pieces: Sequence[Piece], said: Mapping[str, Pr
 def in_order(one: Predictions, other: Predictions) -> tuple[Predictions, Predictions]:
     """Two arms whose SR networks can be paired.
 
-    Networks of a seed that both have are pairs, as they share the order of training. Where both have as many others,
-    those of the second arm take the seeds of those of the first, in order.
+    Networks of a seed that both have are pairs, as they share the order of training. Of the others, as far as both
+    have any, those of the second arm take the seeds of those of the first, in order.
     """
     seeds = [set(each.table.get("sr_seed", ())) for each in (one, other)]
-    if not all(seeds) or seeds[0] == seeds[1] or len(seeds[0]) != len(seeds[1]):
+    taken = dict(zip(sorted(seeds[1] - seeds[0]), sorted(seeds[0] - seeds[1]), strict=False))
+    if not taken:
         return one, other
-    taken = dict(zip(sorted(seeds[1] - seeds[0]), sorted(seeds[0] - seeds[1]), strict=True))
     renamed = other.table["sr_seed"].map(lambda seed: taken.get(seed, seed)).astype(object)
     return one, replace(other, table=other.table.assign(sr_seed=renamed))
 
@@ -112,10 +112,15 @@ def combined_notes(params: Params, claims: Claims, arms: Mapping[str, CombinedAr
 
 def _unpaired(one: CombinedArm, other: CombinedArm) -> list[str]:
     """The networks of either arm that its comparison with the other leaves out, in words."""
-    if not (one.networks and other.networks) or len(one.networks) == len(other.networks):
+    if not (one.networks and other.networks):
         return []
-    alone = {arm.label: sorted({*arm.networks} - {*partner.networks}) for arm, partner in ((one, other), (other, one))}
-    return [f"{label} {seeds} in {one.label} – {other.label}" for label, seeds in alone.items() if seeds]
+    alone = [sorted({*arm.networks} - {*partner.networks}) for arm, partner in ((one, other), (other, one))]
+    paired = min(map(len, alone))  # in their order, as `in_order` takes them
+    return [
+        f"{arm.label} {seeds[paired:]} in {one.label} – {other.label}"
+        for arm, seeds in zip((one, other), alone, strict=True)
+        if seeds[paired:]
+    ]
 
 
 def combined_caveats(pieces: Sequence[Piece]) -> list[str]:
