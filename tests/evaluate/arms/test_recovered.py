@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.pairs import Counts, Pair, Run
 from leukosr.evaluate.arms.predictions import Predictions
 from leukosr.evaluate.arms.recovered import recovered_share, share_of
@@ -90,3 +91,12 @@ def test_what_one_of_the_three_lacks_counts_for_none() -> None:
     assert recovered_share(cut(arm), originals, bicubic, "accuracy") == expected
     assert recovered_share(arm, cut(originals), bicubic, "accuracy") == expected
     assert recovered_share(arm, originals, cut(bicubic), "accuracy") == expected
+
+
+@pytest.mark.parametrize("unlike", [{"seed": 99}, {"image": "of another set"}])
+def test_tables_without_a_common_run_are_refused_by_name(unlike: dict[str, int | str]) -> None:
+    gain, room = pairs(5, (0.1, 0.3, 0.0))
+    (originals, bicubic), (arm, _) = as_predictions(room), as_predictions(gain)
+    others = replace(originals, table=originals.table.assign(**unlike))
+    with pytest.raises(LeukoError, match=f"{arm.name}, {others.name} and {bicubic.name} have no run"):
+        recovered_share(arm, others, bicubic, "accuracy")

@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import optimize
 
+from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.pairs import Pair, pair
 from leukosr.evaluate.arms.predictions import Predictions
 from leukosr.evaluate.arms.significance import LEVEL
@@ -30,6 +31,11 @@ def recovered_share(arm: Predictions, originals: Predictions, bicubic: Predictio
     common = arm.table[runs]
     for other in (originals, bicubic):
         common = common.merge(other.table[[name for name in runs if name in other.table]])
+    if common.empty:
+        raise LeukoError(
+            f"{arm.name}, {originals.name} and {bicubic.name} have no run on the same image in common: name tables "
+            "of one study, whose images and seeds are written alike"
+        )
     gain, room = (
         pair(*(replace(each, table=each.table.merge(common)) for each in both))
         for both in ((arm, bicubic), (originals, bicubic))
