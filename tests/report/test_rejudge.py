@@ -51,6 +51,7 @@ def test_a_study_that_compares_nothing_is_not_judged() -> None:
         "pbc-answer-colour-tuned",
         "pbc-answer-norms-srgan",
         "pbc-answer-tuned-arms",
+        "pbc-answer-second-order-equal-data",
         "pbc-answer-tuned-equal-data",
         "pbc-answer-tuned-networks",
     }
