@@ -62,7 +62,7 @@ def test_a_study_put_together_is_judged_as_its_one_result_was(tmp_path: Path) ->
     for sentence in (line.strip() for part in answer.parts for line in part.lines):
         assert sentence in text
     assert "put together from 2 results" in text
-    assert "No claim of the study is about: raw LR; bicubic + colour map; unsharp masking; RealESRGAN" in text
+    assert "Not covered by any claim of the study: raw LR; bicubic + colour map; unsharp masking; RealESRGAN" in text
     assert {each["result"] for each in json.loads((tmp_path / "about.json").read_text())["results"]} == {
         PROBE.name,
         UNTRAINED.name,
@@ -102,7 +102,8 @@ def test_a_result_may_have_claimed_something_of_fewer_seeds(seeds: list[int], de
     write_sidecar(table.parent, changed)
     (table.parent / SIDECAR).rename(table.parent / f"real_esrnet.{SIDECAR}")
     piece = read_pieces([table.parents[2], UNTRAINED])[0][0]
-    assert piece.declares("real_esrnet", "bicubic", origin.claims) is declared
+    assert piece.declares("real_esrnet", "bicubic", origin.claims, {1, 2, 3, 4, 5, 6, 9}) is declared
+    assert not piece.declares("real_esrnet", "bicubic", origin.claims, {1, 2, 4, 5, 6})  # rests on fewer than declared
 
 
 def test_networks_are_paired_by_seed_and_those_of_other_seeds_in_their_order() -> None:
@@ -178,6 +179,8 @@ def otherwise(section: str, **values: object) -> Callable[[dict[str, Any]], None
         (otherwise("upscale.real_esrgan", tile=64), r"differ in upscale\.real_esrgan\.tile"),
         (otherwise("upscale.bicubic", by="file", reads="mine.pth"), r"differ in upscale\.bicubic\.by"),
         (otherwise("train_sr.real_esrgan", batch=4), r"are made differ in train_sr\.real_esrgan\.batch"),
+        (otherwise("classify.real_esrgan", limit={"real_esrgan": 20}), r"differ in classify\.limit\.real_esrgan"),
+        (otherwise("classify.bicubic.classifier", head_start="linear"), "bicubic, but the classifiers differ in head"),
         (otherwise("train_sr.real_esrgan", seed=None), "both have real_esrgan by a network of seed 0"),
     ],
 )  # fmt: skip
@@ -274,7 +277,7 @@ def test_a_classifier_that_is_not_the_studys_own_is_said(tmp_path: Path) -> None
     few = with_few_images(tmp_path, FIRST, SECOND)
     page, *_ = write_combined(tmp_path / "other", "pbc_answer_finetuned", few, ["classifier=lite0"], CONF)
     assert (
-        "a linear probe, is not the one that the study sets and declared its claims of: its setting"
+        "a linear probe, is not the one that the study sets and declared its claims for: they differ in head_start, "
         in page.read_text(encoding="utf-8")
     )
     page, *_ = write_combined(tmp_path / "own", "pbc_answer_finetuned", few, conf=CONF)

@@ -144,6 +144,16 @@ def test_a_damaged_result_is_named(tmp_path: Path, name: str, content: bytes, sa
     assert not list(tmp_path.glob("forest.*"))
 
 
+def test_a_result_without_a_budget_leaves_nothing_half_written(tmp_path: Path) -> None:
+    result = copied(tmp_path)
+    params = yaml.safe_load((result / "params.yaml").read_text())
+    del params["budget"]["name"], params["budget"]["note"]
+    (result / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    with pytest.raises(LeukoError, match=r"params\.yaml lacks budget\.name, so it is incomplete"):
+        write_forest(tmp_path / "out", [result])
+    assert not (tmp_path / "out").exists() or not [*(tmp_path / "out").iterdir()]
+
+
 def test_fewer_runs_than_were_declared_are_refused(tmp_path: Path) -> None:
     table = copied(tmp_path) / "plots/confusion/realesrgan_x4plus.csv"
     kept = pd.read_csv(table)

@@ -150,7 +150,7 @@ def combine(
         page, answer, notes = write_combined(out, study, results, settings or [])
     for sentence in (*answer.sentences, *notes):
         console.print(sentence)
-    console.print(f"combine: {counted(len(results), 'result')} -> {page}, which has every claim")
+    console.print(f"combine: {counted(len(results), 'result')} -> {page}, with all claims")
 
 
 def forest(

@@ -10,7 +10,7 @@ import pandas as pd
 
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.predictions import Predictions
-from leukosr.report.pieces import Piece, difference
+from leukosr.report.pieces import Piece, both_filled, difference
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ class CombinedArm:
 def combined_arms(pieces: Sequence[Piece], order: Sequence[str] = ()) -> dict[str, CombinedArm]:
     """Every experiment of the pieces by its name: those in `order` first, as there, then the others.
 
-    An experiment that several have counts once, as the first of them says, unless SR networks of different seeds made
-    its images: then it has the runs of all. Raises LeukoError where such networks have a seed in common or were not
-    trained alike, or the classifiers of one experiment differ.
+    An experiment that several have counts once, as the one with most runs says (the first of such), unless SR networks
+    of different seeds made its images: then it has the runs of all. Raises LeukoError where such networks have a seed
+    in common or were not trained alike, or the classifiers of one experiment differ.
     """
     there = dict.fromkeys(name for each in pieces for name in each.labels)
     names = dict.fromkeys([*(name for name in order if name in there), *there])
@@ -71,7 +71,7 @@ def refuse_unlike_classifiers(arms: Mapping[str, CombinedArm], pairs: Sequence[t
     """Raise LeukoError where two experiments that are to be compared have different classifiers."""
     for first, second in pairs:
         one, other = (arms[name].pieces[0] for name in (first, second))
-        if key := difference(one.classifier(first), other.classifier(second)):
+        if key := difference(one.classifier(first), other.classifier(second), both_filled(one, other)):
             raise LeukoError(
                 f"the classifiers of {first} ({one.name}) and {second} ({other.name}) differ in {key}, so their "
                 "difference would not be that of the images alone: combine results with one classifier"
@@ -85,7 +85,9 @@ def _combined(name: str, pieces: Sequence[Piece]) -> CombinedArm:
     rows = [_with_network(each, name, said.table) for each, said in zip(pieces, tables, strict=True)]
     label = first.labels[name]
     if "sr_seed" not in rows[0]:
-        return CombinedArm(name, label, tables[0], (first,), tuple(pieces[1:]))
+        most = max(range(len(pieces)), key=lambda at: tables[at].runs)
+        others = tuple(each for at, each in enumerate(pieces) if at != most)
+        return CombinedArm(name, label, tables[most], (pieces[most],), others)
     seen: dict[int, Piece] = {}
     for each, own in zip(pieces, rows, strict=True):
         for seed in own["sr_seed"].unique():
@@ -105,7 +107,7 @@ def _refuse_unlike(name: str, pieces: Sequence[Piece]) -> None:
             ("the classifiers", first.classifier(name), each.classifier(name)),
             ("how its images are made", first.how_made(name), each.how_made(name)),
         ):
-            if key := difference(one, other):
+            if key := difference(one, other, both_filled(first, each)):
                 raise LeukoError(
                     f"{first.snapshot.folder} and {each.snapshot.folder} both have {name}, but {what} differ in {key}: "
                     "leave one of the results out"

@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from leukosr.config import Params
 from leukosr.errors import LeukoError
-from leukosr.evaluate.arms.pairs import pair
-from leukosr.evaluate.arms.predictions import Predictions
+from leukosr.evaluate.arms.pairs import Pair, pair
+from leukosr.evaluate.arms.predictions import Predictions, count_runs
 from leukosr.evaluate.arms.significance import Comparison, compare
 from leukosr.evaluate.claims import Claims
+from leukosr.quoting import listed
 from leukosr.report.combine import CombinedArm
-from leukosr.report.pieces import SAME, Piece, difference, how_made
+from leukosr.report.pieces import Piece, cells_of, difference, differences, how_made, settings_of
 from leukosr.report.reproduce import composed_params
 
 NOT_FIRST = (
-    "Each result was judged on its own page before, so these verdicts are no first look at the cells. All claims of "
+    "Each result was judged on its own page before, so this is not a first look at the cells. All claims of "
     "the study, as its configuration declares them today, are one family here; one that no result had among its own "
     "claims is marked as exploratory."
 )
 OTHER_CLASSIFIER = (
-    "The classifier of these results, a {found}, is not the one that the study sets and declared its claims of: its "
-    "setting {key} differs."
+    "The classifier of these results, a {found}, is not the one that the study sets and declared its claims for: "
+    "they differ in {keys}."
 )
-OTHERWISE = "Made otherwise than the study sets: {}."
+OTHERWISE = "Settings that differ from those of the study, the first of each: {}."
 UNTRAINED = "A network gave back what went in, which is no evidence against its method: {}."
-UNCLAIMED = "No claim of the study is about: {}."
-UNPAIRED = "Left out of a comparison, as the other method has no network to pair it with: {}."
-IN_ORDER = "Networks of two methods are paired by seed; those whose seeds differ are paired in order: {}."
+UNCLAIMED = "Not covered by any claim of the study: {}."
+UNPAIRED = "Not compared, for want of a network of the other method: {}."
+IN_ORDER = (
+    "Networks of two methods are paired by seed, the others in the order of their seeds: {}. `leukosr compare` on the "
+    "tables of this page pairs equal seeds alone."
+)
+PARTLY = "Compared on the runs whose classifier seed both have: {}."
 
 
 def combined_study(study: str, pieces: Sequence[Piece], overrides: Sequence[str], conf: Path) -> Params:
@@ -38,12 +43,13 @@ def combined_study(study: str, pieces: Sequence[Piece], overrides: Sequence[str]
     params = composed_params(conf, study, budget, overrides)
     if params.claims is None:
         raise LeukoError(f"the study {study} declares no claims: name one that does, e.g. pbc_answer")
-    own = params.model_dump(mode="json")
-    cells = {name: own[name] for name in SAME} | {"study": {"seed": own["study"]["seed"]}}
-    if key := difference(cells, pieces[0].cells):
+    first, own = pieces[0], cells_of(params.model_dump(mode="json"))
+    own["study"]["protocol"] = first.protocol  # what claims are under is checked below
+    if key := difference(own, first.cells, first.filled is not None):
+        remedy = f", or leave out -S {' -S '.join(overrides)}" if overrides else ""
         raise LeukoError(
-            f"{pieces[0].snapshot.folder} and the study {study} differ in {key}: name the study that the "
-            "results are pieces of"
+            f"{first.snapshot.folder} and the study {study} differ in {key}: name the study that the results are "
+            f"pieces of{remedy}"
         )
     if other := next((each for each in params.claims.family if each.protocol != pieces[0].protocol), None):
         raise LeukoError(
@@ -53,15 +59,26 @@ def combined_study(study: str, pieces: Sequence[Piece], overrides: Sequence[str]
     return params
 
 
-def judged_claims(claims: Claims, pieces: Sequence[Piece], said: Mapping[str, Predictions]) -> list[Comparison]:
-    """Every claim by both metrics, all as one family; declared are those that a result had among its own claims."""
-    pairs = [pair(*in_order(said[each.first], said[each.second])) for each in claims.family]
+def claimed_pairs(claims: Claims, said: Mapping[str, Predictions]) -> list[Pair]:
+    """The two experiments of every claim side by side."""
+    return [pair(*in_order(said[each.first], said[each.second])) for each in claims.family]
+
+
+def judged_claims(claims: Claims, pieces: Sequence[Piece], pairs: Sequence[Pair]) -> list[Comparison]:
+    """Every claim by both metrics, all as one family; declared are those that a result had among its own claims.
+
+    `pairs`: those of `claimed_pairs`. A claim that a result declared of more classifier seeds is not the declared one.
+    """
     own = [
-        any(each.first in piece.labels and piece.declares(each.first, each.second, claims) for piece in pieces)
-        for each in claims.family
+        any(
+            each.first in piece.labels
+            and piece.declares(each.first, each.second, claims, {run.seed for run in found.runs})
+            for piece in pieces
+        )
+        for each, found in zip(claims.family, pairs, strict=True)
     ]
-    found = compare(pairs, claims.metric, claims.margin)
-    return [replace(each, declared=own[at % len(own)] and each.primary) for at, each in enumerate(found)]
+    compared = compare(pairs, claims.metric, claims.margin)
+    return [replace(each, declared=own[at % len(own)] and each.primary) for at, each in enumerate(compared)]
 
 
 def in_order(one: Predictions, other: Predictions) -> tuple[Predictions, Predictions]:
@@ -78,36 +95,40 @@ def in_order(one: Predictions, other: Predictions) -> tuple[Predictions, Predict
     return one, replace(other, table=other.table.assign(sr_seed=renamed))
 
 
-def combined_notes(params: Params, claims: Claims, arms: Mapping[str, CombinedArm]) -> list[str]:
-    """In what the results are not what the study sets, and what to beware of."""
-    notes = [NOT_FIRST]
+def combined_notes(params: Params, claims: Claims, arms: Mapping[str, CombinedArm], pairs: Sequence[Pair]) -> list[str]:
+    """In what the results are not what the study sets, and what to beware of. `pairs`: those of `claimed_pairs`."""
     claimed = list(dict.fromkeys(name for each in claims.family for name in (each.first, each.second)))
-    own = params.model_dump(mode="json")
-    first = arms[claimed[0]].pieces[0]
-    if key := difference(first.classifier(claimed[0]), own["classify"][claimed[0]]["classifier"]):
-        notes.append(OTHER_CLASSIFIER.format(found=first.snapshot.classifier(claimed[0]), key=key))
-    otherwise = [
-        f"{arms[name].label} ({key})"
-        for name in claimed
-        if (key := difference(arms[name].pieces[0].how_made(name), how_made(own, name)))
-    ]
-    if otherwise:
-        notes.append(OTHERWISE.format("; ".join(otherwise)))
+    notes = [NOT_FIRST, *_made_otherwise(params, [arms[name] for name in claimed])]
     if untrained := [arm.label for arm in arms.values() if arm.untrained]:
         notes.append(UNTRAINED.format("; ".join(untrained)))
-    said = {name: arm.predictions for name, arm in arms.items()}
+    both = [(arms[each.first], arms[each.second]) for each in claims.family]
     renumbered = [
-        f"{arms[one].label} {arms[one].networks} and {arms[other].label} {arms[other].networks}"
-        for one, other in ((each.first, each.second) for each in claims.family)
-        if in_order(said[one], said[other])[1] is not said[other]
+        f"{one.label} {one.networks} and {other.label} {other.networks}"
+        for one, other in both
+        if in_order(one.predictions, other.predictions)[1] is not other.predictions
     ]
-    if renumbered:
-        notes.append(IN_ORDER.format("; ".join(renumbered)))
-    if unpaired := [each for claim in claims.family for each in _unpaired(arms[claim.first], arms[claim.second])]:
-        notes.append(UNPAIRED.format("; ".join(unpaired)))
-    if unclaimed := [arm.label for name, arm in arms.items() if name not in claimed]:
-        notes.append(UNCLAIMED.format("; ".join(unclaimed)))
-    return notes
+    unpaired = [each for one, other in both for each in _unpaired(one, other)]
+    partly = [each for of_claim, found in zip(both, pairs, strict=True) for each in _partly(*of_claim, found)]
+    unclaimed = [arm.label for name, arm in arms.items() if name not in claimed]
+    told = ((IN_ORDER, renumbered), (UNPAIRED, unpaired), (PARTLY, partly), (UNCLAIMED, unclaimed))
+    return notes + [words.format("; ".join(found)) for words, found in told if found]
+
+
+def _made_otherwise(params: Params, arms: Sequence[CombinedArm]) -> Iterator[str]:
+    """Where the classifiers, or how the images were made, are not those of the study."""
+    own = params.model_dump(mode="json")
+    first, piece = arms[0].name, arms[0].pieces[0]
+    set_by_study = settings_of(own["classify"][first]["classifier"])
+    if keys := differences(piece.classifier(first), set_by_study, piece.filled is not None):
+        yield OTHER_CLASSIFIER.format(found=piece.snapshot.classifier(first), keys=listed(keys))
+    otherwise = [
+        f"{arm.label} ({key})"
+        for arm in arms
+        for of_arm in arm.pieces[:1]
+        if (key := difference(of_arm.how_made(arm.name), how_made(own, arm.name), of_arm.filled is not None))
+    ]
+    if otherwise:
+        yield OTHERWISE.format("; ".join(otherwise))
 
 
 def _unpaired(one: CombinedArm, other: CombinedArm) -> list[str]:
@@ -121,6 +142,24 @@ def _unpaired(one: CombinedArm, other: CombinedArm) -> list[str]:
         for arm, seeds in zip((one, other), alone, strict=True)
         if seeds[paired:]
     ]
+
+
+def _partly(one: CombinedArm, other: CombinedArm, found: Pair) -> list[str]:
+    """How many runs of networks that are compared have a run of the same classifier seed, where not all do."""
+    if not found.paired:
+        return []
+    used, there = [], []
+    tables = (each.table for each in in_order(one.predictions, other.predictions))
+    for runs, table in zip((found.runs, found.other_runs), tables, strict=True):
+        if "sr_seed" in table:
+            there.append(count_runs(table[table["sr_seed"].isin({run.sr_seed for run in runs})]))
+            used.append(len({*runs}))
+        else:
+            there.append(count_runs(table))
+            used.append(len({run.seed for run in runs}))
+    if used == there:
+        return []
+    return [f"{one.label} – {other.label} ({used[0]} of {there[0]} runs and {used[1]} of {there[1]})"]
 
 
 def combined_caveats(pieces: Sequence[Piece]) -> list[str]:

@@ -23,7 +23,14 @@ from leukosr.report.answer import Answer, sr_experiments, verdict_answer
 from leukosr.report.block import percent_with_interval, ratio_with_interval
 from leukosr.report.charts import beside, label_rows
 from leukosr.report.combine import CombinedArm, combined_arms, refuse_unlike_classifiers
-from leukosr.report.combined_claims import combined_caveats, combined_notes, combined_study, in_order, judged_claims
+from leukosr.report.combined_claims import (
+    claimed_pairs,
+    combined_caveats,
+    combined_notes,
+    combined_study,
+    in_order,
+    judged_claims,
+)
 from leukosr.report.comparisons import HEADS, NAMES, sentences
 from leukosr.report.content import Figure
 from leukosr.report.forest import COLUMNS, Finding, draw_forest
@@ -63,12 +70,13 @@ def write_combined(
     refuse_unlike_classifiers(arms, asked)
     runs = {name: _runs(arm) for name, arm in arms.items()}
     said = {name: arm.predictions for name, arm in arms.items()}
-    found = judged_claims(claims, pieces, said)
+    pairs = claimed_pairs(claims, said)
+    found = judged_claims(claims, pieces, pairs)
     labels = {name: arm.label for name, arm in arms.items()}
     compared = named(found, labels)
     of_sr = {labels[name] for name in sr_experiments(params) & set(labels)}
     answer = verdict_answer({pieces[0].protocol: compared}, of_sr, None)
-    notes = [*combined_notes(params, claims, arms), *unknown]
+    notes = [*combined_notes(params, claims, arms, pairs), *unknown]
     classifier = arms[asked[0][0]].pieces[0].snapshot.classifier(asked[0][0])
     with new_folder(folder) as work:
         pictures = _figures(work / "figures", pieces, compared, list(arms.values()), runs, classifier)
@@ -116,14 +124,22 @@ def _cells(
     rows = []
     for claim in claims.family:
         one, other = in_order(said[claim.first], said[claim.second])
-        whole = help_and_harm(one.table, other.table, one.classes)[0]
+        shares, recovered = [UNDEFINED, UNDEFINED], UNDEFINED
+        if common := seeds_in_common(one, other):
+            whole = help_and_harm(one.table, other.table, one.classes)[0]
+            shares = [percent_with_interval(whole.helped), percent_with_interval(whole.harmed)]
         originals = _originals(params, claims, claim.second)
-        share = UNDEFINED
-        if originals and originals != claim.first:
-            share = ratio_with_interval(recovered_share(one, said[originals], other, claims.metric))
-        shares = (percent_with_interval(whole.helped), percent_with_interval(whole.harmed))
-        rows.append([f"{labels[claim.first]} – {labels[claim.second]}", *shares, share])
+        if originals and originals != claim.first and common & seeds_in_common(said[originals], other):
+            recovered = ratio_with_interval(recovered_share(one, said[originals], other, claims.metric))
+        rows.append([f"{labels[claim.first]} – {labels[claim.second]}", *shares, recovered])
     return rows
+
+
+def seeds_in_common(one: Predictions, other: Predictions) -> set[int]:
+    """The classifier seeds that two experiments share, of SR networks of one seed where both name them."""
+    keys = ["seed", *(["sr_seed"] if all("sr_seed" in each.table for each in (one, other)) else [])]
+    runs, others = (each.table[keys].drop_duplicates() for each in (one, other))
+    return {int(seed) for seed in runs.merge(others)["seed"]}
 
 
 def _originals(params: Params, claims: Claims, baseline: str) -> str | None:

@@ -192,7 +192,7 @@ def _made_otherwise(one: Mapping[str, Any], other: Mapping[str, Any], baseline: 
     """The settings, but for the scale, in which the images of an experiment that both have were made otherwise."""
     names = {baseline, *_alike(one, baseline)} & {baseline, *_alike(other, baseline)}
     for name in (each for each in one["classify"] if each in names):
-        if key := difference(*(_made(each, name) for each in (one, other))):
+        if key := difference(_made(one, name), _made(other, name), whole=False):
             yield key
 
 

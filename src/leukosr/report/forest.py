@@ -69,10 +69,11 @@ def write_forest(folder: Path, results: Sequence[Path]) -> list[Finding]:
         for own in findings
         for each in own
     ]
+    parts = [(_heading(snapshot), own) for snapshot, own in zip(snapshots, findings, strict=True)]
+    budgets = _budgets(snapshots)
     with new_file(folder / "forest.csv") as path:
         pd.DataFrame(rows).to_csv(path, index=False, lineterminator="\n")
-    parts = [(_heading(snapshot), own) for snapshot, own in zip(snapshots, findings, strict=True)]
-    draw_forest(folder / "forest.png", parts, _budgets(snapshots))
+    draw_forest(folder / "forest.png", parts, budgets)
     return [each for own in findings for each in own]
 
 
@@ -137,8 +138,7 @@ def _budgets(snapshots: Sequence[Snapshot]) -> str:
     """The note of every budget, after the names of the results that had it."""
     names: dict[str, list[str]] = {}
     for snapshot in snapshots:
-        budget = snapshot.params["budget"]
-        names.setdefault(budget.get("note") or budget["name"], []).append(snapshot.folder.resolve().name)
+        names.setdefault(snapshot.budget_note, []).append(snapshot.folder.resolve().name)
     return "; ".join(f"{', '.join(own)}: {note}" for note, own in names.items())
 
 

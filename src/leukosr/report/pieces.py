@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from leukosr.config.load import parse_params
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.declared import read_sidecar
 from leukosr.evaluate.claims import Claims
@@ -23,6 +24,9 @@ COMPUTED = frozenset(("precision", "channels_last"))  # how a network is compute
 ROLES_UNKNOWN = (
     "Which cells trained what could not be compared for {}, without a roles.csv: their test cells are the same."
 )
+SETTINGS_UNKNOWN = (
+    "Settings that only one result names could not be compared for {}, whose parameters are of another edition."
+)
 
 
 @dataclass(frozen=True)
@@ -36,10 +40,19 @@ class Piece:
         """The folder's own name."""
         return self.snapshot.folder.resolve().name
 
+    @cached_property
+    def filled(self) -> Mapping[str, Any] | None:
+        """Its parameters, with defaults for settings that its edition did not know; None where they are invalid now."""
+        try:
+            params = parse_params(dict(self.snapshot.params), str(self.snapshot.folder / "params.yaml"))
+        except LeukoError:
+            return None
+        return params.model_dump(mode="json")
+
     @property
     def params(self) -> Mapping[str, Any]:
-        """Its parameters, of whichever edition."""
-        return self.snapshot.params
+        """Its parameters, of whichever edition, filled in where this one takes them."""
+        return self.snapshot.params if self.filled is None else self.filled
 
     @property
     def protocol(self) -> str:
@@ -49,8 +62,7 @@ class Piece:
     @property
     def cells(self) -> Mapping[str, Any]:
         """The settings that say which cells there are and how they were degraded."""
-        study = {name: self.params["study"][name] for name in ("protocol", "seed")}
-        return {"study": study} | {name: self.params[name] for name in SAME}
+        return cells_of(self.params)
 
     @property
     def roles(self) -> bytes | None:
@@ -65,7 +77,7 @@ class Piece:
 
     def classifier(self, experiment: str) -> Mapping[str, Any]:
         """The settings of an experiment's classifiers, but for how they are computed."""
-        return without(self.params["classify"][experiment]["classifier"], PLACES | COMPUTED)
+        return settings_of(self.params["classify"][experiment]["classifier"])
 
     def how_made(self, experiment: str) -> Mapping[str, Any]:
         """The settings behind an experiment's images, but for seeds and how networks are computed.
@@ -92,16 +104,16 @@ class Piece:
         made = self.quality(experiment).get("precision")
         return classified if made is None else f"{classified}, SR {made}"
 
-    def declares(self, first: str, second: str, claims: Claims) -> bool:
+    def declares(self, first: str, second: str, claims: Claims, seeds: AbstractSet[int]) -> bool:
         """Whether a comparison was among the claims of the result itself, with the metric and margin of `claims`.
 
-        It may have claimed it of fewer seeds, never of others.
+        It may have claimed it of fewer seeds, never of others; `seeds`, on which the comparison rests, hold all of its.
         """
         origin = read_sidecar(self.snapshot.table(first, self.protocol))
         if origin is None or second not in self.labels:
             return False
         own = origin.claims
-        alike = (own.metric, own.margin) == (claims.metric, claims.margin) and {*own.seeds} <= {*claims.seeds}
+        alike = (own.metric, own.margin) == (claims.metric, claims.margin) and {*own.seeds} <= {*claims.seeds} & seeds
         return alike and own.index(first, second, self.protocol) is not None
 
     def _metrics(self, stage: str) -> Mapping[str, Any]:
@@ -121,7 +133,7 @@ def read_pieces(results: Sequence[Path]) -> tuple[list[Piece], list[str]]:
         raise LeukoError(f"two of the results have one name: {listed([str(each) for each in results])}; name each once")
     first = pieces[0]
     for each in pieces[1:]:
-        key = difference(first.cells, each.cells)
+        key = difference(first.cells, each.cells, both_filled(first, each))
         if key is None and None not in (first.roles, each.roles) and first.roles != each.roles:
             key = "roles.csv"
         if key is not None:
@@ -131,8 +143,17 @@ def read_pieces(results: Sequence[Path]) -> tuple[list[Piece], list[str]]:
             )
     for each in pieces:
         _check_page(each)
-    unknown = [each.name for each in pieces if each.roles is None]
-    return pieces, [ROLES_UNKNOWN.format(listed(unknown))] if unknown else []
+    unknown = (
+        (ROLES_UNKNOWN, [each.name for each in pieces if each.roles is None]),
+        (SETTINGS_UNKNOWN, [each.name for each in pieces if each.filled is None]),
+    )
+    return pieces, [words.format(listed(names)) for words, names in unknown if names]
+
+
+def cells_of(params: Mapping[str, Any]) -> dict[str, Any]:
+    """`Piece.cells` of the parameters of any study."""
+    study = {name: params["study"][name] for name in ("protocol", "seed")}
+    return {"study": study} | {name: params[name] for name in SAME}
 
 
 def how_made(params: Mapping[str, Any], experiment: str) -> Mapping[str, Any]:
@@ -149,9 +170,27 @@ def how_made(params: Mapping[str, Any], experiment: str) -> Mapping[str, Any]:
     }
 
 
-def difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str | None:
-    """The first setting, by its dotted key, in which two differ; one that only a later edition has is no difference."""
-    return next(_differences(one, other), None)
+def differences(one: Mapping[str, Any], other: Mapping[str, Any], whole: bool) -> list[str]:
+    """The settings, by their dotted keys, in which two differ.
+
+    `whole`: both are filled in, so that a setting of one alone is a difference, too; else only another edition has it.
+    """
+    return list(_differences(one, other, "", whole))
+
+
+def difference(one: Mapping[str, Any], other: Mapping[str, Any], whole: bool) -> str | None:
+    """The first of `differences`."""
+    return next(_differences(one, other, "", whole), None)
+
+
+def both_filled(one: Piece, other: Piece) -> bool:
+    """Whether every setting of two results can be compared."""
+    return one.filled is not None and other.filled is not None
+
+
+def settings_of(classifier: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a classifier, but for how it is computed and where its files lie."""
+    return without(classifier, PLACES | COMPUTED)
 
 
 def without(settings: Mapping[str, Any], left_out: AbstractSet[str]) -> dict[str, Any]:
@@ -161,6 +200,8 @@ def without(settings: Mapping[str, Any], left_out: AbstractSet[str]) -> dict[str
 
 def _piece(result: Path) -> Piece:
     snapshot = Snapshot(require_folder(result, REMEDY))
+    if (result / "verdicts.csv").is_file():
+        raise LeukoError(f"{result} was written by `leukosr combine`: name the results that it was put together from")
     if not (result / "params.yaml").is_file() or not (result / "plots/confusion").is_dir():
         raise LeukoError(f"{result} holds no params.yaml and plots/confusion: {REMEDY}")
     if lacking := [name for name in SAME if not isinstance(snapshot.params.get(name), dict)]:
@@ -197,13 +238,18 @@ def _not_identity(arm: Mapping[str, Any]) -> AbstractSet[str]:
     return COMPUTED | {"batch"} | (set() if arm.get("by") == "file" else PLACES)
 
 
-def _differences(one: Any, other: Any, at: str = "") -> Iterator[str]:
+def _differences(one: Any, other: Any, at: str, whole: bool) -> Iterator[str]:
     if isinstance(one, Mapping) and isinstance(other, Mapping):
-        for key in one:
-            if key in other and not (key in PLACES and at == "prepare"):
-                yield from _differences(one[key], other[key], f"{at}.{key}" if at else key)
+        for key in {**one, **other}:
+            place = f"{at}.{key}" if at else key
+            if key in PLACES and at == "prepare":
+                continue
+            if key in one and key in other:
+                yield from _differences(one[key], other[key], place, whole)
+            elif whole:
+                yield place
     elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        for place, both in enumerate(zip(one, other, strict=True)):
-            yield from _differences(*both, f"{at}.{place}")
+        for number, both in enumerate(zip(one, other, strict=True)):
+            yield from _differences(*both, f"{at}.{number}", whole)
     elif one != other:
         yield at

@@ -159,6 +159,12 @@ class Snapshot:
         except DamagedClaims as error:
             raise LeukoError(f"{error.problem}: {REMEDY}") from None
 
+    @property
+    def budget_note(self) -> str:
+        """What its budget says of itself, else the budget's name."""
+        name = self._setting("budget", "name")
+        return str(self.params["budget"].get("note") or name)
+
     def _setting(self, *keys: str) -> Any:
         """A parameter by its path of keys. Raises LeukoError where it is lacking."""
         found: Any = self.params
