@@ -162,7 +162,7 @@ def draw_cells(folder: Path, per_class: int = 12) -> None:
 
 
 def fresh_clone(home: Path) -> Clone:
-    """A clone of the working tree in a folder of `home`, with everything committed."""
+    """A clone of the working tree but for LEFT_OUT in a folder of `home`, with everything committed."""
     clone = Clone(home / "leuko sr", _environment(home, home / "leuko sr"))
     subprocess.run(["git", "clone", "--quiet", "--shared", "--no-checkout", str(REPO), str(clone.root)], check=True)
     listed = subprocess.run(

@@ -102,8 +102,11 @@ def test_a_result_may_have_claimed_something_of_fewer_seeds(seeds: list[int], de
     write_sidecar(table.parent, changed)
     (table.parent / SIDECAR).rename(table.parent / f"real_esrnet.{SIDECAR}")
     piece = read_pieces([table.parents[2], UNTRAINED])[0][0]
-    assert piece.declares("real_esrnet", "bicubic", origin.claims, {1, 2, 3, 4, 5, 6, 9}) is declared
-    assert not piece.declares("real_esrnet", "bicubic", origin.claims, {1, 2, 4, 5, 6})  # rests on fewer than declared
+    own, bicubic = (piece.snapshot.said(name, piece.protocol) for name in ("real_esrnet", "bicubic"))
+    assert piece.declares("real_esrnet", "bicubic", origin.claims, pair(own, bicubic)) is declared
+    for lacking in (own.table["seed"] == 3, (own.table["seed"] == 3) & (own.table["sr_seed"] == 2)):
+        fewer = pair(replace(own, table=own.table[~lacking]), bicubic)  # of each network, or of one
+        assert not piece.declares("real_esrnet", "bicubic", origin.claims, fewer)
 
 
 def test_networks_are_paired_by_seed_and_those_of_other_seeds_in_their_order() -> None:

@@ -39,14 +39,15 @@ PARTLY = "Compared on the runs whose classifier seed both have: {}."
 
 def combined_study(study: str, pieces: Sequence[Piece], overrides: Sequence[str], conf: Path) -> Params:
     """The study with the budget of the first piece, which says its seeds; its cells are those of the pieces."""
-    budget = pieces[0].params["budget"]["name"]
-    params = composed_params(conf, study, budget, overrides)
+    params = composed_params(conf, study, pieces[0].snapshot.budget, overrides)
     if params.claims is None:
         raise LeukoError(f"the study {study} declares no claims: name one that does, e.g. pbc_answer")
     first, own = pieces[0], cells_of(params.model_dump(mode="json"))
     own["study"]["protocol"] = first.protocol  # what claims are under is checked below
     if key := difference(own, first.cells, first.filled is not None):
-        remedy = f", or leave out -S {' -S '.join(overrides)}" if overrides else ""
+        section = key.partition(".")[0]
+        cause = [each for each in overrides if each.lstrip("+~").partition("=")[0].partition(".")[0] == section]
+        remedy = f", or leave out -S {' -S '.join(cause)}" if cause else ""
         raise LeukoError(
             f"{first.snapshot.folder} and the study {study} differ in {key}: name the study that the results are "
             f"pieces of{remedy}"
@@ -67,14 +68,10 @@ def claimed_pairs(claims: Claims, said: Mapping[str, Predictions]) -> list[Pair]
 def judged_claims(claims: Claims, pieces: Sequence[Piece], pairs: Sequence[Pair]) -> list[Comparison]:
     """Every claim by both metrics, all as one family; declared are those that a result had among its own claims.
 
-    `pairs`: those of `claimed_pairs`. A claim that a result declared of more classifier seeds is not the declared one.
+    `pairs`: those of `claimed_pairs`. A claim that a result declared of more runs is not the declared one.
     """
     own = [
-        any(
-            each.first in piece.labels
-            and piece.declares(each.first, each.second, claims, {run.seed for run in found.runs})
-            for piece in pieces
-        )
+        any(each.first in piece.labels and piece.declares(each.first, each.second, claims, found) for piece in pieces)
         for each, found in zip(claims.family, pairs, strict=True)
     ]
     compared = compare(pairs, claims.metric, claims.margin)
@@ -102,12 +99,13 @@ def combined_notes(params: Params, claims: Claims, arms: Mapping[str, CombinedAr
     if untrained := [arm.label for arm in arms.values() if arm.untrained]:
         notes.append(UNTRAINED.format("; ".join(untrained)))
     both = [(arms[each.first], arms[each.second]) for each in claims.family]
+    paired = [of_claim for of_claim, found in zip(both, pairs, strict=True) if found.paired]  # else all runs count
     renumbered = [
         f"{one.label} {one.networks} and {other.label} {other.networks}"
-        for one, other in both
+        for one, other in paired
         if in_order(one.predictions, other.predictions)[1] is not other.predictions
     ]
-    unpaired = [each for one, other in both for each in _unpaired(one, other)]
+    unpaired = [each for one, other in paired for each in _unpaired(one, other)]
     partly = [each for of_claim, found in zip(both, pairs, strict=True) for each in _partly(*of_claim, found)]
     unclaimed = [arm.label for name, arm in arms.items() if name not in claimed]
     told = ((IN_ORDER, renumbered), (UNPAIRED, unpaired), (PARTLY, partly), (UNCLAIMED, unclaimed))
@@ -145,14 +143,16 @@ def _unpaired(one: CombinedArm, other: CombinedArm) -> list[str]:
 
 
 def _partly(one: CombinedArm, other: CombinedArm, found: Pair) -> list[str]:
-    """How many runs of networks that are compared have a run of the same classifier seed, where not all do."""
+    """How many runs of networks that are paired have a run of the same classifier seed, where not all do."""
     if not found.paired:
         return []
     used, there = [], []
-    tables = (each.table for each in in_order(one.predictions, other.predictions))
+    tables = [each.table for each in in_order(one.predictions, other.predictions)]
+    named = [{*table["sr_seed"]} for table in tables if "sr_seed" in table]
+    networks = set.intersection(*named) if named else set()
     for runs, table in zip((found.runs, found.other_runs), tables, strict=True):
         if "sr_seed" in table:
-            there.append(count_runs(table[table["sr_seed"].isin({run.sr_seed for run in runs})]))
+            there.append(count_runs(table[table["sr_seed"].isin(networks)]))
             used.append(len({*runs}))
         else:
             there.append(count_runs(table))

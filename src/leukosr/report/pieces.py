@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from leukosr.config.load import parse_params
 from leukosr.errors import LeukoError
 from leukosr.evaluate.arms.declared import read_sidecar
+from leukosr.evaluate.arms.pairs import Pair
 from leukosr.evaluate.claims import Claims
 from leukosr.quoting import listed, require_folder
 from leukosr.report.snapshot import REMEDY as RESTORE
@@ -25,7 +27,7 @@ ROLES_UNKNOWN = (
     "Which cells trained what could not be compared for {}, without a roles.csv: their test cells are the same."
 )
 SETTINGS_UNKNOWN = (
-    "Settings that only one result names could not be compared for {}, whose parameters are of another edition."
+    "Settings that only one result names could not be compared for {}, whose parameters this edition does not take."
 )
 
 
@@ -104,17 +106,22 @@ class Piece:
         made = self.quality(experiment).get("precision")
         return classified if made is None else f"{classified}, SR {made}"
 
-    def declares(self, first: str, second: str, claims: Claims, seeds: AbstractSet[int]) -> bool:
+    def declares(self, first: str, second: str, claims: Claims, found: Pair) -> bool:
         """Whether a comparison was among the claims of the result itself, with the metric and margin of `claims`.
 
-        It may have claimed it of fewer seeds, never of others; `seeds`, on which the comparison rests, hold all of its.
+        It may have claimed it of fewer seeds, never of others; the runs of `found` hold all that it named, of each SR
+        network that it named where the first experiment has such.
         """
         origin = read_sidecar(self.snapshot.table(first, self.protocol))
         if origin is None or second not in self.labels:
             return False
         own = origin.claims
-        alike = (own.metric, own.margin) == (claims.metric, claims.margin) and {*own.seeds} <= {*claims.seeds} & seeds
-        return alike and own.index(first, second, self.protocol) is not None
+        alike = (own.metric, own.margin) == (claims.metric, claims.margin) and {*own.seeds} <= {*claims.seeds}
+        held = all({*own.seeds} <= {run.seed for run in runs} for runs in (found.runs, found.other_runs))
+        there = {(run.seed, run.sr_seed) for run in found.runs}
+        if own.sr_seeds and any(network is not None for _, network in there):
+            held = held and {*product(own.seeds, own.sr_seeds)} <= there
+        return alike and held and own.index(first, second, self.protocol) is not None
 
     def _metrics(self, stage: str) -> Mapping[str, Any]:
         file = f"metrics/{stage}/metrics.json"

@@ -162,8 +162,14 @@ class Snapshot:
     @property
     def budget_note(self) -> str:
         """What its budget says of itself, else the budget's name."""
-        name = self._setting("budget", "name")
-        return str(self.params["budget"].get("note") or name)
+        budget = self.params.get("budget")
+        note = budget.get("note") if isinstance(budget, dict) else None
+        return str(note or self.budget)
+
+    @property
+    def budget(self) -> str:
+        """The name of its budget."""
+        return str(self._setting("budget", "name"))
 
     def _setting(self, *keys: str) -> Any:
         """A parameter by its path of keys. Raises LeukoError where it is lacking."""
