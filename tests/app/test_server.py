@@ -20,7 +20,7 @@ import torch
 from starlette.testclient import TestClient
 from tests.faults.hostile_images import hostile_images
 
-from leukosr.app.address import LOOPBACK, listen
+from leukosr.app.address import NAMES, listen
 from leukosr.app.given import Given, given_image
 from leukosr.app.models import StudyModels
 from leukosr.app.server import BYTES, KEPT, Limits, site
@@ -37,7 +37,7 @@ BINARY = {"content-type": BYTES}
 @pytest.fixture
 def client(models: StudyModels) -> Iterator[TestClient]:
     """A browser without its window; an error that no handler foresees fails the test."""
-    with TestClient(site(models, LIMITS, LOOPBACK), base_url="http://127.0.0.1:7860") as opened:
+    with TestClient(site(models, LIMITS, NAMES), base_url="http://127.0.0.1:7860") as opened:
         yield opened
 
 
@@ -254,6 +254,8 @@ def test_too_many_bytes_and_too_many_pixels_are_refused(client: TestClient) -> N
 
 def test_other_names_and_forms_of_other_sites_are_refused(client: TestClient, models: StudyModels) -> None:
     assert client.get("/", headers={"host": "evil.example"}).status_code == 400
+    for name in ("127.0.0.1", "localhost:7860", "[::1]:7860"):
+        assert client.get("/", headers={"host": name}).status_code == 200
     form = client.post("/images", content=picture_bytes(), headers={"content-type": "text/plain"})
     assert form.status_code == 422 and "by the page itself" in form.json()["sentence"]
     with TestClient(site(models, LIMITS, ["*"]), base_url="http://lab.example") as open_to_all:

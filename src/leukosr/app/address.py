@@ -7,7 +7,8 @@ import socket
 
 from leukosr.errors import LeukoError
 
-LOOPBACK = ("127.0.0.1", "localhost")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")  # addresses of this machine alone
+NAMES = ("127.0.0.1", "localhost", "[::1]")  # the same as browsers write them in the Host header
 
 
 def listen(host: str, port: int) -> socket.socket:

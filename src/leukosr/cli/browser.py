@@ -32,7 +32,7 @@ def app(
 
     For research, never on patients.
     """
-    from leukosr.app.address import LOOPBACK, listen
+    from leukosr.app.address import LOOPBACK, NAMES, listen
 
     settings, own = load_params(params), host in LOOPBACK
     with listen(host, port) as listening:
@@ -50,5 +50,5 @@ def app(
         console.print(f"app: study {settings.study.name}: {found}")
         name = f"[{host}]" if ":" in host else host
         console.print(f"app: open http://{name}:{listening.getsockname()[1]} (Ctrl-C ends it)")
-        serve(site(models, Limits(max_megabytes, max_pixels), LOOPBACK if own else ("*",)), listening)
+        serve(site(models, Limits(max_megabytes, max_pixels), NAMES if own else ("*",)), listening)
     console.print("app: ended; no image was kept")
