@@ -45,6 +45,10 @@ def test_what_no_network_made_is_taken_from_the_result_with_most_runs(tmp_path: 
         arm = combined_arms(read_pieces(order)[0])["bicubic"]
         assert arm.predictions.runs == 6
         assert ([each.name for each in arm.pieces], [each.name for each in arm.again]) == ([SECOND.name], [FIRST.name])
+    reseeded(few[1], ["bicubic"], {seed: str(int(seed) + 6) for seed in "123456"})  # six, none of them the study's
+    for order in (few, few[::-1]):
+        arm = combined_arms(read_pieces(order)[0], seeds=range(1, 7))["bicubic"]
+        assert ([each.name for each in arm.pieces], arm.predictions.runs) == ([FIRST.name], 3)
 
 
 def test_runs_without_a_partner_of_their_seed_are_counted_on_the_page(tmp_path: Path) -> None:

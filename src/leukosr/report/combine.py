@@ -55,16 +55,19 @@ class CombinedArm:
         return float(np.average(means, weights=counts))
 
 
-def combined_arms(pieces: Sequence[Piece], order: Sequence[str] = ()) -> dict[str, CombinedArm]:
+def combined_arms(
+    pieces: Sequence[Piece], order: Sequence[str] = (), seeds: Sequence[int] = ()
+) -> dict[str, CombinedArm]:
     """Every experiment of the pieces by its name: those in `order` first, as there, then the others.
 
-    An experiment that several have counts once, as the one with most runs says (the first of such), unless SR networks
-    of different seeds made its images: then it has the runs of all. Raises LeukoError where such networks have a seed
-    in common or were not trained alike, or the classifiers of one experiment differ.
+    An experiment that several have counts once, as the one with most runs of `seeds` says, else with most runs of any,
+    the first of such, unless SR networks of different seeds made its images: then it has the runs of all. Raises
+    LeukoError where such networks have a seed in common or were not trained alike, or the classifiers of one experiment
+    differ.
     """
     there = dict.fromkeys(name for each in pieces for name in each.labels)
     names = dict.fromkeys([*(name for name in order if name in there), *there])
-    return {name: _combined(name, [each for each in pieces if name in each.labels]) for name in names}
+    return {name: _combined(name, [each for each in pieces if name in each.labels], seeds) for name in names}
 
 
 def refuse_unlike_classifiers(arms: Mapping[str, CombinedArm], pairs: Sequence[tuple[str, str]]) -> None:
@@ -78,14 +81,15 @@ def refuse_unlike_classifiers(arms: Mapping[str, CombinedArm], pairs: Sequence[t
             )
 
 
-def _combined(name: str, pieces: Sequence[Piece]) -> CombinedArm:
+def _combined(name: str, pieces: Sequence[Piece], seeds: Sequence[int]) -> CombinedArm:
     first = pieces[0]
     _refuse_unlike(name, pieces)
     tables = [each.snapshot.said(name, each.protocol) for each in pieces]
     rows = [_with_network(each, name, said.table) for each, said in zip(pieces, tables, strict=True)]
     label = first.labels[name]
     if "sr_seed" not in rows[0]:
-        most = max(range(len(pieces)), key=lambda at: tables[at].runs)
+        there = [{*said.table["seed"]} for said in tables]
+        most = max(range(len(pieces)), key=lambda at: (len(there[at] & {*seeds}), len(there[at])))
         others = tuple(each for at, each in enumerate(pieces) if at != most)
         return CombinedArm(name, label, tables[most], (pieces[most],), others)
     seen: dict[int, Piece] = {}

@@ -65,7 +65,7 @@ def write_combined(
         raise LeukoError(
             f"the study {study} has claims on {listed(missing)}, and none of the results has them: add results that do"
         )
-    arms = combined_arms(pieces, list(params.classify))
+    arms = combined_arms(pieces, list(params.classify), params.study.seeds)
     asked = [(each.first, each.second) for each in claims.family]
     refuse_unlike_classifiers(arms, asked)
     runs = {name: _runs(arm) for name, arm in arms.items()}
