@@ -31,8 +31,8 @@ UNTRAINED = "A network gave back what went in, which is no evidence against its 
 UNCLAIMED = "Not covered by any claim of the study: {}."
 UNPAIRED = "Not compared, for want of a network of the other method: {}."
 IN_ORDER = (
-    "Networks of two methods are paired by seed, the others in the order of their seeds: {}. `leukosr compare` on the "
-    "tables of this page pairs equal seeds alone."
+    "Networks of two methods are paired by seed, the others in the order of their seeds: {}. On the tables of this "
+    "page, leukosr compare pairs equal seeds alone."
 )
 PARTLY = "Compared on the runs whose classifier seed both have: {}."
 
@@ -121,9 +121,8 @@ def _made_otherwise(params: Params, arms: Sequence[CombinedArm]) -> Iterator[str
         yield OTHER_CLASSIFIER.format(found=piece.snapshot.classifier(first), keys=listed(keys))
     otherwise = [
         f"{arm.label} ({key})"
-        for arm in arms
-        for of_arm in arm.pieces[:1]
-        if (key := difference(of_arm.how_made(arm.name), how_made(own, arm.name), of_arm.filled is not None))
+        for arm, made in zip(arms, (arm.pieces[0] for arm in arms), strict=True)
+        if (key := difference(made.how_made(arm.name), how_made(own, arm.name), made.filled is not None))
     ]
     if otherwise:
         yield OTHERWISE.format("; ".join(otherwise))

@@ -125,17 +125,17 @@ def _cells(
     for claim in claims.family:
         one, other = in_order(said[claim.first], said[claim.second])
         shares, recovered = [UNDEFINED, UNDEFINED], UNDEFINED
-        if common := seeds_in_common(one, other):
+        if common := _seeds_in_common(one, other):
             whole = help_and_harm(one.table, other.table, one.classes)[0]
             shares = [percent_with_interval(whole.helped), percent_with_interval(whole.harmed)]
         originals = _originals(params, claims, claim.second)
-        if originals and originals != claim.first and common & seeds_in_common(said[originals], other):
+        if originals and originals != claim.first and common & _seeds_in_common(said[originals], other):
             recovered = ratio_with_interval(recovered_share(one, said[originals], other, claims.metric))
         rows.append([f"{labels[claim.first]} – {labels[claim.second]}", *shares, recovered])
     return rows
 
 
-def seeds_in_common(one: Predictions, other: Predictions) -> set[int]:
+def _seeds_in_common(one: Predictions, other: Predictions) -> set[int]:
     """The classifier seeds that two experiments share, of SR networks of one seed where both name them."""
     keys = ["seed", *(["sr_seed"] if all("sr_seed" in each.table for each in (one, other)) else [])]
     runs, others = (each.table[keys].drop_duplicates() for each in (one, other))
