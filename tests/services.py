@@ -23,7 +23,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": "leukosr", "AWS_SECRET_ACCESS_KEY": "leukosr-test",
 
 
 def get(url: str, **headers: str) -> bytes:
-    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10) as answer:
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=PATIENCE) as answer:
         content: bytes = answer.read()
         return content
 
@@ -52,7 +52,7 @@ def serving(command: list[str], ready: str, folder: Path, **environment: str) ->
         yield
     finally:
         os.killpg(process.pid, 15)
-        process.wait(30)
+        process.wait(PATIENCE)
 
 
 def wait_for(look: Callable[[], object], process: subprocess.Popen[bytes], log: Path) -> None:
@@ -75,5 +75,5 @@ def s3_server(folder: Path) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)]
     with serving(command, f"{url}/moto-api/data.json", folder):
-        urllib.request.urlopen(urllib.request.Request(f"{url}/leukosr", method="PUT"), timeout=10).close()
+        urllib.request.urlopen(urllib.request.Request(f"{url}/leukosr", method="PUT"), timeout=PATIENCE).close()
         yield url

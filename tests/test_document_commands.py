@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import typer
 import yaml
+from tests.patience import PATIENCE
 from typer.core import TyperGroup
 from typer.main import get_command
 
@@ -68,7 +69,7 @@ def noted(block: str, folder: Path) -> tuple[tuple[str, ...], ...]:
     notes.mkdir()
     done = subprocess.run(
         ["/bin/bash", "-uc", f"{PRELUDE}\n{block}"], cwd=folder, env={"NOTED": str(notes), "PATH": "/nowhere"},
-        capture_output=True, text=True, timeout=10, check=False,
+        capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert done.returncode == 0 and not done.stderr, done.stderr
     return tuple(tuple(each.read_text().split("\x1f")[:-1]) for each in notes.iterdir())

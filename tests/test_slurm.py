@@ -129,7 +129,7 @@ def test_a_job_goes_back_into_the_queue_before_its_time_limit_and_runs_again(job
     assert (project / "requeued").read_text() == "requeue 71234\n"
     assert cut.poll() is None, "it waits until SLURM ends it, so that the work can clear up"
     os.killpg(cut.pid, signal.SIGTERM)
-    assert cut.wait(10) != 0
+    assert cut.wait(PATIENCE) != 0
     for name, script in quick.items():
         (project / ".venv/bin" / name).write_text(script)
     again = start(job.stem, project, **SHARED)
@@ -146,7 +146,7 @@ def test_where_slurm_refuses_to_requeue_the_work_goes_on_to_its_end(job: Path, p
     job_run = begin(job.stem, project, **SHARED)
     wait_for(project / "working")
     job_run.send_signal(signal.SIGUSR1)
-    assert job_run.wait(20) == 0
+    assert job_run.wait(PATIENCE) == 0
 
 
 @pytest.mark.parametrize("job", JOBS, ids=name_of)
@@ -157,7 +157,7 @@ def test_a_job_fails_as_its_work_does(job: Path, project: Path) -> None:
 
 
 def wait_for(path: Path) -> None:
-    for _ in range(200):
+    for _ in range(20 * PATIENCE):
         if path.exists() and (path.name == "working" or path.read_text()):
             return
         time.sleep(0.05)

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from tests.patience import PATIENCE
 
 from leukosr.engine.prefetch import prefetched
 
@@ -25,7 +26,7 @@ def test_the_next_item_is_made_while_the_current_one_is_in_use() -> None:
 
     items = prefetched(make, range(4))
     assert next(items) == 0
-    assert made[1].wait(10)
+    assert made[1].wait(PATIENCE)
     assert not made[2].wait(0.05)  # one ahead and no more
     assert list(items) == [1, 2, 3]
 

@@ -147,12 +147,12 @@ def test_two_machines_share_a_sweep_and_one_that_dies_leaves_its_trial_to_the_ot
 
 
 def wait_for_trials(storage: optuna.storages.BaseStorage, wanted: int) -> None:
-    """Wait until so many processes are in the middle of a trial."""
+    """Wait until so many processes train for a trial: a second trial of one cell is dropped before it has a run."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         for study in storage.get_all_studies():
             running = storage.get_all_trials(study._study_id, deepcopy=False, states=(TrialState.RUNNING,))
-            if sum("process" in trial.user_attrs for trial in running) >= wanted:
+            if sum("mlflow_run_id" in trial.user_attrs for trial in running) >= wanted:
                 return
         time.sleep(0.1)
     raise AssertionError(f"{wanted} processes have not begun a trial")

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.patience import PATIENCE
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 
 
@@ -104,4 +106,4 @@ def chromium_tab(profile: Path) -> Iterator[Tab]:
         yield Tab(to, back)
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE)

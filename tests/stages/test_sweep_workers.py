@@ -73,14 +73,14 @@ def study_at(url: str) -> optuna.Study:
 
 
 def processes_under_way(url: str, wanted: int) -> list[int]:
-    """Wait until so many processes are in the middle of a trial."""
+    """Wait until so many processes train for a trial: a second trial of one cell is dropped before it has a run."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         try:
             running = study_at(url).get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         except (ValueError, KeyError, OSError):
             running = []
-        found = [trial.user_attrs["process"][1] for trial in running if "process" in trial.user_attrs]
+        found = [trial.user_attrs["process"][1] for trial in running if "mlflow_run_id" in trial.user_attrs]
         if len(found) >= wanted:
             return found[:wanted]
         time.sleep(0.1)

@@ -243,7 +243,7 @@ def test_the_champion_is_served_with_its_own_code_and_answers_a_posted_image(mlf
         answer = post(f"http://127.0.0.1:{port}/invocations", body, server)
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(PATIENCE)
     (row,) = answer["predictions"]
     assert row["predicted"] in CLASSES
     assert sum(row[f"p_{name}"] for name in CLASSES) == pytest.approx(1)

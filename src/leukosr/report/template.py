@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup, escape
 
 FOLDER = Path(__file__).parent
 
@@ -44,4 +46,10 @@ def template(name: str, folder: Path = FOLDER) -> Template:
         lstrip_blocks=True,
     )
     environment.globals["script"] = page_script()
+    environment.filters["with_code"] = with_code
     return environment.get_template(name)
+
+
+def with_code(text: str) -> Markup:
+    """A sentence as HTML, with what it has between backticks set as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
