@@ -35,7 +35,7 @@ def test_outside_a_project_there_is_no_root() -> None:
         ("Killed\n", "Killed"),
         ("", "no message"),
         ("ERROR: first\nERROR: second", "first"),
-        ("ERROR: " + "x" * 1000, "x" * 300),
+        ("ERROR: " + "x" * 1000, "x" * 299 + "…"),
     ],
 )
 def test_the_line_with_the_error_is_what_is_said(stderr: str, said: str) -> None:

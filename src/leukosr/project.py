@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from leukosr.errors import LeukoError
+from leukosr.quoting import short
 
 # what a damaged file of DVC's raises, from the disk to the key that is not there
 DAMAGED = (
@@ -86,7 +87,7 @@ def dvc_error(stderr: str) -> str:
     """The line with the error: not the last one, in which DVC offers its help."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR:")]
-    return (errors or lines[-1:] or ["no message"])[0][:300]
+    return short((errors or lines[-1:] or ["no message"])[0], 299)
 
 
 _REMEDIES = {

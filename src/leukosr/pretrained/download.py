@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -74,10 +75,15 @@ def _from_index(source: FromIndex, folder: Path) -> None:
         command, stdout=shown, stderr=subprocess.PIPE, text=True, errors="backslashreplace", check=False
     )
     if done.returncode or not (folder / source.file).is_file():
-        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")] or [
-            "it downloaded another file"
-        ]
-        raise LeukoError(f"pip could not download {source.file} ({short(said[-1].removeprefix('ERROR: '), 200)})")
+        raise LeukoError(f"pip could not download {source.file} ({_reason(done.stderr)})")
+
+
+def _reason(said: str) -> str:
+    """Why pip failed. Where its index cannot be reached, its errors only say that there is no such version."""
+    if broken := re.findall(r"^WARNING: Retrying .* connection broken by (.*)", said, re.MULTILINE):
+        return f"its package index could not be reached: {short(broken[-1], 300)}"
+    errors = re.findall(r"^ERROR: (.*)", said, re.MULTILINE)
+    return short(errors[-1], 200) if errors else "it downloaded another file"
 
 
 def _pip() -> list[str]:
