@@ -274,6 +274,8 @@ def test_claims_on_what_no_result_has_are_refused(tmp_path: Path) -> None:
         write_combined(tmp_path / "out", "demoo", [PROBE, UNTRAINED], conf=CONF)
     with pytest.raises(LeukoError, match=r"cannot be composed with studdy\.seed=1: Could not override 'studdy\.seed'"):
         write_combined(tmp_path / "out", "demo", [PROBE, UNTRAINED], ["studdy.seed=1"], CONF)
+    with pytest.raises(LeukoError, match="-S study=demo names another study: name the study with --study alone"):
+        write_combined(tmp_path / "out", "pbc_answer_probe", [PROBE, UNTRAINED], ["study=demo"], CONF)
 
 
 def test_a_classifier_that_is_not_the_studys_own_is_said(tmp_path: Path) -> None:

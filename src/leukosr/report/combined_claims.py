@@ -39,6 +39,8 @@ PARTLY = "Compared on the runs whose classifier seed both have: {}."
 
 def combined_study(study: str, pieces: Sequence[Piece], overrides: Sequence[str], conf: Path) -> Params:
     """The study with the budget of the first piece, which says its seeds; its cells are those of the pieces."""
+    if named := next((each for each in overrides if each.lstrip("+~").partition("=")[0].strip() == "study"), None):
+        raise LeukoError(f"-S {named} names another study: name the study with --study alone")
     params = composed_params(conf, study, pieces[0].snapshot.budget, overrides)
     if params.claims is None:
         raise LeukoError(f"the study {study} declares no claims: name one that does, e.g. pbc_answer")
