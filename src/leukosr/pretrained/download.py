@@ -80,9 +80,10 @@ def _from_index(source: FromIndex, folder: Path) -> None:
 
 def _reason(said: str) -> str:
     """Why pip failed. Where its index cannot be reached, its errors only say that there is no such version."""
-    if broken := re.findall(r"^WARNING: Retrying .* connection broken by (.*)", said, re.MULTILINE):
-        return f"its package index could not be reached: {short(broken[-1], 300)}"
     errors = re.findall(r"^ERROR: (.*)", said, re.MULTILINE)
+    broken = re.findall(r"^WARNING: Retrying .* connection broken by (.*)", said, re.MULTILINE)
+    if broken and any("(from versions: none)" in each for each in errors):
+        return f"its package index could not be reached: {short(broken[-1], 300)}"
     return short(errors[-1], 200) if errors else "it downloaded another file"
 
 
