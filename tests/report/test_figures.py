@@ -1,6 +1,7 @@
 """Figures are deterministic files that carry their budget and show what they claim."""
 
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -109,11 +110,30 @@ def test_confusion_pools_the_seeds(tmp_path: Path, shown: list[str]) -> None:
     confusion_figure(tmp_path / "c.png", Look("raw", "#7F7F7F"), predictions, ("a", "b"), NOTE)
     assert "3\n75 %" in shown
     assert "0\n–" in shown  # no image of class b: its share is undefined
-    assert "raw, 2 runs pooled" in shown
+    assert "raw, 2 runs\npooled" in shown, "a title that is wider than the figure goes on below"
     confusion_figure(
         tmp_path / "c.png", Look("SR", "#7F7F7F"), predictions.assign(sr_seed=[1, 1, 2, 2]), ("a", "b"), NOTE
     )
-    assert "SR, 4 runs pooled" in shown  # each of two classifiers on the images of each of two networks
+    assert "SR, 4 runs\npooled" in shown  # each of two classifiers on the images of each of two networks
+
+
+def test_names_of_stages_do_not_overlap(results: StudyResults, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    boxes: list[Any] = []
+    save = Figure.savefig
+
+    def spy(figure: Figure, *args: Any, **kwargs: Any) -> None:
+        save(figure, *args, **kwargs)
+        names = [
+            text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_text().startswith("stage")
+        ]
+        boxes.extend(text.get_window_extent() for text in names)
+
+    monkeypatch.setattr(Figure, "savefig", spy)
+    training = results.trainings["srgan"]
+    history = training.history.iloc[[0, 0, 1, 2]].reset_index(drop=True)
+    history = history.assign(iteration=[1.0, 24.0, 25.0, 30.0], stage=["pixels", "pixels", "warm_up", "task"])
+    sr_curves(tmp_path / "curves.png", training.look, history, NOTE)
+    assert len(boxes) == 3 and not any(one.overlaps(other) for one, other in combinations(boxes, 2))
 
 
 @pytest.mark.parametrize("last", [10.0, 20.0])

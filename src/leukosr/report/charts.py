@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 import pandas as pd
@@ -110,7 +111,8 @@ def confusion_figure(path: Path, look: Look, predictions: pd.DataFrame, classes:
         panel.spines[:].set_visible(False)
         panel.set_xlabel("predicted")
         panel.set_ylabel("true")
-        panel.set_title(f"{look.label}, {counted(runs, 'run', 'runs pooled')}")
+        title = f"{look.label}, {counted(runs, 'run', 'runs pooled')}"
+        panel.set_title(fill(title, 8 * len(classes), break_long_words=False, break_on_hyphens=False))
 
 
 def class_distribution(path: Path, rows: Sequence[Row], note: str, protocol: str) -> None:

@@ -14,6 +14,7 @@ from leukosr.quoting import counted
 from leukosr.report.style import SEQUENCE, Look, new_figure, plain_numbers
 
 LOSS = "loss_"  # begins the columns of the losses
+NARROW = 0.25  # of the width: names of stages beside such a one stand at two heights
 
 
 def sr_curves(path: Path, look: Look, history: pd.DataFrame, note: str) -> None:
@@ -101,11 +102,12 @@ def _stage_borders(top: Axes, others: tuple[Axes, ...], history: pd.DataFrame, i
     for edge in edges[1:-1]:
         for panel in (top, *others):
             panel.axvline(edge, color="#555555", linewidth=1.0, linestyle="--")
-    for start, left, right in zip(starts, edges[:-1], edges[1:], strict=True):
+    narrow = min(np.diff(edges)) < NARROW * edges[-1]
+    for place, (start, left, right) in enumerate(zip(starts, edges[:-1], edges[1:], strict=True)):
         # inside the lowest panel: the losses' own lines are densest in the top one
         others[-1].annotate(
             f"stage “{stages[start]}”",
-            ((left + right) / 2, 0.04),
+            ((left + right) / 2, 0.16 if narrow and place % 2 else 0.04),
             xycoords=("data", "axes fraction"),
             ha="center",
             va="bottom",
